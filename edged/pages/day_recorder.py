@@ -190,10 +190,8 @@ class DayRecorder:
             since = str(one.get("since") or "")
             begun = minute_of(since) if since[:10] == self.date else 0.0
             if key not in known:
-                self._add(
-                    "alarms",
-                    {"key": key, "zh": one.get("zh"), "en": one.get("en"), "from": begun, "until": None},
-                )
+                words = {name: one.get(name) for name in ("zh", "en", "subject")}
+                self._add("alarms", {"key": key, **words, "from": begun, "until": None})
 
     def _cases(self, told: list[Body], at: float) -> None:
         """A case (办不成事) from when somebody brought it to its answer and its end; one of another day begins at 0."""

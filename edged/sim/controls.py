@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from devices.mqtt_json.fake import FakeDispenser
+from edged.central.page_words import devices_in_words
 from edged.core.model.events import CLASSES, Key
+from edged.core.model.point import Point, parts_of
 from edged.core.model.site import Site
 from edged.sim.centre import DemoCentre
 from edged.sim.people import DUTY
@@ -252,11 +254,26 @@ class Controls:
             **self._processes.state(),
             "services": [{"id": one.id, "zh": one.name, "en": one.name_en} for one in self._site.services],
             "windows": [
-                {"number": one.number, "tidal": one.tidal, "evaluator": one.evaluator is not None}
+                {
+                    "number": one.number,
+                    "tidal": one.tidal,
+                    "evaluator": one.evaluator is not None,
+                    "lamp": self._lamp(one.lamp),
+                }
                 for one in self._site.windows
             ],
             "papers": sorted(papers, key=lambda one: int(one["id"].lstrip("a")), reverse=True)[:PAPERS_SHOWN],
             "leds": {name: list(bar.shown) for name, bar in fakes.bars.items()},
+            "names": {
+                name: {"zh": zh, "en": en}
+                for name, (zh, en) in devices_in_words(self._site, tuple(fakes.bars)).items()
+            },
             "led_unplugged": not fakes.bars[LED].alive,
             "silent": self.silent,
         }
+
+    def _lamp(self, lamp: Point | None) -> str | None:
+        if lamp is None:
+            return None
+        device, channel = parts_of(lamp)
+        return self._wires.fakes.relays[device].seen(int(channel))

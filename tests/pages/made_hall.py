@@ -289,7 +289,7 @@ def alarms() -> list[dict[str, Any]]:
             "key": "paper/dispenser-2",
             "kind": "device-fault",
             "subject": both("2号取号机", "Ticket machine 2"),
-            **both("2号取号机缺纸", "Ticket machine 2 has no paper"),
+            **both("缺纸", "no paper"),
             "todo": both("请导办换纸；1号机照常取号", "Change its paper; machine 1 works"),
             "since": at("10:31:00"),
             "accepted": {"by": "马兰", "at": at("10:33:00")},
@@ -440,7 +440,7 @@ def recorded_day(date: str = "2026-11-23", until: str = "10:41:00", seed: int = 
         if minute in (628, 641):
             paused = window("5", "PAUSED" if minute == 628 else "OPEN", pause=both("内部流转", "errand"))
             recorder.heard("window/w5", paused, when)
-            recorder.heard("alarms", {"alarms": alarms()[1:2] if minute == 628 else []}, when)
+            recorder.heard("alarms", {"alarms": alarms()[1:] if minute == 628 else []}, when)
         brought = f"{date}T09:40:00+08:00", f"{date}T10:29:00+08:00"
         if minute in (580, 592, 629, 640):
             first = [("1", "OPEN" if minute < 592 else "ACKNOWLEDGED", brought[0])] if minute < 640 else []
@@ -459,6 +459,7 @@ class MadeHall:
         self.web_port, self.tickets_port = free_port(), free_port()
         self._began_s = time.time()
         self.beating = True
+        self.pid = 0  # of edged web, once it runs
 
     @property
     def warp(self) -> str:
@@ -528,6 +529,7 @@ async def made_hall(directory: Path) -> AsyncIterator[MadeHall]:
         process = await asyncio.create_subprocess_exec(
             *command, "--child", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
+        hall.pid = process.pid
         try:
             assert process.stdout is not None
             assert await process.stdout.readline() == f"edged web: {hall.address}/\n".encode()

@@ -23,6 +23,7 @@ WARM_MIN = 10  # minutes of the hall until a board has shown everything once
 MINUTE_S = 0.15  # of ours
 NODES_MORE_MAX = 60
 HEAP_MORE_MAX_MIB = 1.0
+WEB_MORE_MAX_MIB = 4.0  # of edged web, which keeps the day for /replay: its lists have caps
 PAGES = ("/", "/board", "/duty", "/replay", "/report")
 PAINT_MAX_MS = 1_000
 PAINTED = """() => new Promise((done) => new PerformanceObserver((list) => {
@@ -62,6 +63,12 @@ async def weighed(devtools: CDPSession) -> dict[str, float]:
     }
 
 
+def web_mib(hall: MadeHall) -> float:
+    """Memory of ``edged web``, as the system counts it (VmRSS)."""
+    lines = Path(f"/proc/{hall.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
 async def minute(hall: MadeHall, number: int) -> None:
     """One minute of a hall: a call, its window, what waits."""
     clock = f"2026-11-23T{9 + number // 60 % 8:02d}:{number % 60:02d}:00+08:00"
@@ -89,11 +96,12 @@ async def test_a_board_does_not_grow_with_the_hours(browser: Browser, hall: Made
             await asyncio.sleep(MINUTE_S)
             if number in (WARM_MIN, minutes):
                 await expect(page.locator(".call .n").first).to_have_text(f"A{number % 1000:03d}")
-                found.append(await weighed(devtools))
+                found.append(await weighed(devtools) | {"web_mib": web_mib(hall)})
         print(f"{HOURS:g} hours of /board, {SLOW} times slower: {found[0]} -> {found[-1]}")  # noqa: T201
         assert found[-1]["nodes"] - found[0]["nodes"] <= NODES_MORE_MAX
         assert found[-1]["mib"] - found[0]["mib"] <= HEAP_MORE_MAX_MIB
         assert found[-1]["told"] == found[0]["told"]
+        assert found[-1]["web_mib"] - found[0]["web_mib"] <= WEB_MORE_MAX_MIB
 
 
 @pytest.mark.full

@@ -208,10 +208,14 @@ async def test_a_recorded_day_is_played_and_worked_out_under_another_policy(
         assert await page.locator("#figures tbody tr").count() == 6
         await page.click("#lang")
         await expect(page.locator("#sentence")).to_contain_text("Had +1 windows opened at 5 minutes")
+
+
+async def test_the_report_of_a_day_says_of_what_each_thing_was(browser: Browser, hall: MadeHall) -> None:
     async with shown(browser, f"{hall.address}/report?day=2026-11-20", 1000, 1200) as page:
         await expect(page.locator("#title")).to_contain_text("2026年11月20日")
         await expect(page.locator("#paper")).to_contain_text("周凯")
         await expect(page.locator("#paper")).to_contain_text("不予受理")
+        await expect(page.locator("#paper")).to_contain_text("2号取号机：缺纸")
         assert len(await page.pdf(format="A4")) > 10_000
 
 

@@ -91,6 +91,7 @@ def test_pauses_and_alarms_end_and_every_list_has_its_cap(day: DayRecorder) -> N
         ("5", 540, 560, "用餐")
     ]
     assert {one["until"] for one in found["alarms"]} == {650}
+    assert all(one["subject"]["en"] for one in found["alarms"]), "a report says which device, window or area"
     found["visits"] += [[0, "tax", 1, 1, 1, "x", "1"]] * VISITS_MAX
     day.heard("calls", {"calls": calls()}, at("10:41"))
     assert len(found["visits"]) == VISITS_MAX

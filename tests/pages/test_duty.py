@@ -302,6 +302,9 @@ async def test_the_page_opens_a_window_and_ends_it(desk: Desk, tmp_path: Path) -
         await page.get_by_role("button", name="进入").click()
         await page.get_by_role("button", name="开放窗口").click()
         await page.get_by_role("radio", name="2", exact=False).first.check(force=True)
+        await expect(
+            page.get_by_role("button", name="请选好以上各项")
+        ).to_be_disabled()  # no act without a reason
         await page.get_by_role("radio", name="人多").check(force=True)
         await page.screenshot(path=tmp_path / "form.png")
         await page.get_by_role("button", name="确认执行").click()
@@ -319,7 +322,8 @@ async def test_the_page_opens_a_window_and_ends_it(desk: Desk, tmp_path: Path) -
                 assert found["passes"], "axe looked at nothing"
                 assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
         await page.get_by_role("button", name="English").click()
-        await page.get_by_role("button", name="End it").click()
+        await expect(page.locator("#standing")).to_contain_text("Crowd")
+        await page.get_by_role("button", name="End it: Window 2").click()
         await expect(page.locator("#standing")).to_contain_text("Nothing is set by hand")
         await page.screenshot(path=tmp_path / "ended.png", full_page=True)
         await browser.close()

@@ -170,7 +170,10 @@ async def test_every_control_does_what_it_says_and_only_for_its_own_page(tmp_pat
             assert answer.json()["zh"]
         await comes(lambda told: told["led_unplugged"] and told["leds"]["led-tax"] == [])
         await comes(lambda told: any(one.get("url", "").startswith("http") for one in told["papers"]))
-        before = (await state())["daemon"]
+        seen = await state()
+        assert seen["names"]["led-tax"]["en"] == "Screen of Taxes"
+        assert {one["lamp"] for one in seen["windows"] if one["tidal"]} <= {"on", "off", "blink"}
+        before = seen["daemon"]
         assert "pid" in before
         assert (await do("daemon")).status_code == 200
         await comes(lambda told: "pid" in told["daemon"] and told["daemon"] != before)

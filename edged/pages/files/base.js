@@ -1,5 +1,5 @@
 // What every page needs: language, theme, time as people say it, and a way to redraw without losing the focus.
-import { WORDS } from "./words.js";
+import { REASONS, WORDS } from "./words.js";
 
 const query = new URLSearchParams(location.search);
 const listeners = [];
@@ -47,6 +47,13 @@ export function range(low, high, short = "") {
   const a = Math.max(0, Math.floor((low ?? 0) / 60)), b = Math.max(1, Math.ceil(high / 60));
   return b <= 5 ? t(`under5${short}`) : t(`range${short}`, { a, b });
 }
+/** Of what an alarm is, where its sentence does not say so itself; then the sentence. */
+export function alarmWord(one) {
+  const name = say(one.subject);
+  return !name || say(one).includes(name) || /^[a-z]+\d*$/.test(name) ? say(one) : `${name}${lang === "zh" ? "：" : ": "}${say(one)}`;
+}
+/** A reason of the duty desk is sent in Chinese; those of its own list are told in the reader's language. */
+export const reasonWord = (text) => (lang === "zh" ? text : Object.values(REASONS).flat().find(([zh]) => zh === text)?.[1] ?? text);
 export const list = (words) => words.join(lang === "zh" ? "、" : ", ");
 
 // ---- nodes ----

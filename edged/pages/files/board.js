@@ -45,7 +45,7 @@ function notices() {
     if (one.hours === "stopped" || one.hours === "draining") found.push([`${one.name}今日已停止取号，已取号的办完为止`, `${one.name_en}: no more numbers today; all who have one are served`]);
     else if (one.closes && now() && Date.parse(one.closes) - Date.parse(now()) < 3600000) found.push([`${one.name}今日办理至 ${clock(one.closes)}`, `${one.name_en} is open until ${clock(one.closes)}`]);
   }
-  if (parts.names?.areas.some((one) => one.id !== only)) found.push(["过号请到取号机按“过号恢复”，不用重新取号", "Missed your call? Press “I missed my call” at a ticket machine; you keep your number"]);
+  if (parts.names?.areas.some((one) => one.id !== only)) found.push(["过号请到取号机按“过号恢复”，不用重新取号", "Missed your call? Press 'I missed my call' at a ticket machine; you keep your number"]);
   return found;
 }
 /** One sentence instead of everything: [large, line, English], or null. */
@@ -84,7 +84,7 @@ function render() {
   patch($("#areas"), all.slice(page * size, page * size + size).map(where));
   const told = notices(), one = told[turn % Math.max(1, told.length)];
   $("#foot").hidden = !one;
-  if (one) patch($("#notice"), h("span", {}, one[0]), h("span", { lang: "en" }, one[1]));
+  if (one) patch($("#notice"), h("span", {}, one[0].split(/(?<=，)/).map((piece) => h("span", { class: "piece" }, piece))), h("span", { lang: "en" }, one[1]));
 }
 let audio = null;
 function announce(one) {

@@ -1,14 +1,10 @@
 // The duty desk. Each act carries a name, a reason and an end; the answer is the hall's own, and what stands is shown below it.
-import { $, clock, h, lang, later, live, patch, say, t } from "./base.js";
+import { $, alarmWord, clock, h, lang, later, live, patch, reasonWord, say, t } from "./base.js";
 import { connect, lastHeard, now, parts, silence, standing, under, watch } from "./parts.js";
+import { REASONS } from "./words.js";
 
 const MINUTES = [15, 30, 60, 120];
 const ACTS = ["open", "close", "hold", "pause-issuing", "priority-insert", "hours-flex", "ask-window"];
-const REASONS = {
-  open: ["人多|Crowd", "团队来办|A group", "窗口故障|A window is out"], close: ["人员离岗|Staff leave", "设备故障|Equipment", "人少|Few visitors"],
-  hold: ["预计还有人来|More expected", "办理时间长|A long case"], "pause-issuing": ["系统故障|System fault", "人满|Full", "演练|Drill"],
-  "priority-insert": ["现场协调|Settled at the desk", "退回重办|Sent back"],
-};
 let who = { name: null, proof: null, why_not: null, operations: [] };
 let act = null, values = {}, sending = false, shown = null;
 
@@ -55,14 +51,14 @@ function banner() {
   patch(place, state === "offline" ? t("st_offline") : t("st_stale", { t: clock(lastHeard(), true), n: Math.round(silence()) }));
 }
 const alarm = (one) => h("li", { class: "item bad", "data-key": one.key },
-  h("b", {}, `${say(one.subject)} ${say(one)}`),
+  h("b", {}, alarmWord(one)),
   one.accepted ? h("span", { class: "tag" }, t("accepted", { n: one.accepted.by }))
-    : may("accept-alarm") ? h("button", { class: "btn main", type: "button", "data-accept": one.key }, t("duty_accept")) : null,
+    : may("accept-alarm") ? h("button", { class: "btn main", type: "button", "data-accept": one.key, "aria-label": `${t("duty_accept")}: ${alarmWord(one)}` }, t("duty_accept")) : null,
   h("p", {}, say(one.todo)));
 const override = (one) => h("li", { class: "item", "data-key": `${one.kind}/${one.target}` },
   h("b", {}, `${say(one.about)} ${say(one)}`),
-  may("lift") ? h("button", { class: "btn", type: "button", "data-lift": `${one.kind} ${one.target}` }, t("duty_lift")) : null,
-  h("p", {}, [one.by, one.reason, one.until && t("until", { t: clock(one.until) })].filter(Boolean).join(" · ")),
+  may("lift") ? h("button", { class: "btn", type: "button", "data-lift": `${one.kind} ${one.target}`, "aria-label": `${t("duty_lift")}: ${say(one.about)} ${say(one)}` }, t("duty_lift")) : null,
+  h("p", {}, [one.by, one.reason && reasonWord(one.reason), one.until && t("until", { t: clock(one.until) })].filter(Boolean).join(" · ")),
   h("p", {}, coming(parts[`window/${one.target}`])));
 /** What the hall does about it now: who was paged, and until when they may answer. */
 function coming(window) {
@@ -72,7 +68,7 @@ function coming(window) {
 }
 const wish = (one) => h("li", { class: "item", "data-key": `wish/${one.area}/${one.by ?? one.window}` },
   h("b", {}, `${areaName(one.area)} ${t("duty_wish")}`),
-  may("ask-window") ? h("button", { class: "btn", type: "button", "data-withdraw": one.area }, t("duty_withdraw")) : null,
+  may("ask-window") ? h("button", { class: "btn", type: "button", "data-withdraw": one.area, "aria-label": `${t("duty_withdraw")}: ${areaName(one.area)}` }, t("duty_withdraw")) : null,
   h("p", {}, [one.by, t("since", { t: clock(one.since) })].filter(Boolean).join(" · ")));
 
 function draw() {
@@ -110,18 +106,26 @@ function windows() {
 }
 function form() {
   const picked = [], choices = areas().map((one) => [one.id, say(one), t("f_waiting", { n: parts[`area/${one.id}`]?.waiting ?? "–" })]);
-  if (["open", "close", "hold"].includes(act)) picked.push(chips("window", t("duty_window"), windows(), true));
+  if (["open", "close", "hold"].includes(act)) picked.push(windows().length ? chips("window", t("duty_window"), windows(), true) : h("p", { "data-key": "none" }, t("duty_none")));
+  const serves = act === "open" ? tidalAreas() : [];
+  if (serves.length > 1) picked.push(chips("area", t("duty_area"), [["", t("duty_any")], ...choices.filter(([id]) => serves.includes(id))]));
   if (act === "ask-window") picked.push(chips("area", t("duty_area"), choices));
   if (["pause-issuing", "hours-flex"].includes(act)) picked.push(chips("area", t("duty_area"), [["", t("whole_hall")], ...choices]));
   if (act === "priority-insert") picked.push(h("label", { class: "text", "data-key": "number" }, t("duty_number"), h("input", { name: "number", maxlength: 12, autocomplete: "off", value: values.number ?? "" })));
-  if (REASONS[act]) picked.push(chips("reason", t("duty_reason"), REASONS[act].map((pair) => { const [zh, en] = pair.split("|"); return [zh, lang === "zh" ? zh : en]; })));
+  if (REASONS[act]) picked.push(chips("reason", t("duty_reason"), REASONS[act].map(([zh, en]) => [zh, lang === "zh" ? zh : en])));
   const spans = act === "hours-flex" ? MINUTES.slice(0, 3) : MINUTES;
   if (!["priority-insert", "ask-window"].includes(act)) picked.push(chips("minutes", t(act === "hours-flex" ? "duty_longer" : "duty_until"), spans.map((n) => [`${n}`, act === "hours-flex" ? `+${n}` : until(n), t("mins", { n })])));
   const ready = complete();
   patch($("#form"), h("header", { "data-key": "head" }, h("button", { class: "btn plain", type: "button", "data-back": true }, `← ${t("duty_back")}`), h("h2", {}, t(`a_${act}`))), picked,
-    h("div", { class: "send", "data-key": "send" }, ready ? h("p", {}, consequence()) : null, h("button", { class: "btn main", type: "submit", disabled: !ready || sending }, t("duty_do"))));
+    h("div", { class: "send", "data-key": "send" }, ready ? h("p", {}, consequence()) : null, h("button", { class: "btn main", type: "submit", disabled: !ready || sending }, t(ready ? "duty_do" : "duty_pick"))));
+}
+/** The areas that the chosen "+1" window can serve. */
+function tidalAreas() {
+  const found = (parts.names?.windows ?? []).find((one) => one.number === values.window);
+  return found?.tidal ? found.areas : [];
 }
 function complete() {
+  if (REASONS[act] && !values.reason) return false;
   if (["open", "close", "hold"].includes(act)) return Boolean(values.window);
   if (act === "priority-insert") return Boolean(values.number);
   return values.area !== undefined && (act !== "ask-window" || values.area !== "");
@@ -134,7 +138,7 @@ $("#form").addEventListener("input", (event) => { values[event.target.name] = ev
 $("#form").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!complete()) return;
-  order({ act, window: values.window, area: values.area || null, number: values.number?.toUpperCase(), minutes: Number(values.minutes), reason: values.reason });
+  order({ act, window: values.window, area: (act !== "open" || tidalAreas().includes(values.area)) && values.area ? values.area : null, number: values.number?.toUpperCase(), minutes: Number(values.minutes), reason: values.reason });
 });
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");

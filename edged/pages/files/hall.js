@@ -1,10 +1,11 @@
 // The duty manager's view. Everything in it is redrawn from the page parts; the stream says when.
-import { $, clock, dateLine, h, lamp, lang, list, live, minutes, ms, patch, range, s, say, t } from "./base.js";
+import { $, alarmWord, clock, dateLine, h, lamp, lang, list, live, minutes, ms, patch, range, reasonWord, s, say, t } from "./base.js";
 import { connect, lastHeard, now, parts, silence, standing, watch } from "./parts.js";
 import { areaName, decision, learnUsual, listen, retell, windowOf } from "./story.js";
 import { lastMinute, legend, table, timeline } from "./timeline.js";
 
 const STALE_S = 10, NEAR_MIN = 180, DAY_EVERY_S = 20, USUAL_EVERY_S = 3600, COLUMNS = 8;
+const BACKLOG_USUAL = 20; // events on their way to the centre in a busy minute; more is news
 const RESTING = ["CLOSED", "STANDBY", "COOLDOWN"];
 let day = null, area = null, span = "near", drawnDay = 0;
 
@@ -116,11 +117,6 @@ function plan() {
 }
 
 // ---- the rail ----
-/** Of what an alarm is, where its sentence does not say so itself. */
-function subject(one) {
-  const name = say(one.subject);
-  return !name || say(one).includes(name) || /^[a-z]+\d*$/.test(name) ? "" : `${name}${lang === "zh" ? "：" : ": "}`;
-}
 /** Decisions worth reading: no waiting for the last one to arrive, and of one area's refusals the newest. */
 function worthReading(told) {
   const refused = new Set();
@@ -134,7 +130,7 @@ function worthReading(told) {
 }
 function alarmRow(one) {
   const sign = s("svg", { viewBox: "0 0 18 18", "aria-hidden": "true" }, s("path", { d: "M9 1 17.5 16.5H.5Z" }), s("text", { x: 9, y: 14.6 }, "!"));
-  return h("li", { class: one.accepted ? "alert held" : "alert", "data-key": one.key }, sign, h("b", {}, subject(one) + say(one)),
+  return h("li", { class: one.accepted ? "alert held" : "alert", "data-key": one.key }, sign, h("b", {}, alarmWord(one)),
     one.accepted ? h("span", { class: "tag" }, t("accepted", { n: one.accepted.by })) : parts.pages?.duty ? h("a", { class: "btn", href: "/duty" }, t("to_desk")) : h("time", { class: "quiet", datetime: one.since }, clock(one.since)),
     h("p", { class: "do" }, say(one.todo)));
 }
@@ -142,12 +138,13 @@ function policy() {
   const one = parts.policy;
   if (!one) return [];
   const trial = one.trial, scale = 340 / Math.max(1, (trial?.limit_s ?? 1) * 1.15), x = (seconds) => Math.min(338, seconds * scale);
-  const words = trial && t("trial_now", { a: Math.round((trial.waited_s ?? 0) / 60), b: Math.round((trial.limit_s ?? 0) / 60), c: trial.worse_limit_min, v: trial.back_to ?? "—" });
+  const back = trial?.back_to ? `v${trial.back_to}` : t("built_in");
+  const words = trial && t("trial_now", { a: Math.round((trial.waited_s ?? 0) / 60), b: Math.round((trial.limit_s ?? 0) / 60), c: trial.worse_limit_min, v: back });
   return [h("p", { class: "line" }, h("b", {}, `v${one.version}`), trial && h("span", { class: trial.harmful ? "tag alarm" : "tag lamp" }, `${t("trial")} · ${t("trial_left", { n: trial.left_min })}`), trial?.worse_min > 0 && h("span", { class: "tag alarm" }, t("trial_bad", { n: trial.worse_min })), one.since && h("span", { class: "quiet" }, t("since", { t: moment(one.since) }))),
     h("p", {}, say(one)), one.pool ? h("p", { class: "quiet" }, t("pool", { a: one.open_now ?? 0, b: one.pool })) : null,
     trial?.limit_s && h("div", { class: trial.harmful || trial.worse_min > 0 ? "bad" : "" }, s("svg", { viewBox: "0 0 340 28", role: "img", "aria-label": words },
       s("rect", { class: "p-track", x: 0, y: 2, width: 340, height: 8, rx: 4 }), s("rect", { class: "p-now", x: 0, y: 2, width: Math.max(2, x(trial.waited_s ?? 0)), height: 8, rx: 4 }), s("line", { class: "p-limit", x1: x(trial.limit_s), x2: x(trial.limit_s), y1: 0, y2: 13 }),
-      s("text", { class: "c-text", x: Math.max(18, x(trial.waited_s ?? 0)), y: 24, "text-anchor": "end" }, t("mins", { n: Math.round((trial.waited_s ?? 0) / 60) })), s("text", { class: "c-text", x: x(trial.limit_s), y: 24, "text-anchor": "middle" }, `${t("mins", { n: Math.round(trial.limit_s / 60) })} → v${trial.back_to ?? "—"}`))),
+      x(trial.limit_s) - x(trial.waited_s ?? 0) > 60 && s("text", { class: "c-text", x: Math.max(18, x(trial.waited_s ?? 0)), y: 24, "text-anchor": "end" }, t("mins", { n: Math.round((trial.waited_s ?? 0) / 60) })), s("text", { class: "c-text", x: x(trial.limit_s), y: 24, "text-anchor": "middle" }, `${t("mins", { n: Math.round(trial.limit_s / 60) })} → ${back}`))),
     words && h("p", { class: "quiet" }, words), one.pushed && h("p", { class: one.pushed.state === "rejected" ? "" : "quiet" }, lastPush(one.pushed))];
 }
 /** A time of today, or with its date. */
@@ -165,7 +162,7 @@ function rail() {
   patch($("#decisions"), told.length ? told.slice(0, 6).map((one, i) => decision(one, i === 0)) : h("li", { class: "empty", "data-key": "none" }, t("no_decisions")));
   patch($("#policy"), policy());
   const set = parts.overrides?.overrides ?? [];
-  patch($("#overrides"), set.length ? set.map((one) => h("li", { "data-key": `${one.kind}/${one.target}` }, h("span", {}, `${target(one)} ${t(`k_${one.kind}`)}${one.area && one.area !== one.target ? ` · ${areaName(one.area)}` : ""}${one.reason ? ` · ${one.reason}` : ""}`), h("span", { class: "quiet" }, `${one.by} · ${t("until", { t: clock(one.until) })}`))) : h("li", { class: "quiet", "data-key": "none" }, t("none_by_hand")));
+  patch($("#overrides"), set.length ? set.map((one) => h("li", { "data-key": `${one.kind}/${one.target}` }, h("span", {}, `${target(one)} ${t(`k_${one.kind}`)}${one.area && one.area !== one.target ? ` · ${areaName(one.area)}` : ""}${one.reason ? ` · ${reasonWord(one.reason)}` : ""}`), h("span", { class: "quiet" }, `${one.by} · ${t("until", { t: clock(one.until) })}`))) : h("li", { class: "quiet", "data-key": "none" }, t("none_by_hand")));
   const KINDS = { standby: "well", paged: "lamp", bound: "tide" };
   const crew = (parts.staff?.staff ?? []).map((one) => [one, parts.names?.staff.find((who) => who.id === one.id)]).filter(([, who]) => who?.roles.includes("standby"));
   patch($("#crew"), crew.map(([one, who]) => h("li", { "data-key": one.id }, h("button", { class: "tap", type: "button", "data-story": `staff/${one.id}` }, h("span", {}, who.name), h("span", { class: `tag ${KINDS[one.state] ?? ""}` }, t(`p_${one.state}`, { n: windowOf(one.window)?.number ?? "" })), h("span", { class: "quiet" }, t("turns", { n: one.turns ?? 0 }))))));
@@ -177,7 +174,7 @@ function links() {
   const names = list(lost.slice(0, 3).map(say)) + (lost.length > 3 ? t("l_more", { n: lost.length }) : "");
   const backlog = one.centre?.backlog ?? 0;
   const rows = [["l_bus", parts.link?.up && standing(STALE_S) === "fresh" ? ["good", t("ok")] : standing(STALE_S) === "starting" ? ["wait", t("l_bus_starts")] : ["down", t("l_bus_down")]],
-    one.centre && ["l_centre", backlog > 0 ? ["warn", t("l_backlog", { n: backlog })] : ["good", t("l_synced")]], one.disk != null && ["l_disk", one.disk ? ["good", t("ok")] : ["down", t("l_disk_bad")]],
+    one.centre && ["l_centre", backlog > BACKLOG_USUAL ? ["warn", t("l_backlog", { n: backlog })] : ["good", t("l_synced")]], one.disk != null && ["l_disk", one.disk ? ["good", t("ok")] : ["down", t("l_disk_bad")]],
     one.clock != null && ["l_clock", one.clock ? ["good", t("ok")] : ["down", t("l_clock_bad")]], one.devices && ["l_devices", lost.length ? ["warn", t("l_lost", { n: names })] : ["good", t("ok")]]];
   patch($("#links"), rows.filter(Boolean).map(([word, [kind, text]]) => h("li", { class: kind, "data-key": word }, s("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, s("path", { d: SIGN[kind] })), h("b", {}, t(word)), h("span", {}, text))));
 }

@@ -1,5 +1,5 @@
 // A day on paper: figures, lanes, every "+1" with its reason, pauses, alarms and cases.
-import { $, clock, dateLine, h, live, patch, say, t } from "./base.js";
+import { $, alarmWord, dateLine, h, live, patch, say, t } from "./base.js";
 import { caseWord, hm, lastMinute, timeline } from "./timeline.js";
 
 const FIGURES_MAX = 6;
@@ -16,6 +16,8 @@ function waits(area) {
   const goal = area === null ? targetOf(Object.keys(day.totals)[0]) : targetOf(area);
   return { n, goal, mean: n ? round1(minutes.reduce((a, b) => a + b, 0) / n) : null, p90: n ? round1(minutes[Math.floor(0.9 * (n - 1))]) : null, max: n ? round1(minutes[n - 1]) : null, within: n ? Math.round((minutes.filter((one) => one <= goal).length / n) * 100) : null, told: told.length ? Math.round((told.filter((one) => one[2] <= one[4] + 60).length / told.length) * 100) : null };
 }
+/** Now, by the clocks of the hall. */
+const hallTime = () => new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: day.names.hall.timezone ?? "UTC" }).format(new Date());
 const some = (n, form = (one) => `${one}`) => (n == null ? "—" : form(n));
 const percent = (n) => `${n}%`;
 function table(head, rows, texts = []) {
@@ -37,9 +39,9 @@ function paper() {
     h("h2", {}, t("p_charts")), figures,
     h("h2", {}, t("p_plus")), table([t("p_window"), t("p_area"), t("p_asked"), t("p_from"), t("p_until"), t("p_minutes"), t("h_standby"), t("p_why")], day.bands.map((one) => [one.window, areaName(one.area), some(one.asked, hm), some(one.opened, hm), some(one.until, hm), one.opened == null ? "—" : `${Math.round((one.until ?? end) - one.opened)}`, one.who ?? "—", say(one) || "—"]), [1, 6, 7]),
     h("h2", {}, t("p_pauses")), table([t("p_window"), t("p_from"), t("p_until"), t("p_minutes"), t("p_why")], day.pauses.map((one) => [one.window, hm(one.from), some(one.until, hm), `${Math.round((one.until ?? end) - one.from)}`, say(one) || "—"]), [4]),
-    h("h2", {}, t("p_alarms")), table([t("p_from"), t("p_until"), t("p_why")], day.alarms.map((one) => [hm(one.from), some(one.until, hm), say(one)]), [2]),
+    h("h2", {}, t("p_alarms")), table([t("p_from"), t("p_until"), t("p_why")], day.alarms.map((one) => [hm(one.from), some(one.until, hm), alarmWord(one)]), [2]),
     h("h2", {}, t("p_cases")), table([t("p_area"), t("p_what"), t("p_from"), t("p_answered"), t("p_minutes"), t("p_closed")], (day.cases ?? []).map((one) => [one.area == null ? "—" : areaName(one.area), `${caseWord(one.code)}${one.overdue ? ` · ${t("case_late")}` : ""}`, hm(one.from), some(one.answered, hm), some(one.answered, (n) => `${Math.round(n - one.from)}`), some(one.until, hm)]), [0, 1]),
-    h("p", { class: "foot" }, t("p_made", { t: clock(new Date(Date.now()).toISOString(), false) + " UTC" })));
+    h("p", { class: "foot" }, t("p_made", { t: hallTime() })));
   for (const one of shown) {
     const first = Math.floor(day.begin / 30) * 30;
     timeline($(`#paper [data-area="${one.id}"] .chart`), day, { area: one.id, now: end + 1, first, last: end + 1, target: targetOf(one.id), read: () => {} });

@@ -1,5 +1,5 @@
 // A day as lanes on one axis of time, from the form in which edged records it (day_recorder.py). Redrawn, never animated.
-import { h, lang, s, say, t } from "./base.js";
+import { alarmWord, h, lang, s, say, t } from "./base.js";
 import { WORDS } from "./words.js";
 
 const LEFT = 84, RIGHT = 14, GAP = 9, ROW = 15;
@@ -131,7 +131,7 @@ export function timeline(place, day, { area, now, first, last, target, read }) {
   }
   for (const one of day.alarms) {
     if (one.from < first || one.from > last) continue;
-    svg.append(s("path", { class: "c-alarm", d: `M${x(one.from)} ${top + 17}l6 11h-12z` }, s("title", {}, `${hm(one.from)} ${say(one)}`)));
+    svg.append(s("path", { class: "c-alarm", d: `M${x(one.from)} ${top + 17}l6 11h-12z` }, s("title", {}, `${hm(one.from)} ${alarmWord(one)}`)));
   }
   if (cases.length) {
     top += size.events + GAP;

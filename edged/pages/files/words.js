@@ -36,7 +36,7 @@ export const WORDS = {
   considered: ["考虑过的窗口和人员", "Windows and staff considered"], chosen: ["选中", "chosen"], no_decisions: ["今天还没有启用过潮汐窗口", "No +1 window was needed today"],
   f_waiting: ["等候 {n} 人", "{n} waiting"], f_predicted_wait_s: ["新来者约 {n} 分", "newcomers {n} min"], f_with_one_more_s: ["加一窗约 {n} 分", "one more: {n} min"], f_with_one_fewer_s: ["少一窗约 {n} 分", "one fewer: {n} min"], f_oldest_wait_s: ["最久 {n} 分", "oldest {n} min"], f_windows: ["在办 {n} 窗", "{n} windows"],
   push: ["最近下发", "Last push"], push_applied: ["{t} 生效", "in force at {t}"], push_rejected: ["{t} 被拒绝", "refused at {t}"], push_staged: ["{t} 收到，到期生效", "received at {t}, waits for its date"], push_rehearsing: ["{t} 收到，正在试算", "received at {t}, being rehearsed"], "push_rolled-back": ["{t} 退出，已恢复原策略", "taken out at {t}; the earlier one is back"], push_unread: ["无法读取的内容", "what could not be read"],
-  trial: ["试行中", "on trial"], trial_left: ["还需观察 {n} 分钟", "{n} min to go"], trial_now: ["在等的人平均已等 {a} 分；超过 {b} 分并持续 {c} 分，自动恢复 v{v}", "Those who wait have waited {a} min; above {b} for {c} min, v{v} returns by itself"], trial_bad: ["已偏高 {n} 分", "high for {n} min"],
+  built_in: ["内置策略", "the built-in policy"], trial: ["试行中", "on trial"], trial_left: ["还需观察 {n} 分钟", "{n} min to go"], trial_now: ["在等的人平均已等 {a} 分；超过 {b} 分并持续 {c} 分，自动恢复{v}", "Those who wait have waited {a} min; above {b} for {c} min, {v} returns by itself"], trial_bad: ["已偏高 {n} 分", "high for {n} min"],
   pool: ["潮汐窗口 {a} / {b} 在用", "{a} of {b} +1 windows in use"], none_by_hand: ["没有人工干预", "Nothing is set by hand"],
   p_standby: ["待命", "standby"], p_paged: ["前往{n}号", "to {n}"], p_bound: ["{n}号窗口", "at {n}"], p_absent: ["不在岗", "absent"], p_off: ["班外", "off shift"], turns: ["{n} 次", "{n}×"], duty_by: ["值班长 {n}", "Duty: {n}"],
   l_bus_down: ["收不到", "not heard"], l_bus_starts: ["正在连接", "connecting"], l_bus: ["大厅消息", "Messages"], l_centre: ["市中心", "Centre"], l_disk: ["存盘", "Disk"], l_clock: ["时钟", "Clock"], l_devices: ["设备", "Devices"], ok: ["正常", "fine"], l_backlog: ["{n} 条待补传；大厅照常", "{n} to be sent; the hall goes on"], l_synced: ["已送达", "all sent"], l_disk_bad: ["写不进，暂存内存", "not writable, kept in memory"], l_clock_bad: ["时间不可信", "not to be trusted"], l_lost: ["{n} 失联", "{n} lost"], l_more: ["等 {n} 台", "and {n} more"],
@@ -70,7 +70,7 @@ export const WORDS = {
   own_serving: ["正在办理", "Being served"], own_booked: ["预约号，时间到了就开始排队", "Booked: it joins the queue when its time comes"],
   own_parked: ["暂缓办理", "Set aside for a moment"], own_parked_s: ["办好手续后回到窗口，不用重新取号", "Go back to the window when you are ready; you keep your number"],
   own_return: ["材料带齐后再来", "Come back with your papers"], own_return_s: ["凭原号办理，不用重新取号", "Your number stays good; no new one is needed"],
-  own_missed: ["已过号", "You were called"], own_missed_s: ["请到取号机按“过号恢复”，不用重新取号", "Press “I missed my call” at a ticket machine; you keep your number"],
+  own_missed: ["已过号", "You were called"], own_missed_s: ["请到取号机按“过号恢复”，不用重新取号", "Press 'I missed my call' at a ticket machine; you keep your number"],
   own_unprinted: ["请到导办台", "Please ask our staff"], own_unprinted_s: ["这个号码没有打印成功", "This number was not printed"],
   own_served: ["已办结", "Done"], own_served_s: ["感谢您的等候", "Thank you for waiting"], own_cancelled: ["这个号码已取消", "This number was cancelled"], own_cancelled_s: ["需要办理请重新取号", "Take a new number if you still need one"],
   own_looking: ["正在查询…", "Looking …"], own_looking_s: ["刚取的号码过几秒就能看到", "A number just taken shows in a few seconds"],
@@ -82,6 +82,7 @@ export const WORDS = {
   // the duty desk
   duty_title: ["值班操作", "Duty desk"], duty_leave: ["退出", "Log out"], duty_login: ["登录后操作", "Log in to act"], duty_name: ["姓名", "Name"], duty_enter: ["进入", "Enter"],
   duty_choose: ["要做什么", "What is to be done"], duty_accept: ["我来处理", "I look after it"], duty_lift: ["解除", "End it"], duty_wish: ["申请增开窗口", "wishes for one more window"], duty_withdraw: ["撤回", "Withdraw"],
+  duty_none: ["现在没有可选的窗口", "There is no such window now"], duty_any: ["由大厅选择", "The hall chooses"], duty_pick: ["请选好以上各项", "Choose all of the above"],
   duty_window: ["哪个窗口", "Which window"], duty_area: ["哪个专区", "Which area"], duty_number: ["哪个号码", "Which number"], duty_reason: ["原因", "Reason"], duty_until: ["到什么时候", "Until when"], duty_longer: ["延长", "Longer by"],
   duty_paged: ["灯闪，已呼叫{n}，{t} 前应答", "Blinks; {n} is paged, to answer by {t}"], duty_comes: ["{n}已应答，正在前往", "{n} is on the way"], duty_lit: ["灯闪，{t} 前待人到岗", "Blinks; somebody may come until {t}"],
   duty_back: ["返回", "Back"], duty_do: ["确认执行", "Do it"],
@@ -95,4 +96,11 @@ export const WORDS = {
   "will_priority-insert": ["{n} 排到最前，下一个叫到。", "{n} is called next."],
   "will_hours-flex": ["{p}今天延长 {m} 分钟；到点停止取号，已取号的办完为止。", "{p}: {m} min longer today; whoever holds a number then is still served."],
   "will_ask-window": ["为{p}申请多开一个窗口：开哪个由策略决定，有空即启用。", "{p} asks for one more window: the policy chooses, as soon as one is free."],
+};
+
+/** Why somebody acts by hand, by act: [what is sent, in Chinese, and its English]. Acts without a list say no reason. */
+export const REASONS = {
+  open: [["人多", "Crowd"], ["团队来办", "A group"], ["窗口故障", "A window is out"], ["其他", "Other"]], close: [["人员离岗", "Staff leave"], ["设备故障", "Equipment"], ["人少", "Few visitors"], ["其他", "Other"]],
+  hold: [["预计还有人来", "More expected"], ["办理时间长", "A long case"], ["其他", "Other"]], "pause-issuing": [["系统故障", "System fault"], ["人满", "Full"], ["演练", "Drill"], ["其他", "Other"]],
+  "priority-insert": [["现场协调", "Settled at the desk"], ["退回重办", "Sent back"], ["其他", "Other"]],
 };

@@ -15,5 +15,9 @@ Object.assign(WORDS, {
   x_normal: ["普通", "Anybody"], x_elderly: ["老年人", "Elderly"], x_disabled: ["残疾人", "Disabled"], x_pregnant: ["孕妇", "Pregnant"], x_military: ["军人", "Military"],
   x_next: ["叫号", "Next"], x_recall: ["重呼", "Recall"], x_arrive: ["到达", "Arrived"], x_finish: ["办结", "Finish"], "x_no-show": ["过号", "No-show"], x_pause: ["暂停", "Pause"], x_unpause: ["恢复", "Go on"], "x_special-need": ["特殊需求", "Special need"], x_transfer: ["转办", "Transfer"], x_login_key: ["登录", "Log in"], x_commissioner: ["呼叫帮办", "Commissioner"],
   "x_force-open": ["强制开放", "Force open"], "x_force-close": ["强制关闭", "Force close"], x_hold: ["保持", "Hold"], x_lift: ["解除", "Lift"], "x_pause-issuing": ["暂停取号", "Pause numbers"], "x_priority-insert": ["插号", "Put first"], "x_extend-hours": ["延时", "Extend hours"], x_accept: ["接受", "Accept"],
+  x_serving: ["运行中，进程号 {n}", "serving, pid {n}"], x_ended: ["已退出（{n}），正在重启", "ended with {n}, starting again"], x_starting: ["正在启动", "starting"],
+  x_lamps: ["潮汐灯", "+1 lamps"], x_arg_key: ["业务或姓名", "a service, a name"],
+  x_arg_accept: ["可不填", "not needed"], "x_arg_force-open": ["12 税务综合", "12 税务综合"], "x_arg_force-close": ["窗口，如 5", "a window: 5"], x_arg_hold: ["窗口，如 12", "a window: 12"], x_arg_lift: ["窗口，如 12", "a window: 12"],
+  "x_arg_pause-issuing": ["专区，如 税务综合", "an area: 税务综合"], "x_arg_priority-insert": ["号码，如 A012", "a number: A012"], "x_arg_extend-hours": ["专区，如 税务综合", "an area: 税务综合"],
   x_gone: ["演示已结束", "The demo has ended"],
 });
