@@ -198,7 +198,7 @@ class Presence:
         self._tell()
 
     def unknown(self, word: str = "") -> None:
-        """The link is up but the device was not heard yet; the last report stays valid.
+        """Record that the link is up but the device was not heard yet; the last report stays valid.
 
         A message of the device that arrives before we learn that the link is up counts as heard. ``word``: for a
         device that announces itself, the loss reported if nothing was heard for ``UNHEARD_S``. Commands are sent all

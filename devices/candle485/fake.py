@@ -103,7 +103,7 @@ class FakeCandleBus:
         self._say(panel, Signal(self.addresses[panel], CODES[key]))
 
     def press_button(self, number: int) -> None:
-        """A visitor presses button ``number`` of the kiosk."""
+        """Press button ``number`` of the kiosk."""
         self._say(f"button-{number}", Signal(KIOSK_ADDRESS, number))
 
     def led(self, panel: str) -> int:

@@ -43,7 +43,7 @@ class FakePrinter:
         self._go_on()
 
     def put_paper(self, lines: int) -> None:
-        """Somebody opens the cover and puts in a roll."""
+        """Open the cover and put in a roll of paper."""
         self.lines_left = lines
         self._go_on()
 

@@ -51,7 +51,7 @@ class FakeCallers:
         self._report(caller, 0x01, bytes.fromhex(CODES[key]))
 
     def rate(self, caller: str, button: int) -> None:
-        """A visitor presses button 0 to 3 of the evaluator."""
+        """Press button 0 to 3 of the evaluator."""
         self._report(caller, 0x11, bytes((button,)))
 
     def feed(self, data: bytes) -> None:

@@ -56,7 +56,7 @@ Post = Callable[[vendors.RobotPost], tuple[int, bytes]]
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_args: Any) -> None:
-        """A robot's key goes where it was typed in for, and nowhere else."""
+        """Follow no redirect: a robot's key goes only where it was typed in for."""
 
 
 def post(outgoing: vendors.RobotPost) -> tuple[int, bytes]:

@@ -159,7 +159,7 @@ class Meter:
 
 
 def rest(seconds: float) -> None:
-    """Sleep real seconds."""
+    """Sleep ``seconds`` of real time."""
     until_s = monotonic_s() + seconds
     while (left_s := until_s - monotonic_s()) > 0:
         select.select([], [], [], left_s)

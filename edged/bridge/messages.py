@@ -107,7 +107,7 @@ def take(
 def take_whole(
     progress: BridgeProgress, kind: str, rows: list[Row], settings: BridgeSettings, odd: Oddities
 ) -> None:
-    """A whole list (``waiting``, ``staff``): told where it is another than was told last."""
+    """Take a whole list (``waiting``, ``staff``) and report it if it differs from what was reported last."""
     report = settings.reports()[kind]
     if kind == "waiting":
         assert report.service is not None
@@ -200,5 +200,5 @@ def _key_of(value: object) -> Key:
 
 
 def keys(rows: Iterable[Row], column: str) -> list[Key]:
-    """The keys in ``rows``."""
+    """The keys in a column of ``rows``."""
     return [key for row in rows if isinstance(key := row.get(column), Key)]

@@ -61,7 +61,7 @@ class History:
         return taken
 
     def put_back(self, facts: list[Fact]) -> None:
-        """Events that could not be sent: ``take`` returns them again."""
+        """Keep events that could not be sent: ``take`` returns them again."""
         self._facts.extendleft(reversed(facts))
 
     async def _read(self) -> bool:

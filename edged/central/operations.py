@@ -344,7 +344,7 @@ class Rollback(Body, frozen=True):
     version: Annotated[int, Meta(ge=1, le=COUNTER_MAX)] | None = None
 
     def order(self, by: str) -> None:
-        """None: the policy desk carries it out, not the core."""
+        """Always None: the policy desk carries it out, not the core."""
         return
 
 

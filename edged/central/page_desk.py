@@ -264,7 +264,7 @@ class PageDesk(Observer):
         }
 
     def answered(self, of: str, body: dict[str, Any]) -> None:
-        """An order was answered; ``of``: the first digits of the SHA-256 of its bytes."""
+        """Record the answer to an order. ``of``: the first digits of the SHA-256 of its bytes."""
         at = self._from.stamp(self._from.at_ms())
         told = {
             "of": of,

@@ -19,7 +19,9 @@ LINES_MAX = 50  # mistakes that are told; somebody who sees fifty has the wrong 
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
-    """``count``: requests answered in this life. ``state``: serving (none yet), taken, waits, refused."""
+    """The outcome of a reload. ``count``: requests answered since the process started; ``state``: serving (none yet),
+    taken, waits or refused.
+    """
 
     pid: int
     born: str

@@ -108,7 +108,7 @@ def one_again(turn: Turn, point: Point) -> None:
 
 
 def deaf(turn: Turn, point: Point) -> None:
-    """Our link is down: from now on nobody can hear the device, and no time passes for its numbers."""
+    """Our link is down: from now on the device cannot be heard, and no time passes for its numbers."""
     sender = turn.state.senders.get(point)
     if sender is not None and sender.deaf_ms is None:
         sender.deaf_ms = turn.at_ms

@@ -221,7 +221,7 @@ def _condemn(turn: Turn, trial: PolicyTrial, waiting: int, why: str) -> None:
 
 
 def after_gap(turn: Turn, gap_ms: int) -> None:
-    """Nobody was called while the process was away: that is not the policy's fault."""
+    """After a time in which the process was away: nobody was called, which is not the policy's fault."""
     trial = turn.state.trial
     if trial is not None:
         turn.state.trial = replace(trial, before_s=trial.before_s + round(gap_ms / 1000))

@@ -246,7 +246,7 @@ class Worker:
         self._returned.set()
 
     async def run(self) -> None:
-        """Levels and actions in two lanes, so that a slow announcement never delays a lamp. Until cancelled.
+        """Send levels and actions in two lanes, so that a slow announcement never delays a lamp; until cancelled.
 
         May be run again after the driver broke it: what was under way counts as failed, and everything is shown anew.
         """

@@ -119,8 +119,8 @@ class Platform:
         return ServiceManager()
 
     def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-        """SIGTERM and SIGINT stop, SIGHUP reloads hall.toml. Also shortens how long a thread may keep Python's
-        lock.
+        """Let SIGTERM and SIGINT stop the daemon, and SIGHUP reload hall.toml. Also shortens how long a thread may keep
+        Python's lock.
         """
         sys.setswitchinterval(SWITCH_S)
         loop = asyncio.get_running_loop()

@@ -431,7 +431,7 @@ def insert_policy(connection: apsw.Connection, row: PolicyRow) -> None:
 
 
 def raise_high_water(connection: apsw.Connection, version: int) -> None:
-    """No policy up to ``version`` will be accepted again."""
+    """Accept no policy up to ``version`` any more."""
     set_meta(connection, "high_water", str(max(version, int(get_meta(connection, "high_water") or 0))))
 
 

@@ -131,7 +131,7 @@ def _ask(turn: Turn, case: Case) -> None:
 
 
 def acknowledge(turn: Turn, case: Case, by: str) -> None:
-    """A person takes care of the case (响应)."""
+    """Record that a person takes care of the case (响应)."""
     if case.state != "OPEN":
         turn.ignore(case.id, "case_state", state=case.state, trigger="acknowledge")
         return
@@ -208,7 +208,7 @@ def close(turn: Turn, case: Case, outcome: str | None, by: str) -> bool:
 
 
 def reopen(turn: Turn, case: Case, by: str, why: str) -> None:
-    """The matter was not settled after all: the case is open again. What was late before stays late."""
+    """Open a closed case again, because the matter was not settled. What was late before stays late."""
     limits = turn.state.policy.cases
     if case.state != "CLOSED" or case.closed_ms is None:
         turn.ignore(case.id, "case_state", state=case.state, trigger="reopen")
@@ -300,7 +300,7 @@ def forget(turn: Turn, name: str) -> None:
 
 
 def fit(turn: Turn) -> None:
-    """Clock, calendar or limits changed: every open case gets its deadlines anew."""
+    """Set every open case's deadlines anew, because the clock, the calendar or the limits changed."""
     for case in turn.state.cases.values():
         plan(turn, case)
 

@@ -117,7 +117,7 @@ def any_waits(turn: Turn) -> bool:
 
 
 def answer_oldest(turn: Turn, subject: str, by: str) -> None:
-    """One key: the case that waits longest is acknowledged."""
+    """Acknowledge the case that waits longest (one key does it)."""
     waiting = [case for case in turn.state.cases.values() if case.state == "OPEN"]
     if waiting:
         case_book.acknowledge(turn, min(waiting, key=lambda case: case.asked_ms), by)

@@ -15,7 +15,7 @@ LISTED_MAX = 60  # in the message for the city: it has 16 KiB; the rest are coun
 
 
 def signs(turn: Turn, centre: str) -> Iterator[tuple[Point, Value]]:
-    """Every sign of the cases: a point and what stands there."""
+    """Every output that shows the cases: a point and its level."""
     waiting, handled, overdue = counts(turn.state)
     site = turn.lookup.site
     lamp = Lamp("blink" if waiting or overdue else "on" if handled else "off")
@@ -46,7 +46,7 @@ def prompt(turn: Turn, window: str) -> str | None:
 
 
 def counts(state: State) -> tuple[int, int, int]:
-    """Waiting for an answer, in hand, and overdue (of both)."""
+    """How many cases wait for an answer, are in hand, and are overdue (of both)."""
     live = [case for case in state.cases.values() if case.state != "CLOSED"]
     waiting = sum(1 for case in live if case.state == "OPEN")
     return waiting, len(live) - waiting, sum(1 for case in live if case.overdue_day is not None)

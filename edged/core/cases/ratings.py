@@ -69,7 +69,7 @@ def correct(turn: Turn, event: RatingCorrected) -> None:
 
 
 def answer(turn: Turn, event: RatingAnswered) -> None:
-    """A person has looked after a bad rating (整改, 回访)."""
+    """Record that a person has looked after a bad rating (整改, 回访)."""
     answers = turn.state.policy.ratings.answers
     code = event.code or answers[-1]
     if not _waits(turn, event.rating):
@@ -108,7 +108,7 @@ def _named(turn: Turn, word: str) -> str | None:
 
 
 def subject_of(turn: Turn, name: str) -> tuple[str, str]:
-    """Whom a rating is about, as people say it: a visitor's number, or a case."""
+    """The subject of a rating as people say it: a visitor's number, or a case."""
     rating = turn.state.ratings.get(name)
     number = name if rating is None else rating.subject
     if number in turn.state.cases:

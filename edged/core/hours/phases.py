@@ -43,7 +43,7 @@ class _Hours:
 
 
 def judge_all(turn: Turn) -> None:
-    """The clock, the policy or the hall changed: every area is looked at anew."""
+    """Evaluate the hours of every area anew, because the clock, the policy or the hall changed."""
     for gone in [area for area in turn.state.hours if area not in turn.lookup.areas]:
         del turn.state.hours[gone]
         turn.drop_timer(f"hours/{gone}")
@@ -54,7 +54,7 @@ def judge_all(turn: Turn) -> None:
 
 
 def fire(turn: Turn, area: str) -> None:
-    """The time has come at which something may change for this area, and for those of the same time."""
+    """Timer: the hours of this area, and of others with the same time, may change now."""
     due = [
         other
         for other in turn.lookup.areas
@@ -68,7 +68,7 @@ def fire(turn: Turn, area: str) -> None:
 
 
 def follow(turn: Turn) -> None:
-    """After anything changed in an area: may it still give numbers, has it served its last visitor."""
+    """After a change in an area: decide whether it may still give numbers, and whether its last visitor is served."""
     followed = False
     seen: set[str] = set()
     while found := [area for area in turn.dirty_areas if area not in seen]:
@@ -88,7 +88,9 @@ def _in_full_swing(turn: Turn, own: AreaHours) -> bool:
 
 
 def set_clock(turn: Turn, forward_ms: int | None) -> None:
-    """The wall clock was set ``forward_ms`` ahead of what it showed before; None if no time was known before."""
+    """Handle a wall clock that was set ``forward_ms`` ahead of what it showed before; None if no time was known
+    before.
+    """
     if forward_ms is not None and abs(forward_ms) > STEP_MS:
         turn.state.doubt_until_ms = turn.at_ms + DOUBT_MS
         turn.note("clock.stepped", turn.lookup.site.hall, forward_s=forward_ms / 1000)

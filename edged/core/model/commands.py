@@ -172,7 +172,7 @@ class CasesSummary:
 
 @value
 class NoNumber:
-    """A service without numbers now. ``reason``: a short word; the texts are for whoever stands there."""
+    """A service without numbers now. ``reason``: a short word; the texts are for the visitor at the dispenser."""
 
     service: str
     reason: str
@@ -182,7 +182,7 @@ class NoNumber:
 
 @value
 class Issuing:
-    """What a dispenser gives no numbers of now; every other service it does."""
+    """The services for which a dispenser gives no numbers now; for all others it does."""
 
     stopped: tuple[NoNumber, ...] = ()
     kind: ClassVar[str] = "issuing"
@@ -205,7 +205,9 @@ Value = (
 
 @value
 class Desired:
-    """``value`` is to stand at ``point``; the slot is ``(point, value.kind)``, last one wins, re-asserted."""
+    """The level ``value`` wanted at ``point``. Its slot is ``(point, value.kind)``: the last one wins, and it is sent
+    again from time to time.
+    """
 
     point: Point
     value: Value

@@ -237,7 +237,7 @@ class CommandDone:
 
 @value
 class CommandFailed:
-    """The action ``id`` was not, or not surely, carried out. It is never retried blindly: the core decides."""
+    """The action ``id`` was not, or not surely, carried out. Drivers never retry it: the core decides."""
 
     id: str
     error: str
@@ -415,8 +415,8 @@ class DayReset:
 
 @value
 class DocumentRejected:
-    """A document of the centre was refused at the border: ``kind`` says of what, ``code`` why, ``named`` what it called
-    itself. ``order``: the id that it claims, where one can be read.
+    """A document of the centre was refused before it reached the core: ``kind`` says of what, ``code`` why, ``named``
+    what it called itself. ``order``: the id that it claims, where one can be read.
     """
 
     kind: Literal["policy", "operation", "appointment", "keys"]
@@ -456,7 +456,7 @@ class NoticePosted:
 
 @value
 class NoticeWithdrawn:
-    """The notice ``id`` is to go."""
+    """The notice ``id`` is withdrawn."""
 
     id: str
     by: str

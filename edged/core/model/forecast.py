@@ -29,7 +29,9 @@ Z10 = 1.2815515655446004  # the normal distribution's 90 % point
 
 
 class Load(NamedTuple):
-    """An area now. ``work`` is the waiting tickets in units of ``mean_s``; ``windows`` counts those being staffed."""
+    """The load of an area now. ``work`` is the waiting tickets in units of ``mean_s``; ``windows`` counts those being
+    staffed.
+    """
 
     work: float
     busy: float
@@ -41,7 +43,7 @@ class Load(NamedTuple):
 
     @property
     def present(self) -> float:
-        """People in service or waiting."""
+        """How many people are in service or waiting."""
         return self.work + self.busy
 
     def staying(self, ahead_s: float) -> Load:
@@ -70,7 +72,7 @@ def _fewer(windows: float, share: float) -> float:
 
 
 def learn(learnt: Learnt, service: str, service_s: float, prior_s: float, decay: float) -> None:
-    """One visit took ``service_s``: older ones count ``decay`` times less from now."""
+    """Learn from one visit that took ``service_s``: older ones count ``decay`` times less from now."""
     learnt.all_sum_s = learnt.all_sum_s * decay + service_s
     learnt.all_weight = learnt.all_weight * decay + 1
     learnt.ratio_sum = learnt.ratio_sum * decay + service_s / prior_s
@@ -80,7 +82,7 @@ def learn(learnt: Learnt, service: str, service_s: float, prior_s: float, decay:
 
 
 def count_issued(learnt: Learnt, service: str, at_ms: int) -> None:
-    """A ticket of ``service`` was issued at ``at_ms``."""
+    """Count a ticket of ``service`` that was issued at ``at_ms``."""
     learnt.issued[service] = learnt.issued.get(service, 0) + 1
     if sum(learnt.issued.values()) > MIX_KEPT:
         for name in learnt.issued:
@@ -92,18 +94,20 @@ def count_issued(learnt: Learnt, service: str, at_ms: int) -> None:
 
 
 def arrivals_since(learnt: Learnt, at_ms: int, minutes: float) -> int:
-    """Tickets issued in the last ``minutes``, to the bin."""
+    """How many tickets were issued in the last ``minutes``, rounded to whole bins."""
     first = (at_ms - round(minutes * 60_000)) // BIN_MS
     return sum([count for number, count in learnt.arrived.items() if number >= first])
 
 
 def overall_mean_s(learnt: Learnt, prior_s: float, prior_weight: int) -> float:
-    """Mean service of an area, whatever the service."""
+    """The mean service time of an area over all services, in seconds."""
     return (prior_weight * prior_s + learnt.all_sum_s) / (prior_weight + learnt.all_weight)
 
 
 def service_means_s(learnt: Learnt, priors_s: Mapping[str, float], prior_weight: int) -> dict[str, float]:
-    """Mean per service: its own visits, and the prior scaled by how all visits compare to their priors."""
+    """The mean service time of each service in seconds: its own visits, and the prior scaled by how all visits compare
+    to theirs.
+    """
     ratio = (prior_weight + learnt.ratio_sum) / (prior_weight + learnt.ratio_weight)
     return {
         service: (prior_weight * prior_s * ratio + learnt.sum_s.get(service, 0.0))
@@ -167,7 +171,7 @@ class Stream(NamedTuple):
     opening_left: float | None = None  # of the profile's first step, once those who waited at the door are in
 
     def mass(self, from_min: float, to_min: float) -> float:
-        """What the profile alone expects."""
+        """How many arrivals the profile alone expects between two minutes."""
         if self.profile:
             return profile_mass(self.profile, from_min, to_min)
         return self.steady_per_min * (to_min - from_min)
@@ -230,7 +234,9 @@ class Range(NamedTuple):
     high_s: float
 
     def in_minutes(self) -> tuple[int, int, int]:
-        """As people are told: seconds, but whole minutes, never narrower than it is and never "0 to 0"."""
+        """The three values in seconds, rounded to whole minutes as people are told: never narrower than they are, never
+        "0 to 0".
+        """
         low, middle, high = floor(self.low_s / 60), round(self.mean_s / 60), max(1, ceil(self.high_s / 60))
         return low * 60, middle * 60, high * 60
 

@@ -60,7 +60,7 @@ class Lookup:
         return self._skills_in.get((window, area), ())
 
     def printer_of(self, source: Point) -> Point:
-        """Who prints a number that was asked for at ``source``: mostly that device itself."""
+        """The device that prints a number asked for at ``source``: mostly that device itself."""
         return self._printers.get(device_of(source), source)
 
     def serves_cases(self, window: str) -> bool:

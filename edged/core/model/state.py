@@ -287,7 +287,7 @@ class Learnt:
     arrived: dict[int, int] = field(default_factory=dict)
 
     def forget_missing(self, services: Container[str]) -> None:
-        """Services that the hall does not have any more."""
+        """Drop what was learnt of services that the hall no longer has."""
         for known in (self.sum_s, self.weight, self.issued):
             for service in [service for service in known if service not in services]:
                 del known[service]
@@ -387,7 +387,7 @@ class Wish:
 
 @dataclass(slots=True)
 class Today:
-    """What ``by`` said of a member for today: absent, or also good for other areas."""
+    """What ``by`` reported of a member of staff for today: absent, or also able to serve other areas."""
 
     absent: bool = False
     also: list[str] = field(default_factory=list)
@@ -556,7 +556,7 @@ class Case:
 
 @dataclass(slots=True)
 class CaseTally:
-    """What became of the cases that are kept no more, for the three percentages."""
+    """The outcomes of cases that are no longer kept, counted for the three percentages."""
 
     cases: int = 0
     responded: int = 0

@@ -98,7 +98,7 @@ class Turn:
         return action_id
 
     def settle_unknown(self, action_id: str) -> None:
-        """Nobody will ever say what became of this action: stop waiting for it."""
+        """Stop waiting for the outcome of this action: nobody will ever report it."""
         pending = self.state.actions.pop(action_id)
         self.note("action.unknown", action_id, body=pending.body.kind, point=pending.point)
 
@@ -119,25 +119,25 @@ class Turn:
         return self._lost
 
     def touch_window(self, window: str) -> None:
-        """This window's signs may have to change."""
+        """Mark this window: its signs may have to change."""
         self.dirty_windows[window] = None
         for area in self.lookup.window_areas.get(window, ()):
             self.standings.pop(area, None)
 
     def touch_pager(self, point: Point | None) -> None:
-        """What stands at this pager (if it is one) may have to change."""
+        """Mark this pager (if it is one): what it shows may have to change."""
         if point is not None:
             self.dirty_pagers[point] = None
 
     def touch_area(self, area: str) -> None:
-        """This area's queue or windows changed: tide and signs are looked at again."""
+        """Mark this area, whose queue or windows changed: its tide and signs are evaluated again."""
         self.dirty_areas[area] = None
         self.only_due.discard(area)
         for near in self.lookup.near_areas.get(area, ()):
             self.standings.pop(near, None)
 
     def touch_cases(self) -> None:
-        """The signs of the cases may have to change, on the panels of their windows too."""
+        """Mark the cases: their signs may have to change, on the panels of their windows too."""
         self.cases_changed = True
         for window in self.lookup.case_windows:
             self.dirty_windows[window] = None
@@ -149,7 +149,7 @@ class Turn:
             self.only_due.add(area)
 
     def look_again(self, area: str) -> None:
-        """This area was touched in an earlier turn, and its look put off."""
+        """Mark an area whose evaluation was put off in an earlier turn."""
         self.dirty_areas[area] = None
         self.only_due.discard(area)
 
@@ -172,18 +172,18 @@ class Turn:
         return tidal.pw_areas.get(area, tidal.pw)
 
     def rest_s(self, area: str) -> int:
-        """How long a window rests after it was given back."""
+        """How many seconds a window rests after it was given back."""
         if self.state.policy.tidal.rule == "band":
             return self.band(area).cooldown_s
         return self.pw(area).rest_s
 
     def override(self, kind: OverrideKind, target: str) -> Override | None:
-        """What a person decided about a window or an area, if it stands."""
+        """The override in force for a window or an area; None if there is none."""
         found = self.state.overrides
         return found.get(override_key(kind, target)) if found else None
 
     def issuing_paused(self, area: str) -> Override | None:
-        """What keeps the controller from allotting numbers in ``area``.
+        """The override that keeps the controller from giving numbers in ``area``; None if there is none.
 
         What could not be done (办不成事) is heard all the same, unless its own area is named.
         """

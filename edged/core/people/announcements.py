@@ -83,14 +83,14 @@ def go_on(turn: Turn, point: Point) -> None:
 
 
 def after_restart(turn: Turn) -> None:
-    """After a restart, what was being said counts as heard and is not said again."""
+    """After a restart: what was being said counts as heard and is not said again."""
     for point, voice in turn.state.voices.items():
         voice.doing = None
         _go_on(turn, point, voice)
 
 
 def end_day(turn: Turn) -> None:
-    """Messages of yesterday are dropped."""
+    """Drop the messages of yesterday."""
     for voice in turn.state.voices.values():
         voice.waiting.clear()
 

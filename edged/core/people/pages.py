@@ -202,7 +202,7 @@ def still_open(turn: Turn, action: str) -> bool:
 
 
 def end_day(turn: Turn) -> None:
-    """Pages of yesterday end; turns count from zero."""
+    """End the pages of yesterday; turns count from zero."""
     for page in list(turn.state.pages.values()):
         close(turn, page.about, page.subject)
     turn.state.undelivered.clear()

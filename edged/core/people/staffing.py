@@ -263,7 +263,7 @@ def unbind_window(turn: Turn, window: str) -> None:
 
 
 def rest(turn: Turn, staff: str, window: str) -> None:
-    """``staff`` returns to standby, unless they belong to another window by now or left the roster."""
+    """Return ``staff`` to standby, unless they belong to another window by now or left the roster."""
     member = turn.state.staff.get(staff)
     if member is None or member.window != window:
         return

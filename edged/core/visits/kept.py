@@ -53,7 +53,7 @@ def keep(turn: Turn, event: OutcomeKept) -> None:
 
 
 def end_day(turn: Turn) -> None:
-    """Alarms about what another version decided end with the day: nobody holds one of its numbers any more."""
+    """End the alarms about what another version decided: nobody holds one of its numbers any more."""
     for alarm in list(turn.state.alarms.values()):
         if alarm.kind == ALARM:
             alarms.clear(turn, ALARM, alarm.subject)

@@ -51,7 +51,7 @@ def plan(turn: Turn, name: str, promise: Promise) -> None:
 
 
 def fit(turn: Turn) -> None:
-    """The clock was set for the first time: promises made before it get their last day."""
+    """Set the last day of promises made before the clock was set for the first time."""
     for name, promise in turn.state.promises.items():
         if promise.due_day is None:
             plan(turn, name, promise)

@@ -19,7 +19,7 @@ BY_HAND: Line = ("凭条未打出，请手写告知", "No slip: please write it 
 
 
 def told_once(turn: Turn, ticket: Ticket, window: str, papers: tuple[str, ...], until_ms: int | None) -> None:
-    """一次性告知单: every paper by its name, until when the number holds, where to come back to."""
+    """Print a 一次性告知单: every paper by its name, until when the number holds, where to come back to."""
     zh, en = papers_by_name(turn, papers)
     owner = turn.state.policy.visits.return_to_owner
     place, place_en = window_place(turn, window) if owner else service_place(turn, ticket.service)
@@ -37,7 +37,7 @@ def told_once(turn: Turn, ticket: Ticket, window: str, papers: tuple[str, ...], 
 
 
 def promised(turn: Turn, ticket: Ticket, window: str, name: str, promise: Promise) -> None:
-    """容缺受理: what was promised, by when, and under which name it is handed in."""
+    """Print a slip of 容缺受理: what was promised, by when, and under which name it is handed in."""
     zh, en = papers_by_name(turn, tuple(promise.papers))
     place, place_en = window_place(turn, window)
     lines = [
@@ -52,7 +52,7 @@ def promised(turn: Turn, ticket: Ticket, window: str, name: str, promise: Promis
 
 
 def next_stage(turn: Turn, ticket: Ticket, window: str) -> None:
-    """一件事一次办: which matter comes next, and where; the clerk who is done says so, too."""
+    """Print a slip of 一件事一次办: which matter comes next, and where; the clerk who is done says so, too."""
     service = turn.lookup.services[ticket.service]
     place, place_en = service_place(turn, ticket.service)
     lines = [
@@ -70,7 +70,7 @@ def next_stage(turn: Turn, ticket: Ticket, window: str) -> None:
 
 
 def case_receipt(turn: Turn, case: Case, window: str) -> None:
-    """办不成事回执 (事事有回音): the number of the case, by when it is answered, and where to ask."""
+    """Print a 办不成事回执 (事事有回音): the number of the case, by when it is answered, and where to ask."""
     ticket = None if case.visit is None else turn.state.tickets.get(case.visit)
     service = case.service or next(iter(turn.lookup.windows[window].skills), "")
     place, place_en = window_place(turn, next(iter(turn.lookup.case_windows), window))

@@ -17,7 +17,7 @@ NOT_GREEN: tuple[Priority, ...] = ("normal", "appointment")  # nobody's green la
 
 
 def walk_direct(turn: Turn, window: str, arg: str | None) -> None:
-    """Key: the window serves them: counted, the time learnt, invisible to the queue.
+    """Key: record a visitor whom the window serves without a number: counted, the time learnt, invisible to the queue.
 
     ``arg``: the service; without it the window's first.
     """

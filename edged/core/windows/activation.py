@@ -271,7 +271,7 @@ def drain(turn: Turn, window: str, reason: str, **why: str | int | float | None)
 
 
 def settle(turn: Turn, window: str) -> None:
-    """A drained window is released: staff rest, the window cools down, then stands by."""
+    """Release a drained window: staff rest, the window cools down, then stands by."""
     state = turn.window(window)
     if state.state == "DRAINING" and state.due_ms is None:
         state.due_ms = _gone_ms(turn, window)
@@ -302,7 +302,7 @@ def _gone_ms(turn: Turn, window: str) -> int | None:
 
 
 def stand_by(turn: Turn, window: str) -> None:
-    """A lit window goes dark without having opened."""
+    """Switch a lit window off without having opened it."""
     paged = turn.window(window).paged_staff
     if move_window(turn, window, "give-up"):
         clear(turn, window)

@@ -55,7 +55,7 @@ def standing(turn: Turn, area: str) -> Wish | None:
 
 
 def attempted(turn: Turn, area: str) -> None:
-    """Somebody was paged, or asked politely: an attempt of every wish for this area."""
+    """Record that somebody was paged, or asked politely: an attempt of every wish for this area."""
     for wish in turn.state.wishes.values():
         if wish.area == area:
             wish.attempts += 1
@@ -63,7 +63,7 @@ def attempted(turn: Turn, area: str) -> None:
 
 
 def fulfilled(turn: Turn, area: str, window: str) -> None:
-    """A "+1" window of ``area`` is open: every wish for it is fulfilled and ends."""
+    """End every wish for ``area``, because a "+1" window of it is open."""
     for name, wish in list(turn.state.wishes.items()):
         if wish.area == area:
             _end(turn, name, "opened", window)
@@ -87,13 +87,13 @@ def expire(turn: Turn, name: str) -> None:
 
 
 def end_day(turn: Turn) -> None:
-    """Every wish ends with the business day."""
+    """End every wish with the business day."""
     for name in list(turn.state.wishes):
         _end(turn, name, "new day")
 
 
 def forget_missing(turn: Turn) -> None:
-    """The configuration changed: wishes for what is gone are over."""
+    """End wishes for parts that a new configuration no longer has."""
     for name, wish in list(turn.state.wishes.items()):
         if wish.area not in turn.lookup.areas:
             _end(turn, name, "configuration changed")

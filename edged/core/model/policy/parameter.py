@@ -22,7 +22,7 @@ class Parameter:
 
     @property
     def bounds(self) -> tuple[int, int] | None:
-        """The least and the most that is accepted."""
+        """The least and the most value that is accepted."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
