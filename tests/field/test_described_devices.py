@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from devices.modbus_map.fake import FakeModule
+from devices.modbus_relay.fake import FakeRelay, FakeTcp
+from devices.modbus_relay.profiles import Profile
+from edged.clock import monotonic_s
 from edged.core.model.events import KeyPressed
 from edged.core.model.point import Point
+from edged.descriptions import names, parsed, table
 from tests.field.test_check_asks_what_the_daemon_needs import checked
 from tests.support.brokers import Mosquitto, plain_client, until
 from tests.support.daemons import Daemon, Hall, Machines
@@ -51,6 +56,47 @@ async def test_described_buttons_call_in_a_running_hall(
         await until(
             lambda: wanted <= {step.event for step in files.steps() if isinstance(step.event, KeyPressed)}
         )
+        await until(lambda: files.notes()["ticket.called"] == 1)
+        assert await daemon.stop() == 0
+    finally:
+        await module.stop()
+
+
+UNLISTED = Path(__file__).with_name("unlisted")  # as a technician wrote them, by CONTRIBUTING alone
+OWN = """
+[[devices]]
+id = "button-1"
+driver = "mqtt_map"
+model = "home-buttons"
+topic = "homebuttons/window-1"
+
+[[devices]]
+id = "board"
+driver = "modbus_relay"
+profile = "icpdas-et2260"
+url = "{url}"
+"""
+
+
+async def test_an_unlisted_board_and_an_unlisted_button_need_only_their_files(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    files, daemon, machines = hall
+    assert not {file.stem for file in UNLISTED.rglob("*.toml")} & {*names("modbus_relay"), *names("mqtt_map")}
+    profile = parsed(table(UNLISTED / "modbus_relay" / "icpdas-et2260.toml"), Profile)
+    relay = FakeRelay(monotonic_s, profile.channels, profile.unit, profile)
+    module = FakeTcp([relay])
+    shutil.copytree(UNLISTED, files.directory / "descriptions")
+    files.edit('id = "east"\n', 'id = "east"\ndescriptions = "descriptions"\n')
+    files.edit('panel = "panel-w1"', 'panel = "button-1"')
+    files.edit('lamp = "lamp-w2"', 'lamp = "board/5"')
+    files.file.write_text(files.file.read_text() + OWN.format(url=await module.start()))
+    try:
+        await daemon.start()
+        machines.tickets(9)
+        await until(lambda: relay.seen(5) == "blink", 30)
+        async with plain_client(broker, "homebuttons") as client:
+            await client.publish("homebuttons/window-1/button_1", "PRESS", qos=1)
         await until(lambda: files.notes()["ticket.called"] == 1)
         assert await daemon.stop() == 0
     finally:
