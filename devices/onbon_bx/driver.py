@@ -227,11 +227,7 @@ class OnbonBx:
         if idle_s < PING_S and not self._missed:
             await self._context.sleep(min(PING_S - idle_s, LOOK_S))
         else:
-            try:
-                await self._request(self._ping())
-            except Refused:
-                if self._options.model != "6q":  # of which any answer is one
-                    raise
+            await self._request(self._ping())  # a refusal is an answer, too
 
     def _ping(self) -> codec.Frame:
         screen = self._options.screen

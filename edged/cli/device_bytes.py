@@ -318,6 +318,23 @@ def _onbon(data: bytes) -> list[str]:
             except DeviceError as error:
                 words += f" ({error})"
         found.append(words)
+    return found + _onbon_pixels(data)
+
+
+def _onbon_pixels(data: bytes) -> list[str]:
+    from devices.onbon_bx import pixels
+    from devices.onbon_bx.codec import FrameReader
+
+    found = []
+    for frame in FrameReader(pixels.opened).feed(data):
+        words = f"6q, to {frame.target:#06x} from {frame.source:#06x}: {frame.command[0]:02X} {frame.command[1]:02X}"
+        if frame.command == pixels.SHOW_AREA:
+            try:
+                area = pixels.decode_area(frame.data)
+                words += f", area {area.id}, {len(area.pages)} pages of {area.width} x {area.height}"
+            except DeviceError as error:
+                words += f" ({error})"
+        found.append(words)
     return found
 
 

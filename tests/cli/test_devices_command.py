@@ -117,6 +117,11 @@ WORDS = [
     ("escpos", "0f", "in turn: paper out"),
     ("escpos", "ff", ""),
     ("escpos", "1b401c2641303132", "8 bytes to print"),
+    (
+        "onbon_bx",
+        "a5a5a5a5a5a5a5a5ffff0080f0006602000000000800000001a701000002000179255a",
+        "6q, to 0xffff from 0x8000: A7 01",
+    ),
     ("voice_chip", "4f", "idle"),
     ("ledsender2010", "550a0000000100000088c1aa", "address 0: screen on"),
     ("ledsender2010", "55030000000200000001000100b3e1aa", "answer to command 1: number 2"),
