@@ -115,7 +115,9 @@ class FakeCandleBus:
         return self.units[name].text
 
     def blink(self, name: str) -> int:
-        """How the digits blink: 0x20 not at all, 0x21 always, 0x22 and more so many times less 0x21."""
+        """How the digits of a panel or board blink: 0x20 not at all, 0x21 always, ``n`` from 0x22 to 0x7F ``n - 0x21``
+        times.
+        """
         return self.units[name].blink
 
     def babble(self, on: bool) -> None:

@@ -163,7 +163,9 @@ def pages_max(width: int) -> int:
 
 
 def pictures(text: str, width: int, colour: Colour, glyph: Glyph) -> tuple[bytes, ...]:
-    """``text`` as pages one row high, as many as it needs and fit a frame; what is left over is not shown."""
+    """Draw ``text`` as pages, each one row high: as many as it needs and one frame holds. Text that is left over is not
+    shown.
+    """
     lines: list[list[bytes]] = [[]]
     room = width
     for char in text:

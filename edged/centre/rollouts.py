@@ -251,7 +251,7 @@ def reports_of(connection: psycopg.Connection[Any]) -> dict[str, Any]:
 
 
 def progress_of(connection: psycopg.Connection[Any], number: int) -> Progress:
-    """The state of a rollout."""
+    """The present state of a rollout, hall by hall."""
     row = connection.execute(
         "SELECT state, reason, wave, version FROM rollouts WHERE id = %s", (number,)
     ).fetchone()

@@ -30,7 +30,9 @@ class MetaLine(NamedTuple):
 
 
 class Attachments(NamedTuple):
-    """What is committed together with a step: the envelope of the policy it applies, a line of ``meta``."""
+    """What is committed together with a step: the envelope of the policy it applies, a line of the journal's table
+    ``meta``.
+    """
 
     envelope: bytes | None = None
     line: MetaLine | None = None

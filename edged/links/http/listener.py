@@ -120,7 +120,7 @@ class Listener(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ``OSError`` if the address cannot be used."""
+    """Open a listening socket. Raises ``OSError`` if the address cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     place = socket.create_server((host, port), family=family, backlog=64)
     place.setblocking(False)
