@@ -87,8 +87,8 @@ class MqttJsonOptions(Options, frozen=True):
         return tuple(f"{root}/up/{word}" for word in sorted(words)), (f"{root}/down/lamp",)
 
     def point_roles(self, channel: str) -> frozenset[str] | None:
-        """Its kind as a role; a panel may be an evaluator as well, a pager a panel for the duty manager's keys, and a
-        dispenser the printer for another device.
+        """The role is the device's kind; a panel may be an evaluator as well, a pager a panel for the duty manager's
+        keys, and a dispenser the printer for another device.
         """
         if self.kind is None:
             return None

@@ -26,7 +26,7 @@ class HexFont:
         self._other = other
 
     def glyph(self, char: str) -> bytes:
-        """Its rows from the top, one or two bytes each."""
+        """The rows of a character from the top, one or two bytes each; those of "?" if the font does not have it."""
         if char not in self._seen:
             self._seen[char] = self._found(ord(char)) or self._other
         return self._seen[char]

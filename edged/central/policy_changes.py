@@ -252,7 +252,7 @@ def _days(days: Sequence[int]) -> Words:
 
 
 def left_out(unmet: Sequence[Unmet]) -> Words | None:
-    """That names of a policy mean nothing in a hall; None where all do."""
+    """The sentence that some names of a policy mean nothing in this hall; None if all mean something."""
     names = list(dict.fromkeys(one.name for one in unmet))
     if not names:
         return None

@@ -56,7 +56,7 @@ def model_of(kind: type) -> type[Struct]:
 
 
 def _field(kind: type, field: dataclasses.Field[Any], hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
-    """Its name and type; UNSET where it is left out, unless it has to be given."""
+    """The field's name and type; UNSET if it is left out, unless it has to be given."""
     hint, parameter = taken_apart(hint)
     if dataclasses.is_dataclass(hint):
         return field.name, model_of(cast(type, hint)) | UnsetType, UNSET

@@ -124,7 +124,7 @@ def _place_of(node: Any, path: Path, word: str) -> Path | None:
 
 
 def tables(raw: Raw, kind: str) -> Iterator[tuple[Path, Raw]]:
-    """Those entries of an array of tables that really are tables."""
+    """The entries of an array of tables that really are tables."""
     entries = raw.get(kind)
     for position, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, dict):

@@ -57,7 +57,7 @@ class Load(NamedTuple):
         return self._replace(windows=windows)
 
     def promised(self) -> Load:
-        """What visitors may be told to count on: no window to which nobody was called."""
+        """The load that visitors may count on: without windows that only blink, for which nobody was paged."""
         if not self.hoped:
             return self
         sure = list(self.opening)

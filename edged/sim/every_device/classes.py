@@ -182,7 +182,7 @@ def _report(far: FarEnds) -> None:
 
 
 def _queue(far: FarEnds) -> None:
-    """Their queue system gives a number and calls it."""
+    """The queue system that is not ours gives a number and calls it."""
     number = f"A{len(far.theirs.tickets) + 1:03d}"
     far.theirs.tickets.append({"id": len(far.theirs.tickets) + 1, "no": number, "business": "0101"})
     far.theirs.calls.append({"id": len(far.theirs.calls) + 1, "no": number, "window": "1"})

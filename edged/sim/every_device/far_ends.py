@@ -65,7 +65,7 @@ class TheirQueue:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """Its address."""
+        """Serve within the block; yields the address of the web service."""
         lists = {"/tickets": self.tickets, "/calls": self.calls}
 
         class ListHandler(BaseHTTPRequestHandler):
