@@ -55,9 +55,10 @@ const round1 = (n) => Math.round(n * 10) / 10;
 const staffTime = (n) => (n < 60 ? t("min", { n }) : t("hm", { h: Math.floor(n / 60), m: n % 60 }));
 function sentence() {
   const { own: a, other: b } = answer, more = Math.round((b.within - a.within) * 100), staff = b.staff_min - a.staff_min, acts = b.activations - a.activations;
-  const words = (n, key) => t(n < 0 ? `w_less${key}` : `w_more${key}`);
+  const minutes = Math.round(answer.target_min);
+  const words = (n, key) => t(`r_${key}_${n < 0 ? "less" : n ? "more" : "same"}`, { n: Math.abs(n), m: minutes });
   if (answer.other_min != null && a.mean === b.mean && !more && !staff && !acts) return t("r_equal", { d: dateLine(`${day.date}T12:00`), n: answer.other_min });
-  return t(answer.other_min == null ? "r_never" : "r_sentence", { d: dateLine(`${day.date}T12:00`), n: answer.other_min, a: a.mean, b: b.mean, more: words(more, ""), c: Math.abs(more), m: Math.round(answer.target_min), staff: words(staff, "_s"), e: Math.abs(staff), acts: words(acts, "_a"), f: Math.abs(acts) });
+  return t(answer.other_min == null ? "r_never" : "r_sentence", { d: dateLine(`${day.date}T12:00`), n: answer.other_min, a: a.mean, b: b.mean, within: words(more, "within"), staff: words(staff, "staff"), e: Math.abs(staff), acts: words(acts, "acts") });
 }
 function recorded() {
   const waits = day.visits.map((one) => one[2]).filter((one) => one != null).map((one) => one / 60).sort((a, b) => a - b);
