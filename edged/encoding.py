@@ -40,7 +40,7 @@ class NotUtf8(ValueError):
 def text_of(data: bytes) -> str:
     """Decode ``data``, dropping a byte order mark. Raises ``NotUtf8``."""
     try:
-        return data.decode("utf-8-sig")
+        return data.removeprefix(codecs.BOM_UTF8).decode()  # "utf-8-sig" is Python code, ten times as slow
     except UnicodeDecodeError as error:
         raise _named(data.removeprefix(codecs.BOM_UTF8), error) from None
 

@@ -42,6 +42,8 @@ class Inbox:
         self._next_due = next_due
         self._queue: deque[tuple[Event, Callable[[], None] | None, Attachments, float]] = deque()
         self._woken: asyncio.Future[None] | None = None  # what ``get`` waits for, while it waits
+        self._timer: asyncio.TimerHandle | None = None  # rings no later than ``get`` must look again
+        self._rings_s = 0.0  # when, in ``monotonic_s``
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
         self._first: deque[Event] = deque(maxlen=FIRST_MAX)
@@ -100,17 +102,26 @@ class Inbox:
         return Item(stamp, event, ack, attachments, arrived_s)
 
     async def _wait(self) -> None:
-        """Wait for an event, for the next due tick, or ``WAKE_S`` seconds."""
+        """Wait for an event, for the next due tick, or ``WAKE_S`` seconds; it may return earlier.
+
+        A timer that rings too early stays, because a new one for each message costs more than looking once too often.
+        """
         loop, due_ms = asyncio.get_running_loop(), self._next_due()
+        delay_s = WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms))
+        rings_s = monotonic_s() + delay_s
+        if self._timer is None or rings_s < self._rings_s:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer, self._rings_s = loop.call_later(delay_s, self._ring), rings_s
         self._woken = loop.create_future()
-        timer = loop.call_later(
-            WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms)), self._wake
-        )
         try:
             await self._woken
         finally:
             self._woken = None
-            timer.cancel()
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._wake()
 
     def _wake(self) -> None:
         if self._woken is not None and not self._woken.done():

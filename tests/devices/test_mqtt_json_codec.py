@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from devices.mqtt_json.codec import (
     MODELS,
     Key,
     Unfit,
+    at_once,
+    by_parts,
     decode,
     encode_action,
     encode_level,
@@ -281,6 +284,46 @@ def test_random_bytes_only_ever_raise_unfit(kind: str, payload: bytes) -> None:
         to_event(Point("d1"), decode(kind, payload).body)
     except Unfit as unfit:
         assert unfit.reason  # noqa: PT017 - either an event or a reason
+
+
+NUMBERS = ["0", "-0", "1", "1.0", "1e0", "12345678901234567", "9007199254740993", "NaN"]
+TEXTS = ["", " ", " x", "a1", "a:b", "next", "finish", "served", "online", "ok", "13800138000"]
+ODD_TEXTS = ["\\u0041", "\u529e", "\x7f", "\t"]
+OTHERS = ["true", "null", "{}", '["A001"]', '[""]']
+VALUES = st.sampled_from([*NUMBERS, *(f'"{text}"' for text in [*TEXTS, *ODD_TEXTS]), *OTHERS])
+
+
+@given(data=st.data(), kind=st.sampled_from(sorted(MODELS)))
+def test_a_payload_read_at_once_is_what_it_is_by_parts(data: st.DataObject, kind: str) -> None:
+    fields = st.sampled_from([field.encode_name for field in msgspec.structs.fields(MODELS[kind])] + ["x"])
+    pairs = data.draw(st.lists(st.tuples(fields, VALUES), max_size=6))
+    between, behind = data.draw(st.sampled_from([(":", ","), (": ", ", "), (" : ", " ,\n")]))
+    text = data.draw(st.sampled_from(["", "\ufeff"])) + "{"
+    payload = (text + behind.join(f'"{key}"{between}{value}' for key, value in pairs) + "}").encode()
+    found = at_once(kind, payload)
+    assert found is None or by_parts(kind, payload) == (found, ())
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        '{"seq":1,"key":"next","key":"login"}',
+        '{"seq":1,"key":"next","firmware":3}',
+        '{"seq":1,"key":"next","arg":""}',
+        '{"seq":1,"key":"next","arg":" "}',
+        '{"seq":1,"key":"next","arg":"13800138000"}',
+        '{"seq":1,"key":"next","arg":"\\u0007"}',
+        '{"seq":1.0,"key":"next"}',
+        '{"seq":1,"key":"next","arg":"' + " " * 20_000 + '"}',
+    ],
+)
+def test_what_is_not_ordinary_is_read_by_parts(payload: str) -> None:
+    assert at_once("key", payload.encode()) is None
+
+
+def test_ordinary_payloads_are_read_at_once() -> None:
+    for payload in ('{"seq":7,"key":"next"}', '{"seq": 7, "boot": "b3", "key": "pause", "arg": "lunch"}'):
+        assert at_once("key", payload.encode()) == decode("key", payload.encode()).body
 
 
 def test_damaged_honest_payloads_only_ever_raise_unfit() -> None:

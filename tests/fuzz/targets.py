@@ -77,6 +77,7 @@ def device_json(data: bytes) -> None:
     kind = kinds[data[0] % len(kinds)] if data else "nothing"
     with contextlib.suppress(Unfit):
         decoded = mqtt_json.decode(kind, data[1:])
+        assert decoded == mqtt_json.by_parts(kind, data[1:]), "the two ways to read a payload differ"
         for count in ("total", "window", "occupancy", None):
             with contextlib.suppress(Unfit):
                 mqtt_json.to_event(Point("device-1"), decoded.body, count)
