@@ -273,6 +273,19 @@ LINES: tuple[ChecklistLine, ...] = (
         ),
         look="access-list",
     ),
+    ChecklistLine(
+        "F70",
+        (
+            "拔掉主机电源，在备用机上按手册恢复最近的备份并取号",
+            "Unplug the PC, restore the newest backup on the spare one by the manual, take a number there",
+        ),
+        (
+            "号码接在已印出的号码之后，无重号；告警说明日志来自备份",
+            "Numbers go on behind what is on paper, none twice; an alarm says that the journal is from a backup",
+        ),
+        within_s=600,
+        look="backup",
+    ),
 )
 
 CARD: tuple[tuple[str, str], ...] = (
