@@ -206,7 +206,7 @@ async def test_every_control_does_what_it_says_and_only_for_its_own_page(tmp_pat
 
 @pytest.mark.skipif(os.environ.get("EDGED_SHOTS") != "1", reason="writes the pictures of README")
 @pytest.mark.timeout(900)
-async def test_state_messages_for_readers(tmp_path: Path) -> None:
+async def test_pictures_for_readers(tmp_path: Path) -> None:
     SHOTS.mkdir(exist_ok=True)
     async with (
         shown_demo(tmp_path, "--speed", "20", "--hours", "8") as (_, pages, _touch),
