@@ -24,11 +24,16 @@ QUEUE_MAX = 10_000  # messages waiting for the broker; a fake that far behind is
 RETRY_S = 0.5  # between connections
 KEEPALIVE_S = 5  # a broker that took the connection and does not answer is left after as long
 NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+IN_ORDER = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Misbehaviour:
-    """Chances (0 to 1) per input, drawn from ``seed``; ``late_s`` is the longest delay in real seconds."""
+    """Chances (0 to 1) per input, drawn from ``seed``; ``late_s`` is the longest delay in real seconds.
+
+    The first ``IN_ORDER`` numbers of a device keep their order: who hears the second before the first takes the first
+    for another start of the device (decision 0020).
+    """
 
     seed: int = 0
     duplicate: float = 0.0
@@ -95,9 +100,10 @@ class FakeFleet:
             self._put(outgoing)
             return
         how, dice = self._misbehaviour, self._random
-        if dice.random() < how.late:
+        begins = 0 <= fields.get("seq", -1) <= IN_ORDER
+        if dice.random() < how.late and not begins:
             asyncio.get_running_loop().call_later(dice.random() * how.late_s, self._put, outgoing)
-        elif dice.random() < how.reorder and self._held is None:
+        elif dice.random() < how.reorder and self._held is None and not begins:
             self._held = outgoing  # goes out after the next one
         else:
             self._put(outgoing)
