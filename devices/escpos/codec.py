@@ -7,6 +7,7 @@ the paper.
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple
 
 from edged.core.model.commands import Print, Refuse
@@ -76,6 +77,10 @@ def qr(text: str, size: int = 6) -> bytes:
     )
 
 
+_WORD = re.compile(r"[!-~]")  # a word as printed: letters, digits and the marks that hang on them
+_WORD_END = re.compile(r"[!-~]+$")
+
+
 def encoded(text: str) -> bytes:
     """``text`` in GBK; other characters become question marks."""
     return cleaned(text).encode("gbk", "replace")
@@ -83,14 +88,16 @@ def encoded(text: str) -> bytes:
 
 def wrapped(text: str, columns: int) -> list[str]:
     """Split ``text`` into lines of at most ``columns`` half-width characters; a Chinese character takes two and is
-    never cut.
+    never cut. A word of Latin letters is cut only if it is longer than a line.
     """
     lines, line, width = [], "", 0
     for char in cleaned(text):
         wide = len(char.encode("gbk", "replace"))
         if width + wide > columns:
-            lines.append(line)
-            line, width = "", 0
+            begun = _WORD_END.search(line) if _WORD.match(char) else None
+            carried = begun[0] if begun is not None and begun.start() > 0 else ""
+            lines.append(line[: len(line) - len(carried)])
+            line, width = carried, len(carried)
         line, width = line + char, width + wide
     return [*lines, line] if line else lines
 

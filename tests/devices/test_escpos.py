@@ -75,6 +75,14 @@ def test_any_text_is_wrapped_within_the_paper_and_commands_nothing(text: str, co
     assert not any(byte < 0x20 for line in lines for byte in codec.encoded(line))
 
 
+@given(words=st.lists(st.text("ab9,.", min_size=1, max_size=16), max_size=12), columns=st.integers(16, 48))
+def test_a_word_that_fits_on_a_line_is_not_cut(words: list[str], columns: int) -> None:
+    text = " ".join(["前面等候", *words])
+    lines = codec.wrapped(text, columns)
+    assert "".join(lines) == text
+    assert [word for line in lines for word in line.split()] == text.split()
+
+
 @given(data=st.binary(max_size=40))
 def test_any_bytes_are_answers_or_counted_noise(data: bytes) -> None:
     rejections = Rejections()
