@@ -172,7 +172,10 @@ def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) ->
         return "repeated" if lately and known else "restarted"
     newest_ms = sender.fresh.get(last)
     lately = lately and newest_ms is not None and turn.at_ms - newest_ms <= RESEND_MS
-    late = same is None and lately and seq > sender.first and not _goes_on(sender, seq)
+    seen = turn.state.seen[event.point]
+    # A number missing between two is this life's, even if an earlier life ended just before it.
+    missing = seq - 1 in seen and seq + 1 in seen
+    late = same is None and lately and seq > sender.first and (missing or not _goes_on(sender, seq))
     return "late" if late else "restarted"
 
 
