@@ -362,7 +362,12 @@ class World:
         self._handle(at_ms, Resumed(gap_ms, restart))
 
     def _fault_wild(self, _rng: Random) -> None:
-        self.feed(self._wild.event(self.numbers))
+        event = self._wild.event(self.numbers)
+        self.feed(event)
+        if isinstance(event, DeviceEvent) and event.seq is not None:
+            # To the hall a made-up number may be another life of the device.
+            device = device_of(event.point)
+            self._lives[device] = self._lives.get(device, 0) + 1
 
     def _fault_policy(self, _rng: Random) -> None:
         self.apply(self._wild.policy())
