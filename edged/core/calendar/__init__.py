@@ -1,4 +1,5 @@
-"""Wall clock and opening hours as arithmetic: the hall's local time, a day's spans, what is open now, and its words.
+"""The hall's local time and opening hours as arithmetic: the open spans of a day, what is open now, and the sentences
+about it.
 
-Decides nothing: what happens when an area opens or closes is in ``hours/``. May import ``model``.
+Nothing is decided here: what happens when an area opens or closes is in ``hours/``. May import ``model``.
 """

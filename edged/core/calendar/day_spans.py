@@ -1,8 +1,8 @@
 """Which hours an area has on a day: pure arithmetic over the policy's section ``hours``.
 
-A date's own entries come first; then holidays (day 8 of the week), then make-up working days (the hours of weekday
-``workdays_as``), then the weekday. What names an area for a day replaces what is said for all, but for the modes in
-``ADDED``: those are on top of the area's hours.
+Entries for the date itself win; then those for holidays (day 8 of the week), then make-up working days (the hours of
+weekday ``workdays_as``), then the weekday. Entries that name an area replace those for all areas, except entries with a
+mode in ``ADDED``: these are added to the hours for all areas.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Kind = Literal["workday", "weekend", "holiday", "make-up"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """Open from ``start_min`` to ``end_min``, minutes after midnight."""
+    """A time with one mode, from ``start_min`` up to but not including ``end_min``, in minutes after midnight."""
 
     start_min: int
     end_min: int
@@ -35,7 +35,7 @@ def configured(hours: Hours) -> bool:
 
 
 def minutes(time: str) -> int:
-    """Minutes after midnight of "09:00"."""
+    """Parse a time of day "HH:MM" into minutes after midnight."""
     return int(time[:2]) * 60 + int(time[3:])
 
 
@@ -45,7 +45,7 @@ def clock(minute: int) -> str:
 
 
 def kind_of(hours: Hours, days: int) -> Kind:
-    """What kind of day it is (``days`` since 1970)."""
+    """Whether the day (in days since 1970-01-01) is a workday, weekend, public holiday or make-up working day."""
     name = iso_date(days)
     if name in hours.holidays:
         return "holiday"
@@ -55,7 +55,7 @@ def kind_of(hours: Hours, days: int) -> Kind:
 
 
 def spans(hours: Hours, area: str, days: int) -> tuple[Span, ...]:
-    """The open spans of an area on a day, in order; touching ones of one mode are one."""
+    """The spans of an area on a day (days since 1970-01-01), in order; adjacent ones of one mode are merged."""
     name = iso_date(days)
     own: list[Session | Special] = _for(area, [entry for entry in hours.special if entry.date == name])
     if not own:
@@ -85,8 +85,10 @@ def _joined(found: list[Span]) -> tuple[Span, ...]:
 
 
 def flexed(found: tuple[Span, ...], opens_min: int | None, closes_min: int | None) -> tuple[Span, ...]:
-    """Today's spans with changed opening and closing times: serving spans stretch or shrink, other spans give way
-    to them.
+    """Today's spans with another opening or closing time (minutes after midnight; None: unchanged).
+
+    The first and the last serving span stretch or shrink; spans without serving windows are cut where they would
+    overlap.
     """
     serving = [span for span in found if span.mode in SERVING]
     if not serving:
@@ -116,12 +118,14 @@ def flexed(found: tuple[Span, ...], opens_min: int | None, closes_min: int | Non
 
 
 def at(found: tuple[Span, ...], minute: int) -> Span | None:
-    """The span that holds this minute."""
+    """The span that contains this minute; None if there is none."""
     return next((span for span in found if span.start_min <= minute < span.end_min), None)
 
 
 def serves_until(found: tuple[Span, ...], minute: int) -> int | None:
-    """When the windows that serve at this minute stop, over spans that follow at once; None if they do not serve."""
+    """The minute at which the windows that serve at ``minute`` stop, adjacent serving spans taken together; None if
+    none serve.
+    """
     span = at(found, minute)
     if span is None or span.mode not in SERVING:
         return None
@@ -133,7 +137,7 @@ def serves_until(found: tuple[Span, ...], minute: int) -> int | None:
 
 
 def noon_of(hours: Hours, found: tuple[Span, ...]) -> tuple[int, int] | None:
-    """Noon of a day with these spans: it lies inside one of full hours, or there is none."""
+    """Start and end minute of the noon break; None unless it lies inside a span with mode "full"."""
     starts_min, ends_min = minutes(hours.noon.starts), minutes(hours.noon.ends)
     inside = any(
         span.mode == "full" and span.start_min <= starts_min < ends_min <= span.end_min for span in found
@@ -151,7 +155,9 @@ def edges(hours: Hours, found: tuple[Span, ...]) -> list[int]:
 
 
 def next_opening(hours: Hours, area: str, days: int, after_min: int) -> tuple[int, int] | None:
-    """Day and minute of the next time windows serve, later than ``after_min`` of day ``days``."""
+    """Day and minute at which windows start to serve next, after minute ``after_min`` of day ``days``; None if not
+    within ``LOOK_AHEAD_DAYS``.
+    """
     for ahead in range(LOOK_AHEAD_DAYS + 1):
         for span in spans(hours, area, days + ahead):
             if span.mode in SERVING and (ahead or span.start_min > after_min):
@@ -160,7 +166,10 @@ def next_opening(hours: Hours, area: str, days: int, after_min: int) -> tuple[in
 
 
 def missing_year(hours: Hours, days: int) -> int | None:
-    """The first year (this one, or the next one shortly before it begins) for which the policy lists no holidays."""
+    """The first year for which the policy lists no holidays; None if none is missing.
+
+    Looked at are this year and, in the last ``calendar_ahead_days`` of it, the next.
+    """
     known = {int(name[:4]) for name in hours.holidays}
     return next(
         (year for year in (date(days)[0], date(days + hours.calendar_ahead_days)[0]) if year not in known),

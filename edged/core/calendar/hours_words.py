@@ -1,6 +1,6 @@
-"""What visitors read about opening hours, Chinese first: boards, window signs, dispensers, refused requests.
+"""The sentences about opening hours on boards, window displays and dispensers, as (Chinese, English).
 
-One line per state; where windows serve as usual there is none.
+There is one line for each phase; during ordinary hours there is none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Line = tuple[str, str]
 
 
 def area_line(turn: Turn, area: str) -> Line | None:
-    """The sentence about opening hours on an area's board; None in ordinary hours."""
+    """The sentence about opening hours on an area's board; None during ordinary hours."""
     own = opening.of(turn, area)
     if not own.known:
         return None
@@ -41,7 +41,7 @@ def area_line(turn: Turn, area: str) -> Line | None:
 
 
 def window_line(turn: Turn, window: str) -> Line | None:
-    """What a window without a visitor shows while all its areas are closed or at rest; None otherwise."""
+    """What a window without a visitor shows while all its areas are closed or have their noon break; None otherwise."""
     owns = [opening.of(turn, area) for area in turn.lookup.window_areas[window]]
     if owns and all(own.known and own.phase == "closed" for own in owns):
         return _closed(turn, owns[0])
@@ -53,8 +53,8 @@ def window_line(turn: Turn, window: str) -> Line | None:
 
 
 def case_taken(turn: Turn, area: str) -> Line | None:
-    """Printed on the number of a case that was taken while no window serves: when somebody will answer it. None
-    while one serves.
+    """The line printed on a case number taken outside opening hours: when staff will answer the case. None while the
+    area is open.
     """
     own = opening.of(turn, area)
     if own.phase != "closed":
@@ -71,7 +71,7 @@ def case_taken(turn: Turn, area: str) -> Line | None:
 
 
 def refusal(turn: Turn, area: str, why: Why) -> Line:
-    """Why somebody gets no number, Chinese and English."""
+    """Why a visitor gets no number in this area, in Chinese and English."""
     own = opening.of(turn, area)
     name, name_en = turn.lookup.areas[area].name, turn.lookup.areas[area].name_en
     if why == "paused":

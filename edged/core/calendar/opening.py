@@ -1,7 +1,8 @@
-"""What the rest of the hall asks about its hours: may a number be given, may the tide run, when does it close.
+"""What other modules ask about opening hours: whether numbers are given, whether "+1" windows may open, when the area
+closes.
 
-``hours.py`` keeps the answers up to date. Where nobody knows the hours (no policy, or a clock that was never set) the
-hall counts as open, and as empty after an hour without a key or a ticket.
+``hours/phases.py`` keeps the answers up to date. Where the hours are unknown (no policy, or the clock was never set)
+the hall counts as open, and as empty after an hour without a key or a ticket.
 """
 
 from __future__ import annotations
@@ -18,18 +19,20 @@ Why = Literal["paused", "closed", "self-service", "online", "noon", "stopped", "
 
 
 def quiet(turn: Turn) -> bool:
-    """Whether nobody has pressed a key or taken a ticket for so long that the hall must be empty."""
+    """Whether the hall counts as empty: no key pressed and no ticket taken for ``QUIET_MS``."""
     return turn.at_ms - turn.state.active_ms > QUIET_MS
 
 
 def of(turn: Turn, area: str) -> AreaHours:
-    """The hours of an area now."""
+    """The opening hours of an area now; the default ``AreaHours`` (open) if none are known."""
     known = turn.state.hours.get(area)
     return AreaHours() if known is None else known
 
 
 def attended(turn: Turn, area: str) -> bool:
-    """Whether people are in the hall and somebody ought to serve them in this area."""
+    """Whether somebody has to serve in this area now: it is not closed, the hall is not empty, and at noon it has a
+    window on duty.
+    """
     return _attended(turn, area, of(turn, area))
 
 
@@ -40,7 +43,9 @@ def _attended(turn: Turn, area: str, own: AreaHours) -> bool:
 
 
 def tide_runs(turn: Turn, area: str) -> bool:
-    """Whether "+1" windows may be asked for: in assisted hours no standby staff are there to be paged."""
+    """Whether "+1" windows may be asked for in this area. Not in assisted hours: no standby staff are there to be
+    paged.
+    """
     own = of(turn, area)
     return own.mode != "assisted" and _attended(turn, area, own)
 
@@ -58,7 +63,9 @@ def noon_windows(turn: Turn, area: str) -> list[str]:
 
 
 def on_duty(turn: Turn, window: str) -> bool:
-    """Whether somebody ought to be at this window now: an area of it is open, and at noon it is on the roster."""
+    """Whether a clerk should be at this window: one of its areas is open, or it is noon and the policy lists the window
+    for noon.
+    """
     phases = {of(turn, area).phase for area in turn.lookup.window_areas[window]}
     if phases - {"closed", "noon"}:
         return True
@@ -66,10 +73,10 @@ def on_duty(turn: Turn, window: str) -> bool:
 
 
 def refusal(turn: Turn, service: str, priority: Priority = "normal") -> Why | None:
-    """Why no number is given for a service now; None if one is given. Who has an appointment gets one whenever the
-    area is open.
+    """Why the hours allow no number for a service now; None if they do.
 
-    What could not be done (办不成事) is taken also while only machines or the network serve: a case outlives the day.
+    A visitor with an appointment still gets one after the cut-off. Numbers for cases (办不成事) are also given during
+    self-service and online hours, because a case may be answered on a later day.
     """
     area = turn.lookup.area_of(service)
     own = of(turn, area)

@@ -1,7 +1,7 @@
-"""Wall time inside the core: the hall's own clock and calendar, computed from stamps, never read.
+"""The hall's local time and date, computed from ``at_ms`` stamps: the core never reads a clock.
 
-``local_ms`` counts milliseconds of the hall's time zone since 1970-01-01; a *day* counts days since then. Before the
-first ``ClockSet`` nobody knows the wall time, and what hangs on it does not happen.
+``local_ms`` counts milliseconds of the hall's time zone since 1970-01-01; a *day* counts days since then. Until the
+first ``ClockSet`` the local time is unknown, and nothing that depends on it happens.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ DAY_MS = DAY_MIN * MINUTE_MS
 
 
 def local_ms(turn: Turn) -> int | None:
-    """The hall's wall time now; None before the clock was ever set."""
+    """The hall's local time now, in ms; None before the clock was ever set."""
     state = turn.state
     if state.wall_offset_ms is None:
         return None
@@ -22,36 +22,36 @@ def local_ms(turn: Turn) -> int | None:
 
 
 def stamp_ms(turn: Turn, local: int) -> int | None:
-    """The stamp (``at_ms``) at which the hall's clock shows ``local``; None before the clock was ever set."""
+    """The stamp (``at_ms``) at which the local time is ``local`` ms; None before the clock was ever set."""
     now = local_ms(turn)
     return None if now is None else turn.at_ms + local - now
 
 
 def day(local: int) -> int:
-    """Day of a wall time."""
+    """The day of a local time, in days since 1970-01-01."""
     return local // DAY_MS
 
 
 def minute(local: int) -> int:
-    """Minutes after midnight of a wall time."""
+    """The minutes after midnight of a local time."""
     return local // MINUTE_MS % DAY_MIN
 
 
 def clock(local: int) -> str:
-    """A wall time as people read it: 10:45."""
+    """A local time as text "HH:MM"."""
     hour, minutes = divmod(minute(local), 60)
     return f"{hour:02d}:{minutes:02d}"
 
 
 def weekday(days: int) -> int:
-    """1 Monday … 7 Sunday (1970-01-01 was a Thursday)."""
+    """The day of the week, 1 (Monday) to 7 (Sunday); 1970-01-01 was a Thursday."""
     return (days + 3) % 7 + 1
 
 
 def date(days: int) -> tuple[int, int, int]:
-    """Year, month and day of the month of a day, in the Gregorian calendar.
+    """Year, month and day of the month, in the Gregorian calendar, of a day since 1970-01-01.
 
-    Counted in years that begin with March, so that the leap day is the last (the usual civil-from-days arithmetic).
+    Counted in years that begin with March, so that the leap day comes last (the "civil from days" algorithm).
     """
     era, of_era = divmod(days + 719_468, 146_097)
     year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
@@ -63,6 +63,6 @@ def date(days: int) -> tuple[int, int, int]:
 
 
 def iso_date(days: int) -> str:
-    """A day as policies write it: 2026-10-01."""
+    """A day since 1970-01-01 as ISO text, such as 2026-10-01."""
     year, month, day_of_month = date(days)
     return f"{year:04d}-{month:02d}-{day_of_month:02d}"
