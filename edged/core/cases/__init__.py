@@ -1,4 +1,4 @@
-"""What visitors tell the hall of itself: cases (办不成事) and ratings (好差评), each with its book and deadlines.
+"""Cases (办不成事) and ratings (好差评): what visitors report, with its records and deadlines.
 
-May import the rooms ``model``, ``calendar`` and ``people``.
+May import ``model``, ``calendar`` and ``people``.
 """

@@ -1,8 +1,9 @@
-"""Cases (办不成事): something that could not be done, from opening to its end, with every deadline in between.
+"""Cases (办不成事): a visitor reports that something could not be done. From opening to the end, with every deadline.
 
-OPEN pages the duty manager until somebody acknowledges; after ``acknowledge_s`` that was late. A case is to be closed
-by the end of a working day; on its morning it is said to be due, after it overdue, then again every working day. A
-closed one may be rated and re-opened for some days. It is kept for a while, then only counted. Late stays late.
+While a case is OPEN the duty manager is paged until somebody acknowledges it; after ``acknowledge_s`` the answer is
+late. A case has to be closed by the end of its last working day: that morning a note says so, afterwards another says
+that it is overdue, again on every working day. A closed case may be rated and re-opened for some days; later it is
+deleted and only counted. What was late once stays marked as late.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ DAY_MS = wall.DAY_MS
 
 
 def open_case(turn: Turn, case: Case, by: str) -> str | None:
-    """Open a case: give it a number, page the duty manager, watch its deadlines. Returns the case's id, or None and
-    why it cannot be opened.
+    """Open a case: give it a number, page the duty manager, start its deadlines. Returns the case's id, or None if it
+    cannot be opened (a note says why).
     """
     state, limits = turn.state, turn.state.policy.cases
     open_already = [
@@ -89,7 +90,9 @@ def case_of(turn: Turn, source: str, code: str | None, special: bool, ticket: Ti
 
 
 def _begin(turn: Turn, case: Case) -> None:
-    """A case was opened or reopened: somebody has to answer, and its working days count from today."""
+    """Start the deadlines of a case that was opened or reopened: somebody has to answer it, and its working days count
+    from today.
+    """
     case.state, case.asked_ms, case.pages = "OPEN", _staffed_ms(turn), 0
     case.from_day, case.due_day, case.warned, case.overdue_day, case.extensions = None, None, False, None, 0
     turn.touch_cases()
@@ -97,7 +100,7 @@ def _begin(turn: Turn, case: Case) -> None:
 
 
 def _staffed_ms(turn: Turn) -> int:
-    """From which stamp somebody can answer: now, or when the hall opens next; now where the hours are unknown."""
+    """The stamp from which somebody can answer: now, or when the hall next opens; now if the hours are unknown."""
     hours, local = turn.state.policy.hours, wall.local_ms(turn)
     if local is None or not day_spans.configured(hours):
         return turn.at_ms
@@ -172,7 +175,9 @@ def unanswered(turn: Turn, name: str) -> None:
 
 
 def close(turn: Turn, case: Case, outcome: str | None, by: str) -> bool:
-    """Close a case with an outcome; a case that nobody had acknowledged counts as acknowledged by that."""
+    """Close a case with an outcome; one that nobody had acknowledged counts as acknowledged now. False if it cannot be
+    closed.
+    """
     outcomes = turn.state.policy.cases.outcomes
     word = outcome or outcomes[-1]
     if case.state == "CLOSED":
@@ -283,7 +288,7 @@ def due(turn: Turn, name: str) -> None:
 
 
 def forget(turn: Turn, name: str) -> None:
-    """Timer: the case was closed long ago; from now on only the tally of closed cases knows it."""
+    """Timer: the case was closed long ago. Delete it and add it to the counts of closed cases."""
     case = turn.state.cases.pop(name, None)
     if case is None:
         return

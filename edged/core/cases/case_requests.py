@@ -1,7 +1,8 @@
-"""Who speaks of cases (办不成事): keys at windows and at the duty manager's panel, the centre, evaluators.
+"""What people do with cases (办不成事): keys at windows and at the duty manager's panel, orders of the centre,
+evaluators.
 
-Any window may open one for the visitor at hand. Looking after cases is for windows that serve a case service, the duty
-manager and the centre.
+Any window may open a case for the visitor it serves. Answering and closing them is for windows that serve a case
+service, the duty manager and the centre.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ RATE = "case-rate"  # timer: until when the evaluator of a window asks about a c
 
 
 def tell(turn: Turn, event: CaseTold) -> None:
-    """The centre or an operator reports what becomes of a case."""
+    """Handle what the centre or an operator does with a case: open, acknowledge, close, reopen, extend or rate it."""
     if event.told == "open":
         _open_told(turn, event)
         return
@@ -61,8 +62,10 @@ def _open_told(turn: Turn, event: CaseTold) -> None:
 
 
 def press(turn: Turn, point: Point, window: str | None, arg: str | None) -> None:
-    """The "case" key. ``arg``: ``[open] [code] [special]``, ``ack [case]``, ``close case [outcome]``, ``reopen case``,
-    ``extend case``; ``by=name`` where nobody is logged in. ``window`` None: the duty manager's panel.
+    """Handle the "case" key; ``window`` None: pressed on the duty manager's panel.
+
+    ``arg`` is ``[open] [code] [special]``, ``ack [case]``, ``close case [outcome]``, ``reopen case`` or ``extend
+    case``, with ``by=name`` where nobody is logged in.
     """
     words = (arg or "").split()
     named = next((word[3:] for word in words if word.startswith("by=")), None)
@@ -95,7 +98,7 @@ def _open_by_key(turn: Turn, source: str, words: list[str], by: str) -> None:
 
 
 def _follow(turn: Turn, case: Case, verb: str, said: tuple[str | None, str, str | None]) -> None:
-    """Apply one word about a case (ack, close, reopen, extend): ``said`` holds the word, who said it and at which
+    """Acknowledge, close, reopen or extend a case (``verb``). ``said``: the outcome, who does it, and at which
     window.
     """
     word, by, window = said
@@ -117,7 +120,7 @@ def any_waits(turn: Turn) -> bool:
 
 
 def answer_oldest(turn: Turn, subject: str, by: str) -> None:
-    """Acknowledge the case that waits longest (one key does it)."""
+    """Acknowledge the case that has waited longest for an answer: what the plain "case ack" key does."""
     waiting = [case for case in turn.state.cases.values() if case.state == "OPEN"]
     if waiting:
         case_book.acknowledge(turn, min(waiting, key=lambda case: case.asked_ms), by)
@@ -126,7 +129,9 @@ def answer_oldest(turn: Turn, subject: str, by: str) -> None:
 
 
 def rate(turn: Turn, window: str, level: int) -> bool:
-    """An evaluator whose window has just closed a case rates that case. False: the rating is about a visit."""
+    """Rate the case that this window has just closed. Returns False if there is none: then the rating is for a
+    visit.
+    """
     case = turn.state.cases.get(asked(turn, window) or "")
     if case is None or level not in LEVELS:
         return False
@@ -135,9 +140,9 @@ def rate(turn: Turn, window: str, level: int) -> bool:
 
 
 def asked(turn: Turn, window: str) -> str | None:
-    """The case that the evaluator of a window asks about; None once somebody else is, or was, served there.
+    """The case that the evaluator of a window asks to be rated; None once the next visitor is served there.
 
-    A rating belongs to who sits there: the next visitor's own is about their visit.
+    A rating belongs to the person at the window: the next visitor rates their own visit.
     """
     state = turn.window(window)
     case = turn.state.cases.get(state.last_case or "")
@@ -149,7 +154,7 @@ def asked(turn: Turn, window: str) -> str | None:
 
 
 def asked_no_more(turn: Turn, window: str) -> None:
-    """The evaluator stops asking about a case: it was rated, or (timer) nobody rated it in time."""
+    """Stop asking for a rating of the case: it was rated, or (timer) nobody rated it in time."""
     if window in turn.lookup.windows:
         turn.window(window).last_case = None
         turn.drop_timer(f"{RATE}/{window}")

@@ -1,4 +1,6 @@
-"""What lamps, displays, panels and the centre see of the cases (办不成事): how many and since when, not what about."""
+"""What lamps, displays, panels and the centre show of the cases (办不成事): how many and since when, never what they
+are about.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ LISTED_MAX = 60  # in the message for the city: it has 16 KiB; the rest are coun
 
 
 def signs(turn: Turn, centre: str) -> Iterator[tuple[Point, Value]]:
-    """Every output that shows the cases: a point and its level."""
+    """Yield every output that shows the cases, as a point and its level. ``centre``: the device id that stands for the
+    city.
+    """
     waiting, handled, overdue = counts(turn.state)
     site = turn.lookup.site
     lamp = Lamp("blink" if waiting or overdue else "on" if handled else "off")
@@ -35,7 +39,7 @@ def signs(turn: Turn, centre: str) -> Iterator[tuple[Point, Value]]:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """What a case window's panel says while somebody waits for an answer."""
+    """The line on a case window's panel while a case waits for an answer; None while none does."""
     if not turn.lookup.serves_cases(window):
         return None
     waiting = [case for case in turn.state.cases.values() if case.state == "OPEN"]
@@ -46,17 +50,18 @@ def prompt(turn: Turn, window: str) -> str | None:
 
 
 def counts(state: State) -> tuple[int, int, int]:
-    """How many cases wait for an answer, are in hand, and are overdue (of both)."""
+    """How many cases wait for an answer, how many are being dealt with, and how many of both are overdue."""
     live = [case for case in state.cases.values() if case.state != "CLOSED"]
     waiting = sum(1 for case in live if case.state == "OPEN")
     return waiting, len(live) - waiting, sum(1 for case in live if case.overdue_day is not None)
 
 
 class Ratios(NamedTuple):
-    """Ratios of cases, each over the cases for which it is decided; None while there are none.
+    """Shares of cases from 0 to 1; each is None while there are no cases to count.
 
-    ``response``: answered in time. ``on_time``: of what could be done (可办), done in time; ``explained``: of what
-    could not (不可办), explained in time. ``satisfied``: of those that were rated.
+    ``response``: of the answered or late ones, answered in time. ``on_time``: of the overdue ones and those closed as
+    possible (可办), closed in time; ``explained``: of those closed as impossible (不可办), closed in time.
+    ``satisfied``: of the rated ones, not rated badly.
     """
 
     response: float | None
@@ -66,7 +71,9 @@ class Ratios(NamedTuple):
 
 
 def ratios(state: State) -> Ratios:
-    """The percentages of 办不成事: 100% 响应, 100% 按时办结, 100% 满意."""
+    """Compute the shares of cases that were answered, closed and rated as required (100% 响应, 100% 按时办结, 100%
+    满意).
+    """
     tally, cases = state.case_tally, state.cases.values()
     answered = [case.responded for case in cases if case.responded is not None]
     closed = [case.on_time for case in cases if case.on_time is not None and not case.undoable]

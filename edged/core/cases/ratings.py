@@ -1,8 +1,8 @@
-"""The book of ratings (好差评): five levels, one per visit and per case, never assumed.
+"""Ratings (好差评): five levels, one for each visit and each case, never assumed.
 
-Nothing is ever deleted: a correction by somebody authorised is a new fact that says what stood before. A bad rating
-pages the duty manager and stays open until somebody answers it; correcting it to a good one is an answer too. How a
-visitor gives one stands in ``visits/rating.py``.
+Nothing is deleted: a correction by somebody authorised is a new note that holds the earlier level. A bad rating pages
+the duty manager and stays open until somebody answers it, or corrects it to a good one. How a visitor gives a rating is
+in ``visits/rating.py``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ CORRECTED = "corrected"  # the answer that a correction to a good level is
 
 
 def keep(turn: Turn, name: str, rating: Rating, followed: bool = False) -> None:
-    """Record a rating. A bad one pages the duty manager, unless the case it belongs to is reopened for it anyway."""
+    """Record a rating. A bad one pages the duty manager, unless ``followed``: its case is reopened, which pages
+    anyway.
+    """
     ratings = turn.state.ratings
     ratings.pop(name, None)
     ratings[name] = rating
@@ -39,7 +41,7 @@ def keep(turn: Turn, name: str, rating: Rating, followed: bool = False) -> None:
 
 
 def correct(turn: Turn, event: RatingCorrected) -> None:
-    """Record a correction beside the original rating, which is kept."""
+    """Correct a rating; the note holds the earlier level as well."""
     rating = turn.state.ratings.get(event.rating)
     limit_ms = turn.state.policy.ratings.correct_days * DAY_MS
     if rating is None:
@@ -69,7 +71,7 @@ def correct(turn: Turn, event: RatingCorrected) -> None:
 
 
 def answer(turn: Turn, event: RatingAnswered) -> None:
-    """Record that a person has looked after a bad rating (整改, 回访)."""
+    """Record that a person has dealt with a bad rating (整改, 回访)."""
     answers = turn.state.policy.ratings.answers
     code = event.code or answers[-1]
     if not _waits(turn, event.rating):
@@ -81,7 +83,9 @@ def answer(turn: Turn, event: RatingAnswered) -> None:
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """The duty manager's "answer" key: ``[rating or number] [word] [by=name]``; without one the oldest that waits."""
+    """Handle the duty manager's "answer" key: ``[rating or number] [word] [by=name]``; without a rating, the oldest
+    unanswered one.
+    """
     words = (event.arg or "").split()
     by = next((word[3:] for word in words if word.startswith("by=")), None) or turn.state.duty_staff
     plain = [word for word in words if "=" not in word]
@@ -100,7 +104,9 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def _named(turn: Turn, word: str) -> str | None:
-    """The rating that an operator names: by its id, or by the number of the visitor or case printed on paper."""
+    """The rating that an operator names: by its id, or by the printed number of the visitor or case; None if there is
+    none.
+    """
     ratings = turn.state.ratings
     about = [name for name, rating in ratings.items() if rating.subject == word]
     waiting = [name for name in about if _waits(turn, name)]
@@ -108,7 +114,7 @@ def _named(turn: Turn, word: str) -> str | None:
 
 
 def subject_of(turn: Turn, name: str) -> tuple[str, str]:
-    """The subject of a rating as people say it: a visitor's number, or a case."""
+    """What a rating is about, in Chinese and English: a visitor's number, or a case."""
     rating = turn.state.ratings.get(name)
     number = name if rating is None else rating.subject
     if number in turn.state.cases:
@@ -117,7 +123,7 @@ def subject_of(turn: Turn, name: str) -> tuple[str, str]:
 
 
 def remind(turn: Turn, name: str) -> None:
-    """Timer: nobody has answered a bad rating yet."""
+    """Timer: a bad rating is still unanswered. Page the duty manager again."""
     rating = turn.state.ratings.get(name)
     limits = turn.state.policy.ratings
     if rating is None or not _waits(turn, name) or rating.reminders >= limits.reminders:
