@@ -1,4 +1,5 @@
-"""Opening and closing (当日清零): an area's phases, the last number of the day, late hours by key, the business day.
+"""Opening and closing (当日清零): the phases of an area, the last number of the day, late hours by key, the business
+day.
 
-May import the rooms ``model`` to ``visits``; does not know ``tide`` or ``signage``.
+May import every package of the core from ``model`` to ``visits``, but neither ``tide`` nor ``signage``.
 """

@@ -1,7 +1,7 @@
-"""The last number of the day, from the capacity that is left: stop issuing before stopping to serve.
+"""When a service stops giving numbers for the day, judged by the capacity left before closing.
 
-A service gets no more numbers once the visitor who took one now would be served until after closing, by the same
-prediction that opens "+1" windows. It gets numbers again only with time to spare, so that nobody sees it flap.
+A service stops once a visitor who took a number now would be served until after closing, by the same prediction that
+opens "+1" windows. It starts again only when there is ``resume_s`` to spare, so that it does not flap.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from edged.core.queue import demand
 
 
 def is_far_off(turn: Turn, own: AreaHours) -> bool:
-    """Whether nobody is refused a number yet and no event of this step could change that: then ``judge`` need not
-    run.
+    """Whether no service has stopped giving numbers and no event of this step could change that; then ``judge`` is
+    skipped.
     """
     if own.stopped:
         return False
@@ -25,8 +25,8 @@ def is_far_off(turn: Turn, own: AreaHours) -> bool:
 
 
 def judge(turn: Turn, area: str, own: AreaHours) -> int | None:
-    """Bring ``own.stopped`` (services that give no more numbers today) up to date. Returns the stamp at which the
-    next service would stop if nothing else happened.
+    """Update ``own.stopped``, the services that give no more numbers today. Returns the stamp at which the next service
+    would stop if nothing else happened, or None.
     """
     if own.closes_ms is None:
         own.stopped.clear()
@@ -53,7 +53,9 @@ def judge(turn: Turn, area: str, own: AreaHours) -> int | None:
 
 
 def _needs_ms(turn: Turn, area: str) -> dict[str, int]:
-    """From now until a newcomer of each service has been served; while nobody serves, only the service itself."""
+    """Milliseconds from now until a visitor who came now would have been served, for each service; without the wait
+    while no window serves.
+    """
     now = demand.standing(turn, area)
     load = now.load
     wait_s = 0.0

@@ -1,8 +1,9 @@
-"""The business day: what ends with a night. Numbers and turns start again; whoever went home is cleared (当日清零).
+"""The business day (当日清零): when a new one begins, numbers and counts of "+1" turns start again, and visitors left
+over from the day before are cancelled.
 
-A day turns when the hall opens, or at its first key or ticket if that is sooner; not at midnight, and only after a
-stretch that can have been a night: a clock that is merely set right takes effect without any of this, so that no number
-of today is ever given twice. A reset by hand clears the queue, but numbers go on.
+It begins when the hall opens, or at the first key or ticket if that is sooner, not at midnight; and only when at least
+``SHORTEST_DAY_MS`` have passed since the last one began. A date that changes sooner is a clock being corrected: nothing
+is reset, so that no number is given twice in a day. A reset by hand clears the queue, but numbers go on.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ NAMED_MAX = 40  # numbers in one note; with more of them nobody reads on
 
 
 def turn_day(turn: Turn) -> None:
-    """Begin a new business day if the calendar says that it is one."""
+    """Begin a new business day if the date has changed."""
     state = turn.state
     local_ms = wall.local_ms(turn)
     if local_ms is None:
@@ -64,7 +65,9 @@ def turn_day(turn: Turn) -> None:
 
 
 def reset(turn: Turn, event: DayReset) -> None:
-    """A person starts the day anew. Refused without a name, and while people wait unless ``force`` is set."""
+    """Clear the queue because a person orders it. Refused without a name, and while people wait unless ``force`` is
+    set.
+    """
     turn_day(turn)
     hall, by = turn.lookup.site.hall, event.by.strip()
     waiting = [ticket for ticket in turn.state.tickets.values() if ticket.state in WAITS]
@@ -83,8 +86,8 @@ def reset(turn: Turn, event: DayReset) -> None:
 
 
 def _rest_everybody(turn: Turn) -> None:
-    """At the end of a day: "+1" turns count from zero, old calls leave the boards, names at resting windows are
-    removed.
+    """At the end of a day, set the counts of "+1" turns to zero, take old calls off the boards, and log clerks out of
+    windows that are not in use.
     """
     for name, window in turn.state.windows.items():
         window.activations = 0

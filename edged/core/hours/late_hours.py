@@ -1,8 +1,8 @@
-"""延时服务 by key: an area, or the hall, closes later today. By name and for a limited time, as every decision by hand.
+"""Late hours (延时服务) by key: an area, or the hall, closes later today; with a name and for a limited time.
 
-The key takes what overrides take (``overrides.said``): ``[area] [by=name] [for_s=seconds]``. The time is added to the
-closing time that stands for today, or to now where that has passed; it ends with the day, and the business day's end
-stays its limit. Shorter hours are the centre's to order (``hours-flex``).
+The key takes the argument of the override keys (``overrides.said``): ``[area] [by=name] [for_s=seconds]``. The seconds
+are added to today's closing time, or to now if that has passed, up to midnight. Only the centre can order shorter hours
+(``hours-flex``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ KEY = "extend-hours"
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """The key for late hours: from a window for its area, from the duty manager for any area."""
+    """Handle the key for late hours: at a window for its area, at the duty manager's panel for any area."""
     said = overrides.said(turn, event)
     if said is None:
         return

@@ -1,11 +1,11 @@
-"""Opening hours: closed, open, noon, no more numbers, draining, closed again (当日清零).
+"""The phases of an area: closed, open, noon, no more numbers, draining, closed again (当日清零).
 
-The calendar says when windows serve; who is there decides what becomes of it. At closing time an area *drains*: whoever
-holds a number is served, and its windows stay until nobody is left; only then they close. An area also closes when
-nobody has touched anything for an hour: then those left are gone, and an alarm says so.
+The calendar says when windows serve. At closing time an area *drains*: whoever holds a number is served, and its
+windows stay open until nobody is left. It also closes after an hour without a key or a ticket: then those still in the
+queue have gone home, and an alarm says so.
 
-The clock is believed when it opens the hall, and not at once when it closes it: a step of more than ``STEP_MS`` that
-would end the hours early has to stand for ``DOUBT_MS``. Before the clock was ever set, nothing closes.
+A clock change that opens the hall is believed at once. One of more than ``STEP_MS`` that would end the hours early
+counts only after ``DOUBT_MS``. Before the clock was ever set, nothing closes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HALL = ""  # the key of the whole hall in ``State.flexed``
 
 @value
 class _Hours:
-    """What the calendar says of an area now."""
+    """The hours of an area now by the calendar alone, without regard to who is there."""
 
     mode: Mode
     serving: bool
@@ -43,7 +43,7 @@ class _Hours:
 
 
 def judge_all(turn: Turn) -> None:
-    """Evaluate the hours of every area anew, because the clock, the policy or the hall changed."""
+    """Recompute the hours of every area, because the clock, the policy or the site changed."""
     for gone in [area for area in turn.state.hours if area not in turn.lookup.areas]:
         del turn.state.hours[gone]
         turn.drop_timer(f"hours/{gone}")
@@ -54,7 +54,7 @@ def judge_all(turn: Turn) -> None:
 
 
 def fire(turn: Turn, area: str) -> None:
-    """Timer: the hours of this area, and of others with the same time, may change now."""
+    """Timer: the hours of this area change now; so do those of other areas whose timer is due."""
     due = [
         other
         for other in turn.lookup.areas
@@ -68,7 +68,9 @@ def fire(turn: Turn, area: str) -> None:
 
 
 def follow(turn: Turn) -> None:
-    """After a change in an area: decide whether it may still give numbers, and whether its last visitor is served."""
+    """After an event, decide for each changed area whether it still gives numbers, and whether its last visitor has
+    been served.
+    """
     followed = False
     seen: set[str] = set()
     while found := [area for area in turn.dirty_areas if area not in seen]:
@@ -83,12 +85,12 @@ def follow(turn: Turn) -> None:
 
 
 def _in_full_swing(turn: Turn, own: AreaHours) -> bool:
-    """Whether the area is open and its last number far off: then no event changes its hours."""
+    """Whether the area is open and far from its cut-off: then no event can change its phase."""
     return own.phase == "open" and own.serving and not own.noon and cutoff.is_far_off(turn, own)
 
 
 def set_clock(turn: Turn, forward_ms: int | None) -> None:
-    """Handle a wall clock that was set ``forward_ms`` ahead of what it showed before; None if no time was known
+    """Handle a wall clock set ``forward_ms`` ahead of the earlier time (negative: back); None: no time was known
     before.
     """
     if forward_ms is not None and abs(forward_ms) > STEP_MS:
@@ -98,9 +100,7 @@ def set_clock(turn: Turn, forward_ms: int | None) -> None:
 
 
 def flex(turn: Turn, event: HoursFlexed) -> None:
-    """Open or close earlier or later, today only. An order with a name counts at once, without the doubt a clock
-    step meets.
-    """
+    """Change today's opening or closing time. Unlike a clock change, an order with a name takes effect at once."""
     local_ms = wall.local_ms(turn)
     subject = turn.lookup.site.hall if event.area is None else event.area
     if event.area is not None and event.area not in turn.lookup.areas:
@@ -128,7 +128,9 @@ def flex(turn: Turn, event: HoursFlexed) -> None:
 
 
 def closes_min(turn: Turn, area: str) -> int | None:
-    """The minute of today at which ``area`` closes, now at the earliest; None without hours today."""
+    """The minute of today at which ``area`` closes, or the present minute if that is later; None if it has no hours
+    today.
+    """
     local_ms = wall.local_ms(turn)
     if local_ms is None or not day_spans.configured(turn.state.policy.hours):
         return None
@@ -209,8 +211,8 @@ def _judge(turn: Turn, area: str) -> None:
 
 
 def _ends_early(turn: Turn, own: AreaHours, plan: _Hours) -> bool:
-    """Whether a step of the clock would close an open area, or reopen one closed today: such a step is not believed
-    at once.
+    """Whether the new time would close an open area early, or reopen one that has closed today: not believed at
+    once.
     """
     if own.serving:
         return not plan.serving and (own.closes_ms is None or turn.at_ms < own.closes_ms)
@@ -218,7 +220,7 @@ def _ends_early(turn: Turn, own: AreaHours, plan: _Hours) -> bool:
 
 
 def _settle(turn: Turn, area: str, own: AreaHours) -> None:
-    """Bring the area's phase in line with the calendar and with who is there, and set the timer for the next look."""
+    """Set the area's phase from the calendar and from who is there, and its timer for the next change."""
     stops_ms: int | None = None
     if not own.serving:
         own.stopped.clear()
@@ -261,7 +263,7 @@ def _closed_today(turn: Turn, own: AreaHours) -> bool:
 
 
 def _somebody_is_here(turn: Turn, area: str) -> bool:
-    """Somebody of the area waits, is at a window or comes back to one."""
+    """Whether a visitor of the area waits, is at a window, or is expected back."""
     if turn.area(area).waiting:
         return True
     for window in turn.lookup.area_windows[area]:
@@ -290,8 +292,8 @@ def _enter(turn: Turn, area: str, own: AreaHours, phase: Phase) -> None:
 
 
 def _left_open(turn: Turn, area: str, own: AreaHours) -> bool:
-    """Whether a window opened again after closing time, by a key pressed too often. Before opening time it is a
-    clerk who is early.
+    """Whether a window was opened again after closing time, by a key pressed too often. Before the day's opening it is
+    an early clerk, and False.
     """
     return _closed_today(turn, own) and any(
         turn.window(w).state in ("OPEN", "PAUSED") for w in turn.lookup.area_windows[area]
@@ -299,7 +301,7 @@ def _left_open(turn: Turn, area: str, own: AreaHours) -> bool:
 
 
 def _close_windows(turn: Turn, area: str) -> None:
-    """Nobody is left: windows that serve no other open area close, "+1" windows are given back."""
+    """Close the windows that serve no other open area, and give back the "+1" windows: nobody is left."""
     for window in turn.lookup.area_windows[area]:
         state = turn.window(window)
         if overrides.kept(turn, window):
@@ -328,7 +330,7 @@ def _touch(turn: Turn, area: str) -> None:
 
 
 def _tell_hall(turn: Turn) -> None:
-    """The hall is open while one of its areas is."""
+    """Update the phase of the whole hall: open while one of its areas is."""
     phases = {own.phase for own in turn.state.hours.values()}
     phase: Phase = "open"
     if not phases & {"open", "noon", "stopped"}:
@@ -344,8 +346,8 @@ def _tell_hall(turn: Turn) -> None:
 
 
 def _check_calendar(turn: Turn) -> None:
-    """Alarm where the policy lacks the holidays of this year, or of next year when that is near: the hall would
-    open on them.
+    """Raise an alarm if the policy lacks the holidays of this year, or of the next shortly before it begins: the hall
+    would open on holidays.
     """
     local_ms, hours = wall.local_ms(turn), turn.state.policy.hours
     missing = None
