@@ -1,4 +1,6 @@
-"""The three outputs of the core: ``Desired`` (level), ``Action`` (once), ``Note`` (a fact for observers)."""
+"""The three kinds of output of the core: ``Desired`` (a level that holds until it changes), ``Action`` (done once),
+``Note`` (a fact for observers).
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ class Lamp:
 class Display:
     """Text lines on an LED bar or screen, newest call first.
 
-    ``call``: the newest ticket and its window, for boards that have only digits; ``calling``: it is called right now.
-    ``large``: in larger letters where the board can, for somebody who does not see well.
+    ``call``: the newest ticket and its window, for boards that have only digits; ``calling``: it is being called right
+    now. ``large``: in larger letters where the board can, for a visitor who does not see well.
     """
 
     lines: tuple[str, ...]
@@ -35,10 +37,10 @@ class Display:
 
 @value
 class Panel:
-    """What a clerk's call panel shows. ``state`` is the window state of ``windows.py``.
+    """What a clerk's call panel shows. ``state`` is the state of the window (``windows/machine.py``).
 
-    ``wait_low_s`` to ``wait_high_s`` is what somebody who takes a ticket now may expect (see ``AreaSummary``).
-    ``prepared``: who is called next, for the clerk only.
+    ``wait_low_s`` to ``wait_high_s`` is the predicted wait of somebody who takes a ticket now (see ``AreaSummary``).
+    ``prepared``: the number that is called next, shown to the clerk only.
     """
 
     window: str
@@ -54,7 +56,7 @@ class Panel:
 
 @value
 class Pager:
-    """What a pager or the duty manager's panel shows: how many pages wait there for an answer, and what to read."""
+    """What a pager or the duty manager's panel shows: how many pages wait there for an answer, and the text of one."""
 
     waiting: int
     prompt: str | None = None
@@ -63,7 +65,9 @@ class Pager:
 
 @value
 class Serve:
-    """Follow mode: windows that are to serve now, each with its services; the queue system sends people there."""
+    """Follow mode: the windows that are to serve now, each with its services; the hall's queue system sends visitors
+    there.
+    """
 
     windows: tuple[tuple[str, tuple[str, ...]], ...]
     kind: ClassVar[str] = "serve"
@@ -71,14 +75,14 @@ class Serve:
 
 @value
 class AreaSummary:
-    """What the city and the boards are told of an area (a state message).
+    """The state of an area for the city and for boards (a state message).
 
-    ``oldest_since_ms``, an ``at_ms`` stamp or None: since when the one who waits longest waits.
+    ``oldest_since_ms``: the ``at_ms`` stamp since which the longest-waiting visitor waits; None if nobody waits.
     ``open_windows`` take visitors of the area now (paused ones do not), ``tidal_windows`` of them are "+1" windows;
-    ``asked_windows`` only blink. ``wait_*_s`` is what somebody who takes a ticket now may expect (8 of 10 wait between
-    low and high), in whole minutes; None while nobody can know. ``override``: what a person decided over the area, as
-    people read it.
-    ``hours`` (open, noon, stopped, draining, closed) and ``mode`` are None if nobody knows the opening hours.
+    ``asked_windows`` are "+1" windows whose lamp blinks because nobody has come yet. ``wait_*_s`` is the predicted wait
+    of somebody who takes a ticket now, rounded to whole minutes (8 of 10 wait between low and high); None while no
+    prediction is possible. ``override``: the manual decision over the area, as a sentence. ``hours`` (open, noon,
+    stopped, draining, closed) and ``mode`` are None if the opening hours are unknown.
     """
 
     area: str
@@ -98,9 +102,11 @@ class AreaSummary:
 
 @value
 class WindowSummary:
-    """What the city is told of a window (a state message). ``reason`` explains a tidal window in one line, ``override``
-    what a person decided over it, by name and until when. ``stale``: its panel is silent, this is the last known.
-    ``helpers``: how many work there beside its clerk.
+    """The state of a window for the city (a state message).
+
+    ``reason``: one line that says why a tidal window was opened. ``override``: the manual decision over the window,
+    with the name of the person and its end. ``stale``: its panel is silent, and this is the last known state.
+    ``helpers``: how many people work there beside its clerk.
     """
 
     window: str
@@ -117,9 +123,9 @@ class WindowSummary:
 
 @value
 class AlarmsSummary:
-    """The standing alarms (a state message): (alarm, subject, since when as an ``at_ms`` stamp), oldest first.
+    """The alarms in force (a state message): (kind, subject, since when as an ``at_ms`` stamp), oldest first.
 
-    ``lost``: why each device is lost of which an alarm says so: (device, a word of ``losses.LOSSES``).
+    ``lost``: for each alarm about a lost device, (device, reason as a word of ``losses.LOSSES``).
     """
 
     standing: tuple[tuple[str, str, int], ...]
@@ -129,7 +135,9 @@ class AlarmsSummary:
 
 @value
 class Evaluator:
-    """What an evaluator (评价器) asks about: the visit of ticket ``number``, or a ``case``; both None: nothing."""
+    """What an evaluator (评价器) asks to be rated: the visit of ticket ``number``, or a ``case``; nothing if both are
+    None.
+    """
 
     window: str
     number: str | None = None
@@ -154,9 +162,9 @@ class CaseSummary:
 
 @value
 class CasesSummary:
-    """The open cases (办不成事), as the city is told (a state message). The ratios are None while nothing is decided.
+    """The open cases (办不成事) for the city (a state message). A ratio is None while there are no cases to count.
 
-    ``on_time_ratio`` is of what could be done (可办), ``explained_ratio`` of what could not (不可办).
+    ``on_time_ratio`` is of cases that could be solved (可办), ``explained_ratio`` of those that could not (不可办).
     """
 
     cases: tuple[CaseSummary, ...]
@@ -172,7 +180,9 @@ class CasesSummary:
 
 @value
 class NoNumber:
-    """A service without numbers now. ``reason``: a short word; the texts are for the visitor at the dispenser."""
+    """A service that gives no numbers now. ``reason``: a short word; the texts are shown to the visitor at the
+    dispenser.
+    """
 
     service: str
     reason: str
@@ -182,7 +192,7 @@ class NoNumber:
 
 @value
 class Issuing:
-    """The services for which a dispenser gives no numbers now; for all others it does."""
+    """The services for which a dispenser gives no numbers now; it gives numbers for all others."""
 
     stopped: tuple[NoNumber, ...] = ()
     kind: ClassVar[str] = "issuing"
@@ -205,8 +215,8 @@ Value = (
 
 @value
 class Desired:
-    """The level ``value`` wanted at ``point``. Its slot is ``(point, value.kind)``: the last one wins, and it is sent
-    again from time to time.
+    """The level ``value`` wanted at ``point``. Of several with the same ``(point, value.kind)`` the last one wins; it
+    is sent again from time to time.
     """
 
     point: Point
@@ -215,7 +225,9 @@ class Desired:
 
 @value
 class Say:
-    """Speak once, Chinese then English; ``slow`` for who needs it. ``ticket``: its number, "" for announcements."""
+    """Speak once, Chinese then English; ``slow`` for visitors who need it. ``ticket``: the number that is called; ""
+    for announcements.
+    """
 
     text: str
     text_en: str
@@ -229,12 +241,13 @@ About = Literal["ticket", "told-once", "promise", "next-stage", "case"]
 
 @value
 class Print:
-    """Print a ticket or another slip once. ``ahead``: visitors before it; ``wait_*_s``: what is told of the wait.
+    """Print a ticket or another slip once. ``ahead``: how many visitors are before it; ``wait_*_s``: the predicted wait
+    in seconds.
 
-    ``about``: what it is; ``lines`` (and the same in English) stand below the number: papers, deadlines, places, and
-    why no wait is told. ``window``: who hears of it if it does not come out. ``seq`` and ``boot``: of the request that
-    it answers, so that another machine under the same id does not print it. ``url``: where this visitor may look after
-    the number, printed as a QR code.
+    ``about``: the kind of slip. ``lines`` and ``lines_en`` are printed below the number: papers, deadlines, places, or
+    why no wait is given. ``window``: the window that is told if printing fails. ``seq`` and ``boot``: of the request
+    that this answers, so that another machine with the same id does not print it. ``url``: the address of the visitor's
+    own page, printed as a QR code.
     """
 
     number: str
@@ -255,7 +268,7 @@ class Print:
 
 @value
 class Page:
-    """Page a member of staff (or the duty manager, ``staff`` = "duty-manager") once."""
+    """Page a member of staff (``staff`` = "duty-manager": the duty manager) once."""
 
     staff: str
     area: str | None
@@ -280,13 +293,17 @@ Body = Say | Print | Page | Refuse
 
 
 def for_any_life(body: Body) -> Body:
-    """The same for a device that may have started again since: its paper answers no request of an earlier life."""
+    """The same body without the ``boot`` and ``seq`` of a request, so that the device prints it even if it has
+    restarted since.
+    """
     return replace(body, seq=None, boot=None) if isinstance(body, Print) else body
 
 
 @value
 class Action:
-    """Something that happens once. ``id`` is unique for ever in this hall; leaves only after its step is on disk."""
+    """Something that is done once. ``id`` is never used again in this hall. It is sent only after its step is on
+    disk.
+    """
 
     id: str
     point: Point
@@ -295,7 +312,9 @@ class Action:
 
 @value
 class Note:
-    """A fact. ``kind`` is an event type of the wire contract ("ticket.called") or "ignored" with a ``reason``."""
+    """A fact for observers. ``kind`` is an event type of the city interface ("ticket.called"), or "ignored" with a
+    ``reason``.
+    """
 
     kind: str
     subject: str

@@ -1,10 +1,12 @@
-"""Everything that can happen to a hall, as frozen data. The inbox stamps each with ``at_ms`` on its way in.
+"""Everything that can happen to a hall, as frozen data. The inbox stamps each event with ``at_ms`` when it arrives.
 
-``point`` names where a device event came from (see ``site.py``). ``seq`` is the device's own increasing number and,
-with the point and the sender's epoch, the idempotency key (``sequence.py``); ``None`` where the device has no counter
-(serial panels). ``again``: the broker says that it sent us this before. ``order``: id of the signed operation that asks
-for this (``orders.py``), empty if none does. ``boot``: the device's own name for its life
-since it was switched on, where it gives one.
+Fields that several events have:
+
+``point``: the device channel that sent it (see ``site.py``). ``seq``: the device's own increasing number; with the
+point and the epoch it recognises a repeated message (``sequence.py``). None where the device has no counter (serial
+panels). ``again``: the broker marks the message as one it has delivered before. ``order``: id of the signed operation
+that asks for this (``orders.py``); "" if none does. ``boot``: an id that the device gives itself each time it is
+switched on; None if it gives none. ``by``: the name of a person.
 """
 
 from __future__ import annotations
@@ -91,9 +93,10 @@ CLASSES: tuple[Priority, ...] = (
 
 @value
 class TicketPrinted:
-    """A dispenser allotted and printed ``number`` by itself (WIRE ``up/ticket``).
+    """A dispenser chose and printed ``number`` by itself (topic ``up/ticket``).
 
-    ``appointment``: id of the booking that checks in (预约). ``reason``: a code, where the priority class needs one.
+    ``appointment``: id of the appointment that checks in (预约). ``reason``: a code, where the priority class needs
+    one.
     """
 
     point: Point
@@ -109,9 +112,11 @@ class TicketPrinted:
 
 @value
 class TicketRequested:
-    """A dispenser asks the controller for a number (WIRE ``up/request``); answered by a ``Print`` action.
+    """A dispenser asks the controller for a number (topic ``up/request``); the answer is a ``Print`` or ``Refuse``
+    action.
 
-    ``service`` may be a journey of the policy. ``returning``: the visitor has this number already and is back.
+    ``service``: a service, or a journey of the policy. ``returning``: the number that the visitor already has and comes
+    back with.
     """
 
     point: Point
@@ -129,8 +134,8 @@ class TicketRequested:
 class KeyPressed:
     """A key on a call panel or pager.
 
-    ``arg``: ticket number, staff id, pause reason, transfer target, minutes of a park, or outcome of a finish; what is
-    said about it follows after a slash ("told-once/photo", "A012/by-visitor").
+    ``arg``: ticket number, staff id, pause reason, transfer target, minutes to park, or outcome of a visit; details
+    follow after a slash ("told-once/photo", "A012/by-visitor").
     """
 
     point: Point
@@ -143,7 +148,7 @@ class KeyPressed:
 
 @value
 class AppointmentMade:
-    """The centre booked (or moved) an appointment. ``start_ms``: wall time since 1970 UTC."""
+    """The centre made or moved an appointment. ``start_ms``: wall time, ms since 1970 UTC."""
 
     id: str
     service: str
@@ -153,14 +158,14 @@ class AppointmentMade:
 
 @value
 class AppointmentCancelled:
-    """The visitor, or the centre, called an appointment off."""
+    """The visitor or the centre cancelled an appointment."""
 
     id: str
 
 
 @value
 class RatingGiven:
-    """好差评: ``level`` 1 (very bad) to 5 (very good)."""
+    """A visitor rated (好差评): ``level`` 1 (very bad) to 5 (very good)."""
 
     point: Point
     level: int
@@ -171,9 +176,10 @@ class RatingGiven:
 
 @value
 class CountRead:
-    """A people counter's report. ``semantics`` says what the numbers mean: since reset, in a window, or present.
+    """A people counter's report. ``semantics``: the numbers count since its reset, since its last report, or who is
+    present.
 
-    ``line``: of a counter with several lines (or cameras), whose total this is.
+    ``line``: which line of a counter that has several lines or cameras; None: the only one.
     """
 
     point: Point
@@ -201,7 +207,7 @@ class HealthRead:
 
 @value
 class InputRefused:
-    """What ``point`` said was no input: ``what`` is the kind of message, ``reason`` a short word."""
+    """A message of ``point`` was not valid: ``what`` is the kind of message, ``reason`` a short word."""
 
     point: Point
     what: str
@@ -210,10 +216,10 @@ class InputRefused:
 
 @value
 class DeviceLost:
-    """``point`` is a device id: nothing can be heard from or shown on it.
+    """The device whose id is ``point`` cannot be reached: it neither sends nor shows anything.
 
-    ``reason``: a word of ``losses.LOSSES`` (a text in journals of earlier versions); ``detail``: what was seen. Told
-    again where the reason of the same loss turns out to be another.
+    ``reason``: a word of ``losses.LOSSES`` (free text in journals of earlier versions); ``detail``: what was observed.
+    Sent again if the reason of the same loss turns out to be another.
     """
 
     point: Point
@@ -223,7 +229,7 @@ class DeviceLost:
 
 @value
 class DeviceBack:
-    """``point`` is a device id that can be reached again (also sent at the first contact after start)."""
+    """The device whose id is ``point`` can be reached again (also sent at the first contact after a start)."""
 
     point: Point
 
@@ -237,7 +243,7 @@ class CommandDone:
 
 @value
 class CommandFailed:
-    """The action ``id`` was not, or not surely, carried out. Drivers never retry it: the core decides."""
+    """The action ``id`` failed, or may have failed. Drivers never retry it: the core decides."""
 
     id: str
     error: str
@@ -245,16 +251,16 @@ class CommandFailed:
 
 @value
 class SiteLoaded:
-    """The hall's configuration, at first start and whenever it changed."""
+    """The hall's configuration, at the first start and whenever it has changed."""
 
     site: Site
 
 
 @value
 class PolicyApplied:
-    """A verified and bounded policy takes effect at this step boundary. ``sha256`` is over its payload bytes.
+    """A policy that was verified and is within its bounds takes effect. ``sha256`` is of its payload bytes.
 
-    ``pushed``: it came from the centre just now (and goes on trial); else it was in force before.
+    ``pushed``: it came from the centre just now and is on trial; otherwise it was in force before.
     """
 
     version: int
@@ -266,7 +272,9 @@ class PolicyApplied:
 
 @value
 class ClockSet:
-    """Wall time at this stamp: ``wall_ms`` since 1970 UTC and the hall's zone offset. Rare: start, hourly, steps."""
+    """The wall time at this stamp (``wall_ms``, since 1970 UTC) and the hall's time zone. Sent at start, hourly and
+    when the clock was changed.
+    """
 
     wall_ms: int
     utc_offset_min: int
@@ -274,14 +282,16 @@ class ClockSet:
 
 @value
 class ClockDoubted:
-    """The machine's clock shows ``wall_ms``, which cannot be: hours and dates stay as they were known."""
+    """The machine's clock shows ``wall_ms``, which is impossible: the core keeps the date and time it had."""
 
     wall_ms: int
 
 
 @value
 class Resumed:
-    """The process was away (restart or freeze) for ``gap_ms``; pending deadlines move by it, waits do not."""
+    """The process did not run for ``gap_ms`` (restart or freeze). Pending deadlines move by the gap; waiting times
+    include it.
+    """
 
     gap_ms: int
     restart: bool
@@ -289,9 +299,9 @@ class Resumed:
 
 @value
 class WindowAsked:
-    """An operator (``by``: at most 64 characters) asks for a window in ``area``; the arbiter decides.
+    """An operator (``by``: at most 64 characters) asks for a "+1" window in ``area``; the arbiter decides.
 
-    ``withdraw``: and does not any more; ``everybody``: nor anybody else who wished for one there.
+    ``withdraw``: the operator takes the wish back; with ``everybody`` all wishes for that area are withdrawn.
     """
 
     area: str
@@ -303,12 +313,13 @@ class WindowAsked:
 
 @value
 class OverrideSet:
-    """人工干预: ``by`` (a name, at most 64 characters) decides for the rules, for ``for_s`` hall seconds.
+    """A person (``by``: a name of at most 64 characters) overrides the rules (人工干预) for ``for_s`` seconds of hall
+    time.
 
     ``target``: a window (open, close, hold), an area or ``WHOLE_HALL`` (pause-issuing), or the number of a waiting
-    ticket (priority-insert, which happens once and does not expire). ``area``: the one a tidal window opens for; None:
-    the one with most people waiting. ``for_s`` None: the policy's default; longer than its limit is cut to that.
-    ``reason``: in the words of ``by``, at most 200 characters, for whoever reads of it later.
+    ticket (priority-insert, which happens once and does not expire). ``area``: the area for which a tidal window opens;
+    None: the one with most people waiting. ``for_s`` None: the policy's default; a longer time than the policy's limit
+    is cut to it. ``reason``: what ``by`` gave as reason, at most 200 characters.
     """
 
     kind: OverrideKind
@@ -333,7 +344,9 @@ class OverrideLifted:
 
 @value
 class AlarmAccepted:
-    """``by`` has read an alarm (``kind`` about ``subject``) and looks after it; its pages to the duty manager end."""
+    """``by`` has read an alarm (``kind`` about ``subject``) and takes care of it; the duty manager is no longer paged
+    for it.
+    """
 
     kind: str
     subject: str
@@ -343,7 +356,9 @@ class AlarmAccepted:
 
 @value
 class Announced:
-    """An operator (``by``) has something said once in ``areas`` (none: everywhere); texts: at most 200 characters."""
+    """An operator (``by``) has a text spoken once in ``areas`` (empty: everywhere). Texts have at most 200
+    characters.
+    """
 
     text: str
     text_en: str
@@ -354,7 +369,9 @@ class Announced:
 
 @value
 class HoursFlexed:
-    """Today only, ``area`` (None: the hall) opens and closes at these minutes after midnight; None: as planned."""
+    """Today only, ``area`` (None: the hall) opens and closes at these minutes after midnight; None: as the policy
+    says.
+    """
 
     area: str | None
     opens_min: int | None
@@ -365,7 +382,9 @@ class HoursFlexed:
 
 @value
 class RatingCorrected:
-    """``by`` corrects a rating to ``level`` 1…5. ``rating`` is its id: of a visit as in the note, or that of a case."""
+    """``by`` corrects a rating to ``level`` 1 to 5. ``rating``: the id in the note of a visit's rating, or the id of a
+    case.
+    """
 
     rating: str
     level: int
@@ -375,7 +394,9 @@ class RatingCorrected:
 
 @value
 class RatingAnswered:
-    """``by`` looked after a bad rating (整改, 回访); ``code`` is one of the policy's words, None: the last of them."""
+    """``by`` has dealt with a bad rating (整改, 回访). ``code``: one of the policy's ``ratings.answers``; None: the
+    last of them.
+    """
 
     rating: str
     by: str
@@ -385,11 +406,12 @@ class RatingAnswered:
 
 @value
 class CaseTold:
-    """办不成事, from the centre or an operator: ``by`` (a name, at most 64 characters) tells what becomes of a case.
+    """The centre or an operator (``by``: a name of at most 64 characters) opens, acknowledges, closes, reopens, extends
+    or rates a case (办不成事).
 
-    ``case`` is its id, None only to open one. ``code`` is a word of the policy: why it is opened, or the outcome it
-    closes with. ``ticket`` (a number of today), ``area``, ``service`` and ``special`` go with opening, ``level`` 1…5
-    with rating.
+    ``case``: its id, None only to open one. ``code``: a word of the policy: why it is opened, or the outcome it is
+    closed with. ``ticket`` (a number of today), ``area``, ``service`` and ``special`` belong to opening, ``level`` 1 to
+    5 to rating.
     """
 
     told: CaseWord
@@ -406,7 +428,7 @@ class CaseTold:
 
 @value
 class DayReset:
-    """``by`` (who, at most 64 characters) starts the day anew; refused while people wait unless ``force``."""
+    """``by`` (at most 64 characters) clears the queue by hand; refused while people wait, unless ``force``."""
 
     by: str
     force: bool = False
@@ -415,8 +437,8 @@ class DayReset:
 
 @value
 class DocumentRejected:
-    """A document of the centre was refused before it reached the core: ``kind`` says of what, ``code`` why, ``named``
-    what it called itself. ``order``: the id that it claims, where one can be read.
+    """A document of the centre was refused before it reached the core: its ``kind``, why (``code``), and the id or
+    version it gave (``named``). ``order``: the operation id that it claims, "" if none can be read.
     """
 
     kind: Literal["policy", "operation", "appointment", "keys"]
@@ -427,9 +449,10 @@ class DocumentRejected:
 
 @value
 class KeyListTaken:
-    """The city's key list ``version`` counts from now on; ``keys`` of it may sign, ``revoked`` may not any more.
+    """The city's key list ``version`` is in force from now on, with ``keys`` keys that may sign and ``revoked`` revoked
+    ones.
 
-    ``sha256``: of its payload. The core decides nothing by it; the history has it.
+    ``sha256``: of its payload. The core decides nothing by it; it is recorded for the history sent to the city.
     """
 
     version: int
@@ -440,9 +463,10 @@ class KeyListTaken:
 
 @value
 class NoticePosted:
-    """A notice on the boards of ``areas`` (none: all, and the hall's), until a wall time or until withdrawn.
+    """A notice for the boards of ``areas`` (empty: all areas and the hall's own boards), until a wall time or until
+    withdrawn.
 
-    ``id``: at most 64 characters, of whoever posts it; ``until_wall_ms``: since 1970 UTC.
+    ``id``: at most 64 characters, chosen by whoever posts it; ``until_wall_ms``: ms since 1970 UTC, None: no end.
     """
 
     id: str
@@ -465,17 +489,17 @@ class NoticeWithdrawn:
 
 @value
 class SafeModeSet:
-    """The daemon ended too fast too often (``on``), or is whole again."""
+    """Safe mode begins (``on``: the daemon crashed repeatedly soon after its start) or ends."""
 
     on: bool
 
 
 @value
 class JournalRenewed:
-    """The journal began a new epoch without ``lost`` steps that were acknowledged.
+    """The journal was damaged and began a new epoch; ``lost`` acknowledged steps are missing from it.
 
-    ``numbers``: the last ones allotted, per service, on business day ``day`` (0: not known).
-    ``skips``: how many numbers of a service may have been given unseen, where nobody knows the last one.
+    ``numbers``: the last number given for each service, on business day ``day`` (0: unknown). ``skips``: how many
+    numbers of a service may have been given unseen, for services whose last number is unknown.
     """
 
     epoch: int
@@ -487,7 +511,9 @@ class JournalRenewed:
 
 @value
 class KeptVisit:
-    """Where a visit stood, by its number; ``window`` while it is called or served there. ``state``: of a ticket."""
+    """The recorded state of one visit, by its ticket number. ``state``: of the ticket; ``window``: where it is called
+    or served, else None.
+    """
 
     number: str
     service: str
@@ -508,11 +534,11 @@ class KeptWindow:
 
 @value
 class OutcomeKept:
-    """Another version of this program recorded the last steps, and we would have decided some of them otherwise.
+    """Another version of this program recorded the last steps, and this version decides some of them differently.
 
-    What was decided then was called, printed and spoken, and stands: ``visits`` and ``windows`` that differ are as
-    given here. ``next_action``: ids below it are used; ``unsure``: ids of ours that then meant something else;
-    ``cases``: how many more were opened then.
+    What was decided then was called, printed and spoken, so it stays: ``visits`` and ``windows`` hold the differing
+    ones as recorded. ``next_action``: all action ids below it are used; ``unsure``: action ids that meant something
+    else then; ``cases``: how many more cases were opened then.
     """
 
     visits: tuple[KeptVisit, ...] = ()
@@ -524,9 +550,9 @@ class OutcomeKept:
 
 @value
 class MachineTold:
-    """The machine under the hall needs a person (``stands``), or no longer: configuration, certificates, broker.
+    """The controller's own machine needs a person (``stands``) or no longer does: configuration, certificates, broker.
 
-    ``subject`` is what it is about, as a technician calls it; ``detail`` says why.
+    ``subject``: the part concerned, as technicians call it; ``detail``: why.
     """
 
     alarm: MachineAlarm
@@ -537,15 +563,17 @@ class MachineTold:
 
 @value
 class TicketSecretDrawn:
-    """Drawn by chance: ``secret`` (64 hexadecimal digits) makes the addresses of visitors' own pages unguessable."""
+    """A random ``secret`` (64 hexadecimal digits) was drawn, which makes the addresses of visitors' own pages
+    unguessable.
+    """
 
     secret: str
 
 
 @value
 class RosterTold:
-    """``by`` (a name, at most 64 characters) says of today's people: ``staff`` is absent, back, or may also serve
-    ``areas``. ``staff`` is an id or the name people use.
+    """``by`` (a name of at most 64 characters) reports that ``staff`` is absent today, is back, or also serves
+    ``areas``. ``staff``: an id or a name.
     """
 
     staff: str
@@ -557,7 +585,9 @@ class RosterTold:
 
 @value
 class GoneOn:
-    """Numbers were given by hand: ``number`` is the next one. From ``waiting_from`` on, those before it still wait."""
+    """Staff gave numbers by hand, and ``number`` is the next one to give. Of those given, ``waiting_from`` and later
+    ones still wait.
+    """
 
     number: str
     by: str
@@ -567,12 +597,14 @@ class GoneOn:
 
 @value
 class Tick:
-    """A due time the engine asked for. Regenerated on replay, never an input."""
+    """A due time that the engine asked for. Not in the journal: a replay produces it again."""
 
 
 @value
 class CallReported:
-    """Follow mode: the queue system called ``number`` to ``window``. ``service`` None: what the window serves."""
+    """Follow mode: the queue system called ``number`` to ``window``. ``service`` None: unknown; taken from what the
+    window serves.
+    """
 
     point: Point
     number: str
@@ -598,7 +630,7 @@ class EndReported:
 
 @value
 class QueueReported:
-    """Follow mode: the numbers that wait for ``service``, all of them, in order."""
+    """Follow mode: all numbers that wait for ``service``, in order."""
 
     point: Point
     service: str
@@ -610,7 +642,7 @@ class QueueReported:
 
 @value
 class WindowReported:
-    """Follow mode: the queue system says whether somebody is at ``window`` to serve."""
+    """Follow mode: the queue system reports whether somebody is at ``window`` to serve."""
 
     point: Point
     window: str

@@ -1,7 +1,7 @@
-"""All that the controller remembers, as plain data: dumping it, loading it and going on gives the same hall.
+"""Everything the controller remembers, as plain data: a hall that is dumped, loaded and continued behaves the same.
 
-Derived look-ups live in ``lookup.py`` and are rebuilt; nothing here is computed from something else here, except the
-waiting queues (``queues`` holds exactly the tickets in state WAITING) which ``Engine.check`` asserts.
+Look-ups derived from the site are in ``lookup.py``. Nothing in the state can be computed from the rest of it, except
+the waiting queues (``queues`` holds exactly the tickets in state WAITING), which ``Engine.check`` compares.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WindowStateName = Literal[
 
 @value
 class Stop:
-    """One stage of a visit: which window ended it, how (an outcome, or "transferred"), when."""
+    """A finished stage of a visit: the window that ended it, the outcome (or "transferred"), and when."""
 
     window: str
     service: str
@@ -56,7 +56,7 @@ class Stop:
 
 @value
 class Booking:
-    """An appointment nobody claimed yet. ``start_ms`` is wall time since 1970 UTC."""
+    """An appointment that has not checked in yet. ``start_ms``: wall time, ms since 1970 UTC."""
 
     service: str
     start_ms: int
@@ -65,7 +65,9 @@ class Booking:
 
 @value
 class Prepared:
-    """Whom a window calls next: by which rule (None: the last one), and the window they were sent to before."""
+    """The ticket that a window calls next, the rule that chose it (None: the ordinary order), and the window that the
+    ticket was bound to before.
+    """
 
     ticket: int
     rule: str | None
@@ -101,11 +103,11 @@ class DeviceState:
 
 @value
 class PolicyTrial:
-    """A pushed policy is watched. ``rules`` and ``tidal`` are those of the last good one, which may come back.
+    """A pushed policy on trial. ``rules`` and ``tidal`` are of the policy before it, which may be put back in force.
 
-    ``before_s``: how long people had waited, on average, when it came. ``left_min``: minutes of watch still to come.
-    ``worse``: looks, a minute apart, at which the queue was too old without a break. ``harmful``: that is settled.
-    ``waited_s`` and ``limit_s`` are of the last look.
+    ``before_s``: how long people had waited on average when it came. ``left_min``: minutes until the trial ends.
+    ``worse``: for how many minutes in a row the queue has been too old. ``harmful``: the policy has been found harmful.
+    ``waited_s`` and ``limit_s``: the average wait and its limit at the last check.
     """
 
     good_version: int
@@ -122,9 +124,9 @@ class PolicyTrial:
 
 @value
 class LeftPolicy:
-    """A policy that was taken out of force: never applied again under its number.
+    """A policy that was taken out of force; it is not applied again under its version number.
 
-    It was ordered, or (``waited_s`` is not 0) people had waited that long where ``limit_s`` was the limit.
+    ``waited_s`` 0: an operator ordered it; otherwise people had waited that long on average, above ``limit_s``.
     """
 
     version: int
@@ -135,9 +137,11 @@ class LeftPolicy:
 
 @value
 class UsualQueue:
-    """The worst of one half hour of the day, faded over ``days`` days; ``day`` is the last of them.
+    """The worst queue in one half hour of the day, averaged over ``days`` days with older ones weighted less; ``day``
+    is the last of them.
 
-    ``waited_s``: mean time that whoever waited had waited. ``pressure``: visitors of an hour per working window.
+    ``waited_s``: how long the waiting visitors had waited on average. ``pressure``: arrivals per hour and working
+    window.
     """
 
     waited_s: float
@@ -148,7 +152,7 @@ class UsualQueue:
 
 @dataclass(slots=True)
 class Spoken:
-    """Something to be said ``times`` times more; of a call: whose (``ticket``), to which ``window``."""
+    """A text to be spoken ``times`` more times; for a call also its ``ticket`` and ``window``."""
 
     text: str
     text_en: str
@@ -163,7 +167,7 @@ class Spoken:
 
 @dataclass(slots=True)
 class Voice:
-    """A loudspeaker: what it says (an action's id, since when), from when on it may say more, and what waits."""
+    """A loudspeaker: the action it plays (id, since when), the stamp from which it may play the next, and its queue."""
 
     doing: str | None = None
     since_ms: int = 0
@@ -173,7 +177,9 @@ class Voice:
 
 @dataclass(slots=True)
 class Notice:
-    """A text on boards (``areas`` empty: all), until a wall time or withdrawn. The dict's order is that of posting."""
+    """A text on the boards of ``areas`` (empty: all), until a wall time or until withdrawn. Notices are kept in the
+    order of posting.
+    """
 
     text: str
     text_en: str
@@ -184,10 +190,12 @@ class Notice:
 
 @dataclass(slots=True)
 class Ticket:
-    """A number (号票) and where its visit stands. ``place_ms`` orders it: arrival of the visit, not of the stage.
+    """A number (号票) and the state of its visit. ``place_ms`` is its place in the queue: when the visit began, not the
+    stage.
 
-    ``queued_ms``: since when it waits this time. ``stages``: services that follow. ``trail``: stages that are over.
-    ``returning``: was told what to bring and is back. ``direct``: served without a number.
+    ``queued_ms``: since when it has been waiting this time. ``stages``: services still to come. ``trail``: finished
+    stages. ``returning``: the visitor was told which papers are missing and is back. ``direct``: served without a
+    number.
     """
 
     id: int
@@ -223,16 +231,15 @@ class Ticket:
 
 @dataclass(slots=True)
 class WindowState:
-    """A window now. ``area`` is the area a tidal window is activated for; ``due_ms`` its next deadline.
+    """The state of a window. ``area``: the area for which a tidal window is activated; ``due_ms``: its next deadline.
 
-    ``farewell``: what its board says for a moment to whoever leaves: where they go next.
-    ``stale``: its panel is silent, this is the last that was known. ``hint``: what its clerk is told for a moment, at
-    most while ``hint_while`` holds (see ``staffing.hint``).
-    ``later_until_ms``: a consultation window is not asked before that. ``reopen_until_ms``: until then a second "next"
-    opens it outside opening hours. ``consults``: it is a consultation window again when the tide has fallen.
-    ``answered``: questions of people without a number, today.
-    ``helpers``: who is there beside ``staff`` ("+1" staff), in the order they came. ``prepared``: who is called next.
-    ``reported_ms``: when a queue system last said that somebody is there.
+    ``farewell``: lines on its board for a visitor who has just been served and goes on to another place. ``stale``: its
+    panel is silent, and the state is the last known. ``hint``: a text shown to its clerk for a short time, at most
+    while the condition ``hint_while`` holds (see ``staffing.hint``). ``later_until_ms``: a consultation window whose
+    clerk said "later" is not asked again before that. ``reopen_until_ms``: until then a second "next" opens it outside
+    opening hours. ``consults``: after the tide it becomes a consultation window again. ``answered``: today's questions
+    from people without a number. ``helpers``: staff logged in beside ``staff``, in the order they came. ``prepared``:
+    who is called next. ``reported_ms``: when a queue system last reported somebody there.
     """
 
     state: WindowStateName
@@ -275,7 +282,9 @@ class WindowState:
 
 @dataclass(slots=True)
 class Learnt:
-    """What an area learnt from its finished visits (aged sums, seconds) and issued tickets (counts)."""
+    """What an area has learnt from its finished visits (exponentially aged sums, in seconds) and issued tickets
+    (counts).
+    """
 
     ratio_sum: float = 0.0
     ratio_weight: float = 0.0
@@ -295,7 +304,7 @@ class Learnt:
 
 @dataclass(slots=True)
 class AreaState:
-    """An area's tidal bookkeeping. ``*_since_ms`` are None while the condition does not hold."""
+    """An area's state for the tidal loop. ``*_since_ms``: since when a condition holds; None while it does not."""
 
     waiting: int = 0
     unserved: str | None = None
@@ -327,12 +336,12 @@ Phase = Literal["open", "noon", "stopped", "draining", "closed"]
 
 @dataclass(slots=True)
 class AreaHours:
-    """An area's opening hours now; ``known`` False: nobody knows them, and it counts as open.
+    """An area's opening hours now; ``known`` False: the hours are unknown, and the area counts as open.
 
-    ``serving`` and ``noon`` are what the calendar says, ``phase`` what becomes of it with the people who are there.
-    ``closes_ms`` and ``next_ms`` (when the calendar says something else) are stamps, ``opens_local_ms`` is wall time.
-    ``rest_ms``: from when to when the area rests today (noon without a window on duty), while that is not over.
-    ``stopped``: services without any more numbers today.
+    ``serving`` and ``noon`` are the calendar's answer; ``phase`` also considers who is still there. ``closes_ms`` and
+    ``next_ms`` (when the calendar's answer changes next) are stamps, ``opens_local_ms`` is local time. ``rest_ms``:
+    start and end stamp of today's noon break, until it is over; None if a window is on duty. ``stopped``: services that
+    give no more numbers today.
     """
 
     known: bool = False
@@ -350,7 +359,7 @@ class AreaHours:
 
 @dataclass(slots=True)
 class Flex:
-    """Today's hours changed by hand, for the day (since 1970) it was said on; None: as the calendar says."""
+    """Today's hours as changed by hand, valid on ``day`` (days since 1970); None: as the policy says."""
 
     day: int
     opens_min: int | None
@@ -360,9 +369,10 @@ class Flex:
 
 @dataclass(slots=True)
 class StaffState:
-    """A member: ``paged`` until they answer, ``bound`` while they serve ``window``; ``helped``: answers today.
+    """A member of staff: ``paged`` until they answer, ``bound`` while they serve ``window``; ``helped``: pages answered
+    today.
 
-    ``silent``: did not answer the last page, and so is asked last until they answer one or log in.
+    ``silent``: they did not answer the last page, and are paged after all others until they answer one or log in.
     """
 
     state: Literal["standby", "paged", "bound"] = "standby"
@@ -375,7 +385,7 @@ class StaffState:
 
 @dataclass(slots=True)
 class Wish:
-    """One more "+1" window for ``area``, asked for ``by`` somebody, or at the panel of ``window``."""
+    """A request for one more "+1" window in ``area``, made ``by`` a person or at the panel of ``window``."""
 
     area: str
     trigger: str
@@ -387,7 +397,7 @@ class Wish:
 
 @dataclass(slots=True)
 class Today:
-    """What ``by`` reported of a member of staff for today: absent, or also able to serve other areas."""
+    """What ``by`` reported about a member of staff for today: absent, or able to serve other areas as well."""
 
     absent: bool = False
     also: list[str] = field(default_factory=list)
@@ -396,7 +406,7 @@ class Today:
 
 @dataclass(slots=True)
 class Help:
-    """A commissioner (帮办) at a window, since when, and how long they took to answer."""
+    """A commissioner (帮办) who is at a window: since when, and how many seconds they took to answer."""
 
     staff: str
     since_ms: int
@@ -405,7 +415,9 @@ class Help:
 
 @dataclass(slots=True)
 class OpenPage:
-    """A page (``about`` a need of ``window`` or ``area``) that nobody answered yet; ``to`` is whom it went to last."""
+    """A page (``about`` a need of ``window`` or ``area``) that nobody has answered yet; ``to``: the person paged
+    last.
+    """
 
     about: str
     subject: str
@@ -423,7 +435,7 @@ class OpenPage:
 
 @dataclass(slots=True)
 class CounterLine:
-    """One line of a people counter: its last total, and when that was heard."""
+    """One line of a people counter: its last total, and when it was received."""
 
     total: int
     heard_ms: int
@@ -431,9 +443,10 @@ class CounterLine:
 
 @dataclass(slots=True)
 class PeopleCounter:
-    """A people counter: its last total (or occupancy), who ``came`` per minute, how many reports it is doubted for.
+    """A people counter: its last total, how many people ``came`` in each minute, and for how many more reports it is
+    ``suspect``.
 
-    ``lines``: the same of each line, where it tells them apart.
+    ``lines``: the totals of its single lines, where it reports them.
     """
 
     total: int | None = None
@@ -445,12 +458,13 @@ class PeopleCounter:
 
 @dataclass(slots=True)
 class Sender:
-    """One device's counting since it was switched on (``sequence.py``): its epoch.
+    """The message numbers of one device since it was switched on, its epoch (``sequence.py``).
 
-    ``first``: the lowest number heard of it. ``heard_ms``: when it was heard last, and on which wall ``day``.
-    ``fresh``: numbers heard lately and when, in time in which it could be heard. ``cut``: our link was down since.
-    ``deaf_ms``: since when it is. ``before``: the last number of the epoch before. ``twice``: how strong the signs of a
-    second sender are, ``sign_ms`` when the last was; ``echoed``: the last number that came twice.
+    ``first``: the lowest number received. ``heard_ms``: when the last was received, and on which ``day``. ``fresh``:
+    numbers received lately, each with its time (periods without a connection left out). ``cut``: our connection was
+    down since. ``deaf_ms``: since when it is down. ``before``: the last number of the epoch before. ``twice``: how
+    strong the signs are that two devices use one id; ``sign_ms``: when the last sign came; ``echoed``: the last number
+    that came twice.
     """
 
     first: int
@@ -469,7 +483,7 @@ class Sender:
 
 @dataclass(slots=True)
 class Alarm:
-    """Something that needs a person: ``kind`` about ``subject``, since when; who said they look after it, and when."""
+    """Something that needs a person: ``kind`` about ``subject``, since when; who has accepted it, and when."""
 
     kind: str
     subject: str
@@ -480,7 +494,9 @@ class Alarm:
 
 @dataclass(slots=True)
 class Override:
-    """What a person decided over the rules (人工干预), until its timer ends it. ``area``: what a window opens for."""
+    """A manual decision over the rules (人工干预), until its timer ends it. ``area``: the area for which a window
+    opens.
+    """
 
     kind: OverrideKind
     target: str
@@ -492,7 +508,7 @@ class Override:
 
 @dataclass(slots=True)
 class Rating:
-    """A rating that stands (好差评). ``answer`` is None while a bad one waits to be looked after."""
+    """A rating (好差评). ``answer`` is None while a bad one waits for somebody to deal with it."""
 
     subject: str
     level: int
@@ -505,7 +521,9 @@ class Rating:
 
 @dataclass(slots=True)
 class Promise:
-    """容缺受理: what is still to be brought, at which window it was promised, and the last day for it."""
+    """Papers that a visitor has promised to bring (容缺受理): which, at which window it was promised, and the last
+    day.
+    """
 
     number: str
     service: str
@@ -520,11 +538,12 @@ CaseState = Literal["OPEN", "ACKNOWLEDGED", "CLOSED"]
 
 @dataclass(slots=True)
 class Case:
-    """办不成事: something that could not be done. Words and ids only: what it is about stays between people.
+    """A visitor's report that something could not be done (办不成事). Codes and ids only: no text about the matter or
+    the person.
 
-    ``from_day`` is the day its working days are counted from, ``due_day`` the last of them (None before the hall knows
-    the date), ``overdue_day`` when it was last said to be late. ``responded`` and ``on_time`` are None while that is
-    open; late stays late, whatever follows. ``undoable``: closed with a word that says it cannot be done (不可办).
+    ``from_day``: the day from which working days are counted, ``due_day``: the last of them (None while the date is
+    unknown), ``overdue_day``: when a note last said that it is overdue. ``responded`` and ``on_time`` are None until
+    decided; once False they stay so. ``undoable``: closed with an outcome that says it cannot be done (不可办).
     """
 
     id: str
@@ -556,7 +575,7 @@ class Case:
 
 @dataclass(slots=True)
 class CaseTally:
-    """The outcomes of cases that are no longer kept, counted for the three percentages."""
+    """The numbers of deleted cases by result, for the ratios (see ``case_signs.Ratios``)."""
 
     cases: int = 0
     responded: int = 0
@@ -569,7 +588,7 @@ class CaseTally:
 
 @dataclass(slots=True)
 class State:
-    """The hall. Keys are ids; ticket ids are counters that never repeat."""
+    """The whole hall. Keys are ids; ticket ids are counted up and never used twice."""
 
     site: Site | None = None
     policy: Policy = field(default_factory=Policy)
