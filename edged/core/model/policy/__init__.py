@@ -1,7 +1,8 @@
-"""What the city may push: thresholds and limits, with the default and the hard bound of each beside it.
+"""What the city may push (a policy): thresholds and limits, each with its default and its allowed range.
 
-One module per section; each field has its name in two languages and its range beside it (``parameter.Parameter``).
-``edged/central/policies.py`` turns a violation into a refusal with path and remedy. Defaults: field reports.
+One module for each section; beside each field stand its name in two languages and its range (``parameter.Parameter``).
+``edged/central/policies.py`` refuses a policy outside the ranges, with the path of the value and a remedy. The defaults
+come from field reports.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ __all__ = [
 
 @value
 class Policy:
-    """Everything pushable. The default is what a hall runs before the centre ever spoke."""
+    """Everything that can be pushed. The defaults are in force until the centre sends a policy."""
 
     tidal: Tidal = field(default_factory=Tidal)
     calling: Calling = field(default_factory=Calling)

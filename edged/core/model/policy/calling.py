@@ -1,4 +1,6 @@
-"""Section ``calling``: who is called next, how visitors are called, and what a silent panel is taken to mean."""
+"""Section ``calling``: who is called next, how visitors are called, and when arrival or absence is assumed because no
+key was pressed.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,11 @@ from edged.core.model.value import value
 
 @value
 class CallRule:
-    """Whom to prefer. Every condition that is given must hold; none given fits everybody.
+    """Which visitors a window calls first. All conditions that are given must hold; a rule without conditions fits
+    every visitor.
 
-    ``windows``: where the rule is tried. ``priorities``: classes, also ``returning`` (back with the missing papers).
-    ``min_wait_s``: only who has waited that long. ``name`` stands in the explanation of a call.
+    ``windows``: where the rule applies. ``priorities``: priority classes, and ``returning`` (back with missing papers).
+    ``min_wait_s``: only visitors who have waited that long. ``name`` is given as the reason of a call.
     """
 
     name: Annotated[Word | None, Parameter("name of the rule in explanations", "规则名称")] = None
@@ -40,7 +43,9 @@ class CallRule:
 
 @value
 class PriorityClass:
-    """A priority class; what is not given is as for every class. A ``needs_reason`` class without one is normal."""
+    """A priority class; None: the value of section ``calling`` applies. With ``needs_reason``, a visitor for whom no
+    reason is given counts as normal.
+    """
 
     head_start_s: Annotated[
         int | None,
@@ -59,9 +64,10 @@ class PriorityClass:
 
 @value
 class Calling:
-    """Calls: in which order, how often, how long, and what a silent panel is taken to mean.
+    """In which order, how often and how long visitors are called, and when arrival or absence is assumed.
 
-    ``prepare_s``: who was prepared and not announced for so long waits for any window again (0: no two-step calls).
+    ``prepare_s``: a visitor who was prepared but not announced after that time can again be called by any window (0:
+    calls in two steps, "prepare" and "announce", are off).
     """
 
     max_calls: Annotated[

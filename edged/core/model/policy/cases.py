@@ -1,4 +1,4 @@
-"""Section ``cases``: by when a case is answered and closed, and which words it may carry."""
+"""Section ``cases``: by when a case must be answered and closed, and which codes and outcomes it may have."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from edged.core.model.value import value
 
 @value
 class Cases:
-    """办不成事. Days to close in are working days, the others calendar days; ``*_min`` are minutes after midnight.
+    """Limits of cases (办不成事). Days until closing are working days, all others calendar days; ``*_min`` are minutes
+    after midnight.
 
-    ``codes``: why a case is opened; an unknown word, or none, counts as the last. ``outcomes``: how one may be closed;
-    the last one stands for closing without a word; ``undoable``: those that say it could not be done (不可办), which
-    count apart. A case is kept ``keep_days`` after its end, then only counted; more than ``open_max`` at once are
-    refused.
+    ``codes``: why a case is opened; an unknown one, or none, counts as the last. ``outcomes``: how one may be closed;
+    the last is used where none is given; ``undoable``: the outcomes that say it could not be done (不可办), counted
+    separately. A closed case is deleted after ``keep_days`` and then only counted; more than ``open_max`` open cases
+    are refused.
     """
 
     acknowledge_s: Annotated[

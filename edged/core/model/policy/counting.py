@@ -1,4 +1,4 @@
-"""Section ``counting``: what people counters are believed, and when too few of those who come hold a number."""
+"""Section ``counting``: which reports of people counters are plausible, and when too few visitors hold a ticket."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from edged.core.model.value import value
 
 @value
 class Counting:
-    """People counters against tickets.
+    """People counters compared with tickets.
 
-    ``people_per_minute``: no door lets through more; a report beyond it is suspect and not used. ``missing_people``
-    (0 off): that many came in ``window_s``, and more than ``people_per_ticket`` for each number issued: the dispensers
-    are looked after (``tickets-missing``). It is never a reason for a "+1" window.
+    ``people_per_minute``: more cannot pass one door; a report above it is suspect and not used. An alarm
+    ``tickets-missing`` (check the dispensers) is raised when in ``window_s`` seconds at least ``missing_people`` people
+    came (0: never) and more than ``people_per_ticket`` for each number issued. It never opens a "+1" window.
     """
 
     people_per_minute: Annotated[

@@ -1,6 +1,6 @@
 """Section ``hours``: when the hall and its areas are open, noon, holidays, and when the last number is given.
 
-Without a single entry in ``week`` nobody knows the hours: the hall is open while somebody is there.
+If ``week`` is empty the hours are unknown: the hall counts as open while somebody is there.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ Mode = Literal["full", "extended", "assisted", "self-service", "online", "closed
 
 @value
 class Session:
-    """On ``days`` (1 Monday … 7 Sunday, 8 public holidays) the areas are open from ``opens`` to ``closes``.
+    """On ``days`` (1 Monday to 7 Sunday, 8 public holidays) the areas are open from ``opens`` to ``closes``.
 
-    Windows serve in ``full``, ``extended`` (延时服务) and ``assisted`` (帮办, no "+1") hours; in ``self-service`` and
-    ``online`` ones no numbers are given. Without ``areas`` it is for all; naming areas replaces that for them on these
-    days (``closed``: by nothing), but ``extended``, ``self-service`` and ``online`` are on top.
+    Windows serve with mode ``full``, ``extended`` (延时服务) and ``assisted`` (帮办, no "+1"); with ``self-service``
+    and ``online`` no numbers are given. An entry without ``areas`` is for all areas. One that names areas replaces it
+    for them on these days (``closed``: they do not open), except that ``extended``, ``self-service`` and ``online`` are
+    added to it.
     """
 
     days: Annotated[
@@ -39,7 +40,7 @@ class Session:
 
 @value
 class Special:
-    """The hours of one date, whatever else is said of it; several entries for one date add up."""
+    """The hours of one date, in place of those of its weekday or holiday; several entries for one date add up."""
 
     date: Annotated[Date, Parameter("the date", "日期")] = "2026-01-01"
     opens: Annotated[TimeOfDay, Parameter("opening time on that date", "当日开放时间")] = "09:00"
@@ -52,9 +53,10 @@ class Special:
 
 @value
 class Noon:
-    """Noon (午间) inside ``full`` hours: only ``windows`` are on duty (午间不断岗); an area without one rests.
+    """The noon break (午间) inside ``full`` hours: only ``windows`` are on duty (午间不断岗); an area without one
+    rests.
 
-    ``starts`` = ``ends``: no noon. ``issue``: resting areas give numbers for the afternoon.
+    ``starts`` = ``ends``: no break. ``issue``: resting areas still give numbers, for the afternoon.
     """
 
     starts: Annotated[TimeOfDay, Parameter("start of noon", "午间开始时间")] = "12:00"
@@ -69,11 +71,11 @@ class Noon:
 
 @value
 class Cutoff:
-    """The last number of the day: none is given whose service would end later than ``overrun_s`` after closing.
+    """When numbers stop: none is given if its visitor would be served until later than ``overrun_s`` after closing.
 
-    Judged in the last ``within_s`` before closing only: in the morning clerks are still coming.
-    ``resume_s``: issuing starts again when there is so much time to spare. ``last_s``: none in the last so many
-    seconds, whatever is predicted.
+    This is judged only in the last ``within_s`` before closing: in the morning clerks are still coming. ``resume_s``:
+    numbers are given again once there is that much time to spare. ``last_s``: no numbers in the last seconds before
+    closing, whatever the prediction.
     """
 
     enabled: Annotated[
@@ -104,10 +106,11 @@ class Cutoff:
 
 @value
 class Hours:
-    """Opening hours. ``holidays`` (every day off, weekends too) and ``workdays`` (调休) come from the yearly notice.
+    """Opening hours. ``holidays`` (every day off, also on weekends) and ``workdays`` (调休) come from the government's
+    yearly notice.
 
-    A make-up working day has the hours of weekday ``workdays_as``. A year without any date in ``holidays`` is not
-    known: its weekdays alone decide, and an alarm stands from ``calendar_ahead_days`` before it begins.
+    A make-up working day has the hours of weekday ``workdays_as``. If ``holidays`` has no date of a year, that year's
+    days are treated by weekday alone, and an alarm is raised from ``calendar_ahead_days`` before it begins.
     """
 
     week: Annotated[

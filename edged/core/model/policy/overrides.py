@@ -1,4 +1,4 @@
-"""Section ``overrides``: how long a decision by hand stands."""
+"""Section ``overrides``: how long a manual decision stays in force."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from edged.core.model.value import value
 
 @value
 class Overrides:
-    """人工干预: every one of them ends by itself, after ``default_s`` or what was asked for, at most ``longest_s``."""
+    """Manual decisions (人工干预) end by themselves: after the time asked for (``default_s`` if none), at most
+    ``longest_s``.
+    """
 
     default_s: Annotated[
         int,

@@ -1,4 +1,4 @@
-"""What a pushable value means and what it may be, written at the field itself."""
+"""What a policy value means and which values it may have, declared beside the field's type."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """Beside a field's type: its name for refusals, the JSON schema and pages, and its range.
+    """Stands in a field's annotation: its name for refusals, JSON schema and pages, and its range.
 
-    The range is inclusive and holds whoever signed the policy; for a list or mapping of numbers it holds for each of
-    them. A field without numbers has none.
+    The range is inclusive and applies even to a correctly signed policy. For a list or mapping it applies to each
+    number in it. A field without numbers has none.
     """
 
     label: str
@@ -22,12 +22,12 @@ class Parameter:
 
     @property
     def bounds(self) -> tuple[int, int] | None:
-        """The least and the most value that is accepted."""
+        """The smallest and the largest allowed value; None if there is no range."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 def taken_apart(hint: Any) -> tuple[Any, Parameter | None]:
-    """The type of a field without its parameter, and the parameter; a part with fields of its own has none."""
+    """Split an annotated type into the type and its ``Parameter``; None for a field that is a section of its own."""
     if get_origin(hint) is not Annotated:
         return hint, None
     plain, *said = get_args(hint)
@@ -39,7 +39,7 @@ def taken_apart(hint: Any) -> tuple[Any, Parameter | None]:
 
 @cache
 def parameters(kind: type) -> dict[str, Parameter]:
-    """Every parameter of ``kind`` and of the parts it is made of, by ``Class.field``."""
+    """Every parameter of the class ``kind`` and of the classes it contains, by ``Class.field``."""
     found: dict[str, Parameter] = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         plain, parameter = taken_apart(hint)
@@ -51,7 +51,7 @@ def parameters(kind: type) -> dict[str, Parameter]:
 
 
 def _parts(hint: Any) -> list[type]:
-    """The classes with fields of their own in a type: itself, or what a list or mapping holds."""
+    """The dataclasses in a type: the type itself, or the elements of a list or mapping."""
     if is_dataclass(hint):
         return [hint] if isinstance(hint, type) else []
     return [part for one in get_args(hint) for part in _parts(one)]

@@ -1,4 +1,4 @@
-"""Section ``ratings``: when a visit may be rated, and what a bad rating sets going."""
+"""Section ``ratings``: when a visit may be rated, and what follows a bad rating."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from edged.core.model.value import value
 
 @value
 class Ratings:
-    """好差评. ``bad_level``: this and worse pages the duty manager, again every ``remind_s`` until answered.
+    """Ratings (好差评). A rating of ``bad_level`` or lower pages the duty manager, every ``remind_s`` until it is
+    answered.
 
-    ``answers`` are the words a bad rating may be answered with; the last one stands for an answer without a word.
+    ``answers``: the words with which a bad rating may be answered; the last is used where none is given.
     """
 
     within_s: Annotated[

@@ -1,8 +1,8 @@
-"""Section ``signage``: what loudspeakers say and boards show, in the words of the hall.
+"""Section ``signage``: what loudspeakers say and boards show, in the hall's own words.
 
-A template may use the blanks that ``BLANKS`` names for it, as ``{number}``; ``{area}`` and ``{service}`` are names. One
-with another blank is refused when a policy arrives. A text and its ``_en`` twin are two texts: where a board is too
-narrow for both, Chinese stays.
+A template may use the blanks that ``BLANKS`` lists for it, written ``{number}``; ``{area}`` and ``{service}`` become
+names. A policy with any other blank in a template is refused. A text and its ``_en`` counterpart are shown together;
+where a board is too narrow for both, the Chinese one is shown.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from edged.core.model.value import value
 
 @value
 class Templates:
-    """Every text that visitors read or hear in the ordinary run of a day.
+    """Every text that visitors read or hear on an ordinary day.
 
-    ``quick`` stands over an opened "+1" window in place of ``window``, ``lent`` over a window that helps another area.
+    ``quick`` is the title of an opened "+1" window in place of ``window``, ``lent`` that of a window that helps another
+    area.
     """
 
     call: Annotated[Text, Parameter("text: spoken call, Chinese", "文字：语音叫号（中文）")] = (
@@ -160,12 +161,12 @@ NEEDED: Mapping[str, frozenset[str]] = {  # a call that does not say who, or whe
 
 
 def blanks_of(name: str) -> frozenset[str]:
-    """The blanks that a template may use; its English twin may use the same."""
+    """The blanks that a template may use; the same for its English counterpart ``…_en``."""
     return BLANKS[name.removesuffix("_en")]
 
 
 def fill(template: str, **words: str | int) -> str:
-    """``template`` with its blanks filled in; braces that are no blank stay as they are."""
+    """Fill in the blanks of ``template``; all other braces stay as they are."""
     for blank, word in words.items():
         template = template.replace(f"{{{blank}}}", str(word))
     return template
@@ -175,10 +176,10 @@ def fill(template: str, **words: str | int) -> str:
 class Signage:
     """How loudspeakers speak, and what boards show.
 
-    A loudspeaker says one thing after the other, ``dwell_s`` apart at least, each call ``times`` times; calls of the
-    classes in ``slow_for`` slowly, ``slow_times`` times and ``slow_dwell_s`` apart. What waited longer than
-    ``say_within_s``, or whose visitor came meanwhile, is not said any more; ``queue`` is how much may wait.
-    ``next_numbers`` are shown per area on the hall's boards.
+    A loudspeaker plays one announcement at a time, at least ``dwell_s`` apart, each call ``times`` times; calls of the
+    classes in ``slow_for`` slowly, ``slow_times`` times and ``slow_dwell_s`` apart. A call is dropped when it has
+    waited longer than ``say_within_s`` or its visitor has come; at most ``queue`` announcements wait. ``next_numbers``:
+    how many are shown for each area on the hall's boards.
     """
 
     templates: Templates = Templates()

@@ -1,4 +1,4 @@
-"""Section ``staffing``: pauses, empty seats, and how somebody who is paged is found."""
+"""Section ``staffing``: pauses, unmanned windows, and how staff are paged."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ PAUSE_REASONS = (
 
 @value
 class Staffing:
-    """Attendance (服务规范) and pages.
+    """Attendance at windows (服务规范) and pages.
 
-    ``pause_unspecified``: a pause without a reason is taken (panels that have one pause key), not refused.
-    ``unmanned_s``: an open window whose visitors wait is unmanned after so long without a key.
-    ``page_tries``: a commissioner (帮办) is paged so often, ``page_ack_s`` apart, before the duty manager is; who is
-    paged again every ``duty_repeat_s``, ``duty_tries`` times in all, until they answer or it is over.
-    ``guide_above``: a guide (导办) is paged to an area where more wait, where the hall has guides (0: never).
-    ``helpers_max``: how many may log in beside the clerk of a window; 0: whoever logs in takes the clerk's place.
-    ``helper_percent``: by how much of one clerk each makes the window faster.
+    ``pause_unspecified``: a pause without a reason is accepted (for panels with a single pause key), not refused.
+    ``unmanned_s``: an open window whose visitors wait counts as unmanned after that long without a key. ``page_tries``:
+    how often each commissioner (帮办) is paged, ``page_ack_s`` apart, before the duty manager is paged; then every
+    ``duty_repeat_s``, at most ``duty_tries`` times, until the page is answered or no longer needed. ``guide_above``: a
+    guide (导办), if the hall has any, is paged to an area where more people wait (0: never). ``helpers_max``: how many
+    may log in beside the clerk of a window; with 0 whoever logs in replaces the clerk. ``helper_percent``: how much
+    faster each of them makes the window, in percent of one clerk.
     """
 
     pause_reasons: Annotated[

@@ -1,4 +1,4 @@
-"""Section ``tidal``: when "+1" windows open and close, who may ask, who grants."""
+"""Section ``tidal``: when "+1" windows open and close, what may ask for one, and the limits of granting."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from edged.core.model.value import value
 
 @value
 class Band:
-    """When an area asks for a "+1" window and when it gives it back (hysteresis band on callable demand).
+    """When an area asks for a "+1" window and when it gives one back (a hysteresis band on the number of callable
+    visitors).
 
-    Open: ``waiting > open_above + open_step * n`` (n "+1" windows of the area commanded already) or the oldest visitor
-    waited ``open_oldest_wait_s``, for ``open_sustain_s`` and ``cooldown_s`` after the last opening.
-    Close: ``waiting <= close_at`` for ``close_sustain_s`` and open for at least ``min_open_s``.
+    Open: ``waiting > open_above + open_step * n`` (``n``: "+1" windows already ordered for the area), or the oldest
+    visitor has waited ``open_oldest_wait_s``; for ``open_sustain_s``, and not within ``cooldown_s`` of the last
+    opening. Close: ``waiting <= close_at`` for ``close_sustain_s``, after at least ``min_open_s``.
     """
 
     open_above: Annotated[
@@ -53,17 +54,18 @@ class Band:
 
 @value
 class Pw:
-    """Rule on the predicted wait of a newcomer, looked at every 30 s.
+    """The rule on the predicted wait of somebody who comes now, evaluated every 30 s.
 
-    Open: predicted wait over every commanded window (one that is being staffed counts) >= ``open_wait_s``, while at
-    least ``min_waiting`` people wait: for one or two nobody is called away (measured: edged/backtest/RESULTS.md).
-    Close: with one window fewer it would be <= ``close_wait_s`` for ``hold_s``, ``min_open_s`` after the last opening.
-    ``forecast`` looks one set-up (at least 8 min) ahead with the arrivals of ``profile``: area -> expected arrivals per
-    15 min from ``profile_start_min`` (minutes after midnight) on; without a profile it expects a steady stream.
-    ``typed``: each waiting ticket counts with its own service's mean; ``mix``: service -> share of all visitors.
-    Near closing time (section ``hours``) ``guard`` opens no window that would hardly serve.
-    ``lost_finish_means``: a visitor served longer than so many means has left (0: never assumed).
-    ``outlier_means``: a service longer than so many prior means is learnt as that long (0: as it was).
+    Open: the predicted wait, with all ordered windows counted, also those being staffed, is at least ``open_wait_s``,
+    and at least ``min_waiting`` people wait: nobody is called away for one or two (measured:
+    edged/backtest/RESULTS.md). Close: with one window fewer it would be at most ``close_wait_s``, for ``hold_s``, and
+    ``min_open_s`` after the last opening. ``forecast``: predict for the time at which a window ordered now would be
+    ready (at least 8 min ahead), with the arrivals of ``profile``: area -> expected arrivals per 15 min, from
+    ``profile_start_min`` (minutes after midnight) on; without a profile arrivals are assumed to be steady. ``typed``:
+    each waiting ticket counts with the mean of its own service; ``mix``: service -> share of all visitors. ``guard``:
+    open no window so close to closing time (section ``hours``) that it would hardly serve. ``lost_finish_means``: a
+    visitor who is served for more than this many mean service times has left (0: never assumed). ``outlier_means``: a
+    longer service is learnt as this many prior means (0: as measured).
     """
 
     target_wait_s: Annotated[
@@ -175,7 +177,9 @@ REFERENCE_PW = Pw(
 
 @value
 class Peak:
-    """A known rush: on these days of the month and weekdays (1 Monday … 7), between two minutes after midnight."""
+    """A known rush on these days of the month and weekdays (1 Monday to 7 Sunday), between two times in minutes after
+    midnight.
+    """
 
     windows: Annotated[int, Parameter('"+1" windows during the peak', "高峰期潮汐窗口数", 1, 50)] = 1
     first_day: Annotated[int, Parameter("first day of the month", "起始日", 1, 31)] = 1
@@ -195,11 +199,12 @@ class Peak:
 
 @value
 class Triggers:
-    """What may ask for a window beside the rule; 0 is off. They only ask: the arbiter grants, the rule gives back.
+    """What may ask for a "+1" window beside the rule; 0: off. The arbiter decides on each, and only the rule gives
+    windows back.
 
-    ``waiting_above`` asks while no wait can be predicted (nobody serves yet); ``waiting_per_window`` is saturation;
-    ``people_above`` is for a people counter that knows how many are present. ``hold_s``: how long a wish (a key, an
-    order) stands while nobody is on the way for it.
+    ``waiting_above`` asks while no wait can be predicted, because nobody serves yet; ``waiting_per_window`` while
+    visitors wait and every window is busy; ``people_above`` uses people counters that report how many are present.
+    ``hold_s``: how long a wish (by key or order) stays without a window being opened for it.
     """
 
     waiting_above: Annotated[
@@ -232,9 +237,9 @@ class Triggers:
 
 @value
 class Arbiter:
-    """Limits of whoever grants windows. ``release_*``: what a quiet area may have to give back for a busy one.
+    """Limits for granting "+1" windows. ``release_*``: when a quiet area has to give one back early for a busy one.
 
-    ``lend_windows`` regular windows of a quiet area may call another area's visitors first, for ``lend_s``.
+    Up to ``lend_windows`` regular windows of a quiet area call another area's visitors first, for ``lend_s`` at most.
     """
 
     early_release: Annotated[
@@ -284,10 +289,11 @@ Rule = Literal["pw", "pwf", "band", "schedule", "always", "never"]
 
 @value
 class Tidal:
-    """The tidal loop. ``areas`` overrides ``band``, ``pw_areas`` overrides ``pw``; ``pool`` caps open windows.
+    """The tidal loop. ``areas`` replaces ``band`` and ``pw_areas`` replaces ``pw`` for single areas; ``pool``: how many
+    "+1" windows may be open at once.
 
-    ``patience_s``: how long the clerk of a consultation window may take to answer when the tide wants the window, and
-    after how long one who said "later" is asked again.
+    ``patience_s``: how long the clerk of a consultation window has to answer when the window is wanted, and after how
+    long a clerk who answered "later" is asked again.
     """
 
     enabled: Annotated[bool, Parameter("whether the tidal loop runs", "是否启用潮汐窗口")] = True

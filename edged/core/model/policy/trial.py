@@ -1,4 +1,4 @@
-"""Section ``trial``: when a newly pushed policy has made the hall worse and the one before comes back by itself."""
+"""Section ``trial``: when a newly pushed policy has made waits worse, so that the previous one is put back in force."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from edged.core.model.value import value
 
 @value
 class Trial:
-    """试行. Which policy is judged by these: the *next* one; nobody can push a policy that judges itself.
+    """The trial of a new policy (试行). These values judge the *next* policy, never the one that contains them: a
+    policy cannot loosen its own trial.
 
-    The queue is too old while at least ``min_waiting`` people have waited, on average, ``worse_percent`` of what was
-    to be expected: the most of ``floor_s``, of what they had waited when the policy came, and of this time of day on
-    other days; never while it is below ``tidal.pw.target_wait_s``. Too old for ``worse_min`` without a break within
-    ``watch_min`` (of hours in which somebody was there), and no rush that explains it (``core/trial.py``): it goes.
+    The queue is too old while at least ``min_waiting`` people wait and have, on average, waited ``worse_percent`` of
+    the expected time: the largest of ``floor_s``, of what people had waited when the policy came, and of what they wait
+    at this time on other days. Below ``tidal.pw.target_wait_s`` it is never too old. If it is too old for ``worse_min``
+    minutes without a break, within the first ``watch_min`` minutes of opening time and without a rush that explains it
+    (``core/trial.py``), the previous policy returns.
     """
 
     enabled: Annotated[

@@ -1,4 +1,4 @@
-"""Section ``visits``: what may happen to a visit beside being called and served."""
+"""Section ``visits``: absence, parking, return, appointments, journeys and promised papers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Journey:
 
 @value
 class Paper:
-    """What a paper (材料) is called; clerks type its code."""
+    """The names of a paper (材料) in two languages; clerks type its code."""
 
     text: Annotated[Text, Parameter("name of a paper, Chinese", "材料名称（中文）")]
     text_en: Annotated[Text, Parameter("name of a paper, English", "材料名称（英文）")]
@@ -42,18 +42,17 @@ PAPERS: Mapping[str, Paper] = {
 
 @value
 class Visits:
-    """Absence, return, appointments and journeys.
+    """Limits for absence, parking, return, appointments and journeys.
 
-    ``reoffer_s``: an absent visitor is called once more that long after the no-show (0: never), ``reoffers`` times.
-    ``park_s``: a parked visitor is back in the queue after that (0: only by key).
-    ``return_within_s``: who was told once what is missing may be back for so long (0: a new number is needed), and goes
-    to the window that told them if ``return_to_owner``.
-    ``papers``: names of what is missing, by code. ``promise_days``: working days to bring what was promised (容缺受理).
-    ``queue_unprinted``: a number whose printing failed stays in the queue; if not, it waits for its reprint.
-    ``owner_told_s``: the first owner (首问负责) of a transferred visitor is told after that, and again, while they wait
-    (0: never).
-    An appointment may check in from ``check_in_early_s`` before its start, is callable ``callable_early_s`` before it,
-    keeps its priority until ``check_in_late_s`` after it, and is forgotten ``booking_expires_s`` after it.
+    ``reoffer_s``: how long after a no-show the visitor is called again (0: never), ``reoffers`` times. ``park_s``:
+    after how long a parked visitor is back in the queue (0: only by key). ``return_within_s``: how long a visitor who
+    was told which papers are missing may come back with the same number (0: a new number is needed), to the window that
+    told them if ``return_to_owner``. ``papers``: names of papers, by code. ``promise_days``: working days to bring
+    promised papers (容缺受理). ``queue_unprinted``: a number whose printing failed stays in the queue; otherwise it
+    waits for its reprint. ``owner_told_s``: how long after a transfer the first owner (首问负责) is told that the
+    visitor still waits, and told again (0: never). An appointment may check in from ``check_in_early_s`` before its
+    start, may be called from ``callable_early_s`` before it, keeps its priority until ``check_in_late_s`` after it, and
+    is deleted ``booking_expires_s`` after it if nobody came.
     """
 
     reoffer_s: Annotated[

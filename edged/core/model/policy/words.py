@@ -1,6 +1,6 @@
-"""Kinds of text in a policy. The parser of ``edged/central/policy_model.py`` knows how each must look.
+"""Types of text in a policy. The format of each is checked in ``edged/central/policy_model.py``.
 
-To the core they are plain strings; names of areas, services and windows are checked against the hall when a policy
+In the core they are plain strings; ids of areas, services and windows are checked against the hall when a policy
 arrives.
 """
 
