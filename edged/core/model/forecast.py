@@ -1,8 +1,10 @@
-"""How long a newcomer would wait, and what is known for it: service means, arrivals, windows. Pure arithmetic.
+"""How long somebody who came now would wait, and what the prediction uses: mean service times, arrivals, windows. Pure
+arithmetic.
 
-Quantities: ``x`` people present (waiting, in units of the mean service, and at windows), ``c`` windows, ``m`` mean
-service in seconds. A newcomer who finds ``x`` people waits ``max(0, x - c + 1) * m / c`` (queue-length predictor; exact
-in M/M/c). Means are exponentially aged sums with a prior, so that the first hour is already usable.
+Quantities: ``x`` people present (those waiting, in units of the mean service time, and those at windows), ``c``
+windows, ``m`` mean service time in seconds. A newcomer who finds ``x`` people waits ``max(0, x - c + 1) * m / c``
+(queue-length predictor; exact in M/M/c). Means are exponentially aged sums with a prior, so that the first hour is
+already usable.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ Z10 = 1.2815515655446004  # the normal distribution's 90 % point
 
 
 class Load(NamedTuple):
-    """The load of an area now. ``work`` is the waiting tickets in units of ``mean_s``; ``windows`` counts those being
-    staffed.
+    """The load of an area now. ``work``: the waiting tickets in units of ``mean_s``; ``windows`` includes those that
+    are being staffed.
     """
 
     work: float
@@ -47,7 +49,7 @@ class Load(NamedTuple):
         return self.work + self.busy
 
     def staying(self, ahead_s: float) -> Load:
-        """The same without those whose shift ends within ``ahead_s``; somebody relieves the last one."""
+        """The load without windows whose clerk's shift ends within ``ahead_s`` seconds; at least one window stays."""
         if not self.leaving:
             return self
         windows = self.windows
@@ -57,7 +59,9 @@ class Load(NamedTuple):
         return self._replace(windows=windows)
 
     def promised(self) -> Load:
-        """The load that visitors may count on: without windows that only blink, for which nobody was paged."""
+        """The load for waits that visitors are told: without windows that only blink because nobody was paged for
+        them.
+        """
         if not self.hoped:
             return self
         sure = list(self.opening)
@@ -67,12 +71,12 @@ class Load(NamedTuple):
 
 
 def _fewer(windows: float, share: float) -> float:
-    """``share`` of ``windows`` goes: an area that is served goes on being served by one."""
+    """``windows`` less ``share``, but at least one where there was one."""
     return max(windows - share, min(windows, 1.0))
 
 
 def learn(learnt: Learnt, service: str, service_s: float, prior_s: float, decay: float) -> None:
-    """Learn from one visit that took ``service_s``: older ones count ``decay`` times less from now."""
+    """Learn from one visit that took ``service_s`` seconds: the weight of earlier visits is multiplied by ``decay``."""
     learnt.all_sum_s = learnt.all_sum_s * decay + service_s
     learnt.all_weight = learnt.all_weight * decay + 1
     learnt.ratio_sum = learnt.ratio_sum * decay + service_s / prior_s
@@ -117,7 +121,9 @@ def service_means_s(learnt: Learnt, priors_s: Mapping[str, float], prior_weight:
 
 
 def mix_of(learnt: Learnt, services: Sequence[str], given: Mapping[str, float]) -> dict[str, float]:
-    """Share of each service: as given, else as issued so far (one imagined visitor each)."""
+    """The share of each service among visitors: as given, else as issued so far (plus one for each service, so that
+    none is 0).
+    """
     shares = {service: given.get(service, 0.0) for service in services}
     if sum(shares.values()) <= 0:
         shares = {service: 1.0 + learnt.issued.get(service, 0) for service in services}
@@ -126,7 +132,9 @@ def mix_of(learnt: Learnt, services: Sequence[str], given: Mapping[str, float]) 
 
 
 def newcomer_wait_s(load: Load, windows: float, present: float | None = None) -> float:
-    """Predicted wait of a newcomer with ``windows`` windows; infinite where nobody would ever serve."""
+    """Predicted wait, in seconds, of somebody who comes now and finds ``windows`` windows; infinite where there are
+    none.
+    """
     x = load.present if present is None else present
     if windows <= 0:
         return 0.0 if x <= 0 else inf
@@ -134,7 +142,9 @@ def newcomer_wait_s(load: Load, windows: float, present: float | None = None) ->
 
 
 def projected(load: Load, expected: float, horizon_s: float) -> float:
-    """People present after ``horizon_s`` if ``expected`` more come: never fewer than stay at the windows."""
+    """How many people are present after ``horizon_s`` seconds if ``expected`` more come: at least those whom the
+    windows still serve.
+    """
     x = load.present
     served = horizon_s * min(load.windows, x) / load.mean_s
     return max(min(x, load.busy), x + expected - served)
@@ -146,7 +156,7 @@ def _cumulated(profile: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def profile_mass(profile: tuple[float, ...], from_min: float, to_min: float) -> float:
-    """Arrivals that the profile expects between two minutes after its start."""
+    """How many arrivals the profile expects between two times, both in minutes after the profile's start."""
     sums = _cumulated(profile)
 
     def until(minute: float) -> float:
@@ -161,7 +171,9 @@ def profile_mass(profile: tuple[float, ...], from_min: float, to_min: float) -> 
 
 
 class Stream(NamedTuple):
-    """Expected arrivals: a profile (or ``steady_per_min``), today's level against it, and a passing excess per min."""
+    """Expected arrivals: a profile (or ``steady_per_min``), a factor for today (``level``), and a temporary ``excess``
+    per minute.
+    """
 
     minute: float
     profile: tuple[float, ...]
@@ -171,13 +183,13 @@ class Stream(NamedTuple):
     opening_left: float | None = None  # of the profile's first step, once those who waited at the door are in
 
     def mass(self, from_min: float, to_min: float) -> float:
-        """How many arrivals the profile alone expects between two minutes."""
+        """How many arrivals the profile alone expects between two times in minutes."""
         if self.profile:
             return profile_mass(self.profile, from_min, to_min)
         return self.steady_per_min * (to_min - from_min)
 
     def expected(self, horizon_min: float) -> float:
-        """Arrivals in the next ``horizon_min`` minutes."""
+        """How many arrivals are expected in the next ``horizon_min`` minutes."""
         if self.opening_left is not None:
             left_min = BIN_MIN - self.minute
             inside = self.opening_left * min(1.0, horizon_min / left_min)
@@ -187,10 +199,11 @@ class Stream(NamedTuple):
 
 
 def stream_of(learnt: Learnt, at_ms: int, plain: Stream) -> Stream:
-    """``plain`` (level 1, no excess) corrected by what was seen in two hours and in 20 minutes.
+    """``plain`` (level 1, no excess) corrected by the arrivals of the last two hours (level) and of the last 20 minutes
+    (excess).
 
-    Not in the first step of the day: whoever came at once waited at the door. They are part of what the profile expects
-    of that step, and they are no stream that goes on.
+    Not corrected in the day's first 15 minutes: whoever came at once had waited at the door. The profile expects them
+    in that step, and they say nothing about later arrivals.
     """
     minute = plain.minute
     long_min, short_min = min(LEVEL_MIN, minute), min(RECENT_MIN, minute)
@@ -210,7 +223,9 @@ def stream_of(learnt: Learnt, at_ms: int, plain: Stream) -> Stream:
 
 
 def look_ahead_wait_s(load: Load, learnt: Learnt, at_ms: int, plain: Stream, setup_s: float) -> float:
-    """The older forecast ("pwf"): the longest wait within 8 min after a window ordered now would be ready."""
+    """The older forecast ("pwf"): the longest predicted wait in the 8 min after a window ordered now would be ready, in
+    seconds.
+    """
     minute = plain.minute
     recent_min = min(RECENT_MIN, max(0.0, minute))
     seen = arrivals_since(learnt, at_ms, recent_min)
@@ -227,25 +242,27 @@ def look_ahead_wait_s(load: Load, learnt: Learnt, at_ms: int, plain: Stream, set
 
 
 class Range(NamedTuple):
-    """A wait in seconds: the middle and where 80 % of such waits lie."""
+    """A predicted wait in seconds: the middle, and the limits between which 80 % of such waits lie."""
 
     low_s: float
     mean_s: float
     high_s: float
 
     def in_minutes(self) -> tuple[int, int, int]:
-        """The three values in seconds, rounded to whole minutes as people are told: never narrower than they are, never
-        "0 to 0".
+        """The three values, still in seconds, rounded to whole minutes for people: the range never gets narrower and is
+        never "0 to 0".
         """
         low, middle, high = floor(self.low_s / 60), round(self.mean_s / 60), max(1, ceil(self.high_s / 60))
         return low * 60, middle * 60, high * 60
 
 
 def wait_range(load: Load, ahead: float) -> Range | None:
-    """Wait of somebody with ``ahead`` mean services waiting before them; None if no window serves or opens.
+    """The wait of somebody with ``ahead`` mean services waiting before them; None if no window serves or is being
+    opened.
 
-    All windows busy: ``ahead + 1`` of them must finish, so the wait is about gamma of that shape (Wilson-Hilferty for
-    its quantiles); a window being staffed counts from when it is ready, and one whose clerk's shift ends until then.
+    While all windows are busy, ``ahead + 1`` services must finish first, so the wait is about gamma-distributed with
+    that shape (quantiles by Wilson-Hilferty). A window that is being staffed counts from when it is ready, and one
+    whose clerk's shift ends counts until then.
     """
     load = load.promised()
     serving = load.windows - len(load.opening)
@@ -270,9 +287,9 @@ def wait_range(load: Load, ahead: float) -> Range | None:
 def _until_done_s(
     mean_s: float, serving: float, changes: Sequence[tuple[float, float]], finishes: float
 ) -> float:
-    """When ``finishes`` services are done; a window that becomes ready takes the next one in line at once.
+    """Seconds until ``finishes`` services are finished; a window that becomes ready takes the next visitor at once.
 
-    Whoever goes first finishes the visitor at the window: one service fewer to wait for, and one fewer who does it.
+    A clerk who leaves finishes the visitor at the window: one service fewer to wait for, and one window fewer.
     """
     now_s, windows, left = 0.0, serving, finishes
     for change_s, share in changes:

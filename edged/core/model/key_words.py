@@ -1,7 +1,7 @@
-"""What a key's argument says about parts of the hall, with ids in place of numbers and names.
+"""Replaces window numbers and names in the argument of a key by ids.
 
-A person types "force-open 11" or "transfer 社保"; a program types ids. Here is the one place that knows where in which
-key's argument a part stands. What no part of the hall is called stays as it was typed, and is refused by its key.
+A person types "force-open 11" or "transfer 社保"; a program types ids. This module knows where in each key's argument a
+window, area, service or person stands. A word that names none stays as typed, and the key is then refused.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ TRANSFERRED = "transferred/"  # the outcome of "finish" after which a target fol
 
 
 def with_ids(site: Site, key: str, arg: str, at_window: bool) -> str:
-    """``arg`` of a ``key`` with ids. ``at_window``: pressed at a window's panel; else at a pager or the duty panel."""
+    """The argument of ``key`` with ids. ``at_window``: pressed at a window's panel; otherwise at a pager or the duty
+    manager's panel.
+    """
     read = (AT_WINDOW if at_window else AT_PAGER).get(key) or ANYWHERE.get(key)
     return arg if read is None else read(site, arg)
 
 
 def place_meant(site: Site, text: str) -> str | None:
-    """Where a visitor is sent to: a service, an area or a window. A service goes before its own area's like name."""
+    """Id of the service, area or window to which a visitor is sent; a service wins over its own area if both have the
+    same name. None: no match.
+    """
     if text in {one.id for one in site.services} or window_or_area_meant(site, text) == text:
         return text
     service, area, window = service_meant(site, text), area_meant(site, text), window_meant(site, text)
@@ -33,7 +37,7 @@ def place_meant(site: Site, text: str) -> str | None:
 
 
 def window_or_area_meant(site: Site, text: str) -> str | None:
-    """Id of a window or of an area."""
+    """Id of the window or area that ``text`` names; None: no match."""
     if text in {one.id for one in site.windows} | {one.id for one in site.areas}:
         return text
     return _only((window_meant(site, text), area_meant(site, text)))
@@ -45,12 +49,14 @@ def _only(found: Iterable[str | None]) -> str | None:
 
 
 def _one(find: Finder) -> Reader:
-    """The whole argument is one part."""
+    """A reader for arguments that consist of one name."""
     return lambda site, arg: find(site, arg) or arg
 
 
 def _in_order(*finders: Finder) -> Reader:
-    """Parts one after the other, then or between them words like ``by=name``; a name may have several words."""
+    """A reader for several names in this order, with words like ``by=name`` between or after them; a name may have
+    several words.
+    """
 
     def read(site: Site, arg: str) -> str:
         words = arg.split()
@@ -88,7 +94,7 @@ def _green_lane(site: Site, arg: str) -> str:
 
 
 def _roster(site: Site, arg: str) -> str:
-    """``absent|back STAFF`` or ``also STAFF AREA[,AREA]``."""
+    """Read ``absent|back STAFF`` or ``also STAFF AREA[,AREA]``."""
     words = arg.split()
     named = [word for word in words if "=" in word]
     said, *plain = [word for word in words if "=" not in word] or [""]

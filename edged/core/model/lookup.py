@@ -1,4 +1,6 @@
-"""Look-ups derived from the site: which window owns a panel, who can serve what. Rebuilt whenever the site changes."""
+"""Dictionaries derived from the site: which window a panel belongs to, who can serve what. Rebuilt whenever the site
+changes.
+"""
 
 from __future__ import annotations
 
@@ -56,17 +58,17 @@ class Lookup:
                 self._skills_in[window.id, area] = skills
 
     def skills_in(self, window: str, area: str) -> tuple[str, ...]:
-        """Services of ``area`` that ``window`` may serve."""
+        """The services of ``area`` that ``window`` may serve."""
         return self._skills_in.get((window, area), ())
 
     def printer_of(self, source: Point) -> Point:
-        """The device that prints a number asked for at ``source``: mostly that device itself."""
+        """The device that prints a number requested at ``source``; usually that device itself."""
         return self._printers.get(device_of(source), source)
 
     def serves_cases(self, window: str) -> bool:
-        """Whether this window looks after cases (办不成事)."""
+        """Whether this window serves cases (办不成事)."""
         return window in self.case_windows
 
     def area_of(self, service: str) -> str:
-        """Area id of a service id."""
+        """The area id of a service id."""
         return self.services[service].area

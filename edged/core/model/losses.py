@@ -1,7 +1,7 @@
-"""Why a device is lost: a closed set of short words, each with a sentence and a remedy in Chinese and English.
+"""Why a device is lost: a fixed set of short words, each with a sentence and a remedy in Chinese and English.
 
-The word is a metric label and stands in journals, so it stays what it is; a journal of an earlier version has texts
-instead, which read as ``OTHER``. Drivers declare which of these they tell (``Driver.LOSSES``).
+The words are metric labels and stand in journals, so they are never renamed; the texts in journals of earlier versions
+are read as ``OTHER``. A driver declares which of the words it uses (``Driver.LOSSES``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NOT_LISTENING = "not-listening"  # begins the error of an action that nobody can
 
 
 class LossWords(NamedTuple):
-    """What is the matter and what to do about it."""
+    """What is wrong with the device, and what to do about it."""
 
     zh: str
     en: str
@@ -24,7 +24,7 @@ class LossWords(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """Why a device or its wire is lost: a word of ``LOSSES``, and what was seen, in the words of the system."""
+    """Why a device or its link is lost: a word of ``LOSSES``, and the error text of the operating system or library."""
 
     word: str
     detail: str = ""
@@ -185,5 +185,5 @@ LOSSES: dict[str, LossWords] = {
 
 
 def known(word: str | None) -> str:
-    """``word`` where it is one of ``LOSSES``, else ``OTHER``."""
+    """``word`` if it is one of ``LOSSES``, else ``OTHER``."""
     return word if word in LOSSES else OTHER

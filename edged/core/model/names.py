@@ -1,7 +1,7 @@
-"""Which part of the hall somebody means who writes an id, a number or a name.
+"""Finds the part of the hall that a person means by an id, a number or a name.
 
-An id goes first; after it a window's number, or a name as it stands in hall.toml, in either language. What fits two
-parts, or none, is nobody's: ``None``.
+An id wins; after it a window's number, or a name as written in hall.toml, in either language. A text that fits two
+parts, or none, gives None.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _AROUND = ("号窗口", "号", "窗口", "window ")  # 11号窗口, 11号, 窗�
 
 
 def window_meant(site: Site, text: str) -> str | None:
-    """Id of a window by its id or number, however people write it."""
+    """Id of the window with this id or number ("11", "11号", …); None if there is none or more than one."""
     numbers: list[tuple[str, tuple[str, ...]]] = [(one.id, (one.number,)) for one in site.windows]
     found, plain = _one(text, numbers), text
     for word in _AROUND:
@@ -23,17 +23,17 @@ def window_meant(site: Site, text: str) -> str | None:
 
 
 def area_meant(site: Site, text: str) -> str | None:
-    """Id of an area by its id or name."""
+    """Id of the area with this id or name; None if there is none or more than one."""
     return _one(text, ((one.id, (one.name, one.name_en)) for one in site.areas))
 
 
 def service_meant(site: Site, text: str) -> str | None:
-    """Id of a service by its id or name."""
+    """Id of the service with this id or name; None if there is none or more than one."""
     return _one(text, ((one.id, (one.name, one.name_en)) for one in site.services))
 
 
 def staff_meant(site: Site, text: str) -> str | None:
-    """Id of a member of staff by id or name."""
+    """Id of the member of staff with this id or name; None if there is none or more than one."""
     return _one(text, ((one.id, (one.name,)) for one in site.staff))
 
 

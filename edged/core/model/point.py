@@ -1,7 +1,7 @@
-"""A point: one channel of one device, as it is written everywhere: configuration, wire, journal, keys of the state.
+"""A point: one channel of one device, as text that is the same in configuration, MQTT, journal and state.
 
 ``"relay-1/3"`` is coil 3 of relay-1; ``"panel-w3"`` is a device that has a single channel. Only this file builds and
-takes apart that text.
+splits that text.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ Point = NewType("Point", str)
 
 
 def point_of(device: str, channel: str = "") -> Point:
-    """The point of ``channel`` of ``device``; "" if the device has only one."""
+    """The point of ``channel`` of ``device``; ``channel`` "": the device has only one."""
     return Point(f"{device}/{channel}" if channel else device)
 
 
 def parts_of(point: Point) -> tuple[str, str]:
-    """Device and channel of ``point``, as they were given to ``point_of``."""
+    """The device and channel of ``point``, as given to ``point_of``."""
     device, _, channel = point.partition("/")
     return device, channel
 
@@ -28,5 +28,5 @@ def device_of(point: Point) -> str:
 
 
 def channel_of(point: Point) -> str:
-    """Which channel of its device ``point`` is; "" if the device has only one."""
+    """The channel of ``point``; "" if its device has only one."""
     return point.partition("/")[2]

@@ -1,7 +1,7 @@
-"""The hall as built: areas, services, windows, staff and the points (device channels) each of them owns.
+"""The hall as built: areas, services, windows, staff and the points (device channels) that belong to them.
 
-A *point* names one channel of one device: ``"relay-1/3"`` (coil 3 of relay-1) or just ``"panel-w3"`` where the
-device has a single channel. Everything here is plain data; ``edged/config.py`` validates and builds it from TOML.
+A *point* names one channel of one device: ``"relay-1/3"`` (coil 3 of relay-1) or just ``"panel-w3"`` where the device
+has a single channel. Plain data; ``edged/config/`` builds it from hall.toml and validates it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ Role = Literal["standby", "commissioner", "guide"]
 
 @value
 class Area:
-    """A business area (服务专区). ``displays`` and ``voice`` are points; ``voice`` is one serial loudspeaker.
+    """A business area (服务专区). ``displays`` and ``voice`` are points; ``voice`` is a loudspeaker.
 
-    ``kind``: what it is in every hall of the city, by which a policy for many halls may name it.
+    ``kind``: the name of this sort of area in all halls of the city; a policy for many halls may use it.
     """
 
     id: str
@@ -32,9 +32,10 @@ class Area:
 
 @value
 class Service:
-    """A business (业务) of one area. ``prefix`` starts its ticket numbers; ``mean_s`` is the prior service time.
+    """A service (业务) of one area. ``prefix`` starts its ticket numbers; ``mean_s`` is the assumed service time in
+    seconds until enough visits were measured.
 
-    ``case``: whoever takes a number here reports what could not be done (办不成事).
+    ``case``: a number for this service opens a case (办不成事).
     """
 
     id: str
@@ -48,12 +49,12 @@ class Service:
 
 @value
 class Window:
-    """A window (窗口). ``skills`` are service ids it may serve. A tidal window serves nothing until activated.
+    """A window (窗口). ``skills``: ids of the services it may serve. A tidal window serves none until it is activated.
 
     ``number`` is what visitors read and hear ("3号窗口"). ``panel``, ``lamp``, ``display`` and ``evaluator`` (评价器)
-    are points.
-    ``confirms_arrival``: the clerk has an "arrived" key; where not, arrival is inferred (``Calling.infer_arrival_s``).
-    ``position``: column and row on the plan that pages show, from 1; None: they stand by number.
+    are points. ``confirms_arrival``: the clerk has an "arrived" key; without it arrival is assumed after
+    ``Calling.infer_arrival_s``. ``position``: column and row on the plan that pages show, from 1; None: windows are
+    placed by number.
     """
 
     id: str
@@ -70,12 +71,11 @@ class Window:
 
 @value
 class Staff:
-    """Somebody who can be paged (``pager`` is a point) for the areas named in ``skills``.
+    """A person who can be paged (``pager`` is a point) for the areas in ``skills``.
 
-    ``roles``: ``standby`` takes "+1" windows (待命人员), ``commissioner`` comes to a window to help (行政专员, 帮办),
-    ``guide`` looks after people who stand around, and answers their questions (导办).
-    ``shifts``: from and until which minutes after midnight they may be paged (past midnight where until is not later);
-    none given: always.
+    ``roles``: ``standby`` staffs "+1" windows (待命人员), ``commissioner`` comes to a window to help (行政专员, 帮办),
+    ``guide`` answers questions in the hall (导办). ``shifts``: start and end, in minutes after midnight, of the times
+    in which they may be paged (over midnight if the end is not later than the start); empty: always.
     """
 
     id: str
@@ -88,9 +88,10 @@ class Staff:
 
 @value
 class Board:
-    """How much text a display ``point`` has room for: rows, and columns of half-width characters in each.
+    """How much text a display ``point`` has room for: rows, and columns of half-width characters in each row.
 
-    ``scrolls``: a line that is too long runs through. ``font``: its character set (gb2312, gbk); "" shows everything.
+    ``scrolls``: a line that is too long scrolls. ``font``: its character set (gb2312, gbk); "": it can show every
+    character.
     """
 
     point: Point
@@ -102,11 +103,11 @@ class Board:
 
 @value
 class Site:
-    """One hall. Ids are ``[a-z0-9][a-z0-9-]{0,31}`` and unique inside their kind.
+    """One hall. Ids are ``[a-z0-9][a-z0-9-]{0,31}`` and unique among things of one kind.
 
-    ``displays`` are the hall's own boards; ``boards`` has the sizes of all displays, as far as they are known.
-    ``queue``: the point of the queue system that calls here (follow mode); None: the hall calls by itself.
-    ``tickets_url``: where visitors look after their own number (``[pages] public_url``), without a final "/".
+    ``displays``: the hall's own boards, which belong to no area. ``boards``: the known sizes of all displays.
+    ``queue``: the point of the queue system that does the calling (follow mode); None: this controller does.
+    ``tickets_url``: the base address of visitors' own pages (``[pages] public_url``), without a final "/".
     """
 
     hall: str

@@ -1,4 +1,4 @@
-"""One turn of the engine: what a handler may read and what it leaves behind."""
+"""One turn, an event on its way through the core: what a handler may read and where it leaves its results."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses ou
 
 
 class AreaLoad(NamedTuple):
-    """The computed load of an area; valid until something of the area is touched, or until ``until_ms``.
+    """The computed load of an area; valid until something in the area changes, or until ``until_ms``.
 
-    ``told`` is what a newcomer is told (s); None while nobody can know. ``each_s`` is the mean of each service.
-    ``manned``: somebody is at one of its working windows; ``unmanned``: further windows, which ``load`` leaves out.
+    ``told``: the predicted wait (low, middle, high) in seconds, as newcomers are told; None while no prediction is
+    possible. ``each_s``: the mean time of each service in seconds. ``manned``: somebody is at one of its working
+    windows; ``unmanned``: how many further windows there are, which ``load`` leaves out.
     """
 
     load: Load
@@ -35,7 +36,7 @@ class AreaLoad(NamedTuple):
 
 
 class Turn:
-    """Collects commands and notes of one event; ``touch_*`` marks whose signs and tide must be looked at again."""
+    """Collects the commands and notes of one event; ``touch_*`` marks what has to be evaluated again."""
 
     __slots__ = (
         "_lost",
@@ -84,11 +85,11 @@ class Turn:
         self.notes.append(Note(kind, subject, data))
 
     def ignore(self, subject: str, reason: str, **data: str | int | float | None) -> None:
-        """Record an input that changed nothing, and why."""
+        """Record an input that changes nothing, and why."""
         self.notes.append(Note("ignored", subject, {"reason": reason, **data}))
 
     def act(self, point: Point, body: Body) -> str:
-        """Order a one-time action; returns its id."""
+        """Order an action and return its id."""
         action_id = f"a{self.state.next_action}"
         self.state.next_action += 1
         self.state.actions[action_id] = PendingAction(point, body, self.at_ms)
@@ -98,12 +99,12 @@ class Turn:
         return action_id
 
     def settle_unknown(self, action_id: str) -> None:
-        """Stop waiting for the outcome of this action: nobody will ever report it."""
+        """Stop waiting for the outcome of an action that will never be reported."""
         pending = self.state.actions.pop(action_id)
         self.note("action.unknown", action_id, body=pending.body.kind, point=pending.point)
 
     def set_timer(self, name: str, due_ms: int) -> None:
-        """Fire ``name`` ("kind/key", see ``timers.py``) at this stamp, at once if it has passed."""
+        """Fire the timer ``name`` ("kind/key", see ``timers.py``) at this stamp; at once if it has passed."""
         self.state.timers[name] = max(due_ms, self.at_ms)  # a clock may jump over a date
         self.timed[name] = None
 
@@ -113,52 +114,52 @@ class Turn:
 
     @property
     def a_device_is_lost(self) -> bool:
-        """Whether any device of the hall cannot be reached; looked up once per turn, every area asks."""
+        """Whether any device of the hall cannot be reached. Computed once per turn, because every area asks."""
         if self._lost is None:
             self._lost = not all(device.up for device in self.state.devices.values())
         return self._lost
 
     def touch_window(self, window: str) -> None:
-        """Mark this window: its signs may have to change."""
+        """Mark a window: its lamp, display and panel are computed again."""
         self.dirty_windows[window] = None
         for area in self.lookup.window_areas.get(window, ()):
             self.standings.pop(area, None)
 
     def touch_pager(self, point: Point | None) -> None:
-        """Mark this pager (if it is one): what it shows may have to change."""
+        """Mark a pager: what it shows is computed again. No-op if ``point`` is None."""
         if point is not None:
             self.dirty_pagers[point] = None
 
     def touch_area(self, area: str) -> None:
-        """Mark this area, whose queue or windows changed: its tide and signs are evaluated again."""
+        """Mark an area whose queue or windows changed: its tide and displays are evaluated again."""
         self.dirty_areas[area] = None
         self.only_due.discard(area)
         for near in self.lookup.near_areas.get(area, ()):
             self.standings.pop(near, None)
 
     def touch_cases(self) -> None:
-        """Mark the cases: their signs may have to change, on the panels of their windows too."""
+        """Mark the cases: what lamps, displays and panels show of them is computed again."""
         self.cases_changed = True
         for window in self.lookup.case_windows:
             self.dirty_windows[window] = None
 
     def touch_due(self, area: str) -> None:
-        """Evaluate the area's tide again, because its deadline has come, though nothing in the area changed."""
+        """Mark an area whose deadline has come: its tide is evaluated again, although nothing changed."""
         if area not in self.dirty_areas:
             self.dirty_areas[area] = None
             self.only_due.add(area)
 
     def look_again(self, area: str) -> None:
-        """Mark an area whose evaluation was put off in an earlier turn."""
+        """Mark an area whose evaluation was postponed in an earlier turn."""
         self.dirty_areas[area] = None
         self.only_due.discard(area)
 
     def window(self, window: str) -> WindowState:
-        """State of a window id."""
+        """The state of a window."""
         return self.state.windows[window]
 
     def area(self, area: str) -> AreaState:
-        """State of an area id."""
+        """The state of an area."""
         return self.state.areas[area]
 
     def band(self, area: str) -> Band:
@@ -172,7 +173,7 @@ class Turn:
         return tidal.pw_areas.get(area, tidal.pw)
 
     def rest_s(self, area: str) -> int:
-        """How many seconds a window rests after it was given back."""
+        """How many seconds a window of this area rests after it was given back."""
         if self.state.policy.tidal.rule == "band":
             return self.band(area).cooldown_s
         return self.pw(area).rest_s
@@ -183,9 +184,9 @@ class Turn:
         return found.get(override_key(kind, target)) if found else None
 
     def issuing_paused(self, area: str) -> Override | None:
-        """The override that keeps the controller from giving numbers in ``area``; None if there is none.
+        """The override that stops numbers in ``area``; None if there is none.
 
-        What could not be done (办不成事) is heard all the same, unless its own area is named.
+        Numbers for cases (办不成事) are given all the same, unless the override names their own area.
         """
         named = self.override("pause-issuing", area)
         return (
@@ -193,15 +194,15 @@ class Turn:
         )
 
     def ticket_at(self, window: str) -> Ticket | None:
-        """The ticket a window holds, if any."""
+        """The ticket that is called or served at a window; None if there is none."""
         ticket = self.state.windows[window].ticket
         return None if ticket is None else self.state.tickets[ticket]
 
     def seconds_since(self, start_ms: int) -> float:
-        """Hall seconds from ``start_ms`` to now, to 1/1000."""
+        """Seconds of hall time from ``start_ms`` to now, rounded to milliseconds."""
         return (self.at_ms - start_ms) / 1000
 
 
 def override_key(kind: OverrideKind, target: str) -> str:
-    """The name of an override in ``State.overrides``."""
+    """The key of an override in ``State.overrides``."""
     return f"{kind}/{target}"

@@ -1,8 +1,8 @@
-"""Frozen values that cost little: to define at every start, and to make in every step.
+"""A replacement of frozen dataclasses that is cheaper to define at a start and to construct in every step.
 
-A frozen dataclass compiles six functions per class, and sets its fields through ``object.__setattr__``, by name. The
-core has a hundred such classes: a fifth of what a start imports. Here one function is compiled, and a new value is for
-a moment of a class without the lock, and is given its own once it is whole.
+A frozen dataclass compiles six functions for each class and sets fields through ``object.__setattr__`` by name; for the
+hundred classes of the core that is a fifth of the import time. Here one function is compiled for each class. A new
+value is first an instance of a twin class that can be written, and gets its real class once all fields are set.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _set_class: Callable[[object, type], None] = cast(Any, object.__dict__["__class_
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(kind: type[T]) -> type[T]:
-    """Decorator: what ``@dataclass(frozen=True, slots=True)`` makes, to all who use it."""
+    """Class decorator with the behaviour of ``@dataclass(frozen=True, slots=True)``."""
     made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(kind)
     found = fields(made)
     read = _reader(tuple(one.name for one in found))
@@ -65,7 +65,7 @@ def _init(kind: type, found: tuple[Field[Any], ...]) -> Callable[..., None]:
 
 
 def _reader(names: tuple[str, ...]) -> Callable[[object], tuple[Any, ...]]:
-    """All fields of a value, as a tuple."""
+    """Return a function that returns all fields of a value, as a tuple."""
     if len(names) > 1:
         return attrgetter(*names)
     if not names:
