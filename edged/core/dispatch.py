@@ -1,6 +1,6 @@
-"""Which module takes which event: one literal table for all that concern one subject.
+"""The table of which function handles which event, for all events that concern one subject.
 
-What concerns the whole engine (ticks, the policy, the clock, an absence) stays in ``engine.py``.
+Events that concern the whole engine (``Tick``, policy, clock, ``Resumed``, safe mode) are handled in ``engine.py``.
 """
 
 from __future__ import annotations

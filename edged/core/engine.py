@@ -1,8 +1,8 @@
-"""The engine: one event in, commands and notes out. Same events in, same commands out.
+"""The engine: one event in, commands and notes out. The same events always give the same commands.
 
-Whoever feeds it keeps two promises: stamps never go back, and every due ``Tick`` (``next_due_ms``) is fed, stamped with
-its due time, before a later event. ``check`` asserts the invariants; a broken one ends the process, and the journal
-brings it back.
+The caller must never let ``at_ms`` go back, and must feed every due ``Tick`` (``next_due_ms``), stamped with its due
+time, before a later event. ``check`` asserts the invariants; a broken one ends the process, which then starts again
+from the journal.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ OF_TODAY = (RosterTold, GoneOn, WindowAsked)
 
 
 class Engine:
-    """The hall's state and its entry point: ``handle``, or ``lamps_first`` for whoever has lamps to light.
+    """The hall's state and its entry points: ``handle``, or ``lamps_first`` to get the commands for lamps early.
 
-    ``with_signs`` False: nothing is worked out of what lamps, panels and boards show, for whoever only counts people;
-    all else is decided the same, as no decision looks at a sign.
+    ``with_signs`` False: what lamps, panels and boards show is not computed, which saves time where nobody looks at it
+    (backtests). Decisions are the same, because none depends on what is shown.
     """
 
     def __init__(self, state: State | None = None, *, with_signs: bool = True) -> None:
@@ -82,7 +82,7 @@ class Engine:
 
     @property
     def next_due_ms(self) -> int | None:
-        """When the engine wants the next ``Tick``; None if it can wait for ever."""
+        """The stamp of the next ``Tick`` that the engine needs; None if nothing is due."""
         while self._due:
             due_ms, kind, key = self._due[0]
             if self._due_of(kind, key) == due_ms:
@@ -91,7 +91,7 @@ class Engine:
         return None
 
     def handle(self, at_ms: int, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
-        """Apply one event at hall time ``at_ms``."""
+        """Apply one event at hall time ``at_ms`` and return its commands and notes."""
         commands: tuple[Command, ...] = ()
         notes: tuple[Note, ...] = ()
         for commanded, noted in self.lamps_first(at_ms, event):
@@ -100,10 +100,10 @@ class Engine:
         return commands, notes
 
     def lamps_first(self, at_ms: int, event: Event) -> Iterator[tuple[tuple[Command, ...], tuple[Note, ...]]]:
-        """Like ``handle``, in parts: commands for lamps come first, the rest follows. Callers must take every part.
+        """Like ``handle``, but in parts: first commands for lamps, then the rest. The caller must exhaust the iterator.
 
-        Certain are the lamps of the windows that the event itself changed. The tide and all words come after them, and
-        take most of the time.
+        The first part has the lamps of the windows that the event itself changed. Evaluating the tide and composing
+        texts comes after, because it takes most of the time.
         """
         assert at_ms >= self.state.at_ms, f"time went back: {at_ms} < {self.state.at_ms}"
         self.state.at_ms = at_ms
@@ -187,7 +187,7 @@ class Engine:
                 self._index_due()
 
     def _fit_policy(self, turn: Turn) -> None:
-        """Another policy is in force: every area, window and timer is looked at again."""
+        """Mark every area, window and deadline for evaluation, because another policy is in force."""
         for area in turn.lookup.areas:
             turn.touch_area(area)
         case_book.fit(turn)
@@ -196,7 +196,7 @@ class Engine:
         phases.judge_all(turn)
 
     def _tick(self, turn: Turn) -> None:
-        """Fire everything that is due now."""
+        """Fire every timer and deadline that is due now."""
         turn.ticking = True
         due = self._take_due(turn.at_ms)
         for window, state in [(key, self.state.windows[key]) for kind, key in due if kind == "window"]:
@@ -229,7 +229,7 @@ class Engine:
         return list(dict.fromkeys(due))
 
     def _settle_windows(self, turn: Turn) -> None:
-        """The windows are in the state that the event leaves them in, and their lamps with them."""
+        """Bring the windows into the state that follows from the event, then set their lamps."""
         phases.follow(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)
@@ -299,6 +299,6 @@ class Engine:
         self.state.utc_offset_min = event.utc_offset_min
 
     def check(self) -> None:
-        """Assert what must hold after every step (``invariants.py``)."""
+        """Assert the invariants (``invariants.py``). Raises AssertionError."""
         if self._lookup is not None:
             invariants.check(self.state, self._lookup)

@@ -1,4 +1,4 @@
-"""What devices say of themselves and of what they were told to do; what the machine under us says of itself."""
+"""Handlers of what devices report of their own health and of actions, and of alarms about the controller's machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAY_HAVE_ARRIVED = ("no answer in time", "interrupted", "driver failed")
 
 
 def health(turn: Turn, event: HealthRead) -> None:
-    """Take over a device's own health report. A device that cannot work raises an alarm; low paper is only noted."""
+    """Handle a device's own health report. A device that cannot work raises an alarm; low paper is only noted."""
     if event.fault is not None or event.paper in ("low", "out"):
         turn.note("device.fault", event.point, paper=event.paper, fault=event.fault)
     if event.fault is not None or event.paper == "out":
@@ -35,7 +35,7 @@ def health(turn: Turn, event: HealthRead) -> None:
 
 
 def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
-    """A device became unreachable or reachable again, or the reason of its loss changed."""
+    """Handle a device that became unreachable or reachable, or whose reason of loss changed."""
     up = isinstance(event, DeviceBack)
     reason, detail = (event.reason, event.detail or None) if isinstance(event, DeviceLost) else (None, None)
     if up:
@@ -62,7 +62,7 @@ def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
 
 
 def outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
-    """Take over what became of an action. No action is retried without a decision of the module that ordered it."""
+    """Handle the outcome of an action. It is retried only if the module that ordered it decides so."""
     pending = turn.state.actions.pop(event.id, None)
     if pending is None:
         turn.ignore(event.id, "unknown_action")
@@ -89,7 +89,7 @@ def outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
 
 
 def machine(turn: Turn, event: MachineTold) -> None:
-    """An alarm about the machine we run on (configuration, certificates, broker) begins or ends."""
+    """Handle an alarm about the controller's own machine (configuration, certificates, broker) that begins or ends."""
     if event.stands:
         alarms.sound(turn, event.alarm, event.subject, detail=event.detail)
     else:
