@@ -1,4 +1,4 @@
-"""The process that serves a hall: what starts it, the loop, its inbox and outputs, the devices it runs, its end.
+"""The daemon of one hall: its start, event loop, inbox, outputs, devices, reloads and stop.
 
-Only ``app`` knows all parts. ``platform`` is everything outside the process, which a simulated world replaces.
+Only ``app`` knows all parts. ``platform`` is everything outside the process; the simulator replaces it.
 """

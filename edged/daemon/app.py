@@ -1,9 +1,10 @@
 """Composition root: builds every part once from hall.toml and runs them in one TaskGroup. No other module knows all
 parts.
 
-Start: journal -> state -> what changed while away -> devices and links -> READY. Stop: links, then what is in the
-inbox, then a state dump. Outputs stay as they are, so that a restart is invisible (the dead-man of a lamp module
-handles death).
+Start: open the journal, restore the state, feed what happened while the process was down (``Resumed``, the wall clock,
+a changed site), start devices and links, report READY to systemd. Stop: say so on MQTT, end all tasks, handle what is
+left in the inbox, dump the state. Outputs keep their values, so that visitors do not notice a restart. If the process
+stays down, the watchdog timer in a lamp module switches its lamps off.
 """
 
 from __future__ import annotations
@@ -74,12 +75,12 @@ from edged.store.replay import recover
 
 CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
 CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
-LOST_MS = 30_000  # hall time after which a lost device needs a person; one that starts again is back by then
+LOST_MS = 30_000  # hall time after which a lost device needs a person; one that just restarts is back by then
 OURS_S = 60.0  # real seconds of an undisturbed link after which nobody else uses our id
 ACT_WAIT_S = 5.0  # real seconds that actions wait for a broker that may start with us; shorter than outputs' heartbeats
 REJECTED_NAMED_MAX = 500  # reasons and senders in the log: every device of a hall, with some reason
 LINK_WAIT_S = 3.0  # real seconds that READY waits for the broker: a dispenser may start with us
-OFFLINE_FLUSH_S = 0.2  # for the broker to take our last word
+OFFLINE_FLUSH_S = 0.2  # real seconds for the broker to receive the offline status
 KEPT = "another version decided these steps; what it called, printed and handed out is kept"
 FIXED = ("timezone", "mqtt", "store", "web", "policy")  # of hall.toml: read at start only
 
@@ -91,7 +92,7 @@ class Stopping(Exception):
 
 
 class Application:
-    """One hall. Build with ``Application(config, warp)``, then ``await run()`` once."""
+    """The daemon of one hall. Build with ``Application(config)``, then ``await run()`` once."""
 
     def __init__(
         self,
@@ -100,7 +101,9 @@ class Application:
         platform: Platform | None = None,
         mistakes: tuple[str, ...] = (),
     ) -> None:
-        """``mistakes``: what is wrong with hall.toml now, where ``config`` is the last accepted version of it."""
+        """``warp``: hall time faster than real time, for demos. ``mistakes``: errors in the present hall.toml;
+        ``config`` is then the last accepted version of that file.
+        """
         self.config = config
         self._mistakes = mistakes
         self._platform = platform or Platform()
@@ -135,7 +138,7 @@ class Application:
         self.concerns = Concerns(self.inbox.put, lambda: self.engine.state)
         self.pages = PageDesk(self.mqtt, config.hall, self._page_sources())
         condemned = self._platform.condemned(config)
-        # a key file that is not good is watched, and told with the others
+        # a key file that cannot be used is reported by ``watch_files``
         keys, _ = self._platform.policy_keys(config)
         roots = self._platform.root_keys(config)
         needs = self._office_needs(condemned)
@@ -158,16 +161,18 @@ class Application:
             lambda: self.mqtt.settings.held.peer_end_ms,
         )
         self._up_since_s: float | None = None  # the broker's link
-        # topics that the broker refuses, and why, by whose they are
+        # subject of the alarm -> topic -> why the broker refuses it
         self._refused: dict[str, dict[str, str]] = {}
         self._observe()
 
     # -- what devices and links get --
 
     def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
-        """Hand an event to the inbox; see ``edged.driver.Emit``."""
+        """Put an event into the inbox; False if it is full (counted as ``inbox_full``). The contract is
+        ``edged.driver.Emit``.
+        """
         if self.stop.is_set() and isinstance(event, DeviceLost):
-            return True  # we are leaving: that the wires go down with us is no news about the device
+            return True  # our own stop closes the connections: that says nothing about the device
         if not self.inbox.put(event, ack):
             self.reject("inbox_full", type(event).__name__)
             return False
@@ -219,7 +224,9 @@ class Application:
         return told | {"at": at}
 
     def reject(self, reason: str, detail: str = "") -> None:
-        """Count an input that is no event; log each reason once, and each sender with it."""
+        """Count an input that became no event, and log the first one for each reason and sender. ``detail`` begins with
+        the sender.
+        """
         self.metrics.rejected(reason)
         sender = (reason, detail.partition(" ")[0])
         if sender not in self._rejected and len(self._rejected) < REJECTED_NAMED_MAX:
@@ -245,14 +252,16 @@ class Application:
     # -- life --
 
     async def run(self) -> None:
-        """Run until ``stop`` is set. Raises a group of what broke: ``StoreError``, ``ConfigErrors``, or a bug."""
+        """Run until ``stop`` is set. Raises an ``ExceptionGroup`` of what failed: ``StoreError``, ``ConfigErrors``, or
+        any exception that a bug raised.
+        """
         whole = False
         try:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     await self._serve(tasks)
             except* Stopping:
-                pass  # any other failure goes on from here
+                pass  # any other exception propagates
             whole = True
         finally:
             self.web.close()
@@ -307,7 +316,7 @@ class Application:
         self._tell_of_the_journal()
         while len(self.inbox):
             at_ms = self.loop.turn(self.inbox.take_now()).at_ms
-        if kept is not None:  # no start decides those steps once more
+        if kept is not None:  # so that no later start decides those steps again
             self.journal.snapshot(
                 self.engine.state, self.journal.last_seq, at_ms, self.engine.state.day or None
             )
@@ -334,10 +343,12 @@ class Application:
         return fleet
 
     async def _announce_ready(self, manager: ServiceManager) -> None:
-        """READY once the restored state is on its way to the outputs, the start is on disk, and the broker was tried.
+        """Report READY once the restored state was handed to the outputs, the events of the start are on disk, and the
+        broker was tried.
 
-        A broker that is away says so at once and does not hold the hall back: its devices come when it does. One that
-        takes the connection and is silent is waited for, because a dispenser may already have sent.
+        A broker that refuses the connection does not delay READY: its devices come back when it does. A broker that
+        accepts the connection but does not answer yet is waited for (``LINK_WAIT_S``), because a ticket dispenser may
+        have sent already.
         """
         await self.journal.drain()
         with suppress(TimeoutError):
@@ -349,16 +360,16 @@ class Application:
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, away_ms=self._gap_ms)
 
     async def _release_actions(self) -> None:
-        """Let held actions go. A broker that cannot be reached by now may stay away: those that need it fail, and
-        the core decides.
+        """Send the held actions after ``ACT_WAIT_S``, even without a broker: actions that need it then fail, and the
+        core decides what to do.
         """
         await asyncio.sleep(ACT_WAIT_S)
         self.outputs.release()
 
     def _finish(self, whole: bool) -> None:
-        """Commit everything that was heard, and dump the state so that the next start reads one dump.
+        """Handle the events left in the inbox and dump the state, so that the next start reads only this dump.
 
-        Not ``whole``: something broke, and the state may be half changed. Only what was committed counts then.
+        Not ``whole``: a part failed, and the state may be half changed. Then only what was committed counts.
         """
         if self.journal.failure is not None or not whole:
             self.journal.close()
@@ -379,7 +390,7 @@ class Application:
     # -- parts --
 
     def _hearts(self, fleet: Devices) -> dict[str, float]:
-        """Heartbeat deadlines (in ``monotonic_s``) of every part whose hang only a restart mends."""
+        """Heartbeat deadlines (``monotonic_s``) of all parts for which only a restart of the process cures a hang."""
         return {
             "loop": self.inbox.last_wake_s,
             "journal": self.journal.last_beat_s,
@@ -394,8 +405,8 @@ class Application:
         }
 
     async def _open_web(self) -> None:
-        """Bind the web port before anything else: a second daemon fails here, before it throws the first one off
-        the broker.
+        """Bind the web port before anything else: a second daemon ends here, before its MQTT client id disconnects the
+        first one. Raises ``ConfigErrors``.
         """
         web = self.config.web
         try:
@@ -428,13 +439,15 @@ class Application:
         self.mqtt.on_refused(self._broker_refused)
 
     def _look_at_id(self) -> None:
-        """After a connection has stood for a while nobody else uses our client id; said once for each connection."""
+        """End the alarm ``client-id-taken`` once a connection has lasted ``OURS_S``; done once per connection."""
         if self._up_since_s is not None and monotonic_s() - self._up_since_s > OURS_S:
             self._up_since_s = None
             self.concerns.tell("client-id-taken", {})
 
     def _broker_refused(self, topic: str, why: str) -> None:
-        """Alarm for the device whose topic the broker refused; a topic of the hall itself is its own subject."""
+        """Raise or end the alarm ``broker-refuses`` for the device that ``topic`` belongs to, or for ``topic`` itself
+        if it is the hall's. ``why`` is empty if the broker allows the topic again.
+        """
         speaks = {
             one: device.id
             for device in self.config.devices
@@ -472,7 +485,7 @@ class Application:
         )
 
     def _lost(self) -> dict[str, DeviceState]:
-        """The lost devices of the present configuration; a device that was removed from it is not counted."""
+        """The lost devices that hall.toml still names."""
         known = self.engine.state.devices
         return {device: known[device] for device in self._drivers if device in known and not known[device].up}
 
@@ -486,7 +499,9 @@ class Application:
         )
 
     def _tell_lost(self) -> None:
-        """Alarm for a device that stays lost, unless only our own link to the broker is down."""
+        """Raise the alarm ``device-lost`` for each device lost for ``LOST_MS`` or longer, except those lost only
+        because our own link to the broker is down.
+        """
         since_ms = self.clock.at_ms() - LOST_MS
         standing = {
             device: f"{losses.known(known.reason)}: {known.detail or known.reason}"
@@ -510,8 +525,8 @@ class Application:
         return rfc3339(at_ms + offset_ms, self.config.timezone)
 
     def _set_clock(self, wall_ms: int) -> None:
-        """Tell the core the wall time; a clock that cannot be right leaves hours and dates as they were known, or
-        unknown.
+        """Tell the core the wall time. If it cannot be right, send ``ClockDoubted`` instead: the core then keeps the
+        date and time it knew, if it knew them.
         """
         if not self._wall.believes(wall_ms, self.clock.at_ms()):
             self.inbox.put(ClockDoubted(wall_ms))
@@ -523,8 +538,8 @@ class Application:
         self.inbox.put(ClockSet(wall_ms, utc_offset_min(wall_ms, self.config.timezone)))
 
     def _tell_of_the_journal(self) -> None:
-        """The journal began a new epoch: skip numbers that may be on paper, and keep an alarm until the business
-        day ends.
+        """If the journal began a new epoch, tell the core which ticket numbers to skip because they may be on paper,
+        and raise the alarm ``journal-renewed``.
         """
         self._tell_kept()
         renewal = self.journal.renewal
@@ -539,7 +554,9 @@ class Application:
         self.concerns.tell("not-kept", {} if self.journal.durable else {"journal": self.journal.why_not})
 
     def _end_renewal(self) -> None:
-        """The alarm about a new epoch ends with the business day: nobody holds one of its numbers any more."""
+        """End the alarm ``journal-renewed`` with the business day: no visitor holds a number of the lost steps any
+        longer.
+        """
         state = self.engine.state
         alarm = state.alarms.get("journal-renewed/journal")
         if alarm is not None and state.day_start_ms > alarm.since_ms:
@@ -571,15 +588,17 @@ class Application:
                 told_ms = now_ms
 
     def _files_changed(self, spoilt: Mapping[str, str]) -> None:
-        """The files that hall.toml names were read again: those in ``spoilt`` cannot be used, and their last good
-        content stays in use.
+        """Report which files named in hall.toml cannot be used. ``spoilt`` maps their paths to the reason; their last
+        good content stays in use.
         """
         for file in named_files(self.config):
             self.metrics.secret(file, file not in spoilt)
         self.concerns.tell("file-refused", {Path(file).name: f"{file} {why}" for file, why in spoilt.items()})
 
     def _take(self, fleet: Devices, reading: Reading) -> Taken:
-        """Put a configuration in force, unless it would drop a visit or only a restart can apply it."""
+        """Apply a configuration. The result says what was not applied: all of it if it would drop a visit, or the
+        tables that only a restart can apply.
+        """
         config = reading.config
         named = (config.policy.keys, config.policy.root)
         if reading.keys is not None and named == (self.config.policy.keys, self.config.policy.root):
@@ -611,12 +630,12 @@ class Application:
         return Taken(restart=fixed)
 
     def _draw_secret(self, config: HallConfig) -> None:
-        """Draw the secret for addresses of visitors' pages, once in the life of a journal."""
+        """Draw, once per journal, the secret that makes the web addresses of visitors' tickets impossible to guess."""
         if config.site.tickets_url is not None and not self.engine.state.ticket_secret:
             self.inbox.put(TicketSecretDrawn(self._platform.ticket_secret()))
 
     def _assert_shown(self, devices: frozenset[str] | None = None) -> None:
-        """Command all that the hall shows to its outputs again; ``devices``: only to these."""
+        """Send every value that the hall shows to its output again; ``devices``: only to outputs of these."""
         shown = ((point_of_slot(key), value) for key, value in self.engine.state.shown.items())
         self.outputs.assert_all(
             (point, value) for point, value in shown if devices is None or device_of(point) in devices
@@ -624,7 +643,7 @@ class Application:
 
 
 def _say_remarks(config: HallConfig) -> None:
-    """Log what `edged check` remarks about a file without mistakes."""
+    """Log the remarks that `edged check` would print about this valid hall.toml."""
     for remark in config.remarks:
         log.warning("configuration-remark", remark=remark.line, grave=remark.grave)
 
@@ -632,11 +651,13 @@ def _say_remarks(config: HallConfig) -> None:
 def _free_bytes(path: Path) -> float:
     try:
         status = os.statvfs(path.parent)
-    except OSError:  # unmounted under us, or the disk's own error: the other metrics are wanted all the more
+    except OSError:  # unmounted, or a disk error: the other metrics must still be served
         return math.nan
     return float(status.f_bavail * status.f_frsize)
 
 
 async def serve(config: HallConfig, warp: Warp | None = None, mistakes: tuple[str, ...] = ()) -> None:
-    """Run one hall until SIGTERM or SIGINT. ``mistakes``: of a hall.toml that is not what ``config`` was read from."""
+    """Run one hall until SIGTERM or SIGINT. ``mistakes``: errors in the present hall.toml; ``config`` is then an older,
+    accepted version of it.
+    """
     await Application(config, warp, mistakes=mistakes).run()

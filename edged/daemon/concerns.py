@@ -1,9 +1,8 @@
-"""What is wrong with the machine the hall runs on, reported to the core as alarms and by name to ``/healthz`` and
-`edged status`.
+"""Reports faults of the machine that the hall runs on (such as disk, clock, files, devices): to the core as alarms, and
+with their reasons to ``/healthz`` and `edged status`.
 
-Each kind of problem is always reported whole: everything of this kind that is wrong now, with the reason. What was
-reported before and is missing now is over, also what an earlier run of this process reported; so no part has to
-remember what it reported.
+Each report lists all present faults of one kind. A fault that was reported before, even by an earlier run of this
+process, and is missing from the list has ended; so callers need not remember what they reported.
 """
 
 from __future__ import annotations
@@ -16,26 +15,28 @@ from edged.core.model.events import Event, MachineAlarm, MachineTold
 from edged.core.model.state import State
 from edged.core.people.alarms import key
 
-PER_KIND_MAX = 50  # subjects of one kind that become alarms: a hall with more has one trouble, not many
+PER_KIND_MAX = 50  # alarms of one kind: more have one common cause
 DETAIL_MAX_CHARS = 300
-OWN_LINES = ("device-lost",)  # the log has had a line of these when it happened
+OWN_LINES = ("device-lost",)  # logged where it happens: not again here
 
 log = structlog.get_logger("edged.concerns")
 
 
 class Concerns:
-    """``put`` hands an event to the core (False: its inbox is full; repeated at the next check). ``state`` returns the
-    core's state.
+    """The present faults by kind and subject. ``put`` queues an event for the core (False: the inbox is full; the next
+    report tries again). ``state`` returns the core's state.
     """
 
     def __init__(self, put: Callable[[Event], bool], state: Callable[[], State]) -> None:
         self._put = put
         self._state = state
         self._told: dict[MachineAlarm, dict[str, str]] = {}
-        self._sent: dict[str, bool] = {}  # what the core was told last; until then its own memory counts
+        self._sent: dict[str, bool] = {}  # alarm key -> last value sent; else the core's state counts
 
     def tell(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None:
-        """Report all concerns of one kind: ``standing`` maps each subject to the reason. Others of this kind end."""
+        """Report all present faults of one kind: ``standing`` maps subject to reason. Other faults of this kind have
+        ended.
+        """
         now = {
             subject: detail[:DETAIL_MAX_CHARS] for subject, detail in list(standing.items())[:PER_KIND_MAX]
         }
@@ -54,16 +55,16 @@ class Concerns:
         self._told[alarm] = now
 
     def add(self, alarm: MachineAlarm, subject: str, detail: str) -> None:
-        """Add one concern of this kind; others stay."""
+        """Report one more fault of this kind; the others stay."""
         self.tell(alarm, {**self._told.get(alarm, {}), subject: detail})
 
     def drop(self, alarm: MachineAlarm, subject: str) -> None:
-        """End one concern of this kind; others stay."""
+        """Report that one fault of this kind has ended; the others stay."""
         self.tell(alarm, {one: why for one, why in self._told.get(alarm, {}).items() if one != subject})
 
     @property
     def details(self) -> dict[str, str]:
-        """The reason of each concern, by kind and subject ("config-refused/hall.toml")."""
+        """The reason of each present fault; its key is kind and subject, such as "config-refused/hall.toml"."""
         return {
             key(alarm, subject): detail
             for alarm, told in self._told.items()

@@ -1,8 +1,8 @@
-"""The devices of one hall: builds drivers from the configuration, keeps them running, swaps them on reload.
+"""Builds the device drivers of one hall from its configuration, keeps them running, and replaces them on a reload.
 
-A driver that ends or fails is started again with a growing pause; one that fails ``FAILURES_MAX`` times within
-``FAILURES_WITHIN_S`` ends the process, because then the fault is ours and a fresh start from the journal is cheaper;
-in safe mode (``patient``) that has been tried, and it goes on being started.
+A driver that ends or fails is started again after a growing pause. One that fails more than ``FAILURES_MAX`` times
+within ``FAILURES_WITHIN_S`` ends the process: the fault is then in this program, and a fresh start from the journal may
+help. In safe mode (``patient``) fresh starts did not help, so the driver is started again without limit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edged.driver import DeviceContext, Driver
 from edged.heartbeat import PartEnded, lasting
 
 RESTART_S = (0.5, 1.0, 2.0, 5.0)  # real seconds before a failed driver starts again
-LEAVE_S = 10.0  # real seconds in which a device that is swapped lets go of its port
+LEAVE_S = 10.0  # real seconds that a replaced device has to close its port
 FAILURES_MAX = 5
 FAILURES_WITHIN_S = 60.0
 
@@ -32,7 +32,7 @@ MakeDriver = Callable[[DeviceConfig], Driver]
 
 
 class Devices:
-    """Running devices by id. ``start``/``stop`` are called from the application's task group."""
+    """The running devices by id; their tasks run in ``tasks``, the application's task group."""
 
     def __init__(
         self, outputs: Outputs, make_driver: MakeDriver, tasks: asyncio.TaskGroup, patient: bool = False
@@ -44,10 +44,10 @@ class Devices:
         self._running: dict[str, tuple[DeviceConfig, asyncio.Task[None]]] = {}
 
     def apply(self, devices: tuple[DeviceConfig, ...]) -> list[str]:
-        """Run exactly these devices: starts new ones, restarts changed ones, stops the rest. Returns ids started or
-        restarted.
+        """Run exactly these devices: start new ones, restart changed ones, stop the rest. Returns the ids of those
+        started or restarted.
 
-        Raises ``ValueError`` if a driver cannot be built from its options: then nothing has changed.
+        Raises ``ValueError`` if a driver cannot be built from its options; nothing has changed then.
         """
         wanted = {device.id: device for device in devices}
         running = {device_id: config for device_id, (config, _task) in self._running.items()}
@@ -65,18 +65,20 @@ class Devices:
         return list(drivers)
 
     def stop(self) -> None:
-        """Cancel every device (the task group waits for them)."""
+        """Cancel the tasks of all devices; the task group waits for them."""
         for _config, task in self._running.values():
             task.cancel()
 
     def _start(self, config: DeviceConfig, driver: Driver, before: asyncio.Task[None] | None) -> None:
-        """``before``: the same device with its old options, which has to close its port first."""
+        """Start one device. ``before``: the task of the same device with its old options, which has to close its port
+        first.
+        """
         worker = self._outputs.attach(config.id, driver)
         life = _live(config.id, driver, worker, before, self._patient)
         self._running[config.id] = (config, self._tasks.create_task(life, name=f"device {config.id}"))
 
     def heartbeats(self) -> dict[str, float]:
-        """The heartbeat deadline of each device's supervisor, in ``monotonic_s``."""
+        """Heartbeat deadline of each device's worker, in ``monotonic_s``; -inf if its task has ended."""
         return {
             device: -math.inf if task.done() else self._outputs.due_s(device)
             for device, (_config, task) in self._running.items()
@@ -84,7 +86,7 @@ class Devices:
 
 
 def build(config: DeviceConfig, context: DeviceContext) -> Driver:
-    """The driver of one configured device (its module is imported only now)."""
+    """Make the driver of one configured device; its module is imported only now."""
     module, _, name = str(place_of(config.driver)).partition(":")
     driver: Driver = getattr(import_module(module), name)(context, config.options)
     return driver

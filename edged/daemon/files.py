@@ -1,8 +1,10 @@
-"""The files that hall.toml names: whether each can be used now, and the last content of each that could be.
+"""Reads the key, certificate and password files that hall.toml names, and keeps the last good content of the public
+ones.
 
-Rules: a file is judged by what it is for (a key file by its keys, a certificate with its key), not by whether it can be
-opened. What is public (who may sign policies) is kept beside the journal when it was good, and serves when it is not;
-private keys and passwords are never copied: a link that had them goes on with them (``links/mqtt/settings.py``).
+Rules: a file is good if it serves its purpose (a key file holds valid keys, a certificate fits its private key), not if
+it can just be opened. Public keys of those who may sign policies are copied beside the journal while they are good; the
+copy is used while they are not. Private keys and passwords are never copied: a link that has read them goes on with
+them (``links/mqtt/settings.py``).
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ ROOTS_SUFFIX = ".accepted.roots.json"
 
 
 class Reading(NamedTuple):
-    """hall.toml as it is now. ``spoilt``: files it names that cannot be used, and why. ``keys``: policy keys, None if
-    their file is spoilt. ``duty``: keys of duty desks. ``roots``: keys that may sign key lists, None if none can be
-    read.
+    """hall.toml and the keys in the files it names. ``spoilt``: the files that cannot be used, path to reason.
+    ``keys``: keys that may sign policies, None if their file is bad. ``duty``: keys of duty desks. ``roots``: keys that
+    may sign key lists, None if none can be read.
     """
 
     config: HallConfig
@@ -37,14 +39,14 @@ class Reading(NamedTuple):
 
 
 def named_files(config: HallConfig) -> tuple[str, ...]:
-    """Every file that hall.toml names."""
+    """The paths of all files that hall.toml names."""
     keys = (one for one in (config.policy.keys, config.policy.root, config.duty.keys) if one is not None)
     return (*secret_files(config), *keys)
 
 
 def read(file: Path) -> Reading:
-    """Read ``file`` and every file it names. Raises ``ConfigErrors``. Blocks on the disk: call it in another
-    thread.
+    """Read ``file``, a hall.toml, and every file it names. Raises ``ConfigErrors``. Blocks on the disk: call it in
+    another thread.
     """
     config = load(file)
     keys, why = policy_keys(config)
@@ -52,7 +54,7 @@ def read(file: Path) -> Reading:
 
 
 def spoilt(config: HallConfig) -> dict[str, str]:
-    """Every named file that cannot be used, and why. Blocks on the disk: call it in another thread."""
+    """The named files that cannot be used, path to reason. Blocks on the disk: call it in another thread."""
     found = spoilt_secrets(config)
     for file in (config.policy.keys, config.policy.root, config.duty.keys):
         try:
@@ -63,7 +65,7 @@ def spoilt(config: HallConfig) -> dict[str, str]:
 
 
 def duty_keys(config: HallConfig) -> dict[str, PublicKey]:
-    """The keys whose orders count as those of a duty desk; empty while their file is spoilt (panels can still give
+    """The public keys with which duty desks sign their orders; empty while their file is bad (panels can still give
     orders).
     """
     with suppress(KeyFileError):
@@ -72,15 +74,15 @@ def duty_keys(config: HallConfig) -> dict[str, PublicKey]:
 
 
 def policy_keys(config: HallConfig) -> tuple[dict[str, PublicKey], str]:
-    """The keys that may sign policies: of ``[policy] keys``, or its last good content and why ("" if the file is
-    good).
+    """The keys that may sign policies, from the file ``[policy] keys``, and an empty text. If that file is bad: its
+    last good content, and the reason.
     """
     return _last_good(config, config.policy.keys, SUFFIX)
 
 
 def root_keys(config: HallConfig) -> dict[str, PublicKey] | None:
-    """The keys that may sign key lists: of ``[policy] root``, or its last good content; None if neither can be
-    read.
+    """The keys that may sign key lists, from the file ``[policy] root`` or its last good content; empty if hall.toml
+    names no such file, None if neither can be read.
     """
     keys, why = _last_good(config, config.policy.root, ROOTS_SUFFIX)
     return None if why and not keys else keys

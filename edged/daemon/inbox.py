@@ -1,7 +1,8 @@
-"""Orders events in time: they leave the inbox one by one, stamped, with every due tick before them.
+"""Orders events in time: the inbox returns them one by one, each with a time stamp and after every tick that is due
+before it.
 
-``stamp = max(hall clock, last stamp, last tick)``: with that, feeding the journal's events again (ticks regenerated
-from the engine's own due times) meets every event at the same state as the first time.
+``stamp = max(hall clock, last stamp, last tick)``. With this rule a replay, which feeds the journal's events and
+regenerates the ticks from the engine's own due times, meets every event in the same state as the first time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ FREEZE_S = 5.0  # a longer silence than WAKE_S + this means the whole process st
 
 
 class Item(NamedTuple):
-    """One event on its way into the core. ``arrived_s`` (``perf_s``) is for measuring; None if nothing arrived."""
+    """One event on its way into the core. ``at_ms``: its stamp in hall time. ``arrived_s`` (``perf_s``): when it was
+    queued, for latency metrics; None for ticks and for a ``Resumed``.
+    """
 
     at_ms: int
     event: Event
@@ -32,18 +35,16 @@ class Item(NamedTuple):
 
 
 class Inbox:
-    """A bounded queue of events; ``get`` stamps them with hall time. Filled from the loop's thread, emptied by the
-    loop.
-    """
+    """A bounded queue of events, which ``get`` stamps with hall time. For the event loop's thread only."""
 
     def __init__(self, clock: Clock, last_ms: int, next_due: Callable[[], int | None]) -> None:
         self._clock = clock
         self._last_ms = last_ms
         self._next_due = next_due
         self._queue: deque[tuple[Event, Callable[[], None] | None, Attachments, float]] = deque()
-        self._woken: asyncio.Future[None] | None = None  # what ``get`` waits for, while it waits
-        self._timer: asyncio.TimerHandle | None = None  # rings no later than ``get`` must look again
-        self._rings_s = 0.0  # when, in ``monotonic_s``
+        self._woken: asyncio.Future[None] | None = None  # set while ``get`` waits
+        self._timer: asyncio.TimerHandle | None = None  # fires no later than ``get`` must check again
+        self._rings_s = 0.0  # when the timer fires, in ``monotonic_s``
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
         self._first: deque[Event] = deque(maxlen=FIRST_MAX)
@@ -62,24 +63,24 @@ class Inbox:
         return True
 
     def was_away(self, *events: Event) -> None:
-        """The process stood still for a while: put ``events`` (a ``Resumed``) in front, stamped with the last moment
-        before the gap, after what was due by then.
+        """Record that the process stood still: ``events`` (a ``Resumed``) come first, stamped with the last moment
+        before the gap, but after the ticks that were due by then.
         """
         self._first.extend(events)
 
     @property
     def last_wake_s(self) -> float:
-        """When the loop last checked the inbox, in ``monotonic_s``; it does so at least once a second."""
+        """When ``get`` last checked the queue, in ``monotonic_s``; it does so at least once a second."""
         return self._alive_s
 
     def take_now(self) -> Item:
-        """The next item, without waiting; for emptying the inbox at the end. The inbox must not be empty."""
+        """Take the next item without waiting, during start and stop. The inbox must not be empty."""
         item = self._take()
         assert item is not None
         return item
 
     async def get(self) -> Item:
-        """The next stamped event or due tick; waits for one."""
+        """Wait for the next stamped event or due tick, and return it."""
         while True:
             self._look_back()
             item = self._take()
@@ -102,9 +103,10 @@ class Inbox:
         return Item(stamp, event, ack, attachments, arrived_s)
 
     async def _wait(self) -> None:
-        """Wait for an event, for the next due tick, or ``WAKE_S`` seconds; it may return earlier.
+        """Wait for an event, for the next due tick, or for ``WAKE_S`` seconds; may return earlier.
 
-        A timer that rings too early stays, because a new one for each message costs more than looking once too often.
+        A timer that fires too early is kept, because a new timer for each message would cost more than one needless
+        check.
         """
         loop, due_ms = asyncio.get_running_loop(), self._next_due()
         delay_s = WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms))
@@ -128,7 +130,9 @@ class Inbox:
             self._woken.set_result(None)
 
     def _look_back(self) -> None:
-        """Notice that the process stood still, before a timer of that time fires."""
+        """Notice that the whole process stood still (suspend, SIGSTOP), before a timer that became due meanwhile fires,
+        and queue a ``Resumed``.
+        """
         now_s, now_ms = monotonic_s(), self._clock.at_ms()
         away_s, away_ms = now_s - self._alive_s, now_ms - self._alive_ms
         self._alive_s, self._alive_ms = now_s, now_ms

@@ -1,5 +1,5 @@
-"""Resets the crash counter after a start that lasted, and leaves safe mode by a clean restart (see
-``store/starts.py``).
+"""Resets the crash counter (``store/starts.py``) once a start has lasted long enough, and ends safe mode by a clean
+restart.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ log = structlog.get_logger("edged.lifetime")
 
 
 async def outlive(starts: Starts, safe: bool, stop: Callable[[], None]) -> None:
-    """Once this process has run long enough, forget earlier crashes; in safe mode call ``stop``, so that the next
-    start leaves it.
+    """Reset the crash counter after ``LIVED_S``. In safe mode do so after ``SAFE_S`` and then call ``stop``, so that
+    the next start is a normal one.
     """
     if safe:
         log.error(

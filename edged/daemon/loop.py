@@ -1,4 +1,6 @@
-"""The loop: event -> core -> journal, outputs, observers. Every other task waits on one of these three."""
+"""The main loop: takes an event from the inbox, lets the core decide, and hands the result to journal, outputs and
+observers.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from edged.store.records import is_recorded
 
 
 class Loop:
-    """Turns items of the inbox into steps. Levels leave at once; actions and acknowledgements wait for the disk."""
+    """Turns the inbox's items into steps. Output values are sent at once; actions and acknowledgements wait until the
+    step is on disk.
+    """
 
     def __init__(
         self,
@@ -28,7 +32,7 @@ class Loop:
         observers: Sequence[Observer],
         broke: Callable[[Event], None],
     ) -> None:
-        """``broke(event)`` is called when the core raised on an event; the process then ends."""
+        """``broke(event)`` is called if the core raises an exception on an event; the process then ends."""
         self._engine = engine
         self._inbox = inbox
         self._journal = journal
@@ -39,7 +43,9 @@ class Loop:
         journal.on_commit(self._committed)
 
     async def run(self) -> None:
-        """Run until cancelled. A full journal queue holds the inbox back, and through it the wires."""
+        """Run until cancelled. While the journal's queue is full no events are taken; once the inbox is full as well,
+        inputs are rejected.
+        """
         while True:
             item = await self._inbox.get()
             if self._journal.full:
@@ -47,7 +53,7 @@ class Loop:
             self.turn(item)
 
     def turn(self, item: Item) -> Step:
-        """Take one step of the core, synchronously."""
+        """Feed one item to the core and hand out the result, without waiting for anything. Returns the step."""
         arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None
         commands: tuple[Command, ...] = ()
         notes: tuple[Note, ...] = ()
@@ -76,10 +82,11 @@ class Loop:
         return step
 
     def _light(self, commands: Sequence[Command], arrived_s: float | None) -> None:
-        """Hand lamp levels to the outputs, before anything else of this step.
+        """Send lamp values before anything else of this step.
 
-        The kernel wakes whoever carries a lamp on (the broker) on our own processor, as if we slept next. We do not, so
-        we let them run first: without that, three lamps in ten wait for the rest of this step (decision 0016).
+        The kernel schedules the process that carries a lamp's message on (the broker) on our processor, as if we were
+        about to sleep. We are not, so we yield to it: otherwise three lamps in ten wait for the rest of this step
+        (decision 0016).
         """
         lit = False
         for command in commands:
@@ -90,7 +97,7 @@ class Loop:
             os.sched_yield()
 
     def _show(self, commands: Sequence[Command], arrived_s: float | None) -> None:
-        """Hand all other levels to the outputs; in a burst only the newest text of each slot."""
+        """Send all other output values; while more events wait, a slot's newest text replaces the ones before it."""
         last = not len(self._inbox)
         for command in commands:
             if isinstance(command, Desired) and not isinstance(command.value, Lamp):

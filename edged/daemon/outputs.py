@@ -1,12 +1,11 @@
-"""Outputs: for each point and kind of output a slot with the newest wanted value, and for each device a worker that
-sends it.
+"""Sends output values and actions to devices: one worker per device, and one slot per point and kind of output with its
+newest desired value.
 
-A level whose driver never waits (``put``), or waits for an answer only (``begin``), leaves in the turn that wanted it;
-the others as soon as the loop pauses.
-Texts keep their driver's pace: in a rush a screen that counts the people gets the newest number, not each of them.
-Levels are re-asserted every ``reassert_s`` and after a device came back; a dead device waits with growing pauses and
-costs the others nothing. Actions go out once, in order, each with a deadline; every one has an outcome, which returns
-as an event.
+A driver that never waits (``put``), or waits only for the answer (``begin``), gets a value in the same turn of the loop
+that decided it; other drivers as soon as the loop is idle. Texts keep their driver's pace (``pace_s``): in a rush a
+display of the number of waiting people gets the newest number, not every number. Values are sent again every
+``reassert_s`` and after a device came back. A device that fails is retried after growing pauses and does not delay the
+others. Actions are sent once, in order, each with a deadline; the outcome of each returns as an event.
 """
 
 from __future__ import annotations
@@ -39,20 +38,22 @@ log = structlog.get_logger("edged.outputs")
 
 
 class ErrorCount(Protocol):
-    """Counts a device error by kind."""
+    """Counts an error of a device; ``fault`` is its kind, as the label of a metric."""
 
     def __call__(self, device: str, fault: str) -> None: ...
 
 
 class Latency(Protocol):
-    """Receives how long it took from an input to the moment its level reached the device, in seconds."""
+    """Receives the seconds from an input's arrival until its output value was handed to the device."""
 
     def __call__(self, device: str, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
-    """Where workers report to. ``measured`` gets the real seconds from an input to the end of ``show``."""
+    """What every worker needs: the receiver of events, the clock and two metrics. ``measured`` receives real seconds
+    from an input's arrival to the end of the driver's ``show`` or ``put``.
+    """
 
     emit: Emit
     clock: Clock
@@ -61,12 +62,12 @@ class OutputContext:
 
 
 class Outputs:
-    """All devices' workers. ``want`` and ``act`` are called from the loop and never block."""
+    """The workers of all devices. ``want`` and ``act`` are called from the main loop and never block."""
 
     def __init__(self, around: OutputContext) -> None:
         self._around = around
         self._workers: dict[str, Worker] = {}
-        self._at: dict[Point, Worker] = {}  # the same by point, as far as points were asked for
+        self._at: dict[Point, Worker] = {}  # cache: worker by point
         self._unknown: set[str] = set()
         self._may_act = asyncio.Event()
         self._may_act.set()
@@ -80,26 +81,28 @@ class Outputs:
         return worker
 
     def detach(self, device: str) -> None:
-        """Forget a device that left the configuration; its actions count as failed."""
+        """Remove the worker of a device that left the configuration; its unfinished actions count as failed."""
         self._at.clear()
         self._workers.pop(device).abandon()
 
     def want(self, desired: Desired, arrived_s: float | None = None, now: bool = False) -> None:
-        """Set the level that a slot should have. ``arrived_s`` (``perf_s``): when its input came, for measuring.
+        """Set the desired value of a slot. ``arrived_s`` (``perf_s``): when the input that caused it arrived, for the
+        latency metric.
 
-        ``now``: before this returns, where the driver can; else a newer value may still overtake it.
+        ``now``: send it before this returns, if the driver can; otherwise it is sent soon, unless a newer value
+        replaces it.
         """
         worker = self._at.get(desired.point) or self._worker_of(desired.point)
         if worker is not None:
             worker.want(desired.point, desired.value, arrived_s, now)
 
     def assert_all(self, shown: Iterable[tuple[Point, Value]]) -> None:
-        """Set every level of a restored state: (point, value) pairs."""
+        """Set the desired values of many slots again: (point, value) pairs."""
         for point, value in shown:
             self.want(Desired(point, value))
 
     def act(self, action: Action) -> None:
-        """Carry out ``action`` once."""
+        """Queue ``action``, to be sent once; it fails at once if hall.toml has no such device."""
         worker = self._worker_of(action.point)
         if worker is None:
             self._around.emit(CommandFailed(action.id, NO_SUCH_DEVICE))
@@ -111,20 +114,22 @@ class Outputs:
         return self._workers[device].due_s
 
     def returned(self, device: str) -> None:
-        """The device came back: send it all its levels again, now."""
+        """Send a device that came back the values of all its slots now."""
         if device in self._workers:
             self._workers[device].again()
 
     def hold(self) -> None:
-        """Keep actions back (levels go on) until ``release``: the broker has not been tried yet."""
+        """Keep actions back until ``release``, because the broker was not tried yet; output values are sent
+        meanwhile.
+        """
         self._may_act.clear()
 
     def release(self) -> None:
-        """Let actions go, in their order; those whose device is not connected fail."""
+        """Send the actions that were held back, in order; those whose device is not connected fail."""
         self._may_act.set()
 
     def retry(self) -> None:
-        """The broker is back: its devices get all levels again; other workers end their pause after a failure."""
+        """The broker is back: send its devices all their values again, and end the retry pause of all other workers."""
         for worker in self._workers.values():
             worker.retry()
 
@@ -140,18 +145,18 @@ class Outputs:
 
 
 class Worker:
-    """Sends one device's slots to it. The newest value wins: a value replaced while it waited is never sent."""
+    """Sends the slots and actions of one device. A value that is replaced before it was sent is never sent."""
 
     def __init__(
         self, device: str, driver: Driver, around: OutputContext, may_act: asyncio.Event | None = None
     ) -> None:
-        """``may_act``: actions wait until it is set."""
+        """``may_act``: actions wait until it is set (None: they do not wait)."""
         self._device = device
         self._driver = driver
         self._around = around
         self._slots: dict[str, tuple[Point, Value]] = {}
         self._dirty: dict[str, None] = {}
-        self._arrived_s: dict[str, float] = {}  # of slots whose newest value was not tried yet
+        self._arrived_s: dict[str, float] = {}  # slot key -> arrival of the input behind a value not sent yet
         self._may_act = may_act
         self._actions: deque[tuple[Action, float]] = deque()
         self._doing: Action | None = None
@@ -173,18 +178,18 @@ class Worker:
 
     @property
     def due_s(self) -> float:
-        """The earlier heartbeat deadline of the two lanes, in ``monotonic_s``."""
+        """The earlier of its two heartbeat deadlines (values, actions), in ``monotonic_s``."""
         return min(heartbeat.due_s for heartbeat in self._hearts)
 
     def expect(self, within_s: float) -> None:
-        """Move the heartbeat deadline to ``within_s`` real seconds from now, for the time in which the worker does not
+        """Move both heartbeat deadlines to ``within_s`` real seconds from now, for a time in which the worker does not
         run.
         """
         for heartbeat in self._hearts:
             heartbeat.expect(within_s)
 
     def want(self, point: Point, value: Value, arrived_s: float | None = None, now: bool = False) -> None:
-        """Set the level that ``point`` is to show; see ``Outputs.want``."""
+        """Set the value that ``point`` is to show; see ``Outputs.want``."""
         key = slot(point, value)
         self._slots[key] = (point, value)
         self._refused.pop(key, None)
@@ -196,14 +201,14 @@ class Worker:
             if self._put_level(key):
                 return
         elif now and self._begin is not None and not self._failures and isinstance(value, Lamp):
-            with suppress(DeviceError):  # nothing has begun: the lane tries, and tells
+            with suppress(DeviceError):  # not begun: ``_run_levels`` tries again and reports the error
                 self._begun[key] = self._begin(point, value)
         self._dirty[key] = None
         self._levels_wanted.set()
 
     def _may_put(self, value: Value) -> bool:
-        """Whether a level may be sent in this turn: lamps always; texts if ``pace_s`` has passed since the last
-        ones.
+        """Whether a value may be sent in this turn of the loop: a lamp always, a text once ``pace_s`` has passed since
+        the last text; nothing after a failure or without ``put``.
         """
         if self._put is None or self._failures:
             return False
@@ -215,21 +220,21 @@ class Worker:
         return True
 
     def act(self, action: Action) -> None:
-        """Queue ``action``; if too many wait for this device, the oldest fails."""
+        """Queue ``action``; if ``ACTIONS_MAX`` wait already, the oldest fails."""
         if len(self._actions) >= ACTIONS_MAX:
             self._fail(self._actions.popleft()[0], "too far behind")
         self._actions.append((action, monotonic_s()))
         self._actions_wanted.set()
 
     def abandon(self) -> None:
-        """Report every queued or running action as failed: this worker ends."""
+        """Report every queued or running action as failed, because the device left the configuration."""
         doing, self._doing = self._doing, None
         for action in [*([] if doing is None else [doing]), *(queued for queued, _ in self._actions)]:
             self._fail(action, "device left the configuration")
         self._actions.clear()
 
     def again(self) -> None:
-        """Send every level again, without waiting for the periodic re-assertion."""
+        """Send the values of all slots now, without waiting for the periodic re-assertion."""
         self._failures = 0
         self._refused.clear()
         self._begun.clear()
@@ -238,7 +243,9 @@ class Worker:
         self._returned.set()
 
     def retry(self) -> None:
-        """End the pause after a failure now; the broker may have lost retained levels while it was away."""
+        """End the retry pause now. A driver with ``put`` sends through the broker, which may have lost retained
+        messages: it sends all values again.
+        """
         if self._put is not None:
             self.again()
             return
@@ -246,9 +253,10 @@ class Worker:
         self._returned.set()
 
     async def run(self) -> None:
-        """Send levels and actions in two lanes, so that a slow announcement never delays a lamp; until cancelled.
+        """Send values and actions in two tasks, so that a slow announcement never delays a lamp; until cancelled.
 
-        May be run again after the driver broke it: what was under way counts as failed, and everything is shown anew.
+        May be called again after the driver raised: the action under way then counts as failed, and all values are sent
+        again.
         """
         doing, self._doing = self._doing, None
         if doing is not None:
@@ -265,14 +273,14 @@ class Worker:
         while True:
             if not self._dirty:
                 await _woken(self._levels_wanted, max(0.0, reassert_at_s - monotonic_s()), heartbeat)
-            # Also where one busy slot never leaves the others a quiet moment:
+            # Also while one busy slot keeps this loop from ever waiting above:
             if monotonic_s() >= reassert_at_s:
                 reassert_at_s = monotonic_s() + self._reassert_s
                 now_s = monotonic_s()
                 self._dirty |= {key: None for key in self._slots if self._refused.get(key, now_s) <= now_s}
             if self._dirty and self._pace_s:
                 await self._keep_pace()
-            self._returned.clear()  # all that came back before now is tried below
+            self._returned.clear()  # whatever came back before now is tried below
             for key in list(self._dirty):
                 self._dirty.pop(key, None)
                 heartbeat.expect(self._driver.deadline_s)
@@ -289,7 +297,7 @@ class Worker:
         self._text_at_s = monotonic_s() + self._pace_s
 
     async def _show(self, key: str) -> bool:
-        """Send one slot's level. True: go on with the next slot; False: it failed, pause first."""
+        """Send one slot's value. True: go on with the next slot; False: it failed, pause before the next try."""
         point, value = self._slots[key]
         arrived_s, begun = self._arrived_s.pop(key, None), self._begun.pop(key, None)
         try:
@@ -301,7 +309,7 @@ class Worker:
         return True
 
     def _put_level(self, key: str) -> bool:
-        """Like ``_show``, for a driver that never waits."""
+        """Like ``_show``, for a driver with ``put``, which never waits."""
         assert self._put is not None
         arrived_s = self._arrived_s.pop(key, None)
         try:
@@ -368,7 +376,7 @@ class Worker:
 
 
 def _fault(error: Exception) -> str:
-    """The kind of failure, as the label of a metric."""
+    """The kind of an error as a metric's label: "unreachable" for a timeout, else the class name in lower case."""
     return "unreachable" if isinstance(error, TimeoutError) else type(error).__name__.lower()
 
 

@@ -1,6 +1,6 @@
-"""Everything outside this process: disk, broker, devices' wires, service manager.
+"""The daemon's environment: disk, broker, device drivers and their connections, service manager.
 
-One object, so that a simulated world can be put in its place and everything above stays what a site runs.
+The simulator replaces this one object, so that everything above it is the code that runs in a hall.
 """
 
 from __future__ import annotations
@@ -30,30 +30,28 @@ from edged.observers.web.server import WebServer
 from edged.store.journal import Journal
 from edged.store.starts import Starts
 
-# A step leaves some dozen objects and hardly a cycle: often a look at the newest, so short (a quarter of a millisecond)
-# that a lamp may wait for it, and seldom a longer one at what stayed.
+# A step leaves some dozen objects and hardly a cycle. So collect the youngest generation often, which takes a quarter
+# of a millisecond (a lamp can wait that long), and the older ones seldom.
 GC_THRESHOLDS = (1_000, 200, 20)
-SWITCH_S = (
-    0.0005  # how long the journal's thread and the loop may keep Python's lock from each other (default 5 ms)
-)
+SWITCH_S = 0.0005  # how long one thread may hold Python's lock while the other waits (default 5 ms)
 
 
 log = structlog.get_logger("edged.platform")
 
 
 class Platform:
-    """The real machine and the hall's network."""
+    """The environment in a real hall."""
 
     def open_journal(self, config: HallConfig, alive: Callable[[], None]) -> Journal:
-        """Open the journal; ``alive`` is called again and again while that takes long. Raises ``StoreError``."""
+        """Open the journal; ``alive`` is called repeatedly if that takes long. Raises ``StoreError``."""
         return Journal.open(Path(config.store.path), keep_days=config.store.keep_days, alive=alive)
 
     def starts(self, config: HallConfig) -> Starts:
-        """The counter of starts that ended too soon."""
+        """The crash counter: how many starts in a row ended too soon."""
         return Starts(Path(config.store.path))
 
     def condemned(self, config: HallConfig) -> Condemned:
-        """The list of signed documents that crashed this hall and are not tried again."""
+        """The list of signed documents that crashed this hall and are never tried again."""
         return Condemned(Path(config.store.path))
 
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
@@ -81,11 +79,13 @@ class Platform:
         return files.root_keys(config)
 
     def duty_keys(self, config: HallConfig) -> dict[str, PublicKey]:
-        """The keys whose orders count as those of a duty desk; see ``files.duty_keys``."""
+        """The public keys of duty desks; see ``files.duty_keys``."""
         return files.duty_keys(config)
 
     async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:
-        """Call ``report`` with the named files that cannot be used, whenever that changes; until cancelled."""
+        """Call ``report`` whenever the set of named files that cannot be used changes (path to reason); until
+        cancelled.
+        """
         await watch_secrets(files.named_files(config), lambda: files.spoilt(config), report)
 
     async def read_config(self, file: Path) -> files.Reading:
@@ -93,14 +93,16 @@ class Platform:
         return await asyncio.to_thread(files.read, file)
 
     async def keep_config(self, config: HallConfig) -> None:
-        """Keep a copy of the accepted configuration for a start with a broken file; skipped on a full disk."""
+        """Keep a copy of the accepted configuration, for a start with a faulty hall.toml; skipped if the disk is
+        full.
+        """
         try:
             await asyncio.to_thread(accepted.keep, config)
         except OSError as error:
             log.warning("configuration-copy-not-written", error=error.strerror)
 
     async def tell_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
-        """Write the outcome of a reload where `edged reload` waits for it."""
+        """Write the outcome of a reload to the file for which `edged reload` waits."""
         try:
             await asyncio.to_thread(verdicts.write, Path(config.store.path), verdict)
         except OSError as error:
@@ -119,8 +121,8 @@ class Platform:
         return ServiceManager()
 
     def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-        """Let SIGTERM and SIGINT stop the daemon, and SIGHUP reload hall.toml. Also shortens how long a thread may keep
-        Python's lock.
+        """Call ``stop`` on SIGTERM and SIGINT, ``reload`` on SIGHUP. Also shortens Python's thread switch interval to
+        ``SWITCH_S``.
         """
         sys.setswitchinterval(SWITCH_S)
         loop = asyncio.get_running_loop()
@@ -129,10 +131,10 @@ class Platform:
         loop.add_signal_handler(signal.SIGHUP, reload)
 
     def settle_memory(self) -> None:
-        """Exclude all objects made at the start from garbage collection, which would otherwise pause the loop for
-        them.
+        """Exclude all objects made during the start from garbage collection, which would otherwise pause the loop for
+        them; then enable it.
 
-        Nor before: a start leaves no garbage worth the 40 ms.
+        Nothing is collected first: a start leaves no garbage worth the 40 ms.
         """
         gc.set_threshold(*GC_THRESHOLDS)
         gc.freeze()

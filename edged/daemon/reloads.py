@@ -1,10 +1,10 @@
-"""Reloads of hall.toml while the hall is served; a version that is not in force yet is tried again, and shown, until
-it is.
+"""Reloads hall.toml while the hall is served. A version that could not be applied is tried again, and shown as an
+alarm, until it is.
 
-Rules: a file with a mistake changes nothing and stands as an alarm until it is good again (looked at every ``LOOK_S``);
-one that would drop a visit waits, and is taken by itself as soon as that visit is over; a table that is read at start
-only waits for a restart, as an alarm. Every request gets a verdict, in a file beside the journal, for ``edged reload``.
-Files are read in another thread.
+Rules: a file with errors changes nothing, raises an alarm, and is read again every ``LOOK_S`` until it has none. A
+configuration that would drop a visit waits, and is applied once that visit is over. A table that is only read at start
+waits for a restart, with an alarm. The outcome of every request is written to a file beside the journal, for ``edged
+reload``. Files are read in another thread.
 """
 
 from __future__ import annotations
@@ -22,17 +22,15 @@ from edged.daemon.concerns import Concerns
 from edged.daemon.files import Reading
 from edged.heartbeat import Heartbeat
 
-LOOK_S = 10.0  # real seconds between looks at what is not in force yet
+LOOK_S = 10.0  # real seconds between tries of a configuration that is not in force yet
 READ_S = 30.0  # for the disk to give a file of some KiB
 
 log = structlog.get_logger("edged.app")
 
 
 class Taken(NamedTuple):
-    """The outcome of a reload. ``problems``: why it was not applied; ``later``: reasons that may end by themselves;
-    ``restart``: tables that take effect only after a restart.
-
-    ``restart``: tables that were not taken, and wait for a restart.
+    """The outcome of a reload. ``problems``: why nothing was applied. ``later``: the problems may end by themselves.
+    ``restart``: tables of hall.toml that take effect only after a restart.
     """
 
     problems: tuple[str, ...] = ()
@@ -49,7 +47,9 @@ class Desk(Protocol):
 
 
 class Reloads:
-    """Handles requests: ``ask`` from a signal handler, ``run`` until cancelled. ``take`` applies a configuration."""
+    """Handles requests to reload: ``ask`` (from a signal handler) makes one, ``run`` handles them. ``take`` applies a
+    configuration.
+    """
 
     def __init__(
         self, desk: Desk, concerns: Concerns, config: HallConfig, take: Callable[[Reading], Taken]
@@ -60,7 +60,7 @@ class Reloads:
         self._take = take
         self._asked = asyncio.Event()
         self._count = 0
-        self._waiting: Reading | None = None  # for a visit to end
+        self._waiting: Reading | None = None  # a configuration that waits for visits to end
         self.mistakes: tuple[str, ...] = ()  # of the file, as it was read last
         self.heartbeat = Heartbeat()
 
@@ -69,8 +69,8 @@ class Reloads:
         self._asked.set()
 
     def began(self, mistakes: tuple[str, ...], waits: tuple[str, ...]) -> None:
-        """Tell how this start went: with an older accepted configuration than the file's (``mistakes``), or with one
-        that waits for visits to end (``waits``).
+        """Record what this start could not apply: a hall.toml with errors (``mistakes``; an older version is in force),
+        or a configuration that waits for visits to end (``waits``: the reasons).
         """
         self.mistakes = mistakes
         for mistake in mistakes:
@@ -132,7 +132,7 @@ class Reloads:
         await self._tell("refused", lines)
 
     async def _look(self) -> None:
-        """Try again a configuration that was refused or had to wait."""
+        """Try again to apply a configuration that was refused or waits."""
         self.heartbeat.expect(READ_S)
         if self._waiting is not None:
             taken = self._take(self._waiting)
@@ -148,7 +148,7 @@ class Reloads:
                 self._show()
                 return
             if reading.config.text == self._config.text:
-                self.mistakes = ()  # as it was: nothing to take
+                self.mistakes = ()  # the file is again as it was: nothing to apply
                 self._show()
                 await self._tell("taken", ())
 

@@ -1,8 +1,8 @@
-"""Sends sd_notify messages to the service manager; does nothing if there is none.
+"""Sends sd_notify messages to the service manager (systemd); does nothing if there is none.
 
-Rules: a lost datagram never hurts the hall. The watchdog is fed only while *every* heartbeat comes in time: of the
-loop, the writer, and whoever keeps a device, the broker or the centre. Devices and brokers themselves have none: a dead
-one is data, not a reason to restart.
+Rules: a lost datagram never stops the hall. The watchdog is fed only while *every* heartbeat comes in time: those of
+the loop, of the journal's writer, and of the tasks that serve a device, the broker or the centre. Devices and the
+broker have no heartbeat: if one of them fails, a restart of the daemon does not help.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edged import clock
 HEARTBEAT_LIMIT_S = (
     5.0  # with WatchdogSec=6s of systemd/edged.service killed within 12 s; above two syncs of 2 s
 )
-EXTEND_S = 30.0  # more for a start that gets on, counted from each sign of it
+EXTEND_S = 30.0  # extra time for a start that makes progress, counted from each report of it
 EXTEND_EVERY_S = 5.0
 STATUS_MAX_CHARS = 200  # one line of `systemctl status`
 
@@ -27,7 +27,9 @@ _log = structlog.get_logger("edged.systemd")
 
 
 class ServiceManager:
-    """The manager behind ``NOTIFY_SOCKET``. Protocol: sd_notify(3); ``@`` opens an abstract socket name."""
+    """The service manager behind ``NOTIFY_SOCKET``. Protocol: sd_notify(3); a leading ``@`` means an abstract
+    socket.
+    """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         path = environ.get("NOTIFY_SOCKET", "")
@@ -37,7 +39,7 @@ class ServiceManager:
         self.watchdog_s = _watchdog_s(environ) if path else None
 
     def ready(self, status: str = "") -> None:
-        """Report that the hall is served: state restored, outputs sent."""
+        """Report that the hall is served. ``status``: the line that ``systemctl status`` prints."""
         self._send("READY=1", _status(status))
 
     def status(self, status: str) -> None:
@@ -45,13 +47,15 @@ class ServiceManager:
         self._send(_status(status))
 
     def alive(self) -> None:
-        """The start is making progress but takes long: ask systemd for more time. May be called as often as wanted."""
+        """Ask systemd for more time, because the start takes long but makes progress. May be called as often as
+        wanted.
+        """
         if clock.monotonic_s() - self._extended_s >= EXTEND_EVERY_S:
             self._extended_s = clock.monotonic_s()
             self._send(f"EXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000:.0f}", _status("reading the journal"))
 
     def stopping(self) -> None:
-        """Tell the service manager that a clean stop began."""
+        """Report that a clean stop has begun."""
         self._send("STOPPING=1")
 
     def ping(self) -> None:
@@ -61,11 +65,12 @@ class ServiceManager:
     async def watch(
         self, heartbeats: Callable[[], Mapping[str, float]], limit_s: float = HEARTBEAT_LIMIT_S
     ) -> None:
-        """Feed the watchdog at half its interval while every heartbeat comes in time. Returns at once without one.
+        """Feed the watchdog at half its interval while every heartbeat comes in time. Returns at once if systemd set no
+        watchdog.
 
-        ``heartbeats()`` gives by name the ``clock.monotonic_s`` of each last beat, or of the next one promised; none
-        may be more than ``limit_s`` ago. A blocked loop needs no heartbeat: this runs in it. By as much as a look comes
-        too late, every heartbeat may: the whole process stood still, and has done nothing wrong.
+        ``heartbeats()`` maps a part's name to its last heartbeat or its next deadline, in ``clock.monotonic_s``; none
+        may be more than ``limit_s`` ago. The event loop needs no heartbeat of its own, because this task runs in it. If
+        this task itself runs late, all heartbeats may be as late: the whole process stood still.
         """
         if self.watchdog_s is None:
             return
@@ -99,7 +104,9 @@ class ServiceManager:
 
 
 def _watchdog_s(environ: Mapping[str, str]) -> float | None:
-    """Seconds of WATCHDOG_USEC, where it is meant for this process (WATCHDOG_PID) and positive."""
+    """The watchdog's interval in seconds from WATCHDOG_USEC; None if it is missing, zero, or meant for another process
+    (WATCHDOG_PID).
+    """
     usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if not (usec.isascii() and usec.isdigit()) or int(usec) == 0:
         return None

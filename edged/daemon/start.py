@@ -1,5 +1,5 @@
-"""`edged run` without the command line's framework, so that a killed daemon serves again sooner. Any other
-arguments than ``--config FILE`` and the like go to the command line, which explains itself.
+"""`edged run` without importing the framework of the command line, so that a crashed daemon serves again sooner.
+Arguments other than those of ``OPTIONS`` are left to the command line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ OPTIONS = {"--config": "config", "-c": "config", "--log-level": "log_level", "--
 
 
 def plain(arguments: Sequence[str]) -> dict[str, str] | None:
-    """The options of ``edged run``; None if only the command line can answer these arguments."""
+    """The values of ``edged run``'s options by parameter name; None if the command line has to handle ``arguments``."""
     found: dict[str, str] = {}
     waiting = list(arguments)
     while waiting:
@@ -28,7 +28,7 @@ def plain(arguments: Sequence[str]) -> dict[str, str] | None:
 
 
 def serve(config: Path, log_level: str = "INFO", warp: str | None = None) -> int:
-    """Serve a hall until stopped; returns the exit code (README lists them)."""
+    """Serve a hall until stopped; returns the process's exit code (README lists them)."""
     try:
         return _serve(config, log_level, warp)
     finally:
@@ -39,7 +39,7 @@ def serve(config: Path, log_level: str = "INFO", warp: str | None = None) -> int
 
 def _serve(config: Path, log_level: str, warp: str | None) -> int:
     """``serve`` without flushing the log at the end."""
-    gc.disable()  # until the start is over: it would look at a hundred thousand things that stay, again and again
+    gc.disable()  # until the start is over: it would scan a hundred thousand permanent objects again and again
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looked for in every installed package
     _spare_guests()
     import asyncio
@@ -73,7 +73,7 @@ def _serve(config: Path, log_level: str, warp: str | None) -> int:
         for mistake in group.exceptions:
             _say(str(mistake))
         code = code or 2
-    except* Exception:  # noqa: BLE001 - a bug: its traceback for whoever mends it, a code for whoever restarts us
+    except* Exception:  # noqa: BLE001 - a bug: print the traceback, and exit with a code for systemd
         _say(traceback.format_exc())
         code = code or BUG
     return code

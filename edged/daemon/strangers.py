@@ -1,7 +1,8 @@
-"""Finds devices that send on the hall's broker but are not in hall.toml: new ones, or known ones with a typing error.
+"""Finds devices that send on the hall's broker but are not in hall.toml: new ones, or those whose id has a typing
+error.
 
-Each is named once: in the log, and as an alarm that stands while it is heard and hall.toml does not know it. What the
-broker kept of it counts, too: a board that only listens says nothing but its birth.
+Each is reported once in the log, and by an alarm that ends when hall.toml names the device or it was silent for
+``GONE_S``. Retained messages count, too: a board that only receives commands sends nothing but its online status.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from edged.personal import names_a_person
 from edged.strict_json import NotStrictJson, parse
 from edged.texts import cleaned
 
-NAMED_MAX = 50  # more unknown devices are one trouble, not many; the others are counted
+NAMED_MAX = 50  # more unknown devices have one common cause; further ones are only counted
 NAME_CHARS_MAX = 40
-GONE_S = 3600.0  # real seconds; whoever said nothing for so long was put right, or is gone
-STATUS_BYTES_MAX = 4096  # of a device that says whether it is there
-UNREADABLE = "?"  # whose name cannot be repeated
+GONE_S = 3600.0  # real seconds of silence after which a device was corrected or removed
+STATUS_BYTES_MAX = 4096  # of a status message
+UNREADABLE = "?"  # shown instead of a name that cannot be repeated
 
 
 class Strangers:
-    """``known``: device ids of hall.toml; ``concerns`` is told of every other device, with the topic it uses."""
+    """The unknown devices. ``known`` returns the device ids of hall.toml; ``concerns`` raises an alarm for each other
+    device, with the topic it uses.
+    """
 
     def __init__(
         self, hall: str, known: Callable[[], Collection[str]], concerns: Concerns, reject: Reject
@@ -34,10 +37,10 @@ class Strangers:
         self._known = known
         self._concerns = concerns
         self._reject = reject
-        self._heard: dict[str, tuple[str, float]] = {}  # name -> what was told of it, when it was heard last
+        self._heard: dict[str, tuple[str, float]] = {}  # name -> text of the alarm, time of the last message
 
     def heard(self, message: Message) -> None:
-        """Take a message under ``topic_filter`` that no configured device listens to."""
+        """Handle a message under ``topic_filter`` that no configured device subscribes to."""
         message.ack()
         name, what = message.topic.split("/")[3], message.topic.split("/up/", 1)[-1]
         name = UNREADABLE if names_a_person(name) else cleaned(name)[:NAME_CHARS_MAX] or UNREADABLE
@@ -57,7 +60,7 @@ class Strangers:
             self._tell_all()
 
     def look(self) -> None:
-        """Once a second: forget devices that are in hall.toml by now, and those silent for long."""
+        """Forget devices that are in hall.toml by now, and those silent for ``GONE_S``. To be called once a second."""
         known, since_s = self._known(), monotonic_s() - GONE_S
         over = [name for name, (_, heard_s) in self._heard.items() if name in known or heard_s < since_s]
         for name in over:
@@ -75,7 +78,7 @@ class Strangers:
 
 
 def _gone(message: Message) -> bool:
-    """Whether the message says that a device has gone: its will, or a cleared status."""
+    """Whether the message says that a device has left: an offline status (often its MQTT will) or an empty one."""
     if not message.topic.endswith("/up/status"):
         return False
     if not message.payload:

@@ -1,8 +1,8 @@
 """Decides whether the machine's wall clock can be right, and what to do if it cannot.
 
-A clock without a battery shows 1970, the time of the last shutdown, or any year at all until the network or a person
-sets it. What cannot be true is disbelieved whole, not cut to something nearer: nobody in the hall grows older by it,
-and the hall keeps the time it knew. Once somebody sets the clock, the absence that nobody knew of is made up for.
+A clock without a battery shows 1970, the time of the last shutdown, or any other year until the network or a person
+sets it. An impossible time is ignored, not clamped to a possible one: nobody's waiting time grows by it, and the hall
+keeps the time it knew. Once somebody sets the clock, hall time moves forward by the time that the machine was off.
 """
 
 from __future__ import annotations
@@ -13,24 +13,26 @@ from edged.clock import Clock
 DAY_MS = 86_400_000
 UNTIL_MS = 4_102_444_800_000  # 2100-01-01: no hall of ours serves then under this program
 FAR_MS = 400 * DAY_MS  # a hall that was shut for longer is opened by a technician, who sets the clock
-BACK_MS = 3_600_000  # at a start: a clock this far behind what was lived is one that stood still
+BACK_MS = 3_600_000  # at a start: a clock this far behind the last known time stood still
 MOVED_MS = 60_000  # a wrong clock that moved less is the same wrong clock
 STEP_MS = 2_000  # a wall clock this far from where it should be was set by somebody
 
 
 class WallClock:
-    """Compares the machine's clock with the hall's: at ``last_ms`` of hall time the hall's wall clock showed
-    ``lived_ms``, if any.
+    """Compares the machine's wall clock with the last known one: at ``last_ms`` of hall time the hall's wall clock
+    showed ``lived_ms`` (None: unknown).
     """
 
     def __init__(self, last_ms: int, lived_ms: int | None, wall_ms: int) -> None:
         self.doubted_at_start = not self._likely(wall_ms, lived_ms)
-        # from hall time to a wall time that is not believed
+        # wall time minus hall time of a clock that is not believed
         self._wrong_offset_ms = wall_ms - last_ms if self.doubted_at_start else None
         self.gap_ms = 0 if self.doubted_at_start or lived_ms is None else max(0, wall_ms - lived_ms)
 
     def believes(self, wall_ms: int, at_ms: int) -> bool:
-        """Whether ``wall_ms`` at hall time ``at_ms`` can be the true time."""
+        """Whether ``wall_ms`` at hall time ``at_ms`` can be the true time. A clock found wrong stays wrong until it
+        moves by more than ``MOVED_MS``.
+        """
         offset_ms = wall_ms - at_ms
         if not CLOCK_TRUSTED_FROM_MS <= wall_ms < UNTIL_MS:
             self._wrong_offset_ms = offset_ms
@@ -40,8 +42,8 @@ class WallClock:
         return False
 
     def make_up(self, clock: Clock, wall_ms: int, offset_ms: int | None) -> int:
-        """The clock was wrong at the start and has been set: returns how long we were away, by which hall time now
-        moves forward.
+        """To be called when the clock is right: if it was wrong at the start, move hall time forward by the time the
+        process was away. Returns that time in ms, 0 if there is nothing to make up for.
         """
         if not self.doubted_at_start:
             return 0
