@@ -1,1 +1,3 @@
-"""What the hall remembers on disk: the journal of steps, its snapshots, and how both are read again."""
+"""What a hall keeps on disk: the journal of steps with its state dumps, how it is written, checked, repaired, copied
+and replayed.
+"""

@@ -1,14 +1,14 @@
 """Verifies the hash chain of the whole journal in the background, a few steps at a time, while the hall is served.
 
-A start verifies only the steps after the newest good state dump, so that an old journal starts as fast as a young one.
-The older steps are verified here by the writer thread while it is idle, from the oldest remaining step to the last:
-once after every start and once a day. At ``ROWS`` every ``EVERY_S`` a million steps take half an hour; a flipped bit
-can stay unnoticed for that long. The hashes of state dumps are verified as well.
+A start verifies only the steps after the newest good state dump, so that an old journal starts as fast as a new one.
+The older steps are verified here, by the writer thread while it is idle, from the oldest step to the last: once after
+every start and once a day. With ``ROWS`` steps every ``EVERY_S`` seconds, a million steps take half an hour; a flipped
+bit can stay unnoticed for a day and that long. The hashes of state dumps are verified as well.
 
 Steps that the first version of this program wrote uncompressed are compressed in the same pass, after they were
-verified. Those slices are smaller, so that a commit waits at most for ``PACK_S`` of work and one sync. No progress is
-stored: after a restart, rows that are already packed are only verified. Finally free pages are given back to the file
-system as holes (holes.py).
+verified. Such a slice is smaller, so that a commit waits for at most ``PACK_S`` of work and one sync. No progress is
+stored: after a restart, steps that are compressed already are only verified. At the end of a pass, free pages are given
+back to the file system as holes (holes.py).
 """
 
 from __future__ import annotations
@@ -31,23 +31,24 @@ PACK_S = 0.01  # work per rewritten slice, without the sync; a slower machine ta
 
 
 class Audit:
-    """One journal. ``look`` runs in the writer thread, between commits."""
+    """The background verification of one journal. ``look`` is called in the writer thread, between commits."""
 
     def __init__(self, path: Path) -> None:
         self.holes = Holes(path)
-        self._to_pack = 0  # steps of the next slice, where there is something to pack
-        self._head: Head | None = None  # the last step followed; None: a pass begins
+        self._to_pack = 0  # number of steps in the next slice while uncompressed ones are found
+        self._head: Head | None = None  # the last step verified; None: a pass begins
         self._dumps: list[tuple[int, int]] = []
         self._due_s = 0.0
         self.passes = 0
 
     @property
     def wait_s(self) -> float:
-        """Seconds until the next slice."""
+        """Seconds until the next slice is due."""
         return max(0.0, self._due_s - monotonic_s())
 
     def look(self, connection: apsw.Connection) -> str | None:
-        """One slice, if its time has come; a sentence where a state dump was found changed and dropped.
+        """Verify the next slice, if it is due. Returns a sentence for the log if a state dump was found changed and
+        deleted.
 
         Raises ``Damaged`` if a step is not what was written.
         """
@@ -78,7 +79,9 @@ class Audit:
         return None
 
     def _pack(self, connection: apsw.Connection, head: Head, rows: list[Row]) -> int:
-        """Write these steps anew, if the first version wrote one of them; how many of them are through."""
+        """Compress these steps if any of them is uncompressed, in a transaction of at most ``PACK_S``. Returns how many
+        of them need no more work.
+        """
         if not database.any_unpacked(connection, rows):
             self._to_pack = 0
             return len(rows)
@@ -102,7 +105,9 @@ class Audit:
 
 
 def _before(connection: apsw.Connection, first: int) -> Head:
-    """What the first step that is left was chained to: nothing, or the dump that a replay starts from."""
+    """The position that precedes the oldest remaining step ``first`` in the hash chain: nothing for step 1, otherwise
+    the state dump at which the steps before it were pruned.
+    """
     if first == 1:
         return Head(chain=GENESIS)
     chain = connection.execute("SELECT chain FROM snapshots WHERE seq = ? LIMIT 1", (first - 1,)).get
@@ -110,12 +115,12 @@ def _before(connection: apsw.Connection, first: int) -> Head:
         return Head(first - 1, chain=chain)
     row = next(
         database.rows(connection, first - 1, limit=1)
-    )  # between two batches of deleted steps: taken on trust
+    )  # pruning is under way: this row cannot be verified
     return Head(row.seq, row.at_ms, row.wall_ms, row.chain)
 
 
 def _dumps(connection: apsw.Connection) -> list[tuple[int, int]]:
-    """Where there are dumps that could be loaded."""
+    """(seq, at_ms) of the state dumps that still have their content."""
     query = "SELECT seq, at_ms FROM snapshots WHERE blob IS NOT NULL"
     return [(int(seq), int(at_ms)) for seq, at_ms in connection.execute(query)]
 

@@ -1,9 +1,9 @@
-"""Copies a journal while the daemon writes, so that another machine can continue from the copy; and restores a copy.
+"""Copies a journal while the daemon writes it, so that another machine can continue from the copy; and restores a copy.
 
-A copy holds the newest state dump and every step after it (a few MiB, in a second), or the whole history. It is a
-consistent snapshot: an SQLite reader sees the database as of its first read. Whoever continues from a copy continues
-from an older moment: ticket numbers issued since then may be on visitors' paper. So a restored journal begins a new
-epoch, and numbers and ids continue behind any that can have been issued (``identity.py``, ``core/renewal.py``).
+A copy holds the newest state dump and every step after it (a few MiB, in a second), or the whole history. It is
+consistent, because an SQLite reader sees the database as of its first read. A hall that continues from a copy goes back
+in time: ticket numbers issued after the copy may be on visitors' paper. So a restored journal begins a new epoch, in
+which numbers and ids continue above all that can have been issued (``identity.py``, ``core/renewal.py``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from edged.core.renewal import SKIP_MAX
 from edged.store import codec, database
 from edged.store.identity import Renewal, leave_renewal
 
-STEPS_PER_S = 10  # more than the busiest hall can log in any outage: ids above them are unused
+STEPS_PER_S = 10  # more than the busiest hall writes: how many steps can be lost since the copy
 FEWEST_PER_S = 1 / 10  # least numbers to skip per service: a quiet hall may have had its rush after the copy
 RUSH = 2  # assumed issuing rate: this many times the busiest minute in the copy
 AT_LEAST = 20  # numbers skipped at least, however recent the copy is
@@ -31,12 +31,12 @@ PARTS = ("", "-wal", "-shm", ".keep", ".mark", ".renewed")
 
 
 class BackupError(Exception):
-    """The copy cannot be made or put back; the text says why and what to do."""
+    """The journal cannot be copied or restored; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What is in a copy."""
+    """What a copy holds: the journal's epoch, its last step ``seq``, and the number of steps copied."""
 
     epoch: int
     seq: int
@@ -71,7 +71,7 @@ def copy_journal(journal: Path, out: Path, whole: bool = False) -> Copied:
 
 
 def _forget_history(copy: apsw.Connection) -> None:
-    """Delete all but the newest state dump and the steps after it, which leaves a journal as pruning leaves it."""
+    """Delete all but the newest state dump and the steps after it, as if the steps before it had been pruned."""
     newest = copy.execute("SELECT max(seq) FROM snapshots WHERE blob IS NOT NULL").get
     if newest is None:
         return
@@ -83,16 +83,18 @@ def _forget_history(copy: apsw.Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LastSeen:
-    """The last number on paper of each service that somebody looked at, on business day ``day``."""
+    """The last ticket number of each service that somebody read off a visitor's paper, on business day ``day``."""
 
     day: int = 0
     numbers: tuple[tuple[str, int], ...] = ()
 
 
 def given_at_most(copy: apsw.Connection, age_s: int) -> dict[str, int]:
-    """Upper bound of numbers issued per service since the copy: twice its busiest minute, for the whole time.
+    """Estimate how many numbers each service can have issued since the copy was taken, ``age_s`` seconds ago: ``RUSH``
+    times the rate of the busiest minute in the copy, all the time.
 
-    A bound above ``SKIP_MAX`` cannot be skipped: then somebody has to read the last number off paper (``LastSeen``).
+    More than ``SKIP_MAX`` numbers cannot be skipped; then somebody has to read the last number off paper
+    (``LastSeen``).
     """
     minutes: Counter[tuple[str, int]] = Counter()
     for row in database.rows(copy):
@@ -112,7 +114,9 @@ def given_at_most(copy: apsw.Connection, age_s: int) -> dict[str, int]:
 
 
 def _belong(journal: Path) -> None:
-    """Give the files to the owner of their folder: root restores, but the daemon runs as that owner."""
+    """Change the owner of the journal's files to that of their folder, because root restores but the daemon runs as
+    that user.
+    """
     owner = journal.parent.stat()
     for part in PARTS:
         there = journal.with_name(journal.name + part)
@@ -123,8 +127,9 @@ def _belong(journal: Path) -> None:
 def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen()) -> Renewal:
     """Make ``copy`` the journal; an existing journal is moved aside. ``age_s``: seconds since the copy was taken.
 
-    The epoch grows by those seconds, so that two machines that continue from one copy do not report two histories
-    under one epoch to the centre. Raises ``BackupError``; the previous journal is then back in its place.
+    The epoch grows by ``age_s``, so that two machines that continue from the same copy do not report different
+    histories to the centre under one epoch. Raises ``BackupError``; the previous journal is then still in its place,
+    unless only the last renames failed.
     """
     fresh = journal.with_name(journal.name + ".restoring")
     try:
@@ -138,7 +143,7 @@ def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen())
         renewal = Renewal(
             epoch + 1 + max(0, age_s), "older-copy", lost, seen.day, seen.numbers, tuple(skips.items())
         )
-        for part in PARTS:  # last step: an unreadable copy or a full disk has changed nothing up to here
+        for part in PARTS:  # only now: an unreadable copy or a full disk must change nothing
             there = journal.with_name(journal.name + part)
             if there.exists():
                 os.replace(there, journal.with_name(journal.name + ASIDE + part))

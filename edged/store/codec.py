@@ -1,8 +1,8 @@
 """Encodes steps and state as compact JSON and decodes them without loss.
 
 Rules: every JSON object names its class (``kind`` of an event, ``"type"`` of a command, value or body); an unknown
-class or key is an error, never skipped; fields are written in declaration order. The order of a dict's keys is part of
-the state (the core iterates over dicts), so a dump preserves it and the hash of the dump covers it.
+class or key is an error, never ignored; fields are written in declaration order. The order of a dict's keys is part of
+the state, because the core iterates over dicts; so a dump preserves it and the dump's hash depends on it.
 """
 
 from __future__ import annotations
@@ -53,24 +53,24 @@ class CodecError(ValueError):
 
 
 def encode_event(event: Event) -> tuple[str, bytes]:
-    """Class name and JSON of the fields."""
+    """Class name of the event, and its fields as JSON."""
     return type(event).__name__, _encode(event)
 
 
 def decode_event(kind: str, blob: bytes | None) -> Event:
-    """The event; ``blob`` None stands for no fields (Tick). Raises ``CodecError``."""
+    """The event of class ``kind``; ``blob`` None: an event without fields (Tick). Raises ``CodecError``."""
     if kind not in EVENTS:
         raise CodecError(f"unknown event {kind!r}: written by a newer version?")
     return cast(Event, _decoded(blob or b"{}", EVENTS[kind]))
 
 
 def encode_commands(commands: tuple[Command, ...]) -> bytes:
-    """JSON list of tagged commands."""
+    """JSON list of commands, each with its class name under ``"type"``."""
     return b"[%b]" % b",".join(map(_encode_command, commands))
 
 
 def decode_commands(blob: bytes | None) -> tuple[Command, ...]:
-    """Inverse of ``encode_commands``; None stands for none. Raises ``CodecError``."""
+    """Inverse of ``encode_commands``; None means no commands. Raises ``CodecError``."""
     listed = _parse(blob or b"[]")
     if not isinstance(listed, list):
         raise CodecError(f"not a list of commands: {str(listed)[:80]}")
@@ -83,28 +83,30 @@ def encode_notes(notes: tuple[Note, ...]) -> bytes:
 
 
 def decode_notes(blob: bytes | None) -> tuple[Note, ...]:
-    """Inverse of ``encode_notes``. Raises ``CodecError``."""
+    """Inverse of ``encode_notes``; None means no notes. Raises ``CodecError``."""
     return cast("tuple[Note, ...]", _decoded(blob or b"[]", tuple[Note, ...]))
 
 
 def dump_state(state: object) -> bytes:
-    """JSON of a state tree, keys of its dicts in their own order.
+    """Encode a state, with the keys of its dicts in their present order.
 
-    Field types are not checked here: the writer reads the dump back. Raises ``CodecError`` for a value that JSON cannot
-    hold.
+    Does not check field types; the writer therefore decodes each dump once (``reads_back``). Raises ``CodecError`` for
+    a value that JSON cannot represent.
     """
     return _encode(state)
 
 
 def load_state(blob: bytes, kind: type[S]) -> S:
-    """The state tree of class ``kind``. Raises ``CodecError``."""
+    """Decode a state of class ``kind``. Raises ``CodecError``."""
     state = _try(_reader(cast(Any, kind)), blob)
     _refuse_what_was_dropped(blob, state)
     return cast(S, state)
 
 
 def reads_back(blob: bytes, kind: type) -> bool:
-    """Whether a dump loads to a state that dumps to the same bytes. Raises ``CodecError`` if it does not load."""
+    """Whether a dump, decoded and encoded again, gives the same bytes. Raises ``CodecError`` if it cannot be
+    decoded.
+    """
     return _encode(_try(_reader(kind), blob)) == blob
 
 
@@ -114,7 +116,7 @@ def sha256(blob: bytes) -> str:
 
 
 def canonical(blob: bytes | None) -> bytes:
-    """The same JSON with sorted keys and no spaces, to compare what two versions of the program wrote."""
+    """The same JSON with sorted keys and no spaces, to compare outputs of two versions of the program."""
     return json.dumps(_parse(blob or b"[]"), sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -129,7 +131,7 @@ def _encode_command(command: Command) -> bytes:
 
 
 def _tagged(part: Value | Body) -> bytes:
-    """An object's fields (every value or body class has some), preceded by its class name under ``"type"``."""
+    """JSON of an object's fields, preceded by its class name under ``"type"``. Every value or body class has fields."""
     return _TAGS[type(part)] + _encode(part)[1:]
 
 
@@ -186,15 +188,17 @@ def _try(read: Any, given: Any, where: str = "") -> Any:
 def _refuse_what_was_dropped(blob: bytes, made: object) -> None:
     """Raise ``CodecError`` for keys that the dataclass does not have, which msgspec silently ignores.
 
-    If the decoded value encodes to the bytes that were read, nothing was dropped; that holds for all this version
-    wrote.
+    If encoding the decoded value gives the bytes that were read, no key was ignored. That is the fast path: it holds
+    for everything that this version wrote.
     """
     if _encode(made) != blob:
         _same(_parse(blob), msgspec.to_builtins(made, str_keys=True), type(made).__name__)
 
 
 def _same(theirs: Any, ours: Any, where: str) -> None:
-    """Whether ``ours`` contains everything in ``theirs``; it may hold more, the defaults of fields added later."""
+    """Raise ``CodecError`` unless ``ours`` contains everything in ``theirs``. It may contain more: defaults of fields
+    added later.
+    """
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key, part in theirs.items():
             if key not in ours:
@@ -214,7 +218,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 @cache
 def _reader(kind: type) -> Callable[[bytes], Any]:
-    """Decoder of a state class, field by field, because two of its fields hold one of several classes."""
+    """Decoder of a state class. It decodes field by field, because two fields hold instances of several classes."""
     if not is_dataclass(kind):
         return _decoder(kind).decode
     hints = get_type_hints(kind)
@@ -247,7 +251,7 @@ def _pending(blob: bytes) -> dict[str, PendingAction]:
 
 
 class _Pending(msgspec.Struct, forbid_unknown_fields=True):
-    """A ``PendingAction`` whose body is not read yet."""
+    """A ``PendingAction`` whose body is not decoded yet."""
 
     point: Point
     body: dict[str, Any]
@@ -255,7 +259,9 @@ class _Pending(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _one_of(kinds: Iterable[type], plain: dict[str, Any]) -> object:
-    """The class with exactly these fields: a dump writes every field, and no two classes have the same set."""
+    """Decode an instance of whichever class has exactly these fields: a dump writes every field, and no two classes
+    have the same ones.
+    """
     for kind in kinds:
         known = _fields(kind)
         if plain.keys() <= known.keys() and all(name in plain for name in known if known[name]):
@@ -265,7 +271,7 @@ def _one_of(kinds: Iterable[type], plain: dict[str, Any]) -> object:
 
 @cache
 def _fields(kind: type) -> dict[str, bool]:
-    """The fields of a class by name; True for those without a default."""
+    """The fields of a class: name, and whether it has no default."""
     return {
         field.name: field.default is MISSING and field.default_factory is MISSING
         for field in fields(cast(Any, kind))

@@ -1,9 +1,10 @@
-"""Batches jobs for the journal's writer thread: in a rush several steps share one commit, which costs as much as one
-step's commit.
+"""Batches jobs for the journal's writer thread: in a rush several steps share one commit, which costs as much as a
+commit of one step.
 
-The loop thread collects the jobs, so that the writer thread wakes once per batch: at every wake-up it takes Python's
-lock, for which the loop would wait. Rules: a job that comes alone is handed over in the same turn of the loop; a job
-right after a commit waits, longer the more steps that commit held; a job whose sender waits for the result never waits.
+The loop thread collects the jobs, so that the writer thread wakes once per batch; each time it wakes it takes Python's
+lock (the GIL), for which the loop would have to wait. Rules: a single job is handed over in the same turn of the loop;
+a job right after a commit waits, the longer the more steps that commit had; a job whose sender waits for the result
+never waits.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ GATHER_MAX = 16  # steps in one batch: mosquitto sends twenty messages before it
 
 
 class CommitBatcher:
-    """Hands jobs to the writer in batches that share a commit. All methods are for the loop thread."""
+    """Hands jobs to the writer in batches that share a commit. For the loop thread only."""
 
     def __init__(self, hand_over: Callable[[Sequence[WriterJob]], None]) -> None:
         self._hand_over = hand_over
@@ -30,7 +31,7 @@ class CommitBatcher:
         self._rest_until_s = 0.0
 
     def put(self, job: WriterJob) -> None:
-        """Add a job. Never blocks."""
+        """Add a job to the next batch. Never blocks."""
         self._jobs.append(job)
         if job.stop or job.waiter is not None or len(self._jobs) >= GATHER_MAX:
             self._go()
@@ -38,7 +39,7 @@ class CommitBatcher:
             self._wait()
 
     def told(self, jobs: int, steps: int) -> None:
-        """Record that the writer reported ``jobs`` jobs as done; ``steps`` of them were committed steps."""
+        """Count ``jobs`` jobs as done, as the writer reported; ``steps`` of them were steps that were committed."""
         self._under_way -= jobs
         if steps:
             self._rest_until_s = monotonic_s() + min(GATHER_S * steps, GATHER_LONG_S)

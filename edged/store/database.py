@@ -1,9 +1,9 @@
-"""The SQLite file under the journal: how it is opened, upgraded, checked and read. No threads, no policy.
+"""The SQLite file of the journal: how it is opened, upgraded, checked, read and written.
 
 Rules: WAL with ``synchronous=FULL`` (a commit is on the disk when it returns); checkpoints are explicit, so that their
-errors are seen; a file of a newer schema is refused before anything touches it; every row is chained to the one
-before it by SHA-256, so that a flipped bit or a missing row is found even where SQLite's own check sees nothing. A
-start follows the chain from the newest good state dump on; the whole of it is followed later, in slices (audit.py).
+errors are seen; a file of a newer schema is refused before it is changed; every row is chained to the one before it by
+SHA-256, so that a flipped bit or a missing row is found even where SQLite's own check finds nothing. A start verifies
+the chain from the newest good state dump on; audit.py verifies the rest later, in slices.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _SNAPSHOT_COLUMNS = "seq, at_ms, sha256, chain, blob, day"
 
 
 class StoreError(Exception):
-    """The journal cannot be used. ``exit_code`` is what the process should end with (sysexits.h)."""
+    """The journal cannot be used. ``exit_code``: the exit code of the process then (sysexits.h)."""
 
     exit_code = 74  # EX_IOERR
 
 
 class JournalBroken(StoreError):
-    """The disk failed or an invariant was broken: the process ends and restarts from the journal."""
+    """The disk failed or an invariant was broken: the process ends, and its next start recovers the journal."""
 
 
 class JournalBusy(StoreError):
@@ -62,19 +62,19 @@ class JournalBusy(StoreError):
 
 
 class SchemaTooNew(StoreError):
-    """A newer version of the program wrote this file, which was not changed; install that version again."""
+    """A newer version of the program wrote this file; install that version again. The file was not changed."""
 
     exit_code = 78  # EX_CONFIG
 
 
 class Damaged(Exception):
-    """The file's content is not what was written: move the file aside and continue without it."""
+    """The file does not hold what was written; it has to be moved aside."""
 
 
 @dataclass(slots=True)
 class Row:
-    """A row of table ``steps``, with its commands decompressed; the writer fills in ``wall_ms`` and ``chain`` at the
-    end.
+    """A row of table ``steps``, with its commands decompressed. The writer fills in ``wall_ms`` and ``chain`` when it
+    commits.
     """
 
     seq: int
@@ -88,7 +88,7 @@ class Row:
     chain: bytes = b""
 
     def values(self) -> tuple[int, int, int, str, str, bytes | None, bytes | None, bytes | None, bytes]:
-        """The values as stored, in the order of the columns."""
+        """The values as stored (commands compressed), in the order of the columns."""
         return (
             self.seq,
             self.at_ms,
@@ -104,9 +104,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A state dump after step ``seq`` and every tick due up to ``at_ms``. ``blob`` None: only the mark is left.
+    """A state dump: the state after step ``seq`` and every tick due up to hall time ``at_ms``, as JSON in ``blob``.
+    ``blob`` None: the content was deleted, and position and hash remain (a mark).
 
-    ``day``: the business day it belongs to, where the hall knows the date.
+    ``day``: the business day, None if the hall did not know the date.
     """
 
     seq: int
@@ -118,13 +119,13 @@ class Snapshot:
 
     @property
     def good(self) -> bool:
-        """Whether the blob still exists and its hash is right."""
+        """Whether the content still exists and its hash is right."""
         return self.blob is not None and codec.sha256(self.blob) == self.sha256
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRow:
-    """A policy that was applied by step ``seq``, with the envelope that carried it."""
+    """A policy that step ``seq`` applied, with the signed document (envelope) that carried it."""
 
     version: int
     sha256: str
@@ -135,7 +136,7 @@ class PolicyRow:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The end of the journal: its last step. ``seq`` 0: nothing was ever written."""
+    """The last step of the journal. ``seq`` 0: the journal is empty."""
 
     seq: int = 0
     at_ms: int = 0
@@ -144,7 +145,9 @@ class Head:
 
 
 def connect(path: Path, *, read_only: bool, vfs: str | None = None) -> apsw.Connection:
-    """Open one connection with the journal's settings. Raises ``apsw.Error``."""
+    """Open a connection with the journal's settings. Raises ``apsw.Error``, and ``JournalBroken`` where the file system
+    cannot do WAL.
+    """
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = _reader(path, vfs) if read_only else apsw.Connection(str(path), flags, vfs=vfs)
     try:
@@ -171,16 +174,17 @@ def connect(path: Path, *, read_only: bool, vfs: str | None = None) -> apsw.Conn
 
 
 def _reader(path: Path, vfs: str | None) -> apsw.Connection:
-    """A connection that only reads: it does not even try to checkpoint the WAL when it closes."""
+    """A connection that only reads: it does not checkpoint the WAL when it closes."""
     connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY, vfs=vfs)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     return connection
 
 
 def refuse_foreign(path: Path, vfs: str | None = None) -> None:
-    """Raise ``SchemaTooNew`` for a newer schema and ``StoreError`` for another program's file, touching neither.
+    """Raise ``SchemaTooNew`` for a file of a newer schema and ``StoreError`` for a file of another program, without
+    changing it.
 
-    Raises ``apsw.Error`` where the file cannot be read as a database.
+    Raises ``apsw.Error`` if the file cannot be read as a database.
     """
     if not path.exists() or path.stat().st_size < 100:
         return
@@ -205,7 +209,7 @@ def refuse_foreign(path: Path, vfs: str | None = None) -> None:
 
 
 def migrate(connection: apsw.Connection) -> bool:
-    """Bring the schema to ``SCHEMA_VERSION`` in one transaction; True if the file was empty before."""
+    """Upgrade the schema to ``SCHEMA_VERSION`` in one transaction; True if the file was empty before."""
     version = int(connection.pragma("user_version"))
     if version == SCHEMA_VERSION:
         return False
@@ -220,7 +224,7 @@ def migrate(connection: apsw.Connection) -> bool:
 
 
 def check(connection: apsw.Connection, alive: Callable[[], None] = lambda: None) -> Head:
-    """Check the schema, and the hash chain from the newest good state dump on; returns the end of the journal.
+    """Check the schema, and the hash chain from the newest good state dump on. Returns the last step.
 
     ``alive`` is called every ``PAGE_ROWS`` steps. Raises ``Damaged``.
     """
@@ -243,13 +247,13 @@ def check(connection: apsw.Connection, alive: Callable[[], None] = lambda: None)
 
 
 def first_seq(connection: apsw.Connection) -> int | None:
-    """Number of the oldest step that was not pruned."""
+    """Number of the oldest step that was not pruned; None if there is no step."""
     found = connection.execute("SELECT min(seq) FROM steps").get
     return None if found is None else int(found)
 
 
 def follow(head: Head, row: Row) -> Head:
-    """Check that ``row`` follows ``head`` in the chain; returns the new head. Raises ``Damaged``."""
+    """Check that ``row`` follows ``head`` in number and hash chain; returns the new head. Raises ``Damaged``."""
     if row.seq != head.seq + 1:
         raise Damaged(f"step {head.seq + 1} is missing")
     if chained(head.chain, row) != row.chain:
@@ -258,7 +262,9 @@ def follow(head: Head, row: Row) -> Head:
 
 
 def chained(previous: bytes, row: Row) -> bytes:
-    """SHA-256 over the previous chain and every other column of ``row``, with their lengths."""
+    """The chain hash of ``row``: SHA-256 over the previous chain hash and all other columns of ``row``, each with its
+    length.
+    """
     parts = [previous, struct.pack(">qqq", row.seq, row.at_ms, row.wall_ms)]
     for part in (row.kind.encode(), row.src.encode(), row.event, row.commands, row.notes):
         parts.append(struct.pack(">q", -1 if part is None else len(part)))
@@ -267,7 +273,8 @@ def chained(previous: bytes, row: Row) -> bytes:
 
 
 def rows(connection: apsw.Connection, after_seq: int = 0, limit: int | None = None) -> Iterator[Row]:
-    """Steps after ``after_seq`` in order, at most ``limit``; no read transaction stays open between pages.
+    """Steps after ``after_seq`` in order, at most ``limit``. They are read in pages, and no read transaction stays open
+    between two pages.
 
     Raises ``Damaged``.
     """
@@ -284,7 +291,7 @@ def rows(connection: apsw.Connection, after_seq: int = 0, limit: int | None = No
 
 
 def entries(connection: apsw.Connection, start: Snapshot | None = None) -> Iterator[Row | Snapshot]:
-    """Everything after ``start`` (or from the beginning): steps, and marks behind the step they belong to."""
+    """Steps after ``start`` (None: from the first), and between them the marks of state dumps, each after its step."""
     after = (0, -1) if start is None else (start.seq, start.at_ms)
     left = marks(connection, after)  # newest first
     for row in rows(connection, after[0]):
@@ -295,9 +302,9 @@ def entries(connection: apsw.Connection, start: Snapshot | None = None) -> Itera
 
 
 def insert_rows(connection: apsw.Connection, many: list[Row]) -> None:
-    """Write steps (inside the caller's transaction).
+    """Insert steps, inside the caller's transaction.
 
-    Many rows in one statement: SQLite then runs once, without Python's lock, instead of asking for it row by row.
+    Many rows go into one statement: SQLite then releases and takes Python's lock (the GIL) once, not once per row.
     """
     start = 0
     while start < len(many):
@@ -308,7 +315,9 @@ def insert_rows(connection: apsw.Connection, many: list[Row]) -> None:
 
 
 def any_unpacked(connection: apsw.Connection, many: list[Row]) -> bool:
-    """Whether the first version of this program wrote any of these consecutive steps."""
+    """Whether any of these consecutive steps is stored uncompressed, as the first version of this program wrote
+    them.
+    """
     return bool(many) and bool(
         connection.execute(
             "SELECT EXISTS (SELECT 1 FROM steps WHERE seq BETWEEN ? AND ?"
@@ -319,9 +328,9 @@ def any_unpacked(connection: apsw.Connection, many: list[Row]) -> bool:
 
 
 def write_again(connection: apsw.Connection, many: list[Row]) -> None:
-    """Rewrite these consecutive steps in today's form (inside the caller's transaction).
+    """Rewrite these consecutive steps compressed, inside the caller's transaction.
 
-    They are deleted first: an ``UPDATE`` would leave every database page in place, a quarter full.
+    They are deleted first: an ``UPDATE`` would leave every database page where it is, a quarter full.
     """
     connection.execute("DELETE FROM steps WHERE seq BETWEEN ? AND ?", (many[0].seq, many[-1].seq))
     insert_rows(connection, many)
@@ -333,7 +342,7 @@ def _insert(size: int) -> str:
 
 
 def snapshots(connection: apsw.Connection) -> Iterator[Snapshot]:
-    """State dumps and marks, newest first; rows that a damaged database page has garbled are skipped."""
+    """State dumps and marks, newest first; rows whose column types are wrong (a damaged database page) are skipped."""
     query = f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshots ORDER BY seq DESC, at_ms DESC"  # noqa: S608 (a constant)
     for values in connection.execute(query):
         if _typed(values, (int, int, str, bytes, _BLOB, (int, type(None)))):
@@ -342,12 +351,14 @@ def snapshots(connection: apsw.Connection) -> Iterator[Snapshot]:
 
 
 def newest_dump(connection: apsw.Connection) -> Snapshot | None:
-    """The newest state dump whose hash is right."""
+    """The newest state dump whose hash is right; None if there is none."""
     return next((one for one in snapshots(connection) if one.good), None)
 
 
 def marks(connection: apsw.Connection, after: tuple[int, int], limit: int = -1) -> list[Snapshot]:
-    """Where state dumps were taken after (seq, at_ms), newest first, at most ``limit``; their blobs are not read."""
+    """Marks of the state dumps after (seq, at_ms), newest first, at most ``limit`` (-1: all); their contents are not
+    read.
+    """
     found = connection.execute(
         "SELECT seq, at_ms, sha256, chain, NULL, day FROM snapshots WHERE (seq, at_ms) > (?, ?)"
         " ORDER BY seq DESC, at_ms DESC LIMIT ?",
@@ -361,7 +372,7 @@ def marks(connection: apsw.Connection, after: tuple[int, int], limit: int = -1) 
 
 
 def dumps_from_the_oldest(connection: apsw.Connection) -> Iterator[Snapshot]:
-    """Positions of the dumps whose content may still exist, oldest first; the contents are not read."""
+    """Marks of the state dumps that still have their content, oldest first; the contents are not read."""
     query = "SELECT seq, at_ms, sha256, chain, NULL, day FROM snapshots WHERE blob IS NOT NULL ORDER BY seq, at_ms"
     for values in connection.execute(query):
         if _typed(values, (int, int, str, bytes, _BLOB, (int, type(None)))):
@@ -369,7 +380,7 @@ def dumps_from_the_oldest(connection: apsw.Connection) -> Iterator[Snapshot]:
 
 
 def dump_at(connection: apsw.Connection, mark: Snapshot) -> bytes | None:
-    """The state dumped at ``mark``, if it still exists and its hash is right."""
+    """The content of the state dump at ``mark``; None if it was deleted or its hash is wrong."""
     query = "SELECT blob FROM snapshots WHERE seq = ? AND at_ms = ?"
     blob = connection.execute(query, (mark.seq, mark.at_ms)).get
     found = replace(mark, blob=_unpacked(blob) if isinstance(blob, bytes) else None)
@@ -377,8 +388,8 @@ def dump_at(connection: apsw.Connection, mark: Snapshot) -> bytes | None:
 
 
 def _unpacked(stored: bytes) -> bytes:
-    """The decompressed dump, over which the hash is taken; bytes that cannot be decompressed are returned unchanged,
-    and fail their hash.
+    """The decompressed dump, over which the hash is taken. Bytes that cannot be decompressed are returned as they are,
+    and their hash is wrong.
     """
     try:
         return packing.unpack_dump(stored)
@@ -387,9 +398,11 @@ def _unpacked(stored: bytes) -> bytes:
 
 
 def insert_snapshot(connection: apsw.Connection, snapshot: Snapshot, keep: int) -> None:
-    """Write a snapshot; of the others the blobs of the newest ``keep`` and of the first of each business day stay.
+    """Insert a state dump, and delete the contents of older ones except the newest ``keep`` and the first of each
+    business day.
 
-    The marks of all of them stay for replay; the first of a day is where a replay starts once older steps are pruned.
+    The marks of all of them stay, for replay; the first dump of a day is where a replay starts once older steps are
+    pruned.
     """
     packed = None if snapshot.blob is None else packing.pack_dump(snapshot.blob)
     connection.execute(
@@ -406,7 +419,7 @@ def insert_snapshot(connection: apsw.Connection, snapshot: Snapshot, keep: int) 
 
 
 def last_policy(connection: apsw.Connection) -> PolicyRow | None:
-    """The policy applied last."""
+    """The policy applied last; None if none was ever applied. Raises ``Damaged``."""
     found = connection.execute(
         "SELECT version, sha256, envelope, seq, at_ms FROM policy ORDER BY seq DESC LIMIT 1"
     ).fetchone()
@@ -422,7 +435,7 @@ def newest_policies(connection: apsw.Connection, count: int) -> list[PolicyRow]:
 
 
 def insert_policy(connection: apsw.Connection, row: PolicyRow) -> None:
-    """Write a policy; the high-water mark never falls."""
+    """Insert a policy, and raise the high-water mark to its version if that is higher."""
     connection.execute(
         "INSERT OR REPLACE INTO policy (version, sha256, envelope, seq, at_ms) VALUES (?,?,?,?,?)",
         (row.version, row.sha256, row.envelope, row.seq, row.at_ms),
@@ -431,24 +444,26 @@ def insert_policy(connection: apsw.Connection, row: PolicyRow) -> None:
 
 
 def raise_high_water(connection: apsw.Connection, version: int) -> None:
-    """Accept no policy up to ``version`` any more."""
+    """Store that every policy up to ``version`` is refused from now on. A lower version than the stored one changes
+    nothing.
+    """
     set_meta(connection, "high_water", str(max(version, int(get_meta(connection, "high_water") or 0))))
 
 
 def get_meta(connection: apsw.Connection, key: str) -> str | None:
-    """A value of ``meta``."""
+    """The value of ``key`` in table ``meta``; None if there is none."""
     value = connection.execute("SELECT v FROM meta WHERE k = ?", (key,)).get
     return None if value is None else str(value)
 
 
 def set_meta(connection: apsw.Connection, key: str, value: str) -> None:
-    """Set a value of ``meta`` (inside the caller's transaction or in one of its own)."""
+    """Set the value of ``key`` in table ``meta``, inside the caller's transaction if there is one."""
     connection.execute("INSERT OR REPLACE INTO meta (k, v) VALUES (?, ?)", (key, value))
 
 
 def settle(connection: apsw.Connection) -> bool:
-    """Checkpoint the whole WAL into the main file, so that a lost end of the WAL loses no step; False if some is left
-    in it.
+    """Checkpoint the whole WAL into the main file, so that a WAL whose end is lost loses no step. False if some of it
+    could not be moved.
 
     Raises ``apsw.BusyError`` and ``apsw.LockedError``.
     """
@@ -460,12 +475,12 @@ def settle(connection: apsw.Connection) -> bool:
 
 
 def sync_directory(path: Path) -> None:
-    """Make names in a directory durable."""
+    """fsync a directory, so that new and renamed files in it survive a power cut."""
     sync_file(path)
 
 
 def sync_file(path: Path) -> None:
-    """Make a file, or the names in a directory, durable."""
+    """fsync a file or directory."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -505,5 +520,7 @@ def _row(values: tuple[Any, ...]) -> Row:
 
 
 def _typed(values: tuple[Any, ...], types: tuple[Any, ...]) -> bool:
-    """Check the types of a row: a damaged page may hold any type in any column, whatever the schema says."""
+    """Whether the values of a row have these types: a damaged page may hold any type in any column, whatever the schema
+    says.
+    """
     return all(map(isinstance, values, types))

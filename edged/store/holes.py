@@ -1,13 +1,13 @@
 """Returns free space inside the journal's file to the file system, while the hall is served.
 
-SQLite keeps the pages of deleted rows for later rows; only a ``VACUUM`` shortens the file, and it would block the hall
-for a time that grows with the file. But with ``secure_delete`` free pages are filled with zeros, and a run of zeros
-can be replaced by a hole in the file: it reads the same and takes no space. ``FS_IOC_UNRESVSP64`` (linux/falloc.h)
-punches a hole as fallocate(2) describes it.
+SQLite keeps the pages of deleted rows for later rows; only ``VACUUM`` shortens the file, and it would block the hall
+for a time that grows with the file. But with ``secure_delete`` free pages are filled with zeros, and a run of zeros can
+be replaced by a hole in the file, which reads the same and takes no space. The ioctl ``FS_IOC_UNRESVSP64``
+(linux/falloc.h) punches such a hole, as fallocate(2) describes.
 
-Rules: a page becomes a hole only while the WAL is fully checkpointed and nothing is written (one thread does both).
-The file stays open here as long as the database connection: closing it would drop the locks of this process on it
-(sqlite.org/howtocorrupt.html, 2.2).
+Rules: a page becomes a hole only while the WAL is fully checkpointed and nothing is written (one thread does both). The
+file descriptor here stays open as long as the database connection: closing it would drop this process's locks on the
+file (sqlite.org/howtocorrupt.html, 2.2).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ZEROS = bytes(BLOCK_BYTES)
 
 
 class Holes:
-    """Punches the holes of one journal. All methods run in the writer thread, between commits."""
+    """Punches holes into the file of one journal. For the writer thread, between commits."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -39,11 +39,11 @@ class Holes:
 
     @property
     def digging(self) -> bool:
-        """Whether a slice is left to examine."""
+        """Whether a pass is under way."""
         return self._at is not None
 
     def begin(self, connection: apsw.Connection) -> None:
-        """Start a pass over the whole file, if enough of it is free."""
+        """Begin a pass over the file, if at least ``WORTH_BYTES`` of it are free and not holes yet."""
         free = int(connection.pragma("freelist_count")) * int(connection.pragma("page_size"))
         with suppress(OSError):
             found = os.stat(self._path)
@@ -54,7 +54,7 @@ class Holes:
                 self._at = 0
 
     def dig(self, connection: apsw.Connection) -> None:
-        """Examine one slice; postponed while a reader prevents the checkpoint of the WAL."""
+        """Examine the next slice of the file; does nothing while a reader prevents a complete checkpoint of the WAL."""
         assert self._file is not None
         assert self._at is not None
         pages, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
@@ -76,7 +76,7 @@ class Holes:
 
 
 def _zero_runs(content: bytes) -> list[tuple[int, int]]:
-    """Offset and length of every run of whole zero blocks."""
+    """(offset, length) of each run of zeros, in whole blocks of ``BLOCK_BYTES``."""
     runs: list[tuple[int, int]] = []
     for start in range(0, len(content) - BLOCK_BYTES + 1, BLOCK_BYTES):
         if content[start : start + BLOCK_BYTES] == _ZEROS:

@@ -1,10 +1,10 @@
-"""The identity of a journal's history: detects that its end was lost, or that the file is an older copy or another
-journal.
+"""Detects that a journal lost its newest steps, or is an older copy or another journal than the one last used here.
 
-``<journal>.mark`` names the last acknowledged step. It is written after every commit without waiting for the disk: a
-power cut may leave an older mark, never one newer than the database. If the mark, or another witness (a retained
-message at the broker), names later steps than the database holds, numbers of those steps may be on visitors' paper:
-then a new epoch begins, and ``<journal>.renewed`` says what to skip until the journal itself holds that.
+The file ``<journal>.mark`` names the last acknowledged step. It is written after every commit without waiting for the
+disk: after a power cut it may be older than the database, never newer. If the mark, or another witness (a retained
+message at the broker), names a later step than the database holds, ticket numbers of the lost steps may be on visitors'
+paper. Then a new epoch begins, and the file ``<journal>.renewed`` says which numbers to skip, until the journal itself
+holds that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ Why = Literal["damaged", "cut", "older-copy", "new"]
 
 @value
 class Whereabouts:
-    """A position in a history. ``numbers``: the last number issued per service on business day ``day`` (0: unknown)."""
+    """A position in a journal's history. ``numbers``: the last ticket number issued per service on business day ``day``
+    (0: unknown).
+    """
 
     epoch: int
     seq: int
@@ -37,9 +39,10 @@ class Whereabouts:
 
 @value
 class Renewal:
-    """A new epoch and why. ``lost``: steps that were acknowledged and are gone.
+    """The order to begin a new epoch, and why. ``lost``: number of acknowledged steps that are gone.
 
-    ``skips``: per service, how many numbers may have been issued since then, where ``numbers`` lacks the last one.
+    ``numbers``: the last ticket number issued per service on business day ``day``, where known. ``skips``: for the
+    other services, how many numbers may have been issued in the lost steps.
     """
 
     epoch: int
@@ -58,8 +61,8 @@ class Marks:
         self._file: int | None = None
 
     def say(self, epoch: int, seq: int) -> None:
-        """Record that step ``seq`` of ``epoch`` was committed. Disk errors are ignored here: the database meets them,
-        too.
+        """Record that step ``seq`` of ``epoch`` was committed. Disk errors are ignored here: the next commit reports
+        them.
         """
         with suppress(OSError):
             if self._file is None:
@@ -74,12 +77,12 @@ class Marks:
 
 
 def mark_path(journal: Path) -> Path:
-    """Path of a journal's mark file."""
+    """Path of the mark file of a journal."""
     return journal.with_name(journal.name + ".mark")
 
 
 def read_mark(journal: Path) -> Whereabouts:
-    """Read the mark; epoch 0 if there is none that can be read."""
+    """Read the mark file; epoch 0 if it is missing or not readable."""
     try:
         epoch, seq = map(int, mark_path(journal).read_bytes()[:MARK_BYTES].split())
     except (OSError, ValueError):
@@ -88,7 +91,7 @@ def read_mark(journal: Path) -> Whereabouts:
 
 
 def leave_renewal(journal: Path, renewal: Renewal, sync: Callable[[Path], None]) -> None:
-    """Order the next start to begin a new epoch. Raises ``OSError``."""
+    """Write the order that the next start begins a new epoch. Raises ``OSError``."""
     path = _renewal_path(journal)
     fresh = path.with_name(path.name + ".new")
     fresh.write_bytes(msgspec.json.encode(renewal))
@@ -97,7 +100,7 @@ def leave_renewal(journal: Path, renewal: Renewal, sync: Callable[[Path], None])
 
 
 def read_renewal(journal: Path) -> Renewal | None:
-    """The order that an earlier process left for this start; None if there is none that can be read."""
+    """The order for a new epoch that an earlier process wrote; None if it is missing or not readable."""
     try:
         found: Renewal | None = read(_renewal_path(journal).read_bytes(), Renewal)
     except OSError:
@@ -106,13 +109,13 @@ def read_renewal(journal: Path) -> Renewal | None:
 
 
 def forget_renewal(journal: Path) -> None:
-    """Delete the order: the journal itself holds the new epoch now."""
+    """Delete the order for a new epoch, because the journal itself holds that epoch now."""
     with suppress(OSError):
         _renewal_path(journal).unlink(missing_ok=True)
 
 
 def read(payload: bytes, kind: Any) -> Any:
-    """Parse a ``Whereabouts`` or ``Renewal`` from JSON; None if it is not one."""
+    """Parse a ``Whereabouts`` or a ``Renewal`` (``kind``) from JSON; None if the payload is not one."""
     if len(payload) > RENEWAL_BYTES_MAX:
         return None
     try:

@@ -1,9 +1,9 @@
-"""The journal: every accepted step is on disk before its acceptance is acknowledged to anybody.
+"""The journal: every accepted step is on disk before anybody is told that it was accepted.
 
-Rules: an ``ack`` and the ``on_commit`` callbacks run in the loop thread, in order, after the commit (writer.py). The
-loop thread never waits for the disk: when the queue is full, ``full`` is True and the loop stops taking inputs. A disk
-error ends the process through ``run``, and nothing more is acknowledged. A full disk does not end it: steps then stay
-in memory, ``durable`` is False, and the hall goes on calling visitors.
+Rules: ``ack`` and the ``on_commit`` callbacks are called in the loop thread, in order, after the commit (writer.py).
+The loop thread never waits for the disk: when the queue is full, ``full`` is True and the loop stops taking inputs. On
+a disk error ``run`` raises, which ends the process, and nothing more is acknowledged. A full disk does not end it:
+steps are then kept in memory, ``durable`` is False, and the hall goes on calling visitors.
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ _LOG = logging.getLogger("edged.store")
 
 
 class Journal:
-    """One hall's journal. All methods are for the loop thread; a read-only journal can only ``restore`` and list
-    ``policies``.
-    """
+    """One hall's journal. For the loop thread only. A read-only journal can only ``restore`` and list ``policies``."""
 
     def __init__(
         self,
@@ -72,7 +70,7 @@ class Journal:
         self.notices = tuple(opened.notices)
         self.last_seq = opened.head.seq
         self._begun_new = opened.head.seq == 0
-        self.renewal = opened.renewal  # set: this is a new epoch, of which the core has to be told
+        self.renewal = opened.renewal  # set: this start begins a new epoch, which the core must know
         self.durable = True
         self.why_not = ""  # why ``durable`` is False
         self.failure: Exception | None = None
@@ -119,12 +117,12 @@ class Journal:
         writer: type[JournalWriter] = JournalWriter,
         alive: Callable[[], None] = lambda: None,
     ) -> Journal:
-        """Open or create the journal; a damaged file is moved aside, and everything provably right is carried over.
+        """Open or create the journal. A damaged file is moved aside; everything that can be proven right is carried
+        over to a new one.
 
-        ``writer``: replaces the writer thread in simulated worlds. ``alive``: called repeatedly while opening takes
-        long.
+        ``writer``: replaces the writer thread in simulation. ``alive``: called repeatedly if opening takes long.
 
-        Raises ``SchemaTooNew`` (78), ``JournalBusy`` (75) or ``JournalBroken`` (74); see ``StoreError.exit_code``.
+        Raises ``SchemaTooNew`` (exit code 78), ``JournalBusy`` (75) or ``JournalBroken`` (74).
         """
         path = Path(path)
         if read_only:
@@ -138,25 +136,29 @@ class Journal:
 
     @property
     def full(self) -> bool:
-        """Whether the loop should take no more inputs until a commit is reported. ``append`` itself never refuses."""
+        """Whether the loop should take no more inputs until a commit was reported. ``append`` itself never refuses a
+        step.
+        """
         return self._pending >= QUEUE_MAX
 
     @property
     def pending(self) -> int:
-        """Number of steps appended whose commit was not reported yet."""
+        """Number of appended steps whose commit was not reported yet."""
         return self._pending
 
     @property
     def last_beat_s(self) -> float:
-        """Monotonic seconds at the writer's last sign of life (at least one a second, unless the disk hangs)."""
+        """Time of the writer thread's last heartbeat, in ``monotonic_s``; at least one a second unless the disk
+        hangs.
+        """
         assert self._writer is not None
         return self._writer.last_beat_s
 
     def dump_due(self, at_ms: int, day: int | None = None) -> bool:
-        """Whether the loop should dump the state now: many steps since the last dump, or a new business day.
+        """Whether the loop should dump the state now: after ``SNAPSHOT_EVERY`` steps, or at a new business day.
 
-        ``day``: the business day; None if the hall does not know the date: then a dump is due every 24 hours of hall
-        time. Pruning deletes whole stretches up to a dump, so ``keep_days`` is exceeded by a day at most.
+        ``day``: the business day, None if the hall does not know the date; then a dump is due every 24 hours of hall
+        time. Steps are only pruned up to a dump, so they stay at most a day longer than ``keep_days``.
         """
         steps = self.last_seq - self._dumped.seq
         later = day != self._dumped.day if day else at_ms - self._dumped.at_ms >= database.DAY_MS
@@ -165,10 +167,11 @@ class Journal:
     def append(
         self, step: Step, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE
     ) -> None:
-        """Queue a step (``is_recorded``), its ``seq`` one above ``last_seq``. ``ack`` is called once it is on disk.
+        """Queue a step whose ``seq`` is ``last_seq`` + 1. ``ack`` is called once it is on disk.
 
-        ``attachments`` go into the same transaction: with a ``PolicyApplied`` step its envelope. Raises ``StoreError``
-        once the journal failed.
+        Only steps for which ``is_recorded`` is True belong here. ``attachments`` are written in the same transaction,
+        such as the envelope of the policy that a ``PolicyApplied`` step applies. Raises ``StoreError`` after the
+        journal failed.
         """
         assert step.seq == self.last_seq + 1, f"step {step.seq} after {self.last_seq}"
         self._put(WriterJob(step=step, ack=ack, envelope=attachments.envelope, line=attachments.line))
@@ -176,9 +179,10 @@ class Journal:
         self._pending += 1
 
     def snapshot(self, state: object, seq: int, at_ms: int, day: int | None = None) -> None:
-        """Queue a dump of ``state`` as it stands now: after step ``seq``, last fed at ``at_ms`` (event or tick).
+        """Queue a dump of ``state`` as it is now: after step ``seq``, and after the engine handled its last event or
+        tick at hall time ``at_ms``.
 
-        ``day``: the business day, where the hall knows the date.
+        ``day``: the business day, None if the hall does not know the date.
         """
         assert seq == self.last_seq, f"state dump of step {seq} after {self.last_seq}"
         blob = codec.dump_state(state)
@@ -187,11 +191,13 @@ class Journal:
         self._dumped = replace(dump, blob=None)
 
     def on_commit(self, callback: Callable[[Sequence[Step]], None]) -> None:
-        """Call ``callback(steps)`` whenever steps were accepted, in order, just after their acks."""
+        """Call ``callback(steps)`` after each commit, in order, just after the steps' ``ack``; while the disk is full
+        also for steps kept in memory.
+        """
         self._on_commit.append(callback)
 
     def on_durable(self, callback: Callable[[bool], None]) -> None:
-        """Call ``callback(durable)`` at each change of ``durable`` or of its reason (``why_not``)."""
+        """Call ``callback(durable)`` whenever ``durable`` or its reason ``why_not`` changes."""
         self._on_durable.append(callback)
 
     def on_commit_seconds(self, callback: Callable[[float, int], None]) -> None:
@@ -199,9 +205,7 @@ class Journal:
         self._on_seconds.append(callback)
 
     async def run(self) -> None:
-        """Wait until the journal is closed; raises the ``StoreError`` that broke it, whose ``exit_code`` ends the
-        process.
-        """
+        """Wait until the journal is closed. Raises the ``StoreError`` that ended it."""
         self._hold_loop()
         if self.failure is not None:
             raise self.failure
@@ -211,8 +215,8 @@ class Journal:
             await self._ended
 
     async def drain(self) -> None:
-        """Wait until the commit of every step appended so far was reported. Raises ``StoreError`` if it never will
-        be.
+        """Wait until the commit of every step appended so far was reported. Raises ``StoreError`` if the journal fails
+        first.
         """
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._put(WriterJob(waiter=waiter))
@@ -223,8 +227,8 @@ class Journal:
             self._waiters.discard(waiter)
 
     async def ask(self, query: Callable[[apsw.Connection], T]) -> T:
-        """Run ``query`` in the writer thread between two commits and return what it reads: keep it to a millisecond
-        or two.
+        """Run ``query`` in the writer thread between two commits and return its result. It should take a millisecond or
+        two, because commits wait for it.
         """
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._put(WriterJob(query=query, waiter=waiter))
@@ -235,20 +239,22 @@ class Journal:
             self._waiters.discard(waiter)
 
     def keep_taken(self, cursor: Cursor) -> None:
-        """Store, with the next commit, up to where the centre has acknowledged the events."""
+        """Store, with the next commit, which events the centre has acknowledged."""
         self._put(WriterJob(line=MetaLine(KEY, write_cursor(cursor, self.epoch))))
 
     def renewal_kept(self) -> None:
-        """Delete the order for a new epoch (``identity.py``): the journal itself holds the epoch now.
+        """Delete the order for a new epoch (``identity.py``), because the journal itself holds that epoch now.
 
-        Only once it is in the main database file: a lost end of the WAL would lose the epoch, and with it what to skip.
+        Done only once the epoch is in the main database file: if the end of the WAL were lost, so would be the epoch,
+        and with it which numbers to skip.
         """
         job = WriterJob(query=database.settle)
         job.ack = lambda: forget_renewal(self.path) if job.found and self.durable else None
         self._put(job)
 
     def renew(self, witness: Whereabouts) -> None:
-        """Order a new epoch and end the process, because somebody else knows of steps that this journal does not hold.
+        """Order a new epoch and end the process: ``witness`` (a retained message at the broker) names steps that this
+        journal does not hold.
 
         ``run`` raises ``JournalBroken`` with the reason.
         """
@@ -271,7 +277,9 @@ class Journal:
         )
 
     def close(self) -> None:
-        """Write what is queued, close the file, and let ``run`` return. May wait ``CLOSE_WAIT_S`` for the disk."""
+        """Write what is queued, close the file, and let ``run`` return. May block for ``CLOSE_WAIT_S`` seconds if the
+        disk is slow.
+        """
         if self._writer is not None:
             self._begin()
             self._batcher.put(WriterJob(stop=True))
@@ -286,12 +294,12 @@ class Journal:
             self._ended.set_result(None)
 
     def policies(self) -> Policies:
-        """The policy applied last and the high-water mark, as of the last reported commit."""
+        """The policies applied and the highest version, as of the last reported commit."""
         return self._policies
 
     def restore(self, kind: type[S] = cast(Any, State)) -> Restored[S]:  # noqa: B008 (a class, not a call)
-        """Read the newest usable snapshot and the steps after it. To be called before the first ``append`` and before
-        ``run``.
+        """Read the newest usable state dump, of class ``kind``, and the steps after it. To be called before the first
+        ``append`` and before ``run``.
         """
         assert not self._begun, "the connection is the writer's by now"
         start: Snapshot | None = None
@@ -321,10 +329,11 @@ class Journal:
         self._batcher.put(job)
 
     def _begin(self) -> None:
-        """Start the writer thread, but only after the state was read: one connection must not be used by two threads
-        at once.
+        """Start the writer thread, unless it runs. The state has to be read before: two threads must not use one
+        connection at once.
 
-        Otherwise apsw refuses one of them, or cannot close its statement, and a read transaction stays open for good.
+        Otherwise apsw refuses one of them, or cannot close its statement, so that a read transaction stays open for
+        good.
         """
         if not self._begun and self._writer is not None:
             self._begun = True
@@ -335,13 +344,13 @@ class Journal:
             self._loop = asyncio.get_running_loop()
 
     def _tell(self, report: Report) -> None:
-        """Pass a report to the loop; called in the writer thread."""
+        """Pass a report to the loop thread; called in the writer thread."""
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed: nobody needs the report
                 self._loop.call_soon_threadsafe(self._hear, report)
 
     def _hear(self, report: Report) -> None:
-        """Handle a report of the writer; called in the loop thread."""
+        """Handle a report of the writer thread; called in the loop thread."""
         for notice in report.notices:
             _LOG.error(notice)
         if report.error is not None:
@@ -398,7 +407,9 @@ def _open_to_read(path: Path, vfs: str | None) -> OpenedJournal:
 
 
 def _lock(path: Path) -> BinaryIO:
-    """Hold ``<journal>.lock`` against a second writer; the kernel frees it with the process."""
+    """Lock ``<journal>.lock`` against a second writer; the kernel releases the lock when the process ends. Raises
+    ``JournalBusy`` and ``JournalBroken``.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path.with_name(path.name + ".lock"), "ab")  # noqa: SIM115 (held until close)

@@ -1,8 +1,8 @@
 """The keep file ``<journal>.keep``: a second copy of what must survive the loss of the database file.
 
-Rules: it holds the epoch, the policy high-water mark, the policy applied last and the newest snapshot; it is replaced
-as a whole (write, fsync, rename) after the database committed the same, so it is never ahead of a healthy database.
-It carries a hash: a changed or torn keep file is ignored as a whole.
+Rules: it holds the epoch, the policy high-water mark, the policy applied last and the newest state dump. It is replaced
+as a whole (write, fsync, rename) after the database committed the same, so it is never newer than a healthy database.
+It ends with a hash; if that is wrong, the whole file is ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ MAX_BYTES = 64 * 1024 * 1024  # a state dump is well under 1 MiB; a bigger file 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What the keep file says. ``epoch`` 0: there is none. ``seq`` is the last step committed when it was written."""
+    """The content of the keep file. ``epoch`` 0: there is no such file. ``seq``: the last committed step when it was
+    written.
+    """
 
     epoch: int = 0
     seq: int = 0
@@ -32,12 +34,12 @@ class Keep:
 
 
 def keep_path(journal: Path) -> Path:
-    """Path of a journal's keep file."""
+    """Path of the keep file of a journal."""
     return journal.with_name(journal.name + ".keep")
 
 
 def read_keep(journal: Path) -> Keep:
-    """The keep file's content; an empty ``Keep`` where it is missing, torn or changed. Raises ``OSError``."""
+    """Read the keep file; an empty ``Keep`` if it is missing, incomplete or changed. Raises ``OSError``."""
     try:
         path = keep_path(journal)
         if path.stat().st_size > MAX_BYTES:
@@ -49,7 +51,7 @@ def read_keep(journal: Path) -> Keep:
 
 
 def write_keep(journal: Path, keep: Keep) -> None:
-    """Replace the keep file durably. Raises ``OSError``."""
+    """Replace the keep file; it is on disk when this returns. Raises ``OSError``."""
     body = json.dumps(_fields(keep), separators=(",", ":")).encode()
     path = keep_path(journal)
     fresh = path.with_name(path.name + ".new")

@@ -1,6 +1,6 @@
-"""Reads notes from a journal for commands that explain decisions or learn from them, from a given day on.
+"""Reads the notes in a journal, for commands that explain decisions or learn from them.
 
-Only rows with a note of a wanted kind are read, and rows that changed the site or the clock. Commands are not decoded,
+Only steps with a note of a wanted kind are read, and steps that changed the site or the clock. Commands are not decoded
 and the hash chain is not verified: the daemon and ``edged replay`` do that.
 """
 
@@ -31,8 +31,8 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A step's notes, with the site in force then. ``offset_ms``: wall time minus hall time, None if it was not
-    known.
+    """The notes of a step, and the site in force then. ``offset_ms``: wall time minus hall time, None if the wall time
+    was not known. ``zone_min``: UTC offset in minutes.
     """
 
     seq: int
@@ -45,7 +45,7 @@ class Noted:
 
 
 class NotedRow(NamedTuple):
-    """As ``Noted``, its ``notes`` as they stand in the journal: for whoever wants a few fields of very many."""
+    """Like ``Noted``, with ``notes`` as JSON: for readers that want a few fields of very many notes."""
 
     seq: int
     at_ms: int
@@ -58,7 +58,7 @@ class NotedRow(NamedTuple):
 
 @contextmanager
 def opened(path: Path) -> Iterator[apsw.Connection]:
-    """Open a journal for reading only. Every error, also one inside the ``with`` block, is raised as ``Unreadable``."""
+    """Open a journal for reading only. Errors, also those inside the ``with`` block, are raised as ``Unreadable``."""
     try:
         if not path.is_file():
             raise Unreadable(f"{path}: there is no such file")
@@ -75,7 +75,9 @@ def opened(path: Path) -> Iterator[apsw.Connection]:
 
 
 def day_start(connection: apsw.Connection, days: int) -> Snapshot | None:
-    """Position of the first good dump of the last ``days`` business days; None if there are fewer days than that."""
+    """The state dump at the beginning of the last ``days`` business days; None if the journal holds no more days than
+    that.
+    """
     first = database.first_seq(connection) or 1
     seen: set[int] = set()
     begin: Snapshot | None = None
@@ -91,8 +93,8 @@ def day_start(connection: apsw.Connection, days: int) -> Snapshot | None:
 
 
 def oldest_dump(connection: apsw.Connection) -> Snapshot | None:
-    """Position of the oldest dump of a journal whose first steps were pruned; None if it still has step 1, or no
-    readable dump.
+    """The oldest readable state dump of a journal whose first steps were pruned; None if the journal begins with step
+    1, or has no readable dump.
     """
     first = database.first_seq(connection)
     found = None
@@ -109,7 +111,8 @@ def noted(
     kinds: Sequence[str],
     progress: Progress = lambda done, total: None,
 ) -> Iterator[Noted]:
-    """Steps after ``start`` with a note whose kind begins with one of ``kinds``, in order; all of their notes.
+    """Steps after ``start`` (None: from the first) that have a note whose kind begins with one of ``kinds``, in order,
+    with all their notes.
 
     ``progress(done, total)`` counts steps. Raises ``codec.CodecError`` and ``apsw.Error``.
     """
@@ -123,7 +126,7 @@ def noted_rows(
     kinds: Sequence[str],
     progress: Progress = lambda done, total: None,
 ) -> Iterator[NotedRow]:
-    """As ``noted``, and raises the same; no note is decoded."""
+    """Like ``noted``, with the same errors, but the notes are not decoded."""
     site, offset_ms, zone_min, after = _standing(start)
     after = after or (database.first_seq(connection) or 1) - 1
     begin, last = after, int(connection.execute("SELECT max(seq) FROM steps").get or after)

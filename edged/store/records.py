@@ -1,8 +1,7 @@
-"""The values that the journal takes and returns: steps as rows, marks of state dumps, and the snapshot to start from.
-No I/O.
+"""Values that the journal takes and returns: steps as rows, marks of state dumps, the result of a restore. No I/O.
 
-Rule: a row holds a step without loss; ``is_recorded`` alone decides which steps become rows, for the live loop and for
-replay.
+Rule: a row holds a step without loss. ``is_recorded`` alone decides which steps become rows, in the running daemon and
+in replay.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ POLICIES_KEPT = 8  # policies kept in memory, 64 KiB each at most, as targets of
 
 
 class MetaLine(NamedTuple):
-    """A value of ``meta``, committed together with a step."""
+    """A key and value for table ``meta``, committed together with a step."""
 
     key: str
     value: str
 
 
 class Attachments(NamedTuple):
-    """What is committed together with a step: the envelope of the policy it applies, a line of the journal's table
+    """What is committed together with a step: the envelope of the policy that it applies, and a row of table
     ``meta``.
     """
 
@@ -43,8 +42,8 @@ ALONE = Attachments()
 
 @dataclass(frozen=True, slots=True)
 class DumpMark:
-    """Position in a tail at which a state dump was taken, after every tick due up to hall time ``at_ms`` had been
-    fed.
+    """The position in ``Restored.tail`` at which a state dump was taken, after every tick due up to hall time
+    ``at_ms``. ``sha256``: the hash of that dump.
     """
 
     seq: int
@@ -54,7 +53,8 @@ class DumpMark:
 
 @dataclass(frozen=True, slots=True)
 class Restored(Generic[S]):
-    """What a start begins with: ``state`` as of step ``seq`` and ``at_ms``, then ``tail`` (see ``replay.recover``).
+    """What a start reads from the journal: ``state`` after step ``seq`` at hall time ``at_ms``, and in ``tail`` the
+    steps after it, to be fed to the engine (``replay.recover``).
 
     ``state`` None: begin with an empty engine. ``last_*`` describe the last step on disk (0 if there is none);
     ``last_wall_ms`` is when it was committed. Read ``tail`` to its end before the first ``append``.
@@ -71,10 +71,10 @@ class Restored(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The policy applied last, if any came from the centre, and the highest version ever applied: a new one has to be
-    higher.
+    """The policy applied last (None: none from the centre yet), and the highest version ever applied, above which a new
+    one has to be.
 
-    ``known``: the newest ``POLICIES_KEPT`` that were ever applied, highest version first.
+    ``known``: the newest ``POLICIES_KEPT`` policies ever applied, highest version first.
     """
 
     last_good: PolicyRow | None
@@ -82,25 +82,27 @@ class Policies:
     known: tuple[PolicyRow, ...] = ()
 
     def after(self, row: PolicyRow) -> Policies:
-        """These policies after ``row`` was applied."""
+        """The same with ``row`` as the policy applied last."""
         known = {one.version: one for one in self.known} | {row.version: row}
         newest = tuple(known[version] for version in sorted(known, reverse=True)[:POLICIES_KEPT])
         return Policies(row, max(self.high_water, row.version), newest)
 
     def earlier(self, version: int, left: Container[int] = ()) -> PolicyRow | None:
-        """The policy to roll back to from ``version``; never one of those already rolled back from (``left``)."""
+        """The policy to roll back to from ``version``, None if there is none; ``left``: versions that were rolled back
+        already and are not used again.
+        """
         return next((row for row in self.known if row.version < version and row.version not in left), None)
 
 
 def is_recorded(event: Event, commands: Sequence[Command], notes: Sequence[Note]) -> bool:
-    """Whether a step becomes a row: every input does; a tick only if it had an effect, because replay regenerates
+    """Whether a step becomes a row: an input always, a tick only if it had an effect, because replay regenerates
     ticks.
     """
     return not isinstance(event, Tick) or bool(commands or notes)
 
 
 def encode_step(step: Step) -> Row:
-    """The row of a step; the writer adds wall time and chain hash. Raises ``codec.CodecError``."""
+    """Encode a step as a row; the writer adds wall time and chain hash. Raises ``codec.CodecError``."""
     kind, event = codec.encode_event(step.event)
     return Row(
         seq=step.seq,
@@ -115,7 +117,7 @@ def encode_step(step: Step) -> Row:
 
 
 def decode_step(row: Row) -> Step:
-    """The step of a row. Raises ``codec.CodecError``."""
+    """Decode the step in a row. Raises ``codec.CodecError``."""
     return Step(
         row.seq,
         row.at_ms,

@@ -1,9 +1,10 @@
-"""Feeds a journal through the engine again: the same inputs must give the same commands, notes and state.
+"""Feeds the events of a journal to the engine again: the same events must give the same commands, notes and state.
 
-Rules: inputs are fed as recorded; ticks are regenerated from what the engine asks for and compared with the recorded
-ones, never fed from the file. Commands are compared byte by byte as canonical JSON; state by its hash wherever a
-state dump was taken. Dumps of a version whose state had fewer fields have other hashes: those are loaded and compared
-field by field; if only the mark of such a dump is left, it is not compared. The first difference is described in words.
+Rules: inputs are fed as recorded. Ticks are never fed from the journal: they are regenerated from the engine's due
+times and compared with the recorded ones. Commands and notes are compared as canonical JSON; the state is compared by
+its hash wherever a state dump was taken. A dump of a version whose state had fewer fields has another hash: it is
+decoded and encoded in today's form first. If the content of such a dump is gone, it is not compared. The first
+difference is described in words.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ DEVICE_KINDS = tuple(kind.__name__ for kind in get_args(DeviceEvent))
 
 
 class EngineLike(Protocol):
-    """The methods of an engine that replay calls."""
+    """The part of ``core.engine.Engine`` that replay uses."""
 
     state: Any
 
@@ -48,7 +49,7 @@ class EngineLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The place where replay and journal differ, described in words."""
+    """The first step at which replay and journal differ, described in words. ``at_ms``: hall time."""
 
     seq: int
     at_ms: int
@@ -60,9 +61,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """The engine after the tail: the hall time at which it was last fed (ms), and the number of steps fed.
+    """Result of ``recover``. ``last_ms``: hall time at which the engine was last fed. ``steps``: number of steps and
+    marks fed.
 
-    ``kept``: decisions in the tail that another version took and this one would not; to be fed before anything else.
+    ``kept``: recorded decisions of another version that this version would not have taken, to be fed before anything
+    else; None if there are none.
     """
 
     last_ms: int
@@ -72,10 +75,10 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """``steps`` rows and ``states`` state hashes agreed; ``first_seq`` is the step from which replay could begin.
+    """Result of ``replay``: ``steps`` rows and ``states`` state hashes agreed, from step ``first_seq`` on.
 
-    ``differences``: the first one of each differing stretch; ``agrees_since``: the first step after the dump from which
-    everything agreed up to the end, None if the last stretch differs and no dump follows it.
+    ``differences``: one per differing stretch, its first. ``agrees_since``: the step from which on everything agreed up
+    to the end; None if the last stretch differs.
     """
 
     identical: bool
@@ -103,7 +106,9 @@ class _Differs(Exception):
 
 
 def due_ticks(engine: EngineLike, until_ms: int, last_ms: int) -> Iterator[_Turn]:
-    """Feed every tick due up to ``until_ms``, each stamped with its due time, but never before ``last_ms``."""
+    """Feed every tick due up to ``until_ms`` to the engine, each stamped with its due time but never earlier than
+    ``last_ms``.
+    """
     for _ in range(TICKS_MAX):
         due_ms = engine.next_due_ms
         if due_ms is None or due_ms > until_ms:
@@ -116,11 +121,11 @@ def due_ticks(engine: EngineLike, until_ms: int, last_ms: int) -> Iterator[_Turn
 def recover(
     engine: EngineLike, restored: Restored[Any], alive: Callable[[], None] = lambda: None
 ) -> Recovered:
-    """Bring an engine made from ``restored.state`` to the end of the tail.
+    """Feed ``restored.tail`` to ``engine``, which was made from ``restored.state``.
 
-    After an upgrade the engine may decide otherwise than was recorded, and the hall must open all the same: the
-    recorded outcome is returned as ``kept``, to be restored. ``alive`` is called every ``ALIVE_STEPS``, because
-    without a readable state dump this takes minutes.
+    After an upgrade the engine may decide otherwise than was recorded, but the hall must open: the recorded decisions
+    are then returned in ``kept``, to be put in force. ``alive`` is called every ``ALIVE_STEPS`` steps, because without
+    a readable state dump this takes minutes.
     """
     last_ms, place = restored.at_ms, 0
     theirs, ours = Recorded(restored.state), Recorded(restored.state)
@@ -148,11 +153,11 @@ def replay(
     days: int = 0,
     onward: bool = False,
 ) -> ReplayResult:
-    """Replay a journal from its beginning, or from its oldest state dump if the early steps were pruned.
+    """Replay a journal from its first step, or from its oldest state dump if the first steps were pruned.
 
-    ``days``: only this many last business days that have a state dump at their beginning (0: all).
-    ``onward``: after a difference continue from the next state dump: an upgrade begins with one.
-    ``progress(done, total)`` is called every few hundred steps. Raises ``Unreadable``.
+    ``days``: only the last so many business days that begin with a state dump (0: all). ``onward``: after a difference
+    continue from the next state dump, because an upgrade begins with one. ``progress(done, total)`` is called every
+    ``PROGRESS_STEPS`` steps. Raises ``Unreadable``.
     """
     connection = _open(path)
     try:
@@ -174,8 +179,9 @@ def replay(
 
 
 def desired_history(path: Path) -> dict[tuple[Point, str], list[tuple[int, Value]]]:
-    """For each output slot (point, kind): the values it should have shown, each with its start (hall ms). Raises
-    ``Unreadable``."""
+    """All values that each output slot (point, kind) should have shown, each with the hall time in ms from which on.
+    Raises ``Unreadable``.
+    """
     history: dict[tuple[Point, str], list[tuple[int, Value]]] = {}
     connection = _open(path)
     try:
@@ -192,12 +198,12 @@ def desired_history(path: Path) -> dict[tuple[Point, str], list[tuple[int, Value
 
 
 def desired_at_end(path: Path) -> dict[tuple[str, str], Value]:
-    """For each output slot (point, kind): the value it should show after the last step. Raises ``Unreadable``."""
+    """The value that each output slot (point, kind) should show after the last step. Raises ``Unreadable``."""
     return {slot: values[-1][1] for slot, values in desired_history(path).items()}
 
 
 def inputs_by_source(path: Path) -> dict[tuple[Point, str], int]:
-    """Accepted device inputs per (point, class name of the event). Raises ``Unreadable``."""
+    """Number of accepted device inputs per point and class name of the event. Raises ``Unreadable``."""
     connection = _open(path)
     try:
         marks = ",".join("?" * len(DEVICE_KINDS))
@@ -299,7 +305,9 @@ class _Replay:
             yield turn
 
     def _mark(self, mark: Snapshot) -> None:
-        """Compare the hash after each tick due at the very stamp of the dump: some of them may have come after it."""
+        """Compare the state with the dump taken here. Ticks due at the dump's own time stamp may have come before or
+        after it: so compare after each of them.
+        """
         if mark.seq != self._head.seq:
             what = f"missing in the journal, which has a state dump of step {mark.seq}"
             raise _Differs(self._head.seq + 1, mark.at_ms, what)
@@ -319,7 +327,9 @@ class _Replay:
         self._states += 1
 
     def _as_written_today(self, mark: Snapshot) -> str:
-        """The hash of the state dumped at ``mark`` in today's encoding; the mark's own hash if only that is left."""
+        """The hash of the dump at ``mark`` after decoding and encoding it in today's form; the recorded hash if the
+        dump's content is gone.
+        """
         dumped = database.dump_at(self._connection, mark)
         if dumped is None:
             return mark.sha256
@@ -358,21 +368,21 @@ def _compare(row: Row, turn: _Turn) -> None:
 
 
 def _joined(before: ReplayResult, stretch: ReplayResult) -> ReplayResult:
-    """Both results in one: counts added up, the rest from the later one."""
+    """Combine the results of two consecutive stretches: add up the counts, take the rest from the later one."""
     counts = {name: getattr(before, name) + getattr(stretch, name) for name in ("steps", "ticks", "states")}
     since = stretch.first_seq if stretch.first_difference is None else None
     return replace(stretch, first_seq=before.first_seq, agrees_since=since, **counts)
 
 
 def _told(result: ReplayResult, found: list[Difference]) -> ReplayResult:
-    """The result with every difference found on the way."""
+    """The result with all differences ``found`` in earlier stretches."""
     if not found:
         return result
     return replace(result, identical=False, first_difference=found[0], differences=tuple(found))
 
 
 def _dump_behind(connection: apsw.Connection, seq: int, start: Snapshot | None) -> Snapshot | None:
-    """The first readable state dump at or after step ``seq``, other than the one replay began with."""
+    """The first readable state dump at or after step ``seq`` that is later than ``start``; None if there is none."""
     begun = 0 if start is None else start.seq
     found = None
     for one in database.snapshots(connection):  # newest first
@@ -384,7 +394,8 @@ def _dump_behind(connection: apsw.Connection, seq: int, start: Snapshot | None) 
 
 
 def _start(connection: apsw.Connection, days: int) -> Snapshot | None:
-    """The state dump to begin with: the oldest good one of the last ``days``, or of all (0); None: begin at step 1.
+    """The state dump to begin with: the oldest good one of the last ``days`` days, or of all (0). None: begin at step
+    1.
 
     Raises ``Unreadable``.
     """
@@ -419,6 +430,6 @@ def _say(commands: tuple[Command, ...]) -> str:
 
 
 def _text(blob: bytes | None) -> str:
-    """JSON for a line of text, cut at ``TEXT_MAX_CHARS``."""
+    """JSON as text for a message, cut at ``TEXT_MAX_CHARS``."""
     text = "nothing" if blob is None else blob.decode("utf-8", "replace")
     return text if len(text) <= TEXT_MAX_CHARS else text[:TEXT_MAX_CHARS] + "…"

@@ -1,9 +1,9 @@
 """Opens the journal in whatever state its file is: healthy, new, damaged, missing, or restored from an old copy.
 
-Rules: nothing is deleted that might still be read (a bad file is moved to ``quarantine/``); everything before the first
-step that cannot be proven right is carried over (if only the end is missing, the file stays in place); a new epoch
-begins whenever the file is not the one that was written last, so that the centre notices; the same damage never stops
-the process twice.
+Rules: nothing that might still be read is deleted (a bad file is moved to the folder ``quarantine``). Everything before
+the first step that cannot be proven right is carried over to a new file; if only the newest steps are missing, the file
+itself is continued. A new epoch begins whenever the file is not the one that was written last, so that the centre
+notices. The same damage never stops the process twice.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ SUSPICION_CHARS = 200
 
 @dataclass(slots=True)
 class OpenedJournal:
-    """A usable database, its last step, and what people have to be told (``notices``)."""
+    """An open database, its epoch and last step. ``notices``: sentences for the log. ``renewal``: set if this start
+    begins a new epoch.
+    """
 
     connection: apsw.Connection
     epoch: int
@@ -53,7 +55,7 @@ class OpenedJournal:
 
 @dataclass(slots=True)
 class _Salvage:
-    """Everything that could be proven right in a damaged file and in the keep file."""
+    """Everything in a damaged file and in the keep file that could be proven right."""
 
     epoch: int = 0
     high_water: int = 0
@@ -68,7 +70,9 @@ class _Salvage:
 
 
 class Cut(Damaged):
-    """The database is right but its end is missing: after ``head`` of ``epoch`` (None: everything is missing)."""
+    """The database is right but its newest steps are missing: it ends at ``head`` of ``epoch`` (None: everything is
+    missing).
+    """
 
     def __init__(self, why: str, epoch: int = 0, head: Head | None = None) -> None:
         super().__init__(why)
@@ -77,8 +81,10 @@ class Cut(Damaged):
 
 
 def suspect(path: Path, why: str) -> None:
-    """Mark a file that was found damaged while in use: the next start moves it aside."""
-    with suppress(OSError):  # the disk does not even take this small file
+    """Write a file that makes the next start move the journal aside, because it was found damaged while in use
+    (``why``).
+    """
+    with suppress(OSError):  # the disk may not even take this small file
         _suspect(path).write_text(why, "utf-8")
         database.sync_directory(path.parent)
 
@@ -90,10 +96,11 @@ def _suspect(path: Path) -> Path:
 def open_or_rescue(
     path: Path, vfs: str | None = None, alive: Callable[[], None] = lambda: None
 ) -> OpenedJournal:
-    """Open the journal for writing. Raises ``StoreError`` (see its subclasses for what to do).
+    """Open the journal for writing, and repair it before if necessary. Raises ``StoreError``; its subclasses say what
+    to do.
 
-    ``alive`` is called repeatedly meanwhile: a damaged journal without a state dump is read as a whole, which takes
-    long.
+    ``alive`` is called repeatedly meanwhile, because a damaged journal without a state dump is read as a whole, which
+    takes long.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +123,7 @@ def open_or_rescue(
 
 
 def _renewed(path: Path, opened: OpenedJournal, keep: Keep) -> OpenedJournal:
-    """The opened journal with the new epoch that an earlier process ordered (``identity.py``), if any."""
+    """Begin the new epoch that an earlier process ordered (``identity.py``), if there is such an order."""
     opened.renewal = read_renewal(path)
     if opened.renewal is not None and opened.epoch < opened.renewal.epoch:
         opened.epoch = opened.renewal.epoch
@@ -128,14 +135,14 @@ def _renewed(path: Path, opened: OpenedJournal, keep: Keep) -> OpenedJournal:
 
 
 def _dumped_after(head: Head, keep: Keep) -> bool:
-    """Whether the keep file holds a newer state than the database."""
+    """Whether the keep file holds a state dump after ``head``, the last step in the database."""
     return keep.snapshot is not None and keep.snapshot.good and keep.snapshot.seq > head.seq
 
 
 def _go_on(
     path: Path, keep: Keep, mark: Whereabouts, cut: Cut, vfs: str | None, alive: Callable[[], None]
 ) -> OpenedJournal:
-    """Continue a file of which only the end is missing, with all its history, in a new epoch."""
+    """Continue a file of which only the newest steps are missing, in a new epoch."""
     assert cut.head is not None
     _leave(
         path, 1 + max(cut.epoch, keep.epoch, mark.epoch), "cut", max(mark.seq, keep.seq) - cut.head.seq, mark
@@ -149,14 +156,14 @@ def _go_on(
 
 
 def _leave(path: Path, epoch: int, why: Why, lost: int, mark: Whereabouts) -> None:
-    """Store what this start has to skip, together with what an earlier one had to skip if the file does not hold that
-    yet.
+    """Write the order for a new epoch. Numbers that an earlier order says to skip are added if the file does not hold
+    that order's epoch yet.
     """
     before = read_renewal(path)
     fresh = Renewal(epoch, why, max(0, lost))
     if (
         before is not None and before.epoch <= mark.epoch
-    ):  # that epoch was in use already, and its first step is lost again
+    ):  # that epoch had begun, and the steps that recorded it are lost
         fresh = replace(
             fresh, lost=fresh.lost + before.lost, day=before.day, numbers=before.numbers, skips=before.skips
         )
@@ -164,9 +171,7 @@ def _leave(path: Path, epoch: int, why: Why, lost: int, mark: Whereabouts) -> No
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether the error means wrong content (or a missing part of a damaged schema), and not a failing disk or
-    missing rights.
-    """
+    """Whether the error means that the file's content is wrong, and not a failing disk or missing permission."""
     if isinstance(error, apsw.IOError):
         return getattr(error, "extendedresult", 0) in _UNREADABLE
     return not isinstance(error, _ENVIRONMENT)
@@ -212,8 +217,8 @@ def _open(
 
 
 def _rebuild(path: Path, keep: Keep, mark: Whereabouts, damage: Exception, alive: Callable[[], None]) -> str:
-    """Write a new database from what can be proven right and replace the damaged one; returns what happened, in
-    words.
+    """Write a new database from everything that can be proven right, and replace the damaged one with it. Returns a
+    sentence for the log.
     """
     salvage = _read_salvage(path, alive)
     if keep.snapshot is not None and keep.snapshot.good and keep.snapshot.seq > salvage.seq:
@@ -258,7 +263,7 @@ def _build(path: Path, salvage: _Salvage, epoch: int, alive: Callable[[], None])
 
 
 def _read_salvage(path: Path, alive: Callable[[], None]) -> _Salvage:
-    """Read each part of a damaged file by itself; a part that cannot be read is left out."""
+    """Read each part of a damaged file on its own; parts that cannot be read are left out."""
     salvage = _Salvage()
     unreadable = (apsw.Error, Damaged, ValueError, UnicodeError)
     try:
@@ -292,7 +297,7 @@ def _read_salvage(path: Path, alive: Callable[[], None]) -> _Salvage:
 
 
 def _finish_swap(path: Path) -> None:
-    """Put the finished new database in place. After a crash anywhere in here the next start completes it."""
+    """Move the finished new database into place. If the process dies meanwhile, the next start completes it."""
     fresh = path.with_name(path.name + ".new")
     if not fresh.exists():
         return
@@ -312,13 +317,13 @@ def _finish_swap(path: Path) -> None:
 
 
 def _quarantined(path: Path) -> list[Path]:
-    """Main files in quarantine, oldest first (their names end in wall ms)."""
+    """Journal files in quarantine, oldest first (their names end in Unix ms)."""
     found = (path.parent / "quarantine").glob(path.name + ".*[0-9]")
     return sorted(found, key=lambda old: int(old.name.rpartition(".")[2]))
 
 
 def _refresh_keep(path: Path, opened: OpenedJournal, keep: Keep) -> None:
-    """Bring the keep file up to date with the database."""
+    """Write the keep file again, if it differs from the database."""
     snapshot = database.newest_dump(opened.connection)
     high_water = int(database.get_meta(opened.connection, "high_water") or 0)
     now = Keep(opened.epoch, opened.head.seq, high_water, database.last_policy(opened.connection), snapshot)

@@ -1,8 +1,9 @@
-"""Keeps space on the disk: prunes steps older than the retention, and deletes a ballast file when the disk is full.
+"""Limits the journal's disk space: prunes steps older than ``keep_days``, and has a reserve file (the ballast) to
+delete when the disk is full.
 
 On a full disk SQLite can neither delete nor checkpoint, so pruning alone cannot free space (measured: INSERT, DELETE
-and ``wal_checkpoint`` all answer ``SQLITE_FULL``). The ballast file is kept for that moment only. Steps are pruned from
-the beginning of the file, up to a state dump that stays, from which a replay starts.
+and ``wal_checkpoint`` all return ``SQLITE_FULL``). The ballast file exists for that moment only. Steps are pruned from
+the oldest on, up to a state dump that stays and from which a replay starts.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Room:
-    """Watches the disk space of one journal. ``look`` and ``free`` run in the writer thread, between its commits."""
+    """The disk space of one journal. ``look`` and ``free`` are called in the writer thread, between commits."""
 
     def __init__(self, path: Path, epoch: int, keep_days: int) -> None:
         self._epoch = epoch
@@ -39,9 +40,10 @@ class Room:
         self._looked_s = -LOOK_S
 
     def look(self, connection: apsw.Connection, now_ms: int) -> bool:
-        """Every ``LOOK_S``: create the ballast if there is space, prune a batch; True if more is to be pruned.
+        """Every ``LOOK_S`` seconds: create the ballast file if there is space for it, and prune a batch of steps. True
+        if more steps can be pruned now.
 
-        ``now_ms``: hall time of the last step. Raises ``apsw.FullError`` and other errors of the database.
+        ``now_ms``: hall time of the last step. Raises ``apsw.FullError`` and other ``apsw.Error``.
         """
         if monotonic_s() - self._looked_s < LOOK_S:
             return False
@@ -52,8 +54,8 @@ class Room:
         return False
 
     def free(self, connection: apsw.Connection, now_ms: int) -> bool:
-        """Free space on a full disk: delete the ballast, prune what may go, shrink the WAL. False: the ballast was
-        gone already.
+        """Free space on a full disk: delete the ballast file, prune all old steps, shrink the WAL. False: there was no
+        ballast file to delete.
         """
         if not self._ballast.exists():
             return False
@@ -65,8 +67,8 @@ class Room:
         return True
 
     def _prune(self, connection: apsw.Connection, now_ms: int) -> int:
-        """Prune a batch. Steps that the centre has not acknowledged stay ``HELD_FACTOR`` times as long, and then go,
-        too.
+        """Prune a batch of steps older than ``keep_days`` that the centre has acknowledged; or, if there are none, any
+        older than ``HELD_FACTOR`` times that. Returns how many.
         """
         told = read_cursor(database.get_meta(connection, KEY), self._epoch, 2**63 - 1).step
         pruned = prune(connection, now_ms - self._keep_ms, told)
@@ -89,9 +91,9 @@ class Room:
 
 
 def prune(connection: apsw.Connection, before_ms: int, upto_seq: int | None) -> int:
-    """Delete the oldest ``PRUNE_ROWS`` steps up to the last state dump of before ``before_ms`` (hall time).
+    """Delete the oldest steps, at most ``PRUNE_ROWS``, up to the last state dump before hall time ``before_ms``.
 
-    ``upto_seq``: nothing after this step goes. Returns how many were deleted.
+    ``upto_seq``: no step after this one is deleted (None: no such limit). Returns the number of steps deleted.
     """
     limit = 2**63 - 1 if upto_seq is None else upto_seq
     boundary = connection.execute(

@@ -1,7 +1,7 @@
 """Dumps the state before an upgrade, with the version of the program that wrote the last steps.
 
-The next version then starts from that dump and re-decides no step. A daemon that stops cleanly dumps its state anyway;
-this is for one that was killed.
+The next version then starts from that dump and does not decide any of those steps again. A daemon that stops cleanly
+dumps its state itself; this is for one that was killed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from edged.store.replay import recover
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Result: ``steps`` lay after the last dump; ``ours`` False: another version decided some of them, and nothing
-    was done.
+    """``steps``: number of steps after the last dump. ``ours`` False: another version decided some of them, and no dump
+    was made.
     """
 
     steps: int
@@ -33,7 +33,9 @@ class Settled:
 
 
 def settle(path: Path) -> Settled:
-    """Dump the state after the last step, if there is none. Raises ``StoreError``; the daemon must not run."""
+    """Dump the state after the last step, unless there is such a dump. Raises ``StoreError``, also if the daemon is
+    running.
+    """
     try:
         return asyncio.run(_settle(path))
     except CodecError as error:
@@ -41,8 +43,9 @@ def settle(path: Path) -> Settled:
 
 
 def given_since(journal: Path, copy: Path) -> list[str]:
-    """Count the numbers issued in ``journal`` after the end of ``copy``: going back to the copy loses them. Raises
-    ``Unreadable``."""
+    """The tickets issued in ``journal`` after the last step of ``copy``, which would be lost by going back to the copy.
+    Raises ``Unreadable``.
+    """
     with opened(copy) as old:
         last = max(int(old.execute("SELECT max(seq) FROM steps").get or 0), _dumped(old))
     numbers: dict[str, None] = {}

@@ -1,7 +1,8 @@
-"""The crash counter: how many starts in a row ended soon, a number in the file ``<journal>.starts``, without any clock.
+"""The crash counter: how many starts in a row ended too soon, a number in the file ``<journal>.starts``.
 
-Rules: it is raised at every start and reset after a healthy while or a clean stop; the file is not synced (a power cut
-is no crash); a file that cannot be read or written counts as 0, because nothing here may keep the hall from starting.
+Rules: it is increased at every start, and reset after a healthy minute or a clean stop, so no clock is needed. The file
+is not synced, because a power cut is no crash. A file that cannot be read or written counts as 0, because nothing here
+may prevent the hall from starting.
 """
 
 from __future__ import annotations
@@ -19,20 +20,22 @@ MAX_BYTES = 16
 
 
 class Starts:
-    """The crash counter of one journal; ``path`` None: no file, for simulated worlds."""
+    """The crash counter of one journal; ``journal`` None: no file, in simulation."""
 
     def __init__(self, journal: Path | None) -> None:
         self._path = None if journal is None else journal.with_name(journal.name + ".starts")
         self.failed = 0
 
     def begin(self) -> bool:
-        """Count this start; True if the ones before it ended too fast too often."""
+        """Count this start; True if ``FAST_STARTS`` or more starts before it ended too soon: then start in safe
+        mode.
+        """
         self.failed = self._read()
         self._write(self.failed + 1)
         return self.failed >= FAST_STARTS
 
     def forget(self) -> None:
-        """Reset the counter: this process was healthy for long enough, or was stopped on purpose."""
+        """Reset the counter, after a healthy minute or before a clean stop."""
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)

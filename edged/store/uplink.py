@@ -1,7 +1,7 @@
-"""The journal as the outbox towards the centre: up to where the centre has acknowledged, and how events are read again.
+"""Reads the events for the city's centre from the journal, and stores how far the centre has acknowledged them.
 
-There is no outbox table: every event is a note of a step, in order, and a step never changes. Only the cursor has to
-be stored, in one row of table ``meta``. Pruning the journal spares the steps after ``Cursor.step``.
+There is no outbox table: every event is a note of a step, in order, and a step never changes. Only the cursor is
+stored, in one row of table ``meta``. Pruning spares the steps after ``Cursor.step``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ CARRIED = (KEY, COUNTERS, KEY_LIST)  # rows of `meta` that are carried over from
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The centre has every event up to number ``acked``. The events up to and including step ``step`` were numbered
-    up to ``number`` (<= acked); numbering continues from there.
+    """The centre has acknowledged every event up to number ``acked``. The events in steps up to ``step`` have numbers
+    up to ``number`` (<= ``acked``); numbering continues from there.
     """
 
     acked: int = 0
@@ -34,7 +34,9 @@ class Cursor:
 
 
 class NotedStep(NamedTuple):
-    """A step with notes (``notes`` as stored), with an event that set the clock, or with both."""
+    """A step with notes (``notes``: JSON), or whose event set the clock (``clock``: JSON of that ``ClockSet``), or
+    both.
+    """
 
     seq: int
     at_ms: int
@@ -42,12 +44,14 @@ class NotedStep(NamedTuple):
     clock: bytes | None
 
     def offset_ms(self, before_ms: int) -> int:
-        """Wall time minus hall time after this step, in ms; ``before_ms`` if it set no clock."""
+        """Wall time minus hall time after this step, in ms; ``before_ms`` if it did not set the clock."""
         return before_ms if self.clock is None else _offset_ms(self.at_ms, self.clock)
 
 
 def read_cursor(stored: str | None, epoch: int, last_seq: int) -> Cursor:
-    """Read the cursor from ``meta``. If the epoch has changed since, event numbers begin again after the same step."""
+    """Decode the cursor from table ``meta``. If it is from another epoch, event numbers begin again at 1 after the same
+    step.
+    """
     try:
         its_epoch, acked, step, number = map(int, (stored or "").split())
     except ValueError:
@@ -58,7 +62,7 @@ def read_cursor(stored: str | None, epoch: int, last_seq: int) -> Cursor:
 
 
 def write_cursor(cursor: Cursor, epoch: int) -> str:
-    """Store the cursor for ``read_cursor``."""
+    """Encode the cursor for table ``meta``; the inverse of ``read_cursor``."""
     return f"{epoch} {cursor.acked} {cursor.step} {cursor.number}"
 
 
@@ -72,7 +76,7 @@ def noted_steps(connection: apsw.Connection, after_seq: int, count: int) -> list
 
 
 def clock_before(connection: apsw.Connection, seq: int) -> int | None:
-    """Wall time minus hall time in ms as of step ``seq``; None if the journal no longer holds that."""
+    """Wall time minus hall time in ms after step ``seq``; None if the journal does not hold that any longer."""
     query = "SELECT at_ms, event FROM steps WHERE seq <= ? AND kind = 'ClockSet' ORDER BY seq DESC LIMIT 1"
     found = connection.execute(query, (seq,)).fetchone()
     return None if found is None else _offset_ms(*found)

@@ -1,8 +1,9 @@
-"""The journal's writer thread: everything queued when it wakes becomes one transaction. It alone uses the connection.
+"""The journal's writer thread: everything queued when it wakes is written in one transaction. Only this thread uses the
+connection.
 
-Rules: a job is reported to the loop only after its commit, in the order of arrival; a disk error is reported once and
-ends the thread. A full disk is the one exception: jobs then stay in memory in their order, are reported as accepted
-with ``durable`` False, and are written once there is space again.
+Rules: a job is reported to the loop thread only after its commit, in order of arrival. A disk error is reported once
+and ends the thread. A full disk or a locked file is the exception: jobs then stay in memory in their order, are
+reported as accepted with ``durable`` False, and are written as soon as that is possible again.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ SNAPSHOTS_KEPT = 2  # dumps kept: the newest may turn out unreadable
 
 @dataclass(slots=True)
 class WriterJob:
-    """One job for the writer: a step, a state dump, a value of ``meta``, a query to the database (``found`` is its
-    result), or nothing (``waiter`` is told when the job's turn comes).
+    """One job for the writer: a step, a state dump, a value for table ``meta``, a query to the database (its result
+    goes to ``found``), or nothing. ``waiter`` is resolved when the job is done.
     """
 
     step: Step | None = None
@@ -67,9 +68,10 @@ class WriterJob:
 
 @dataclass(slots=True)
 class Report:
-    """A report of the writer to the loop. ``seconds``: duration of the commit of ``rows`` steps (0 rows: no commit).
+    """A report of the writer to the loop thread. ``seconds``: duration of the commit of ``rows`` steps (0 rows: no
+    commit).
 
-    ``why``: the reason why the steps are not durable.
+    ``durable`` False: steps are in memory only, because of ``why``.
     """
 
     jobs: list[WriterJob]
@@ -83,7 +85,7 @@ class Report:
 
 
 class JournalWriter:
-    """The writer thread; it owns the connection from ``start`` on. The loop thread calls ``put`` and ``join``."""
+    """The writer thread. From ``start`` on only it uses the connection; the loop thread calls ``put`` and ``join``."""
 
     def __init__(self, opened: OpenedJournal, keep: Keep, room: Room, tell: Callable[[Report], None]) -> None:
         self.last_beat_s = monotonic_s()
@@ -116,12 +118,12 @@ class JournalWriter:
         self._thread.start()
 
     def put(self, jobs: Sequence[WriterJob]) -> None:
-        """Queue jobs. Never blocks; the caller keeps the bound (``Journal.full``)."""
+        """Queue jobs. Never blocks; the caller limits their number (``Journal.full``)."""
         assert self._queue.qsize() < PUTS_MAX, "somebody puts without asking whether the journal is full"
         self._queue.put(jobs)
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread to end; False if it did not."""
+        """Wait for the thread to end; False if it did not within ``timeout_s``."""
         assert self._thread is not None
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -131,7 +133,9 @@ class JournalWriter:
             pass
 
     def turn(self, taken: list[WriterJob]) -> bool:
-        """Write ``taken`` and what still waits; False after the last turn: closed, or broken and reported."""
+        """Write ``taken`` and the jobs that still wait. False after the last turn: the file was closed, or an error was
+        reported.
+        """
         try:
             if self._write_all(taken):
                 return True
@@ -148,7 +152,7 @@ class JournalWriter:
         return False
 
     def _write_all(self, taken: list[WriterJob]) -> bool:
-        """Write all groups; False: stop the thread."""
+        """Answer the queries and write all waiting jobs. False: a job asked the thread to stop."""
         self.last_beat_s = monotonic_s()
         taken = self._answer(taken)
         stop = any(job.stop for job in taken)
@@ -166,7 +170,9 @@ class JournalWriter:
         return not stop
 
     def _answer(self, taken: list[WriterJob]) -> list[WriterJob]:
-        """Run the queries against what is committed so far; with a locked file they wait."""
+        """Run the queries on what is committed so far; while the file is locked they wait. Returns the other jobs and
+        the answered queries.
+        """
         self._asked.extend(job for job in taken if job.query is not None)
         assert len(self._asked) <= ASKED_MAX, "whoever asks waits for the answer"
         answered = []
@@ -181,7 +187,7 @@ class JournalWriter:
         return [job for job in taken if job.query is None] + answered
 
     def _follow(self) -> None:
-        """Idle work: verify a slice of the journal along its hash chain, and compress it if it is old (audit.py)."""
+        """Use idle time to verify a slice of the journal, and to compress it if an old version wrote it (audit.py)."""
         notice = None
         with suppress(apsw.BusyError, apsw.LockedError, apsw.FullError):
             notice = self._audit.look(self._connection)
@@ -191,15 +197,15 @@ class JournalWriter:
             self._send(Report([]))
 
     def _make_room(self) -> None:
-        """Prune between commits while nothing is queued; a full disk is left for the next commit to find."""
+        """Prune old steps while nothing is queued. If the disk is full meanwhile, the next commit handles that."""
         self._look_for_the_file()
         with suppress(apsw.FullError, apsw.BusyError, apsw.LockedError):
             while self._room.look(self._connection, self._head.at_ms) and self._queue.empty():
                 self.last_beat_s = monotonic_s()
 
     def _look_for_the_file(self) -> None:
-        """If somebody deleted or replaced the file, put the one that is still open back in place, and restart the
-        process.
+        """If another program deleted or replaced the file, restore it from the one that is still open, and raise
+        ``JournalBroken`` for a restart.
         """
         if _inode(self._room.path) == self._inode:
             return
@@ -215,7 +221,7 @@ class JournalWriter:
         raise JournalBroken(f"{self._room.path} was deleted or replaced by another program: put back")
 
     def _take(self) -> list[WriterJob]:
-        """Wait for a job, then take whatever else is queued."""
+        """Wait for a job, at most for the next idle work, then take whatever else is queued."""
         taken: list[WriterJob] = []
         try:
             idle_s = min(IDLE_BEAT_S, self._audit.wait_s) if self._durable else FULL_RETRY_S
@@ -227,7 +233,7 @@ class JournalWriter:
         return taken
 
     def _write(self) -> None:
-        """Commit everything that waits, group by group; or find the disk full."""
+        """Commit all waiting jobs, group by group. If the disk is full or the file locked, keep them in memory."""
         while self._waiting:
             group = list(islice(self._waiting, GROUP_MAX))
             self._tried_s = monotonic_s()
@@ -257,7 +263,9 @@ class JournalWriter:
                 more()
 
     def _commit(self, group: list[WriterJob]) -> Report:
-        """One transaction. Raises ``apsw.FullError`` with nothing changed; any other error is fatal."""
+        """Write a group of jobs in one transaction. ``apsw.FullError``, ``BusyError`` and ``LockedError`` leave
+        everything unchanged; any other error is fatal.
+        """
         wall, head = wall_ms(), self._head
         new_rows: list[Row] = []
         dumps: list[Snapshot] = []
@@ -308,8 +316,8 @@ class JournalWriter:
             raise
 
     def _reads_back(self, job: WriterJob) -> bool:
-        """Whether a dump decodes and encodes to the same bytes; one that does not is left out, because a later start
-        would trust it.
+        """Whether a dump, decoded and encoded again, gives the same bytes. One that does not is not stored, because a
+        later start would rely on it.
         """
         assert job.snapshot is not None
         blob = job.snapshot.blob or b""
@@ -325,7 +333,7 @@ class JournalWriter:
         return same
 
     def _remember(self, policies: list[PolicyRow], dumps: list[Snapshot]) -> None:
-        """Record what the keep file has to hold from now on."""
+        """Update what the keep file has to hold."""
         for policy in policies:
             high_water = max(self._keep_due.high_water, policy.version)
             self._keep_due = replace(self._keep_due, policy=policy, high_water=high_water)
@@ -345,7 +353,9 @@ class JournalWriter:
             self._notices.append(f"no second copy of snapshot and policy: {error}")
 
     def _checkpoint(self) -> None:
-        """Checkpoint the WAL once it is long; if a reader prevents it, try again after as many pages more."""
+        """Checkpoint the WAL once it is long. If a reader prevents it, try again after ``CHECKPOINT_PAGES`` more
+        pages.
+        """
         if self._wal_pages < self._checkpoint_at:
             return
         try:
@@ -364,15 +374,15 @@ class JournalWriter:
     def _memory_only(self, why: str) -> None:
         if self._durable:
             self._durable = False
-            self._connection.set_busy_timeout(0)  # tried again every second: nobody waits for it meanwhile
+            self._connection.set_busy_timeout(0)  # retried every second, without blocking
         if why != self._why:
             self._why = why
             self._notices.append(f"{why}: steps are kept in memory only and would be lost with the process")
         self._tell_untold()
 
     def _tell_untold(self) -> None:
-        """While nothing can be written, report steps kept in memory as accepted, so that calling goes on; up to a
-        limit, then wait.
+        """While nothing can be written, report steps that are kept in memory as accepted, at most ``BACKLOG_MAX``, so
+        that the hall goes on.
         """
         self._send(Report([job for job in islice(self._waiting, BACKLOG_MAX) if not job.told]))
 
