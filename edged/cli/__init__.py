@@ -87,13 +87,13 @@ class LazyGroup(TyperGroup):
             self.add_command(TyperCommand(name, help=line, callback=None), name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The imported command behind a listed name."""
+        """Import and return the command that ``args`` calls."""
         name, listed, rest = super().resolve_command(ctx, args)
         return name, listed and load_command(str(name)), rest
 
 
 def load_command(name: str) -> Any:
-    """Import a command of ``COMMANDS``."""
+    """Import and return the command ``name`` of ``COMMANDS``."""
     module, attribute = COMMANDS[name][0].split(":")
     found = getattr(importlib.import_module(module), attribute)
     if not isinstance(found, typer.Typer):

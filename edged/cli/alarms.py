@@ -54,7 +54,9 @@ def alarms(
 
 
 def _standing(broker: str | None, hall: str | None, config: Path | None) -> list[dict[str, Any]]:
-    """The alarm list that the hall retains at its broker, each entry with its explanation."""
+    """Read the hall's standing alarms from its retained messages; each entry gets its explanation in two languages.
+    Exits with code 1 if the broker does not answer or has no such message.
+    """
     from edged.central import topics
     from edged.cli.exchange import NoAnswer, conversation
     from edged.cli.hall_names import HallNames

@@ -108,7 +108,7 @@ def restore(
 
 
 def _asked() -> list[str]:
-    """Ask for the last numbers on paper, if standard input is a terminal."""
+    """Prompt for the last ticket numbers seen on paper; [] unless standard input is a terminal."""
     if not sys.stdin.isatty():
         return []
     said: str = typer.prompt(

@@ -90,7 +90,7 @@ def bench(
 
 
 def _tell(found: dict[str, Any], as_json: bool) -> NoReturn:
-    """Print figures and verdicts; ends the command."""
+    """Print figures and verdicts, then exit: 0 within all limits, 1 otherwise."""
     from rich.console import Console
 
     from edged.bench.limits import verdicts
@@ -108,7 +108,7 @@ def _tell(found: dict[str, Any], as_json: bool) -> NoReturn:
 
 
 def _broker(config: Path | None, embedded: bool) -> Address | None:
-    """The hall's broker; None: the bench starts one."""
+    """The broker of the hall.toml ``config``; None if ``embedded``: the bench then starts a broker of its own."""
     if embedded:
         return None
     if config is None:
@@ -135,7 +135,7 @@ def _journal_folder(config: Path) -> Path:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[str, str], None]]:
-    """Progress on stderr, where that is a terminal."""
+    """Show progress on stderr, if that is a terminal; yields a function to call with (section, what runs now)."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -1,4 +1,4 @@
-"""``edged bench --fleet``: a city on this machine, broken on purpose."""
+"""``edged bench --fleet``: measures a whole city simulated on this machine, with planned failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CTRL_C = 130
 
 
 def bench_fleet(halls: int, daemons: int, day: int, quick: bool, as_json: bool) -> NoReturn:
-    """Run it and print the figures; ends the command: 0 good, 1 something is missing or late, 2 cannot run here."""
+    """Measure the city, print the figures and exit: 0 good, 1 something is missing or late, 2 cannot run here."""
     from edged.bench.fleet import FleetPlan
     from edged.sim.city.processes import PartMissing
     from edged.sim.city.town import CityPlan

@@ -62,7 +62,7 @@ app.command()(demo)
 
 
 def city_of(broker: str, ca: Path | None, cert: Path | None, key: Path | None) -> Target:
-    """The broker that the options mean, of no hall; exit code 2 where they mean none."""
+    """The city's broker as a ``Target`` without a hall; exits with code 2 if the URL or a file is wrong."""
     try:
         found = from_url(broker, "")
     except NoTarget as error:
@@ -77,7 +77,9 @@ def city_of(broker: str, ca: Path | None, cert: Path | None, key: Path | None) -
 
 
 def connected(postgres: str) -> Any:
-    """Connect to the centre's database and create its tables; exits with code 1 if it cannot be reached."""
+    """Connect to the centre's database and create missing tables. Exits with code 1 if it cannot be reached, 2 without
+    psycopg.
+    """
     try:
         import psycopg
     except ImportError:
@@ -141,7 +143,7 @@ def consume(
 
 
 def _nodes(also: list[str]) -> tuple[tuple[str, int], ...]:
-    """Parse the further broker nodes; exits with code 2 if one is not HOST:PORT."""
+    """Parse the broker's further nodes; exits with code 2 if one is not HOST:PORT or there are too many."""
     from urllib.parse import urlsplit
 
     from edged.centre.broker import NODES_MAX
@@ -479,7 +481,7 @@ def _seconds(text: str) -> int:
 
 
 def _rollback(hall: str, version: int, by: str, key: Path) -> tuple[str, bytes]:
-    """The id of a rollback order, and the signed order."""
+    """Sign an order for ``hall`` to roll back policy ``version``; returns the order's id and the signed order."""
     from edged.central.operations import claimed_id
     from edged.cli.op import signed_order
 
@@ -489,7 +491,7 @@ def _rollback(hall: str, version: int, by: str, key: Path) -> tuple[str, bytes]:
 
 @contextmanager
 def speaking(city: Target) -> Iterator[CityVoice]:
-    """What is said at the city's broker while this lasts."""
+    """Publish at the city's broker inside a ``with`` block; connects at the first message."""
     voice = CityVoice(city)
     try:
         yield voice
@@ -498,11 +500,11 @@ def speaking(city: Target) -> Iterator[CityVoice]:
 
 
 class CityVoice:
-    """A function that publishes at the city's broker; each call returns once the broker has acknowledged, or raises
-    ``OSError``.
+    """A function that publishes at the city's broker. Each call returns once the broker has acknowledged the message,
+    or raises ``OSError``.
 
-    Calls that follow one another share a connection. Between them nobody answers the broker's keepalive, so one that
-    was not used for ``IDLE_S`` is left. Where no acknowledgement came, a message is said again: halls take it once.
+    Successive calls share a connection. Keepalives are not sent between calls, so a connection unused for ``IDLE_S`` is
+    replaced. A message without an acknowledgement is sent again: halls ignore a second copy.
     """
 
     def __init__(self, city: Target) -> None:
@@ -511,7 +513,7 @@ class CityVoice:
         self._used_s = 0.0
 
     def __call__(self, topic: str, payload: bytes) -> None:
-        """Say one thing. Raises ``OSError`` if the broker has not taken it within ``SAID_S``."""
+        """Publish one message. Raises ``OSError`` if the broker has not acknowledged it within ``SAID_S``."""
         import threading
 
         from edged.cli.exchange import NoAnswer
@@ -532,7 +534,7 @@ class CityVoice:
             threading.Event().wait(STEP_S)
 
     def _opened(self) -> Conversation:
-        """Raises ``NoAnswer``."""
+        """The open connection, made now if there is none. Raises ``NoAnswer``."""
         from edged.cli.exchange import Conversation
 
         if self.talk is None:
@@ -541,7 +543,7 @@ class CityVoice:
         return self.talk
 
     def close(self) -> None:
-        """Leave the broker, if somebody is there."""
+        """Disconnect, if connected."""
         talk, self.talk = self.talk, None
         if talk is not None:
             talk.close()

@@ -69,7 +69,9 @@ def check(
 
 
 def _around(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
-    """Mistakes in other files (access list, unit) that keep this hall's devices from being heard or reached."""
+    """Check other files against hall.toml: the broker's access list and the systemd unit must permit what its devices
+    need. Raises ``ConfigErrors``.
+    """
     from edged.config import ConfigErrors, access_list, unit_file
     from edged.config.certificates import broker_name
     from edged.encoding import file_text
@@ -87,7 +89,7 @@ def _around(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
 
 
 def _keys(file: str | None) -> None:
-    """The key file that [policy] names, if it exists already (it is a secret that is often installed later)."""
+    """Check the key file that [policy] names, if it is installed already. Raises ``ConfigErrors``."""
     from edged.central.envelope import KeyFileError, load_keys
     from edged.config import ConfigErrors
 

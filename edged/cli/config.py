@@ -1,4 +1,4 @@
-"""``edged config``: start a hall.toml from a few questions; its JSON Schema for editors."""
+"""``edged config``: writes a hall.toml from a few questions; prints the reference and the JSON Schema of hall.toml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edged counters``: hears people counters that speak HTTP, beside the daemon."""
+"""``edged counters``: the process that receives the counts of people counters that speak HTTP."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""Finds the service's secrets for commands. Credentials that systemd passes to the service do not exist while the
-unit is down, which is when a command is needed; root then reads the files that the unit loads them from
-(``LoadCredential=``).
+"""Finds the service's secrets for commands. systemd passes credentials to a running service only; a command is often
+needed while the service is down. It then reads, as root, the files that the unit loads them from (``LoadCredential=``).
 """
 
 from __future__ import annotations
@@ -20,7 +19,9 @@ _CREDENTIAL = re.compile(r"/run/credentials/(?P<unit>[^/]+)/(?P<name>.+)")
 
 
 def reachable(config: HallConfig) -> HallConfig:
-    """``config`` with every missing credential replaced by its source file, if that can be read."""
+    """A copy of ``config`` in which the path of every missing credential is replaced by that of its source file, if
+    known.
+    """
     mqtt, tls, commands = config.mqtt, config.mqtt.tls, config.mqtt.commands
     if tls is not None:
         tls = structs.replace(
@@ -40,7 +41,9 @@ def reachable(config: HallConfig) -> HallConfig:
 
 
 def source(file: str) -> str:
-    """The path at which ``file`` can be read now."""
+    """The path of the file behind credential ``file``; ``file`` itself if it exists, is no credential or its source is
+    unknown.
+    """
     named = _CREDENTIAL.fullmatch(file)
     if named is None or Path(file).exists():
         return file
@@ -58,8 +61,7 @@ def _maybe(file: str | None) -> str | None:
 
 
 def _loaded(unit: str) -> list[tuple[str, str]]:
-    """The unit's credentials and their source files, from the unit's files, or from the shipped unit if none is
-    installed.
+    """Pairs (credential, source file) of a systemd unit; those of the shipped unit if none is installed.
 
     ``systemctl show`` prints them as "[unprintable]" (systemd 252). An empty ``LoadCredential=`` clears the ones
     before it.

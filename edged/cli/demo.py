@@ -96,7 +96,9 @@ def demo(
 
 
 def _lived(day: Coroutine[Any, Any, Result]) -> Result:
-    """What a demo returns; its known faults end the command in words."""
+    """Run a demo to its end and return its result. Expected errors and Ctrl-C end the command with a message on stderr
+    instead of a traceback.
+    """
     try:
         return asyncio.run(day)
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -111,7 +113,7 @@ def _lived(day: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _every_device(directory: Path, as_json: bool) -> int:
-    """Run the hall with one device of every class; the exit code."""
+    """Run the demo hall with one device of every class; returns the exit code."""
     from edged.sim.every_device.run import EveryDevice
 
     async def run() -> dict[str, Any]:
@@ -133,7 +135,7 @@ def _every_device(directory: Path, as_json: bool) -> int:
 
 
 def _end_with_signals() -> None:
-    """Cancel this task on SIGTERM and SIGHUP: a closed terminal ends the daemon, too."""
+    """Cancel this task on SIGTERM and SIGHUP, so that the daemon it started also ends when its terminal is closed."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -141,7 +143,7 @@ def _end_with_signals() -> None:
 
 
 def _sweep() -> None:
-    """Delete the folders of demos that ended by SIGKILL (their child processes end by themselves)."""
+    """Delete the folders left by demos that were killed by SIGKILL (their child processes end by themselves)."""
     for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
         with suppress(OSError, ValueError):
             owner = int((folder / OWNER).read_text())
@@ -150,7 +152,7 @@ def _sweep() -> None:
 
 
 async def _watched(run: Demo, headless: bool, browser: bool) -> Summary:
-    """Run the day, drawn on the terminal unless headless; Ctrl-C ends it cleanly."""
+    """Run the demo, drawn on the terminal unless ``headless``; SIGTERM, SIGHUP and Ctrl-C end it cleanly."""
     from rich.console import Console
     from rich.live import Live
 
@@ -178,7 +180,7 @@ def _has_desktop() -> bool:
 
 def _announced(config: Path, warp: Warp) -> AbstractContextManager[Path]:
     """Announce the demo, so that `edged policy push`, `edged op push` and `edged status` without options find it and
-    its time.
+    the time of its clock.
     """
     from edged.cli.target import announce, from_config
 
@@ -202,7 +204,7 @@ def _hint(run: Demo) -> None:
 
 
 def _address_once() -> Callable[[Scene], None]:
-    """Print the address of the hall's pages as soon as it is known, once."""
+    """A callback that prints the address of the hall's pages as soon as it is known, once."""
     from edged.sim.demo import DUTY_NAME, DUTY_PIN
 
     said: set[str] = set()

@@ -1,7 +1,7 @@
-"""Sends, receives and decodes bytes of one device for a technician. Blocking on purpose: only ``edged devices`` uses
-it.
+"""Sends, receives and decodes bytes of one device for a technician. It blocks; only ``edged devices`` uses it.
 
-A deadline begins when the last byte has left the line, after bytes x bits per character / baud.
+The wait for an answer is the given deadline plus the transmission time of request and answer (bytes x bits per
+character / baud).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ DRAINS_MAX = 50  # reads before a line that is never quiet is given up
 
 
 class ByteWire(Protocol):
-    """An open line. ``read`` returns what arrives within ``READ_S``, perhaps nothing."""
+    """An open serial line or TCP connection. ``read`` returns what arrives within ``READ_S``, b"" if nothing does."""
 
     def read(self) -> bytes: ...
 
@@ -118,7 +118,9 @@ def opened(url: str) -> Iterator[tuple[ModbusWire, ByteWire]]:
 
 
 class Told(NamedTuple):
-    """The result of a request. Texts: what was asked and answered, and what to do, in two languages."""
+    """The result of a request: the bytes in both directions and their meaning in words; ``remedy``: what to do if it
+    failed.
+    """
 
     sent: bytes
     asked: str
@@ -130,7 +132,7 @@ class Told(NamedTuple):
 
 
 def ask(url: str, unit: int, request: str, deadline_s: float) -> Told:
-    """Send one request and wait for the answer. Raises ``ValueError`` for words that are not a request."""
+    """Send one request and wait for the answer. Raises ``ValueError`` for text that is not a request."""
     try:
         pdu = bytes.fromhex("".join(request.split()))
     except ValueError:
@@ -188,8 +190,9 @@ def _lost(sent: bytes, asked: str, received: bytes, word: str, detail: str = "")
 def exchange(
     wire: ModbusWire, line: ByteWire, unit: int, pdu: bytes, deadline_s: float, number: int = 1
 ) -> tuple[bytes, bytes, bytes]:
-    """Exchange one Modbus request: the frame sent, the bytes received, and the answer's PDU (empty: none). Raises
-    ``OSError``."""
+    """Send one Modbus request and wait for its answer. Returns the frame sent, the bytes received and the answer's PDU
+    (b"" if none came in time). Raises ``OSError``.
+    """
     sent = rtu_frame(unit, pdu) if wire.rtu else tcp_frame(number, unit, pdu)
     line.write(sent)
     on_line_s = (len(sent) + answer_size(pdu) + RTU_MIN) * wire.char_s
@@ -204,7 +207,9 @@ def exchange(
 
 
 def present(url: str, units: list[int], deadline_s: float) -> Iterator[tuple[int, str]]:
-    """The units that answer a read of one coil, each with its answer. Raises ``OSError`` or ``ValueError``."""
+    """Yield each unit that answers a read of one coil, with its answer in words. Raises ``OSError`` or
+    ``ValueError``.
+    """
     pdu = bytes.fromhex("0100000001")
     with opened(url) as (wire, line):
         for number, unit in enumerate(units, 1):
@@ -236,7 +241,9 @@ def units_of(text: str) -> list[int]:
 
 
 def bursts(url: str, seconds: float) -> Iterator[tuple[float, bytes]]:
-    """What arrives on a line, split at silences: seconds since the beginning, and bytes. Raises ``OSError``."""
+    """Listen for ``seconds``; yields the bytes received, split at silences, each burst with its start in seconds.
+    Raises ``OSError``.
+    """
     with opened(url) as (_, line):
         began_s = heard_s = monotonic_s()
         held, first_s = b"", 0.0

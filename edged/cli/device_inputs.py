@@ -1,4 +1,4 @@
-"""Keypads and scanners of this machine, as ``edged devices detect input`` lists them: by name, without opening one.
+"""Lists keypads and scanners of this machine for ``edged devices detect input``; their input is not read.
 
 Source: /dev/input/by-id (udev), and the kernel's /sys/class/input/eventN/device: ``name`` and ``capabilities/key``, the
 keys it has as words of 64 bits in hex, the highest first.
@@ -18,7 +18,9 @@ FOLDERS = ("by-id", "by-path")
 
 
 class InputFound(NamedTuple):
-    """``letters``: it has those of a keyboard; many scanners and some keypads claim them, too."""
+    """An input device. ``letters``: it reports the letter keys of a keyboard; many scanners and some keypads do, too.
+    ``readable``: this user may open it.
+    """
 
     path: str
     name: str
@@ -29,7 +31,7 @@ class InputFound(NamedTuple):
 def inputs(
     devices: Path = Path("/dev/input"), kernel: Path = Path("/sys/class/input")
 ) -> Iterator[InputFound]:
-    """Devices with digits or an Enter key; each once, by its best name."""
+    """Yield the devices that have digits or an Enter key, each once, under its most stable path."""
     seen = set()
     for folder in FOLDERS:
         for link in sorted((devices / folder).glob("*-event-*")):

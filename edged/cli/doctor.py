@@ -78,7 +78,7 @@ def doctor(
 
 
 def in_lines(found: dict[str, Found], lang: str) -> Iterator[str]:
-    """One line per check; below each fault what to do."""
+    """The results as printed lines: one per check, and the remedy below each fault."""
     for name, one in found.items():
         yield f"{MARKS[one.state]} {name:<18} {_words((one.chinese, one.english), lang)}"
         if one.state == "ill":
@@ -86,7 +86,7 @@ def in_lines(found: dict[str, Found], lang: str) -> Iterator[str]:
 
 
 def looked(look: Callable[[HallConfig], Found], hall: HallConfig) -> Found:
-    """The result of one check; what cannot be read becomes "unknown" with the reason."""
+    """The result of one check; a file that cannot be read gives "unknown" with the reason."""
     try:
         return look(hall)
     except OSError as error:
@@ -95,7 +95,7 @@ def looked(look: Callable[[HallConfig], Found], hall: HallConfig) -> Found:
 
 
 def _asked(line: ChecklistLine, found: Found | None, lang: str) -> str:
-    """One line of the checklist for printing: what to do, what must be seen, and the result of its automatic check."""
+    """An entry of the checklist as printed: what to do, what must be seen, and the result of its automatic check."""
     limit = f"  (≤ {line.within_s} s)" if line.within_s else ""
     rows = [f"\n□ {line.case}{limit}"]
     for mark, texts in (("→", line.do), ("=", line.see)):

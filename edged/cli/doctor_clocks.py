@@ -1,7 +1,7 @@
-"""Compares a device's clock with ours, if its messages carry a time: the difference in words, and a remedy.
+"""Compares a device's clock with ours by the times in its messages: the difference in words, and a remedy.
 
 Rules: only fresh messages are judged, because a retained one may be old. Of several times in a message the latest
-counts: a report also names the beginning of its window. Sources of the formats: Milesight ``time_info``, ChirpStack
+counts: a report also carries the start of its interval. Sources of the formats: Milesight ``time_info``, ChirpStack
 ``time``, Tasmota ``Time``, AXIS ``timestamp`` (milliseconds, or ``20170503112756``), zigbee2mqtt ``last_seen``.
 """
 
@@ -30,7 +30,9 @@ DO_CLOCK = (
 
 
 def told_s(payload: bytes, zone: tzinfo) -> float | None:
-    """The latest time in a message, in seconds since 1970; a time without a zone is taken as local time in ``zone``."""
+    """The latest time in a JSON message, in seconds since 1970; None without one. A time without a zone is taken as
+    local time in ``zone``.
+    """
     try:
         message = parse(payload, BYTES_MAX, None)
     except NotStrictJson:

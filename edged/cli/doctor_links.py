@@ -36,7 +36,8 @@ TELL_TIME = ("milesight_mqtt", "mqtt_map")
 
 
 def look_at_links(hall: HallConfig, listen_s: float | None = None) -> dict[str, Found]:
-    """Results for the daemon, then for each device by its id, with the part of the hall it belongs to.
+    """Check results by name: "daemon", and "device ID" for each device, whose text begins with the part of the hall
+    that the device belongs to.
 
     ``listen_s``: seconds to listen at the broker; None: ``LISTEN_S``.
     """
@@ -67,7 +68,7 @@ def _links(hall: HallConfig, listen_s: float) -> dict[str, Found]:
 
 
 def running_health(hall: HallConfig) -> dict[str, Any] | None:
-    """The daemon's health page; None if nobody answers."""
+    """The daemon's /healthz as JSON; None if no daemon answers."""
     import http.client
 
     connection = http.client.HTTPConnection(hall.web.host, hall.web.port, timeout=2.0)
@@ -116,7 +117,9 @@ def _lost(device: DeviceConfig, reason: str, detail: str) -> Found:
 
 
 def place_of(device: DeviceConfig, comma: str = ", ") -> str:
-    """The device's place according to hall.toml: wire and number on it; "" for a device at the broker."""
+    """Where the device is connected according to hall.toml: line and unit number, after ``comma``; "" for a device at
+    the broker.
+    """
     options: Any = device.options
     said = [str(getattr(options, name)) for name in ("url", "path", "host") if getattr(options, name, None)]
     unit = getattr(options, "unit", None)
@@ -124,7 +127,7 @@ def place_of(device: DeviceConfig, comma: str = ", ") -> str:
 
 
 async def _ask_all(hall: HallConfig, devices: list[DeviceConfig]) -> dict[str, Found]:
-    """Ask all wired devices at the same time, each by its own driver; those on one wire share it."""
+    """Check all wired devices at the same time, each by its own driver; the results by "device ID"."""
     found = await asyncio.gather(*(_ask(hall, device) for device in devices))
     return {f"device {device.id}": one for device, one in zip(devices, found, strict=True)}
 
@@ -207,7 +210,9 @@ def _listen(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> d
 
 
 def _hear(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dict[str, list[Stamped]]:
-    """Messages of each device by its id. Raises ``NoAnswer`` or ``ConfigErrors`` if the broker cannot be read."""
+    """Listen at the broker for ``listen_s``; each device's messages by its id. Raises ``NoAnswer`` or ``ConfigErrors``
+    if the broker cannot be read.
+    """
     from aiomqtt import Topic
 
     from edged.cli.exchange import conversation
@@ -227,7 +232,9 @@ def _hear(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dic
 def _clocks(
     hall: HallConfig, telling: list[DeviceConfig], seen: dict[str, Found], listen_s: float
 ) -> dict[str, Found]:
-    """The results ``seen`` by the daemon, completed by a clock check of the devices that may send a time."""
+    """Repeat the results ``seen`` by the daemon for the devices ``telling`` (whose messages may carry a time), with a
+    check of their clocks.
+    """
     from edged.cli.exchange import NoAnswer
     from edged.config import ConfigErrors
 

@@ -324,7 +324,7 @@ def look_at_policy_keys(hall: HallConfig) -> Found:
 
 
 def look_at_key_list(hall: HallConfig) -> Found:
-    """The city's key list, as the journal has it."""
+    """Is the city's key list in the journal valid, and does no key on it end within 30 days?"""
     from edged.central.envelope import KeyFileError, load_keys
     from edged.central.key_desk import kept_list
     from edged.central.key_list import reread
@@ -370,7 +370,7 @@ def look_at_key_list(hall: HallConfig) -> Found:
 
 
 def look_at_devices(hall: HallConfig) -> Found:
-    """Which devices does the running daemon miss, and which does hall.toml not know?"""
+    """Which devices has the running daemon lost, and which send messages without being in hall.toml?"""
     import http.client
 
     try:
@@ -397,7 +397,7 @@ def look_at_devices(hall: HallConfig) -> Found:
 
 
 def look_at_dead_man(hall: HallConfig) -> Found:
-    """Which lamp modules stay lit when the controller dies, unless their own watchdog is set?"""
+    """Which lamp modules would stay lit if the controller died, unless their own watchdog is set?"""
     from devices.modbus_relay.driver import RelayOptions
     from devices.modbus_relay.profiles import profile_of
 
@@ -440,7 +440,7 @@ def look_at_unit(hall: HallConfig) -> Found:
 
 
 def look_at_backup(hall: HallConfig) -> Found:
-    """Backups are made, the last one just now, and not onto the disk that the journal would be lost with."""
+    """Are backups made, is the newest recent, and is it on another disk than the journal?"""
     if _command("systemctl", "show", "--value", "-p", "LoadState", BACKUP_TIMER) != "loaded":
         return unknown(
             "没有备份定时器单元（apt 或 ./install 会安装）",

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class NoAnswer(Exception):
-    """The broker did not answer as needed; the text says what is missing and which broker it is."""
+    """The broker did not do what was asked; the text says what is missing and names the broker."""
 
 
 class Heard(NamedTuple):
@@ -42,7 +42,7 @@ class Heard(NamedTuple):
 
 
 class Conversation:
-    """An open connection. Made by ``conversation``."""
+    """A command's connection to a broker, made by ``conversation``."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -90,7 +90,9 @@ class Conversation:
                 raise NoAnswer(self._refused(what, ", ".join(failures)))
 
     def _acknowledged(self, client: aiomqtt.Client) -> Any:
-        """Read from CONNACK whether messages are retained, which aiomqtt does not pass on."""
+        """A callback for paho's ``on_connect`` that reads from CONNACK whether the broker retains messages; aiomqtt
+        does not expose this.
+        """
 
         def connected(paho: Any, userdata: Any, flags: Any, code: Any, told: Any) -> None:
             self.keeps = getattr(told, "RetainAvailable", 1) != 0
@@ -116,7 +118,7 @@ class Conversation:
         return f"the broker at {self._place} refused {what}: {failure}"
 
     def _why(self, error: aiomqtt.MqttError) -> str:
-        """What went wrong, in words: aiomqtt passes on only a text, and the cause is the error's context."""
+        """Describe a failed connection: aiomqtt's error has only a text, its cause is in ``__context__``."""
         met = error.__context__
         if isinstance(error, MqttCodeError):
             return self._refused("the connection", str(error.rc))
@@ -143,7 +145,7 @@ class Conversation:
             raise NoAnswer(f"the broker took nothing: {error}") from None
 
     def ask(self, topic: str, payload: bytes, answer_topic: str) -> None:
-        """``say`` with MQTT 5's request for an answer on ``answer_topic``, which must be one that is listened to."""
+        """``say`` with a response topic (MQTT 5); ``answer_topic`` must be among the subscribed topics."""
         properties = cast(Any, Properties)(PacketTypes.PUBLISH)
         properties.ResponseTopic = answer_topic
         properties.CorrelationData = secrets.token_bytes(8)
@@ -155,7 +157,7 @@ class Conversation:
         return self.target.protocol == "5"
 
     def hear(self, timeout_s: float, quiet_s: float | None = None) -> Iterator[Heard]:
-        """Messages that arrive until ``timeout_s`` from now, or until nothing arrived for ``quiet_s``."""
+        """Yield messages as they arrive, until ``timeout_s`` from now or until none arrived for ``quiet_s``."""
         deadline_s = clock.monotonic_s() + timeout_s
         while (left_s := deadline_s - clock.monotonic_s()) > 0:
             heard = self._runner.run(self._next(left_s if quiet_s is None else min(left_s, quiet_s)))
@@ -196,7 +198,7 @@ def conversation(target: Target, topics: Sequence[str] = ()) -> Iterator[Convers
 
 
 def _tls(target: Target) -> ssl.SSLContext:
-    """The TLS settings. Raises ``NoAnswer`` naming a file that cannot be used."""
+    """The TLS settings. Raises ``NoAnswer`` if a file cannot be used, and names it."""
     at = target.tls_ca
     try:
         context = ssl.create_default_context(cafile=at)

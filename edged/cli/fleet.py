@@ -1,10 +1,9 @@
 """``edged policy push --halls|--group``: sends one policy to many halls through the city's broker and reports each
 answer.
 
-Rules: the members of a group are known from the halls' own retained status messages, so an offline hall is waited for,
-and a hall that was never online is not. Every hall ends as applied, staged, refused or without an answer. A broker does
-not say which retained message is the last: a hall of the group that is heard of later, by its status or its answer, is
-followed like the others.
+Rules: the members of a group are found by the status messages that halls retain. So a hall that is offline counts as a
+member, and one that was never online does not. Every hall ends as applied, staged, refused or without an answer. A
+broker does not say which retained message is the last: a member whose first message arrives later is added then.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ WORDS = {
 
 
 class Fleet(NamedTuple):
-    """The addressed ``halls``; ``version``: the highest that any of them has reported."""
+    """The halls to send to; ``version``: the highest version that any of them has reported."""
 
     halls: tuple[str, ...]
     version: int
 
 
 def filters(report: Topic = topics.POLICY_REPORT) -> list[str]:
-    """The topics to subscribe to for a message to many halls; ``report``: the topic on which halls answer."""
+    """The topic filters to subscribe to before sending to many halls; ``report``: the topic on which halls answer."""
     return [topics.STATUS.filter, report.filter]
 
 
@@ -54,9 +53,9 @@ def found(
     report: Topic = topics.POLICY_REPORT,
     members_s: float = 0.0,
 ) -> Fleet:
-    """The addressed halls: ``halls``, or those whose status names ``group``.
+    """Find the halls to send to: ``halls``, or those whose status names ``group``.
 
-    ``members_s``: listen for so long; 0: until nothing was heard for ``QUIET_S``.
+    ``members_s``: seconds to listen for members; 0: until nothing has arrived for ``QUIET_S``.
     """
     versions, members = [0], list[str]()
     for heard in talk.hear(members_s) if members_s else talk.hear(RETAINED_S, QUIET_S):
@@ -72,7 +71,9 @@ def found(
 def told(
     talk: Conversation, halls: tuple[str, ...], group: str | None, report: Topic
 ) -> dict[str, dict[str, Any]]:
-    """The retained message on ``report`` of each hall in ``halls``, or whose status names ``group``; {}: none."""
+    """The message that each hall retains on ``report``, by hall id; {} for a hall without one. The halls are ``halls``
+    and those whose status names ``group``.
+    """
     retained, members = dict[str, dict[str, Any]](), set(halls)
     for heard in talk.hear(RETAINED_S, QUIET_S):
         hall, said = _said(heard)
@@ -91,10 +92,10 @@ def follow(
     report: Topic = topics.POLICY_REPORT,
     group: str | None = None,
 ) -> bool:
-    """Print each hall's answer as it arrives, and the halls without one; returns whether all accepted it.
+    """Print each hall's answer as it arrives, then the halls without one; returns whether all accepted.
 
-    A hall that reports that it rehearses the policy is waited for ``REHEARSAL_S`` longer. ``group``: its members that
-    are heard of meanwhile are followed, too.
+    A hall that says it is rehearsing the policy gets ``REHEARSAL_S`` more. ``group``: members that are first seen
+    meanwhile are included.
     """
     following = _Following(fleet.halls, sha256, report, group)
     for seconds in (wait_s, REHEARSAL_S):
@@ -107,7 +108,7 @@ def follow(
 
 
 class _Following:
-    """Who of a fleet has answered. ``waiting``: who has not; ``bad``: how many refused or said nothing."""
+    """Which halls have answered. ``waiting``: those that have not; ``bad``: how many refused or stayed silent."""
 
     def __init__(self, halls: Iterable[str], sha256: str, report: Topic, group: str | None) -> None:
         self.waiting = set(halls)
@@ -116,7 +117,7 @@ class _Following:
         self._sha256, self._report, self._group = sha256, report, group
 
     def hear(self, talk: Conversation, seconds: float) -> None:
-        """Listen for ``seconds``, or until everybody has answered and no further member was heard of."""
+        """Listen for ``seconds``, or until every hall has answered and no further member appears."""
         deadline_s = monotonic_s() + seconds
         while (left_s := deadline_s - monotonic_s()) > 0:
             if not self.waiting and self._group is None:
@@ -127,7 +128,7 @@ class _Following:
             self._take(heard)
 
     def give_up_on_silent(self) -> list[str]:
-        """The halls that have not even said that they rehearse it; they count as bad."""
+        """The halls that sent neither an answer nor a notice of rehearsal; they count as bad."""
         silent = sorted(self.waiting - self._rehearsing)
         self.waiting -= set(silent)
         self.bad += len(silent)

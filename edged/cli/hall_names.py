@@ -12,11 +12,11 @@ TAKEN = 2  # columns that a wide character takes on a terminal
 
 
 class HallNames:
-    """The names of one hall; without any, every part is called by its id."""
+    """Display names of one hall's parts; a part without a name is shown by its id."""
 
     def __init__(self, said: dict[str, Any], alarms: dict[str, Any] | None = None) -> None:
-        """``said``: the hall's message of names; ``alarms``: its list of alarms for pages, which names each alarm's
-        subject.
+        """``said``: the hall's ``page/names`` message; ``alarms``: its ``page/alarms`` message, which names each
+        alarm's subject.
         """
         told = (alarms or {}).get("alarms") or ()
         self._about = {str(one["key"]).partition("/")[2]: one["subject"] for one in told}
@@ -40,11 +40,11 @@ class HallNames:
         return _beside(self._areas.get(area), area)
 
     def device(self, device: str) -> str:
-        """``11号窗口灯 relay-1``: the device's part of the hall, and its id."""
+        """A device by the part of the hall it belongs to, with its id: ``11号窗口灯 relay-1``."""
         return _beside(self._devices.get(device), device)
 
     def any(self, subject: str) -> str:
-        """The subject of an alarm, of whatever kind it is."""
+        """The display name of an alarm's subject: a window, a member of staff, an area or a device."""
         if subject in self._windows:
             return f"{self._windows[subject]}号窗口 window {subject}"
         if subject in self._staff:

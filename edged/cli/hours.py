@@ -87,8 +87,8 @@ def hours(
 
 
 def _read(policy: Path, config: Path | None) -> tuple[Hours, dict[str, str]]:
-    """The policy's section on hours, and the areas to list (id to name); without a hall.toml those that the section
-    names.
+    """The policy's opening hours, and the areas to list (id to name): those of ``config``, or without it those that the
+    hours name. Exits with code 1 if the policy is refused.
     """
     from edged.central.policies import inspect, of_hall
     from edged.central.policy_changes import PlaceNames
@@ -112,7 +112,7 @@ def _read(policy: Path, config: Path | None) -> tuple[Hours, dict[str, str]]:
 
 
 def _lines(found: Hours, areas: dict[str, str], day: date) -> list[str]:
-    """One line per distinct plan of the day."""
+    """The opening times of one day: one line for each group of areas with the same times."""
     from edged.core.calendar import day_spans
 
     number = (day - EPOCH).days

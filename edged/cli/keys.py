@@ -1,4 +1,5 @@
-"""``edged keys``: the city's list of the keys that may sign for its halls, kept by whoever holds a root key.
+"""``edged keys``: edits, signs and sends the city's list of keys: which keys may sign policies and orders for its
+halls. Only a root key can sign the list.
 
 Rules of this file: the list is one JSON document that its commands edit; what a root key signed is one envelope file.
 Results are told in English and Chinese; exit code 0 done, 1 refused, no answer or something ends soon, 2 wrong usage.
@@ -57,8 +58,8 @@ def root(
     """Make a root key, which signs lists of keys and nothing else.
 
     It writes NAME.key (into a safe) and NAME.pub.json (for [policy] root in hall.toml).
-    Make two, kept in two places, and put both entries into the file that goes to the halls: either signs the list, and
-    a lost one is no journey to every hall.
+    Make two, keep them in two places, and put both entries into the file that goes to the halls: either can sign the
+    list, so that nobody has to visit every hall if one is lost.
     """
     keyid, secret, public = write_key_pair(name, directory, algorithm)
     typer.echo(f"root key {keyid} / 根密钥")
@@ -143,7 +144,7 @@ def sign(
 ) -> None:
     """Sign the list with a root key. Its version goes up by one, in LIST too: keep that file.
 
-    Where LIST was lost and made anew, --version says what to go on with: one more than `edged keys status` shows.
+    If LIST was lost and made anew, give --version: one more than `edged keys status` shows.
     """
     import json
 
@@ -301,7 +302,7 @@ def _tell_report(hall: str, report: dict[str, Any]) -> None:
 
 
 def _tell_list(document: KeyListDocument) -> bool:
-    """Whether something ends soon."""
+    """Print the keys of a list; returns whether one has ended or ends within ``WARN_DAYS``."""
     from edged.central.audience import epoch_ms
     from edged.central.signatures import supported
     from edged.clock import wall_ms
@@ -365,7 +366,9 @@ def _new(halls: str, group: str | None) -> dict[str, Any]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """A list, as far as these commands need it; signing checks the rest."""
+    """Read an unsigned key list; exits with code 2 if it is none. Only the fields used here are checked, the rest when
+    it is signed.
+    """
     from edged.central.envelope import ENVELOPE_BYTES_MAX
     from edged.strict_json import NotStrictJson, parse_document
 
@@ -395,7 +398,7 @@ def _write(file: Path, made: dict[str, Any]) -> None:
 
 
 def _public_entries(file: Path) -> list[dict[str, Any]]:
-    """The keys of a NAME.pub.json."""
+    """The public keys in a NAME.pub.json as entries of a key list; exits with code 2 if there are none."""
     import base64
 
     from edged.central.envelope import KeyFileError, load_keys, load_names

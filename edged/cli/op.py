@@ -2,9 +2,9 @@
 
 * An operation is ``NAME key=value …``; ``edged op list`` prints all of them, from the models that the hall uses.
 * Everything that can be checked without the hall is checked before signing; the hall's own answer is printed as it is.
-* The outcome of an order is one of the hall's events, which pass brokers and bridges of any version; over MQTT 5 all
-the way, the answer on the order's response topic is faster.
-* Dates are the hall's: the clock of a demo shows another day and runs faster.
+* The outcome of an order arrives as one of the hall's events, through brokers and bridges of any MQTT version. Where
+all of them speak MQTT 5, the answer on the order's response topic arrives earlier.
+* Dates are by the hall's clock; that of a demo shows another day and runs faster.
 * Exit code 0 done, 1 refused or no answer, 2 wrong usage.
 """
 
@@ -138,7 +138,7 @@ def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str,
 
 
 def outcome_of(event: dict[str, Any], order: str) -> dict[str, Any]:
-    """The outcome of ``order`` from one of the hall's events, in the form of an answer; {} for any other event."""
+    """The outcome of ``order``, if ``event`` of the hall reports it; {} otherwise."""
     data, kind = event.get("data"), event.get("type")
     if not isinstance(data, dict) or data.get("id") != order:
         return {}
@@ -176,7 +176,7 @@ def _read_signed(file: Path) -> tuple[bytes, str]:
 
 
 def signed_order(hall: str, name: str, values: list[str], by: str, key: Path) -> bytes:
-    """A signed order for a hall that may be offline now: with the longest validity that an order can have."""
+    """Sign an order with the longest permitted validity, because the hall may be offline now."""
     return _signed(_document(name, values, by, (Target(hall), VALID_MAX_MIN)), key)
 
 

@@ -80,8 +80,8 @@ def keygen(
 
 
 def write_key_pair(name: str, directory: Path, algorithm: str) -> tuple[str, Path, Path]:
-    """Make NAME.key and NAME.pub.json; returns the key id and both. Ends with 2 where one is there already, or the
-    algorithm is not installed.
+    """Make NAME.key and NAME.pub.json; returns the key id and both paths. Exits with code 2 if a file exists already or
+    the algorithm is not installed.
     """
     import json
 
@@ -234,7 +234,10 @@ def _push_to_many(
     where: tuple[str | None, str | None, Path | None],
     what: tuple[str, str | None, bool, float, float],
 ) -> NoReturn:
-    """``what``: halls, group, retain, wait_s, members_s. Ends the command."""
+    """Push a policy to many halls, print each answer and exit: 0 if all accepted it, 1 otherwise.
+
+    ``where``: broker, hall, config; ``what``: halls, group, retain, wait_s, members_s.
+    """
     from dataclasses import replace
 
     from edged.central import topics
@@ -296,7 +299,8 @@ def _sign_for(target: Target, raw: bytes, key: Path | None, version: int) -> byt
 
 
 def _renewed(raw: bytes, version: int | None, target: Target | None) -> bytes:
-    """The document with another version and with the fields it left out, dated by the hall's clock if that is known.
+    """The document with ``version`` and default values for the fields it lacks; dates are by the hall's clock if that
+    is known.
 
     Broken JSON is returned unchanged: the check refuses it.
     """
@@ -344,7 +348,7 @@ def _signed(payload: bytes, key: Path, audience: Audience | None) -> bytes:
 
 
 def _version_in_force(talk: Any) -> int:
-    """The highest version that the hall's retained report names."""
+    """The highest policy version in the hall's retained report."""
     for heard in talk.hear(1.0):
         report = _json(heard.payload)
         named = [report.get("applied"), report.get("desired")]
@@ -353,7 +357,9 @@ def _version_in_force(talk: Any) -> int:
 
 
 def _answer(talk: Any, raw: bytes, wait_s: float) -> dict[str, Any] | None:
-    """The hall's report on this push; retained reports are ignored, because they are older."""
+    """Wait for the hall's report on this push; retained reports are ignored, because they are older. None: no report
+    within ``wait_s``.
+    """
     from edged.central.policies import claimed
     from edged.cli import fleet
 
@@ -404,7 +410,7 @@ def _tell_report(report: dict[str, Any]) -> None:
 
 
 def _tell_left_out(names: list[str]) -> None:
-    """Print which names of the policy in force mean nothing in that hall."""
+    """Print which areas, services and windows named in the policy do not exist in that hall."""
     from edged.central.addressing import Unmet
     from edged.central.policy_changes import left_out
 
@@ -433,7 +439,7 @@ def tell_refusal(refusal: DocumentRefused) -> None:
 
 
 def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None:
-    """Print what falls back to built-in values, and what differs from the policy in force, if that can be read."""
+    """Print which sections take built-in values, and the changes against the policy in force if that can be read."""
     from edged.central.policies import inspect, of_hall
     from edged.central.policy_changes import changes, fallen_back, left_out
     from edged.central.refusals import DocumentRefused

@@ -99,7 +99,7 @@ def new(
 
 
 def sentences(found: Sequence[Change], language: int) -> list[str]:
-    """One line per sentence, with its place in the document; ``language``: 0 English, 1 Chinese."""
+    """Format each change as one line, followed by its path in the document; ``language``: 0 English, 1 Chinese."""
     return [f"{one.words[language]}  [{one.path}]" for one in found]
 
 
@@ -128,7 +128,7 @@ def names_of(config: Path | None) -> PlaceNames:
 
 
 def _of_hall(config: Path | None) -> Names | None:
-    """What the hall has; None without a readable hall.toml."""
+    """The names that exist in the hall of ``config``; None without a readable hall.toml."""
     from edged.central.audience import Names
     from edged.config import ConfigErrors, load
 

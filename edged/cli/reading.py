@@ -1,4 +1,4 @@
-"""Reads a journal while the hall runs: with progress from the first second, and at the lowest priority."""
+"""For commands that read a journal while the hall runs: lowest priority, and a progress bar."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ Told = Callable[[int, int], None]
 
 
 def silent(_done: int, _total: int) -> None:
-    """Report progress to nobody."""
+    """A progress callback that shows nothing."""
 
 
 def give_way() -> None:
-    """Lower the priority of this process's processor time and disk reads below that of all others.
+    """Give this process the lowest priority for processor time and disk reads; where that is not permitted, it keeps
+    its own.
 
-    The kernel takes the class of a process's input and output from that of its processor time where none was set
-    (ioprio_set(2)): SCHED_IDLE becomes the idle class. What may not be changed stays.
+    Linux derives the I/O class of a process from its scheduling class unless one was set (ioprio_set(2)): SCHED_IDLE
+    becomes the idle class.
     """
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
@@ -25,7 +26,7 @@ def give_way() -> None:
 
 @contextmanager
 def progress(what: str, quiet: bool = False) -> Iterator[Told]:
-    """A progress bar on stderr, if that is a terminal; call ``told(done, total)``."""
+    """Show a progress bar on stderr, if that is a terminal; yields the function to call with (done, total)."""
     from rich.console import Console
     from rich.progress import Progress
 

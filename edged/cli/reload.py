@@ -60,8 +60,8 @@ _SAID = {
 
 
 def _journal(config: Path) -> Path | None:
-    """The journal of the daemon that runs with ``config``, by its last accepted version, because the file may be
-    broken.
+    """The path of the journal of the daemon that runs with ``config``. It is taken from the last accepted version,
+    because the file may have mistakes now.
     """
     from edged.config import ConfigErrors, accepted, load
 
@@ -74,7 +74,9 @@ def _journal(config: Path) -> Path | None:
 
 
 def _nobody(config: Path) -> str:
-    """Why no daemon was found, with the mistakes in the file, because they may hide the path of the journal."""
+    """The message that no daemon was found. It lists the mistakes in the file, because one may concern the path of the
+    journal.
+    """
     from edged.config import ConfigErrors, load
 
     said = f"no daemon serves {config} on this machine"

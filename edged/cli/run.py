@@ -18,7 +18,8 @@ def run(
 ) -> None:
     """Serve a hall: hear its devices, keep its queue, run the tidal loop.
 
-    Stops cleanly on SIGTERM and Ctrl-C (state kept, outputs left standing). SIGHUP reads hall.toml again.
+    Stops cleanly on SIGTERM and Ctrl-C: the state is kept, lamps and displays stay as they are. SIGHUP reads hall.toml
+    again.
     Exit codes: 0 stopped, 2 configuration, 70 bug, 74 disk, 75 already running, 78 journal of a newer version.
     """
     from edged.daemon.start import serve

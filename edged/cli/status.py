@@ -65,7 +65,7 @@ def status(
 
 
 def left_at_broker(target: Target) -> dict[str, Any]:
-    """The messages that the hall retains at the broker, by kind."""
+    """The messages that the hall retains at the broker, by kind. Raises ``NoAnswer``."""
     from edged.central import topics
     from edged.cli.exchange import conversation
 
@@ -108,7 +108,7 @@ def left_at_broker(target: Target) -> dict[str, Any]:
 
 
 def _health(target: Target) -> dict[str, Any] | None:
-    """The health page; None if its address is unknown or nobody answers."""
+    """The health page as JSON; None if its address is unknown or nobody answers."""
     import http.client
     from urllib.parse import urlsplit
 
@@ -185,7 +185,7 @@ def _tell_parts(retained: dict[str, Any], names: HallNames) -> None:
 
 
 def _tide_of(window: dict[str, Any], names: HallNames) -> Iterator[str]:
-    """The area that a +1 window serves, why it was opened, and overrides on it."""
+    """For a window's line: the area that it serves as a +1 window, why it was opened, and its manual override."""
     if window.get("tidal_area"):
         yield names.area(str(window["tidal_area"]))
     yield from (str(window[key]) for key in ("tidal_reason_zh", "tidal_reason") if window.get(key))

@@ -1,8 +1,9 @@
 """Which hall a command talks to. Rules of this file:
 
-* In order: ``--broker`` and ``--hall`` as given; a hall.toml (``--config``); the demo running on this machine; this
+* The first of: ``--broker`` and ``--hall`` as given; a hall.toml (``--config``); the demo running on this machine; this
   machine's own hall (``SITE``).
-* The demo says where it is in one small file (``announce``), which is gone, or names a dead process, once it ended.
+* The demo writes its address into one small file (``announce``). After the demo has ended, the file is gone or names
+a process that has ended.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class NoTarget(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A hall at its broker. ``web`` is the base URL of its pages.
+    """A hall and the broker it is at. ``web`` is the base URL of its pages.
 
     Of a demo: ``signing_key`` is its own policy key, ``warp`` how its clock runs (``clock.Warp``).
     """
@@ -85,7 +86,9 @@ def find(broker: str | None, hall: str | None, config: Path | None) -> Target:
 
 
 def from_url(url: str, hall: str) -> Target:
-    """``mqtt[s]://[user@]host[:port]``; ``?protocol=3.1.1`` for an old broker. Raises ``NoTarget``."""
+    """Parse ``mqtt[s]://[user@]host[:port]``, with ``?protocol=3.1.1`` for a broker without MQTT 5. Raises
+    ``NoTarget``.
+    """
     parts = urlsplit(url if "://" in url else f"mqtt://{url}")
     try:
         port = parts.port
@@ -120,7 +123,7 @@ def _password(file: str | None) -> str | None:
 
 
 def from_config(file: Path) -> Target:
-    """The hall of a hall.toml, with its own broker settings; of a broken file the last accepted version.
+    """The hall of a hall.toml with its broker settings. If the file has mistakes, its last accepted version is used.
 
     Raises ``ConfigErrors``.
     """
@@ -165,7 +168,9 @@ def demo_file() -> Path:
 
 @contextmanager
 def announce(target: Target) -> Iterator[Path]:
-    """While the block runs, commands without options find this hall."""
+    """Announce ``target`` while the ``with`` block runs: commands without options then use this hall. Yields the
+    file.
+    """
     file = demo_file()
     fresh = file.with_suffix(f".{os.getpid()}")
     fresh.unlink(missing_ok=True)
@@ -192,7 +197,9 @@ def running_demo() -> Target | None:
 
 
 def _read(file: Path) -> dict[str, object]:
-    """The announcement, or nothing: it must be a plain file of this user (the directory may be everybody's)."""
+    """The announcement; {} unless it is a regular file owned by this user (its directory may be writable by
+    everybody).
+    """
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
         with os.fdopen(handle, "rb") as stream:
@@ -211,7 +218,7 @@ def fail(text: str, code: int = 1) -> typer.Exit:
 
 
 def find_or_exit(broker: str | None, hall: str | None, config: Path | None) -> Target:
-    """``find`` for commands: prints mistakes and exits with code 2."""
+    """``find`` for commands: prints what is wrong and exits with code 2."""
     from edged.config import ConfigErrors
 
     try:

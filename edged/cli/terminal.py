@@ -1,6 +1,6 @@
 """Substitutes characters that a terminal cannot print (zh_CN.GBK, serial consoles, ASCII).
 
-Otherwise a report would end in a traceback; and a substitute must not look like another mark.
+Without this a report would end in a ``UnicodeEncodeError``. No substitute looks like another of our marks (✓ ✗ ? □).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAME = "edged-terminal"
 
 
 def survive() -> None:
-    """Make printing substitute missing characters from now on instead of raising."""
+    """Make stdout and stderr print substitutes for missing characters from now on, instead of raising."""
     codecs.register_error(NAME, _otherwise)
     for stream in (sys.stdout, sys.stderr):
         _soften(stream)

@@ -30,7 +30,7 @@ SHORT_STEPS = 20_000
 
 @dataclass(slots=True)
 class Decision:
-    """A decision and its outcome. ``time`` is the hall's own, ISO 8601."""
+    """A decision of the tidal loop and its outcome. ``time``: the hall's local time, ISO 8601."""
 
     seq: int
     time: str
@@ -109,8 +109,8 @@ def decisions(
     told: Told = silent,
     most_days: int = 0,
 ) -> list[Decision]:
-    """The newest decisions of a journal, oldest first: of so many days as ``enough`` needs, at most ``most_days`` (0:
-    all). Raises ``Unreadable``.
+    """Read decisions from a journal, oldest first. The newest day is read first, then more days until ``enough`` is
+    true or ``most_days`` are read (0: all). Raises ``Unreadable``.
     """
     from edged.store.notes import day_start, oldest_dump, opened
 
@@ -151,7 +151,7 @@ def _decisions_from(connection: apsw.Connection, start: Snapshot | None, told: T
 
 
 def _follow(running: dict[str, Decision], note: Note, told: tuple[str, str]) -> None:
-    """Record the outcome of an opening: answered, staffed, given up, given back."""
+    """Add what became of an opening to its decision: answered, staffed, given up, released."""
     opening = running.get(note.subject)
     if opening is None or note.kind not in FOLLOWED:
         return
@@ -181,14 +181,14 @@ def _wanted(one: Decision, area: str | None, window: str | None) -> bool:
 
 
 def _is_enough(told: list[Decision], since: str | None, last: int) -> bool:
-    """Whether the decisions read so far include everything that is asked for."""
+    """Whether the decisions read so far cover what was asked for."""
     if since is not None:
         return bool(told) and told[0].time < _since(since, told)
     return 0 < last <= len(told)
 
 
 def _since(text: str, told: Iterable[Decision]) -> str:
-    """Parse a full time, or a time of day, which is taken on the journal's last day."""
+    """Parse a date and time, or a time of day, which is taken on the journal's last day."""
     try:
         if "T" in text or "-" in text:
             return datetime.fromisoformat(text).isoformat(timespec="seconds")

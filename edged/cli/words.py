@@ -110,7 +110,7 @@ def words(
 
 
 def example(text: str, place: int, situation: str = "") -> str:
-    """``text`` with its blanks filled by examples; 0 Chinese, 1 English."""
+    """``text`` with its placeholders filled by examples; ``place``: 0 Chinese, 1 English."""
     code = situation.rpartition(" ")[2]
 
     def filled(blank: re.Match[str]) -> str:
