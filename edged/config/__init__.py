@@ -105,7 +105,7 @@ class DeviceConfig:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One printable remark about a hall.toml; ``grave``: with it a part of the hall does not work."""
+    """One printable remark about a hall.toml. ``grave``: a part of the hall will not work until it is fixed."""
 
     line: str
     grave: bool
@@ -113,9 +113,9 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class HallConfig:
-    """A whole hall.toml, paths absolute. ``hall`` is the hall's id, ``timezone`` an IANA name.
+    """A validated hall.toml with absolute paths. ``hall`` is the hall's id, ``timezone`` an IANA name.
 
-    ``text`` is what was read, for whoever keeps it (``accepted.py``); ``remarks`` what to say of it (``remarks.py``).
+    ``text``: the file's content as read, which ``accepted.py`` stores; ``remarks``: what ``remarks.py`` found.
     """
 
     file: FilePath
@@ -135,7 +135,7 @@ class HallConfig:
 
 
 def load(path: str | FilePath) -> HallConfig:
-    """Read and check a hall.toml. Raises ``ConfigErrors``; no other exception for whatever the file holds."""
+    """Read and check a hall.toml. Whatever the file holds, the only exception is ``ConfigErrors``."""
     file = FilePath(path)
     return parse(file, _text(file))
 
@@ -172,7 +172,7 @@ def _text(file: FilePath) -> str:
 
 
 def _syntax_line(file: FilePath, text: str, message: str) -> str:
-    """tomllib's "… (at line 3, column 5)" in the form of all other mistakes."""
+    """Rewrite tomllib's "… (at line 3, column 5)" in the form ``file:line: …`` of all other mistakes."""
     found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
     if found is None:
         return f"{file}:1: TOML: {message}"
@@ -183,7 +183,7 @@ def _syntax_line(file: FilePath, text: str, message: str) -> str:
 
 
 class _Reading:
-    """One pass over a parsed document: collects mistakes and the tables that are right."""
+    """One pass over a parsed document: collects the mistakes and the tables without any."""
 
     def __init__(self, file: FilePath, text: str, raw: dict[str, Any]) -> None:
         self.file = file
@@ -284,7 +284,9 @@ class _Reading:
                 self.printers.append((head.id, head.printer))
 
     def _with_description(self, driver: str, model: type[Options], flat: dict[str, Any]) -> dict[str, Any]:
-        """The options with what this site's own file says in place of its name. Raises ``ValueError``."""
+        """The options, with the name of a device description replaced by its content if this site has a file of that
+        name. Raises ``ValueError``.
+        """
         key, kind = model.DESCRIBED, model.DESCRIPTION
         hall, name = self.raw.get("hall"), flat.get(key)
         folder = hall.get("descriptions") if isinstance(hall, dict) else None
@@ -361,7 +363,7 @@ class _Reading:
         )
 
     def _boards(self) -> Iterator[Board]:
-        """The sizes of the displays in use, as far as their devices know them."""
+        """The displays in use whose driver knows their size."""
         options = {device.id: device.options for device in self.devices}
         for point in references.displays(self.raw):
             device, channel = parts_of(point)
@@ -381,7 +383,7 @@ def options_of(driver: str) -> type[Options]:
 
 
 def line_of(lines: dict[Path, int], path: Path) -> int:
-    """The line of a path; for a missing key, that of the nearest table around it."""
+    """The line of ``path``; for a missing key, the line of the nearest enclosing table."""
     for end in range(len(path), 0, -1):
         if path[:end] in lines:
             return lines[path[:end]]
@@ -389,7 +391,7 @@ def line_of(lines: dict[Path, int], path: Path) -> int:
 
 
 def _anchored(file: FilePath, kind: str, value: dict[str, Any]) -> dict[str, Any]:
-    """The same table with its relative paths made absolute."""
+    """A copy of a table with its relative paths made absolute."""
     result = dict(value)
     for key in _PATH_KEYS.get(kind, ()):
         if isinstance(result.get(key), str) and result[key]:

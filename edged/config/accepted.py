@@ -1,10 +1,10 @@
-"""The last accepted hall.toml, kept beside the journal as ``<journal>.accepted.toml``: a start with a broken or missing
-file serves with it.
+"""The last accepted hall.toml, kept beside the journal as ``<journal>.accepted.toml``: if hall.toml is missing or has
+mistakes at a start, the daemon uses this copy.
 
-Rules: it is written (synced, as a whole) once a hall is served with it, so it is never worse than what served last; its
-first line names the file that it was read from, because one machine may serve several halls. Where the journal is
-stands in the file that cannot be read; so it is looked for where a readable ``path`` line of [store] says, in the state
-directory that systemd names, and at the default place.
+Rules: the copy is written (synced, atomically) once the daemon serves with that configuration. Its first line names the
+file that it was read from, because one machine may serve several halls. The journal's path is given in the very file
+that cannot be read; so the copy is searched at any legible ``path`` of [store], in systemd's state directory, and at
+the default path.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ _STORE = re.compile(rb'^[ \t]*\[store\][^\[]*?^[ \t]*path[ \t]*=[ \t]*["\']([^"\
 
 
 class Beginning(NamedTuple):
-    """The configuration of a start; ``lines``: why it is not the file's own (empty: it is)."""
+    """The configuration to start with. ``mistakes``: those of hall.toml, if its last accepted content is used
+    instead.
+    """
 
     config: HallConfig
     mistakes: tuple[str, ...] = ()
 
 
 def begin(file: Path, environ: Mapping[str, str] = os.environ) -> Beginning:
-    """``file``, or its last accepted content together with the mistakes of ``file``. Raises ``ConfigErrors`` where
-    neither can be used.
+    """Load ``file``, or if it has mistakes its last accepted content. Raises ``ConfigErrors`` if neither can be
+    used.
     """
     try:
         return Beginning(load(file))
@@ -45,7 +47,7 @@ def begin(file: Path, environ: Mapping[str, str] = os.environ) -> Beginning:
 
 
 def last(file: Path, environ: Mapping[str, str] = os.environ) -> HallConfig | None:
-    """The last accepted content of ``file``; None if there is none that this version can read."""
+    """The last accepted content of ``file``; None if none is found or this version cannot read it."""
     for place in sorted(_places(file, environ), key=_age, reverse=True):
         with suppress(ConfigErrors, OSError, ValueError):
             head, _, text = place.read_bytes()[: FILE_BYTES_MAX + len(_head(file))].decode().partition("\n")
@@ -55,7 +57,7 @@ def last(file: Path, environ: Mapping[str, str] = os.environ) -> HallConfig | No
 
 
 def keep(config: HallConfig) -> None:
-    """Keep ``config`` as the last accepted one. Raises ``OSError``."""
+    """Store ``config`` as the last accepted one. Raises ``OSError``."""
     place = beside(Path(config.store.path))
     data = (_head(config.file) + config.text).encode()
     with suppress(OSError):
@@ -70,7 +72,7 @@ def keep(config: HallConfig) -> None:
 
 
 def beside(journal: Path) -> Path:
-    """Where the last accepted configuration of a journal's hall stands."""
+    """The path of the last accepted configuration for ``journal``."""
     return journal.with_name(journal.name + SUFFIX)
 
 

@@ -1,7 +1,7 @@
-"""Compares the broker's access list with hall.toml: may every device publish, and does the controller hear it?
+"""Checks mosquitto's access list against hall.toml: may every device publish, and may the daemon receive it?
 
-mosquitto grants a subscription that its list forbids to read, and drops what comes: a mute device looks well from both
-ends. The format is mosquitto.conf(5)'s ``acl_file``; a user is the common name of a certificate, or a password's name.
+mosquitto accepts a subscription that its list forbids and then drops the messages, without an error for either side.
+The format is that of mosquitto.conf(5)'s ``acl_file``; a user is a certificate's common name or a user name.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ ACCESS = ("read", "write", "readwrite", "deny")
 
 
 class AccessRule(NamedTuple):
-    """One line of the list: ``user`` None for clients without a name; ``pattern``: ``%u`` stands for any user's
-    name.
+    """One rule of the list. ``user``: None for clients without a name; ``pattern``: ``%u`` in ``topic`` stands for the
+    client's user name.
     """
 
     user: str | None
@@ -33,7 +33,7 @@ class AccessRule(NamedTuple):
 
 
 def parse(text: str) -> list[AccessRule]:
-    """The rules of a list. Lines that are no rules are skipped: mosquitto itself refuses them."""
+    """Parse the rules of a list. Other lines are skipped: mosquitto itself refuses a wrong list."""
     rules: list[AccessRule] = []
     user: str | None = None
     for raw in text.splitlines():
@@ -61,7 +61,9 @@ def allows(rules: list[AccessRule], user: str, access: str, topic: str) -> bool:
 
 
 def mistakes(config: HallConfig, text: str, controller: str) -> Iterator[str]:
-    """What the list forbids of all that hall.toml needs. ``controller``: the daemon's own name at the broker."""
+    """Yield a sentence for each topic that hall.toml needs and the list forbids. ``controller``: the daemon's user name
+    at the broker.
+    """
     rules = parse(text)
     hall = f"hall/{config.hall}"
     rooted = config.policy.root is not None  # no other hall takes key lists

@@ -1,4 +1,4 @@
-"""``[mqtt]`` of hall.toml as settings of the broker link."""
+"""Makes the settings of the MQTT link from ``[mqtt]`` of hall.toml."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edged.links.mqtt.settings import MqttSettings, first_line
 
 
 def client_id(config: HallConfig) -> str:
-    """The controller's own MQTT client id."""
+    """The daemon's MQTT client id."""
     return config.mqtt.client_id or f"edged-{config.hall}"
 
 
@@ -32,7 +32,9 @@ def secret_files(config: HallConfig) -> tuple[str, ...]:
 
 
 def spoilt_secrets(config: HallConfig) -> dict[str, str]:
-    """Every one of ``secret_files`` that cannot be used, and why: unreadable, not a certificate, not its key."""
+    """The files of ``secret_files`` that cannot be used, each with the reason: unreadable, not a certificate, not its
+    key.
+    """
     import ssl
 
     found: dict[str, str] = {}
@@ -65,7 +67,9 @@ def spoilt_secrets(config: HallConfig) -> dict[str, str]:
 
 
 def link_settings(config: HallConfig, will: tuple[str, bytes] | None = None) -> MqttSettings:
-    """Settings of the hall's own link; ``will``: topic and retained payload. Secrets are read when it connects."""
+    """Settings of the daemon's link; ``will``: topic and retained payload. Password and certificates are read at each
+    connection.
+    """
     mqtt, tls = config.mqtt, config.mqtt.tls
     return MqttSettings(
         client_id=client_id(config),
@@ -85,7 +89,7 @@ def link_settings(config: HallConfig, will: tuple[str, bytes] | None = None) -> 
 
 
 def pages_settings(config: HallConfig) -> MqttSettings:
-    """Settings of the link of `edged web`: a listener of its own name, which keeps no session at the broker."""
+    """Settings of the link of `edged web`: its own client id, and no session kept at the broker."""
     pages, own = config.pages, link_settings(config)
     certified = pages.cert_file is not None
     named = pages.username is not None

@@ -1,4 +1,4 @@
-"""When the TLS files of hall.toml end. An expired one cuts the link to the broker."""
+"""Expiry of the TLS certificates that hall.toml names. An expired one breaks the connection to the broker."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ WARN_DAYS = 30  # before the end: a month for whoever issues certificates
 
 
 def expiries(mqtt: MqttTable) -> dict[str, int]:
-    """For each certificate file the ms since 1970 UTC at which its first certificate ends. Raises ``OSError`` if a
-    file cannot be read, ``ValueError`` where it is no certificate."""
+    """The expiry of each certificate file (the first certificate in it) in ms since 1970 UTC. Raises ``OSError`` if a
+    file cannot be read, ``ValueError`` if it is no certificate.
+    """
     if mqtt.tls is None:
         return {}
     from cryptography.x509 import load_pem_x509_certificate
@@ -26,12 +27,12 @@ def expiries(mqtt: MqttTable) -> dict[str, int]:
 
 
 def days_left(end_ms: int, now_ms: int) -> int:
-    """Whole days from ``now_ms`` to ``end_ms``; negative once it is over."""
+    """Whole days from ``now_ms`` to ``end_ms``; negative after the end."""
     return (end_ms - now_ms) // 86_400_000
 
 
 def broker_name(config: HallConfig) -> str:
-    """The controller's name at its broker: its certificate's common name, else its user name.
+    """The daemon's user name at its broker: the common name of its certificate, else ``username``.
 
     Raises ``OSError`` or ``ValueError`` if its certificate cannot be read.
     """

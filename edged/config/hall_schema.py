@@ -13,7 +13,9 @@ SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
 
 def hall_schema() -> dict[str, Any]:
-    """Draft 2020-12. Every table, key, type and bound; what tables say of each other only ``edged check`` judges."""
+    """The schema (draft 2020-12): tables, keys, types and bounds. Rules between tables are checked by ``edged check``
+    alone.
+    """
     shared: dict[str, Any] = {}
     properties: dict[str, Any] = {name: _table(kind, name, shared) for name, kind in SINGLE.items()}
     for name, (kind, most) in REPEATED.items():
@@ -31,7 +33,7 @@ def hall_schema() -> dict[str, Any]:
 
 
 def _device(shared: dict[str, Any]) -> dict[str, Any]:
-    """One entry of ``[[devices]]``: its driver decides which other keys there are."""
+    """The schema of an entry of ``[[devices]]``: one alternative for each driver, with the driver's own options."""
     arms = []
     for driver in REGISTRY:
         arm = _table(options_of(driver), driver, shared)
@@ -46,7 +48,7 @@ def _device(shared: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(kind: Any, prefix: str, shared: dict[str, Any]) -> dict[str, Any]:
-    """The schema of one table; its inner tables go to ``shared`` under names of their own."""
+    """The schema of one table. The schemas of its inner tables are added to ``shared``, named ``prefix.NAME``."""
     made = json_schema(kind)
     inner = made.pop("$defs", {})
     moved: dict[str, Any] = _renamed({"made": made, "inner": inner}, prefix)

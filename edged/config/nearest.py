@@ -1,4 +1,4 @@
-"""Suggests the name somebody may have meant."""
+"""Suggests the name that a misspelt word may have meant."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The nearest of ``names`` that is not ``word`` itself, or None. 0.6 of similarity is difflib's own default."""
+    """The most similar of ``names`` other than ``word``; None below a similarity of 0.6 (difflib's default)."""
     import difflib  # loaded with the first mistake: few starts have any
 
     found = difflib.get_close_matches(word, sorted(set(names) - {word}), n=1)

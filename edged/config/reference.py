@@ -1,4 +1,6 @@
-"""References of hall.toml and of a policy as Markdown, made from the schemas: every table, key, bound and default."""
+"""Generates the references of hall.toml and of a policy as Markdown from their schemas: every table, key, bound and
+default.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,7 @@ def _document(title: str, command: str, schema: dict[str, Any], words: Words, la
 
 
 def _tables(schema: dict[str, Any], node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every table with its path, outer ones first; the arms of ``[[devices]]`` by their driver."""
+    """Yield every table with its path, outer ones first; ``[[devices]]`` gives one table per driver."""
     node = _followed(schema, node)
     own = {key: _followed(schema, one) for key, one in node.get("properties", {}).items()}
     if path and own:

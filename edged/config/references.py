@@ -43,8 +43,8 @@ def check(raw: Raw) -> Iterator[Mistake]:
 
 
 def check_options(raw: Raw, options: Mapping[str, Options]) -> Iterator[Mistake]:
-    """Mistakes between devices' options (by device id) and the rest: channels that points name, services that
-    options name.
+    """Mistakes in what devices' options (by device id) refer to: channels that a device lacks, unknown services,
+    conflicts on a shared wire.
     """
     for path, _, point in used_points(raw):
         device, channel = parts_of(Point(point))
@@ -85,7 +85,7 @@ def _same_unit(owner: str) -> str:
 
 
 def _queue_system(raw: Raw) -> Iterator[Mistake]:
-    """In follow mode a queue system must be configured that calls the numbers."""
+    """In follow mode, ``[hall] queue`` must name a device that calls the numbers."""
     hall = raw.get("hall")
     if not isinstance(hall, dict):
         return
@@ -115,7 +115,7 @@ def _no_channel(device: str, channel: str, channels: frozenset[str]) -> str:
 
 
 def _place_of(node: Any, path: Path, word: str) -> Path | None:
-    """The path of the value ``word`` below ``path``; options can be nested."""
+    """The path of the value ``word`` below ``path``, also inside nested tables; None if it is not found."""
     for key, child in node.items() if isinstance(node, dict) else ():
         found = (*path, key) if child == word else _place_of(child, (*path, key), word)
         if found is not None:
@@ -124,7 +124,7 @@ def _place_of(node: Any, path: Path, word: str) -> Path | None:
 
 
 def tables(raw: Raw, kind: str) -> Iterator[tuple[Path, Raw]]:
-    """The entries of an array of tables that really are tables."""
+    """Each entry of the array of tables ``kind`` with its path; entries that are not tables are skipped."""
     entries = raw.get(kind)
     for position, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, dict):
@@ -132,7 +132,7 @@ def tables(raw: Raw, kind: str) -> Iterator[tuple[Path, Raw]]:
 
 
 def words(entry: Raw, key: str) -> Iterator[tuple[Path, str]]:
-    """The text or texts under ``key``, with the path below the entry."""
+    """The text or the texts under ``key``, each with its path relative to the entry."""
     value = entry.get(key)
     if isinstance(value, str):
         yield (key,), value
@@ -142,7 +142,7 @@ def words(entry: Raw, key: str) -> Iterator[tuple[Path, str]]:
 
 
 def ids(raw: Raw, kind: str) -> set[str]:
-    """The ids of all tables of a kind."""
+    """The ids of all tables of one kind."""
     return {entry["id"] for _, entry in tables(raw, kind) if isinstance(entry.get("id"), str)}
 
 
@@ -170,7 +170,7 @@ def _duplicates(raw: Raw) -> Iterator[Mistake]:
 
 
 def _https(raw: Raw) -> Iterator[Mistake]:
-    """A certificate needs its key, and a key its certificate."""
+    """A certificate of the pages needs its key, and a key its certificate."""
     pages = raw.get("pages")
     names = ("tls_cert_file", "tls_key_file")
     given = [name for name in names if isinstance(pages, dict) and name in pages]
@@ -192,7 +192,7 @@ def _places(raw: Raw) -> Iterator[Mistake]:
 
 
 def _names(raw: Raw) -> Iterator[Mistake]:
-    """Areas and services that other tables name."""
+    """Areas and services that other tables refer to must exist, and no list names one twice."""
     for kind, key, target, noun in (
         ("services", "area", "areas", "area"),
         ("windows", "skills", "services", "service"),
@@ -210,7 +210,7 @@ def _names(raw: Raw) -> Iterator[Mistake]:
 
 
 def used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
-    """Every point in use: path, what it is used as, point."""
+    """Yield every point (device or device/channel) in use: its path, its role (lamp, display …) and the point."""
     for path, area in tables(raw, "areas"):
         for key, role in (("displays", "display"), ("voice", "voice"), ("lamps", "lamp")):
             for below, point in words(area, key):
@@ -239,7 +239,7 @@ def used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
 
 
 def displays(raw: Raw) -> list[Point]:
-    """Every point that shows text."""
+    """The points used as displays."""
     return [Point(point) for _, role, point in used_points(raw) if role == "display"]
 
 
@@ -252,7 +252,9 @@ def _points(raw: Raw) -> Iterator[Mistake]:
 
 
 def _shared_points(raw: Raw) -> Iterator[Mistake]:
-    """One lamp, display, panel or pager has one owner; loudspeakers and printers may serve several (they queue)."""
+    """A lamp, display, panel or pager belongs to one owner; loudspeakers and printers may serve several, because they
+    queue.
+    """
     first: dict[tuple[str, str], Path] = {}
     for path, role, point in used_points(raw):
         if role in ("voice", "printer"):
@@ -264,7 +266,7 @@ def _shared_points(raw: Raw) -> Iterator[Mistake]:
 
 
 def _serial_ports(raw: Raw) -> Iterator[Mistake]:
-    """Each serial port has one owner. Modbus modules on one wire give the same ``url`` and different ``unit``s."""
+    """A serial port belongs to one device; Modbus modules may share it with equal ``url`` and different ``unit``."""
     first: dict[str, Raw] = {}
     units: dict[tuple[str, str, str], Raw] = {}
     for path, device in tables(raw, "devices"):
@@ -288,7 +290,7 @@ def _serial_ports(raw: Raw) -> Iterator[Mistake]:
 
 
 def _windows_ports(raw: Raw) -> Iterator[Mistake]:
-    """Names that a serial port has on Windows."""
+    """Names of serial ports on Windows (COM3) are mistakes here."""
     for path, device in tables(raw, "devices"):
         for key in ("path", "url"):
             named = re.fullmatch(r"(?:rtu:/*)?(COM\d+)(?:\?.*)?", str(device.get(key, "")), re.IGNORECASE)
@@ -301,12 +303,14 @@ def _windows_ports(raw: Raw) -> Iterator[Mistake]:
 
 
 def _port(wire: str) -> str:
-    """The real path of a port: by-path, by-id and ttyUSB0 may be one port."""
+    """The resolved path of a serial port: names under by-path, by-id and ttyUSB0 may be the same port."""
     return os.path.realpath(wire) if wire.startswith("/") else wire
 
 
 def _wire(device: Raw) -> tuple[str, str] | None:
-    """A device's wire and the key that names it: a serial port, or a Modbus address on the network."""
+    """A device's wire and the key that names it: a serial port, or the host and port of a Modbus gateway; None without
+    one.
+    """
     path, url = device.get("path"), device.get("url")
     if isinstance(path, str):
         return "path", path
@@ -317,7 +321,7 @@ def _wire(device: Raw) -> tuple[str, str] | None:
 
 
 def _coverage(raw: Raw) -> Iterator[Mistake]:
-    """Each area has services, and each service a window that serves it outside the tidal hours too."""
+    """Each area needs a service, and each service a window that is not tidal."""
     regular: set[str] = set()
     tidal: set[str] = set()
     for _, window in tables(raw, "windows"):
@@ -367,7 +371,9 @@ def _tidal_windows(raw: Raw) -> Iterator[Mistake]:
 
 
 def _case_windows(raw: Raw) -> Iterator[Mistake]:
-    """Cases (办不成事) stay out of every tide: an area of their own, windows of their own, none of them tidal."""
+    """Cases (办不成事) take no part in the tide: they need an area of their own with windows of their own, none of them
+    tidal.
+    """
     case: dict[str, bool] = {}
     area_of: dict[str, set[str]] = {}
     for _, service in tables(raw, "services"):
@@ -412,7 +418,7 @@ def _certificates(raw: Raw) -> Iterator[Mistake]:
 
 
 def _web_port(raw: Raw) -> Iterator[Mistake]:
-    """The web port must not be the broker's on this machine, nor used twice."""
+    """The web ports must differ from each other and from a broker's port on this machine."""
     mqtt, web, pages = raw.get("mqtt", {}), raw.get("web", {}), raw.get("pages", {})
     if not isinstance(mqtt, dict) or not isinstance(web, dict) or not isinstance(pages, dict):
         return
@@ -432,7 +438,7 @@ def _web_port(raw: Raw) -> Iterator[Mistake]:
 
 
 def place(path: Path, raw: Raw) -> str:
-    """A path in readable form: ``windows.w4.skills[1]``; tables appear by id where they have one."""
+    """Format a path for reading: ``windows.w4.skills[1]``; a table is named by its id if it has one."""
     text = ""
     node: Any = raw
     for depth, part in enumerate(path):

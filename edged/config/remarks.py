@@ -1,9 +1,9 @@
-"""Remarks on a valid hall.toml with which a part of the hall would still not work. Rules of this file:
+"""Remarks on a hall.toml that is valid but in which a part of the hall may not work as wanted. Rules of this file:
 
-* A *grave* remark is one that `edged check` answers with exit code 2, as a mistake; the daemon starts, says it in its
-  log, and serves with the rest: a lamp that cannot be a pager is no reason to close a hall.
-* The others are for somebody to think about.
-* As ``references.py`` it reads the raw document, but only one without mistakes.
+* For a *grave* remark `edged check` exits with code 2, as for a mistake. The daemon starts nevertheless, logs it and
+  serves without that part: a pager that is really a lamp is no reason to close a hall.
+* Other remarks are hints.
+* Like ``references.py`` it reads the raw document, but only one without mistakes.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _unused(raw: Raw, options: Mapping[str, Options]) -> Iterator[Remark]:
 
 
 def _unshown(raw: Raw, options: Mapping[str, Options]) -> Iterator[Remark]:
-    """Names with characters that a board's font lacks."""
+    """Remark on names with characters that a board's font lacks."""
     everywhere = [point for _, point in words(raw.get("hall", {}), "displays")]
     for path, area in tables(raw, "areas"):
         boards = [point for _, point in words(area, "displays")] + everywhere

@@ -131,7 +131,7 @@ Shift = Annotated[
 
 
 def minutes(shift: str) -> tuple[int, int]:
-    """``"08:30-12:00"`` in minutes after midnight."""
+    """Parse ``"08:30-12:00"`` into minutes after midnight (start, end)."""
     start, end = (int(time[:2]) * 60 + int(time[3:]) for time in shift.split("-"))
     return start, end
 
@@ -141,10 +141,10 @@ class Table(Shape, frozen=True):
 
 
 class HallTable(Table, frozen=True):
-    """``[hall]``: who and where. ``timezone`` is an IANA name; ``displays`` are the boards of the whole hall.
+    """``[hall]``: the hall itself. ``timezone`` is an IANA name; ``displays`` are the boards of the whole hall.
 
-    ``mode``: edge, the controller calls; follow, the device ``queue`` is a queue system that calls and reports it.
-    ``descriptions``: the folder of this site's own descriptions of devices.
+    ``mode``: with "edge" the daemon calls visitors; with "follow" another queue system calls and reports it as device
+    ``queue``. ``descriptions``: the folder of this site's own device descriptions.
     """
 
     id: Id
@@ -158,7 +158,9 @@ class HallTable(Table, frozen=True):
 
 
 class TlsTable(Table, frozen=True):
-    """``[mqtt.tls]``: PEM files. ``ca_file`` judges the broker; ``cert_file`` and ``key_file`` name this client."""
+    """``[mqtt.tls]``: PEM files. ``ca_file`` verifies the broker; ``cert_file`` and ``key_file`` authenticate the
+    daemon.
+    """
 
     ca_file: FilePath
     cert_file: FilePath | None = None
@@ -166,9 +168,10 @@ class TlsTable(Table, frozen=True):
 
 
 class CommandsTable(Table, frozen=True):
-    """``[mqtt.commands]``: the broker identity of the command line (status, op, doctor …); each name is one client.
+    """``[mqtt.commands]``: the account at the broker that commands (status, op, doctor …) use instead of the daemon's.
 
-    A broker with ``use_username_as_clientid`` would take them for the daemon and throw it off.
+    A broker with ``use_username_as_clientid`` needs it: with the daemon's account, a command would disconnect the
+    daemon.
     """
 
     username: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
@@ -178,7 +181,7 @@ class CommandsTable(Table, frozen=True):
 
 
 class MqttTable(Table, frozen=True):
-    """``[mqtt]``: the hall's broker. ``keepalive_s`` bounds how long a dead broker goes unnoticed."""
+    """``[mqtt]``: the hall's broker. ``keepalive_s``: a dead broker is noticed after about this many seconds."""
 
     host: Host = "127.0.0.1"
     port: Port = 1883
@@ -192,7 +195,9 @@ class MqttTable(Table, frozen=True):
 
 
 class AreaTable(Table, frozen=True):
-    """``[[areas]]``: a business area (服务专区). ``kind``: what it is in every hall of the city, for its policies."""
+    """``[[areas]]``: a business area (服务专区). ``kind``: its type, the same in every hall of the city, to which
+    policies refer.
+    """
 
     id: Id
     name: Name
@@ -204,9 +209,10 @@ class AreaTable(Table, frozen=True):
 
 
 class ServiceTable(Table, frozen=True):
-    """``[[services]]``: a business (业务) of one area; ``mean_s`` is what serving one visitor takes at first guess.
+    """``[[services]]``: a service (业务) of one area. ``mean_s``: seconds to serve one visitor, before any were
+    measured.
 
-    ``case``: whoever takes a number here reports what could not be done (办不成事).
+    ``case``: whoever takes a number here reports something that could not be done elsewhere (办不成事).
     """
 
     id: Id
@@ -276,10 +282,10 @@ DUTY_OPERATIONS: tuple[DutyOperation, ...] = (  # what the keys of a duty panel 
 
 
 class DutyTable(Table, frozen=True):
-    """``[duty]``: where the duty manager (值班长) is reached, the panel with keys for overrides (人工干预), and the
-    displays that show the standing alarms.
+    """``[duty]``: the duty manager's (值班长) pager, the panel with keys for overrides (人工干预), and the displays
+    that show the standing alarms.
 
-    ``keys``: public keys of duty desks (`edged web`), which may order the ``operations`` named here and nothing else.
+    ``keys``: public keys of duty desks (`edged web`). Orders signed by them are limited to ``operations``.
     """
 
     pager: PointText | None = None
@@ -290,16 +296,16 @@ class DutyTable(Table, frozen=True):
 
 
 class CasesTable(Table, frozen=True):
-    """``[cases]``: lamps and displays of the hall that show the cases (办不成事反映窗口)."""
+    """``[cases]``: the hall's lamps and displays that show open cases (办不成事反映窗口)."""
 
     lamps: Points = ()
     displays: Points = ()
 
 
 class DeviceTable(Table, frozen=True):
-    """``[[devices]]``: the keys that every device has; the others are its driver's options.
+    """``[[devices]]``: the keys that every device has; all others are its driver's options.
 
-    ``printer``: of a device that gives numbers and has none of its own: the point that prints them.
+    ``printer``: the point that prints the numbers of a dispenser without a printer of its own.
     """
 
     id: Id
@@ -308,16 +314,16 @@ class DeviceTable(Table, frozen=True):
 
 
 class StoreTable(Table, frozen=True):
-    """``[store]``: the journal's database file, and for how many days it keeps steps."""
+    """``[store]``: the journal's database file, and how many days of steps it keeps."""
 
     path: FilePath = "/var/lib/edged/hall.db"
     keep_days: Annotated[int, Meta(ge=2, le=3650)] = 90
 
 
 class WebTable(Table, frozen=True):
-    """``[web]``: pages, /metrics and /healthz. Leave ``host`` on 127.0.0.1 unless the hall's LAN is trusted.
+    """``[web]``: the daemon's /metrics and /healthz. Keep ``host`` at 127.0.0.1 unless the hall's LAN is trusted.
 
-    ``names``: further names and addresses by which a scraper or a proxy asks for this machine (HTTP's Host).
+    ``names``: further host names accepted in a request's Host header.
     """
 
     host: Host = "127.0.0.1"
@@ -326,14 +332,14 @@ class WebTable(Table, frozen=True):
 
 
 class PagesTable(Table, frozen=True):
-    """``[pages]``: what people look at in a browser (`edged web`), a process of its own beside the daemon.
+    """``[pages]``: the pages of `edged web`, a process of its own beside the daemon.
 
-    ``names``: further names by which browsers ask for this machine. ``directory``: where it keeps the recorded days;
-    none given: it keeps none. ``username`` or ``cert_file`` say who it is at the broker; none given: ``[mqtt]`` does.
-    ``tls_cert_file`` and ``tls_key_file``: the pages are served by HTTPS; the duty desk needs it beyond this machine.
-    ``duty_key`` and ``pins`` are of the duty desk. ``public_url``: where a visitor's phone finds the number's own page;
-    it is printed as a QR code. ``tickets_port`` (none given: nobody listens) and ``tickets_host``: where `edged web`
-    serves those pages, and nothing else, for the proxy that has that address.
+    ``names``: further host names accepted in a request's Host header. ``directory``: where recorded days are stored;
+    None: they are not. ``username`` or ``cert_file``: its account at the broker; None: that of ``[mqtt]``.
+    ``tls_cert_file`` and ``tls_key_file``: serve HTTPS, which the duty desk requires from other machines. ``duty_key``
+    and ``pins``: files of the duty desk. ``public_url``: address of the page with a visitor's own number, printed as a
+    QR code. ``tickets_host`` and ``tickets_port``: a second listener for those pages alone, behind the proxy of
+    ``public_url``; port None: no listener.
     """
 
     host: Host = "127.0.0.1"
@@ -354,10 +360,11 @@ class PagesTable(Table, frozen=True):
 
 
 class PolicyTable(Table, frozen=True):
-    """``[policy]``: public keys that may sign policies, and the city group whose policies this hall follows.
+    """``[policy]``: ``keys``: public keys that may sign policies; ``group``: the city's group of halls to which this
+    one belongs.
 
-    ``root``: public keys that may sign the city's key list, which then says what every other key may sign.
-    ``rehearse_socket``: where the service listens that rehearses a policy before it comes into force.
+    ``root``: public keys that may sign the city's key list; the list then says what every other key may sign.
+    ``rehearse_socket``: the socket of the service that simulates a policy before it is applied.
     """
 
     keys: FilePath | None = None

@@ -1,11 +1,11 @@
-"""Where every key of a TOML text stands. Rules of this file:
+"""Finds the line of every key in a TOML text. Rules of this file:
 
-* ``tomllib`` (which gives no positions) is the parser and the judge; ``index`` is only given text it accepted.
-* The result maps each path of the parsed document (keys, and positions inside arrays) to its 1-based line; a test
-  holds its paths equal to those of ``tomllib`` on generated documents.
-* A path is where a reader would look: a key's line, a table's header line, an array element's own line.
+* ``tomllib`` gives no positions but decides what is valid; ``index`` is only called with text that it accepted.
+* The result maps each path of the parsed document (keys, and positions inside arrays) to its 1-based line; a test holds
+  its paths equal to those of ``tomllib`` on generated documents.
+* The line of a path is that of its key, its table's header, or the array element itself.
 
-tomlkit was weighed: it keeps no positions (python-poetry/tomlkit#55 is open).
+Not tomlkit, because it keeps no positions (python-poetry/tomlkit#55 is open).
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def index(text: str) -> dict[Path, int]:
 
 
 class _Scan:
-    """One pass over the text; ``at`` is the cursor. It skips values and keeps only where things begin."""
+    """One pass over the text. ``at``: offset of the cursor. Values are skipped; only the lines where they begin are
+    recorded.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -61,7 +63,7 @@ class _Scan:
         return match.group()
 
     def _line(self) -> int:
-        """Line of the cursor, which only moves forward."""
+        """The line at the cursor. Counts from the last call, because the cursor only moves forward."""
         offset, line = self._counted
         line += self.text.count("\n", offset, self.at)
         self._counted = (self.at, line)
@@ -89,11 +91,11 @@ class _Scan:
         return path
 
     def _inside(self, path: Path) -> Path:
-        """A name that is an array of tables stands for its last element."""
+        """The path of a table; if it names an array of tables, that of its last element."""
         return (*path, self._tables[path]) if path in self._tables else path
 
     def _keys(self) -> tuple[str, ...]:
-        """A dotted key, cursor left after the gap that follows it."""
+        """Read a dotted key and the white space after it."""
         keys = [self._key()]
         self._skip(_GAP)
         while self.text.startswith(".", self.at):

@@ -1,4 +1,4 @@
-"""Compares the systemd unit with hall.toml: are all device addresses allowed, and all credentials handed over?"""
+"""Checks the systemd unit against hall.toml: does it allow the addresses of all devices, and pass all credentials?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def mistakes(config: HallConfig, text: str) -> Iterator[str]:
-    """What the unit (with its drop-ins) withholds from this hall, each with the line that mends it."""
+    """Yield what hall.toml needs and the unit (with its drop-ins) denies, each with the line that fixes it."""
     keys = _keys(text)
     allowed = list(_networks(keys.get("IPAddressAllow", ())))
     if any(True for _ in _networks(keys.get("IPAddressDeny", ()))):
@@ -44,7 +44,7 @@ def mistakes(config: HallConfig, text: str) -> Iterator[str]:
 
 
 def _keys(text: str) -> dict[str, list[str]]:
-    """Words by key; an empty assignment forgets what stood before, as in systemd."""
+    """Parse a unit: the words of each key. An empty assignment clears earlier ones, as in systemd."""
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         key, equals, value = line.strip().partition("=")
@@ -64,7 +64,7 @@ def _networks(words: Iterable[str]) -> Iterator[Network]:
 
 
 def _hosts(config: HallConfig) -> Iterator[tuple[str, str]]:
-    """Addresses that the daemon connects to, or listens on for others."""
+    """Yield each address that the daemon connects to or listens on, after the key that gives it."""
     yield "mqtt.host", config.mqtt.host
     for device in config.devices:
         for key, value in asdict(device.options).items():

@@ -1,7 +1,7 @@
-"""What became of the last request to read hall.toml again: ``<journal>.reload.json``, written by the daemon, read by
-``edged reload``. A signal has no answer, and the web page may be the very thing that is being changed.
+"""The result of the last reload of hall.toml: ``<journal>.reload.json``, written by the daemon, read by ``edged
+reload``. A file, because SIGHUP has no answer, and the HTTP port may be what is being changed.
 
-``pid`` and ``born`` (the kernel's start time of that process) say whose verdict it is: a process id is used again.
+``pid`` and ``born`` (the process's start time from the kernel) identify the writer: process ids are reused.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ LINES_MAX = 50  # mistakes that are told; somebody who sees fifty has the wrong 
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
-    """The outcome of a reload. ``count``: requests answered since the process started; ``state``: serving (none yet),
-    taken, waits or refused.
+    """The result of a reload. ``count``: reloads since the process started; ``state``: serving (no reload yet), taken,
+    waits or refused; ``lines``: the mistakes.
     """
 
     pid: int
@@ -31,22 +31,22 @@ class FileVerdict:
 
     @classmethod
     def of(cls, count: int, state: str, lines: tuple[str, ...]) -> FileVerdict:
-        """The verdict of this process."""
+        """The verdict of the calling process."""
         return cls(os.getpid(), born(os.getpid()), count, state, lines)
 
     @property
     def lives(self) -> bool:
         """Whether the process that wrote the verdict still runs.
 
-        In the unit's sandbox its reload command sees no process but itself (ProtectProc=): then whether there is one
-        of ours under that id must do.
+        Inside the unit's sandbox the reload command cannot see other processes (ProtectProc=); it then checks only that
+        a process with this id accepts signals from us.
         """
         seen = born(self.pid)
         return seen == self.born if seen else _is_ours(self.pid)
 
 
 def write(journal: Path, verdict: FileVerdict) -> None:
-    """Replace the verdict of a journal's daemon. Raises ``OSError``."""
+    """Replace the verdict file of ``journal``. Raises ``OSError``."""
     place = _place(journal)
     fresh = place.with_name(place.name + ".new")
     fresh.write_text(json.dumps(asdict(verdict), ensure_ascii=False), encoding="utf-8")
@@ -63,7 +63,9 @@ def read(journal: Path) -> FileVerdict | None:
 
 
 def born(pid: int) -> str:
-    """When process ``pid`` started, in the kernel's ticks; "" if there is none. See proc(5), field 22 of stat."""
+    """The start time of process ``pid`` in the kernel's clock ticks; "" if it cannot be seen. See proc(5), field 22 of
+    stat.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -71,7 +73,7 @@ def born(pid: int) -> str:
 
 
 def _is_ours(pid: int) -> bool:
-    """Whether there is a process that we may signal."""
+    """Whether process ``pid`` exists and we may send it signals."""
     try:
         os.kill(pid, 0)
     except OSError:

@@ -1,6 +1,6 @@
-"""What is wrong with a table, in the words of a technician: what is wrong; what is allowed; did you mean …
+"""Puts mistakes in a table into a technician's words: what is wrong; what is allowed; did you mean …
 
-Rules of this file: one sentence a mistake, the value at fault is shown (shortened), in TOML's own notation.
+Rules of this file: one sentence per mistake; the wrong value is shown, shortened, in TOML notation.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Mistake(NamedTuple):
 
 
 def mistakes(faults: Iterable[Fault], at: Path) -> list[Mistake]:
-    """Every mistake of a table standing at path ``at``."""
+    """The faults of the table at path ``at`` as mistakes in words."""
     return [Mistake((*at, *fault.path), sentence(fault)) for fault in faults]
 
 
@@ -86,7 +86,7 @@ def sentence(fault: Fault) -> str:
 
 
 def odd_texts(node: Any, at: Path = ()) -> Iterator[Mistake]:
-    """Invisible characters in any text of a document, mostly pasted from a web page or a chat."""
+    """Yield a mistake for each text with an invisible character; most are pasted from web pages or chats."""
     inside: Iterable[tuple[str | int, Any]] = ()
     if isinstance(node, str):
         found = odd_character(node)
@@ -107,7 +107,7 @@ def one_of(choices: Iterable[object]) -> str:
 
 
 def near_choice(value: object, choices: Iterable[object]) -> str:
-    """The nearest allowed choice to a text that is none of them."""
+    """The allowed choice most similar to ``value``; "" if none is."""
     return did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
 
 
@@ -127,7 +127,7 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 
 
 def show(value: object) -> str:
-    """A wrong value, short and in TOML's own notation."""
+    """A wrong value in TOML notation, shortened."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and value.bit_length() > 4 * SHOWN_MAX:
@@ -137,7 +137,7 @@ def show(value: object) -> str:
 
 
 def _toml(value: object) -> str:
-    """A list, table or number as it is written in TOML."""
+    """A list, table or number in TOML notation."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(show, value))}]"
     if isinstance(value, dict):
@@ -146,7 +146,9 @@ def _toml(value: object) -> str:
 
 
 def wide_hint(value: object) -> str:
-    """What to write for full-width and other look-alike characters, of which an input method made one."""
+    """What to write instead of a full-width or look-alike character in ``value``, which input methods produce; "" for
+    none.
+    """
     if not isinstance(value, str):
         return ""
     found = next(
@@ -156,7 +158,7 @@ def wide_hint(value: object) -> str:
 
 
 def look_alike(char: str) -> str:
-    """``"＝" (U+FF1D FULLWIDTH EQUALS SIGN): write "=" instead``."""
+    """The hint for one character: ``"＝" (U+FF1D FULLWIDTH EQUALS SIGN): write "=" instead``."""
     plain = LOOK_ALIKES[char] if char in LOOK_ALIKES else unicodedata.normalize("NFKC", char)
     named = f'"{char}" (U+{ord(char):04X} {unicodedata.name(char, "unnamed")})'
     mark = "'" if plain == '"' else '"'
@@ -164,7 +166,9 @@ def look_alike(char: str) -> str:
 
 
 def syntax_hint(line: str, column: int) -> str:
-    """The character of ``line`` that a TOML reader most likely stumbled on at ``column`` (from 1); "" for none."""
+    """A hint at the odd character of ``line`` that probably caused the syntax error at ``column`` (from 1); "" for
+    none.
+    """
     odd = [
         place
         for place, char in enumerate(line, 1)
