@@ -1,8 +1,8 @@
-"""A certificate authority in a folder: of a hall (broker, controller, devices) or of a city (broker, bridges, centre).
+"""A certificate authority in a folder: of a hall (broker, daemon, devices) or of a city (broker, bridges, centre).
 
-Rules: only ``renew`` overwrites anything; private keys are readable by their owner alone; a certificate names one
-client (its common name) and, for a broker, the hosts under which it is reached. Keys are P-256, which the TLS stacks
-of cheap panels support. Sources: RFC 5280, mosquitto.conf(5) (certfile, cafile, crlfile).
+Rules: only ``renew`` overwrites anything; only their owner can read private keys; a certificate names one client (its
+common name) and, for a broker, its host names. Keys are P-256, which the TLS stacks of cheap panels support. Sources:
+RFC 5280, mosquitto.conf(5) (certfile, cafile, crlfile).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PEM = serialization.Encoding.PEM
 
 
 class AuthorityError(Exception):
-    """The folder lacks something or already holds it; the text says what and where."""
+    """A file in the folder is missing or exists already; the text says which."""
 
 
 class Expiry(NamedTuple):
-    """``file`` ends in ``days`` from now (negative: it has ended)."""
+    """``file`` ends in ``days`` from now (negative: it ended so many days ago)."""
 
     file: str
     name: str
@@ -73,10 +73,10 @@ class Authority:
         return made
 
     def issue(self, name: str, hosts: tuple[str, ...], days: int, renew: bool = False) -> Path:
-        """Issue certificate and key for ``name``; with ``hosts`` for a server with these names. Raises
-        ``AuthorityError``.
+        """Issue a certificate and key for ``name``, valid for ``days``; with ``hosts`` for a server with these names.
+        Returns the certificate's path. Raises ``AuthorityError``.
 
-        ``renew``: replace the present ones, with a new key; open connections go on until they are made again.
+        ``renew``: replace an existing pair; the key is new, too. Connections that are open keep the old one.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -95,8 +95,8 @@ class Authority:
         return file
 
     def revoke(self, files: tuple[Path, ...], days: int = 365) -> Path:
-        """Add names to the revocation list, which then is valid for ``days``; renew it in time: an expired list locks
-        everybody out.
+        """Add certificates to the revocation list and make it valid for ``days`` more. Renew it in time: with an
+        expired list the broker refuses every client.
         """
         now, listed = _now(), self._folder / "crl.pem"
         builder = x509.CertificateRevocationListBuilder().issuer_name(self._cert.subject)

@@ -1,4 +1,4 @@
-"""Makes the bundle that a technician installs from without a network: wheels, units, install program, list of parts.
+"""Makes the archive for an installation without a network: wheels, systemd units, install program, list of parts.
 
 Layout of the archive, one folder ``edged-VERSION-PLATFORM/``::
 
@@ -70,10 +70,10 @@ class BundleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BundlePlan:
-    """Parameters of a bundle. ``source``: a checkout. ``key``: a private key file (PEM) that signs it, or None.
+    """What to bundle. ``source``: a checkout. ``key``: a private key file (PEM) that signs the bundle, or None.
 
-    ``interpreter``: the folder of a Python to carry (``bin/python3`` and its library beneath), of version ``python``.
-    ``gm``: with the library for SM2 keys (国密).
+    ``interpreter``: the folder of a Python to include (``bin/python3`` and its library), of version ``python``. ``gm``:
+    include the library for SM2 keys (国密).
     """
 
     source: Path
@@ -134,7 +134,7 @@ def unpacked(order: BundlePlan, folder: Path, say: Say = lambda _line: None) -> 
 
 
 def about(source: Path) -> dict[str, str]:
-    """The project table of a checkout's pyproject.toml. Raises ``BundleError``."""
+    """The [project] table of a checkout's pyproject.toml. Raises ``BundleError``."""
     try:
         project: dict[str, str] = tomllib.loads((source / "pyproject.toml").read_text())["project"]
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
@@ -145,7 +145,7 @@ def about(source: Path) -> dict[str, str]:
 
 
 def carried_version(interpreter: Path) -> str:
-    """The version of an interpreter, after checking that it also runs from another folder. Raises ``BundleError``."""
+    """The version of the included interpreter; checks that it also runs from another folder. Raises ``BundleError``."""
     with TemporaryDirectory() as scratch:
         there = Path(scratch) / "python"
         _carry(interpreter, there)
@@ -175,7 +175,7 @@ def _carry(interpreter: Path, there: Path) -> None:
 
 
 def foreign_parts(wheels: Path, platform: str) -> list[str]:
-    """Native files inside wheels that are not for ``platform``."""
+    """ELF files inside wheels that are for another processor than that of ``platform``."""
     found = []
     for file in sorted(wheels.glob("*.whl")):
         with zipfile.ZipFile(file) as wheel:
@@ -230,7 +230,7 @@ def run_pip(*words: str) -> None:
 
 
 def _locked(lock: Path) -> tuple[list[str], frozenset[str]]:
-    """The lock's pins and all of its hashes."""
+    """The requirements in the lock file, and all hashes in it."""
     text = lock.read_text()
     return re.findall(r"^[A-Za-z0-9._-]+==[^ \\;]+", text, re.M), frozenset(
         re.findall(r"sha256:([0-9a-f]{64})", text)
@@ -243,7 +243,7 @@ def _wheel(file: Path) -> Wheel:
 
 
 def _texts(order: BundlePlan, folder: Path, project: dict[str, str], wheels: list[Wheel]) -> None:
-    """Write everything that is not a wheel."""
+    """Write every file of the bundle that is neither a wheel nor a checksum."""
     for shipped in SHIPPED:
         shutil.copytree(
             order.source / shipped, folder / shipped, ignore=shutil.ignore_patterns("__pycache__", "*.py")
@@ -261,7 +261,7 @@ def _texts(order: BundlePlan, folder: Path, project: dict[str, str], wheels: lis
 
 
 def _spoken(source: Path, share: Path) -> None:
-    """Manual pages and shell completion, printed by the commands of ``source``. Raises ``BundleError``."""
+    """Write manual pages and shell completion as the commands of ``source`` print them. Raises ``BundleError``."""
     for place, words in SPOKEN.items():
         done = subprocess.run(
             [sys.executable, "-m", "edged", *words], cwd=source, capture_output=True, text=True, check=False
@@ -274,7 +274,7 @@ def _spoken(source: Path, share: Path) -> None:
 
 
 def _parts(version: str, wheels: Iterable[Wheel]) -> str:
-    """The CycloneDX list of parts."""
+    """The list of parts in CycloneDX format (JSON)."""
     try:
         from cyclonedx.model import HashAlgorithm, HashType
         from cyclonedx.model.bom import Bom
@@ -304,7 +304,7 @@ def _parts(version: str, wheels: Iterable[Wheel]) -> str:
 
 
 def _sums(folder: Path, key: Path | None) -> None:
-    """SHA256SUMS of every file, as ``sha256sum -c`` reads it, and its signature."""
+    """Write SHA256SUMS of every file in the format of ``sha256sum -c``, and with ``key`` its signature."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = folder / "SHA256SUMS"
     sums.write_text("".join(f"{_sha256(path)}  {path.relative_to(folder)}\n" for path in files))

@@ -1,6 +1,4 @@
-"""Writes an archive for remote support: the hall's configuration, health and log, without anything that must not
-leave it.
-"""
+"""Writes an archive for remote support: the hall's configuration, health and log, without personal data and secrets."""
 
 from __future__ import annotations
 
@@ -45,8 +43,8 @@ def raw_config(file: Path) -> dict[str, Any]:
 
 
 def write(out: Path, config: Path, parts: Mapping[str, Part]) -> list[str]:
-    """Write the archive with every part redacted; instead of a part that fails stands the reason. Returns the names
-    of the parts. Raises ``OSError``.
+    """Write the archive with every part redacted; a part that fails is replaced by the reason. Returns the names of the
+    parts. Raises ``OSError``.
     """
     redaction = Redaction(raw_config(config), config.parent)
     members = {
@@ -120,7 +118,7 @@ def unit_state() -> str:
 
 
 def command(*words: str) -> str:
-    """The output of a system program, or the reason why there is none."""
+    """The output of a system program, or why there is none."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=COMMAND_S, check=False)  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:

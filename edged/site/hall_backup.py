@@ -40,8 +40,8 @@ class RestoredHall:
 
 
 def backup(hall: HallConfig, out: Path, whole: bool, secrets: bool) -> Copied:
-    """Write the backup of a hall, while it runs or not; ``out`` appears only once it is complete. Raises
-    ``BackupError``.
+    """Write the backup of a hall, running or stopped, to ``out`` atomically. ``whole``: the whole journal; ``secrets``:
+    also passwords and keys of the broker link. Raises ``BackupError``.
     """
     with TemporaryDirectory(prefix="edged-backup-") as scratch:
         copy = Path(scratch) / JOURNAL
@@ -104,7 +104,7 @@ def restore(file: Path, config: Path, journal: Path, last: Sequence[str] = ()) -
 
 
 def _last_seen(text: str, last: Sequence[str]) -> LastSeen:
-    """The last numbers on paper by service. Raises ``BackupError`` for a number that no service issues."""
+    """The last number on paper of each service. Raises ``BackupError`` for a number that no service issues."""
     if not last:
         return LastSeen()
     told = tomllib.loads(text)

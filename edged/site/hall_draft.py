@@ -1,4 +1,4 @@
-"""Writes a first hall.toml from a few answers: complete enough to pass ``edged check``, with the rest as comments."""
+"""Writes a first hall.toml from a few answers: complete enough for ``edged check``; optional keys are comments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAD = """#:schema {schema}
 
 @dataclass(frozen=True, slots=True)
 class AreaDraft:
-    """Answers about one area: how many windows serve it all day, and how many are "+1" windows."""
+    """The answers about one area: how many regular and how many "+1" windows it has."""
 
     id: str
     name: str

@@ -1,9 +1,9 @@
-"""Makes the Debian package: for one architecture, with its libraries, installed without a network (``apt install
-./….deb``).
+"""Makes the Debian package for one architecture; it contains all libraries and installs without a network (``apt
+install ./….deb``).
 
-It installs the same files as the bundle at the same places: ``/opt/edged/venv`` is a link to ``versions/N``; the units
-are in ``/usr/lib``. The udev rules and module list of the serial ports are conffiles, which dpkg keeps as somebody
-changed them. Wheels are unpacked and never run, so that one machine makes the packages of both architectures.
+It installs the same files as the bundle to the same paths: ``/opt/edged/venv`` is a link to ``versions/N``; the units
+are in ``/usr/lib``. The udev rules and module list of the serial ports are conffiles: dpkg keeps local changes. Wheels
+are unpacked and not run, so that one machine can make the packages of both architectures.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def make_package(order: BundlePlan, out: Path, say: Say = lambda _line: None) ->
 
 
 def package_of(bundle: Path, order: BundlePlan, out: Path, say: Say = lambda _line: None) -> None:
-    """Make the package from an unpacked bundle that ``order`` made. Raises ``BundleError``."""
+    """Make the package from the unpacked bundle of ``order``. Raises ``BundleError``."""
     with TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
         version = about(order.source)["version"]
@@ -74,7 +74,7 @@ def _dpkg_deb() -> str:
 
 
 def _program(order: BundlePlan, bundle: Path, place: Path) -> None:
-    """Write a virtual environment as Python's ``venv`` makes it, without running the Python of the target."""
+    """Write a virtual environment like that of Python's ``venv``, without running the target's Python."""
     there = f"/opt/edged/versions/{place.name}"
     site = place / "lib" / f"python{order.python}" / "site-packages"
     tags = [word for tag in PLATFORMS[order.platform] for word in ("--platform", tag)]
@@ -101,7 +101,7 @@ def _program(order: BundlePlan, bundle: Path, place: Path) -> None:
 
 
 def _system(bundle: Path, root: Path) -> None:
-    """Write units, users, rules and examples to the places where Debian looks for them."""
+    """Write units, users, rules and examples to their paths under Debian."""
     places = {
         ".service": "usr/lib/systemd/system/{name}",
         ".socket": "usr/lib/systemd/system/{name}",

@@ -1,4 +1,4 @@
-"""Removes from texts what must not leave the hall: names of people, passwords, keys. Remote support needs none of them.
+"""Removes names of people, passwords and keys from texts for remote support.
 
 Rules: a value that hall.toml names as a secret or a person is removed wherever it occurs; anything that looks like an
 identity or mobile number, a key, a token or a password is removed as well. Staff become ``staff-1`` and so on, the
@@ -40,7 +40,7 @@ class Redaction:
         self._people = sorted(people, key=lambda pair: -len(pair[0]))
 
     def text(self, text: str) -> str:
-        """``text`` with every secret and name replaced."""
+        """``text`` with every secret and every person's name replaced."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         for pattern in PATTERNS:
