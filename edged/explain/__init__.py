@@ -1,3 +1,3 @@
-"""Turns the facts of a decision into sentences, Chinese and English: for the demo, ``edged why`` and events to the
-centre.
+"""Turns the recorded facts of a decision into Chinese and English sentences, for the demo, ``edged why`` and events to
+the city's centre.
 """

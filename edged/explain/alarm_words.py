@@ -1,4 +1,4 @@
-"""What an alarm means and what to do about it, in Chinese and English, the same wherever it is said."""
+"""The meaning and remedy of each alarm in Chinese and English; all outputs take them from here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from edged.core.people.alarms import DO, LOST, TEXT
 
 
 def alarm_words(alarm: str, reason: str = "") -> LossWords:
-    """Words of ``alarm``; of a lost device with its ``reason`` where that is known."""
+    """Meaning and remedy of ``alarm``; ``reason``: why a device is lost, if that is the alarm and the reason is
+    known.
+    """
     zh, en = TEXT.get(alarm, ("告警", alarm))
     if alarm == LOST and reason:
         why = LOSSES[known(reason)]
@@ -16,7 +18,7 @@ def alarm_words(alarm: str, reason: str = "") -> LossWords:
 
 
 def runbook(lang: str) -> str:
-    """The tables of every alarm and of every reason of a loss, as they stand in the runbook; ``lang``: zh or en."""
+    """The runbook's tables as Markdown: every alarm, and every reason why a device is lost; ``lang``: zh or en."""
     first = lang == "zh"
     heads = ("含义", "处理") if first else ("means", "do")
     kinds = [(kind, *(text[not first] for text in (TEXT[kind], DO[kind]))) for kind in TEXT]

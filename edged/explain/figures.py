@@ -1,4 +1,6 @@
-"""The figures of a decision in words: what it measured, against which limits, whom it names; Chinese and English."""
+"""Puts the figures of a decision into words, Chinese and English: measured values, limits, and the people and windows
+named.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,7 @@ NOBODY: Pair = ("无人", "nobody")
 
 
 def in_words(facts: Mapping[str, Fact], rule: str | None, site: Site, place: int) -> Iterator[str]:
-    """Each figure; ``place`` 0 Chinese, 1 English. One without words is its key and value."""
+    """Yield one phrase per fact; ``place``: 0 Chinese, 1 English. A fact without a template becomes "key value"."""
     for key, value in facts.items():
         words = FIGURES.get(key)
         if words is None:

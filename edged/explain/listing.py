@@ -1,7 +1,7 @@
-"""Finds every sentence in the program's source, so that a review of texts leaves none out.
+"""Finds every sentence for people in the program's source, so that a review of texts misses none.
 
-Chinese marks a text for people; its English stands behind it, in the same text or as the next item of a pair. Each is
-listed with what the function around it does.
+A text with Chinese characters counts as one; its English is in the same text or is the next item of a pair. Each is
+listed with the purpose of the function around it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ LISTS = ("cli/words.py", "explain/listing.py")  # examples, and this walk
 
 
 class Sentence(NamedTuple):
-    """``place``: file and line; ``situation``: what the code around it does; blanks are ``{names}``."""
+    """A text found in the source. ``place``: file and line; ``situation``: first line of the docstring around it.
+    Placeholders are written ``{name}``.
+    """
 
     place: str
     situation: str
@@ -31,7 +33,7 @@ class Sentence(NamedTuple):
 
 
 def sentences(package: Path | None = None) -> Iterator[Sentence]:
-    """The texts of every file of the program, the core's first, in the order of the lines."""
+    """Yield the texts of all files, those of the core first, in line order."""
     root = Path(edged.__path__[0]) if package is None else package
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.py"))
     for name in sorted(names, key=lambda name: not name.startswith("core/")):
@@ -73,7 +75,9 @@ def _parted(chinese: str, english: str) -> tuple[str, str]:
 
 
 def template(node: ast.AST | None, known: Mapping[str, str]) -> str:
-    """A literal or f-string as a text with blanks; "" for anything else. ``known``: constants of its file."""
+    """A string literal or f-string as text with ``{name}`` placeholders; "" for any other node. ``known``: constants of
+    its file.
+    """
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else ""
     if isinstance(node, ast.JoinedStr):

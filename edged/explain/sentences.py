@@ -1,7 +1,8 @@
-"""What the controller did and why, in Chinese and English, from the core's notes: for the demo, ``edged why``, events.
+"""Describes what the controller did and why, in Chinese and English, from the core's notes: for the demo, ``edged why``
+and events.
 
-A decision of the tide (open, hold, close, refuse, lend, ask) becomes an ``Explained``: the rule, what it measured,
-against what, and every window and member of staff that was considered and why it was not taken.
+A decision of the tidal loop (open, hold, close, refuse, lend, ask) becomes an ``Explained``: the rule, the measured
+values, the thresholds, and every window and member of staff considered with the reason why it was not chosen.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ Fact = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A window or a member of staff that was considered; ``code`` as the core gave it, ``of`` what it refers to."""
+    """A window or a member of staff that was considered and not chosen. ``code``: the core's reason; ``of``: id or
+    number that the reason refers to.
+    """
 
     kind: str
     id: str
@@ -61,7 +64,7 @@ class Explained:
 
 
 def explain(note: Note, site: Site) -> str:
-    """One line, Chinese and English, names and window numbers filled in; the note's kind where there is none."""
+    """One line, Chinese and English, with names and window numbers; for a note without a template, its kind."""
     zh, en = sentences(note, site)
     return f"{zh} | {en}" if zh else en
 
@@ -77,7 +80,7 @@ def sentences(note: Note, site: Site) -> tuple[str, str]:
 
 
 def explained(note: Note, site: Site) -> Explained | None:
-    """The decision that a note tells of; None for notes of no decision."""
+    """The decision that a note records; None if it records none."""
     decision = DECISIONS.get(note.kind)
     if decision is None or (note.kind == "tidal.released" and not note.data.get("reason")):
         return None
@@ -210,7 +213,7 @@ def number(value: Any) -> str:
 
 
 class _Words(dict[str, str]):
-    """Facts for a template; missing ones read as a dash."""
+    """Facts for ``str.format_map``; a missing fact is shown as a dash."""
 
     def __missing__(self, key: str) -> str:
         return "-"

@@ -1,4 +1,6 @@
-"""The words of ``explain.py``: (Chinese, English) templates by kind of note, rule, reason, and why not."""
+"""Templates (Chinese, English) of ``sentences.py``, by kind of note, by rule, by reason, and by reason for not
+choosing.
+"""
 
 from __future__ import annotations
 
