@@ -1,5 +1,6 @@
-"""`edged bridge`: reads what an existing queue system keeps, and reports it to the hall by the follow contract.
+"""`edged bridge`: reads the data of an existing queue system and reports it to the hall as messages of the follow
+contract (configs/asyncapi.yaml, kind "queue").
 
-A process of its own: it sees the broker and the other system's database or web service, never daemon or journal. May
-import ``config``, ``links``, ``shapes``; nobody imports it but the command line.
+It is a process of its own, connected to the broker and to the other system's database or web service, not to the daemon
+or its journal. It may import ``config``, ``links``, ``shapes``; only the command line imports it.
 """

@@ -1,8 +1,9 @@
-"""From rows of another system to messages of the follow contract (configs/asyncapi.yaml, kind "queue"); no I/O.
+"""Turns rows of another queue system into messages of the follow contract (configs/asyncapi.yaml, kind "queue"); no
+I/O.
 
-At least once: messages are written down with their ``seq`` before the first of them is sent, and again sent, under the
-same numbers, by whoever starts on that file. The hall drops what it has had. What a row holds beyond the columns named
-in bridge.toml is never read.
+Delivery is at least once: messages are stored with their ``seq`` before the first is sent; after a restart the stored
+ones are sent again with the same numbers, and the hall ignores those it has. Only the columns named in bridge.toml are
+read.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ Row = dict[str, Any]
 
 @dataclass
 class BridgeProgress:
-    """How far it has read, and what is on its way. ``boot`` names this file's life; a lost file is another sender."""
+    """How far the source has been read, and which messages are unacknowledged. ``boot``: random id of this state file;
+    if the file is lost, a new id makes the bridge a new sender.
+    """
 
     boot: str
     seq: int = 0
@@ -56,18 +59,18 @@ class BridgeProgress:
 
 @dataclass
 class Oddities:
-    """Rows that were no reports: how many, and why the last."""
+    """Counts rows that could not be reported; ``last``: the reason for the last of them."""
 
     count: int = 0
     last: str = ""
 
     def note(self, why: str) -> None:
-        """Count one more such row; ``last`` keeps why."""
+        """Count one more such row with its reason."""
         self.count, self.last = self.count + 1, why
 
 
 def floor(progress: BridgeProgress, kind: str, overlap: int) -> Key | None:
-    """From which key on rows are read again; None: nothing was read yet."""
+    """The key from which rows are read again (the newest minus ``overlap``); None if nothing was read yet."""
     after = progress.after.get(kind)
     if after is None:
         return None
@@ -75,14 +78,14 @@ def floor(progress: BridgeProgress, kind: str, overlap: int) -> Key | None:
 
 
 def mark(row: Row) -> str:
-    """What tells one row from another."""
+    """A text that identifies a row by its content."""
     return json.dumps(row, default=str, ensure_ascii=False, sort_keys=True)
 
 
 def take(
     progress: BridgeProgress, kind: str, rows: list[Row], settings: BridgeSettings, odd: Oddities
 ) -> int:
-    """Put what is new in ``rows`` (in order of their key) among the pending; how many rows were new."""
+    """Add the messages of new ``rows`` (in order of their key) to ``pending``; returns how many rows were new."""
     report = settings.reports()[kind]
     assert report.key is not None
     known = dict.fromkeys(progress.seen.get(kind, ()))
@@ -107,7 +110,7 @@ def take(
 def take_whole(
     progress: BridgeProgress, kind: str, rows: list[Row], settings: BridgeSettings, odd: Oddities
 ) -> None:
-    """Take a whole list (``waiting``, ``staff``) and report it if it differs from what was reported last."""
+    """Add messages for a whole list (``waiting``, ``staff``), each only if it differs from the last one sent."""
     report = settings.reports()[kind]
     if kind == "waiting":
         assert report.service is not None
@@ -181,7 +184,9 @@ def _number(value: object) -> str | None:
 
 
 def _mapped(value: object, table: dict[str, str]) -> str | None:
-    """Our word for theirs; one that is not in the table goes as it is: the hall says so with an alarm."""
+    """The hall's id for the other system's word. A word that is not in the table is passed on in lower case, and the
+    hall raises an alarm if it does not know it; None if it cannot be an id.
+    """
     text = "" if value is None else str(value).strip()
     found = table.get(text, text.lower())
     return found if _ID.match(found) and not names_a_person(found) else None

@@ -1,8 +1,8 @@
-"""A system that pushes: JSON messages over a WebSocket, as rows of the views that they name, heard in a thread.
+"""Receives rows from a system that pushes them as JSON over a WebSocket, in a thread.
 
-A message is an object whose ``kind_field`` names a view; the row is the object itself, or what stands under ``data``:
-an object, or a list. A list is also the whole of its view. What is pushed while the line is down is lost, as WebSockets
-are: whole lists (``waiting``) heal it, so configure one where the system pushes any.
+A message is an object whose field ``kind_field`` names a view. The row is the object itself, or its ``data``: an object
+or a list. A list also replaces the whole content of its view. Messages pushed while the connection is down are lost;
+only whole lists (``waiting``) correct that, so configure one if the system offers it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ RETRY_S = 2.0  # real seconds; a hall may be without its calls for three
 
 
 class WebSocketSource:
-    """A ``Source`` on one connection, which is opened again for ever."""
+    """A ``Source`` fed by one WebSocket; reconnects for ever."""
 
     def __init__(self, url: str, kind_field: str) -> None:
-        """Raises ``ValueError`` for an address that is none."""
+        """Start connecting. Raises ``ValueError`` if ``url`` is no ws:// or wss:// address."""
         if urlsplit(url).scheme not in ("ws", "wss") or not urlsplit(url).hostname:
             raise ValueError("url_file holds no ws:// or wss:// address in its first line")
         self._url = url
@@ -43,7 +43,7 @@ class WebSocketSource:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening; for tests, the process ends with its threads."""
+        """Stop the thread. Needed by tests only: the thread ends with the process."""
         self._closing.set()
         self._thread.join()
 
@@ -53,7 +53,7 @@ class WebSocketSource:
         return wanted[:ROWS_MAX]
 
     def newest(self, report: ReportTable) -> list[Row]:
-        """None: a system that pushes tells nothing of the past."""
+        """Always []: a system that pushes sends nothing about the past."""
         return []
 
     def whole(self, report: ReportTable) -> list[Row]:

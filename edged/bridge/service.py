@@ -1,10 +1,10 @@
-"""The bridge as a process: looks, writes down, sends, and only then goes on. Rules:
+"""The bridge as a process: it reads the source, stores the messages, sends them, and repeats. Rules:
 
-1. What is to be sent is on disk (``BridgeProgress``, written whole, renamed) before it is sent; it leaves the file when
-   the broker has acknowledged all of it. A start sends what stands there again, under the same numbers.
-2. The hall hears of a source that cannot be read: ``up/health`` with its fault, and without once it can. The broker
-   leaves ``up/status`` offline for a bridge that went.
-3. A first start reads nothing of the past: it begins at the newest row, and ``waiting`` brings what stands there.
+1. Messages are on disk (``BridgeProgress``, replaced atomically) before they are sent, and are removed when the broker
+   has acknowledged all of them. At a start the stored ones are sent again with the same numbers.
+2. If the source cannot be read, the hall gets ``up/health`` with the fault, and without it once it can be read again.
+   If the bridge disappears, the broker publishes its will: ``up/status`` offline.
+3. The first start skips the past: it begins at the newest row, and ``waiting`` gives the present queue.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log = structlog.get_logger("edged.bridge")
 
 
 def source_of(settings: BridgeSettings) -> Source:
-    """The other system. Raises ``OSError`` or ``ValueError``."""
+    """Make the source that ``settings`` describe. Raises ``OSError`` or ``ValueError``."""
     url = first_line(settings.url_file).strip()
     if settings.source == "websocket":
         return WebSocketSource(url, settings.kind_field)
@@ -45,10 +45,12 @@ def source_of(settings: BridgeSettings) -> Source:
 
 
 class BridgeState:
-    """Stores a ``BridgeProgress`` on disk."""
+    """Stores a ``BridgeProgress`` in a file."""
 
     def __init__(self, file: Path) -> None:
-        """Raises ``OSError`` or ``ValueError`` if the file cannot be used: guessing would count people twice."""
+        """Read the file, or begin anew without one. Raises ``OSError`` or ``ValueError`` if it cannot be used: a new
+        state would report visitors twice.
+        """
         self._file = file
         try:
             self.progress = BridgeProgress.from_json(file.read_text("utf-8"))
@@ -56,7 +58,7 @@ class BridgeState:
             self.progress = BridgeProgress(boot=secrets.token_hex(8))
 
     def write(self) -> None:
-        """Whole or not at all."""
+        """Replace the file atomically (synced)."""
         fresh = self._file.with_name(self._file.name + ".new")
         with fresh.open("w", encoding="utf-8") as stream:
             stream.write(self.progress.to_json())
@@ -66,10 +68,10 @@ class BridgeState:
 
 
 class Bridge:
-    """One queue system and one hall. ``run`` until cancelled."""
+    """Reports one queue system to one hall: ``run`` until cancelled."""
 
     def __init__(self, settings: BridgeSettings, mqtt: MqttSettings, hall: str, source: Source) -> None:
-        """Raises the errors of ``BridgeState``, for a state file that cannot be used."""
+        """Open the state file. Raises what ``BridgeState`` raises."""
         self._settings = settings
         self._mqtt = mqtt
         self._root = f"hall/{hall}/dev/{settings.queue}/up"
@@ -81,7 +83,7 @@ class Bridge:
         self.sent = 0
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Look and send; begin anew where the broker went."""
+        """Read and send for ever; connect again when the broker is lost. ``ready`` is called at each connection."""
         tries = 0
         while True:
             try:
@@ -113,7 +115,7 @@ class Bridge:
             await asyncio.sleep(self._settings.every_s)
 
     def _look(self) -> None:
-        """Everything once; what is new is among the pending, on disk. Raises ``SourceAway``."""
+        """Read every view once, and store the messages that follow. Raises ``SourceAway``."""
         progress, odd = self._kept.progress, self._odd.count
         try:
             for kind, report in self._settings.reports().items():
@@ -151,7 +153,7 @@ class Bridge:
             begin = last[0]
 
     async def _send(self, client: aiomqtt.Client) -> None:
-        """All that is pending; it is forgotten when the broker has acknowledged all of it."""
+        """Send the pending messages; remove them once the broker has acknowledged all."""
         pending = self._kept.progress.pending
         if not pending:
             return

@@ -1,6 +1,7 @@
-"""bridge.toml: where the other system keeps what, in a closed language: names of views and columns, literal tables.
+"""bridge.toml: where the other queue system keeps its data. It holds only names of views and columns, and tables that
+translate words.
 
-Nothing is evaluated, and no SQL is written by hand: the statements are made of these names, and only select.
+Nothing in it is executed. SQL statements are built from these names, and all are SELECTs.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ Outcome = Literal["served", "no-show", "parked", "cancelled"]
 
 
 class ReportTable(Shape, frozen=True):
-    """One kind of report. ``view``: a view, table, at HTTP the path of an address, over WebSocket a word of messages.
+    """One kind of report. ``view``: a view or table (SQL), the path of an address (HTTP), or the message kind
+    (WebSocket).
 
-    ``key``: the column that grows with each row (a number, or a time). The others are names of columns; a report of
-    ``waiting`` has no key: it is the whole list, in its ``order``.
+    The others are names of columns. ``key`` increases with each row (a number or a time). ``waiting`` has no key: it is
+    a whole list, sorted by ``order``.
     """
 
     view: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -41,14 +43,16 @@ class ReportTable(Shape, frozen=True):
 
 
 class BridgeSettings(Shape, frozen=True):
-    """``queue``: the hall's queue device ([hall] queue). ``url_file``: its first line is the address.
+    """A whole bridge.toml. ``queue``: the hall's queue device ([hall] queue). ``url_file``: a file with the address in
+    its first line.
 
-    An address is SQLAlchemy's (``postgresql+psycopg://…``), ``http(s)://…`` or ``ws(s)://…``. ``kind_field``: the
-    field of a message over WebSocket that says which view it is of.
-    ``state``: where it keeps how far it has read. ``services`` and ``windows``: the other system's word -> ours;
-    ``outcomes``: its word -> how a visit ended. ``overlap``: of a number key, how many are read again (rows that were
-    committed late); of a time, so many seconds. ``username``, ``password_file`` (or ``cert_file`` and ``key_file``):
-    who it is at the broker; none given: the device's name without a password.
+    An address is SQLAlchemy's (``postgresql+psycopg://…``), ``http(s)://…`` or ``ws(s)://…``. ``kind_field``: the field
+    of a WebSocket message that names its view. ``every_s``: seconds between two reads; ``whole_every_s``: the same for
+    ``waiting`` and ``staff``. ``state``: the state file. ``services`` and ``windows``: the other system's word → the
+    hall's id; ``outcomes``: its word → how a visit ended. ``overlap``: how far before the newest key rows are read
+    again, because they may be committed late: a count for numbers, seconds for times. ``username`` and
+    ``password_file``, or ``cert_file`` and ``key_file``: the account at the broker; without them, the device's name
+    without a password.
     """
 
     queue: HallId
@@ -82,7 +86,7 @@ class BridgeSettings(Shape, frozen=True):
             raise ValueError("give at least one of tickets, calls, ends, waiting, staff")
 
     def reports(self) -> dict[str, ReportTable]:
-        """What it reads, tickets first: a call of a number that nobody heard of would have to be healed."""
+        """The configured reports by kind, tickets first, so that no call is sent before its number was issued."""
         found = {kind: getattr(self, kind) for kind in NEEDED}
         return {kind: report for kind, report in found.items() if report is not None}
 
@@ -97,7 +101,9 @@ NEEDED: dict[str, tuple[str, ...]] = {
 
 
 def load(file: Path) -> BridgeSettings:
-    """Read and check a bridge.toml; paths in it start at its folder. Raises ``ValueError`` with every mistake."""
+    """Read and check a bridge.toml; its relative paths start at its folder. Raises ``ValueError`` with every
+    mistake.
+    """
     try:
         fields = tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

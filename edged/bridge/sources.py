@@ -1,7 +1,8 @@
-"""Where the other system's rows come from: SQL by SQLAlchemy, or JSON over HTTP. Blocking: it is asked in a thread.
+"""Reads rows of another queue system: SQL through SQLAlchemy, or JSON over HTTP. It blocks: the bridge calls it in a
+thread.
 
-Nothing is ever written: statements are made of names and only select, in a transaction that may not write where the
-database knows such a thing. Give the account SELECT on the views and nothing else all the same.
+It never writes: all statements are SELECTs built from configured names, in a read-only transaction if the database
+offers one. Nevertheless give its account SELECT on the views and nothing else.
 """
 
 from __future__ import annotations
@@ -29,24 +30,24 @@ READ_ONLY = {  # what makes a transaction refuse to write, by dialect; Oracle's 
 
 
 class SourceAway(Exception):
-    """The other system cannot be read now; the text names no password."""
+    """The other system cannot be read now. The text contains no password."""
 
 
 class Source(Protocol):
-    """Rows of one report. Both raise ``SourceAway``."""
+    """Reads the rows of a report. Every method may raise ``SourceAway``."""
 
     def rows(self, report: ReportTable, floor: Key | None) -> list[Row]:
-        """At most ``ROWS_MAX``, by their key, from ``floor`` on; None: from the first one."""
+        """At most ``ROWS_MAX`` rows in order of their key, from key ``floor`` on; None: from the first."""
 
     def newest(self, report: ReportTable) -> list[Row]:
-        """The row with the greatest key, if there is one."""
+        """The row with the greatest key in a list; [] if there is no row."""
 
     def whole(self, report: ReportTable) -> list[Row]:
-        """All of them, in their order."""
+        """All rows, sorted by ``report.order``."""
 
 
 def columns(report: ReportTable) -> list[str]:
-    """The columns that are read, and no other: names of visitors stay where they are."""
+    """The columns to read: those that bridge.toml names, so that visitors' names are never read."""
     names = (
         *(report.key, report.number, report.service, report.window),
         *(report.outcome, report.staffed, report.order),
@@ -55,7 +56,9 @@ def columns(report: ReportTable) -> list[str]:
 
 
 def statement(report: ReportTable, look: Literal["from", "newest", "whole"], floor: Key | None = None) -> Any:
-    """The select for one look, in no dialect yet."""
+    """The SELECT for one read as an SQLAlchemy expression. ``look``: rows from ``floor`` on, the newest row, or all
+    rows.
+    """
     from sqlalchemy import column, select, table
 
     schema, _, name = report.view.rpartition(".")
@@ -72,10 +75,12 @@ def statement(report: ReportTable, look: Literal["from", "newest", "whole"], flo
 
 
 class SqlSource:
-    """One database. ``url`` as SQLAlchemy has it: ``postgresql+psycopg://…``, ``mysql+pymysql://…``."""
+    """A database. ``url`` in SQLAlchemy's form: ``postgresql+psycopg://…``, ``mysql+pymysql://…``."""
 
     def __init__(self, url: str) -> None:
-        """Raises ``ValueError`` for a wrong address or a driver that is not installed."""
+        """Prepare the engine; no connection is made. Raises ``ValueError`` for a wrong address or a driver that is not
+        installed.
+        """
         from sqlalchemy import create_engine
         from sqlalchemy.exc import SQLAlchemyError
         from sqlalchemy.pool import NullPool
@@ -113,10 +118,10 @@ class SqlSource:
 
 
 class HttpSource:
-    """A web service whose addresses answer with a JSON list of rows, or one under ``data``."""
+    """A web service whose addresses return a JSON list of rows, or an object with the list in ``data``."""
 
     def __init__(self, url: str) -> None:
-        """Raises ``ValueError``."""
+        """Raises ``ValueError`` if ``url`` is no http:// or https:// address."""
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError("url_file holds no http:// or https:// address in its first line")
         self._url = url if url.endswith("/") else f"{url}/"
@@ -156,7 +161,7 @@ class HttpSource:
 
 
 def in_order(rows: list[Row], report: ReportTable) -> list[Row]:
-    """By the column ``order`` where it is a number in each row, else as they came."""
+    """Sort rows by column ``order`` if it is a number in every row; otherwise leave their order."""
     order = report.order
     if order is None or not all(isinstance(row.get(order), int | float) for row in rows):
         return rows
@@ -164,7 +169,7 @@ def in_order(rows: list[Row], report: ReportTable) -> list[Row]:
 
 
 def key_of(value: object) -> Key | None:
-    """A whole number or a time, also written as text; None for anything else."""
+    """Parse a key: an integer or a time, perhaps as text; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -176,6 +181,6 @@ def key_of(value: object) -> Key | None:
 
 
 def first_words(error: Exception) -> str:
-    """The first line of what a library says, without the statement and its address."""
+    """The first line of a library's error, at most 200 characters, without the SQL statement."""
     text = str(getattr(error, "orig", None) or error) or type(error).__name__
     return text.splitlines()[0][:200]
