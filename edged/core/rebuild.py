@@ -8,7 +8,7 @@ from edged.core.model.events import Resumed
 from edged.core.model.site import Site
 from edged.core.model.state import AreaState, PendingAction, StaffState, State, WindowState
 from edged.core.model.turn import Turn
-from edged.core.people import alarms, announcements, pages, staffing, undelivered
+from edged.core.people import alarms, announcements, pagers, pages, staffing, undelivered
 from edged.core.queue import numbering
 from edged.core.queue.ordering import ASKED, AT_REST
 from edged.core.queue.tickets import by_number
@@ -75,6 +75,7 @@ def load_site(turn: Turn, site: Site) -> bool:
     alarms.forget_missing(turn, turn.lookup.windows, (attendance.PAUSE, alarms.UNMANNED))
     alarms.forget_missing(turn, turn.lookup.areas, (attendance.UNSERVED, "no-staff"))
     turn.touch_cases()
+    pagers.show_anew(turn)
     turn.note("site.loaded", site.hall, windows=len(site.windows), areas=len(site.areas))
     return True
 

@@ -7,12 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from edged.core.engine import Engine
-from edged.core.model.commands import AreaSummary, Desired, Display, Panel, Value
+from edged.core.model.commands import AreaSummary, Desired, Display, Pager, Panel, Value
 from edged.core.model.lookup import Lookup
 from edged.core.model.turn import Turn
 from edged.core.signage import signs
 
 TOLD = re.compile(r"(约|, )\d+-\d+ ?(分钟|min)")  # what newcomers are told, in words
+AT_NIGHT = re.compile(
+    r"(已闭厅|已下班|未到开放时间)，.*"
+)  # a closed window says until when; midnight touches none
+
+BLANK = Pager(0, None)  # where nothing was shown yet
 
 
 def left_behind(engine: Engine) -> list[str]:
@@ -26,22 +31,25 @@ def left_behind(engine: Engine) -> list[str]:
         turn.touch_window(window)
     for area in turn.lookup.areas:
         turn.touch_area(area)
+    for pager in (*turn.lookup.staff_of_pager, state.site.duty_pager, state.site.duty_panel):
+        turn.touch_pager(pager)
+    turn.issuing_changed = turn.alarmed = turn.cases_changed = True
     signs.sign(turn)
     state.shown = shown
     return [
         f"{command} instead of {shown.get(signs.slot(command.point, command.value))}"
         for command in turn.commands
         if isinstance(command, Desired)
-        and _timeless(command.value) != _timeless(shown.get(signs.slot(command.point, command.value)))
+        and _timeless(command.value) != _timeless(shown.get(signs.slot(command.point, command.value), BLANK))
     ]
 
 
-def _timeless(value: Value | None) -> Any:
+def _timeless(value: Value) -> Any:
     """A value without what newcomers are told, which changes with time alone (and on its tick)."""
     if isinstance(value, Panel):
         return replace(value, wait_low_s=None, wait_high_s=None)
     if isinstance(value, Display):
-        return replace(value, lines=tuple(TOLD.sub("", line) for line in value.lines))
+        return replace(value, lines=tuple(AT_NIGHT.sub("", TOLD.sub("", line)) for line in value.lines))
     if isinstance(value, AreaSummary):
         return replace(value, wait_low_s=None, wait_s=None, wait_high_s=None)
     return value

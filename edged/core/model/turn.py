@@ -138,8 +138,11 @@ class Turn:
             self.standings.pop(near, None)
 
     def touch_cases(self) -> None:
-        """Mark the cases: what lamps, displays and panels show of them is computed again."""
+        """Mark the cases: what lamps, displays, panels and pagers show of them is computed again."""
         self.cases_changed = True
+        if self.state.cases:
+            self.touch_pager(self.lookup.site.duty_pager)
+            self.touch_pager(self.lookup.site.duty_panel)
         for window in self.lookup.case_windows:
             self.dirty_windows[window] = None
 

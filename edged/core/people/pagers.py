@@ -28,6 +28,14 @@ def level(turn: Turn, point: Point) -> Pager:
     return Pager(len(texts), reply if reply is not None else next(iter(texts), None))
 
 
+def show_anew(turn: Turn) -> None:
+    """Mark every pager on which something stands, after all that was shown was forgotten."""
+    site = turn.lookup.site
+    for point in (*turn.lookup.staff_of_pager, site.duty_pager, site.duty_panel):
+        if point is not None and level(turn, point) != Pager(0, None):
+            turn.touch_pager(point)
+
+
 def reply_over(turn: Turn, point: Point) -> None:
     """Timer: the answer to a pager's key is taken off its display."""
     if turn.state.replies.pop(point, None) is not None:
