@@ -1,4 +1,4 @@
-"""Wires: each module implements one kind of connection, with its reconnects and its failures."""
+"""Connections to devices and the broker: each module implements one kind, with its reconnects and its errors."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from edged.core.model.losses import Loss
 
 
 class ByteLink(Protocol):
-    """A full-duplex byte wire (serial port, pty, TCP serial server, or memory in tests)."""
+    """A bidirectional byte stream (serial port, pty, TCP serial server, or memory in tests) that reconnects by
+    itself.
+    """
 
     async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, Loss], None]) -> None:
-        """Keep the wire open until cancelled. ``on_state(up, why)`` is called once per change (``why``: reason of a
-        loss).
+        """Keep the connection open until cancelled. ``on_state(up, why)`` is called once per change; ``why`` is the
+        reason of a loss.
         """
 
     async def write(self, data: bytes) -> None:
-        """Send all of ``data`` without gaps. Raises ``Unreachable`` while the wire is down."""
+        """Send all of ``data`` without gaps. Raises ``Unreachable`` while the connection is down."""
 
     def reopen(self, why: Loss) -> None:
-        """Close and open the wire again, reported as down and up. Drivers call it because a frozen adapter only shows
-        as silence.
+        """Close the connection and open it again, which is reported as down and up. Drivers call it when a device is
+        silent, because a frozen USB adapter shows in no other way.
         """

@@ -1,4 +1,4 @@
-"""The source of random jitter for every link; a simulated world replaces it by one from its seed."""
+"""The source of random jitter for all links; the simulator replaces it by a seeded one."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Keys of one USB keypad, scanner or knob as a byte wire: Linux's ``input_event`` records, as they come.
+"""Keys of one USB keypad, scanner or knob as a byte stream: Linux's ``input_event`` records, undecoded.
 
-Rules, beside those of ``reopening.py``: the path is a place (``/dev/input/by-id/…``), never ``eventN``, which is
-another device after a restart; the device is grabbed (EVIOCGRAB), so that what is typed on it reaches no login prompt,
-and it is given back when it closes. Nothing is ever written. Source: Linux, Documentation/input/input.rst, and
-include/uapi/linux/input.h.
+Rules, besides those of ``reopening.py``: configure a stable path (``/dev/input/by-id/…``), never ``eventN``, which may
+be another device after a restart. The device is grabbed (EVIOCGRAB), so that what is typed on it reaches no login
+prompt; the grab ends when the device is closed. Nothing is ever written. Source: Linux, Documentation/input/input.rst,
+and include/uapi/linux/input.h.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ READ_MAX = 64 * 24  # what the kernel keeps for a slow reader
 
 
 class EvdevLink(Reopening[asyncio.Transport]):
-    """A ``ByteLink`` that only reads, on the input device that ``path`` leads to."""
+    """A read-only ``ByteLink`` on the input device at ``path``."""
 
     def __init__(self, path: str, jitter: Callable[[], float] = chance) -> None:
         super().__init__(path, jitter)
@@ -52,7 +52,7 @@ class EvdevLink(Reopening[asyncio.Transport]):
 
 
 class _InputTransport(asyncio.Transport):
-    """Reads a file descriptor until it ends; it is closed with it."""
+    """Reads a file descriptor until it ends, and then closes it."""
 
     def __init__(self, file: int, ends: ByteEnds) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class _InputTransport(asyncio.Transport):
         raise OSError(9, "an input device takes nothing")
 
     def abort(self) -> None:
-        """Close the device; the kernel gives its keys back to other programs."""
+        """Close the device, which ends the grab."""
         self._close(None)
 
     def _readable(self) -> None:

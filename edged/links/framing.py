@@ -1,6 +1,6 @@
-"""Cuts a stream of bytes into the frames of one bus. No I/O.
+"""Cuts a byte stream into frames. No I/O.
 
-A frame is recognised by its own bytes alone: a bus has no marks between frames, and noise may stand anywhere.
+A frame is recognised by its own bytes alone, because nothing marks where one begins, and noise may stand anywhere.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ Look = Callable[[bytes, int], tuple[int, FrameT | None]]
 
 
 class FrameCutter(Generic[FrameT]):
-    """Finds frames in a stream. ``noise`` counts the bytes that belonged to none.
+    """Finds frames in a byte stream. ``noise`` counts the bytes that belonged to no frame.
 
-    ``look(data, start)`` gives length and frame at ``start``: (1, None) where none begins there, (0, None) where the
-    bytes so far may be the beginning of one.
+    ``look(data, start)`` returns length and frame at ``start``: (1, None) if no frame begins there, (0, None) if more
+    bytes are needed to decide.
     """
 
     def __init__(self, look: Look[FrameT]) -> None:
@@ -26,11 +26,11 @@ class FrameCutter(Generic[FrameT]):
 
     @property
     def holding(self) -> bool:
-        """Whether a frame has begun and is not complete."""
+        """Whether bytes are kept that may be the beginning of a frame."""
         return bool(self._held)
 
     def feed(self, data: bytes) -> list[FrameT]:
-        """The frames that ``data`` completes, in order."""
+        """Add received bytes; returns the frames that are complete now, in order."""
         frames: list[FrameT] = []
         held, start = self._held + data, 0
         while start < len(held):
@@ -46,6 +46,6 @@ class FrameCutter(Generic[FrameT]):
         return frames
 
     def gap(self) -> None:
-        """The line fell silent: count bytes of an incomplete frame as noise."""
+        """Drop the bytes of an incomplete frame and count them as noise, because the line fell silent."""
         self.noise += len(self._held)
         self._held = b""

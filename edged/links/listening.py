@@ -1,10 +1,9 @@
-"""The receiving half of a serial bus that several units share (the sending half is ``slots.py``). Rules:
+"""The receiving half of a serial bus that several units share (the sending half is ``slots.py``).
 
-* Bytes become frames; half a frame is dropped once the line was silent for ``GAP_S``.
-* A bus that babbles (``noise.py``) is lost, and nothing on it is believed, until it was quiet for a while.
-* A bus is lost with its port. What is lost is told to the core with its reason, once per change.
-
-Deadlines are real seconds.
+Rules: bytes are cut into frames; an incomplete frame is dropped after ``GAP_S`` of silence. A bus with too much noise
+(``noise.py``: it babbles) counts as lost, and frames on it are ignored, until it was quiet for a while. A bus also
+counts as lost while its port is. A loss is reported to the core with its reason, once per change. Deadlines are real
+seconds.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ FrameT = TypeVar("FrameT")
 
 
 class BusListener(Generic[FrameT]):
-    """Receives frames. ``cutter`` makes an empty parser; ``accept`` is called with each frame unless the bus is lost;
-    ``fail`` is called when nothing can be sent now, and why.
+    """Receives frames and watches the bus. ``cutter`` makes an empty parser. ``accept`` is called with each frame
+    unless the bus is lost. ``fail`` is called with the reason when sending becomes impossible.
     """
 
     def __init__(
@@ -49,11 +48,11 @@ class BusListener(Generic[FrameT]):
         self.open: bool | None = None
 
     def begin(self) -> None:
-        """Start: the driver's first report is sent, whatever was reported before."""
+        """Start; whatever was reported before, the first state of the bus is reported."""
         self._presence.forget()
 
     def end(self) -> None:
-        """Stop: frames that wait to be sent fail, and no timer is left."""
+        """Stop: call ``fail`` and cancel all timers."""
         self.open, self._why = None, Loss(OTHER, "stopped")
         self._fail(self._unreachable())
         for timer in self._timers.values():
@@ -67,11 +66,11 @@ class BusListener(Generic[FrameT]):
             raise Unreachable("babble", "babble")
 
     def spoke(self) -> None:
-        """A frame of one of our units was understood: forget the noise before it."""
+        """A frame of a configured unit was understood: forget the noise before it."""
         self._babble.spoke()
 
     def take(self, data: bytes) -> None:
-        """Take bytes that the units sent."""
+        """Handle received bytes."""
         if not data:
             return
         noise = self._cutter.noise
@@ -83,7 +82,7 @@ class BusListener(Generic[FrameT]):
         self._count_noise(self._cutter.noise - noise)
 
     def wire_changed(self, up: bool, why: Loss) -> None:
-        """The port opened (``up``) or was lost, and why."""
+        """The port was opened (``up``), or lost because of ``why``."""
         self.open, self._why, self._babbling = up, why, False
         self._cutter, self._babble = self._new_cutter(), Babble()
         if not up:
@@ -99,7 +98,9 @@ class BusListener(Generic[FrameT]):
         self._count_noise(self._cutter.noise - noise)
 
     def _count_noise(self, count: int) -> None:
-        """Count bytes that were no frame: an input may be lost with them, and when they do not end, the bus is."""
+        """Count bytes that belong to no frame. They are reported, because an input may be lost in them; if they do not
+        end, the bus counts as lost.
+        """
         if count == 0:
             return
         now_s = monotonic_s()
@@ -124,7 +125,7 @@ class BusListener(Generic[FrameT]):
             self._presence.lost(*(Loss("babble") if self._babbling else self._why))
 
     def _later(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
-        """``call`` after ``delay_s``, instead of the last one of this name."""
+        """Call ``call`` after ``delay_s``; replaces a timer of the same name."""
         if name in self._timers:
             self._timers[name].cancel()
         self._timers[name] = asyncio.get_running_loop().call_later(delay_s, call)

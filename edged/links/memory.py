@@ -1,8 +1,8 @@
-"""A byte wire inside one process, and what can go wrong on any wire. For tests, simulators and device fakes. Rules:
+"""A byte stream within one process, and the faults of any connection. For tests, the simulator and fake devices. Rules:
 
-* Bytes never overtake each other: a delayed piece holds back what was written after it, as on a real wire.
-* Every fault comes from one seeded generator: the same seed and the same writes give the same faults.
-* Bytes that arrive at an end nobody runs are lost, as on a wire nobody listens to.
+* Bytes never overtake each other: a delayed piece delays what was written after it, as on a real line.
+* All faults come from one seeded generator: the same seed and the same writes give the same faults.
+* Bytes that arrive at an end whose ``run`` is not active are lost.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ PENDING_BYTES_MAX = 64 * 1024  # under way on one wire; a real one holds a few K
 
 @dataclass(frozen=True, slots=True)
 class WireFaults:
-    """What happens to bytes, as chances in [0, 1]: to a whole write, or to each byte. Delays in seconds of the loop."""
+    """Probabilities of faults in [0, 1], for a whole write or for each byte, and the range of random delays in seconds
+    of the event loop.
+    """
 
     lose: float = 0.0  # a write vanishes
     duplicate: float = 0.0  # a write arrives twice
@@ -35,14 +37,14 @@ class WireFaults:
 
 
 class Mangler:
-    """Applies ``faults`` to writes."""
+    """Applies the faults to writes. ``seed``: of its random numbers."""
 
     def __init__(self, faults: WireFaults, seed: int) -> None:
         self.faults = faults
         self._random = random.Random(seed)  # noqa: S311  # seeded on purpose
 
     def pieces(self, data: bytes) -> list[tuple[float, bytes]]:
-        """What arrives of one write: (delay in s, bytes), in order."""
+        """What arrives of a write: (delay in s, bytes) in order; empty if it is lost."""
         if self._hits(self.faults.lose):
             return []
         copies = 2 if self._hits(self.faults.duplicate) else 1
@@ -83,7 +85,7 @@ class _Piece:
 
 
 class Delivery:
-    """Hands pieces to ``deliver`` when they are due, in order; ``clear`` drops what is under way."""
+    """Calls ``deliver`` with each piece of bytes when it is due, in order."""
 
     def __init__(self, deliver: Callable[[bytes], None]) -> None:
         self._deliver = deliver
@@ -91,7 +93,9 @@ class Delivery:
         self._pending_bytes = 0
 
     def put(self, delay_s: float, data: bytes) -> None:
-        """Deliver ``data`` after ``delay_s``, but not before what was put earlier. Raises ``Unreachable`` when full."""
+        """Deliver ``data`` after ``delay_s``, but not before anything put earlier. Raises ``Unreachable`` if more than
+        ``PENDING_BYTES_MAX`` would be pending.
+        """
         if self._pending_bytes + len(data) > PENDING_BYTES_MAX:
             raise Unreachable("the wire is full")
         piece = _Piece(data)
@@ -100,7 +104,7 @@ class Delivery:
         self._pending_bytes += len(data)
 
     def clear(self) -> None:
-        """Drop all bytes that are under way."""
+        """Drop all bytes that were not delivered yet."""
         for piece in self._pending:
             assert piece.timer is not None
             piece.timer.cancel()
@@ -116,7 +120,7 @@ class Delivery:
 
 
 class MemoryLink:
-    """One end of a wire made by ``pair``. A ``ByteLink``; ``cut`` and ``mend`` act on the wire, so on both ends."""
+    """One of the two ends that ``pair`` connects. A ``ByteLink``; ``cut`` and ``mend`` affect both ends."""
 
     def __init__(self, faults: WireFaults, seed: int) -> None:
         self.sent = 0  # bytes
@@ -133,7 +137,9 @@ class MemoryLink:
     def pair(
         cls, seed: int = 0, there: WireFaults | None = None, back: WireFaults | None = None
     ) -> tuple[MemoryLink, MemoryLink]:
-        """Two ends; ``there`` are the faults from the first to the second, ``back`` from the second to the first."""
+        """Make two connected ends. ``there``: faults from the first to the second; ``back``: from the second to the
+        first.
+        """
         one, two = cls(there or WireFaults(), 2 * seed), cls(back or WireFaults(), 2 * seed + 1)
         one._other, two._other = two, one
         return one, two
@@ -159,7 +165,7 @@ class MemoryLink:
             self._other._delivery.put(delay_s, piece)
 
     def reopen(self, why: Loss) -> None:
-        """See ``ByteLink``: this end goes down and up."""
+        """See ``ByteLink``: this end reports down and up."""
         if self._whole and self._on_state is not None:
             self._on_state(False, why)
             self._delivery.clear()
@@ -170,7 +176,7 @@ class MemoryLink:
         self._mangler, self._other._mangler = Mangler(faults, 2 * seed), Mangler(faults, 2 * seed + 1)
 
     def cut(self, reason: str = "cut") -> None:
-        """Cut the wire: both ends go down, and bytes under way are lost."""
+        """Break the connection: both ends report down, and undelivered bytes are lost."""
         for end in (self, self._other):
             if end._whole:
                 end._whole, end._reason = False, reason
@@ -178,7 +184,7 @@ class MemoryLink:
                 end._tell()
 
     def mend(self) -> None:
-        """Restore the wire: both ends come up."""
+        """Restore the connection: both ends report up."""
         for end in (self, self._other):
             if not end._whole:
                 end._whole, end._reason = True, "open"

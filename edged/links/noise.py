@@ -1,6 +1,6 @@
-"""Detects a serial bus with more noise than speech: a babbling unit, a broken wire pair, a wrong baud rate.
+"""Detects a serial bus with more noise than valid frames: a babbling unit, a broken wire, a wrong baud rate.
 
-Pure: times are seconds, given by the caller.
+Pure: the caller gives the time in seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PRESSES_WITHIN_S = 1.0
 
 
 class Babble:
-    """Detects a bus that sends noise, by the noise's length in time and bytes."""
+    """Decides from duration and amount of noise whether a bus babbles, that is, cannot be used."""
 
     def __init__(self) -> None:
         self._since_s: float | None = None
@@ -23,7 +23,7 @@ class Babble:
         self._bytes = 0
 
     def heard(self, noise_bytes: int, now_s: float) -> bool:
-        """Count ``noise_bytes`` that arrived; True if the bus babbles."""
+        """Count ``noise_bytes`` that arrived now; True if the bus babbles."""
         if self._since_s is None or now_s - self._last_s >= QUIET_S:
             self._since_s, self._bytes = now_s, 0
         self._last_s = now_s
@@ -31,7 +31,7 @@ class Babble:
         return now_s - self._since_s >= BABBLE_S and self._bytes >= BABBLE_BYTES
 
     def spoke(self) -> None:
-        """A frame of a known unit was understood: forget the noise before it."""
+        """A frame of a configured unit was understood: forget the noise before it."""
         self._since_s = None
 
     def quiet_in_s(self, now_s: float) -> float:
@@ -40,13 +40,13 @@ class Babble:
 
 
 class Presses:
-    """Limits how often a key may be pressed, so that a stuck key does not fill the hall's inbox."""
+    """Limits how many presses of a key count, so that a stuck key does not fill the hall's inbox."""
 
     def __init__(self) -> None:
         self._at_s: dict[int, deque[float]] = {}  # by address: one byte, so at most 256 entries
 
     def allows(self, address: int, now_s: float) -> bool:
-        """Whether one more press from ``address`` can be a person's."""
+        """Count a press from ``address``; False if no person presses that fast (more than ``PRESSES_MAX`` a second)."""
         recent = self._at_s.setdefault(address, deque(maxlen=PRESSES_MAX))
         if len(recent) == PRESSES_MAX and now_s - recent[0] < PRESSES_WITHIN_S:
             return False

@@ -1,10 +1,10 @@
-"""Serial ports without hardware: a pty pair whose slave has a fixed place in the file system. Rules:
+"""Serial ports without hardware: a pty pair whose slave has a fixed path. Rules:
 
-* ``place`` is a symlink, as udev makes them; ``plug`` points it at a new pty in one rename, ``unplug`` removes it and
-  hangs the pty up, which is what a program sees when an adapter is pulled.
-* Raw from the first byte: the slave stays open here too, because the kernel gives a pty its line discipline (echo,
-  line buffering) back when the last one closes it.
-* The device's end is a ``ByteLink`` on the master; faults, if any, happen to what the device sends.
+* ``place`` is a symlink, as udev makes them. ``plug`` points it to a new pty in one rename; ``unplug`` removes it and
+  hangs the pty up, which is what a program sees when a USB adapter is pulled.
+* The pty is in raw mode from the first byte. The slave stays open here as well, because the kernel resets a pty's line
+  discipline (echo, line buffering) when the last program closes it.
+* The device's end is a ``ByteLink`` on the master; faults, if any, apply to what the device sends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ NAME_MAX_TRIES = 100
 
 
 class Pty:
-    """A pluggable port. ``path`` is what a program opens. Start with ``plug``; ``run`` serves the device's end."""
+    """A serial port that can be plugged and unplugged. ``path`` is what a program opens. Begin with ``plug``; ``run``
+    serves the device's end.
+    """
 
     def __init__(self, place: Path | str, faults: WireFaults | None = None, seed: int = 0) -> None:
         self.place = Path(place)
@@ -49,12 +51,12 @@ class Pty:
 
     @property
     def plugged(self) -> bool:
-        """True while the port exists."""
+        """Whether the port exists."""
         return self._fds is not None
 
     @property
     def unread(self) -> int:
-        """How many bytes of the device no program has read yet."""
+        """Number of bytes sent by the device that no program has read yet."""
         if self._fds is None:
             return 0
         count = fcntl.ioctl(self._fds[1], termios.FIONREAD, bytes(4))
@@ -62,12 +64,12 @@ class Pty:
 
     @property
     def slave(self) -> str:
-        """The name of the slave now (``/dev/pts/…``). Only while plugged."""
+        """The present path of the slave (``/dev/pts/…``). Only while plugged."""
         assert self._fds is not None
         return os.ttyname(self._fds[1])
 
     def plug(self) -> str:
-        """Create the port (again, under a new name) and point ``place`` at it; returns the slave's name."""
+        """Create the port, under a new number each time, and point ``place`` to it; returns the slave's path."""
         if self._fds is None:
             self._fds = _open_raw_pty()
             os.set_blocking(self._fds[0], False)
@@ -78,7 +80,9 @@ class Pty:
         return self.slave
 
     def unplug(self, *, freeze: bool = False) -> None:
-        """Pull the adapter. ``freeze``: the name goes, yet whoever has it open gets no event (until ``close``)."""
+        """Pull the adapter. ``freeze``: the path disappears, but a program that has the port open gets no event (until
+        ``close``).
+        """
         if self._fds is not None:
             self._mute()
             self._delivery.clear()
@@ -93,7 +97,7 @@ class Pty:
                 self._on_state(False, Loss("port-missing", "unplugged"))
 
     def replug(self) -> str:
-        """Unplug the port and plug it in again; it comes back under another name."""
+        """Unplug the port and plug it in again, under a new number; returns the slave's path."""
         held: list[tuple[int, int]] = []
         before = self.slave if self.plugged else ""
         self.unplug()
@@ -136,7 +140,7 @@ class Pty:
         self.send(data)
 
     def send(self, data: bytes) -> None:
-        """Send bytes of the device, whether or not a program reads them."""
+        """Send bytes as the device, whether or not a program reads them."""
         for delay_s, piece in self._mangler.pieces(data):
             if delay_s > 0:
                 self._delivery.put(delay_s, piece)
@@ -144,7 +148,7 @@ class Pty:
                 self._to_program(piece)
 
     def reopen(self, why: Loss) -> None:
-        """See ``ByteLink``; a device does not reopen its own wire."""
+        """See ``ByteLink``; no-op, because a device does not reopen its port."""
 
     def _listen(self) -> None:
         if self._fds is not None and self._on_bytes is not None:
@@ -199,7 +203,7 @@ def _close(fds: tuple[int, int]) -> None:
 
 
 def _point(place: Path, target: str) -> None:
-    """Like udev: the link is always whole, old or new."""
+    """Replace the symlink ``place`` in one rename, so that it always points to the old or the new target."""
     place.parent.mkdir(parents=True, exist_ok=True)
     fresh = place.with_name(place.name + ".new")
     fresh.unlink(missing_ok=True)

@@ -1,12 +1,13 @@
-"""A byte wire that is reopened for ever: the common part of serial ports and TCP serial servers. Rules:
+"""A byte stream that is reopened for ever: the common part of serial ports, TCP and UDP connections, and keypads.
+Rules:
 
-1. One change, one ``on_state``: a try in between is silent, unless it fails for a reason of another kind.
-2. The old connection is closed before a new one is opened (a dead file descriptor keeps its device name taken).
-3. It never gives up: the pause before the next try grows to a cap, with jitter, so that wires do not knock in step.
-4. Received bytes are handed on as they come; nothing is flushed at open.
-5. A wire that takes no bytes for ``WRITE_S`` is closed: what was left unsent must not surface minutes later.
-6. What ends a wire without an event is looked for every ``POLL_S`` (``_vanished``); silence is the driver's to judge
-   (``reopen``).
+1. ``on_state`` is called once per change. A failed try to reopen is not reported, unless its reason is of another kind.
+2. The old connection is closed before a new one is opened (an open file descriptor keeps its device name taken).
+3. It never gives up: the pause before the next try grows up to a limit, with jitter.
+4. Received bytes are passed on at once; nothing is discarded when the connection opens.
+5. A connection that accepts no bytes for ``WRITE_S`` is closed, so that unsent bytes are not delivered minutes later.
+6. An end that causes no event is detected by a check every ``POLL_S`` (``_vanished``). Whether silence is a fault only
+   the driver knows; it then calls ``reopen``.
 
 Times are real seconds.
 """
@@ -42,7 +43,9 @@ TransportT = TypeVar("TransportT", bound=asyncio.Transport)
 
 
 class ByteEnds(asyncio.Protocol):
-    """One connection's life: bytes go to ``on_bytes``, ``ended`` resolves to why it ended."""
+    """The asyncio protocol of one connection. ``on_bytes`` gets received bytes; ``ended`` resolves to the reason of its
+    end.
+    """
 
     def __init__(self, on_bytes: OnBytes) -> None:
         loop = asyncio.get_running_loop()
@@ -67,17 +70,17 @@ class ByteEnds(asyncio.Protocol):
         self._clear.set()
 
     def end(self, why: Loss) -> None:
-        """Note why it ended; the first reason stays."""
+        """Resolve ``ended`` with a reason; only the first one counts."""
         if not self.ended.done():
             self.ended.set_result(why)
 
     async def drained(self) -> None:
-        """Wait until the operating system took every byte, or the connection ended."""
+        """Wait until the operating system has accepted every byte, or the connection has ended."""
         await self._clear.wait()
 
 
 class Reopening(ABC, Generic[TransportT]):
-    """A ``ByteLink`` over asyncio transports. ``place`` is what logs call it; ``jitter`` gives numbers in [0, 1)."""
+    """A ``ByteLink`` over asyncio transports. ``place``: its name in logs. ``jitter`` returns numbers in [0, 1)."""
 
     def __init__(self, place: str, jitter: Callable[[], float] = chance) -> None:
         self.place = place
@@ -92,22 +95,26 @@ class Reopening(ABC, Generic[TransportT]):
 
     @abstractmethod
     async def _open(self, ends: ByteEnds) -> TransportT:
-        """One try. May raise ``OSError``, ``ValueError`` or a serialx error; must leave nothing open then."""
+        """Try to open a connection. May raise ``OSError``, ``ValueError`` or a serialx error, and must leave nothing
+        open then.
+        """
 
     def _vanished(self) -> str:
-        """Why the open wire leads nowhere any more (its port is gone); "" while it is fine."""
+        """Why the open connection cannot work any longer (such as: its port is gone), "" if it can. Called every
+        ``POLL_S``.
+        """
         return ""
 
     def _discard(self, transport: TransportT) -> None:  # most wires keep nothing back
-        """Throw away what the operating system has not sent yet."""
+        """Drop bytes that the operating system has not sent yet. Most connections have none."""
 
     @property
     def connected(self) -> bool:
-        """True while the wire is open."""
+        """Whether the connection is open."""
         return bool(self._up)
 
     async def run(self, on_bytes: OnBytes, on_state: OnState) -> None:
-        """See ``ByteLink``. One at a time."""
+        """See ``ByteLink``. Must not run twice at the same time."""
         self._on_state = on_state
         self._up = None
         shorts = 0
@@ -147,7 +154,9 @@ class Reopening(ABC, Generic[TransportT]):
             self._ends.end(why)
 
     async def _live(self, on_bytes: OnBytes) -> float:
-        """One connection from open to close; returns how long it lived (0 if it could not be opened)."""
+        """Open a connection and keep it until it ends; returns how many seconds it lasted (0 if it could not be
+        opened).
+        """
         ends = ByteEnds(on_bytes)
         try:
             async with asyncio.timeout(OPEN_S):
@@ -203,4 +212,4 @@ async def _wait(event: asyncio.Event, timeout_s: float) -> None:
 
 
 def _nobody(_up: bool, _why: Loss) -> None:
-    """Placeholder for a listener before one is set."""
+    """The ``on_state`` callback before ``run`` sets one: no-op."""

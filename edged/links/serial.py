@@ -1,9 +1,9 @@
-"""A serial port (or pty) as a byte wire, on serialx. Rules, beside those of ``reopening.py``:
+"""A serial port (or pty) as a byte stream, on serialx. Rules, besides those of ``reopening.py``:
 
-* Configure a *place* (``/dev/serial/by-path/…``): the path is resolved anew at every open, so an adapter that comes
-  back as another ttyUSB is found. While open, the path must go on leading to the very port that is open.
-* 8 data bits, no parity, 1 stop bit, no flow control, raw. The port is locked (flock) against every program that
-  asks. TIOCEXCL is not used: on a pty it would outlive a killed process and lock out the next one.
+* Configure a stable path (``/dev/serial/by-path/…``). It is resolved anew whenever the port is opened, so an adapter
+  that comes back as another ttyUSB is found. If the path no longer leads to the open port, the port counts as lost.
+* 8 data bits, no parity, 1 stop bit, no flow control, raw. The port is locked (flock) against other programs that
+  also lock. TIOCEXCL is not used: on a pty it would outlast a killed process and lock out the next one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edged.links.reopening import ByteEnds, Reopening
 
 
 class SerialLink(Reopening[LinuxSerialTransport]):
-    """A ``ByteLink`` on the port that ``path`` leads to. ``baudrate`` in bits per second."""
+    """A ``ByteLink`` on the serial port at ``path``. ``baudrate`` in bits per second."""
 
     def __init__(self, path: str, *, baudrate: int, jitter: Callable[[], float] = chance) -> None:
         super().__init__(path, jitter)
@@ -58,7 +58,9 @@ class SerialLink(Reopening[LinuxSerialTransport]):
 
 
 class _Port(LinuxSerial):
-    """A serial port that keeps its receive buffer at open: serialx flushes it, and a key pressed then would be lost."""
+    """A serial port that keeps its receive buffer when it is opened. serialx clears it, and a key pressed then would be
+    lost.
+    """
 
     def _reconfigure_port(self, update: Any) -> None:
         flags = self._build_tcsetattr_flags()

@@ -1,8 +1,10 @@
-"""The sending half of a serial bus whose units never answer: frames go out one at a time, with a pause between them.
+"""The sending half of a serial bus whose units never answer: frames are sent one at a time, with a pause between them.
+Rules:
 
-* Each output of a unit is a slot holding one frame, its newest: what was overtaken while it waited is never sent.
-* Changed slots go first, in the order of change; slots that are merely re-asserted use the time that is left.
-* A sender waits for its changed frame to leave; a re-assertion it does not wait for.
+* Each output of a unit is a slot that holds one frame, the newest; a frame that was replaced while it waited is never
+  sent.
+* Slots that changed go first, in order of change; slots that are only sent again (re-asserted) use the remaining time.
+* The caller waits until a changed frame is sent; for a re-assertion it does not wait.
 """
 
 from __future__ import annotations
@@ -17,31 +19,33 @@ FrameT = TypeVar("FrameT")
 
 
 class SlotBus(Generic[FrameT]):
-    """``write`` sends one frame or raises ``DeviceError``; ``pause`` keeps the distance to the next."""
+    """The slots of one bus. ``write`` sends one frame or raises ``DeviceError``; ``pause`` waits as long as the bus
+    needs before the next frame.
+    """
 
     def __init__(
         self, write: Callable[[FrameT], Awaitable[None]], pause: Callable[[], Awaitable[None]]
     ) -> None:
         self._write = write
         self._pause = pause
-        self._standing: dict[str, FrameT] = {}  # what each slot was last told, as a level
-        self._changed: dict[str, FrameT] = {}  # one entry per slot, as the site has them
+        self._standing: dict[str, FrameT] = {}  # slot -> value last put
+        self._changed: dict[str, FrameT] = {}  # slot -> frame to send first
         self._refresh: dict[str, FrameT] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._wanted = asyncio.Event()
 
     def is_new(self, slot: str, level: FrameT) -> bool:
-        """Whether ``level`` differs from what was last sent to the slot."""
+        """Whether ``level`` differs from the value last put into the slot."""
         return self._standing.get(slot) != level
 
     def standing(self, slot: str) -> FrameT | None:
-        """The level last sent to the slot."""
+        """The value last put into the slot; None if there is none, or sending it failed."""
         return self._standing.get(slot)
 
     def put(self, slot: str, level: FrameT, once: FrameT | None = None) -> asyncio.Future[None] | None:
-        """Set ``slot`` to ``level``; if that is new, ``once`` (default: ``level``) is the frame that is sent.
+        """Set ``slot`` to ``level``. If that is a change, the frame ``once`` is sent (default: ``level``).
 
-        Returns a future of its leaving, or None for a re-assertion.
+        Returns a future that is done when it was sent; None for a re-assertion.
         """
         self._wanted.set()
         if not self.is_new(slot, level) and once is None:
@@ -57,7 +61,7 @@ class SlotBus(Generic[FrameT]):
         return future
 
     def fail(self, error: DeviceError) -> None:
-        """The wire is down: drop what waits, and forget what the units show."""
+        """Drop all waiting frames with ``error``, because the bus is down, and forget what was sent."""
         for slot in list(self._waiting):
             self._settle(slot, error)
         self._standing.clear()
@@ -65,7 +69,7 @@ class SlotBus(Generic[FrameT]):
         self._refresh.clear()
 
     async def run(self) -> None:
-        """Send what is wanted until cancelled."""
+        """Send waiting frames until cancelled."""
         while True:
             queue = self._changed or self._refresh
             if not queue:
@@ -93,4 +97,4 @@ class SlotBus(Generic[FrameT]):
                 future.set_result(None)
             else:
                 future.set_exception(error)
-                future.exception()  # seen: who failed with one frame of two does not wait for the other
+                future.exception()  # mark as retrieved: a caller of two frames may not await the second

@@ -1,4 +1,4 @@
-"""A byte wire over TCP (serial servers, LED cards with a network port) or to a process beside us.
+"""A byte stream over TCP (serial servers, LED cards with a network port) or over a Unix socket.
 
 Rules: those of ``reopening.py``.
 """
@@ -28,7 +28,7 @@ class TcpByteLink(Reopening[asyncio.Transport]):
 
 
 class UnixByteLink(Reopening[asyncio.Transport]):
-    """One connection to the socket of a process on this machine, at ``path``."""
+    """One connection to the Unix socket at ``path`` of another process on this machine."""
 
     def __init__(self, path: str, jitter: Callable[[], float] = chance) -> None:
         super().__init__(path, jitter)

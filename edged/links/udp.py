@@ -1,7 +1,8 @@
-"""A wire of datagrams to one address (LED cards): what ``write`` is given leaves as one, each is handed on whole.
+"""UDP datagrams to and from one address (LED cards): each ``write`` sends one datagram, and each received one is passed
+on whole.
 
-Rules: those of ``reopening.py``. Nothing connects, so the wire is up as soon as its socket is there; where the other
-host says that nobody listens, it is down until the next try. Datagrams of other senders do not arrive.
+Rules: those of ``reopening.py``. UDP has no connection, so this is up as soon as its socket is open; after an ICMP
+"port unreachable" it is down until the next try. Datagrams of other senders are not received.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from edged.links.reopening import ByteEnds, Reopening
 
 
 class UdpLink(Reopening[asyncio.Transport]):
-    """Datagrams to ``host:port``, from a free port of ours that answers come back to."""
+    """Datagrams to ``host:port`` from a free local port, to which the answers come."""
 
     def __init__(self, host: str, port: int, jitter: Callable[[], float] = chance) -> None:
         super().__init__(f"{host}:{port}/udp", jitter)
@@ -49,7 +50,7 @@ class _Ends(asyncio.DatagramProtocol):
 
 
 class _Datagrams(asyncio.Transport):
-    """The part of a stream's transport that ``Reopening`` uses."""
+    """The part of an asyncio transport that ``Reopening`` uses, over a datagram transport."""
 
     def __init__(self, transport: asyncio.DatagramTransport) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""HTTP between devices and processes beside the daemon: devices post here, or are asked by GET.
+"""HTTP between devices and the processes beside the daemon: devices post to them, or they poll devices with GET.
 
-No module of the daemon imports this package: nobody parses HTTP in the loop that lights lamps.
+No module of the daemon imports this package, so that its event loop, which switches lamps, never parses HTTP.
 """

@@ -1,8 +1,8 @@
-"""Checks whether a request comes from the device it names: by token, Basic or Digest, whichever the device can.
+"""Authenticates a device that posts, by whichever scheme it supports: token, Basic or Digest.
 
-Sources: RFC 7617 (Basic), RFC 6750 (Bearer), RFC 7616 and, for cameras without ``qop``, RFC 2069 (Digest). Nonces are
-signed times, so nothing is kept for clients that never come back; within ``NONCE_S`` a request that somebody recorded
-can be repeated, which counts as a repeated report does. Use HTTPS where the network is not the hall's own.
+Sources: RFC 7617 (Basic), RFC 6750 (Bearer), RFC 7616 and, for cameras without ``qop``, RFC 2069 (Digest). A nonce is a
+signed time, so nothing is stored per client. Within ``NONCE_S`` seconds an attacker can repeat a recorded request; that
+has the effect of a report sent twice. Use HTTPS if other people use the network.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ Verdict = Literal["yes", "ask", "stale", "no"]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A device's name and secret."""
+    """A device's user name and secret."""
 
     user: str
     secret: str
 
     def is_token(self, text: str) -> bool:
-        """Whether ``text`` is the secret; in the same time for any text."""
+        """Whether ``text`` is the secret; compared in constant time."""
         return hmac.compare_digest(text.encode(), self.secret.encode())
 
 
 @dataclass(slots=True)
 class PostDoorkeeper:
-    """Checks Authorization headers; ``key`` signs nonces and is made anew by each process."""
+    """Checks Authorization headers. ``key`` signs nonces; each process draws a new one."""
 
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def challenges(self, now_s: float, stale: bool = False) -> list[str]:
-        """The WWW-Authenticate headers to answer with: Digest for devices that can, Basic for the others."""
+        """The WWW-Authenticate headers of a 401 answer: Digest, and Basic for devices that cannot do Digest."""
         more = ", stale=true" if stale else ""
         digest = f'Digest realm="{REALM}", qop="auth", algorithm=MD5, nonce="{self._nonce(now_s)}"{more}'
         return [digest, f'Basic realm="{REALM}", charset="UTF-8"']
 
     def judge(self, header: str, method: str, target: str, credential: Credential, now_s: float) -> Verdict:
-        """Check a header. ``target``: path and query as sent. Returns "ask": no credentials were sent; "stale": right,
-        with an old nonce.
+        """Check an Authorization header. ``target``: path and query as sent; ``now_s``: monotonic. Returns "yes", "no",
+        "ask" (no credentials were sent) or "stale" (right, but with an expired nonce).
         """
         scheme, _, rest = header[: HEADER_MAX + 1].strip().partition(" ")
         if not scheme:

@@ -1,4 +1,4 @@
-"""uvicorn with two limits that it lacks: the number of connections, and the time for a request to arrive."""
+"""uvicorn with two limits that it lacks: on the number of connections, and on the time until a request has arrived."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ ABORT = "edged.abort"  # of an ASGI scope: ends the connection at once
 
 
 class LimitedConnection(H11Protocol):
-    """One connection: refused where there are too many, ended where no request comes."""
+    """One connection; closed at once if there are ``connections_max`` already, or if no request arrives within
+    ``HEAD_S``.
+    """
 
     connections_max = CONNECTIONS_MAX
 
@@ -75,13 +77,13 @@ class LimitedConnection(H11Protocol):
 
 
 class PhoneConnection(LimitedConnection):
-    """A ``LimitedConnection`` of the visitors' listener: up to ``PHONES_MAX`` at once."""
+    """A ``LimitedConnection`` of the listener for visitors' phones, with its own limit ``PHONES_MAX``."""
 
     connections_max = PHONES_MAX
 
 
 class Listener(uvicorn.Server):
-    """Serves ``app`` on a socket that is already ours; signals are the process's own affair."""
+    """Serves ``app`` on a socket that is bound already; leaves signal handlers alone."""
 
     def __init__(
         self,
@@ -90,7 +92,9 @@ class Listener(uvicorn.Server):
         key_file: str | None = None,
         phones: bool = False,
     ) -> None:
-        """``cert_file`` and ``key_file``: PEM files; with them it speaks HTTPS. ``phones``: many, for a moment each."""
+        """``cert_file`` and ``key_file``: PEM files, which switch HTTPS on. ``phones``: many clients with short
+        connections.
+        """
         super().__init__(
             uvicorn.Config(
                 cast(Any, app),
@@ -115,7 +119,7 @@ class Listener(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Do not touch signal handlers: the process has its own."""
+        """Install no signal handlers: the process has its own."""
         yield
 
 

@@ -1,8 +1,10 @@
-"""An ASGI app to which devices post: checks who it is, how much and how long, then hands the body on.
+"""An ASGI app to which devices post their reports: authenticates the device, limits size and time of the body, and
+passes it on.
 
-An address is ``/DEVICE``, or ``/DEVICE/TOKEN`` for devices that can neither Basic nor Digest. Answers: 200 kept,
-400 unreadable, 401 who are you, 404 nobody of that name, 405 not a POST, 408 too slow, 413 too much, 503 not now (it
-was not kept; the device may send it again). A wrong secret is answered after ``WRONG_S``: guessing takes years.
+The path is ``/DEVICE``, or ``/DEVICE/TOKEN`` for devices that support neither Basic nor Digest. Answers: 200 stored,
+400 unreadable body, 401 wrong or no credentials, 404 unknown device, 405 not a POST, 408 body too slow, 413 body too
+large, 503 not stored, send it again later. A wrong secret is answered only after ``WRONG_S`` seconds, so that guessing
+takes years.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ STATUS = {"kept": 200, "unreadable": 400, "later": 503}
 
 
 class PostDoor:
-    """The app. ``doors``: device -> its credential. ``take(device, body)`` returns the outcome. ``answered`` counts
-    answers.
+    """The app. ``doors``: credential by device. ``take(device, body)`` handles a body and returns the outcome.
+    ``answered`` counts answers by HTTP status.
     """
 
     def __init__(self, doors: Mapping[str, Credential], take: Take, body_s: float = BODY_S) -> None:
@@ -37,7 +39,7 @@ class PostDoor:
         self.answered: Counter[int] = Counter()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request."""
+        """Handle one request (ASGI)."""
         status, more = await self._judged(scope, receive)
         self.answered[status] += 1
         headers = [(b"content-length", b"0"), (b"cache-control", b"no-store"), *more]
@@ -69,7 +71,9 @@ class PostDoor:
         return status, [(b"retry-after", b"5")] if status == 503 else []
 
     async def _refused(self, scope: Any, credential: Credential, token: str) -> list[str] | None:
-        """None: it is the device; else what to ask it with."""
+        """Authenticate a request. None: it comes from the device; otherwise the WWW-Authenticate headers of a 401
+        answer.
+        """
         if token and credential.is_token(token):
             return None
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
@@ -87,7 +91,9 @@ class PostDoor:
 
 
 async def _body(scope: Any, receive: Any) -> bytes | None:
-    """The whole of it; None if it is too much. A client that leaves ends with what came: it is not whole JSON."""
+    """Read the whole body; None if it exceeds ``BODY_BYTES_MAX``. If the client disconnects, what arrived is returned;
+    being incomplete JSON, it is refused later.
+    """
     for name, value in scope["headers"]:
         if name == b"content-length" and (not value.isdigit() or int(value) > BODY_BYTES_MAX):
             return None

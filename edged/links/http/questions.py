@@ -1,7 +1,7 @@
-"""Asks a device by GET without burdening it: only for changes (ETag, Last-Modified), slower if it says so, no
-redirects.
+"""Polls a device by GET without burdening it: with conditional requests (ETag, Last-Modified), more slowly if it asks
+for that (Retry-After), and without following redirects.
 
-Blocking: ask it in a thread. Sources: RFC 9110 (13.1 conditional requests, 10.2.3 Retry-After), RFC 7616 and 7617 by
+Blocking: call it in a thread. Sources: RFC 9110 (13.1 conditional requests, 10.2.3 Retry-After); RFC 7616 and 7617 by
 Python's own handlers.
 """
 
@@ -31,7 +31,9 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 @dataclass(slots=True)
 class HttpQuestion:
-    """One address and what is known of its last answer. ``wait_s``: seconds until it may be asked again, 0 for now."""
+    """A URL that is polled, and the validators of its last answer. ``wait_s``: seconds until it may be polled again; 0:
+    at the usual time.
+    """
 
     url: str
     credential: Credential
@@ -40,7 +42,7 @@ class HttpQuestion:
     wait_s: float = 0.0
 
     def ask(self) -> bytes | None:
-        """The body of the answer; None if nothing changed. Raises a ``DeviceError``."""
+        """Poll once. Returns the body, or None if it has not changed since the last poll. Raises a ``DeviceError``."""
         request = urllib.request.Request(self.url, headers=self._known())  # noqa: S310 - checked by ``address``
         self.wait_s = 0.0
         try:
@@ -80,7 +82,7 @@ class HttpQuestion:
         )
 
     def _judge(self, error: urllib.error.HTTPError) -> None:
-        """Returns where nothing changed. Raises a ``DeviceError``."""
+        """Return for 304 (not changed); raise a ``DeviceError`` for any other status."""
         if error.code == 304:
             return
         self.etag = self.modified = ""
@@ -95,7 +97,7 @@ class HttpQuestion:
 
 
 def address(url: str) -> str:
-    """Check that ``url`` can be asked, and return it. Raises ``ValueError``."""
+    """Check that ``url`` is an http or https address without credentials, and return it. Raises ``ValueError``."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 80) > 0

@@ -1,1 +1,3 @@
-"""One Modbus bus, RTU or TCP, shared by many units: its address, its queue of requests, which bytes are an answer."""
+"""A Modbus bus, RTU or TCP, that many units share: its URL, its queue of requests, its frames, and which received bytes
+answer a request.
+"""

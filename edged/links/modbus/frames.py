@@ -1,8 +1,8 @@
-"""Modbus frames without I/O, for both ends: build them, cut them from a stream, and decide whether one answers a given
-request.
+"""Modbus frames, for client and server, without I/O: builds them, cuts them from a stream, and decides whether one
+answers a given request.
 
-RTU carries no transaction id, so an answer is accepted only where unit, function, length, echo and checksum all fit
-the open request. Everything else on the line is noise or somebody's late answer. Layouts: Modbus Application Protocol
+RTU has no transaction id, so an answer is accepted only if unit, function, length, echoed fields and checksum all fit
+the open request. All other bytes are noise or a late answer to an earlier request. Layouts: Modbus Application Protocol
 V1.1b3 (PDUs), Modbus over Serial Line V1.02 (CRC, gaps), Modbus Messaging on TCP/IP V1.0b (MBAP header).
 """
 
@@ -45,7 +45,7 @@ LATE_MAX = 64  # transactions behind the open one that may still be answered: so
 
 
 def exception_error(code: int) -> DeviceError:
-    """The error for exception ``code``."""
+    """The ``DeviceError`` for a Modbus exception code."""
     kind, text = EXCEPTIONS.get(code, (Refused, f"unknown exception {code}"))
     return kind(text, f"exception-{code}" if f"exception-{code}" in LOSSES else "")
 
@@ -68,13 +68,13 @@ def crc16(data: bytes) -> int:
 
 
 def rtu_frame(unit: int, pdu: bytes) -> bytes:
-    """The RTU frame of ``pdu``, as sent on a serial line."""
+    """The RTU frame of ``pdu``: unit, PDU, CRC."""
     body = bytes((unit,)) + pdu
     return body + crc16(body).to_bytes(2, "little")
 
 
 def open_rtu_frame(frame: bytes) -> tuple[int, bytes]:
-    """Unit and PDU of one whole RTU frame. Raises ``Garbled``."""
+    """Unit and PDU of one whole RTU frame. Raises ``Garbled`` if the CRC is wrong."""
     if not RTU_MIN <= len(frame) <= RTU_MAX:
         raise Garbled(f"{len(frame)} bytes are no frame")
     if crc16(frame[:-2]) != int.from_bytes(frame[-2:], "little"):
@@ -83,25 +83,25 @@ def open_rtu_frame(frame: bytes) -> tuple[int, bytes]:
 
 
 def tcp_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
-    """The Modbus TCP frame of ``pdu``."""
+    """The Modbus TCP frame of ``pdu``: MBAP header, PDU."""
     header = transaction.to_bytes(2, "big") + b"\0\0" + (len(pdu) + 1).to_bytes(2, "big")
     return header + bytes((unit,)) + pdu
 
 
 def open_tcp_header(header: bytes) -> tuple[int, int, int]:
-    """Transaction, unit, and bytes of the PDU to come, of an ``MBAP`` header."""
+    """Transaction, unit, and length of the following PDU in bytes, from an MBAP header."""
     return int.from_bytes(header[:2], "big"), header[6], int.from_bytes(header[4:6], "big") - 1
 
 
 class RequestReader:
-    """Cuts a serial byte stream into request frames; bytes that begin none are dropped one by one."""
+    """Cuts a serial byte stream into RTU request frames; bytes that begin no frame are dropped."""
 
     def __init__(self) -> None:
         self._buffer = b""
         self.dropped = 0
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """(unit, PDU) of every frame that is complete now."""
+        """Add received bytes; returns (unit, PDU) of each frame that is complete now."""
         self._buffer += data
         frames = []
         while len(self._buffer) >= 8:
@@ -119,7 +119,9 @@ class RequestReader:
 
 
 def answer_size(request: bytes) -> int:
-    """Bytes of the normal answer PDU to a well-formed request PDU (0 for functions this link does not speak)."""
+    """Length in bytes of the normal answer PDU to a well-formed request PDU; 0 for functions that this link does not
+    use.
+    """
     function = request[0]
     if function in _BIT_READS:
         return 2 + (int.from_bytes(request[3:5], "big") + 7) // 8
@@ -129,7 +131,7 @@ def answer_size(request: bytes) -> int:
 
 
 def fits(request: bytes, answer: bytes) -> bool:
-    """True if ``answer`` can only be an answer to ``request`` (PDUs): length and echo, not just the function."""
+    """Whether the PDU ``answer`` has the function, length and echoed fields of an answer to the PDU ``request``."""
     if len(answer) == 2 and answer[0] == request[0] | FAILED:
         return True
     if not answer or answer[0] != request[0] or len(answer) != answer_size(request):
@@ -140,10 +142,10 @@ def fits(request: bytes, answer: bytes) -> bool:
 
 
 def alike(older: bytes, newer: bytes) -> bool:
-    """True if a late answer to PDU ``older`` could wrongly pass for the answer to ``newer``.
+    """Whether a late answer to PDU ``older`` could be taken for the answer to PDU ``newer``.
 
-    The same read asked twice counts: its late answer is what the coils *were*. The same write twice does not: an echo
-    carries all that was written, and it was written.
+    True for the same read asked twice: its late answer is an old value. False for the same write sent twice: its answer
+    echoes what was written, which is still what is wanted.
     """
     if older[0] != newer[0] or answer_size(older) != answer_size(newer):
         return False
@@ -153,7 +155,9 @@ def alike(older: bytes, newer: bytes) -> bool:
 
 
 def find_rtu_answer(sent: bytes, received: bytes) -> bytes:
-    """The frame inside ``received`` that answers the frame ``sent``, or nothing; noise around it is skipped."""
+    """The frame inside ``received`` that answers the RTU frame ``sent``, b"" if there is none; noise around it is
+    skipped.
+    """
     request = sent[1:-2]
     for size in (answer_size(request) + 3, 5):
         for start in range(len(received) - size + 1):
@@ -166,7 +170,7 @@ def find_rtu_answer(sent: bytes, received: bytes) -> bytes:
 
 
 def find_tcp_answer(sent: bytes, received: bytes) -> bytes:
-    """As ``find_rtu_answer`` for a TCP stream: transaction and unit must be those of ``sent``."""
+    """Like ``find_rtu_answer``, for a Modbus TCP stream: transaction and unit must be those of ``sent``."""
     while len(received) > MBAP:
         size = 6 + int.from_bytes(received[4:6], "big")
         frame, received = received[:size], received[size:]
@@ -178,16 +182,14 @@ def find_tcp_answer(sent: bytes, received: bytes) -> bytes:
 
 
 def only_older(sent: bytes, received: bytes) -> bool:
-    """True if ``received`` is whole Modbus TCP frames, none of them in the transaction of ``sent``."""
+    """Whether ``received`` consists of whole Modbus TCP frames with other transaction ids than ``sent``."""
     while len(received) > MBAP and received[2:4] == b"\0\0" and received[:2] != sent[:2]:
         received = received[6 + int.from_bytes(received[4:6], "big") :]
     return not received
 
 
 def misfit(sent: bytes, received: bytes, rtu: bool) -> str:
-    """What is wrong with ``received``, which holds no answer to ``sent``, in words for a technician; "" where
-    unknown.
-    """
+    """Why ``received``, which holds no answer to ``sent``, is wrong, as a sentence for a technician; "" if unknown."""
     if not sent:
         return ""
     return _rtu_misfit(sent, received) if rtu else _tcp_misfit(sent, received)

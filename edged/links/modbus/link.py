@@ -1,22 +1,24 @@
-"""One Modbus wire shared by many units: one request at a time, lamps first; a dead unit delays the others as little as
-possible.
+"""One Modbus bus shared by many units: one request at a time, lamps first; a unit that does not answer delays the
+others as little as possible.
 
 Rules:
-1. An answer counts only if it can be the answer to nothing but the open request (``frames.fits``): RTU has no
-   transaction ids. pymodbus codes the PDUs (``pdus``); its client would take any frame of the right function.
-2. A unit that did not answer in time *owes* one. It rests (0.5 to 10 s) and what arrives is drained; a different
-   request whose answer would look the same waits until the debt is paid or ``owed_s`` is over.
-3. Writes overtake reads; a newer write to the same coil replaces the one that waits. A unit that missed an answer is
-   asked last, and its request is broken off the moment a healthy unit is wanted.
+1. An answer counts only if it can be the answer to nothing but the open request (``frames.fits``), because RTU has no
+   transaction ids. pymodbus encodes the PDUs (``pdus``); its client would accept any frame with the right function.
+2. A unit that did not answer in time may still answer: it *owes* an answer. It is not asked for 0.5 to 10 s, and a late
+   answer is discarded. A different request to it whose answer would look the same waits until the late answer came or
+   ``owed_s`` has passed.
+3. Writes go before reads; a newer write to the same coil replaces one that waits. A unit that missed an answer is asked
+   last, and waiting for it is given up as soon as a unit that answers is to be asked.
 4. The bus reconnects for ever, with backoff and jitter. Callers get only ``DeviceError``s.
-5. A network connection that ends with nothing owed is no loss: many modules close one that is idle, some after each
-   answer. It is opened again, when somebody asks at the latest, and nobody hears of it; a request that the end cut off
-   is sent once more. Two connections that ended after a single answer, and each request gets one of its own.
-6. Busy is not gone: the same request again a little later. An exception answer proves that a module is there.
-7. What is asked of an idle wire is on it before the asking returns; an answer sends the next request. No task, no turn
-   of the loop lies between.
+5. A TCP connection that the module closes while no answer is missing is no loss: many modules close an idle connection,
+   some after each answer. It is opened again at the next request, and nothing is reported; a request that was cut off
+   is sent once more. After two connections with one answer each, every request gets a connection of its own.
+6. A module that answers "busy" is there: the same request is sent again a little later. Any exception answer proves
+   that the module is there.
+7. A request on an idle bus is written before the call returns, and the arrival of an answer writes the next request
+   (no task switch and no turn of the event loop in between).
 
-Deadlines here are real seconds: the wire does not follow hall time.
+Deadlines are real seconds, also when hall time runs faster.
 """
 
 from __future__ import annotations
@@ -55,10 +57,10 @@ from edged.links.modbus.wire import ModbusEnds, ModbusWire, open_wire, parse_url
 
 DEADLINE_S = 0.2  # relay modules answer in 10-30 ms at 9600 baud; a hall notices a lamp after about 0.5 s
 RECONNECT_MIN_S, RECONNECT_MAX_S = 0.5, 10.0  # pause before a wire is opened again, doubling
-FAIR_S = 0.06  # of silence: a module that is there has begun to answer; a request had its chance
-BREAK_OFF_MAX = 50  # times that a request to a silent unit gives way with less; then it keeps the wire
-GIVE_WAY_S = 0.2  # pause after giving way: a busy wire is not asked for the dead at every free moment
-GAP_TRIES = 25  # waits for silence before a request; more means that somebody babbles
+FAIR_S = 0.06  # of silence after a request, within which a working module begins to answer
+BREAK_OFF_MAX = 50  # times that a request to a silent unit is cut short before FAIR_S; after that no more
+GIVE_WAY_S = 0.2  # pause after a request was cut short, so that silent units do not use up a busy bus
+GAP_TRIES = 25  # waits for silence before a request; after so many a unit babbles
 SILENT_MAX = 6  # exchanges without one byte before the port is opened afresh (frozen adapter, half-open TCP)
 HELD_MAX = 512  # bytes kept while an answer is incomplete: twice the longest frame
 TRANSACTIONS = 65_535
@@ -73,7 +75,7 @@ STOPPED = Loss(OTHER, "stopped")
 
 @dataclass(slots=True)
 class BusCounts:
-    """Counters of a bus since the start of the process."""
+    """Counters of one bus since the start of the process."""
 
     exchanges: int = 0
     timeouts: int = 0
@@ -86,12 +88,12 @@ class BusCounts:
 
 
 class ModbusBus:
-    """A wire and its queue. Every driver on it awaits ``run``; the first one serves the wire, another takes over
-    when it ends.
+    """A connection and its queue of requests. Every driver on the bus awaits ``run``: one of these calls does the work,
+    and when it is cancelled another continues.
     """
 
     def __init__(self, url: str, pace: Pace = DEFAULT_PACE, jitter: Callable[[], float] = chance) -> None:
-        """Raises ``ValueError`` for a URL that is none. ``jitter`` gives numbers in [0, 1)."""
+        """Raises ``ValueError`` if ``url`` is invalid. ``jitter`` returns numbers in [0, 1)."""
         self.wire: ModbusWire = parse_url(url)
         self.url = url
         self.counts = BusCounts()
@@ -107,14 +109,14 @@ class ModbusBus:
         self._gone: Loss | None = None  # why the open connection ended
         self._transport: asyncio.Transport | None = None
         self._asked = asyncio.Event()  # something waits while the connection is closed
-        self._idle = False  # it was closed with nothing to do: opened again when somebody asks
+        self._idle = False  # closed while idle: opened again for the next request
         self._here = 0  # answers on the open connection
         self._single_lives = 0
         self._over = asyncio.Event()  # the open connection ended, or a fresh one is worth a try
         self._current: ModbusRequest | None = None  # the exchange on the wire
         self._deadline: asyncio.TimerHandle | None = None  # of that exchange
         self._sent = b""  # its frame, until answered
-        self._held = b""  # what came since, and is no answer yet
+        self._held = b""  # bytes received since, not an answer yet
         self._transaction = 0
         self._noise = False  # bytes came that answer nothing
         self._odd = ""  # what is wrong with them, where that is known
@@ -129,12 +131,12 @@ class ModbusBus:
         return bool(self._up)
 
     def on_state(self, callback: OnState) -> Callable[[], None]:
-        """Call ``callback(up, why)`` once per change of the wire. Returns a function that stops that."""
+        """Call ``callback(up, why)`` once per change of the connection. Returns a function that ends this."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
 
     def rest_s(self, unit: int) -> float:
-        """Seconds until ``unit`` may be asked again; 0 for a unit that answers."""
+        """Seconds until ``unit`` may be asked again after it did not answer; 0 for a unit that answers."""
         known = self._queue.units.get(unit)
         return max(0.0, known.rest_until_s - monotonic_s()) if known else 0.0
 
@@ -169,12 +171,12 @@ class ModbusBus:
     def write_coil(
         self, unit: int, address: int, value: int, *, slot: int | None = None, deadline_s: float = DEADLINE_S
     ) -> asyncio.Future[bytes]:
-        """Write a coil (FC05) with ``value`` unchanged (0xFF00 on, 0 off, or the module's own); await it for the
-        outcome.
+        """Write a coil (FC05) with ``value`` unchanged (0xFF00 on, 0 off, or a value of the module's own). Await the
+        result for the outcome.
 
-        On an idle wire the request has left when this returns. Writes with the same ``slot`` (default: the address)
-        are one lamp: the newest replaces those that still wait, and all their callers learn its outcome.
-        Raises ``DeviceError``, at once or when awaited.
+        On an idle bus the request is written before this returns. Writes with the same ``slot`` (default: the address)
+        belong to one lamp: the newest replaces those that wait, and all their callers get its outcome. Raises
+        ``DeviceError``, at once or when awaited.
         """
         place = (unit, address if slot is None else slot)
         return self._ask(ModbusRequest(unit, pdus.set_coil(address, value), deadline_s, place))
@@ -182,18 +184,20 @@ class ModbusBus:
     def write_register(
         self, unit: int, address: int, value: int, *, slot: int | None = None, deadline_s: float = DEADLINE_S
     ) -> asyncio.Future[bytes]:
-        """Write a register (FC06), otherwise as ``write_coil``."""
+        """Write a holding register (FC06); otherwise like ``write_coil``."""
         place = (unit, REGISTERS + address if slot is None else slot)
         return self._ask(ModbusRequest(unit, pdus.set_register(address, value), deadline_s, place))
 
     def write_block(self, unit: int, pdu: bytes, *, deadline_s: float = DEADLINE_S) -> asyncio.Future[bytes]:
-        """Send FC06, FC0F or FC10 as ``pdus`` made it, otherwise as ``write_coil``; its slot is where it writes."""
+        """Send a PDU made by ``pdus`` (FC06, FC0F or FC10); otherwise like ``write_coil``, with the PDU's address as
+        its slot.
+        """
         place = (unit, BLOCKS + int.from_bytes(pdu[1:3], "big"))
         return self._ask(ModbusRequest(unit, pdu, deadline_s, place))
 
     async def run(self) -> None:
-        """Keep the wire open and serve the queue until cancelled. If several run, one works and the others stand
-        by.
+        """Keep the connection open and serve the queue until cancelled. Of several calls only one works; the others
+        wait to continue when it is cancelled.
         """
         self._runners += 1
         try:
@@ -203,7 +207,7 @@ class ModbusBus:
             self._runners -= 1
             if not self._runners:
                 self._drop(STOPPED)
-                self._up = None  # nobody watches any more; nothing to tell
+                self._up = None  # no driver is left to be notified
 
     def _ask(self, request: ModbusRequest) -> asyncio.Future[bytes]:
         if not self._up:
@@ -244,9 +248,7 @@ class ModbusBus:
                     await self._over.wait()
             finally:
                 await self._close(ends)
-            if (
-                self._gone is None
-            ):  # merely silent, or closed with nothing owed: opened afresh without telling anybody
+            if self._gone is None:  # silent, or closed while no answer was missing: reopened without a report
                 if self._idle and not len(self._queue):
                     self._asked.clear()
                     await self._asked.wait()
@@ -270,7 +272,7 @@ class ModbusBus:
         return True
 
     async def _close(self, ends: ModbusEnds) -> None:
-        """Close the port completely before it is opened again; everybody who waits for an answer gets an error."""
+        """Close the connection and wait until it is closed. The request on it fails."""
         request, transport = self._finish(), self._transport
         self._transport = None
         if self._gap is not None:
@@ -286,7 +288,7 @@ class ModbusBus:
                     await ends.closed.wait()
 
     def _ended(self, error: Exception | None) -> None:
-        """The connection ended; ``error`` None: the other side closed it in order."""
+        """Handle the end of the connection; ``error`` None: the other side closed it in order."""
         if self._transport is None or self._over.is_set():
             return
         request = self._current
@@ -296,7 +298,7 @@ class ModbusBus:
                 request.again = True
                 self._queue.put_back(request)
         elif request is None and error is None and self._over_network and self.counts.exchanges:
-            self._idle = True  # a module that answered before, and got nothing to do on this connection
+            self._idle = True  # a module that has answered before closed a connection without requests
         else:
             silent = (
                 "connection lost" if request is None else "the module closed the connection without answering"
@@ -305,8 +307,8 @@ class ModbusBus:
         self._over.set()
 
     def _answered_and_over(self, request: ModbusRequest | None, error: Exception | None) -> bool:
-        """Whether a module closes after each answer as a habit: it answered, and owes only what was sent right
-        after.
+        """Whether the connection ended as with a module that closes it after each answer: something was answered on it,
+        and at most one request, not repeated yet, is open.
         """
         if not self._over_network or not self._here:
             return False
@@ -320,7 +322,9 @@ class ModbusBus:
     # -- one exchange after the other --
 
     def _pump(self) -> None:
-        """Put the next request on the wire, if that is open, free and silent."""
+        """Send the next request, if the connection is open, no request is open, and the line was silent for
+        ``gap_s``.
+        """
         while self._transport is not None and not (self._over.is_set() or self._current or self._gap):
             now_s = monotonic_s()
             wait_s = self._quiet_from_s + self.wire.gap_s - now_s
@@ -367,7 +371,7 @@ class ModbusBus:
         self._deadline = asyncio.get_running_loop().call_later(wait_s, self._unanswered, request)
 
     def _finish(self) -> ModbusRequest | None:
-        """The exchange on the wire is over, with or without an answer."""
+        """End the open request, answered or not, and return it."""
         request, self._current, self._sent = self._current, None, b""
         if self._deadline is not None:
             self._deadline.cancel()
@@ -375,7 +379,9 @@ class ModbusBus:
         return request
 
     def _received(self, data: bytes) -> None:
-        """Take only a proven answer; other bytes are a late answer, a part of one, or noise."""
+        """Accept bytes only if they certainly answer the open request. All others are a late answer, an incomplete one,
+        or noise.
+        """
         self._quiet_from_s = max(monotonic_s(), self._quiet_from_s)
         self._held = (self._held + data)[-HELD_MAX:]
         answer = self._find(self._sent, self._held) if self._sent else b""
@@ -408,7 +414,9 @@ class ModbusBus:
             self._pump()
 
     def _again_later(self, request: ModbusRequest, code: int) -> None:
-        """The module is busy: ask again later; whether a write took effect, a read-back tells."""
+        """Repeat a request later, because the module is busy. An accepted write counts as done; its driver reads back
+        whether it took effect.
+        """
         now_s = monotonic_s()
         self._queue.unit(request.unit).answered(request, now_s)
         if code == ACCEPTED and request.slot is not None:
@@ -420,7 +428,9 @@ class ModbusBus:
             request.settle(Unreachable(f"{busy}, for {self._pace.busy_max_s:g} s", busy.word))
 
     def _unanswered(self, request: ModbusRequest, gave_way: bool = False) -> None:
-        """The deadline passed without an answer, or the wire is needed for a unit that answers."""
+        """Give up waiting for the answer to ``request``: its deadline passed, or a unit that answers is to be asked
+        (``gave_way``).
+        """
         self._odd = self._odd or misfit(self._sent, self._held, self.wire.rtu)
         self._finish()
         if self.wire.rtu:
@@ -439,13 +449,15 @@ class ModbusBus:
             self._pump()
 
     def _hold(self, request: ModbusRequest, until_s: float) -> None:
-        """Put a request back in line, not to be sent before ``until_s``."""
+        """Put a request back into the queue, not to be sent before ``until_s``."""
         request.not_before_s = until_s
         self._queue.put_back(request)
         asyncio.get_running_loop().call_later(until_s - monotonic_s(), self._pump)
 
     def _missed(self, request: ModbusRequest, error: DeviceError) -> None:
-        """Count a missing answer; try again behind all others, or rest the unit and fail all its requests."""
+        """Count a missing answer. Try the request once more after all others, or leave the unit alone for a while and
+        fail all its requests.
+        """
         if isinstance(error, Garbled):
             self.counts.garbled += 1
         else:
@@ -461,7 +473,9 @@ class ModbusBus:
         self._queue.drop(Unreachable("unit did not answer, resting", error.word), request.unit)
 
     def _late(self) -> bool:
-        """True if the bytes are a late answer to a request given up earlier; the unit then owes one answer less."""
+        """Whether the received bytes are a late answer to a request given up earlier. If so, the unit no longer owes
+        that answer.
+        """
         if not self.wire.rtu:
             older = only_older(self._sent, self._held)
             if older:
@@ -497,7 +511,7 @@ class ModbusBus:
 
     def _drop(self, why: Loss) -> None:
         self._why = why
-        self._queue.units.clear()  # a new connection is a new chance, and nobody owes anything on it
+        self._queue.units.clear()  # no late answers can come on a new connection
         self._queue.drop(Unreachable(why.detail, why.word))
 
 
@@ -505,8 +519,8 @@ _buses: weakref.WeakValueDictionary[str, ModbusBus] = weakref.WeakValueDictionar
 
 
 def bus(url: str) -> ModbusBus:
-    """The bus of this process for that wire, made once. Raises ``ValueError`` if two devices disagree on its
-    settings.
+    """The bus for ``url``, shared by all devices of this process on it. Raises ``ValueError`` if two devices give
+    different settings for the same port.
     """
     wire = parse_url(url)
     shared = _buses.get(wire.address)

@@ -1,6 +1,7 @@
-"""The queue of one Modbus bus, without I/O: lamps first, newest write per coil, silent units last.
+"""The queue of requests of one Modbus bus, without I/O: lamps first, only the newest write per coil, units that do not
+answer last.
 
-A request is settled exactly once; whoever waits for a write that was overtaken learns the outcome of the newer one.
+Each request gets exactly one outcome. The caller of a write that was replaced gets the outcome of the newer one.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ WRITES_IN_ROW_MAX = 16  # then one read: under a storm of writes devices must st
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Real seconds. A unit that did not answer rests ``rest_min_s``, doubling to ``rest_max_s``; its answer is reckoned
-    with for ``owed_s``: a module that answers later has restarted in between. One that is busy is asked again every
-    ``busy_s``, for ``busy_max_s``.
+    """Waiting times in real seconds. A unit that did not answer is not asked for ``rest_min_s``, doubling up to
+    ``rest_max_s``. A late answer is expected for ``owed_s``; a module that answers later has restarted meanwhile. A
+    busy one is asked again every ``busy_s``, for ``busy_max_s``.
     """
 
     rest_min_s: float = 0.5
@@ -32,7 +33,9 @@ class Pace:
 
 @dataclass(slots=True, eq=False)
 class ModbusRequest:
-    """One exchange that a driver waits for. ``pdu``: function code and data; ``slot``: (unit, coil) of a write."""
+    """One request and those who wait for its answer. ``pdu``: function code and data. ``slot``: (unit, coil) of a
+    write.
+    """
 
     unit: int
     pdu: bytes
@@ -46,20 +49,20 @@ class ModbusRequest:
     waiting: list[asyncio.Future[bytes]] = field(default_factory=list)
 
     def settle(self, answer: bytes | DeviceError) -> None:
-        """Hand the outcome, the answer's PDU, to everyone who still waits."""
+        """Give the outcome (the answer's PDU, or an error) to everyone who still waits."""
         for future in self.waiting:
             if future.done():
                 continue
             if isinstance(answer, DeviceError):
                 future.set_exception(answer)
-                future.exception()  # seen: whoever began it may have left the hall since
+                future.exception()  # mark as retrieved: the caller may be gone
             else:
                 future.set_result(answer)
 
 
 @dataclass(slots=True)
 class Debt:
-    """An answer that may still come late, and until when (seconds)."""
+    """An answer that may still come late, and the monotonic second until which it is expected."""
 
     request: ModbusRequest
     until_s: float
@@ -67,36 +70,42 @@ class Debt:
 
 @dataclass(slots=True)
 class ModbusUnit:
-    """What the bus knows of one unit: unanswered requests in a row, its rest, and the answers that it still owes."""
+    """What the bus knows about one unit: unanswered requests in a row, until when it is not asked, and answers that may
+    still come late.
+    """
 
     misses: int = 0
     rest_until_s: float = 0.0
     owed: list[Debt] = field(default_factory=list)
 
     def clash_until_s(self, request: ModbusRequest, now_s: float) -> float:
-        """Until when a late answer could pass for the answer to ``request``; 0 if none can.
+        """The time until which a late answer could be taken for the answer to ``request``; 0 if none can.
 
-        A request's own earlier try does not count: what it asked for is still what is wanted.
+        A late answer to an earlier try of the same request is no problem: it is still what is wanted.
         """
         self.owed = [debt for debt in self.owed if debt.until_s > now_s]
         clashing = (d for d in self.owed if d.request is not request and alike(d.request.pdu, request.pdu))
         return max((debt.until_s for debt in clashing), default=0.0)
 
     def answered(self, request: ModbusRequest, now_s: float) -> None:
-        """Record an answer of the unit. If it answers an earlier try, the last try's answer will take no longer."""
+        """Record an answer to ``request``. If it may answer an earlier try, the answer to the last try is expected for
+        twice the time that this one took.
+        """
         self.misses = 0
         for debt in self.owed:
             if debt.request is request:
                 debt.until_s = min(debt.until_s, now_s + 2 * (now_s - request.first_sent_s))
 
     def rest(self, now_s: float, pace: Pace, jitter: float) -> None:
-        """Leave the unit alone, longer with every further miss; ``jitter`` in [0, 1) shortens that by up to 10 %."""
+        """Do not ask the unit for a time that doubles with every further miss; ``jitter`` in [0, 1) shortens it by up
+        to 10 %.
+        """
         pause_s = min(pace.rest_max_s, pace.rest_min_s * 2.0 ** min(max(0, self.misses - TRIES), 10))
         self.rest_until_s = now_s + pause_s * (1 - jitter / 10)
 
 
 class RequestQueue:
-    """The waiting requests, and the units they are for."""
+    """The waiting requests, and what is known about their units."""
 
     def __init__(self) -> None:
         self.units: dict[int, ModbusUnit] = {}
@@ -107,15 +116,17 @@ class RequestQueue:
         return len(self._line)
 
     def unit(self, number: int) -> ModbusUnit:
-        """The unit ``number``, known or new."""
+        """The record of unit ``number``, made if there is none."""
         return self.units.setdefault(number, ModbusUnit())
 
     def suspect(self, request: ModbusRequest) -> bool:
-        """True while the unit has not answered its last request."""
+        """Whether the request's unit did not answer the last time it was asked."""
         return self.unit(request.unit).misses > 0
 
     def add(self, request: ModbusRequest) -> None:
-        """Put a new request in line; it takes the place of a waiting write to the same coil. Raises ``Unreachable``."""
+        """Append a request, or replace a waiting write to the same coil by it. Raises ``Unreachable`` if
+        ``PENDING_MAX`` wait already.
+        """
         older = self._twin(request)
         if older is not None:
             request.waiting.extend(older.waiting)
@@ -126,7 +137,9 @@ class RequestQueue:
             self._line.append(request)
 
     def put_back(self, request: ModbusRequest) -> None:
-        """Put a request back at the head of the queue, unless a newer write to the same coil came meanwhile."""
+        """Put a request back to the head of the queue, unless a newer write to the same coil waits: then that one
+        answers for both.
+        """
         newer = self._twin(request)
         if newer is not None:
             newer.waiting.extend(request.waiting)
@@ -134,7 +147,9 @@ class RequestQueue:
             self._line.insert(0, request)
 
     def take(self, now_s: float) -> ModbusRequest | None:
-        """The next request to send: writes, then reads, then those for units that stay silent."""
+        """Remove and return the next request: writes first, then reads, then those for units that did not answer. None
+        if none is due.
+        """
         self._line = [r for r in self._line if not all(f.done() for f in r.waiting)]
         ready = [request for request in self._line if request.not_before_s <= now_s]
         if not ready:
@@ -146,13 +161,13 @@ class RequestQueue:
         return request
 
     def recheck(self, unit: int) -> None:
-        """Examine again the requests that were held back for a late answer of ``unit``."""
+        """Make the requests that wait for a late answer of ``unit`` due now."""
         for request in self._line:
             if request.unit == unit:
                 request.not_before_s = 0.0
 
     def drop(self, error: DeviceError, unit: int | None = None) -> None:
-        """Settle all waiting requests (of ``unit``) with ``error``."""
+        """Fail all waiting requests (of ``unit``, or all) with ``error``."""
         dropped = [r for r in self._line if unit is None or r.unit == unit]
         self._line = [r for r in self._line if r not in dropped]
         for request in dropped:

@@ -1,7 +1,8 @@
-"""The address of a Modbus bus: the forms of URL, parsed when the configuration is read, and how each is opened.
+"""The URL of a Modbus bus: parsed when the configuration is read, opened later.
 
 ``tcp://host:port`` Modbus TCP · ``rtu+tcp://host:port`` RTU frames through a serial server · ``rtu:///dev/path`` a
-serial port, with ``?baudrate=9600&parity=N&stopbits=1``. Name ports by ``/dev/serial/by-path``: ttyUSB numbers move.
+serial port, with ``?baudrate=9600&parity=N&stopbits=1``. Name ports by ``/dev/serial/by-path``, because ttyUSB numbers
+change.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ FAST_GAP_S = 0.00175
 
 @dataclass(frozen=True, slots=True)
 class ModbusWire:
-    """A parsed URL. ``address`` is ``host:port`` or the device path: two wires with one address are one wire."""
+    """A parsed URL. ``address`` is ``host:port`` or the device path; two URLs with the same address are the same
+    bus.
+    """
 
     kind: str
     address: str
@@ -32,7 +35,7 @@ class ModbusWire:
 
     @property
     def settings(self) -> str:
-        """Settings on which all devices of the wire must agree, as people write them."""
+        """The settings on which all devices of the bus must agree, as text for people."""
         line = f" {self.baudrate} 8{self.parity}{self.stopbits}" if self.kind == "rtu" else ""
         return self.kind + line
 
@@ -43,21 +46,23 @@ class ModbusWire:
 
     @property
     def char_s(self) -> float:
-        """Seconds per character on a serial line, 0 elsewhere (the serial server keeps its own time)."""
+        """Seconds per character on a serial line; 0 for TCP, where a serial server does the timing."""
         if self.kind != "rtu":
             return 0.0
         return (9 + self.stopbits + (self.parity != "N")) / self.baudrate
 
     @property
     def gap_s(self) -> float:
-        """Silence between two frames: 3.5 characters, fixed above 19200 baud."""
+        """Seconds of silence required between two RTU frames: 3.5 characters, or a fixed time above 19200 baud; 0 for
+        TCP.
+        """
         if self.kind != "rtu":
             return 0.0
         return 3.5 * self.char_s if self.baudrate <= FAST_BAUDRATE else FAST_GAP_S
 
 
 def parse_url(url: str) -> ModbusWire:
-    """Parse ``url``. Raises ``ValueError`` with what is wrong and what is allowed."""
+    """Parse ``url``. Raises ``ValueError``, whose text says what is wrong and what is allowed."""
     parts = urlsplit(url)
     if parts.scheme in ("tcp", "rtu+tcp"):
         if not parts.hostname or parts.query or parts.path not in ("", "/"):
@@ -85,8 +90,9 @@ def _choice(url: str, name: str, value: str, allowed: Iterable[str]) -> str:
 
 
 class ModbusEnds(asyncio.Protocol):
-    """One connection's life: bytes go to ``on_bytes``, its end to ``on_end`` (None: the other side said goodbye);
-    ``closed`` is set last."""
+    """The asyncio protocol of one connection. ``on_bytes`` gets received bytes; ``on_end`` gets the error that ended it
+    (None: closed in order); then ``closed`` is set.
+    """
 
     def __init__(self, on_bytes: Callable[[bytes], None], on_end: Callable[[Exception | None], None]) -> None:
         self._on_bytes = on_bytes
@@ -102,7 +108,7 @@ class ModbusEnds(asyncio.Protocol):
 
 
 async def open_wire(wire: ModbusWire, ends: ModbusEnds) -> asyncio.Transport:
-    """Open a connection of ``wire``, with TCP_NODELAY (asyncio's default for TCP), the port locked.
+    """Open a connection, for TCP with TCP_NODELAY (asyncio's default), for a serial port with a lock on it.
 
     Raises ``OSError`` (``TimeoutError`` after ``CONNECT_S``) or ``ValueError``.
     """

@@ -1,1 +1,3 @@
-"""The link to the hall's broker: reconnects for ever; frequent packets are coded here, others by paho and aiomqtt."""
+"""The link to the hall's MQTT broker, which reconnects for ever. The most frequent packets are encoded and decoded
+here, the others by paho and aiomqtt.
+"""

@@ -1,10 +1,10 @@
-"""How long to wait before the next connection.
+"""Computes the pause before the next connection to the broker.
 
-Rules: a broker that was there a moment ago is tried at once; one that is simply not there is probed four times a second
-at first, so that a restart costs the hall well under a second, and never less often than every five; one that answers
-and hangs up again, without having been away or served us meanwhile, is left alone for longer and longer, so that a
-flapping broker or a second client with our id makes no storm. Every wait is jittered: forty halls
-must not knock in step after a power cut.
+Rules: after a connection that lasted, the broker is tried again after ``FIRST_S``. While it cannot be reached it is
+tried four times a second at first, so that its restart costs the hall well under a second, and later at least every
+five seconds. If it accepts connections and ends them soon, the pause doubles, so that neither a flapping broker nor a
+second client with our id causes a storm. Every pause has jitter, so that forty halls do not reconnect in step after a
+power cut.
 """
 
 from __future__ import annotations
@@ -29,15 +29,17 @@ JITTER = 0.5  # a wait is this share fixed and the rest random
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOutcome:
-    """How a connection went: ``absent`` (not reached), ``broken`` (reached and lost), ``taken`` (our id elsewhere)."""
+    """How a connection ended: ``absent`` (the broker was not reached), ``broken`` (lost), ``taken`` (another client
+    connected with our id). ``lived_s``: how long it lasted.
+    """
 
     kind: Literal["absent", "broken", "taken"]
     lived_s: float
 
 
 class Backoff:
-    """Computes the wait before the next connection. ``jitter()`` returns numbers in [0, 1). Times are monotonic seconds
-    given by the caller.
+    """Computes the pause before the next connection. ``jitter()`` returns numbers in [0, 1). The caller gives the
+    time.
     """
 
     def __init__(self, jitter: Callable[[], float]) -> None:
@@ -46,19 +48,19 @@ class Backoff:
         self._absent_since_s: float | None = None
 
     def delay_s(self, outcome: ConnectionOutcome, now_s: float) -> float:
-        """Seconds to wait after ``outcome``."""
+        """Seconds to wait after ``outcome``. ``now_s``: monotonic."""
         return self._full_s(outcome, now_s) * (JITTER + (1 - JITTER) * self._jitter())
 
     def _full_s(self, outcome: ConnectionOutcome, now_s: float) -> float:
         if outcome.kind == "absent":
             if self._absent_since_s is None:
                 self._absent_since_s = now_s
-            self._hurts = 0  # it was away: what comes now is another process, which hung up on nobody yet
+            self._hurts = 0  # the broker was away: the next one is a new process
             away_s = now_s - self._absent_since_s
             return PROBE_S if away_s < PROBE_FAST_S else min(PROBE_MAX_S, away_s / PROBE_FAST_S)
         self._absent_since_s = None
         if outcome.kind == "taken":
-            return HURT_MAX_S  # coming back throws the other one out, who comes back too: no war
+            return HURT_MAX_S  # reconnecting would disconnect the other client, which reconnects as well
         if outcome.lived_s >= STABLE_S:
             self._hurts = 0
             return FIRST_S

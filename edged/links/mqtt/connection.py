@@ -1,12 +1,12 @@
 """One connection to the broker: one socket, one paho client, never used again after it was lost.
 
-Rules: no task per message and no queue; what one turn of the loop wants to send leaves in one write (an ``urgent``
-message at once, with all before it); whatever goes wrong ends in ``lost``, never in a hang.
+Rules: there is no task per message and no queue of received ones. What one turn of the event loop sends leaves in one
+write; an ``urgent`` message leaves at once, after everything before it. Every failure sets ``lost`` and never hangs.
 
-aiomqtt does the connecting (executor thread, TLS, CONNACK wait). The socket hooks of paho 2 are driven here, because
-aiomqtt's own add a queue and several system calls per message and hang where a broker closes right after CONNACK.
-paho keeps the connection (connecting, subscribing, pings, goodbyes); PUBLISH and PUBACK pass it by, because it spends
-more on one of them than the whole core does (decision 0014).
+aiomqtt connects (executor thread, TLS, waiting for CONNACK). The socket callbacks of paho 2 are implemented here,
+because aiomqtt's add a queue and several system calls per message, and hang if a broker closes right after CONNACK.
+paho handles connecting, subscribing, pings and disconnecting. PUBLISH and PUBACK do not pass through it, because it
+spends more time on one of them than the whole core does (decision 0014).
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
 
 
 class Connection:
-    """One connection: ``open`` once, use until ``lost`` is done, ``close`` always. Call all methods in the loop's
-    thread.
-    """
+    """One connection: ``open`` once, use until ``lost`` is done, always ``close``. For the event loop's thread only."""
 
     def __init__(
         self,
@@ -82,7 +80,7 @@ class Connection:
         on_refused: Callable[[str, str], None],
         unwanted: Set[str],
     ) -> None:
-        """See ``talk.Connect``."""
+        """The parameters are those of ``talk.Connect``."""
         self._settings = settings
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
@@ -107,7 +105,7 @@ class Connection:
         self._hook()
 
     def _hook(self) -> None:
-        """Replace aiomqtt's callbacks by our own."""
+        """Replace aiomqtt's callbacks in paho by our own."""
         paho = self._paho
         paho.disable_logger()  # several calls per packet; what goes wrong reaches ``lost`` anyway
         paho.connect_timeout = CONNACK_S
@@ -122,12 +120,14 @@ class Connection:
         paho.on_disconnect = self._disconnected
 
     async def open(self) -> None:
-        """Connect and wait for CONNACK. Raises ``Unreachable`` (nobody there) or ``Refused`` (it says no)."""
+        """Connect and wait for CONNACK. Raises ``Unreachable`` (no connection) or ``Refused`` (the broker refused
+        it).
+        """
         try:
             await self._take_secrets()
             async with asyncio.timeout(CONNACK_S):
                 await self._client.__aenter__()
-        except RuntimeError as error:  # no thread to be had: memory or TasksMax
+        except RuntimeError as error:  # no thread can be started: memory or TasksMax
             raise Unreachable(str(error)) from None
         except TimeoutError:
             raise Unreachable(f"no CONNACK within {CONNACK_S:g} s") from None
@@ -144,9 +144,11 @@ class Connection:
             self._settings.held.peer_end_ms = self.wire.peer_end_ms()
 
     def _why(self, error: BaseException) -> str:
-        """The reason in words that name whose certificate was refused; often a client only sees a closed socket."""
+        """The reason of a failed connection as text. For TLS it says which side refused whose certificate, where paho
+        only reports a closed socket.
+        """
         fault = None if self.wire is None else self.wire.fault
-        first = error.__context__  # aiomqtt hands on its text only
+        first = error.__context__  # aiomqtt keeps only its text
         if isinstance(first, ssl.SSLCertVerificationError):
             ended = first.verify_code == CERT_HAS_EXPIRED
             said = "has ended" if ended else f"is not accepted here: {first.verify_message}"
@@ -157,7 +159,9 @@ class Connection:
         return str(error) or type(error).__name__
 
     async def _take_secrets(self) -> None:
-        """Password and certificates from their files, or their last good content."""
+        """Load password and certificates from their files; if those cannot be used, from their last good content.
+        Raises ``Unreachable``.
+        """
         settings = self._settings
         file = settings.password_file
         try:
@@ -175,16 +179,16 @@ class Connection:
 
     @property
     def reached(self) -> bool:
-        """Whether a TCP (and TLS) connection was made, however it ended."""
+        """Whether a TCP (and TLS) connection was made, even if it ended since."""
         return self.wire is not None
 
     @property
     def unacked(self) -> int:
-        """How many received QoS 1 messages are not acknowledged yet."""
+        """Number of received QoS 1 messages that were not acknowledged yet."""
         return len(self._unacked)
 
     async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
-        """Subscribe (filter, qos) pairs and wait for SUBACK; returns the filters that the broker refused.
+        """Subscribe to (filter, QoS) pairs and wait for SUBACK. Returns the filters that the broker refused.
 
         Raises ``Unreachable`` if the connection ends or no SUBACK comes in time.
         """
@@ -196,13 +200,15 @@ class Connection:
         return [topic for (topic, _), code in zip(wanted, codes, strict=False) if code.value >= REFUSED]
 
     async def unsubscribe(self, filters: Iterable[str]) -> None:
-        """Remove subscriptions that the broker may have kept. Raises as ``subscribe``."""
+        """Remove subscriptions, and wait for UNSUBACK. Raises ``Unreachable`` like ``subscribe``."""
         names = list(filters)
         if names:
             await self._answered(self._client.unsubscribe(names), "UNSUBACK")
 
     async def _answered(self, call: Awaitable[Any], what: str) -> Any:
-        """What the broker answers; aiomqtt itself would wait for it beyond the end of the connection."""
+        """Wait for the broker's answer to ``call``; ``what`` names the answer in errors. aiomqtt alone would wait
+        beyond the end of the connection.
+        """
 
         def ended(_lost: object) -> None:
             with suppress(RuntimeError):  # the wait is over already
@@ -221,9 +227,10 @@ class Connection:
             raise Unreachable(f"cannot subscribe: {error}") from None
 
     def publish(self, message: Outbound, qos: int = 1, retain: bool = False, urgent: bool = False) -> None:
-        """Hand one message to the socket; ``urgent``: to the kernel, now.
+        """Buffer one message for sending; ``urgent``: write it to the socket before this returns.
 
-        Raises ``Unreachable`` (down, or the broker does not read), ``Refused``.
+        Raises ``Unreachable`` if the connection is down or the broker does not read, and ``Refused`` for an invalid
+        topic or a message that is too large.
         """
         wire = self.wire
         if wire is None or not self.ready or self.lost.done():
@@ -243,7 +250,7 @@ class Connection:
             self._flush()
 
     def received(self, mid: int) -> Ack:
-        """Note a QoS 1 message that needs a PUBACK."""
+        """Register a received QoS 1 message; the result sends its PUBACK."""
         ack = Ack(self, mid)
         if len(self._unacked) >= UNACKED_MAX:
             self.fail("broken", "the broker has more messages under way than there are packet identifiers")
@@ -252,7 +259,9 @@ class Connection:
         return ack
 
     def release(self) -> None:
-        """Send the PUBACKs that are due, in order: an open one at the front holds back those behind it."""
+        """Send the PUBACKs that are due. They leave in order of arrival (MQTT 5 §4.6), so one that is not due yet holds
+        back those after it.
+        """
         if self.lost.done():
             return
         while self._unacked and self._unacked[0].left <= 0:
@@ -267,26 +276,26 @@ class Connection:
             self._loop.call_soon(self._flush)
 
     def misc(self) -> None:
-        """Do paho's keepalive; call it about once a second."""
+        """Let paho do its keepalive; to be called about once a second."""
         with suppress(Exception):  # whatever it meets, on_disconnect or the self-ping reports it
             self._paho.loop_misc()
 
     def fail(self, kind: LossKind, reason: str) -> None:
-        """End the connection now, without DISCONNECT (the broker keeps the session and sends the will)."""
+        """End the connection now, without DISCONNECT, so that the broker keeps the session and sends the will."""
         if not self.lost.done():
             self.lost.set_result(ConnectionLoss(kind, reason))
         self._no_connack(reason)
         self._paho._sock_close()
 
     def _no_connack(self, reason: str) -> None:
-        """Fail whoever still waits for CONNACK."""
+        """Fail the call that still waits for CONNACK, if there is one."""
         if not (asked := self._client._connected).done():
             asked.set_exception(aiomqtt.MqttError(reason))
             asked.exception()  # seen: nobody may be waiting any more
 
     def close(self) -> None:
-        """Send DISCONNECT if the broker listens; free the socket in any case."""
-        with suppress(Exception):  # nothing that happens to a dying connection is news
+        """Send DISCONNECT if the connection is up, and close the socket in any case."""
+        with suppress(Exception):  # errors of a connection that is being closed do not matter
             if not self.lost.done():
                 self._paho.disconnect()
                 self._paho.loop_write()
@@ -334,10 +343,10 @@ class Connection:
             self.fail("broken", f"unreadable: {type(error).__name__}")
         wire.acknowledge()
         if more:
-            self._loop.call_soon(self._readable)  # but others first
+            self._loop.call_soon(self._readable)  # after other callbacks of the event loop
 
     def _read(self, wire: MqttWire) -> bool:
-        """Pass on what has arrived; True if there may be more."""
+        """Handle what has arrived, at most ``READ_PACKETS`` packets; True if there may be more."""
         for _ in range(READ_PACKETS):
             packet = wire.take()
             if packet is not None:
@@ -365,7 +374,7 @@ class Connection:
             self._paho.loop_read()
 
     def _judged(self, topic: str, code: int) -> None:
-        """Report a PUBACK with a refusal, and the first acceptance after one."""
+        """Report a PUBACK that refuses a message, and the first one for its topic that accepts again."""
         if code >= REFUSED:
             self._on_refused(topic, REASONS.get(code, f"reason code {code:#04x}"))
         elif topic in self._unwanted:
@@ -396,7 +405,7 @@ class Connection:
         self._packet_max = getattr(properties, "MaximumPacketSize", PACKET_MAX_BYTES)
         self._retains = (
             getattr(properties, "RetainAvailable", 1) != 0
-        )  # asked for all the same, it would hang up
+        )  # the broker disconnects a client that sends RETAIN nevertheless
         limit = getattr(properties, "ReceiveMaximum", None)
         if limit is not None:
             self._outgoing.window = min(self._outgoing.window, limit)
@@ -414,7 +423,7 @@ class Connection:
 
 
 def _checked(topic: str) -> bytes:
-    """``topic`` as it goes on the wire. Raises ``Refused`` if nothing can be published there."""
+    """``topic`` encoded as UTF-8. Raises ``Refused`` if it is no valid topic to publish on."""
     fault = topic_fault(topic)
     if fault:
         raise Refused(f"not a topic to publish on: {topic[:80]!r} {fault}")

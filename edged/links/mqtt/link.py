@@ -1,20 +1,21 @@
-"""The link to the hall's broker: reconnects, hands out every message, acknowledges what is committed, never blocks.
+"""The link to the hall's broker: reconnects, distributes received messages, acknowledges those that are committed,
+never blocks.
 
-Rules: a received QoS 1 message is acknowledged by its handler, once, after its step is on disk; an acknowledgement for
-a message of an earlier connection is dropped (the broker sends that message again); every connection subscribes anew,
-whatever the broker claims to remember; the link hears itself through the broker, so a frozen or deaf broker counts as
-down and a second process with our client id is noticed; it never gives up and never spins. Publishing is synchronous
-and waits for nothing.
+Rules: a received QoS 1 message is acknowledged by its handler, once, after its step is on disk. An acknowledgement for
+a message of an earlier connection is dropped, because the broker sends that message again. Every connection subscribes
+anew, even if the broker kept the session. The link sends pings to itself through the broker: so it notices a frozen
+broker, which counts as down, and a second process with our client id. It reconnects for ever, with pauses. Publishing
+is synchronous and waits for nothing.
 
-Protocol 5 is the default. With 3.1.1 the following degrades:
+Protocol 5 is the default. With 3.1.1 the following is missing:
 
-* no receive maximum: the broker may send its whole queue at once, so back pressure is only what TCP gives;
+* no receive maximum: the broker may send its whole queue at once, so only TCP's flow control slows it down;
 * no maximum packet size: a message above ``INCOMING_LIMIT_BYTES`` costs the connection; set the broker's own limit;
 * no session expiry: the broker decides how long it keeps the queue of a controller that is away;
-* no message expiry: an action may reach a device late, after its deadline; devices must look at its id;
+* no message expiry: an action may reach a device late, after its deadline; devices must check its id;
 * no response topic: signed operations are answered by state and events only;
-* no reason in a broker's goodbye: a second client with our id is known only by its retained ping, one loss later
-  (mosquitto 2.0.11 gives no reason in version 5 either).
+* no reason in a broker's DISCONNECT: a second client with our id is noticed only by its retained ping, one connection
+  later (mosquitto 2.0.11 gives no reason in version 5 either).
 """
 
 from __future__ import annotations
@@ -43,19 +44,21 @@ __all__ = ["Message", "MqttLink", "MqttSettings"]
 
 UNACKED_LIMIT_S = 30.0  # a window this long full of messages nobody kept: ask for them again by reconnecting
 ROUTES_MAX = 4096  # topics with a remembered route: all devices of the largest hall, several times
-PING_SHARE = 0.6  # of the keepalive between self-pings: a freeze is seen after 0.6 + 1 keepalives at most
-DEAF_LIVES = 3  # connections in a row on which no self-ping ever came back: an ACL forbids it, do without
+PING_SHARE = (
+    0.6  # share of keepalive_s between self-pings: a frozen broker is noticed after 1.6 keepalive_s at most
+)
+DEAF_LIVES = 3  # connections in a row without any self-ping: an ACL forbids them, so stop sending them
 
 log = structlog.get_logger("edged.link")
 Handler = Callable[["Message"], None]
 
 
 class Message(NamedTuple):
-    """One received message. ``retain``: it stood at the broker before we subscribed. ``again``: the broker says that it
-    sent us this before, and we did not acknowledge it.
+    """One received message. ``retain``: it is a retained message from before we subscribed. ``again``: the broker says
+    that it sent it before (DUP) and got no acknowledgement.
 
-    ``ack`` is to be called exactly once, in the loop's thread; later calls do nothing. ``response_topic`` and
-    ``correlation`` are MQTT 5's; see ``MqttLink.respond``.
+    ``ack`` is to be called exactly once, in the event loop's thread. ``response_topic`` and ``correlation`` are those
+    of MQTT 5; see ``MqttLink.respond``.
     """
 
     topic: str
@@ -68,7 +71,9 @@ class Message(NamedTuple):
 
 
 class Route(NamedTuple):
-    """The handlers of ``topic``'s messages; without handlers, the reason."""
+    """The handlers for messages on ``topic``; ``reason``: under which reason they are rejected if there are no
+    handlers.
+    """
 
     topic: str
     handlers: tuple[Handler, ...]
@@ -76,7 +81,7 @@ class Route(NamedTuple):
 
 
 class MqttLink:
-    """The link to one broker. Call ``subscribe`` and ``on_state`` at any time, and ``run`` until cancelled."""
+    """The link to one broker. Await ``run``; ``subscribe`` and ``on_state`` may be called at any time."""
 
     def __init__(
         self,
@@ -84,7 +89,9 @@ class MqttLink:
         reject: Reject,
         connect: Connect = Connection,
     ) -> None:
-        """``connect`` makes one connection; a simulated world has its own."""
+        """``reject`` counts messages and subscriptions that are rejected. ``connect`` makes one connection; the
+        simulator passes its own.
+        """
         self.settings = settings
         self._reject = reject
         self._connect = connect
@@ -92,8 +99,10 @@ class MqttLink:
         self._matcher: Any = (
             _new_matcher()
         )  # the same filters as a tree: a thousand devices have a thousand of them
-        self._rest: dict[str, Handler] = {}  # wide filters, and who gets what nobody else there listens to
-        self._unheard: set[str] = set()  # those of them that the broker refuses
+        self._rest: dict[
+            str, Handler
+        ] = {}  # wide filter -> handler of the messages that no other handler gets
+        self._unheard: set[str] = set()  # wide filters that the broker refuses
         self._asked: set[str] = set()  # filters still to be subscribed to; bounded by the handlers
         self._woken: asyncio.Future[None] | None = None
         self._tidy = False  # the broker's session has no filter beside a wide one that covers it
@@ -122,12 +131,12 @@ class MqttLink:
 
     @property
     def connected(self) -> bool:
-        """Whether the link is subscribed and, as far as is known, working."""
+        """Whether the link is connected and subscribed."""
         return bool(self._up)
 
     @property
     def reason(self) -> str:
-        """Why the link is down, "" while it is up."""
+        """Why the link is down; "" while it is up."""
         return self._reason
 
     @property
@@ -136,9 +145,10 @@ class MqttLink:
         return self._connection
 
     def subscribe(self, topic_filter: str, handler: Handler) -> None:
-        """Hand every message that matches ``topic_filter`` to ``handler``, now and after every reconnect.
+        """Call ``handler`` with every message that matches ``topic_filter``, now and after every reconnect.
 
-        A filter that is none is refused here, logged and counted: sent, it would cost everybody the connection.
+        An invalid filter is not sent, but logged and counted: the broker would end the connection of all devices over
+        it.
         """
         fault = filter_fault(topic_filter)
         if fault:
@@ -146,21 +156,25 @@ class MqttLink:
             self._reject("bad_filter", topic_filter[:80])
             return
         self._listen(topic_filter, handler)
-        # the subscription that covers it brings once more what stands at the broker
+        # subscribing again makes the broker send retained messages again
         self._asked.add(self._covering(topic_filter) or topic_filter)
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
 
     def rest(self, topic_filter: str, handler: Handler) -> None:
-        """Hand messages to ``handler`` that no other handler takes. Call it before ``run``.
+        """Call ``handler`` with messages under ``topic_filter`` that no other handler gets. To be called before
+        ``run``.
 
-        The broker gets this one subscription for all that it covers: with overlapping ones it may send a message once
-        for each (MQTT 5 §3.3.4). Where it refuses a filter so wide, each is subscribed to by itself.
+        At the broker this one subscription also replaces all narrower ones, because with overlapping subscriptions it
+        may send a message once for each (MQTT 5 §3.3.4). If the broker refuses so wide a filter, the narrower ones are
+        subscribed to after all.
         """
         self._rest[topic_filter] = handler
 
     def _covering(self, topic_filter: str) -> str | None:
-        """The subscription at the broker that brings what ``topic_filter`` asks for."""
+        """The wide filter of ``rest`` whose subscription includes ``topic_filter``; None if there is none or the broker
+        refuses it.
+        """
         return next((w for w in self._rest if w not in self._unheard and covers(w, topic_filter)), None)
 
     def _listen(self, topic_filter: str, handler: Handler) -> None:
@@ -170,7 +184,9 @@ class MqttLink:
         self._routes.clear()
 
     def unsubscribe(self, topic_filter: str, handler: Handler) -> None:
-        """Stop handing messages to ``handler``. What the broker still sends is acknowledged and counted."""
+        """Call ``handler`` no longer. The broker is not told; messages that it still sends are acknowledged and
+        counted.
+        """
         handlers = self._handlers.get(topic_filter, [])
         if handler in handlers:
             handlers.remove(handler)
@@ -180,11 +196,11 @@ class MqttLink:
         self._routes.clear()
 
     def on_state(self, callback: Callable[[bool, str], None]) -> None:
-        """Call ``callback(up, reason)`` once per change from now on."""
+        """Call ``callback(up, reason)`` at each change from now on."""
         self._watchers.append(callback)
 
     def on_refused(self, callback: Callable[[str, str], None]) -> None:
-        """Call ``callback(topic, why)`` each time the broker refuses a message or a filter; ``why`` "": accepted
+        """Call ``callback(topic, why)`` whenever the broker refuses a message or a subscription; ``why`` "": it accepts
         again.
         """
         self._refusal_watchers.append(callback)
@@ -199,18 +215,21 @@ class MqttLink:
         urgent: bool = False,
         unheard: Callable[[], None] | None = None,
     ) -> None:
-        """Send at QoS 1 without waiting for the broker's acknowledgement; ``urgent``: before anything else is done.
+        """Send at QoS 1 without waiting for the broker's acknowledgement; ``urgent``: write it to the socket before
+        this returns.
 
-        ``unheard`` is called later where the broker says that nobody has subscribed to the topic (see ``Outbound``).
+        ``unheard`` is called later if the broker reports that nobody has subscribed to the topic (see ``Outbound``).
 
-        Raises ``Unreachable`` while the link is down or the broker takes nothing; what was handed over and not
-        acknowledged when the connection ended is not sent again: levels are re-asserted, actions time out.
+        Raises ``Unreachable`` while the link is down or the broker does not read. A message that is not acknowledged
+        when the connection ends is not sent again: output values are sent again anyway, and actions time out.
         """
         properties = b"" if expiry_s is None else expiry_property(expiry_s)
         self._there().publish(Outbound(topic, payload, properties, unheard), 1, retain, urgent)
 
     def respond(self, request: Message, payload: bytes) -> bool:
-        """Answer ``request`` on its MQTT 5 response topic. False if it has none. Raises as ``publish``."""
+        """Answer ``request`` on its MQTT 5 response topic. False if it has none. Raises ``Unreachable`` like
+        ``publish``.
+        """
         if request.response_topic is None:
             return False
         properties = b"" if request.correlation is None else correlation_property(request.correlation)
@@ -223,7 +242,7 @@ class MqttLink:
         return self._connection
 
     async def run(self) -> None:
-        """Connect, serve, wait, connect again; until cancelled."""
+        """Connect again and again, until cancelled."""
         backoff = Backoff(jitter=chance)
         try:
             while True:
@@ -236,7 +255,7 @@ class MqttLink:
                 self._changed(False, "stopped")
 
     async def _live_once(self) -> ConnectionOutcome:
-        """One connection from its first packet to its last."""
+        """Make one connection, and serve it until it ends."""
         connection = self._connect(self.settings, self._received, self._publish_refused, self._unwanted)
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:
@@ -288,7 +307,9 @@ class MqttLink:
             self._tell_refused(topic, "")
 
     async def _subscribe_more(self, connection: Talk) -> None:
-        """Ask for what came since the connection began: one question for all devices of a reload."""
+        """Subscribe to the filters that were added since the connection began, in one packet for all devices of a
+        reload.
+        """
         asked = sorted(self._asked)
         self._asked.clear()
         self.heartbeat.expect(SUBACK_S)
@@ -303,7 +324,7 @@ class MqttLink:
             self._asked.update(topic for topic in self._handlers if self._covering(topic) is None)
 
     async def _watch(self, connection: Talk) -> ConnectionLoss:
-        """Wait until the connection is lost or found dead."""
+        """Wait until the connection is lost or found dead; meanwhile send pings and new subscriptions."""
         tick_s = min(1.0, self.settings.keepalive_s / 5)
         stuck_since_s: float | None = None
         while True:
@@ -327,7 +348,7 @@ class MqttLink:
             elif now_s - stuck_since_s > UNACKED_LIMIT_S:
                 connection.fail("broken", "inputs were received but not kept: asking for them again")
 
-    # -- hearing ourselves --
+    # -- self-pings --
 
     def _ping(self, connection: Talk) -> None:
         if self._deaf_lives >= DEAF_LIVES or self._ping_sent_s is not None:
@@ -337,15 +358,16 @@ class MqttLink:
         if seen_s is not None and now_s - seen_s < self.settings.keepalive_s * PING_SHARE:
             return
         with suppress(Unreachable):
-            # QoS 0: it must not queue behind inputs that wait for the disk. The first one stays at the broker: whoever
-            # connects with our id next finds it.
+            # QoS 0: it must not queue behind inputs that wait for the disk. The first one is retained, so that the
+            # next client with our id finds it.
             ping = Outbound(self.settings.ping_topic, self._signature)
             connection.publish(ping, qos=0, retain=seen_s is None)
             self._ping_sent_s = now_s
 
     def _ping_heard(self, message: Message) -> None:
         if message.retain:
-            # Left by the last connection under our id: the first time that is our own past, later it must be us.
+            # Retained by the last connection with our id: at our first connection an earlier process of ours may
+            # have sent it; later it must be from this process.
             self._rival = self._lives > 1 and message.payload != self._signature
             if self._rival:
                 self._reject("client_id_in_use")
@@ -418,10 +440,10 @@ class MqttLink:
         route = self._routes[topic] = Route(text, handlers, reason)
         return route
 
-    # -- telling --
+    # -- reporting --
 
     def _changed(self, up: bool, reason: str) -> None:
-        """Tell the watchers once per change; log a new reason once."""
+        """Call the ``on_state`` callbacks once per change; log each new reason once."""
         if up != self._up:
             self._up, self._reason = up, reason
             if up:
@@ -445,7 +467,9 @@ class MqttLink:
             self._tell_refused(topic_filter, "may not be listened to")
 
     def _rest_refused(self, topic_filter: str) -> None:
-        """Log once that the broker refused the subscription for unknown devices: configured ones are still heard."""
+        """Log once that the broker refused the wide subscription, so that unknown devices are not noticed; configured
+        ones are received all the same.
+        """
         if topic_filter not in self._unheard:
             self._unheard.add(topic_filter)
             log.warning(
@@ -469,4 +493,4 @@ def _new_matcher() -> Any:
 
 
 def _no_ack() -> None:
-    """QoS 0 wants no acknowledgement."""
+    """The ``ack`` of a QoS 0 message: no-op."""

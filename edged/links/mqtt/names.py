@@ -1,6 +1,6 @@
-"""Checks topics and filters before they reach a link that others share. No I/O.
+"""Checks topics and topic filters before they are sent. No I/O.
 
-A broker ends the whole connection over one filter that is none (MQTT 5 §4.7, §4.13), and with it the hall's.
+A broker ends the whole connection over one invalid filter (MQTT 5 §4.7, §4.13), and all devices share that connection.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ SHARED = "$share/"  # §4.8.2: only one of its subscribers gets a message; a cou
 
 
 def topic_fault(topic: str) -> str:
-    """Why nothing can be published on ``topic``; "" if it is valid."""
+    """Why ``topic`` is no valid topic to publish on; "" if it is valid."""
     if "+" in topic or "#" in topic:
         return "has a wildcard (+ or #)"
     return _text_fault(topic)
 
 
 def filter_fault(topic_filter: str) -> str:
-    """Why ``topic_filter`` cannot be subscribed to; "" if it is valid."""
+    """Why ``topic_filter`` is no valid filter; "" if it is valid."""
     levels = topic_filter.split("/")
     if any("#" in level and level != "#" for level in levels) or "#" in levels[:-1]:
         return 'has a "#" that is not a whole last level (people/#)'

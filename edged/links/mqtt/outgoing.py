@@ -1,7 +1,7 @@
-"""QoS 1 messages on their way to the broker: a window of sent ones, and a queue behind it.
+"""QoS 1 messages to the broker: those sent and not acknowledged yet (the window), and a queue behind them.
 
-Rules: never more unacknowledged than the broker allows (MQTT 5 §4.9; mosquitto allows 20 and cuts off who sends more);
-in the queue the newest value of a retained topic takes the place of the older one, which nobody needs to see any more.
+Rules: the window is never larger than the broker allows (MQTT 5 §4.9; mosquitto allows 20 and disconnects clients that
+send more). In the queue a retained topic's newest value replaces an older one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Waiting = tuple[
 
 
 class Outgoing:
-    """The window and the queue. ``send`` takes the bytes of a packet; ``new_mid`` returns packet identifiers."""
+    """Window and queue. ``send`` writes a packet's bytes; ``new_mid`` returns packet identifiers."""
 
     def __init__(self, send: Callable[[bytes], object], new_mid: Callable[[], int]) -> None:
         self.window = WINDOW_MAX
@@ -42,7 +42,7 @@ class Outgoing:
         properties: bytes | None,
         unheard: Unheard = None,
     ) -> bool:
-        """Send now, or once fewer messages are unacknowledged (MQTT's receive maximum); False if the queue is full."""
+        """Send a message now, or queue it until the window has room. False if the queue is full."""
         head = QOS1 | RETAIN if retain else QOS1
         if not self._queue and len(self._sent) < self.window:
             self._go((topic, payload, head, properties, unheard))
@@ -55,10 +55,10 @@ class Outgoing:
         return True
 
     def acknowledged(self, mid: int, unheard: bool = False) -> bytes:
-        """The broker answered a message, well or not, so the next one may be sent. Returns its topic; b"" if it was not
-        ours.
+        """Remove the message that the broker acknowledged or refused from the window, and send the next one. Returns
+        its topic; b"" if ``mid`` is unknown.
 
-        ``unheard``: nobody had subscribed, and whoever sent it is told.
+        ``unheard``: nobody had subscribed; the message's ``unheard`` is called.
         """
         topic = self._sent.pop(mid, b"")
         tell = self._unheard.pop(mid, None)

@@ -1,8 +1,8 @@
 """Encodes and decodes the three most frequent MQTT packets: PUBLISH at QoS 0 and 1, and PUBACK. No I/O.
 
-Rules: what does not fit its own length is ``ValueError`` and costs the connection; nothing else is raised. Every other
-packet (connecting, subscribing, pings, goodbyes) is paho's. Section numbers are those of MQTT 5; 3.1.1 differs here in
-having no properties.
+Rules: a malformed packet raises ``ValueError``, which costs the connection; nothing else is raised. All other packets
+(CONNECT, SUBSCRIBE, PINGREQ, DISCONNECT …) are left to paho. Section numbers are those of MQTT 5; version 3.1.1 differs
+here only in having no properties.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ACK = struct.Struct(">BBH")
 
 
 class Publish(NamedTuple):
-    """A received PUBLISH. ``topic`` is undecoded; ``mid`` is 0 at QoS 0; ``again``: it has DUP (§3.3.1.1)."""
+    """A received PUBLISH. ``topic`` is not decoded; ``mid`` is 0 at QoS 0; ``again``: the DUP flag (§3.3.1.1)."""
 
     topic: bytes
     payload: bytes
@@ -34,9 +34,9 @@ class Publish(NamedTuple):
 
 
 def packet_end(data: bytes, start: int, limit_bytes: int) -> tuple[int, int] | None:
-    """Where the body of the packet at ``start`` begins and ends; None while its header is incomplete.
+    """Offsets at which the body of the packet at ``start`` begins and ends; None while its header is incomplete.
 
-    Raises ``ValueError`` for a head that is none, or a body above ``limit_bytes``.
+    Raises ``ValueError`` for an invalid header, or a body longer than ``limit_bytes``.
     """
     length, shift = 0, 0
     for at in range(start + 1, min(len(data), start + 5)):
@@ -53,7 +53,7 @@ def packet_end(data: bytes, start: int, limit_bytes: int) -> tuple[int, int] | N
 
 
 def read_publish(head: int, body: bytes, properties: bool) -> Publish:
-    """Parse a PUBLISH from its first byte and body; ``properties``: MQTT 5. Raises ``ValueError``."""
+    """Parse a PUBLISH from its first byte and its body. ``properties``: it has some (MQTT 5). Raises ``ValueError``."""
     qos = head >> 1 & 3
     if qos > 1 or len(body) < 2:
         raise ValueError("not a PUBLISH that was subscribed to")
@@ -76,7 +76,7 @@ def read_publish(head: int, body: bytes, properties: bool) -> Publish:
 
 
 def publish_packet(topic: bytes, payload: bytes, head: int, mid: int, properties: bytes | None) -> bytes:
-    """The whole packet. ``head``: QoS and RETAIN bits; ``mid`` 0 at QoS 0; ``properties`` None for 3.1.1."""
+    """Encode a PUBLISH. ``head``: QoS and RETAIN bits; ``mid``: 0 at QoS 0; ``properties``: encoded, None for 3.1.1."""
     parts = [_U16.pack(len(topic)), topic]
     if mid:
         parts.append(_U16.pack(mid))
@@ -88,27 +88,27 @@ def publish_packet(topic: bytes, payload: bytes, head: int, mid: int, properties
 
 
 def puback_packet(mid: int) -> bytes:
-    """A PUBACK that accepts (§3.4.2.1: the reason code may be left out)."""
+    """Encode a PUBACK with success, whose reason code may be left out (§3.4.2.1)."""
     return _ACK.pack(PUBACK, 2, mid)
 
 
 def read_puback(body: bytes) -> tuple[int, int]:
-    """The packet identifier and the reason code, 0 if there is none (§3.4.2.1). Raises ``ValueError``."""
+    """Packet identifier and reason code (0 if left out, §3.4.2.1) from the body of a PUBACK. Raises ``ValueError``."""
     return _number(body, 0), body[2] if len(body) > 2 else 0
 
 
 def expiry_property(expiry_s: int) -> bytes:
-    """The property "message expiry" (§3.3.2.3.3): the message expires after ``expiry_s`` seconds."""
+    """Encode the property "message expiry interval" (§3.3.2.3.3): the message expires after ``expiry_s`` seconds."""
     return struct.pack(">BI", 0x02, expiry_s)
 
 
 def correlation_property(correlation: bytes) -> bytes:
-    """The property "correlation data" (§3.3.2.3.6): which request this answers."""
+    """Encode the property "correlation data" (§3.3.2.3.6), which says to which request this is the response."""
     return struct.pack(">BH", _CORRELATION, len(correlation)) + correlation
 
 
 def varint(value: int) -> bytes:
-    """A variable byte integer (§1.5.5), up to four bytes."""
+    """Encode a variable byte integer (§1.5.5), one to four bytes."""
     if value < 0x80:
         return b"%c" % value
     digits = bytearray()
@@ -137,7 +137,7 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
 
 
 def _properties(data: bytes, length: int) -> tuple[str | None, bytes | None]:
-    """Response topic and correlation data; the rest is stepped over."""
+    """Response topic and correlation data, None if missing; all other properties are skipped."""
     if len(data) != length:
         raise ValueError("properties longer than their packet")
     response_topic: str | None = None

@@ -1,4 +1,6 @@
-"""A client for processes beside the daemon that only publish: the bridge to a queue system, the counters' listener."""
+"""An MQTT client for processes beside the daemon that only publish: the bridge to a queue system, the listener for
+people counters.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ async def publisher(settings: MqttSettings) -> AsyncIterator[aiomqtt.Client]:
     """Open one connection, with the will of ``settings`` and a clean session. Raises ``MqttError``, ``OSError`` or
     ``ValueError``.
 
-    Whoever publishes sets its own limit: a broker that takes the bytes and says nothing never raises.
+    The caller has to limit the time of each publish: a broker that reads but never acknowledges raises no error.
     """
     password = settings.password
     if settings.password_file is not None:

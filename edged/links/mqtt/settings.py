@@ -1,7 +1,7 @@
-"""How to reach the hall's broker, and the paho client made from it.
+"""How to reach the hall's broker, and the paho client made from that.
 
-Rules: a session that outlives connections (the broker keeps our inputs while we are away), a bounded receive window
-(the broker keeps what we have not stored yet), and a fresh client per connection: paho's own reconnect publishes twice
+Rules: the session outlives connections (the broker keeps our inputs while we are away). The receive maximum is limited
+(the broker keeps what we have not stored yet). Each connection gets a new client: paho's own reconnect publishes twice
 (its issue 698) and can stay stuck at its in-flight limit (issue 24).
 """
 
@@ -28,9 +28,9 @@ PASSWORD_BYTES_MAX = 1024  # a password, not a file of them
 
 
 class Held:
-    """What the files of a link held when they could last be used: it goes on with that while one of them is spoilt.
+    """The last good content of a link's password and certificate files, used while one of them cannot be read.
 
-    In memory only: copies of a private key or a password beside the journal would be one more place to steal them.
+    Kept in memory only: a copy of a private key or a password on disk would be one more to steal.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,9 @@ class Held:
         )
 
     def password(self, file: str) -> str:
-        """The password in ``file``. Raises ``OSError`` or ``ValueError`` if it never could be read."""
+        """The password in ``file``, or the last one read. Raises ``OSError`` or ``ValueError`` if it could never be
+        read.
+        """
         try:
             self._password = first_line(file)
         except (OSError, ValueError):
@@ -50,8 +52,8 @@ class Held:
         return self._password
 
     def context(self, settings: MqttSettings) -> ssl.SSLContext:
-        """The TLS context with the files of ``settings``. Raises ``OSError`` or ``ValueError`` if none were ever
-        good.
+        """The TLS context with the files of ``settings``, or the last good one. Raises ``OSError`` or ``ValueError`` if
+        the files could never be used.
         """
         assert settings.tls_ca is not None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -70,12 +72,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
-    """How to reach the hall's broker. ``keepalive_s`` also sets the self-ping: a frozen broker is noticed within 2x.
+    """How to reach the hall's broker. ``keepalive_s`` also sets how often the link pings itself: a frozen broker is
+    noticed within twice that time.
 
-    ``ping_topic``: where the link hears itself through the broker (``hall/{hall}/edged/ping/{client_id}``).
-    ``password_file``: its first line is the password, read anew for every connection, so that it may come late.
-    ``lasting``: the broker keeps what comes while we are away; a page that starts anew wants only what is.
-    ``tls_ca`` switches TLS on; ``tls_cert`` and ``tls_key`` name this client. All three are paths of PEM files.
+    ``ping_topic``: where the link sends those pings (``hall/{hall}/edged/ping/{client_id}``). ``password_file``: its
+    first line is the password, read anew for every connection, so that the file may come later. ``lasting``: the broker
+    keeps messages while we are disconnected; a page, which only shows the present, does not want that. ``tls_ca``
+    switches TLS on; ``tls_cert`` and ``tls_key`` authenticate this client. All three are paths of PEM files.
     """
 
     client_id: str
@@ -98,9 +101,9 @@ class MqttSettings:
 
 
 def first_line(file: str) -> str:
-    """The password in ``file``, without the byte order mark that Windows' editors put first.
+    """The first line of ``file``, without the byte order mark that Windows editors write.
 
-    Raises ``OSError`` if it cannot be read and ``ValueError`` where it is no text.
+    Raises ``OSError`` if it cannot be read and ``ValueError`` if it is not text.
     """
     with Path(file).open("rb") as stream:
         data = stream.read(PASSWORD_BYTES_MAX)
@@ -109,7 +112,7 @@ def first_line(file: str) -> str:
 
 
 def new_properties(packet_type: int, values: dict[str, Any]) -> Properties:
-    """Make MQTT 5 properties; paho's class has no types."""
+    """Make MQTT 5 properties for paho, whose class has no type annotations."""
     properties = cast("Any", Properties)(packet_type)
     for name, value in values.items():
         setattr(properties, name, value)

@@ -1,4 +1,4 @@
-"""What the link needs of a connection to the broker: implemented by the real one and by a simulated world's."""
+"""The interface of a connection to the broker: implemented by the real ``Connection`` and by the simulator's."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ LossKind = Literal["closed", "frozen", "taken", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLoss:
-    """Why a connection ended. ``taken``: another client came with the same id."""
+    """Why a connection ended. ``kind`` ``taken``: another client connected with the same id."""
 
     kind: LossKind
     reason: str
 
 
 class Outbound(NamedTuple):
-    """A message to publish. ``properties``: encoded ones of MQTT 5, dropped for 3.1.1.
+    """A message to publish. ``properties``: encoded MQTT 5 properties, dropped for 3.1.1.
 
-    ``unheard`` is called where the broker says that nobody has subscribed to the topic (MQTT 5 §3.4.2.1, reason code
-    0x10 of PUBACK). A broker may keep that to itself, and 3.1.1 has no word for it.
+    ``unheard`` is called if the broker reports that nobody has subscribed to the topic (MQTT 5 §3.4.2.1, reason code
+    0x10 of PUBACK). Brokers need not report that, and 3.1.1 cannot.
     """
 
     topic: str
@@ -35,13 +35,13 @@ class Outbound(NamedTuple):
 
 
 class Releasing(Protocol):
-    """Sends the PUBACKs that may go."""
+    """Sends the PUBACKs that are due."""
 
     def release(self) -> None: ...
 
 
 class Ack:
-    """Releases one PUBACK when every handler that got the message has asked for it."""
+    """Acknowledges one received message: its PUBACK is due once every handler has called this."""
 
     __slots__ = ("_connection", "left", "mid")
 
@@ -57,7 +57,7 @@ class Ack:
 
 
 class Talk(Releasing, Protocol):
-    """What the link needs of a connection; see ``Connection``."""
+    """What ``MqttLink`` needs of a connection; see ``Connection``."""
 
     lost: asyncio.Future[ConnectionLoss]
     opened_s: float
@@ -82,8 +82,8 @@ class Talk(Releasing, Protocol):
 class Connect(Protocol):
     """A function that makes one connection.
 
-    ``on_refused`` is called with a published topic that the broker refuses and why; and with ``""`` when it accepts a
-    topic in ``unwanted`` again.
+    ``on_message`` gets each received PUBLISH and, at QoS 1, its ``Ack``. ``on_refused`` gets the topic of a published
+    message that the broker refused and the reason; with reason "" a topic in ``unwanted`` that it accepts again.
     """
 
     def __call__(

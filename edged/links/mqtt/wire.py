@@ -1,8 +1,8 @@
-"""The socket that paho uses: buffered both ways, and cut into packets.
+"""The socket that paho uses, with buffers in both directions, cut into packets.
 
-Rules: a burst costs one read and one write; TCP_NODELAY from the first byte, because paho sets none and Nagle would
-hold a lamp's command until the broker's delayed ACK (40 ms); TCP_QUICKACK after every reading, because mosquitto's
-default lets Nagle hold the next input until our delayed ACK.
+Rules: a burst costs one read and one write. TCP_NODELAY is set from the beginning: paho does not, and Nagle's algorithm
+would hold a lamp's command until the broker's delayed ACK (40 ms). TCP_QUICKACK is set after every read, because
+mosquitto by default leaves Nagle's algorithm on, which holds the next input until our delayed ACK.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WAIT = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class MqttWire:
-    """Stands in for paho's socket. ``take`` returns whole packets; ``lend`` gives one of them to paho's ``recv``."""
+    """Replaces paho's socket. ``take`` returns whole packets; ``lend`` passes one on to paho's ``recv``."""
 
     def __init__(self, raw: socket.socket, limit_bytes: int) -> None:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -35,7 +35,7 @@ class MqttWire:
         self._out = bytearray()
 
     def fill(self) -> bool:
-        """Read once. False if there is nothing yet; at the end ``ended`` becomes True."""
+        """Read from the socket once. False if nothing has arrived; at the end of the stream ``ended`` becomes True."""
         if self._drained:
             self._drained = False
             return False
@@ -55,14 +55,16 @@ class MqttWire:
     def acknowledge(self) -> None:
         """Send the TCP ACK at once, so that the other side's Nagle algorithm does not wait 40 ms for it.
 
-        Not sticky: the kernel falls back to delayed ACKs by itself (tcp(7)), so it is set after each reading.
+        To be called after each read: the kernel falls back to delayed ACKs by itself (tcp(7)).
         """
         if QUICKACK is not None:
             with suppress(OSError):  # closed meanwhile
                 self.raw.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
     def take(self) -> tuple[int, bytes] | None:
-        """First byte and body of the next complete packet. Raises ``ValueError`` for malformed ones."""
+        """First byte and body of the next complete packet; None if there is none. Raises ``ValueError`` for a malformed
+        one.
+        """
         bounds = packet_end(self._in, self._at, self._limit_bytes)
         if bounds is None or bounds[1] > len(self._in):
             return None
@@ -70,11 +72,11 @@ class MqttWire:
         return self._in[self._start], self._in[bounds[0] : bounds[1]]
 
     def lend(self) -> None:
-        """Give the packet that was taken last to paho's next ``recv`` calls."""
+        """Pass the packet that ``take`` returned last on to paho's next ``recv`` calls."""
         self._lent = self._in[self._start : self._at]
 
     def recv(self, size: int) -> bytes:
-        """At most ``size`` bytes of what was lent; raises ``BlockingIOError`` where there is nothing."""
+        """At most ``size`` bytes of the packet that was passed on. Raises ``BlockingIOError`` if there are none."""
         if not self._lent:
             if self.ended:
                 return b""
@@ -83,12 +85,14 @@ class MqttWire:
         return data
 
     def send(self, data: bytes | bytearray) -> int:
-        """Take all of ``data``; it leaves with ``flush``. The cap is kept by whoever publishes."""
+        """Buffer all of ``data`` until ``flush``. The caller limits the buffer."""
         self._out += data
         return len(data)
 
     def flush(self) -> bool:
-        """Write what the kernel takes. True when everything is out. Raises ``OSError`` on a broken connection."""
+        """Write as much as the kernel accepts. True once the buffer is empty. Raises ``OSError`` on a broken
+        connection.
+        """
         while self._out:
             try:
                 sent = self.raw.send(self._out)
@@ -99,17 +103,17 @@ class MqttWire:
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes that the kernel did not take yet."""
+        """Number of buffered bytes that the kernel has not accepted yet."""
         return len(self._out)
 
     def close(self) -> None:
-        """Send what can be sent without waiting, then close."""
+        """Write what the kernel accepts without blocking, then close."""
         with suppress(OSError):
             self.flush()
         self.raw.close()
 
     def peer_end_ms(self) -> int | None:
-        """When the other side's certificate ends, in ms since 1970 UTC; None without TLS."""
+        """When the broker's certificate expires, in ms since 1970 UTC; None without TLS."""
         if not isinstance(self.raw, ssl.SSLSocket):
             return None
         shown = self.raw.getpeercert() or {}
@@ -117,9 +121,9 @@ class MqttWire:
         return None if not isinstance(end, str) else int(ssl.cert_time_to_seconds(end)) * 1000
 
     def fileno(self) -> int:
-        """The file descriptor, -1 once closed."""
+        """The socket's file descriptor; -1 once closed."""
         return self.raw.fileno()
 
     def setblocking(self, flag: bool) -> None:
-        """Pass through to the socket."""
+        """Call the socket's method of this name."""
         self.raw.setblocking(flag)
