@@ -11,7 +11,7 @@ from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import DeviceBack, DeviceLost, Event
 from edged.core.model.losses import OTHER, OUR_LINK, Loss
-from edged.core.model.point import Point, point_of
+from edged.core.model.point import Point, channel_of, device_of, point_of
 from edged.descriptions import Description
 from edged.shapes import Shape
 
@@ -86,6 +86,21 @@ class DisplaySize:
     columns: int
     scrolls: bool = False
     font: str = ""
+
+
+def row_channels(rows: int) -> frozenset[str]:
+    """The channels of a board of so many rows: "", the whole, and "area-0" … for one row each."""
+    return frozenset({"", *(f"area-{row}" for row in range(rows))})
+
+
+def row_of(point: Point, rows: int) -> int | None:
+    """The row that ``point`` means, None for the whole board; see ``row_channels``. Raises ``Refused``."""
+    channel = channel_of(point)
+    if not channel:
+        return None
+    if channel not in row_channels(rows):
+        raise Refused(f"{device_of(point)} has no {channel!r}: area-0 to area-{rows - 1}")
+    return int(channel.removeprefix("area-"))
 
 
 class SharedWire(NamedTuple):

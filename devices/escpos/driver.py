@@ -4,10 +4,9 @@
 sent: a printer buffers what it receives, and would print it for nobody once somebody puts paper in.
 2. Each ticket is followed by a request that the printer answers after printing (GS r). Whether a printer answers it is
 tried before its first ticket; a clone that does not is only asked whether a fault stopped it.
-3. A missing answer never counts as "ok". Answers do not name their request: after a missed one nothing is sent for
-another deadline, and bytes that arrive meanwhile are discarded.
-4. The state is asked every ``ASK_S``; after ``MISSED_MAX`` requests without an answer the printer is lost. Changes of
-paper and faults are reported.
+3. A missing answer never counts as "ok".
+4. The state is asked every ``ASK_S``. Changes of paper and faults are reported. How the printer is lost:
+   ``edged/links/dialogue.py``.
 
 Deadlines on the wire are real seconds, and begin when the last byte has left the line.
 """
@@ -22,14 +21,12 @@ from msgspec import Meta, field
 
 from devices.escpos import codec
 from devices.escpos.codec import Condition, Cut, Layout
-from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Print, Refuse, Value
 from edged.core.model.events import HealthRead
-from edged.core.model.losses import OTHER, Loss
 from edged.core.model.point import Point
-from edged.driver import DeviceContext, DeviceError, Options, Presence, Refused, Unreachable
-from edged.heartbeat import lasting
+from edged.driver import DeviceContext, Options, Refused, Unreachable
 from edged.links import ByteLink
+from edged.links.dialogue import Dialogue
 from edged.links.losses import WIRE_LOSSES
 from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
@@ -37,7 +34,6 @@ from edged.shapes import ID, Rule, host_name
 
 ASK_S = 2.0  # hall seconds between state requests while nothing is printed
 RETRY_PRINTER_S = 0.5  # real seconds between tries at a lost printer
-MISSED_MAX = 2  # missed answers until lost: line noise may destroy one byte
 TRY_S = 0.5  # real seconds for the answer to GS r with nothing to print before it
 PRINT_S = 6.0  # real seconds for printing a ticket; shorter than the deadline of an action
 BITS_OF_A_BYTE = 10
@@ -94,23 +90,23 @@ class Escpos:
         self._byte_s = 0.0 if options.path is None else BITS_OF_A_BYTE / options.baudrate
         self._answer_s = options.deadline_ms / 1000
         self._confirms = options.confirms  # None: unknown yet
-        self._presence = Presence(context)
-        self._one_at_a_time = asyncio.Lock()
-        self._open = False
-        self._down = Loss(OTHER, "not opened yet")
-        self._missed = 0
+        self._dialogue = Dialogue[int](
+            context,
+            self._link,
+            "the printer",
+            self._look,
+            ask_s=ASK_S,
+            doubt_s=ASK_S,
+            retry_s=RETRY_PRINTER_S,
+            late_s=self._answer_s,
+        )
         self._fits: Callable[[int], bool] = codec.is_at_once
-        self._answer: asyncio.Future[int] | None = None
-        self._quiet_until_s = 0.0  # real seconds until which a late answer may arrive
         self._told: Condition | None = None
 
     async def run(self) -> None:
         """See ``Driver``."""
-        self._presence.forget()
         self._told = None
-        async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
-            lanes.create_task(lasting("contact", self._keep_contact()))
+        await self._dialogue.run(self._heard, self._wire_changed)
 
     async def show(self, point: Point, value: Value) -> None:
         """Raises ``Refused``: a printer shows no levels."""
@@ -127,49 +123,34 @@ class Escpos:
             data = codec.refusal(body, self._layout)
         else:
             raise Refused(f"a printer cannot {body.kind}")
-        async with self._one_at_a_time:
-            if not self._presence.there:
-                raise Unreachable(self._down.detail, self._down.word)
-            _check(await self._look())
+        async with self._dialogue.turn:
+            self._dialogue.check_there()
+            _check(await self._state())
             if self._confirms is None:
-                self._confirms = await self._ask(codec.ASK_IN_TURN, codec.is_in_turn, TRY_S) is not None
+                self._confirms = await self._ask_in_turn(b"", TRY_S) is not None
             await self._print(data)
 
     async def _print(self, data: bytes) -> None:
         if not self._confirms:
             await self._link.write(data)
             await asyncio.sleep(len(data) * self._byte_s + self._answer_s)
-            _check(await self._look())
+            _check(await self._state())
             return
-        out = await self._ask(data + codec.ASK_IN_TURN, codec.is_in_turn, PRINT_S)
+        out = await self._ask_in_turn(data, PRINT_S)
         if out is None:
-            _check(await self._look())
+            _check(await self._state())
             raise Unreachable("no answer in time: it may be printed", "no-answer")
         paper = codec.paper_in_turn(out)
         self._tell(Condition(paper))
         if paper == "out":  # paper ran out on this ticket or right after it: unknown which
             raise Refused("no paper")
 
-    async def _keep_contact(self) -> None:
-        while True:
-            if self._open and not self._one_at_a_time.locked():
-                async with self._one_at_a_time:
-                    await self._greet()
-            if self._presence.there:
-                await self._context.sleep(ASK_S)
-            else:
-                await asyncio.sleep(RETRY_PRINTER_S)
+    async def _look(self) -> None:
+        if not self._dialogue.there:
+            await self._link.write(codec.NO_REPORTS)
+        await self._state()
 
-    async def _greet(self) -> None:
-        try:
-            if not self._presence.there:
-                await self._link.write(codec.NO_REPORTS)
-            await self._look()
-        except DeviceError:
-            return  # counted there, or the wire is down and tells by itself
-        self._presence.back()
-
-    async def _look(self) -> Condition:
+    async def _state(self) -> Condition:
         """Ask for paper and faults, and report changes. Raises ``Unreachable``."""
         printer = await self._question(codec.ASK_PRINTER)
         fault = None
@@ -190,49 +171,30 @@ class Escpos:
             self._told = found
 
     async def _question(self, query: bytes) -> int:
-        """Send a request and return the answering byte. Raises ``Unreachable``."""
-        answer = await self._ask(query, codec.is_at_once, 0.0)
-        if answer is None:
-            self._missed += 1
-            if self._missed >= MISSED_MAX or self._presence.there is None:
-                self._down = Loss("no-answer", "no answer from the printer")
-                self._presence.lost(*self._down)
-            raise Unreachable("no answer from the printer")
-        self._missed = 0
-        return answer
+        """Send a request that is answered at once, and return the answering byte. Raises ``Unreachable``."""
+        self._fits = codec.is_at_once
+        return await self._dialogue.request(query, self._within_s(query))
 
-    async def _ask(self, data: bytes, fits: Callable[[int], bool], takes_s: float) -> int | None:
-        """Send, and wait for a byte that ``fits``; None: none arrived in time. Raises ``Unreachable``."""
-        await asyncio.sleep(max(0.0, self._quiet_until_s - monotonic_s()))
-        self._fits = fits
-        self._answer = asyncio.get_running_loop().create_future()
-        within_s = (len(data) + 1) * self._byte_s + self._answer_s + takes_s
-        try:
-            await self._link.write(data)
-            async with asyncio.timeout(within_s):
-                return await self._answer
-        except TimeoutError:
-            self._quiet_until_s = monotonic_s() + self._answer_s
-            return None
-        finally:
-            self._answer = None
+    async def _ask_in_turn(self, data: bytes, takes_s: float) -> int | None:
+        """Print ``data``, and return the byte that the printer sends after it; None: none came in time."""
+        self._fits = codec.is_in_turn
+        data += codec.ASK_IN_TURN
+        return await self._dialogue.ask(data, self._within_s(data) + takes_s)
+
+    def _within_s(self, data: bytes) -> float:
+        """Real seconds until ``data`` is sent and its answer is here."""
+        return (len(data) + 1) * self._byte_s + self._answer_s
 
     def _heard(self, data: bytes) -> None:
         noise = 0
         for byte in data:
-            if self._answer is not None and not self._answer.done() and self._fits(byte):
-                self._answer.set_result(byte)
-            else:
+            if not self._fits(byte) or not self._dialogue.answer(byte):
                 noise += 1
         if noise:
             self._context.reject("noise", f"{noise} bytes")
 
-    def _wire_changed(self, up: bool, why: Loss) -> None:
-        self._open, self._missed = up, 0
+    def _wire_changed(self) -> None:
         self._confirms = self._options.confirms  # another printer may be connected now
-        if not up:
-            self._down = why
-            self._presence.lost(*why)
 
 
 def _check(found: Condition) -> None:

@@ -4,10 +4,8 @@
    the loop re-asserts it three times in that span of hall time. Without us the card shows what is in its flash.
 2. Datagrams get lost: each is sent up to ``TRIES`` times, and counts as taken when the card's answer names its command
    and number. A card that awaits another part has lost the thread; it gets the program from its beginning.
-3. After an unanswered request nothing is sent for a deadline, and answers that arrive meanwhile are discarded, so that
-   no request is answered by its predecessor's answer.
-4. Contact is made by asking whether the screen is on: then it is switched on and its brightness set, then the card is
-   told to be back. ``MISSED_MAX`` unanswered requests in a row lose it.
+3. Contact is made by asking whether the screen is on: then it is switched on and its brightness set, then the card is
+   told to be back. How it is lost: ``edged/links/dialogue.py``.
 """
 
 from __future__ import annotations
@@ -19,31 +17,27 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from devices.ledsender2010 import codec
-from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Value
-from edged.core.model.losses import OTHER, Loss
-from edged.core.model.point import Point, channel_of
+from edged.core.model.point import Point
 from edged.driver import (
     DeviceContext,
-    DeviceError,
     DisplaySize,
     Garbled,
     Options,
-    Presence,
     Refused,
     Unreachable,
+    row_channels,
+    row_of,
 )
-from edged.heartbeat import lasting
 from edged.links import ByteLink
+from edged.links.dialogue import Dialogue
 from edged.links.losses import WIRE_LOSSES
 from edged.links.udp import UdpLink
 from edged.shapes import Rule, host_name
 
 ASK_S = 5.0  # hall seconds between questions while nothing else is sent
-LOOK_S = 0.5  # hall seconds between looks whether one is due or the wire came back
 RETRY_S = 1.0  # real seconds between tries at a lost card
 TRIES = 3
-MISSED_MAX = 2
 AFRESH_MAX = 2  # times that one program is begun
 ROWS_MAX = 8
 
@@ -93,7 +87,7 @@ class LedSenderOptions(Options, frozen=True):
 
     def point_channels(self) -> frozenset[str]:
         """The whole strip, or one of its rows."""
-        return frozenset({"", *(f"area-{row}" for row in range(self.rows))})
+        return row_channels(self.rows)
 
 
 class LedSender:
@@ -109,18 +103,18 @@ class LedSender:
         """``link``: the wire to use; by default datagrams to ``host:port``."""
         self._context = context
         self._options = options
-        self._link = link if link is not None else UdpLink(options.host, options.port)
         self._answer_s = options.deadline_ms / 1000
+        self._dialogue = Dialogue[codec.Answer](
+            context,
+            link if link is not None else UdpLink(options.host, options.port),
+            "the LED card",
+            self._look,
+            ask_s=ASK_S,
+            doubt_s=0.0,
+            retry_s=RETRY_S,
+            late_s=self._answer_s,
+        )
         self._awaited: codec.StripPacket | None = None
-        self._answer: asyncio.Future[codec.Answer] | None = None
-        self._one_at_a_time = asyncio.Lock()
-        self._open = asyncio.Event()
-        self._down = Loss(OTHER, "not opened yet")
-        self._missed = 0
-        self._heard_wrong = 0
-        self._quiet_until_s = 0.0  # real seconds; until then a late answer may come
-        self._presence = Presence(context)
-        self._spoke_s = context.now_s()
         self._lines = ("",) * options.rows
         self._program_s = 2 * TRIES * self._answer_s  # a healthy card takes a program in milliseconds
         # A question and this program, each after the pause that a missed answer costs.
@@ -129,19 +123,15 @@ class LedSender:
 
     async def run(self) -> None:
         """See ``Driver``."""
-        self._presence.forget()
-        async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
-            lanes.create_task(lasting("contact", self._keep_contact()))
+        await self._dialogue.run(self._heard)
 
     async def show(self, point: Point, value: Value) -> None:
         """See ``Driver``. A display's first lines, one per row; on one row, all of them one after the other."""
         if not isinstance(value, Display):
             raise Refused(f"an LED strip shows no {value.kind}")
-        row = self._row(channel_of(point))
-        if not self._presence.there:
-            raise Unreachable(self._down.detail, self._down.word)
-        async with self._one_at_a_time:
+        row = row_of(point, len(self._lines))
+        self._dialogue.check_there()
+        async with self._dialogue.turn:
             lines = list(self._lines)
             if row is None:
                 lines = [*value.lines[: len(lines)], *[""] * (len(lines) - len(value.lines))]
@@ -155,45 +145,16 @@ class LedSender:
         """A strip does nothing once. Raises ``Refused``."""
         raise Refused(f"an LED strip cannot {action.body.kind}")
 
-    def _row(self, channel: str) -> int | None:
-        if not channel:
-            return None
-        name, _, number = channel.partition("-")
-        if name != "area" or not number.isdecimal() or int(number) >= len(self._lines):
-            raise Refused(f"{self._context.device} has no {channel!r}: area-0 to area-{len(self._lines) - 1}")
-        return int(number)
-
-    async def _keep_contact(self) -> None:
-        """Ask while nothing else is sent; make contact again after a loss."""
-        while True:
-            await self._open.wait()
-            try:
-                if self._presence.there:
-                    await self._ask_when_due()
-                else:
-                    await self._make_contact()
-            except DeviceError as error:
-                self._down = error.loss
-                if not self._presence.there:
-                    await asyncio.sleep(RETRY_S)
-
-    async def _ask_when_due(self) -> None:
-        idle_s = self._context.now_s() - self._spoke_s
-        if idle_s < ASK_S and not self._missed:
-            await self._context.sleep(min(ASK_S - idle_s, LOOK_S))
-        else:
-            await self._command(codec.GET_POWER)
-
-    async def _make_contact(self) -> None:
+    async def _look(self) -> None:
         await self._command(codec.GET_POWER)
+        if self._dialogue.there:
+            return
         await self._command(codec.SET_POWER, 1)
         if self._options.brightness is not None:
             await self._command(codec.SET_BRIGHTNESS, self._options.brightness)
-        self._presence.back()
 
     async def _command(self, command: int, value: int = 0) -> None:
-        async with self._one_at_a_time:
-            await self._request(codec.StripPacket(command, value, target=self._options.address))
+        await self._request(codec.StripPacket(command, value, target=self._options.address))
 
     async def _send_program(self, packets: Sequence[codec.StripPacket]) -> None:
         """Send a program, part by part. Raises ``DeviceError``."""
@@ -203,7 +164,7 @@ class LedSender:
                     if await self._took(packets):
                         return
         except TimeoutError:
-            self._miss()
+            self._dialogue.miss()
             raise Unreachable("the LED card takes a program too slowly") from None
         raise Garbled("the LED card loses count of a program's parts")
 
@@ -216,46 +177,21 @@ class LedSender:
         return True
 
     async def _request(self, packet: codec.StripPacket) -> codec.Answer:
-        """Send until the card answers; the caller holds the lock. Raises ``DeviceError``."""
-        await asyncio.sleep(max(0.0, self._quiet_until_s - monotonic_s()))
-        wrong = self._heard_wrong
+        """Send until the card answers; the caller holds the turn. Raises ``DeviceError``."""
         self._awaited = packet
-        self._answer = asyncio.get_running_loop().create_future()
-        try:
-            for _ in range(TRIES):
-                await self._link.write(packet.to_bytes())
-                await asyncio.wait({self._answer}, timeout=self._answer_s)
-                if self._answer.done():
-                    self._missed = 0
-                    return self._answer.result()
-        finally:
-            if not self._answer.done():
-                self._quiet_until_s = monotonic_s() + self._answer_s
-            self._awaited = self._answer = None
-            self._spoke_s = self._context.now_s()
-        self._miss()
-        if self._heard_wrong > wrong:
-            raise Garbled("the answer was no packet")
-        raise Unreachable("no answer from the LED card")
-
-    def _miss(self) -> None:
-        self._missed += 1
-        if self._missed >= MISSED_MAX or self._presence.there is None:
-            self._lose(Loss("no-answer", "no answer from the LED card"))
+        return await self._dialogue.request(packet.to_bytes(), self._answer_s, TRIES)
 
     def _heard(self, data: bytes) -> None:
         try:
             found = codec.answer_of(codec.parse(data))
         except Garbled as error:
-            self._heard_wrong += 1
+            self._dialogue.heard_garbled()
             self._context.reject("garbled_frame", str(error))
             return
         if found is None:
             self._context.reject("unexpected_frame", data[:16].hex())
-        elif self._answer is None or self._answer.done() or not self._fits(found):
+        elif not self._fits(found) or not self._dialogue.answer(found):
             self._context.reject("late_answer")
-        else:
-            self._answer.set_result(found)
 
     def _fits(self, found: codec.Answer) -> bool:
         """Whether it answers what was sent last: its command, and the number of a part unless that was not taken."""
@@ -265,18 +201,6 @@ class LedSender:
         if awaited.command == codec.DATA and found.result != codec.TAKEN:
             return True
         return awaited.command not in (codec.BEGIN, codec.DATA, codec.END) or found.serial == awaited.serial
-
-    def _wire_changed(self, up: bool, why: Loss) -> None:
-        if up:
-            self._missed = 0
-            self._open.set()
-        else:
-            self._open.clear()
-            self._lose(why)
-
-    def _lose(self, why: Loss) -> None:
-        self._down = why
-        self._presence.lost(*why)
 
 
 def text_program(lines: Sequence[str], options: LedSenderOptions) -> codec.TextProgram:

@@ -1,22 +1,18 @@
 """One Onbon BX LED bar: rows of text in dynamic areas, acknowledged by the card, dark by itself if we die. Rules:
 
-1. One request at a time, each with a deadline. Silence is ``Unreachable``, a NACK ``Refused``, an answer that is no
-   frame ``Garbled``.
-2. Answers do not name their request. After a missed one nothing is sent for another deadline, and bytes that arrive
-meanwhile are discarded, so that no request is answered by its predecessor's answer.
-3. Text expires: each area blanks after ``dead_man_s`` without a new text (run mode 2). The loop re-asserts it three
+1. Silence is ``Unreachable``, a NACK ``Refused``, an answer that is no frame ``Garbled``.
+2. Text expires: each area blanks after ``dead_man_s`` without a new text (run mode 2). The loop re-asserts it three
 times in that span of hall time, which keeps it visible.
-4. Contact is made by ping: then the screen is switched on and its brightness set, then the card is told to be back.
-   ``MISSED_MAX`` missed answers in a row lose it; after ``SILENT_MAX`` the wire is opened afresh (a frozen adapter or
-   half-open connection gives no event).
-5. A BX-6Q card has no fonts and takes pictures, one area at a time: rows are drawn in a font of ours, a line that is
+3. Contact is made by ping: then the screen is switched on and its brightness set, then the card is told to be back.
+   How it is lost: ``edged/links/dialogue.py``; after ``SILENT_MAX`` missed answers the wire is opened afresh (a frozen
+   adapter or half-open connection gives no event).
+4. A BX-6Q card has no fonts and takes pictures, one area at a time: rows are drawn in a font of ours, a line that is
    too long becomes pages. Its vendor documents neither ping nor power, so an area that nobody uses is deleted instead:
    any answer to that is contact.
 """
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
@@ -24,33 +20,31 @@ from msgspec import Meta
 
 from devices.onbon_bx import codec, pixels
 from devices.onbon_bx.hexfont import HexFont
-from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Say, Value
-from edged.core.model.losses import OTHER, Loss
-from edged.core.model.point import Point, channel_of
+from edged.core.model.losses import Loss
+from edged.core.model.point import Point
 from edged.driver import (
     DeviceContext,
     DeviceError,
     DisplaySize,
     Garbled,
     Options,
-    Presence,
     Refused,
     Unreachable,
+    row_channels,
+    row_of,
 )
-from edged.heartbeat import lasting
 from edged.links import ByteLink
+from edged.links.dialogue import Dialogue
 from edged.links.losses import WIRE_LOSSES
 from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
 from edged.shapes import Rule, host_name
 
 PING_S = 5.0  # hall seconds between pings while nothing else is sent
-LOOK_S = 0.5  # hall seconds between looks whether a ping is due or the wire came back
 RETRY_S = 1.0  # real seconds between tries at a lost card
 ROW_PX = 16  # height of the card's font
 COLUMN_PX = 8  # width of its half-width characters
-MISSED_MAX = 2  # unanswered requests until the bar is lost: line noise may destroy one frame
 SILENT_MAX = 6  # requests without a single byte back before the wire is opened afresh
 ROWS_MAX = 8
 BITS_OF_A_BYTE = 10  # with start and stop bit
@@ -117,7 +111,7 @@ class OnbonOptions(Options, frozen=True):
 
     def point_channels(self) -> frozenset[str]:
         """The whole bar, or one of its rows."""
-        return frozenset({"", *(f"area-{row}" for row in range(self.height // ROW_PX))})
+        return row_channels(self.height // ROW_PX)
 
 
 class OnbonBx:
@@ -131,20 +125,22 @@ class OnbonBx:
         self._context = context
         self._options = options
         self._link = link or _link(options)
+        self._dialogue = Dialogue[codec.Frame](
+            context,
+            self._link,
+            "the LED card",
+            self._look,
+            ask_s=PING_S,
+            doubt_s=0.0,
+            retry_s=RETRY_S,
+            late_s=options.deadline_ms / 1000,
+        )
         self._font: HexFont | None = None
         self._reader = self._new_reader()
-        self._answer: asyncio.Future[codec.Frame] | None = None
-        self._one_at_a_time = asyncio.Lock()
-        self._open = asyncio.Event()
-        self._down = Loss(OTHER, "not opened yet")
-        self._missed = 0
         self._silent = 0
         self._heard_bytes = False
-        self._quiet_until_s = 0.0  # real seconds; until then a late answer may come
-        self._presence = Presence(context)
         # Seconds that a byte takes on the line; the network takes none, as far as we can know.
         self._byte_s = 0.0 if options.path is None else BITS_OF_A_BYTE / options.baudrate
-        self._spoke_s = context.now_s()
         self._rows = rows((), options)
         # A ping and this request (of a 6q, one for each row), each after the pause that a missed answer costs.
         count = options.height // ROW_PX
@@ -155,23 +151,20 @@ class OnbonBx:
 
     async def run(self) -> None:
         """See ``Driver``."""
-        self._presence.forget()
-        async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
-            lanes.create_task(lasting("contact", self._keep_contact()))
+        await self._dialogue.run(self._heard, self._wire_changed)
 
     async def show(self, point: Point, value: Value) -> None:
         """See ``Driver``. A display's first lines, one per row; on one row, all of them one after the other."""
         if not isinstance(value, Display):
             raise Refused(f"an LED bar shows no {value.kind}")
-        channel = channel_of(point)
+        row = row_of(point, len(self._rows))
         wanted = rows(value.lines, self._options)
-        if channel:
-            row = self._row(channel)
+        if row is not None:
             wanted = rows(("",) * row + (" ".join(value.lines),), self._options)[row : row + 1]
-        self._check_there()
-        for frame in self._frames(wanted):
-            await self._request(frame)
+        self._dialogue.check_there()
+        async with self._dialogue.turn:
+            for frame in self._frames(wanted):
+                await self._request(frame)
         for area in wanted:
             self._rows[area.id - self._options.first_area] = area
 
@@ -179,11 +172,12 @@ class OnbonBx:
         """See ``Driver``. Speaks the Chinese text where there is a voice module; its chips spell English out."""
         if not isinstance(action.body, Say) or not self._options.voice:
             raise Refused(f"this LED bar cannot {action.body.kind}")
-        self._check_there()
+        self._dialogue.check_there()
         pace = SLOW if action.body.slow else USUAL
         speech = codec.Speech(codec.plain(action.body.text), speed=pace)
         area = replace(self._rows[0], speech=speech)
-        await self._request(codec.show([area], self._options.model == "5k", self._options.screen))
+        async with self._dialogue.turn:
+            await self._request(codec.show([area], self._options.model == "5k", self._options.screen))
         await self._context.sleep(SPEECH_S * len(speech.text) * USUAL / pace)
 
     def _frames(self, wanted: list[codec.ScreenArea]) -> list[codec.Frame]:
@@ -197,37 +191,6 @@ class OnbonBx:
 
     def _new_reader(self) -> codec.FrameReader:
         return codec.FrameReader(pixels.opened if self._options.model == "6q" else codec.opened)
-
-    def _row(self, channel: str) -> int:
-        name, _, number = channel.partition("-")
-        if name != "area" or not number.isdecimal() or int(number) >= len(self._rows):
-            raise Refused(f"{self._context.device} has no {channel!r}: area-0 to area-{len(self._rows) - 1}")
-        return int(number)
-
-    def _check_there(self) -> None:
-        if not self._presence.there:
-            raise Unreachable(self._down.detail, self._down.word)
-
-    async def _keep_contact(self) -> None:
-        """Ping while nothing else is sent; make contact again after a loss."""
-        while True:
-            await self._open.wait()
-            try:
-                if self._presence.there:
-                    await self._ping_when_due()
-                else:
-                    await self._make_contact()
-            except DeviceError as error:
-                self._down = error.loss
-                if not self._presence.there:
-                    await asyncio.sleep(RETRY_S)
-
-    async def _ping_when_due(self) -> None:
-        idle_s = self._context.now_s() - self._spoke_s
-        if idle_s < PING_S and not self._missed:
-            await self._context.sleep(min(PING_S - idle_s, LOOK_S))
-        else:
-            await self._request(self._ping())  # a refusal is an answer, too
 
     def _ping(self) -> codec.Frame:
         screen = self._options.screen
@@ -247,51 +210,37 @@ class OnbonBx:
             greetings.append(codec.brightness(self._options.brightness, screen))
         return greetings
 
-    async def _make_contact(self) -> None:
+    async def _look(self) -> None:
+        if self._dialogue.there:
+            await self._request(self._ping())  # a refusal is an answer, too
+            return
         try:
             greetings = self._greetings()
         except DeviceError as error:
-            self._lose(error.loss)
+            self._dialogue.lose(error.loss)
             raise
         for frame in greetings:
             try:
                 await self._request(frame)
             except Refused as error:  # the card answered; one without this command shows text all the same
                 self._context.reject("refused_greeting", str(error))
-        self._presence.back()
 
     async def _request(self, frame: codec.Frame) -> None:
-        """Send and wait for the card's ACK. Raises ``DeviceError``."""
-        async with self._one_at_a_time:
-            await asyncio.sleep(max(0.0, self._quiet_until_s - monotonic_s()))
-            garbled = self._reader.garbled
-            self._heard_bytes = False
-            self._answer = asyncio.get_running_loop().create_future()
-            data = frame.to_bytes()
-            answer_s = self._options.deadline_ms / 1000 + (len(data) + codec.ANSWER_BYTES) * self._byte_s
-            try:
-                await self._link.write(data)
-                async with asyncio.timeout(answer_s):
-                    answer = await self._answer
-            except TimeoutError:
-                self._miss()
-                if self._reader.garbled > garbled:
-                    raise Garbled("the answer was no frame") from None
-                raise Unreachable("no answer from the LED card") from None
-            finally:
-                if not self._answer.done() or self._answer.cancelled():
-                    self._quiet_until_s = monotonic_s() + answer_s
-                self._answer = None
-                self._spoke_s = self._context.now_s()
-            self._missed = self._silent = 0
+        """Send and wait for the card's ACK; the caller holds the turn. Raises ``DeviceError``."""
+        data = frame.to_bytes()
+        answer_s = self._options.deadline_ms / 1000 + (len(data) + codec.ANSWER_BYTES) * self._byte_s
+        self._heard_bytes = False
+        try:
+            answer = await self._dialogue.request(data, answer_s)
+        except (Garbled, Unreachable):
+            self._count_silence()
+            raise
+        self._silent = 0
         if answer.command == codec.NACK:
             raise Refused(f"the LED card refused, error {answer.error}")
 
-    def _miss(self) -> None:
-        self._missed += 1
+    def _count_silence(self) -> None:
         self._silent = 0 if self._heard_bytes else self._silent + 1
-        if self._missed >= MISSED_MAX:
-            self._lose(Loss("no-answer", "no answer from the LED card"))
         if self._silent >= SILENT_MAX:
             self._silent = 0
             self._link.reopen(Loss("no-answer", "no answer"))
@@ -304,25 +253,14 @@ class OnbonBx:
                 continue  # our own frame, echoed by a two-wire adapter
             if frame.command not in (codec.ACK, codec.NACK):
                 self._context.reject("unexpected_frame", frame.data[:2].hex())
-            elif self._answer is None or self._answer.done():
+            elif not self._dialogue.answer(frame):
                 self._context.reject("late_answer")
-            else:
-                self._answer.set_result(frame)
         if self._reader.garbled > garbled:
+            self._dialogue.heard_garbled()
             self._context.reject("garbled_frame")
 
-    def _wire_changed(self, up: bool, why: Loss) -> None:
-        self._reader = self._new_reader()
-        if up:
-            self._missed = self._silent = 0
-            self._open.set()
-        else:
-            self._open.clear()
-            self._lose(why)
-
-    def _lose(self, why: Loss) -> None:
-        self._down = why
-        self._presence.lost(*why)
+    def _wire_changed(self) -> None:
+        self._reader, self._silent = self._new_reader(), 0
 
 
 def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea]:

@@ -3,8 +3,8 @@
 1. A new text would cut off the one that is spoken: the next is sent when the module says that it is idle.
 2. A text counts as spoken once the module accepted it and reported idle again; if the idle byte does not arrive in the
 time that the text takes, the module's state is asked.
-3. The module is asked for its state every ``ASK_S``; after ``MISSED_MAX`` questions without any answer it is lost. An
-   answer's deadline begins when the last byte has left the line.
+3. The module is asked for its state every ``ASK_S``. An answer's deadline begins when the last byte has left the line.
+   How it is lost: ``edged/links/dialogue.py``.
 4. It speaks Chinese; English texts are left out.
 """
 
@@ -17,17 +17,15 @@ from msgspec import Meta
 
 from devices.voice_chip import codec
 from edged.core.model.commands import Action, Say, Value
-from edged.core.model.losses import OTHER, Loss
 from edged.core.model.point import Point
-from edged.driver import DeviceContext, DeviceError, Options, Presence, Refused, Unreachable
-from edged.heartbeat import lasting
+from edged.driver import DeviceContext, Options, Refused, Unreachable
 from edged.links import ByteLink
+from edged.links.dialogue import Dialogue
 from edged.links.losses import WIRE_LOSSES
 from edged.links.serial import SerialLink
 
 ASK_S = 2.0  # hall seconds between state requests while nothing is spoken
 RETRY_VOICE_S = 0.5  # real seconds between tries at a lost module
-MISSED_MAX = 2  # missed answers until lost: line noise may destroy one byte
 BITS_OF_A_BYTE = 10
 SYLLABLE_S = 0.35  # of hall time; a slow one takes twice as long
 SPOKEN_S_MAX = 13.0  # real seconds; inside what an action may take
@@ -65,20 +63,22 @@ class VoiceChip:
         self._link = link if link is not None else SerialLink(options.path, baudrate=options.baudrate)
         self._byte_s = BITS_OF_A_BYTE / options.baudrate
         self._answer_s = options.deadline_ms / 1000
-        self._presence = Presence(context)
-        self._one_at_a_time = asyncio.Lock()
-        self._open = False
-        self._down = Loss(OTHER, "not opened yet")
-        self._missed = 0
+        self._dialogue = Dialogue[int](
+            context,
+            self._link,
+            "the voice module",
+            self._look,
+            ask_s=ASK_S,
+            doubt_s=ASK_S,
+            retry_s=RETRY_VOICE_S,
+            late_s=self._answer_s,
+        )
         self._heard: set[int] = set()  # answers since the last frame
         self._word = asyncio.Event()
 
     async def run(self) -> None:
         """See ``Driver``."""
-        self._presence.forget()
-        async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(lasting("link", self._link.run(self._received, self._wire_changed)))
-            lanes.create_task(lasting("contact", self._keep_contact()))
+        await self._dialogue.run(self._received)
 
     async def show(self, point: Point, value: Value) -> None:
         """Raises ``Refused``: a voice module shows no levels."""
@@ -88,15 +88,14 @@ class VoiceChip:
         """Speak a text, and return when it was spoken. Raises ``DeviceError``."""
         if not isinstance(action.body, Say):
             raise Refused(f"a voice cannot {action.body.kind}")
-        async with self._one_at_a_time:
-            if not self._presence.there:
-                raise Unreachable(self._down.detail, self._down.word)
+        async with self._dialogue.turn:
+            self._dialogue.check_there()
             for text in codec.parts(self._chip, action.body.text, action.body.slow):
                 await self._speak(text, action.body.slow)
 
     async def _speak(self, text: str, slow: bool) -> None:
         if not await self._say(codec.speak(self._chip, text), codec.ACCEPTED, codec.REJECTED):
-            self._miss()
+            self._dialogue.miss()
             raise Unreachable("the voice module does not answer")
         if codec.REJECTED in self._heard:
             raise Refused("the voice module rejects the text")
@@ -106,32 +105,11 @@ class VoiceChip:
         if not await self._say(codec.frame(self._chip, codec.STATUS), codec.IDLE):
             raise Unreachable("the voice module does not come to an end")
 
-    async def _keep_contact(self) -> None:
-        while True:
-            if self._open and not self._one_at_a_time.locked():
-                async with self._one_at_a_time:
-                    await self._ask()
-            if self._presence.there:
-                await self._context.sleep(ASK_S)
-            else:
-                await asyncio.sleep(RETRY_VOICE_S)
-
-    async def _ask(self) -> None:
-        try:
-            heard = await self._say(codec.frame(self._chip, codec.STATUS), codec.SPEAKING, codec.IDLE)
-        except DeviceError:
-            return  # the wire is down, and tells by itself
-        if heard:
-            self._missed = 0
-            self._presence.back()
-        else:
-            self._miss()
-
-    def _miss(self) -> None:
-        self._missed += 1
-        if self._missed >= MISSED_MAX or self._presence.there is None:
-            self._down = Loss("no-answer", "no answer from the voice module")
-            self._presence.lost(*self._down)
+    async def _look(self) -> None:
+        if not await self._say(codec.frame(self._chip, codec.STATUS), codec.SPEAKING, codec.IDLE):
+            self._dialogue.miss()
+            raise Unreachable("the voice module does not answer")
+        self._dialogue.answered()
 
     async def _say(self, data: bytes, *answers: int) -> bool:
         """Send, and wait for one of ``answers``. Raises ``Unreachable``."""
@@ -163,9 +141,3 @@ class VoiceChip:
             if byte in codec.ANSWERS:
                 self._heard.add(byte)
         self._word.set()
-
-    def _wire_changed(self, up: bool, why: Loss) -> None:
-        self._open, self._missed = up, 0
-        if not up:
-            self._down = why
-            self._presence.lost(*why)

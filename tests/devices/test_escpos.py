@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +19,13 @@ from devices.escpos import driver as escpos_driver
 from devices.escpos.driver import Escpos, EscposOptions
 from devices.escpos.fake import FakePrinter
 from edged.core.model.commands import Action, Lamp, Print, Refuse, Say
-from edged.core.model.events import DeviceBack, DeviceLost, Event, HealthRead
+from edged.core.model.events import DeviceBack, DeviceLost, HealthRead
 from edged.core.model.point import Point
-from edged.driver import DeviceContext, Refused, Unreachable
+from edged.driver import Refused, Unreachable
 from edged.links.pty import Pty
 from edged.shapes import read
-from tests.support.brokers import Rejections, until
+from tests.support.brokers import until
+from tests.support.listening_core import ListeningCore
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors/escpos_frames.json").read_text())
 FRAMES = {one["id"]: bytes.fromhex(one["hex"]) for one in VECTORS["frames"]}
@@ -85,40 +86,30 @@ def test_a_word_that_fits_on_a_line_is_not_cut(words: list[str], columns: int) -
 
 @given(data=st.binary(max_size=40))
 def test_any_bytes_are_answers_or_counted_noise(data: bytes) -> None:
-    rejections = Rejections()
-    context = DeviceContext("p", "t", lambda *_: True, rejections, asyncio.sleep, lambda: 0.0, None)
-    driver = Escpos(context, read(EscposOptions, {"path": "/nowhere"}))
+    core = ListeningCore("p")
+    driver = Escpos(core.context, read(EscposOptions, {"path": "/nowhere"}))
     driver._heard(data)
-    assert rejections.reasons == (["noise"] if data else [])
+    assert core.rejections.reasons == (["noise"] if data else [])
 
 
 class Desk:
     """A driver and its printer on a pty."""
 
     def __init__(self, folder: Path, **more: Any) -> None:
-        self.events: list[Event] = []
-        self.rejections = Rejections()
+        self.core = ListeningCore("p", speed=20.0)
         self.port = Pty(folder / "port")
         self.port.plug()
         self.fake = FakePrinter(self.port.send)
         options = read(
             EscposOptions, {"path": self.port.path, "baudrate": 115200, "deadline_ms": 100, **more}
         )
-        context = DeviceContext("p", "t", self._emit, self.rejections, self._sleep, lambda: 0.0, None)
-        self.driver = Escpos(context, options)
-
-    def _emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
-        self.events.append(event)
-        return True
-
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / 20)
+        self.driver = Escpos(self.core.context, options)
 
     async def act(self, body: Any) -> None:
         await self.driver.act(Action("1", PRINTER, body))
 
     def health(self) -> list[tuple[str, str | None]]:
-        return [(event.paper, event.fault) for event in self.events if isinstance(event, HealthRead)]
+        return [(event.paper, event.fault) for event in self.core.events if isinstance(event, HealthRead)]
 
 
 @asynccontextmanager
@@ -128,7 +119,7 @@ async def desk(folder: Path, **more: Any) -> AsyncIterator[Desk]:
         far = group.create_task(made.port.run(made.fake.feed, lambda _up, _why: None))
         life = group.create_task(made.driver.run())
         try:
-            await until(lambda: DeviceBack(PRINTER) in made.events)
+            await until(lambda: DeviceBack(PRINTER) in made.core.events)
             yield made
         finally:
             far.cancel()
@@ -154,7 +145,7 @@ async def test_a_ticket_is_on_paper_in_chinese_with_its_code(tmp_path: Path) -> 
     ]
     assert (made.fake.codes, made.fake.unknown) == (["https://hall.example/t/A012"], 0)
     assert made.health() == [("ok", None)]
-    assert made.rejections.reasons == []
+    assert made.core.rejections.reasons == []
 
 
 async def test_without_paper_nothing_is_sent_and_new_paper_prints_no_old_number(tmp_path: Path) -> None:
@@ -212,25 +203,25 @@ async def test_no_answer_is_never_ok_and_heals_within_three_seconds(mood: Any, t
         made.fake.mood = mood
         with pytest.raises(Unreachable):
             await made.act(NUMBER)
-        await until(lambda: isinstance(made.events[-1], DeviceLost))
+        await until(lambda: isinstance(made.core.events[-1], DeviceLost))
         assert made.fake.tickets == []
         made.fake.mood = "well"
         async with asyncio.timeout(3):
-            await until(lambda: made.events[-1] == DeviceBack(PRINTER))
+            await until(lambda: made.core.events[-1] == DeviceBack(PRINTER))
         await made.act(NUMBER)
         assert len(made.fake.tickets) == 1
-        assert ("noise" in made.rejections.reasons) is (mood != "silent")
+        assert ("noise" in made.core.rejections.reasons) is (mood != "silent")
 
 
 async def test_the_adapter_is_pulled_and_comes_back(tmp_path: Path) -> None:
     async with desk(tmp_path) as made:
         made.port.unplug()
-        await until(lambda: isinstance(made.events[-1], DeviceLost))
+        await until(lambda: isinstance(made.core.events[-1], DeviceLost))
         with pytest.raises(Unreachable):
             await made.act(NUMBER)
         made.port.plug()
         async with asyncio.timeout(3):
-            await until(lambda: made.events[-1] == DeviceBack(PRINTER))
+            await until(lambda: made.core.events[-1] == DeviceBack(PRINTER))
         await made.act(NUMBER)
         for wrong in (Say("x", "x", ""),):
             with pytest.raises(Refused):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -19,12 +19,14 @@ from devices.ledsender2010.codec import StripPacket, TextProgram, TextRow
 from devices.ledsender2010.driver import LedSender, LedSenderOptions, text_program
 from devices.ledsender2010.fake import IN_FLASH, FakeLedSender, StripFaults
 from edged.core.model.commands import Action, Display, Lamp, Say
-from edged.core.model.events import DeviceBack, DeviceLost, Event
+from edged.core.model.events import DeviceBack, DeviceLost
 from edged.core.model.point import Point
-from edged.driver import DeviceContext, DeviceError, Garbled, Refused, Unreachable
+from edged.driver import DeviceError, Garbled, Refused, Unreachable
+from edged.links import dialogue
 from edged.shapes import read
 from edged.sim.broker import free_port
 from tests.support.brokers import until
+from tests.support.listening_core import ListeningCore
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors/ledsender_frames.json").read_text("utf-8"))[
     "frames"
@@ -182,23 +184,18 @@ class Socket(asyncio.DatagramProtocol):
 
 
 class Strip:
-    """A driver, its card and the network between them; ``hall_s`` is hall time."""
+    """A driver, its card and the network between them."""
 
     def __init__(self, seed: int = 0, **options: object) -> None:
         self.port = free_port()
         self.options = read(
             LedSenderOptions, {"host": "127.0.0.1", "port": self.port, "deadline_ms": 1000, **options}
         )
-        self.hall_s, self.speed, self.echo = 1000.0, 1.0, False
-        self.events: list[Event] = []
-        self.rejected: list[str] = []
+        self.core, self.echo = ListeningCore(STRIP), False
         self.socket: asyncio.DatagramTransport | None = None
         self.caller: Any = None
-        self.fake = FakeLedSender(self.send, lambda: self.hall_s, self.options.address, seed)
-        context = DeviceContext(
-            STRIP, "demo", self._emit, self._reject, self._sleep, lambda: self.hall_s, None
-        )
-        self.driver = LedSender(context, self.options)
+        self.fake = FakeLedSender(self.send, lambda: self.core.hall_s, self.options.address, seed)
+        self.driver = LedSender(self.core.context, self.options)
 
     def send(self, data: bytes) -> None:
         if self.socket is not None:
@@ -212,20 +209,6 @@ class Strip:
         assert self.socket is not None
         self.socket.close()
         self.socket = None
-
-    def _emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
-        self.events.append(event)
-        return True
-
-    def _reject(self, reason: str, detail: str = "") -> None:
-        self.rejected.append(reason)
-
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / self.speed)
-        self.hall_s += seconds
-
-    async def told(self, *events: Event) -> None:
-        await until(lambda: self.events == list(events))
 
 
 @contextlib.asynccontextmanager
@@ -251,7 +234,7 @@ async def test_lines_are_shown_row_by_row_and_acknowledged() -> None:
     strip = Strip(width=192, height=48, address=3, brightness=2)
     strip.fake.powered = False
     async with life(strip):
-        await strip.told(BACK)
+        await strip.core.told(BACK)
         assert (strip.fake.powered, strip.fake.brightness) == (True, 2)
         assert strip.fake.shown == IN_FLASH
         await strip.driver.show(Point(STRIP), CALL)
@@ -272,7 +255,7 @@ async def test_a_program_of_several_packets_arrives_whole() -> None:
     strip = Strip(height=128)
     lines = tuple(f"{n}" + "请到窗口" * 60 for n in range(8))
     async with life(strip):
-        await strip.told(BACK)
+        await strip.core.told(BACK)
         await strip.driver.show(Point(STRIP), Display(lines))
         assert strip.fake.shown == lines
         assert len(codec.packets(text_program(lines, strip.options).to_bytes())) > 8
@@ -281,11 +264,11 @@ async def test_a_program_of_several_packets_arrives_whole() -> None:
 async def test_the_card_shows_its_flash_when_nobody_asserts_the_text() -> None:
     strip = Strip(dead_man_s=60)
     async with life(strip):
-        await strip.told(BACK)
+        await strip.core.told(BACK)
         await strip.driver.show(Point(STRIP), CALL)
-        strip.hall_s += 59.0
+        strip.core.hall_s += 59.0
         assert strip.fake.shown == CALL.lines
-        strip.hall_s += 2.0
+        strip.core.hall_s += 2.0
         assert strip.fake.shown == IN_FLASH
     assert strip.driver.reassert_s * 3 <= 60
 
@@ -293,39 +276,39 @@ async def test_the_card_shows_its_flash_when_nobody_asserts_the_text() -> None:
 async def test_a_dead_card_is_lost_once_and_back_within_three_seconds() -> None:
     strip = Strip(deadline_ms=150)
     async with life(strip):
-        await strip.told(BACK)
+        await strip.core.told(BACK)
         strip.fake.alive = False
         with pytest.raises(Unreachable):
             await strip.driver.show(Point(STRIP), CALL)
-        await strip.told(BACK, LOST)
+        await strip.core.told(BACK, LOST)
         with pytest.raises(Unreachable):
             await strip.driver.show(Point(STRIP), CALL)
         strip.fake.alive = True
-        await strip.told(BACK, LOST, BACK)
+        await strip.core.told(BACK, LOST, BACK)
         await strip.driver.show(Point(STRIP), CALL)
         assert strip.fake.shown == CALL.lines
 
 
 async def test_questions_alone_notice_a_death() -> None:
     strip = Strip(deadline_ms=150)
-    strip.speed = 20.0
+    strip.core.speed = 20.0
     async with life(strip):
-        await strip.told(BACK)
+        await strip.core.told(BACK)
         strip.fake.alive = False
-        died_s = strip.hall_s
-        await strip.told(BACK, LOST)
-        assert strip.hall_s - died_s <= driver.ASK_S + driver.LOOK_S
+        died_s = strip.core.hall_s
+        await strip.core.told(BACK, LOST)
+        assert strip.core.hall_s - died_s <= driver.ASK_S + dialogue.LOOK_S
 
 
 async def test_a_host_without_the_card_is_named_by_its_own_word() -> None:
     strip = Strip()
     async with life(strip, plugged=False):
-        await until(lambda: bool(strip.events))
-        assert isinstance(strip.events[0], DeviceLost)
-        assert strip.events[0].reason == "connection-refused"
+        await until(lambda: bool(strip.core.events))
+        assert isinstance(strip.core.events[0], DeviceLost)
+        assert strip.core.events[0].reason == "connection-refused"
         await strip.plug()
-        await until(lambda: strip.events[-1] == BACK)
-        assert len(strip.events) == 2
+        await until(lambda: strip.core.events[-1] == BACK)
+        assert len(strip.core.events) == 2
 
 
 async def test_lost_datagrams_and_repeated_answers_change_nothing() -> None:
@@ -336,63 +319,63 @@ async def test_lost_datagrams_and_repeated_answers_change_nothing() -> None:
         for number in range(20):
             wanted = Display((f"A{number:03}→3号窗口" * 8, "", "", ""))
             with contextlib.suppress(DeviceError):
-                await until(lambda: bool(strip.driver._presence.there))
+                await until(lambda: bool(strip.driver._dialogue.there))
                 await strip.driver.show(Point(STRIP), wanted)
                 assert strip.fake.shown == wanted.lines
                 shown += 1
     assert shown >= 10
-    assert all(type(one) is not type(other) for one, other in pairwise(strip.events))
+    assert all(type(one) is not type(other) for one, other in pairwise(strip.core.events))
 
 
 async def test_a_card_that_lost_count_gets_the_program_from_its_beginning() -> None:
     strip = Strip(height=128)
     lines = tuple("请到窗口" * 60 for _ in range(8))
     async with life(strip):
-        await strip.told(BACK)
+        await strip.core.told(BACK)
         strip.fake.faults = StripFaults(forget=1.0)
         with pytest.raises(Garbled, match="loses count"):
             await strip.driver.show(Point(STRIP), Display(lines))
         strip.fake.faults = StripFaults()
         await strip.driver.show(Point(STRIP), Display(lines))
         assert strip.fake.shown == lines
-    assert strip.rejected.count("lost_the_thread") == driver.AFRESH_MAX
+    assert strip.core.rejections.reasons.count("lost_the_thread") == driver.AFRESH_MAX
 
 
 async def test_garbage_for_an_answer_is_garbled() -> None:
     strip = Strip(seed=4, deadline_ms=150)
     async with life(strip):
-        await strip.told(BACK)
+        await strip.core.told(BACK)
         strip.fake.faults = StripFaults(garble=1.0)
         with pytest.raises(Garbled):
             await strip.driver.show(Point(STRIP), CALL)
         strip.fake.faults = StripFaults()
-        await until(lambda: not strip.driver._missed)
+        await until(lambda: not strip.driver._dialogue.missed)
         await strip.driver.show(Point(STRIP), CALL)
-    assert strip.events == [BACK]
-    assert "garbled_frame" in strip.rejected
+    assert strip.core.events == [BACK]
+    assert "garbled_frame" in strip.core.rejections.reasons
 
 
 async def test_a_late_answer_never_confirms_the_next_text() -> None:
     strip = Strip(deadline_ms=150)
     async with life(strip):
-        await strip.told(BACK)
+        await strip.core.told(BACK)
         strip.fake.faults = StripFaults(late=1.0, late_s=0.5)  # after the last try, in the pause behind it
         with pytest.raises(Unreachable):
             await strip.driver.show(Point(STRIP), CALL)
         strip.fake.faults = StripFaults()
         await strip.driver.show(Point(STRIP), Display(("B001", "")))
         assert strip.fake.shown == ("B001", "")
-    assert "late_answer" in strip.rejected
+    assert "late_answer" in strip.core.rejections.reasons
 
 
 async def test_a_network_that_echoes_is_heard_and_left_alone() -> None:
     strip = Strip()
     strip.echo = True
     async with life(strip):
-        await strip.told(BACK)
+        await strip.core.told(BACK)
         await strip.driver.show(Point(STRIP), CALL)
         assert strip.fake.shown == CALL.lines
-    assert set(strip.rejected) == {"unexpected_frame"}
+    assert set(strip.core.rejections.reasons) == {"unexpected_frame"}
 
 
 def test_long_lines_run_and_a_row_is_as_high_as_its_font() -> None:

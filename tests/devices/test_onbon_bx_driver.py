@@ -15,54 +15,31 @@ from devices.onbon_bx.driver import OnbonBx, OnbonOptions, rows
 from devices.onbon_bx.fake import BarFaults, FakeOnbon
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Lamp, Print, Say
-from edged.core.model.events import DeviceBack, DeviceLost, Event
+from edged.core.model.events import DeviceBack, DeviceLost
 from edged.core.model.point import Point
-from edged.driver import DeviceContext, DeviceError, Garbled, Refused, Unreachable
+from edged.driver import DeviceError, Garbled, Refused, Unreachable
+from edged.links import dialogue
 from edged.links.memory import WireFaults as WireFaults
 from edged.links.pty import Pty
 from edged.shapes import read
+from tests.support.brokers import until
+from tests.support.listening_core import ListeningCore
 
-DEADLINE_S = 8.0
 BAR = "led-tax"
 CALL = Display(("税务综合 等候3人", "A012→3号窗口"))
 BACK, LOST = DeviceBack(Point(BAR)), DeviceLost(Point(BAR), "no-answer", "no answer from the LED card")
 
 
 class Bar:
-    """A driver, its bar and the wire between them; ``hall_s`` is hall time."""
+    """A driver, its bar and the wire between them."""
 
     def __init__(self, port: Pty, seed: int = 0, **options: object) -> None:
         settings = {"deadline_ms": 100, **options}
         self.options = read(OnbonOptions, {"path": port.path, **settings})
         self.port = port
-        self.hall_s = 1000.0
-        self.speed = 1.0
-        self.events: list[Event] = []
-        self.rejected: list[str] = []
-        self.fake = FakeOnbon(port.send, lambda: self.hall_s, self.options.model == "5k", seed)
-        context = DeviceContext(BAR, "demo", self._emit, self._reject, self._sleep, lambda: self.hall_s, None)
-        self.driver = OnbonBx(context, self.options)
-
-    def _emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
-        self.events.append(event)
-        return True
-
-    def _reject(self, reason: str, detail: str = "") -> None:
-        self.rejected.append(reason)
-
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / self.speed)
-        self.hall_s += seconds
-
-    async def told(self, *events: Event) -> None:
-        await until(lambda: self.events == list(events), lambda: f"{self.events}")
-
-
-async def until(condition: Callable[[], bool], what: Callable[[], str] = lambda: "not in time") -> None:
-    deadline_s = monotonic_s() + DEADLINE_S
-    while not condition():
-        assert monotonic_s() < deadline_s, what()
-        await asyncio.sleep(0.003)
+        self.core = ListeningCore(BAR)
+        self.fake = FakeOnbon(port.send, lambda: self.core.hall_s, self.options.model == "5k", seed)
+        self.driver = OnbonBx(self.core.context, self.options)
 
 
 @contextlib.asynccontextmanager
@@ -94,7 +71,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_lines_are_shown_row_by_row_and_acknowledged(port: Pty, model: str) -> None:
     bar = Bar(port, model=model, width=192, height=48)
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         await bar.driver.show(Point(BAR), CALL)
         assert bar.fake.shown == ("税务综合 等候3人", "A012→3号窗口", "")
         await bar.driver.show(Point(f"{BAR}/area-2"), Display(("B001", "→5")))
@@ -111,22 +88,22 @@ async def test_contact_switches_the_screen_on_and_sets_its_brightness(port: Pty)
     bar = Bar(port, brightness=3)
     bar.fake.powered = False
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         assert (bar.fake.powered, bar.fake.brightness) == (True, 3)
 
 
 async def test_a_bar_with_a_voice_speaks_once_and_keeps_its_text(port: Pty) -> None:
     bar = Bar(port, voice=True)
-    bar.speed = 50.0
+    bar.core.speed = 50.0
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         await bar.driver.show(Point(BAR), CALL)
         say = Say("请A012号到3号窗口", "Ticket A012, window 3", "A012")
-        before_s = bar.hall_s
+        before_s = bar.core.hall_s
         await bar.driver.act(Action("1", Point(BAR), say))
         assert list(bar.fake.spoken) == ["请A012号到3号窗口"]
         assert bar.fake.shown == CALL.lines
-        assert bar.hall_s - before_s >= 3.0  # the next one would cut it short
+        assert bar.core.hall_s - before_s >= 3.0  # the next one would cut it short
         with pytest.raises(Refused):
             await bar.driver.act(Action("2", Point(BAR), Print("A012", "tax", 3)))
     with pytest.raises(Refused):
@@ -136,14 +113,14 @@ async def test_a_bar_with_a_voice_speaks_once_and_keeps_its_text(port: Pty) -> N
 async def test_text_goes_dark_when_nobody_asserts_it(port: Pty) -> None:
     bar = Bar(port, dead_man_s=30)
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         await bar.driver.show(Point(BAR), CALL)
-        bar.hall_s += 29.0
+        bar.core.hall_s += 29.0
         assert bar.fake.shown == CALL.lines
         await bar.driver.show(Point(BAR), CALL)
-        bar.hall_s += 29.0
+        bar.core.hall_s += 29.0
         assert bar.fake.shown == CALL.lines
-        bar.hall_s += 2.0
+        bar.core.hall_s += 2.0
         assert bar.fake.shown == ("", "")
     assert bar.driver.reassert_s * 3 <= 30
 
@@ -151,80 +128,80 @@ async def test_text_goes_dark_when_nobody_asserts_it(port: Pty) -> None:
 async def test_a_nack_is_refused_and_no_loss(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         bar.fake.faults = BarFaults(nack=1.0)
         for _ in range(4):
             with pytest.raises(Refused):
                 await bar.driver.show(Point(BAR), CALL)
-    assert bar.events == [BACK]
+    assert bar.core.events == [BACK]
 
 
 async def test_silence_is_unreachable_lost_once_and_back_once(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         bar.fake.alive = False
         started_s = monotonic_s()
         with pytest.raises(Unreachable):
             await bar.driver.show(Point(BAR), CALL)
         assert monotonic_s() - started_s < bar.driver.deadline_s
-        await bar.told(BACK, LOST)
+        await bar.core.told(BACK, LOST)
         with pytest.raises(Unreachable):
             await bar.driver.show(Point(BAR), CALL)
         bar.fake.alive = True
-        await bar.told(BACK, LOST, BACK)
+        await bar.core.told(BACK, LOST, BACK)
         await bar.driver.show(Point(BAR), CALL)
         assert bar.fake.shown == CALL.lines
 
 
 async def test_pings_alone_notice_a_death(port: Pty) -> None:
     bar = Bar(port)
-    bar.speed = 20.0
+    bar.core.speed = 20.0
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         bar.fake.alive = False
-        died_s = bar.hall_s
-        await bar.told(BACK, LOST)
+        died_s = bar.core.hall_s
+        await bar.core.told(BACK, LOST)
         # One ping's time, then the doubt is settled at once; the tolerance is one look at the clock.
-        assert bar.hall_s - died_s <= driver.PING_S + driver.LOOK_S
+        assert bar.core.hall_s - died_s <= driver.PING_S + dialogue.LOOK_S
 
 
 async def test_an_absent_bar_is_lost_at_start_and_its_wire_opened_afresh(port: Pty) -> None:
     bar = Bar(port, deadline_ms=50)
     bar.fake.alive = False
     async with life(bar):
-        await bar.told(LOST)
+        await bar.core.told(LOST)
         await until(lambda: vars(bar.driver._link)["opened"] >= 2)
-        assert bar.events == [LOST]
+        assert bar.core.events == [LOST]
         bar.fake.alive = True
-        await bar.told(LOST, BACK)
+        await bar.core.told(LOST, BACK)
 
 
 async def test_garbage_for_an_answer_is_garbled(port: Pty) -> None:
     bar = Bar(port, seed=4)
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         bar.fake.faults = BarFaults(garble=1.0)
         with pytest.raises(Garbled):
             await bar.driver.show(Point(BAR), CALL)
         bar.fake.faults = BarFaults()
-        await until(lambda: not bar.driver._missed)
+        await until(lambda: not bar.driver._dialogue.missed)
         await bar.driver.show(Point(BAR), CALL)
-    assert bar.events == [BACK]
-    assert "garbled_frame" in bar.rejected
+    assert bar.core.events == [BACK]
+    assert "garbled_frame" in bar.core.rejections.reasons
 
 
 async def test_a_late_answer_never_answers_the_next_request(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         bar.fake.faults = BarFaults(late=1.0, late_s=0.15)  # 1.5 deadlines
         with pytest.raises(Unreachable):
             await bar.driver.show(Point(BAR), CALL)
         bar.fake.faults = BarFaults(nack=1.0)  # what the next request must be told
         with pytest.raises(Refused):
             await bar.driver.show(Point(BAR), CALL)
-    assert bar.rejected.count("late_answer") == 1
+    assert bar.core.rejections.reasons.count("late_answer") == 1
 
 
 async def test_an_adapter_that_hears_itself_changes_nothing(port: Pty) -> None:
@@ -235,13 +212,13 @@ async def test_an_adapter_that_hears_itself_changes_nothing(port: Pty) -> None:
         bar.fake.feed(data)
 
     async with life(bar, echo):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         await bar.driver.show(Point(BAR), CALL)
         assert bar.fake.shown == CALL.lines
         bar.fake.alive = False
         with pytest.raises(Unreachable):  # its own echo is nobody's answer
             await bar.driver.show(Point(BAR), CALL)
-    assert bar.rejected == []
+    assert bar.core.rejections == []
 
 
 async def test_a_card_on_the_network(port: Pty) -> None:
@@ -257,9 +234,9 @@ async def test_a_card_on_the_network(port: Pty) -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     bar = Bar(port)
     bar.options = OnbonOptions(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
-    bar.driver = OnbonBx(bar.driver._context, bar.options)
+    bar.driver = OnbonBx(bar.core.context, bar.options)
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         await bar.driver.show(Point(BAR), CALL)
         assert fakes[0].shown == CALL.lines
     server.close()
@@ -268,16 +245,16 @@ async def test_a_card_on_the_network(port: Pty) -> None:
 async def test_unplug_and_replug(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         port.unplug()
-        await until(lambda: len(bar.events) == 2)
+        await until(lambda: len(bar.core.events) == 2)
         with pytest.raises(Unreachable):
             await bar.driver.show(Point(BAR), CALL)
         port.replug()
-        await until(lambda: len(bar.events) == 3)
+        await until(lambda: len(bar.core.events) == 3)
         await bar.driver.show(Point(BAR), CALL)
         assert bar.fake.shown == CALL.lines
-    assert [type(event) for event in bar.events] == [DeviceBack, DeviceLost, DeviceBack]
+    assert [type(event) for event in bar.core.events] == [DeviceBack, DeviceLost, DeviceBack]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -286,26 +263,26 @@ async def test_a_noisy_wire_shows_nothing_wrong_and_only_device_errors(tmp_path:
     port = Pty(tmp_path / "led", noise, seed)
     port.plug()
     bar = Bar(port, seed, deadline_ms=50)
-    bar.speed = 5.0
+    bar.core.speed = 5.0
     wanted = [Display((f"A{n:03}→3号窗口", "")) for n in range(1, 21)]
     shown = 0
     async with life(bar):
         for value in wanted:
             with contextlib.suppress(DeviceError):
-                await until(lambda: bool(bar.driver._presence.there))
+                await until(lambda: bool(bar.driver._dialogue.there))
                 await bar.driver.show(Point(BAR), value)
                 assert bar.fake.shown == value.lines, f"acknowledged and not shown, seed={seed}"
                 shown += 1
     port.close()
     assert shown >= 3, f"seed={seed}"
-    changes = [type(event) for event in bar.events]
+    changes = [type(event) for event in bar.core.events]
     assert all(a is not b for a, b in pairwise(changes)), f"seed={seed}"
 
 
 async def test_a_cancelled_request_leaves_no_answer_for_the_next(port: Pty) -> None:
     bar = Bar(port, deadline_ms=200)
     async with life(bar):
-        await bar.told(BACK)
+        await bar.core.told(BACK)
         bar.fake.faults = BarFaults(late=1.0, late_s=0.1)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.03):

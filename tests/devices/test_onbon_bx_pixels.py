@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +20,13 @@ from devices.onbon_bx.fake import FakePixelCard
 from devices.onbon_bx.hexfont import HexFont
 from devices.onbon_bx.pixels import PixelArea, PixelFrame
 from edged.core.model.commands import Display
-from edged.core.model.events import DeviceBack, DeviceLost, Event
+from edged.core.model.events import DeviceBack, DeviceLost
 from edged.core.model.point import Point
-from edged.driver import DeviceContext, Garbled, Refused, Unreachable
+from edged.driver import Garbled, Refused, Unreachable
 from edged.shapes import Misshapen, read
 from edged.sim.broker import free_port
 from tests.support.brokers import until
+from tests.support.listening_core import ListeningCore
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors/onbon_pixel_frames.json").read_text("utf-8"))[
     "frames"
@@ -159,30 +160,20 @@ def test_a_line_becomes_pages_of_whole_characters(font_file: str) -> None:
 
 
 class Bar:
-    """A driver, its card and the connection between them; ``hall_s`` is hall time."""
+    """A driver, its card and the connection between them."""
 
     def __init__(self, font_file: str, deadline_ms: int = 2000) -> None:
         self.port = free_port()
         fields = {"host": "127.0.0.1", "port": self.port, "model": "6q", "width": 64, "height": 32}
         self.options = read(OnbonOptions, fields | {"font_file": font_file, "deadline_ms": deadline_ms})
-        self.hall_s = 1000.0
-        self.events: list[Event] = []
-        self.card = FakePixelCard(self._send, lambda: self.hall_s)
+        self.core = ListeningCore(BAR, speed=20.0)
+        self.card = FakePixelCard(self._send, lambda: self.core.hall_s)
         self.writer: asyncio.StreamWriter | None = None
-        context = DeviceContext(BAR, "h", self._emit, lambda *_: None, self._sleep, lambda: self.hall_s, None)
-        self.driver = OnbonBx(context, self.options)
+        self.driver = OnbonBx(self.core.context, self.options)
 
     def _send(self, data: bytes) -> None:
         assert self.writer is not None
         self.writer.write(data)
-
-    def _emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
-        self.events.append(event)
-        return True
-
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / 20)
-        self.hall_s += seconds
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
@@ -217,7 +208,7 @@ async def test_two_rows_are_two_areas_drawn_in_our_font_and_gone_with_us(font_fi
     bar = Bar(font_file)
     glyph = HexFont(font_file).glyph
     async with life(bar):
-        await until(lambda: bar.events == [BACK])
+        await until(lambda: bar.core.events == [BACK])
         await bar.driver.show(Point(BAR), Display(("A012", "请到3号窗口")))
         wanted = [list(pixels.pictures(text, 64, "red", glyph)) for text in ("A012", "请到3号窗口")]
         assert bar.seen(font_file) == wanted
@@ -225,23 +216,23 @@ async def test_two_rows_are_two_areas_drawn_in_our_font_and_gone_with_us(font_fi
         assert [(area.y, area.alone) for area in bar.card.areas.values()] == [(0, True), (16, True)]
         await bar.driver.show(Point(f"{BAR}/area-1"), Display(("B",)))
         assert bar.seen(font_file)[1] == list(pixels.pictures("B", 64, "red", glyph))
-        bar.hall_s += 31.0
+        bar.core.hall_s += 31.0
         assert bar.card.areas == {}
 
 
 async def test_a_refusal_is_told_and_a_silent_card_is_lost_and_comes_back(font_file: str) -> None:
     bar = Bar(font_file, deadline_ms=200)
     async with life(bar):
-        await until(lambda: bar.events == [BACK])
+        await until(lambda: bar.core.events == [BACK])
         bar.card.refused = True
         with pytest.raises(Refused, match="refused, error 0"):
             await bar.driver.show(Point(BAR), Display(("A012", "")))
         bar.card.alive = False
-        await until(lambda: isinstance(bar.events[-1], DeviceLost))
+        await until(lambda: isinstance(bar.core.events[-1], DeviceLost))
         with pytest.raises(Unreachable):
             await bar.driver.show(Point(BAR), Display(("A012", "")))
         bar.card.alive = True
-        await until(lambda: bar.events[-1] == BACK)
+        await until(lambda: bar.core.events[-1] == BACK)
         await bar.driver.show(Point(BAR), Display(("A012", "")))
         assert len(bar.card.areas) == 2
 
@@ -249,18 +240,18 @@ async def test_a_refusal_is_told_and_a_silent_card_is_lost_and_comes_back(font_f
 async def test_a_refused_question_is_contact(font_file: str) -> None:
     bar = Bar(font_file)
     async with life(bar):
-        await until(lambda: bar.events == [BACK])
+        await until(lambda: bar.core.events == [BACK])
         heard = bar.card.frames_received
         bar.card.refused = True
         await until(lambda: bar.card.frames_received > heard + 1)
-        assert bar.events == [BACK]
+        assert bar.core.events == [BACK]
 
 
 async def test_without_its_font_the_bar_is_lost_and_says_which_file(tmp_path: Path) -> None:
     bar = Bar(str(tmp_path / "absent.hex"))
     async with life(bar):
-        await until(lambda: bool(bar.events))
-        [lost] = bar.events
+        await until(lambda: bool(bar.core.events))
+        [lost] = bar.core.events
         assert isinstance(lost, DeviceLost)
         assert "absent.hex" in lost.detail
 

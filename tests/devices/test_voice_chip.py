@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.voice_chip.codec import TEXT_BYTES_MAX, Chip, frame, parts, speak
-from devices.voice_chip.driver import MISSED_MAX, VoiceChip, VoiceChipOptions
+from devices.voice_chip.driver import VoiceChip, VoiceChipOptions
 from devices.voice_chip.fake import FakeVoice
 from edged.core.model.commands import Action, Lamp, Print, Say
-from edged.core.model.events import DeviceBack, DeviceLost, Event
-from edged.core.model.losses import Loss
+from edged.core.model.events import DeviceBack, DeviceLost
 from edged.core.model.point import Point
-from edged.driver import DeviceContext, Refused, Unreachable
+from edged.driver import Refused, Unreachable
 from edged.links.pty import Pty
 from edged.shapes import read
-from tests.support.brokers import Rejections, until
+from tests.support.brokers import until
+from tests.support.listening_core import ListeningCore
 
 FRAMES = {
     one["id"]: bytes.fromhex(one["hex"])
@@ -56,18 +56,16 @@ def test_any_text_is_cut_between_characters_and_gives_no_command(text: str, chip
 
 @given(chunks=st.lists(st.binary(max_size=12), max_size=8))
 def test_bytes_of_any_kind_are_answers_or_counted_noise(chunks: list[bytes]) -> None:
-    rejections = Rejections()
-    context = DeviceContext("v", "t", lambda *_: True, rejections, asyncio.sleep, lambda: 0.0, None)
-    driver = VoiceChip(context, read(VoiceChipOptions, {"path": "/nowhere"}))
+    core = ListeningCore("v")
+    driver = VoiceChip(core.context, read(VoiceChipOptions, {"path": "/nowhere"}))
     for chunk in chunks:
         driver._received(chunk)
     assert driver._heard <= {0x41, 0x45, 0x4A, 0x4E, 0x4F}
-    assert set(rejections.reasons) <= {"noise"}
+    assert set(core.rejections.reasons) <= {"noise"}
 
 
 def test_an_idle_byte_of_the_text_before_does_not_end_this_one() -> None:
-    context = DeviceContext("v", "t", lambda *_: True, Rejections(), asyncio.sleep, lambda: 0.0, None)
-    driver = VoiceChip(context, read(VoiceChipOptions, {"path": "/nowhere"}))
+    driver = VoiceChip(ListeningCore("v").context, read(VoiceChipOptions, {"path": "/nowhere"}))
     driver._received(b"\x4f\x41")
     assert driver._heard == {0x41}
     driver._received(b"\x4f")
@@ -75,24 +73,15 @@ def test_an_idle_byte_of_the_text_before_does_not_end_this_one() -> None:
 
 
 class Speaker:
-    """A driver and its module on a pty; hall time is real time."""
+    """A driver and its module on a pty."""
 
     def __init__(self, folder: Path, chip: Chip) -> None:
-        self.events: list[Event] = []
-        self.rejections = Rejections()
+        self.core = ListeningCore("v", speed=20.0)
         self.port = Pty(folder / "port")
         self.port.plug()
         self.fake = FakeVoice(self.port.send, checksum=chip == "syn6288")
         options = read(VoiceChipOptions, {"path": self.port.path, "chip": chip, "deadline_ms": 100})
-        context = DeviceContext("v", "t", self._emit, self.rejections, self._sleep, lambda: 0.0, None)
-        self.driver = VoiceChip(context, options)
-
-    def _emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
-        self.events.append(event)
-        return True
-
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / 20)
+        self.driver = VoiceChip(self.core.context, options)
 
     async def say(self, text: str, slow: bool = False) -> None:
         await self.driver.act(Action("1", VOICE, Say(text, "", "", slow)))
@@ -105,7 +94,7 @@ async def speaker(folder: Path, chip: Chip = "syn6288") -> AsyncIterator[Speaker
         far = group.create_task(made.port.run(made.fake.feed, lambda _up, _why: None))
         life = group.create_task(made.driver.run())
         try:
-            await until(lambda: DeviceBack(VOICE) in made.events)
+            await until(lambda: DeviceBack(VOICE) in made.core.events)
             yield made
         finally:
             far.cancel()
@@ -121,7 +110,7 @@ async def test_announcements_follow_each_other_and_none_is_cut_off(chip: Chip, t
     assert [text[4:] for text in made.fake.spoken] == [f"{CALL}{number}" for number in range(5)]
     assert (made.fake.cut, made.fake.broken) == (0, 0)
     assert made.fake.spoken[4][:4] != made.fake.spoken[0][:4], "slowly, and only that one"
-    assert made.events == [DeviceBack(VOICE)]
+    assert made.core.events == [DeviceBack(VOICE)]
 
 
 async def test_a_rejection_is_refused_and_silence_is_a_loss_that_heals_within_three_seconds(
@@ -133,13 +122,13 @@ async def test_a_rejection_is_refused_and_silence_is_a_loss_that_heals_within_th
             await made.say(CALL)
         for mood in ("silent", "babbles"):
             made.fake.mood = mood
-            await until(lambda: isinstance(made.events[-1], DeviceLost))
+            await until(lambda: isinstance(made.core.events[-1], DeviceLost))
             with pytest.raises(Unreachable):
                 await made.say(CALL)
             made.fake.mood = "well"
             async with asyncio.timeout(3):
-                await until(lambda: made.events[-1] == DeviceBack(VOICE))
-        assert "noise" in made.rejections.reasons
+                await until(lambda: made.core.events[-1] == DeviceBack(VOICE))
+        assert "noise" in made.core.rejections.reasons
         await made.say(CALL)
         assert len(made.fake.spoken) == 1
         for wrong in (Print("A1", "s", 0),):
@@ -160,10 +149,10 @@ async def test_a_lost_idle_byte_is_asked_for(tmp_path: Path, monkeypatch: pytest
 async def test_the_adapter_is_pulled_and_comes_back(tmp_path: Path) -> None:
     async with speaker(tmp_path) as made:
         made.port.unplug()
-        await until(lambda: isinstance(made.events[-1], DeviceLost))
+        await until(lambda: isinstance(made.core.events[-1], DeviceLost))
         made.port.plug()
         async with asyncio.timeout(3):
-            await until(lambda: made.events[-1] == DeviceBack(VOICE))
+            await until(lambda: made.core.events[-1] == DeviceBack(VOICE))
         await made.say(CALL)
         assert made.fake.spoken[-1].endswith(CALL)
 
@@ -176,37 +165,3 @@ def test_a_long_text_is_cut_where_the_module_has_no_more_room(length: int) -> No
     assert [len(one) - len("[t4]") for one in said] == [room] * (length // room) + [length % room][
         : length % room
     ]
-
-
-class Heard:
-    """A wire on which every question is answered at once."""
-
-    def __init__(self, driver: VoiceChip) -> None:
-        self._driver = driver
-
-    async def write(self, _data: bytes) -> None:
-        self._driver._received(b"\x4f")
-
-
-@pytest.mark.parametrize("by", ["wire", "answer"])
-async def test_so_many_answers_may_be_missed_and_no_more(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    events: list[Event] = []
-
-    def emit(event: Event, ack: Callable[[], None] | None = None) -> bool:
-        events.append(event)
-        return True
-
-    context = DeviceContext("v", "t", emit, Rejections(), asyncio.sleep, lambda: 0.0, None)
-    driver = VoiceChip(context, read(VoiceChipOptions, {"path": "/nowhere"}))
-    monkeypatch.setattr(driver, "_link", Heard(driver))
-    if by == "wire":
-        driver._wire_changed(True, Loss("unknown", ""))
-        driver._presence.back()
-    else:
-        driver._missed = MISSED_MAX - 1
-        await driver._ask()
-    for _ in range(MISSED_MAX - 1):
-        driver._miss()
-    assert events == [DeviceBack(VOICE)]
-    driver._miss()
-    assert isinstance(events[-1], DeviceLost)

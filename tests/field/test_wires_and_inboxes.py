@@ -87,7 +87,7 @@ async def test_a_loss_that_met_a_full_inbox_is_told_again(
         started = await line.live(tasks)
         line.full = True
         line.fake.alive = False
-        await until(lambda: line.driver._presence.there is False)
+        await until(lambda: not line.driver._dialogue.there)
         await asyncio.sleep(0.1)
         assert len(line.events) == 1
         line.full = False
@@ -139,7 +139,9 @@ def test_all_drivers_tell_their_presence_by_the_same_code() -> None:
     folder = Path(__file__).parents[2] / "devices"
     for file in folder.glob("*/driver.py"):
         text = file.read_text()
-        assert "Presence(context)" in text or "BusListener[" in text, file  # which has one
+        assert any(one in text for one in ("Presence(context)", "BusListener[", "Dialogue[")), (
+            file
+        )  # they have one
         assert "DeviceLost(" not in text, file
 
 

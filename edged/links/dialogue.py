@@ -1,0 +1,170 @@
+"""Requests and answers with a device that says nothing by itself (LED cards, ticket printers, voice modules). Rules:
+
+1. One request at a time: whoever sends holds ``turn``.
+2. Once nothing was sent for ``ask_s``, the device is asked whether it is there; a lost one every ``retry_s``.
+3. ``MISSED_MAX`` unanswered requests in a row lose it, or a single one before it was ever heard; so does its wire.
+4. Answers do not name their request. After a missed one nothing is sent for ``late_s``, and what arrives meanwhile is
+   discarded, so that no request is answered by its predecessor's answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from edged.clock import monotonic_s
+from edged.core.model.losses import OTHER, Loss
+from edged.driver import DeviceContext, DeviceError, Garbled, Presence, Unreachable
+from edged.heartbeat import lasting
+from edged.links import ByteLink
+
+MISSED_MAX = 2  # line noise may destroy one request or answer
+LOOK_S = 0.5  # hall seconds between looks whether a question is due or the wire came back
+
+AnswerT = TypeVar("AnswerT")
+
+
+class Dialogue(Generic[AnswerT]):
+    """One device's requests, answers and presence.
+
+    ``who``: what errors call it. ``look`` asks whether it is there, and sets it up if it was not; it is called with
+    ``turn`` held, and raises a ``DeviceError`` if nobody answers. ``ask_s``: hall seconds between questions;
+    ``doubt_s``: the same after a missed answer. ``retry_s`` and ``late_s``: real seconds.
+    """
+
+    def __init__(
+        self,
+        context: DeviceContext,
+        link: ByteLink,
+        who: str,
+        look: Callable[[], Awaitable[None]],
+        *,
+        ask_s: float,
+        doubt_s: float,
+        retry_s: float,
+        late_s: float,
+    ) -> None:
+        self.turn = asyncio.Lock()
+        self.missed = 0  # answers in a row
+        self._context = context
+        self._link = link
+        self._look = look
+        self._ask_s, self._doubt_s, self._retry_s, self._late_s = ask_s, doubt_s, retry_s, late_s
+        self._presence = Presence(context)
+        self._silence = Loss("no-answer", f"no answer from {who}")
+        self._why = Loss(OTHER, "not opened yet")
+        self._up = asyncio.Event()
+        self._answer: asyncio.Future[AnswerT] | None = None
+        self._garbled = False  # what was heard since the last request
+        self._quiet_until_s = 0.0  # real seconds; until then a late answer may come
+        self._spoke_s = context.now_s()
+
+    async def run(
+        self, heard: Callable[[bytes], None], wire_changed: Callable[[], None] = lambda: None
+    ) -> None:
+        """Keep the wire open and the device asked until cancelled. ``heard`` is given what it sends; ``wire_changed``
+        is called when the wire opens or is lost, because another device may be there then.
+        """
+
+        def changed(up: bool, why: Loss) -> None:
+            wire_changed()
+            if up:
+                self.missed = 0
+                self._up.set()
+            else:
+                self._up.clear()
+                self.lose(why)
+
+        self._presence.forget()
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(lasting("link", self._link.run(heard, changed)))
+            lanes.create_task(lasting("contact", self._keep_contact()))
+
+    @property
+    def there(self) -> bool:
+        """Whether the device can be reached."""
+        return bool(self._presence.there)
+
+    def check_there(self) -> None:
+        """Raise ``Unreachable``, with its reason, while the device is lost."""
+        if not self.there:
+            raise Unreachable(self._why.detail, self._why.word)
+
+    async def request(self, data: bytes, within_s: float, tries: int = 1) -> AnswerT:
+        """``ask``, where the device owes an answer. Raises ``Unreachable``, or ``Garbled`` if it sent nonsense."""
+        answer = await self.ask(data, within_s, tries)
+        if answer is not None:
+            self.answered()
+            return answer
+        self.miss()
+        if self._garbled:
+            raise Garbled("the answer was no frame")
+        raise Unreachable(self._silence.detail)
+
+    async def ask(self, data: bytes, within_s: float, tries: int = 1) -> AnswerT | None:
+        """Send ``data``, up to ``tries`` times, and wait for its answer, each time so many real seconds; None: none
+        arrived. Raises ``Unreachable`` while the wire is down.
+        """
+        await asyncio.sleep(max(0.0, self._quiet_until_s - monotonic_s()))
+        self._garbled = False
+        answer: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
+        self._answer = answer
+        try:
+            for _ in range(tries):
+                await self._link.write(data)
+                await asyncio.wait({answer}, timeout=within_s)
+                if answer.done():
+                    return answer.result()
+            return None
+        finally:
+            if not answer.done():
+                self._quiet_until_s = monotonic_s() + self._late_s
+            self._answer = None
+            self._spoke_s = self._context.now_s()
+
+    def answer(self, found: AnswerT) -> bool:
+        """Take an answer that was heard; False: nobody waits for one."""
+        if self._answer is None or self._answer.done():
+            return False
+        self._answer.set_result(found)
+        return True
+
+    def heard_garbled(self) -> None:
+        """Something was heard that is no answer, perhaps a damaged one."""
+        self._garbled = True
+
+    def answered(self) -> None:
+        """The device answered."""
+        self.missed = 0
+
+    def miss(self) -> None:
+        """An answer is missed: the device may be lost by it."""
+        self.missed += 1
+        if self.missed >= MISSED_MAX or self._presence.there is None:
+            self.lose(self._silence)
+
+    def lose(self, why: Loss) -> None:
+        """The device is lost."""
+        self._why = why
+        self._presence.lost(*why)
+
+    async def _keep_contact(self) -> None:
+        while True:
+            await self._up.wait()
+            idle_s = self._context.now_s() - self._spoke_s
+            due_s = (self._doubt_s if self.missed else self._ask_s) - idle_s
+            if self.there and due_s > 0:
+                await self._context.sleep(min(due_s, LOOK_S))
+                continue
+            try:
+                async with self.turn:
+                    await self._look()
+                if self._up.is_set():
+                    self._presence.back()
+            except DeviceError as error:
+                self._why = error.loss
+                if not self.there:
+                    await asyncio.sleep(self._retry_s)
+            finally:
+                self._spoke_s = self._context.now_s()
