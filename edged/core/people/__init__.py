@@ -1,4 +1,4 @@
-"""How people are reached: the "+1" roster, pages until somebody answers, alarms, loudspeakers, notices on boards.
+"""How people are reached: the "+1" roster, pages to staff, alarms, loudspeakers, notices on boards.
 
 May import ``model`` and ``calendar``.
 """

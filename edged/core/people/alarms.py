@@ -1,9 +1,9 @@
 """Alarms: what needs a person now. Raised once, with a reason and a time, and cleared when the cause is gone.
 
-An alarm is ``kind`` (a short fixed word, also a metric label) about ``subject`` (an id of the hall). Raising one that
-stands, or clearing one that does not, changes nothing. Their number is bounded by that of the subjects: name parts of
-the hall and cases here, not what a message brings. ``TEXT`` has what a duty manager reads of each kind, ``DO`` what
-helps.
+An alarm is a ``kind`` (a short fixed word, also a metric label) about a ``subject`` (an id). Raising an alarm that is
+in force, or clearing one that is not, changes nothing. A subject must be an id of the hall or of a case, never text
+from a message, because that bounds the number of alarms. ``TEXT`` says what each kind means, ``DO`` what to do about
+it.
 """
 
 from __future__ import annotations
@@ -197,17 +197,17 @@ NO_STAFF: dict[str, tuple[str, str]] = {  # the same alarm, by what those who we
 
 
 def key(kind: str, subject: str) -> str:
-    """The name of an alarm in ``State.alarms``."""
+    """The key of an alarm in ``State.alarms``."""
     return f"{kind}/{subject}"
 
 
 def stands(turn: Turn, kind: str, subject: str) -> bool:
-    """Whether this alarm is raised now."""
+    """Whether this alarm is in force."""
     return key(kind, subject) in turn.state.alarms
 
 
 def sound(turn: Turn, kind: str, subject: str, **data: str | int | float | None) -> bool:
-    """Raise an alarm; False if it stands already."""
+    """Raise an alarm; False if it is in force already."""
     name = key(kind, subject)
     if name in turn.state.alarms:
         return False
@@ -218,7 +218,7 @@ def sound(turn: Turn, kind: str, subject: str, **data: str | int | float | None)
 
 
 def clear(turn: Turn, kind: str, subject: str, **data: str | int | float | None) -> bool:
-    """End an alarm; False if it did not stand."""
+    """Clear an alarm; False if it was not in force."""
     alarm = turn.state.alarms.pop(key(kind, subject), None)
     if alarm is None:
         return False
@@ -228,9 +228,7 @@ def clear(turn: Turn, kind: str, subject: str, **data: str | int | float | None)
 
 
 def accept(turn: Turn, name: str, by: str) -> bool:
-    """Record that ``by`` takes care of the alarm ``name``; False if it is not raised, or somebody takes care of it
-    already.
-    """
+    """Record that ``by`` takes care of the alarm ``name``; False if it is not in force or somebody already does."""
     alarm = turn.state.alarms.get(name)
     if alarm is None or alarm.accepted_by is not None:
         return False
@@ -241,7 +239,9 @@ def accept(turn: Turn, name: str, by: str) -> bool:
 
 
 def forget_missing(turn: Turn, subjects: Container[str], kinds: Container[str]) -> None:
-    """End the alarms of these kinds whose subject is not in ``subjects``: the configuration has changed."""
+    """Clear the alarms of these kinds whose subject is not in ``subjects`` any more, because the configuration has
+    changed.
+    """
     for alarm in list(turn.state.alarms.values()):
         if alarm.kind in kinds and alarm.subject not in subjects:
             clear(turn, alarm.kind, alarm.subject, reason="configuration changed")

@@ -1,9 +1,9 @@
-"""What loudspeakers say: each is one serial resource with a queue of its own.
+"""What loudspeakers say: each plays one announcement at a time and has a queue.
 
-The next one is said when the device is done with the last (or did not say so within ``PATIENCE_MS``) and the policy's
-dwell has passed. A call is said only while its visitor is still called to that window; what waited too long is not said
-at all: the boards show it. A recall of somebody who still stands in the queue keeps that place, and never another
-one's. After a restart nobody knows whether the last one was heard: it is not said again, the queue goes on.
+The next one is played when the device has reported the end of the last (or has not within ``PATIENCE_MS``) and the
+policy's pause between two is over. A call is played only while its visitor is still called to that window; one that has
+waited too long is dropped, because the boards show it. A recall replaces the earlier call of the same visitor in the
+queue, never another visitor's. After a restart nobody knows whether the last one was played: it is not repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PLAIN_WITHIN_MS = 600_000  # an announcement is not about one visitor: it may wa
 
 
 def call(turn: Turn, ticket: Ticket, window: str) -> None:
-    """Announce to which window a called visitor shall go."""
+    """Announce the window to which a visitor is called."""
     area = turn.lookup.areas[turn.lookup.area_of(ticket.service)]
     if area.voice is None:
         return
@@ -44,12 +44,12 @@ def call(turn: Turn, ticket: Ticket, window: str) -> None:
 
 
 def is_slow(turn: Turn, ticket: Ticket) -> bool:
-    """Whether this visitor is called slower, larger and more often."""
+    """Whether this visitor is called more slowly, in larger letters and more often."""
     return ticket.priority in turn.state.policy.signage.slow_for
 
 
 def announce(turn: Turn, event: Announced) -> None:
-    """Announce what somebody (``by``) wants said in these areas, or everywhere; once per loudspeaker."""
+    """Announce an operator's text in these areas, or everywhere; once for each loudspeaker."""
     unknown = [area for area in event.areas if area not in turn.lookup.areas]
     areas = event.areas or tuple(turn.lookup.areas)
     voices = dict.fromkeys(
@@ -68,7 +68,7 @@ def announce(turn: Turn, event: Announced) -> None:
 
 
 def ended(turn: Turn, action: str) -> None:
-    """The device reported the outcome of ``action``."""
+    """Play the next announcement, because the device reported the outcome of ``action``."""
     for point, voice in turn.state.voices.items():
         if voice.doing == action:
             voice.doing = None
@@ -76,27 +76,27 @@ def ended(turn: Turn, action: str) -> None:
 
 
 def go_on(turn: Turn, point: Point) -> None:
-    """Timer: a message's time is over (or the loudspeaker did not answer): say the next one."""
+    """Timer: the pause after an announcement is over (or the loudspeaker did not answer). Play the next one."""
     voice = turn.state.voices.get(point)
     if voice is not None:
         _go_on(turn, point, voice)
 
 
 def after_restart(turn: Turn) -> None:
-    """After a restart: what was being said counts as heard and is not said again."""
+    """After a restart, treat the announcement that was being played as finished."""
     for point, voice in turn.state.voices.items():
         voice.doing = None
         _go_on(turn, point, voice)
 
 
 def end_day(turn: Turn) -> None:
-    """Drop the messages of yesterday."""
+    """Drop the announcements of the day before."""
     for voice in turn.state.voices.values():
         voice.waiting.clear()
 
 
 def reconcile(turn: Turn, points: Iterable[Point | None]) -> None:
-    """Drop the messages of loudspeakers that left the configuration."""
+    """Drop the queues of loudspeakers that are no longer in the configuration."""
     kept = set(points)
     for point in [point for point in turn.state.voices if point not in kept]:
         del turn.state.voices[point]
@@ -117,7 +117,9 @@ def _put(turn: Turn, point: Point, spoken: Spoken) -> None:
 
 
 def _go_on(turn: Turn, point: Point, voice: Voice) -> None:
-    """Say the next message that is still wanted, if the loudspeaker is free; otherwise set a timer for when it is."""
+    """Play the next announcement that is still wanted, if the loudspeaker is free; otherwise set a timer for when it
+    is.
+    """
     if voice.doing is not None and turn.at_ms >= voice.since_ms + PATIENCE_MS:
         voice.doing = None
     while voice.waiting and voice.doing is None and turn.at_ms >= voice.free_ms:
@@ -153,7 +155,9 @@ def _why_not(turn: Turn, spoken: Spoken) -> str | None:
 
 
 def _still_called(turn: Turn, spoken: Spoken) -> bool:
-    """Whether a call should still be spoken. An arrival that was only inferred does not cancel a call nobody heard."""
+    """Whether a call should still be played. An arrival that was only inferred does not cancel a call that was never
+    played.
+    """
     ticket = None if spoken.ticket is None else turn.state.tickets.get(spoken.ticket)
     window = None if spoken.window is None else turn.lookup.windows.get(spoken.window)
     if ticket is None or window is None or turn.window(window.id).ticket != ticket.id:

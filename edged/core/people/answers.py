@@ -1,7 +1,7 @@
-"""Answers to a key, or to an order of the city: accepted or refused, in words, with the reason.
+"""The answer to a key or to an order of the city: accepted or refused, as a sentence with the reason.
 
-A handler notes what it did or why not; here that note becomes a sentence, Chinese and English. ``REFUSED`` has one for
-every reason that a handler gives, ``ACCEPTED`` one for every effect that the panel's state does not show by itself.
+A handler leaves a note of what it did, or why not; here that note becomes a sentence in Chinese and English.
+``REFUSED`` has one for each reason of a handler, ``ACCEPTED`` one for each effect that the panel does not show anyway.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ HELD: dict[str, Pair] = {  # why a window that was asked for is not opened at on
 
 
 class KeyAnswer(NamedTuple):
-    """The answer to a key: ``code`` of a refusal ("" if it was accepted), and a sentence in Chinese and English."""
+    """The answer to a key: the ``code`` of a refusal ("" if accepted), and a sentence in Chinese and English."""
 
     code: str
     text: str
@@ -252,7 +252,9 @@ class KeyAnswer(NamedTuple):
 
 
 def answer_of(lookup: Lookup, notes: Sequence[Note], told: Mapping[str, Pair] = ACCEPTED) -> KeyAnswer | None:
-    """The answer that these notes amount to; None if none of them names an effect in ``told``."""
+    """The answer that follows from these notes: the first refusal, or else the last note with a sentence in ``told``.
+    None if there is neither.
+    """
     for note in notes:
         if note.kind == "ignored" and note.data.get("reason") not in SILENT:
             code = str(note.data.get("reason"))
@@ -319,7 +321,7 @@ def _soon(seconds: int) -> Pair:
 
 
 class _Missing(dict[str, object]):
-    """A word that the note does not bring leaves a gap, not an error."""
+    """Words for a sentence; one that the note lacks becomes "" instead of a KeyError."""
 
     def __missing__(self, key: str) -> str:
         return ""

@@ -1,7 +1,8 @@
-"""Counts the help of commissioners (行政专员, 帮办) at windows: asked, answered, how long, whether it was solved.
+"""Help by commissioners (行政专员, 帮办) at windows: how soon they answered, how long they helped, whether it was
+solved.
 
-A help begins when the page is accepted and ends when the clerk says so (``commissioner solved`` or ``unsolved``) or the
-visitor leaves, whichever is first. Every end is an event with the member, the minutes and the outcome.
+A help begins when the page is accepted. It ends when the clerk says so (``commissioner solved`` or ``unsolved``) or
+when the visitor leaves. Every end is noted with the member, the seconds and the outcome.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ OUTCOMES = ("solved", "unsolved")
 
 
 def begin(turn: Turn, window: str, staff: str, answer_s: float) -> None:
-    """Record that ``staff`` comes to ``window`` to help."""
+    """Record that ``staff`` comes to ``window`` to help, ``answer_s`` seconds after the page."""
     turn.state.helps[window] = Help(staff, turn.at_ms, answer_s)
     turn.touch_window(window)
 
 
 def over(turn: Turn, window: str, outcome: str) -> bool:
-    """A commissioner's help at ``window`` ends; False if nobody helps there."""
+    """End a commissioner's help at ``window``; False if nobody helps there."""
     help_ = turn.state.helps.pop(window, None)
     if help_ is None:
         return False
@@ -36,7 +37,7 @@ def over(turn: Turn, window: str, outcome: str) -> bool:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """The panel's line about who helps at the window, and how to say that the help is over."""
+    """The panel's line on who helps at the window and how to end the help; None if nobody helps."""
     help_ = turn.state.helps.get(window)
     if help_ is None:
         return None

@@ -1,4 +1,4 @@
-"""Notices (通知): what the city or the duty manager has put on the boards, until a time or until withdrawn."""
+"""Notices (通知): texts that the city or the duty manager puts on the boards, until a given time or until withdrawn."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def post(turn: Turn, event: NoticePosted) -> None:
 
 
 def withdraw(turn: Turn, event: NoticeWithdrawn) -> None:
-    """Take a notice down before its time."""
+    """Take a notice off the boards before its time."""
     if turn.state.notices.pop(event.id, None) is None:
         turn.ignore(event.id, "no_such_notice", by=event.by)
         return
@@ -41,14 +41,14 @@ def withdraw(turn: Turn, event: NoticeWithdrawn) -> None:
 
 
 def over(turn: Turn, notice: str) -> None:
-    """Timer: a notice's time has passed."""
+    """Timer: the notice's time has passed."""
     if turn.state.notices.pop(notice, None) is not None:
         turn.note("notice.over", notice)
         _touch(turn)
 
 
 def lines(turn: Turn, area: str | None) -> list[tuple[str, str]]:
-    """What boards of this area (None: of the hall) show, Chinese and English, newest first."""
+    """The notices for boards of this area (None: the hall's own boards), as (Chinese, English), newest first."""
     known = turn.lookup.areas
     return [
         (notice.text, notice.text_en)
@@ -59,7 +59,7 @@ def lines(turn: Turn, area: str | None) -> list[tuple[str, str]]:
 
 
 def _unshown(turn: Turn, event: NoticePosted) -> str:
-    """The characters that a board of these areas, or of the hall, has not in its font: it shows "?" there."""
+    """The characters of a notice that are missing in the font of one of its boards, which shows "?" instead."""
     site = turn.lookup.site
     areas = event.areas or tuple(turn.lookup.areas)
     points = {point for area in areas for point in turn.lookup.areas[area].displays}

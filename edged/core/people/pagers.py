@@ -1,7 +1,6 @@
-"""What a pager, and the duty manager's panel, show: how many pages are unanswered, and what for, in words.
+"""What a pager and the duty manager's panel show: how many pages are unanswered, and the text of the oldest.
 
-A level like every sign: it says what is still to be answered, for a moment what became of the last key there, and
-nothing once that is over.
+After a key, the answer to it is shown for a short time.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from edged.core.people.staffing import DUTY_MANAGER
 
 
 def owner(turn: Turn, point: Point) -> str | None:
-    """The member of staff who carries this pager."""
+    """The member of staff who carries this pager ("duty-manager" for the duty manager's); None if nobody does."""
     if point in (turn.lookup.site.duty_pager, turn.lookup.site.duty_panel):
         return DUTY_MANAGER
     return turn.lookup.staff_of_pager.get(point)
@@ -37,13 +36,13 @@ def show_anew(turn: Turn) -> None:
 
 
 def reply_over(turn: Turn, point: Point) -> None:
-    """Timer: the answer to a pager's key is taken off its display."""
+    """Timer: the answer to a pager's key is removed from its display."""
     if turn.state.replies.pop(point, None) is not None:
         turn.touch_pager(point)
 
 
 def _texts(turn: Turn, who: str) -> list[str]:
-    """The texts of all pages that wait for an answer of ``who``, oldest first."""
+    """The texts of all pages that wait for an answer by ``who``, oldest first."""
     texts = [f"{page.text} {page.text_en}" for page in turn.state.pages.values() if page.to == who]
     if who == DUTY_MANAGER:
         waiting = sorted(

@@ -1,8 +1,8 @@
-"""Pages that are tracked until somebody answers: the commissioner's (帮办), and whatever the duty manager must know.
+"""Pages that are repeated until somebody answers: for commissioners (帮办), guides (导办) and the duty manager.
 
-A page is sent, sent again, handed to the next one, and at last to the duty manager, who is paged until they answer or
-it is over. ``accept`` on the pager answers everything that was sent to it (with an argument: what concerns that window
-or area). The pages that open "+1" windows have a road of their own (``activation.py``): they end at a lit window.
+A page is sent, repeated, passed to the next person, and at last to the duty manager, who is paged until they answer or
+the page is no longer needed. ``accept`` on a pager answers every page sent to it; with an argument, those about that
+window or area. Pages that open "+1" windows are handled in ``windows/activation.py``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ UNANSWERED: dict[str, str] = {COMMISSIONER: "commissioner-unanswered", GUIDE: "g
 
 
 def call_commissioner(turn: Turn, window: str, arg: str | None) -> None:
-    """A clerk needs help at the window: the fairest free commissioner of its areas is paged.
+    """Page the free commissioner of the window's area whose turn it is, because a clerk needs help.
 
-    ``arg``: ``solved`` or ``unsolved``, when the help is over.
+    ``arg``: ``solved`` or ``unsolved`` ends the help.
     """
     if arg in helps.OUTCOMES:
         if not helps.over(turn, window, arg or ""):
@@ -34,12 +34,14 @@ def call_commissioner(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def call_guide(turn: Turn, window: str, _arg: str | None) -> None:
-    """People around the window need guiding, or an answer: the fairest free guide (导办) is paged."""
+    """Page the free guide (导办) whose turn it is, because people around the window have questions."""
     _call(turn, window, GUIDE, ("请到{number}号窗口前引导、咨询", "Please guide visitors at window {number}"))
 
 
 def crowd(turn: Turn, area: str) -> None:
-    """Page a guide to an area where too many wait, if the hall has guides; the page ends when half of them are gone."""
+    """Page a guide to an area where too many people wait, if the hall has guides; the page ends when at most half the
+    limit wait.
+    """
     limit, waiting = turn.state.policy.staffing.guide_above, turn.area(area).waiting
     name = alarms.key(GUIDE, area)
     if not limit or not staffing.roster(turn, area, GUIDE):
@@ -81,9 +83,9 @@ def _call(turn: Turn, window: str, role: Role, texts: tuple[str, str]) -> None:
 def call_duty(
     turn: Turn, kind: str, subject: str, where: str, where_en: str, what: tuple[str, str] | None = None
 ) -> None:
-    """Page the duty manager about the alarm ``kind``; again at once if an earlier page was not answered.
+    """Page the duty manager about the alarm ``kind``; repeated at once if an earlier page was not answered.
 
-    ``what``: says it more exactly than the alarm's own text, and anew each time.
+    ``what``: a text more exact than the alarm's own.
     """
     name = alarms.key(kind, subject)
     page = turn.state.pages.get(name)
@@ -100,9 +102,9 @@ def call_duty(
 
 
 def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
-    """``who`` pressed accept or decline on a pager; False if no open page was sent to them.
+    """Handle accept or decline on the pager of ``who``; False if no open page was sent to them.
 
-    The duty manager who declines knows all the same; anybody else hands the page to the next one.
+    A decline by the duty manager counts as an answer; by anybody else it passes the page to the next person.
     """
     found = [
         (name, page)
@@ -131,7 +133,7 @@ def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
 
 
 def accept_alarm(turn: Turn, event: AlarmAccepted) -> None:
-    """A person takes care of an alarm: the duty manager is not paged about it any more."""
+    """Record that a person takes care of an alarm: the duty manager is no longer paged about it."""
     name = alarms.key(event.kind, event.subject)
     if name not in turn.state.alarms:
         turn.ignore(event.subject, "unknown_alarm", alarm=event.kind, by=event.by)
@@ -146,7 +148,7 @@ def accept_alarm(turn: Turn, event: AlarmAccepted) -> None:
 
 
 def close(turn: Turn, kind: str, subject: str) -> None:
-    """End a page whose matter is settled, or whose visitors have gone home."""
+    """End a page that is no longer needed."""
     name = alarms.key(kind, subject)
     page = turn.state.pages.pop(name, None)
     if page is None:
@@ -161,7 +163,7 @@ def close(turn: Turn, kind: str, subject: str) -> None:
 
 
 def unanswered(turn: Turn, name: str) -> None:
-    """Timer: nobody answered a page in time."""
+    """Timer: nobody answered a page in time. Repeat it, or page the next person."""
     page = turn.state.pages.get(name)
     if page is None or quiet(turn):  # everybody went home: nobody is paged through the night
         return
@@ -179,17 +181,17 @@ def unanswered(turn: Turn, name: str) -> None:
 
 
 def pass_on(turn: Turn, who: str) -> None:
-    """``who`` is not there any more: pages sent to them go to the next person."""
+    """Pass the pages sent to ``who``, who is no longer there, to the next person."""
     for name, page in list(turn.state.pages.items()):
         if page.to == who:
             _send_on(turn, name, page)
 
 
 def failed(turn: Turn, action: str) -> None:
-    """A pager could not be reached: the next person is paged at once (the duty manager again when their turn comes). It
-    does not count as an unanswered page.
+    """Page the next person at once, because a pager could not be reached. Not for the duty manager, who is paged again
+    by timer.
 
-    That is nobody's silence.
+    The member who could not be reached does not count as silent.
     """
     for name, page in list(turn.state.pages.items()):
         if page.action == action and page.to != DUTY_MANAGER and not quiet(turn):
@@ -202,7 +204,7 @@ def still_open(turn: Turn, action: str) -> bool:
 
 
 def end_day(turn: Turn) -> None:
-    """End the pages of yesterday; turns count from zero."""
+    """At the end of a day, end all pages and set the counts of answered pages to zero."""
     for page in list(turn.state.pages.values()):
         close(turn, page.about, page.subject)
     turn.state.undelivered.clear()
@@ -213,7 +215,9 @@ def end_day(turn: Turn) -> None:
 
 
 def reconcile(turn: Turn) -> None:
-    """The configuration changed: pages about parts that are gone end; one sent to nobody goes to the next."""
+    """After a change of configuration, end pages about removed windows and areas, and pass on those sent to removed
+    staff.
+    """
     for window in [window for window in turn.state.helps if window not in turn.lookup.windows]:
         del turn.state.helps[window]
     for name, page in list(turn.state.pages.items()):
@@ -232,7 +236,7 @@ def _area(turn: Turn, window: str) -> str:
 
 
 def _send_on(turn: Turn, name: str, page: OpenPage) -> None:
-    """Page the next commissioner, or the duty manager where each commissioner was tried often enough."""
+    """Page the next commissioner or guide; the duty manager once each of them was tried often enough."""
     who = _next_member(turn, page)
     if who is not None:
         page.tried.append(who)
@@ -262,7 +266,9 @@ def _send(turn: Turn, name: str, page: OpenPage, who: str) -> None:
 
 
 def _next_member(turn: Turn, page: OpenPage) -> str | None:
-    """The fairest free one: least tried for this page, heard of at the last, fewest answers today, longest rested."""
+    """The free member to page next: tried least for this page, did not ignore the last page, fewest answers today,
+    longest rested. None if there is none.
+    """
     tries = turn.state.policy.staffing.page_tries
     busy = {other.to for other in turn.state.pages.values() if other is not page}
     free = [

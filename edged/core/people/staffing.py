@@ -1,4 +1,4 @@
-"""The "+1" standby roster (待命): who is paged next, who answered, who serves at which window, who helps there."""
+"""The "+1" standby roster (待命): who is paged next, who answered, who serves or helps at which window."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ DUTY_MANAGER = "duty-manager"  # the staff id used in pages to 值班长; not on
 
 
 def roster(turn: Turn, area: str, role: Role = "standby") -> list[str]:
-    """Staff ids with the skill for ``area`` who are on shift now, in the order of the configuration."""
+    """Ids of the staff with this role and the skill for ``area`` who are on shift now, in the order of the
+    configuration.
+    """
     return [
         staff.id
         for staff in turn.lookup.site.staff
@@ -25,7 +27,7 @@ def roster(turn: Turn, area: str, role: Role = "standby") -> list[str]:
 
 
 def serves(turn: Turn, staff: str, area: str) -> bool:
-    """Whether a member has the skill for ``area``, or may serve it today."""
+    """Whether a member of staff has the skill for ``area``, or may serve it today."""
     if area in turn.lookup.staff[staff].skills:
         return True
     today = turn.state.roster.get(staff) if turn.state.roster else None
@@ -33,20 +35,18 @@ def serves(turn: Turn, staff: str, area: str) -> bool:
 
 
 def is_known(turn: Turn, area: str) -> bool:
-    """Whether the roster names anybody for ``area``; where it names nobody, the lamp alone calls people."""
+    """Whether anybody is on standby for ``area``. If nobody is, a "+1" window is only lit and nobody is paged."""
     return any("standby" in staff.roles and serves(turn, staff.id, area) for staff in turn.lookup.site.staff)
 
 
 def absent(turn: Turn, staff: str) -> bool:
-    """Whether a member is not there today."""
+    """Whether a member of staff was reported absent today."""
     today = turn.state.roster.get(staff) if turn.state.roster else None
     return today is not None and today.absent
 
 
 def on_shift(turn: Turn, staff: str, ahead_s: float = 0.0) -> bool:
-    """Whether a member may be paged now, or will still be there in ``ahead_s`` seconds; without a clock everybody
-    is on shift.
-    """
+    """Whether a member of staff is on shift in ``ahead_s`` seconds; always True while the time is unknown."""
     if absent(turn, staff):
         return False
     shifts = turn.lookup.staff[staff].shifts
@@ -62,7 +62,7 @@ def _within(minute: int, start: int, end: int) -> bool:
 
 
 def leaves_in_s(turn: Turn, staff: str) -> float | None:
-    """Seconds until the shift of a member on duty ends; None if it has no end or the time is unknown."""
+    """Seconds until the shift of a member of staff ends; None if it has no end or the time is unknown."""
     member = turn.lookup.staff.get(staff)
     local_ms = wall.local_ms(turn) if member is not None and member.shifts else None
     if member is None or local_ms is None:
@@ -80,20 +80,21 @@ def leaves_in_s(turn: Turn, staff: str) -> float | None:
 
 
 def setup_s(turn: Turn, pw: Pw) -> float:
-    """Seconds from the page until somebody is at the window: learnt, else the policy's guess."""
+    """Seconds from a page until somebody is at the window: learnt, or else the policy's value."""
     return float(pw.setup_s) if turn.state.setup_s is None else turn.state.setup_s
 
 
 def to_page(turn: Turn, area: str) -> list[str]:
-    """The standby roster without those whose shift ends before they could be at the window."""
+    """The standby roster of an area without those whose shift ends before they could be at the window."""
     ahead_s = setup_s(turn, turn.pw(area))
     return [staff for staff in roster(turn, area) if on_shift(turn, staff, ahead_s)]
 
 
 def pick(turn: Turn, area: str) -> str | None:
-    """The fairest free member: fewest "+1" turns today, then longest rested, then roster order.
+    """The standby member to page next: fewest "+1" turns today, then longest rested, then roster order. None if nobody
+    is free.
 
-    Whoever did not answer the last page comes after everybody else, or they would be asked first every time.
+    Members who did not answer their last page come last, or they would be asked first every time.
     """
     tried = turn.area(area).tried_staff
     called = {page.to for page in turn.state.pages.values()}
@@ -111,7 +112,7 @@ def pick(turn: Turn, area: str) -> str | None:
 
 
 def answers(turn: Turn, staff: str | None, yes: bool = True) -> None:
-    """Record whether ``staff`` answered a page (or logged in); who stayed silent is paged last."""
+    """Record whether ``staff`` answered a page (logging in counts); a member who did not is paged last."""
     member = turn.state.staff.get(staff or "")
     if member is not None:
         member.silent = not yes
@@ -125,13 +126,13 @@ def page(turn: Turn, staff: str, area: str, window: str) -> None:
 
 
 def call_texts(turn: Turn, area: str, window: str) -> tuple[str, str]:
-    """What a page to a "+1" window says."""
+    """The text of a page to a "+1" window, in Chinese and English."""
     place, number = turn.lookup.areas[area], turn.lookup.windows[window].number
     return f"请到{number}号窗口支援{place.name}", f"Please open window {number} for {place.name_en}"
 
 
 def send(turn: Turn, page: Page) -> str | None:
-    """Page a person; returns the action's id, or None if no pager reaches them (a note says why)."""
+    """Page a person. Returns the action's id; None if they have no pager."""
     site = turn.lookup.site
     point = site.duty_pager if page.staff == DUTY_MANAGER else turn.lookup.staff[page.staff].pager
     touch_pagers(turn, page.staff)
@@ -140,7 +141,7 @@ def send(turn: Turn, page: Page) -> str | None:
 
 
 def touch_pagers(turn: Turn, who: str | None) -> None:
-    """Mark the pagers of ``who`` to be shown anew: what waits for their answer may have changed."""
+    """Mark the pagers of ``who``: what they show may have changed."""
     site = turn.lookup.site
     if who == DUTY_MANAGER:
         turn.touch_pager(site.duty_pager)
@@ -150,9 +151,10 @@ def touch_pagers(turn: Turn, who: str | None) -> None:
 
 
 def hint(turn: Turn, window: str, text: str, while_: str | None = None) -> None:
-    """Show the clerk a sentence for a moment.
+    """Show the clerk a sentence for ``HINT_MS``.
 
-    ``while_``: at most as long as this holds: ``NOBODY`` waits, or the window ``stands`` as it did; None: the moment.
+    ``while_``: removed earlier when this ends: ``NOBODY`` (no visitor waits for the window) or a value of ``stands``
+    (the window keeps its state and visitor).
     """
     state = turn.window(window)
     state.hint, state.hint_while = text, while_
@@ -161,12 +163,12 @@ def hint(turn: Turn, window: str, text: str, while_: str | None = None) -> None:
 
 
 def stands(state: WindowState) -> str:
-    """State and visitor of a window, as ``hint`` keeps them."""
+    """State and visitor of a window as one text, for ``hint``."""
     return f"{state.state}/{state.ticket}"
 
 
 def hint_over(turn: Turn, window: str) -> None:
-    """Timer: a panel's hint is taken off."""
+    """Timer: the sentence on a window's panel is removed."""
     state = turn.state.windows.get(window)
     if state is not None and state.hint is not None:
         state.hint = state.hint_while = state.farewell = None
@@ -175,7 +177,7 @@ def hint_over(turn: Turn, window: str) -> None:
 
 
 def reply(turn: Turn, point: Point, text: str | None) -> None:
-    """Show the answer to a pager's key for a moment; None takes it off."""
+    """Show the answer to a pager's key for ``HINT_MS``; None removes it."""
     if text is None:
         turn.state.replies.pop(point, None)
         turn.drop_timer(f"reply/{point}")
@@ -186,7 +188,7 @@ def reply(turn: Turn, point: Point, text: str | None) -> None:
 
 
 def bind(turn: Turn, staff: str, window: str) -> str | None:
-    """``staff`` now serves ``window``; returns the other window they served, or were paged to, until now."""
+    """Make ``staff`` the clerk of ``window``. Returns the other window that they leave without anybody, or None."""
     if turn.window(window).staff != staff:
         unbind_window(turn, window)
     turn.window(window).staff = staff
@@ -194,7 +196,7 @@ def bind(turn: Turn, staff: str, window: str) -> str | None:
 
 
 def bind_helper(turn: Turn, staff: str, window: str) -> str | None:
-    """``staff`` now helps at ``window``; returns what ``bind`` does."""
+    """Add ``staff`` as a helper at ``window``. Returns the other window that they leave without anybody, or None."""
     turn.window(window).helpers.append(staff)
     turn.note("staff.joined", staff, window=window, helpers=len(turn.window(window).helpers))
     touch(turn, window)
@@ -202,14 +204,12 @@ def bind_helper(turn: Turn, staff: str, window: str) -> str | None:
 
 
 def pace(turn: Turn, state: WindowState) -> float:
-    """How fast a window serves; one clerk alone is 1. A helper makes it faster, but the window still serves one
-    visitor.
-    """
+    """How fast a window serves: 1 with its clerk alone, more with helpers (who share its one visitor)."""
     return 1 + len(state.helpers) * turn.state.policy.staffing.helper_percent / 100
 
 
 def touch(turn: Turn, window: str) -> None:
-    """Mark ``window`` to be shown anew, and its areas' predicted waits to be computed anew: who works there changed."""
+    """Mark ``window`` and its areas, because somebody began or stopped working there."""
     turn.touch_window(window)
     for area in turn.lookup.window_areas[window]:
         turn.touch_area(area)
@@ -234,7 +234,7 @@ def _sit(turn: Turn, staff: str, window: str) -> str | None:
 
 
 def vacate(turn: Turn, staff: str, window: str, reason: str) -> bool:
-    """``staff`` leaves the window. True if somebody is still there: the helper takes over."""
+    """Remove ``staff`` from a window. True if somebody is still there: a helper becomes the clerk."""
     state = turn.window(window)
     if staff in state.helpers:
         state.helpers.remove(staff)
@@ -251,7 +251,7 @@ def vacate(turn: Turn, staff: str, window: str, reason: str) -> bool:
 
 
 def unbind_window(turn: Turn, window: str) -> None:
-    """Record that nobody serves ``window`` any more; its standby member rests from now."""
+    """Record that nobody serves ``window`` any more; its clerk and helpers return to standby."""
     state = turn.window(window)
     for helper in state.helpers:
         turn.note("staff.left", helper, window=window, reason="window")
@@ -263,7 +263,7 @@ def unbind_window(turn: Turn, window: str) -> None:
 
 
 def rest(turn: Turn, staff: str, window: str) -> None:
-    """Return ``staff`` to standby, unless they belong to another window by now or left the roster."""
+    """Return ``staff`` to standby, unless they work at another window by now or left the roster."""
     member = turn.state.staff.get(staff)
     if member is None or member.window != window:
         return
@@ -274,7 +274,7 @@ def rest(turn: Turn, staff: str, window: str) -> None:
 
 
 def reconcile(turn: Turn) -> None:
-    """After the roster or the windows changed: bind each member to one window, as the windows' own state says."""
+    """After a change of staff or windows, make each member's state agree with the windows that name them."""
     for name, member in turn.state.staff.items():
         seats = [w for w in turn.lookup.windows if name in (turn.window(w).staff, *turn.window(w).helpers)]
         pages = [w for w in turn.lookup.windows if turn.window(w).paged_staff == name]

@@ -1,8 +1,7 @@
-"""Visitors whose number, or request for one, leads to nothing: they are told where they stand, and staff are told by an
-alarm.
+"""Visitors whose number, or request for one, leads nowhere: the dispenser tells them, and an alarm tells the staff.
 
-Nobody may hold a paper and stand in no queue without a member of staff knowing. The alarm names the dispenser and
-stands until nothing more happened there for ``QUIET_MS``; the note beside it names each number.
+Nobody may hold a printed number that is in no queue without a member of staff knowing. The alarm names the dispenser
+and ends after ``QUIET_MS`` without another case; the notes name each number.
 """
 
 from __future__ import annotations
@@ -31,18 +30,20 @@ WORDS: dict[str, tuple[str, str]] = {
 
 
 def paper(turn: Turn, point: Point, number: str, service: str, reason: str) -> None:
-    """Alarm: somebody holds ``number`` on paper, but it is in no queue, or another visitor has the same number."""
+    """Alarm: somebody holds ``number`` on paper, but it is in no queue, or two visitors have it."""
     turn.act(point, Refuse(service, reason.replace("_", "-"), *WORDS[reason]))
     _alarm(turn, "paper-in-doubt", point, reason=reason, number=number)
 
 
 def numbers_begin_again(turn: Turn, point: Point, number: str) -> None:
-    """A dispenser gives numbers of visits that are over: its visitors wait, but boards have shown these today."""
+    """Alarm: a dispenser prints numbers that were used today. Their visits are over, so the new visitors wait
+    normally.
+    """
     _alarm(turn, "paper-in-doubt", point, reason="numbers_begin_again", number=number)
 
 
 def no_number(turn: Turn, point: Point, service: str, reason: str) -> None:
-    """Alarm: somebody asked for a number and got none, though no rule or person decided so."""
+    """Alarm: somebody asked for a number and got none, although neither a rule nor a person had stopped numbers."""
     turn.act(point, Refuse(service, reason.replace("_", "-"), *WORDS[reason]))
     _alarm(turn, "nobody-gets-a-number", point, reason=reason, service=service or None)
 
@@ -53,14 +54,12 @@ def unreadable(turn: Turn, point: Point, reason: str) -> None:
 
 
 def not_of_this_hall(turn: Turn, point: Point, named: str) -> None:
-    """Alarm: a queue system names a window or service that the hall does not have, or that is not under its
-    control.
-    """
+    """Alarm: a queue system names a window or service that the hall does not have or does not control."""
     _alarm(turn, "queue-system-unfit", point, named=named)
 
 
 def over(turn: Turn, key: str) -> None:
-    """Timer: the trouble did not repeat for a while, and its alarm ends."""
+    """Timer: nothing more happened for ``QUIET_MS``. Clear the alarm."""
     kind, _, point = key.partition("/")
     alarms.clear(turn, kind, point)
     pages.close(turn, kind, point)

@@ -1,9 +1,8 @@
-"""Pages and paper that cannot have arrived: stored, and sent again under their old ids once the device is back.
+"""Pages and slips that cannot have reached their device: stored, and sent again with the same id once it is back.
 
-A page is kept that did not leave because a link was down; paper, too, that its printer cannot have heard of.
-
-Nobody has heard of such a page, so nobody is late with an answer: its clocks begin anew when it leaves, and whoever it
-was for keeps their place in the list. A page that nobody needs any more is forgotten.
+A page is stored if it was not sent because a connection was down; a slip, if its printer cannot have received it.
+Nobody has seen such a page, so nobody is late with an answer: the time to answer starts when it is sent, and the
+member's place in the order of paging stays. A page that is no longer needed is dropped.
 """
 
 from __future__ import annotations
@@ -29,9 +28,10 @@ PAPER_MS = 600_000  # a slow kiosk starts in five minutes; whoever waited longer
 
 
 def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
-    """Store a page that failed because its link was down; False if it is no page, or failed in another way.
+    """Store a page that failed because its connection was down; False if it is no page or failed for another reason.
 
-    Whoever is to come to a lit window is reached by another way, or somebody else is: that page is not kept.
+    A page to a lit window that a vendor's service did not deliver is not stored, because somebody else is paged at
+    once.
     """
     cut = error.startswith(UNDELIVERED)
     if not isinstance(pending.body, Page) or not (cut or _by_our_link(turn, pending.point, error)):
@@ -46,7 +46,7 @@ def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
 
 
 def keep_paper(turn: Turn, action: str, pending: PendingAction, error: str) -> None:
-    """Store paper whose printer cannot have received it, in addition to the alarm that it failed."""
+    """Store a slip that its printer cannot have received; the alarm about the failure is raised all the same."""
     if isinstance(pending.body, Print) and error.startswith((NOT_LISTENING, OFFLINE, OUR_LINK)):
         _put(turn, action, pending)
 
@@ -59,7 +59,7 @@ def _put(turn: Turn, action: str, pending: PendingAction) -> None:
 
 
 def offer(turn: Turn, action: str) -> None:
-    """Send a stored page or paper, if somebody still needs it; the time to answer runs from now."""
+    """Send a stored page or slip if somebody still needs it; the time to answer a page runs from now."""
     pending = turn.state.undelivered.pop(action)
     if isinstance(pending.body, Print) and _is_missed(turn, pending.body, pending.at_ms):
         paper = for_any_life(pending.body)
@@ -81,26 +81,26 @@ def offer(turn: Turn, action: str) -> None:
 
 
 def device_back(turn: Turn, device: Point) -> None:
-    """A pager or printer can be reached again."""
+    """Send what is stored for a pager or printer that can be reached again."""
     for action, pending in list(turn.state.undelivered.items()):
         if device_of(pending.point) == device_of(device):
             offer(turn, action)
 
 
 def restarted(turn: Turn) -> None:
-    """The process has restarted: stored pages may go through another link now."""
+    """Send all stored pages and slips after a restart, because their connection may be up now."""
     for action in list(turn.state.undelivered):
         offer(turn, action)
 
 
 def forget(turn: Turn, action: str | None) -> None:
-    """Drop a stored page whose matter is settled, or that was sent again."""
+    """Drop a stored page that is no longer needed or was sent again. No-op for an unknown ``action`` or None."""
     if action is not None:
         turn.state.undelivered.pop(action, None)
 
 
 def to_window(turn: Turn, window: str) -> str | None:
-    """The stored page of the person who was paged to a lit window."""
+    """The action id of the stored page to the member who is asked to come to a lit window; None if there is none."""
     for action, pending in turn.state.undelivered.items():
         page = pending.body
         if isinstance(page, Page) and page.window == window and _is_paged_to(turn, page):
@@ -109,21 +109,23 @@ def to_window(turn: Turn, window: str) -> str | None:
 
 
 def wanted(turn: Turn, action: str, page: Page) -> bool:
-    """Whether the reason for this page still holds."""
+    """Whether somebody still needs this page."""
     if page.staff == DUTY_MANAGER:  # about cases and ratings, too: of these nobody keeps the page
         return True
     return any(one.action == action for one in turn.state.pages.values()) or _is_paged_to(turn, page)
 
 
 def tell_nobody_reached(turn: Turn, window: str) -> None:
-    """Show on the hall's displays that a lit window waits for staff whom no page reaches."""
+    """Raise the alarm that a lit window waits for staff whom no page reaches."""
     area = turn.window(window).area
     if area is not None:
         alarms.sound(turn, "no-staff", area, window=window)
 
 
 def _is_missed(turn: Turn, paper: Print, at_ms: int) -> bool:
-    """Whether somebody may still stand there for this paper: a live visit whose number was not printed since."""
+    """Whether a visitor may still wait at the printer for this slip: sent less than ``PAPER_MS`` ago, visit not over,
+    not printed since.
+    """
     if turn.at_ms - at_ms >= PAPER_MS:
         return False
     ticket = turn.state.tickets.get(turn.state.used_numbers.get(paper.number, 0))
