@@ -1,4 +1,4 @@
-"""Who waits: numbers and tickets, appointments, the one ordering, the load of an area, people counters.
+"""Numbers and tickets, appointments, the order of calling, the load of an area, people counters.
 
-May import the rooms ``model`` to ``cases``.
+May import every package of the core from ``model`` to ``cases``.
 """

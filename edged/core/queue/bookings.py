@@ -1,8 +1,8 @@
-"""Appointments (预约): announced by the city, checked in at a dispenser, called from shortly before their time.
+"""Appointments (预约): made by the city, checked in at a dispenser, called from shortly before their time.
 
-Who checks in early holds a number that is not in the queue (BOOKED) until ``callable_early_s`` before the start; who
-checks in late is a visitor like any other; a booking that nobody claims, or that is called off, is forgotten: whoever
-comes all the same is a visitor like any other, and whoever holds a number already keeps it.
+A visitor who checks in early gets a number that joins the queue only ``callable_early_s`` before the start (BOOKED
+until then). One who checks in late is an ordinary visitor. An appointment that nobody claims or that is cancelled is
+deleted: a visitor who comes all the same is an ordinary visitor, and a number that was already given stays valid.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ BOOKINGS_MAX = 5_000  # a hall of forty windows books about a thousand a day; mo
 
 @value
 class CheckIn:
-    """How a ticket enters the queue: its priority class, and the stamp from which it may be called (None: now)."""
+    """How a ticket joins the queue: its priority class, and the stamp from which it may be called (None: now)."""
 
     priority: Priority
     callable_ms: int | None = None
 
 
 def made(turn: Turn, event: AppointmentMade) -> None:
-    """The city booked an appointment, or moved one."""
+    """Handle an appointment that the city made or moved."""
     problem = _problem(turn, event)
     if problem is not None:
         turn.ignore(event.id, problem, service=event.service)
@@ -43,7 +43,7 @@ def made(turn: Turn, event: AppointmentMade) -> None:
 
 
 def cancelled(turn: Turn, event: AppointmentCancelled) -> None:
-    """The city cancelled an appointment."""
+    """Handle an appointment that the city cancelled."""
     booking = turn.state.bookings.get(event.id)
     if booking is None:
         turn.ignore(event.id, "unknown_appointment")
@@ -54,7 +54,7 @@ def cancelled(turn: Turn, event: AppointmentCancelled) -> None:
 
 
 def _refuse(turn: Turn, appointment: str, problem: str) -> None:
-    """Tell the centre that this appointment was not taken over, and why."""
+    """Note for the centre that this appointment was refused, and why."""
     turn.note("appointment.refused", appointment, code=problem.replace("_", "-"))
 
 
@@ -82,11 +82,11 @@ def _expires_ms(turn: Turn, event: AppointmentMade, wall_offset_ms: int) -> int:
 
 
 def claim(turn: Turn, appointment: str, service: str, priority: Priority) -> CheckIn:
-    """A visitor with this booking takes a number for ``service``. Much too early or too late, they count as an ordinary
-    visitor.
+    """Check in an appointment: its visitor takes a number for ``service``.
 
-    So is whoever names a booking that nobody made, that was called off or used, or that is for another service: only
-    what the centre booked gives the class of an appointment. What somebody is beside that (elderly, …) they stay.
+    The class "appointment" is only for appointments that the centre made. Whoever comes much too early or too late, or
+    names an appointment that is unknown, cancelled, used or for another service, is an ordinary visitor. Another class
+    of theirs (elderly, …) stays.
     """
     booking = turn.state.bookings.get(appointment)
     visits = turn.state.policy.visits
@@ -112,12 +112,12 @@ def claim(turn: Turn, appointment: str, service: str, priority: Priority) -> Che
 
 
 def unbooked(priority: Priority) -> Priority:
-    """The class of a visitor whose booking does not count; the class of appointments is only for real bookings."""
+    """The class of a visitor without a valid appointment: "normal" in place of "appointment", otherwise unchanged."""
     return "normal" if priority == APPOINTMENT else priority
 
 
 def holds(turn: Turn, appointment: str, service: str) -> bool:
-    """Whether this booking exists, is unused, is for this service (or journey), and its time is now."""
+    """Whether this appointment exists, is unused, is for this service (or journey), and may check in now."""
     booking, visits = turn.state.bookings.get(appointment), turn.state.policy.visits
     if booking is None or turn.state.wall_offset_ms is None or booking.service != service:
         return False
@@ -126,13 +126,13 @@ def holds(turn: Turn, appointment: str, service: str) -> bool:
 
 
 def forget(turn: Turn, appointment: str) -> None:
-    """Delete a booking that is used or over."""
+    """Delete an appointment that is used or cancelled."""
     del turn.state.bookings[appointment]
     turn.drop_timer(f"booking/{appointment}")
 
 
 def expired(turn: Turn, key: str) -> None:
-    """Timer: nobody came for a booking."""
+    """Timer: nobody claimed an appointment."""
     booking = turn.state.bookings.pop(key, None)
     if booking is not None:
         turn.note("appointment.expired", key, service=booking.service)

@@ -1,8 +1,10 @@
-"""Numbers written by hand while the controller was away (停机手工取号): it continues behind them and repeats none.
+"""Numbers that staff wrote by hand while the controller was down (停机手工取号): it continues after them and repeats
+none.
 
-The emergency card of the hall says how: numbers are written by hand, service by service; afterwards one key or order
-names the next number. Whoever still holds one of them and waits is put into the queue by naming the first of them.
-What goes far ahead is asked about once: a slip of a digit would use up the numbers of a day.
+The hall's emergency card explains: numbers are written by hand for each service, and afterwards a key or an order gives
+the next number. Naming the first number that still waits puts it and the later ones into the queue. If more than
+``MANY`` numbers were given, the order must be repeated within ``CONFIRM_MS``, because a mistyped digit would use up the
+day's numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ CONFIRM_MS = 60_000  # long enough to read the figure, look at the pad of number
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """Handle the key ``NUMBER [waiting=NUMBER] [by=name]``, pressed at a window's panel or the duty manager's."""
+    """Handle the key with ``NUMBER [waiting=NUMBER] [by=name]``, pressed at a window's or the duty manager's panel."""
     words = (event.arg or "").split()
     named = dict(word.split("=", 1) for word in words if "=" in word)
     plain = [word for word in words if "=" not in word]
@@ -71,7 +73,7 @@ def go_on(turn: Turn, event: GoneOn) -> None:
 
 
 def _confirmed(turn: Turn, event: GoneOn) -> bool:
-    """Whether the same was ordered within the last minute, by whomever; if not, it is now."""
+    """Whether the same was ordered within ``CONFIRM_MS``, by anybody; if not, remember this order."""
     asked = (event.number, event.waiting_from or "")
     before, until_ms = turn.state.many_by_hand
     again = before == asked and turn.at_ms < until_ms

@@ -1,8 +1,8 @@
-"""The load of an area: who waits, which windows work, how long the next visitor would wait.
+"""The load of an area: who waits, which windows work, how long somebody who came now would wait.
 
-Windows that serve several areas count for this one with a fair share: one over the areas that have somebody waiting.
-Paused and draining windows do not count: they call nobody. Nor does one that stands as unmanned (空岗), until a key
-there; where all of them do, nobody is told a wait, and the tide goes on as if somebody came back.
+The time of a window that serves several areas is divided equally among those where somebody waits. Paused and draining
+windows do not count, because they call nobody; nor does one with the alarm "unmanned" (空岗), until a key is pressed
+there. If all windows are unmanned no wait is predicted for visitors, and the tide is evaluated as if they were staffed.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ DEFAULT_MEAN_S = 900  # of an area that has no service: nobody will ever wait th
 
 
 def commanded(turn: Turn, area: str) -> tuple[str, ...]:
-    """Tidal windows that serve the area or are about to; draining ones do not count."""
+    """The tidal windows that serve the area or have been asked to; draining ones do not count."""
     return standing(turn, area).commanded
 
 
 def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
-    """Mean service time in seconds: of each service of the area, and of its average visitor."""
+    """The mean service time in seconds: of each service of the area, and of its average visitor."""
     learnt = turn.area(area).learnt
     services = turn.lookup.area_services[area]
     if not services:
@@ -54,12 +54,12 @@ def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
 
 
 def load_of(turn: Turn, area: str) -> Load:
-    """Who is present in the area and which windows work for them, now."""
+    """The people present in the area and the windows that work for them now."""
     return standing(turn, area).load
 
 
 def standing(turn: Turn, area: str) -> AreaLoad:
-    """The computed load of an area, cached until something of the area is touched."""
+    """The load of an area, cached until something in the area changes."""
     found = turn.standings.get(area)
     if found is None or turn.at_ms > found.until_ms:
         found = turn.standings[area] = work_out(turn, area)
@@ -67,7 +67,7 @@ def standing(turn: Turn, area: str) -> AreaLoad:
 
 
 def work_out(turn: Turn, area: str) -> AreaLoad:
-    """The load of an area, computed from the state."""
+    """Compute the load of an area from the state."""
     pw, states = turn.pw(area), turn.state.windows
     each_s, mean_s = means_s(turn, area, pw)
     working = _windows(turn, area, pw, each_s)
@@ -114,10 +114,11 @@ def _work(turn: Turn, area: str, pw: Pw, each_s: dict[str, float], mean_s: float
 
 
 class _Working(NamedTuple):
-    """Busy windows, all windows, in how many seconds each of those being staffed is ready; until when that holds.
+    """The windows that work for an area: how many are busy, how many there are, in how many seconds each of those being
+    staffed is ready, and until which stamp that is valid.
 
-    ``manned``: somebody is at one of them. ``unmanned``: further ones, that do not count.
-    ``hoped``, ``leaving``: as in ``Load``.
+    ``manned``: somebody is at one of them. ``unmanned``: further windows, not counted. ``hoped``, ``leaving``: as in
+    ``Load``.
     """
 
     busy: float
@@ -191,9 +192,10 @@ def _count(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float], unmanned:
 
 
 def _leaving(turn: Turn, area: str, people: list[str | None], share: float) -> list[tuple[float, float]]:
-    """When the shifts of those at a window end, and how much of its ``share`` goes with each; the last one all of it.
+    """When the shifts of the people at a window end, and how much of its ``share`` ends with each; with the last, all
+    of it.
 
-    Not those who are there again once the area has rested, nor those who stay until it closes.
+    Left out are those who are back on shift when the noon break ends, and those who stay until closing time.
     """
     if people == [None]:
         return []
@@ -222,7 +224,7 @@ def _leaving(turn: Turn, area: str, people: list[str | None], share: float) -> l
 
 
 def share_of(turn: Turn, area: str, window: str) -> float:
-    """Which part of a working window's time (0 to 1) the area gets."""
+    """Which part of a working window's time, 0 to 1, the area gets."""
     state = turn.window(window)
     if state.area is not None:
         return 1.0 if state.area == area else 0.0
@@ -235,7 +237,9 @@ def share_of(turn: Turn, area: str, window: str) -> float:
 
 
 def _gone_ms(turn: Turn, ticket_id: int, pw: Pw, each_s: Mapping[str, float]) -> int:
-    """From when a visitor at a window must have left: served far longer than usual, and the end was never heard."""
+    """The stamp from which a visitor at a window must have left: served far longer than usual, while no end was
+    reported.
+    """
     ticket = turn.state.tickets[ticket_id]
     mean_s = each_s.get(ticket.service)
     if ticket.serving_ms is None or not pw.lost_finish_means or mean_s is None:
@@ -244,7 +248,9 @@ def _gone_ms(turn: Turn, ticket_id: int, pw: Pw, each_s: Mapping[str, float]) ->
 
 
 def lost_finish_s(turn: Turn, ticket: Ticket) -> float | None:
-    """A service longer than this has ended unheard; None if the policy never assumes that."""
+    """After how many seconds of service the visitor must have left although no end was reported; None if the policy
+    never assumes that.
+    """
     area = turn.lookup.area_of(ticket.service)
     pw = turn.pw(area)
     if not pw.lost_finish_means:
@@ -253,7 +259,7 @@ def lost_finish_s(turn: Turn, ticket: Ticket) -> float | None:
 
 
 def minute_of_day(turn: Turn) -> float | None:
-    """Minutes after the hall's midnight; None before the clock was ever set."""
+    """Minutes after midnight in the hall; None before the clock was ever set."""
     if turn.state.wall_offset_ms is None:
         return None
     local_ms = turn.at_ms + turn.state.wall_offset_ms + turn.state.utc_offset_min * MINUTE_MS
@@ -261,7 +267,9 @@ def minute_of_day(turn: Turn) -> float | None:
 
 
 def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
-    """What the area's profile expects; without one (or without a clock) a steady stream for its regular windows."""
+    """The arrivals that the area's profile expects; without one (or without a clock) a steady stream that keeps its
+    regular windows busy.
+    """
     pw = turn.pw(area)
     profile = tuple(pw.profile.get(area, ()))
     minute = minute_of_day(turn)
@@ -276,7 +284,7 @@ def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
 
 
 def newcomer_range(turn: Turn, area: str) -> Range | None:
-    """What somebody who takes a ticket now is told; None while nobody can know."""
+    """The predicted wait of somebody who takes a ticket now; None while no prediction is possible."""
     unknown = turn.area(area).stale is not None or not standing(turn, area).manned
     found = None if unknown else _newcomer(load_of(turn, area))
     return None if found is None else through_rest(turn, area, found)
@@ -289,7 +297,9 @@ def _newcomer(load: Load) -> Range | None:
 
 
 def ticket_range(turn: Turn, ticket: Ticket) -> Range | None:
-    """What a waiting ticket may expect: everybody whom the ordering function calls before it goes first."""
+    """The predicted wait of a waiting ticket, after everybody whom the order of calling puts before it; None while no
+    prediction is possible.
+    """
     area = turn.lookup.area_of(ticket.service)
     if turn.area(area).stale is not None or not standing(turn, area).manned:
         return None
@@ -301,9 +311,10 @@ def ticket_range(turn: Turn, ticket: Ticket) -> Range | None:
 
 
 def through_rest(turn: Turn, area: str, found: Range) -> Range | None:
-    """``found`` plus the time during which the area is known to rest; None while it rests, or before it opens.
+    """The predicted wait ``found`` lengthened by today's noon break if it reaches into it; None during the break and
+    while the area is closed.
 
-    Nobody is called at noon where no window is on duty, nor before opening: what is told then is when that ends.
+    Nobody is called then, so visitors are told when the break ends or the area opens instead of a wait.
     """
     own = opening.of(turn, area)
     if own.known and own.phase == "closed":
@@ -318,7 +329,7 @@ def through_rest(turn: Turn, area: str, found: Range) -> Range | None:
 
 
 def work_ahead(turn: Turn, ticket: Ticket) -> float:
-    """Everybody whom the ordering function calls before ``ticket``, in units of the area's mean service."""
+    """How much is served before ``ticket``, in units of the area's mean service time."""
     now = standing(turn, turn.lookup.area_of(ticket.service))
     return (
         sum(count * now.each_s[service] for service, count in ahead(turn, ticket).items()) / now.load.mean_s

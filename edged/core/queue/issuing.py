@@ -1,7 +1,7 @@
-"""Whether a dispenser gets a number for somebody, and what it shows where it does not.
+"""Whether a dispenser gets a number for a visitor, and what it shows if not.
 
-Only a *request* is refused: whoever holds a number is served, so one that a dispenser printed by itself is kept and
-flagged. Each dispenser keeps a level with the services that give no numbers; a request that comes all the same is
+Only a *request* can be refused. A number that a dispenser printed by itself is served, and a note says that none should
+have been given. Each dispenser is sent the list of services that give no numbers now; a request for one of them is
 answered with the reason, in Chinese and English.
 """
 
@@ -20,7 +20,9 @@ UNAVAILABLE = ("此处无法取号，请咨询导办人员", "No number for this
 
 
 def refused(turn: Turn, event: TicketRequested, service: str) -> bool:
-    """Refuse the request if no number is given now; ``service`` is the first that the visit needs."""
+    """Refuse the request if no number is given now; returns whether it was. ``service``: the first that the visit
+    needs.
+    """
     area = turn.lookup.area_of(service)
     booked = event.appointment is not None and bookings.holds(turn, event.appointment, event.service)
     priority = bookings.APPOINTMENT if booked else bookings.unbooked(event.priority)
@@ -37,7 +39,7 @@ def refused(turn: Turn, event: TicketRequested, service: str) -> bool:
 
 
 def turn_away(turn: Turn, event: TicketRequested) -> None:
-    """No number could be given: whoever stands there is told so, and where nobody decided it a person is called."""
+    """Tell the visitor that no number could be given; raise an alarm if neither a rule nor a person decided that."""
     if any(isinstance(one, Action) and isinstance(one.body, Refuse) for one in turn.commands):
         return
     said = [str(note.data["reason"]) for note in turn.notes if note.kind == "ignored"]
@@ -49,7 +51,7 @@ def turn_away(turn: Turn, event: TicketRequested) -> None:
 
 
 def flag(turn: Turn, ticket: Ticket) -> None:
-    """A dispenser printed a number by itself while none should be given: the visitor is served, and a note says so."""
+    """Note that a dispenser printed a number by itself while none should be given; its visitor is served."""
     why = opening.refusal(turn, ticket.service, ticket.priority)
     if why is not None:
         ticket.late = True
@@ -58,7 +60,7 @@ def flag(turn: Turn, ticket: Ticket) -> None:
 
 
 def level(turn: Turn) -> Issuing:
-    """The services that give no numbers now, as every dispenser shows them."""
+    """The services that give no numbers now, for all dispensers."""
     stopped = []
     for service in turn.lookup.services:
         why = why_not(turn, service)
@@ -69,7 +71,7 @@ def level(turn: Turn) -> Issuing:
 
 
 def why_not(turn: Turn, service: str, priority: Priority = "normal") -> Why | None:
-    """Why no number of the service is given now; None if one is given."""
+    """Why a service gives no numbers now; None if it does."""
     if turn.issuing_paused(turn.lookup.area_of(service)) is not None:
         return "paused"
     return opening.refusal(turn, service, priority)

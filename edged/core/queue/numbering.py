@@ -1,8 +1,8 @@
-"""Which numbers were given today, so that none is given twice, however long ago its visitor went home.
+"""Which numbers were given today, so that none is given twice, even long after its visitor has left.
 
-The numbers of tickets still in the state are looked up by ``State.used_numbers``. Those of older tickets are stored as
-half-open ranges ``[start, end)`` per prefix and width of the digits: a day of a hundred thousand visitors takes a few
-dozen bounds this way, not thirteen megabytes.
+The numbers of tickets that are still in the state are found in ``State.used_numbers``. Older ones are stored as
+half-open ranges ``[start, end)`` for each prefix and count of digits: a few dozen bounds for a day of a hundred
+thousand visitors, instead of 13 MB.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def given(state: State, number: str) -> bool:
 
 
 def spelled(number: str) -> str:
-    """A number as it is printed on paper, for one typed in full width, with spaces or in small letters."""
+    """A typed number as it is printed: without full-width characters, spaces and small letters."""
     return "".join(normalize("NFKC", number).split()).upper()
 
 
 def ticket_gone(state: State, ticket: Ticket) -> None:
-    """Record that ``ticket`` leaves the state; its number, if it is of today, stays marked as given."""
+    """Record that ``ticket`` is removed from the state; its number, if it is today's, stays marked as given."""
     if state.used_numbers.get(ticket.number) != ticket.id:
         return  # another day's, or the queue system called the number again since
     del state.used_numbers[ticket.number]
@@ -37,7 +37,7 @@ def ticket_gone(state: State, ticket: Ticket) -> None:
 
 
 def mark_given(state: State, number: str) -> None:
-    """Mark ``number`` as given today, though no ticket in the state has it."""
+    """Mark ``number`` as given today, although no ticket in the state has it."""
     run, count = _counted(number)
     bounds = state.past_numbers.setdefault(run, [])
     if bisect_right(bounds, count) % 2 == 1:
@@ -51,7 +51,9 @@ def mark_given(state: State, number: str) -> None:
 
 
 def _counted(number: str) -> tuple[str, int]:
-    """The run that a number belongs to ("3A" for A007), and its place there."""
+    """The key of ``past_numbers`` for a number ("3A" for A007: three digits, prefix A), and its digits as an
+    integer.
+    """
     digits = min(len(number) - len(number.rstrip("0123456789")), DIGITS_MAX)
     at = len(number) - digits
     return f"{digits}{number[:at]}", int(number[at:] or 0)

@@ -1,21 +1,22 @@
-"""The one ordering function: who is next. Calls, "next up" on displays, places in the queue and predicted waits all use
-it.
+"""The one function for the order of calling: calls, "next up" on displays, places in the queue and predicted waits all
+use it.
 
-A waiting ticket stands in a *lane*: its service, its priority class, and the one window it was sent to, if any. A lane
-is in order of *place* (arrival of the visit, then ticket id), and only the heads of the lanes a window may call are
-ever compared:
+A waiting ticket is in a *lane*: its service, its priority class, and the one window it was sent to, if any. Within a
+lane tickets are ordered by *place* (start of the visit, then ticket id), so only the first tickets of the lanes that a
+window may call are compared:
 
-0. Whoever was put first by hand goes first, the newest of them before the others.
-1. The calling rules of the policy are tried in order; the first that a head fits wins, and "anybody" is always last.
-2. Among the heads that fit, the earliest *effective arrival* goes first: place minus the head start of the class, so
-   priority ages both ways. Ties: ticket id, which is the order of issue.
-3. A call that passes over somebody with an earlier place *overtakes*. After ``priority_streak`` overtaking calls in a
-   row (of one class: its own ``streak``, if that is fewer) the window calls the earliest place.
+0. Tickets put first by hand come first, the newest of them before the others.
+1. The calling rules of the policy are tried in order; the first that fits some ticket wins, and "anybody" is always
+   last.
+2. Among the fitting tickets the earliest *effective arrival* is called: place minus the head start of the class, so
+   that waiting also raises the priority of a visitor without a class. Ties: ticket id, which is the order of issue.
+3. A call *overtakes* if a ticket with an earlier place stays waiting. After ``priority_streak`` overtaking calls in a
+   row (for one class its own ``streak``, if smaller) the window calls the earliest place.
 
-The bound: while a window may call a ticket T, it makes at most ``(n + 1) * (priority_streak + 1)`` calls up to and
-including the one of T, n being how often it calls somebody with an earlier place or put first by hand. For of any
-``priority_streak + 1`` calls in a row one is of the earliest place or put first: T, or one of the n. This holds for any
-arrivals, classes and rules; visitors without any priority are bounded like everybody else.
+The bound: as long as a window may call a ticket T, the call of T is among its next ``(n + 1) * (priority_streak + 1)``
+calls, where n is how often it calls a ticket with an earlier place or put first. Reason: of any ``priority_streak + 1``
+calls in a row one is of the earliest place or put first, that is T or one of the n. This holds for any arrivals,
+classes and rules, also for visitors without priority.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from edged.core.model.state import State, Ticket, WindowState, WindowStateName
 from edged.core.model.turn import Turn
 from edged.core.model.value import value
 
-# The words of every sign, topic, metric and page: a window is *asked* (its lamp blinks for whoever shall come),
-# *staffed* (somebody stands there), *open* (staffed and takes visitors: paused ones are not, nor those that give back).
-ASKED: tuple[WindowStateName, ...] = ("ACTIVATING", "INVITED")  # the lamp blinks for whoever shall come
+# The same words on boards, in topics, metrics and pages: a window is *asked* (its lamp blinks until a clerk comes),
+# *staffed* (a clerk is there), *open* (staffed and takes visitors; paused and draining ones do not).
+ASKED: tuple[WindowStateName, ...] = ("ACTIVATING", "INVITED")  # the lamp blinks until a clerk comes
 AT_REST: tuple[WindowStateName, ...] = ("STANDBY", "CONSULTING", "COOLDOWN")  # of a tidal window: no area's
 STAFFED: tuple[WindowStateName, ...] = (
     "OPEN",
@@ -41,16 +42,16 @@ STAFFED: tuple[WindowStateName, ...] = (
 )  # for its area, open or paused
 WITHOUT_HEAD_START: tuple[Priority, ...] = ("normal",)  # every other class has one
 WORKING: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING")  # open
-RETURNING = "returning"  # the class of who was told what to bring and is back (二次通行)
-FIRST = "first"  # whom a person put first, by hand
+RETURNING = "returning"  # the class of visitors who are back with the missing papers (二次通行)
+FIRST = "first"  # the class of tickets put first by hand
 ANYBODY = CallRule()
-NO_LANES: dict[str, list[int]] = {}  # of a service that nobody ever waited for
+NO_LANES: dict[str, list[int]] = {}  # of a service for which nobody has waited yet
 
 
 @value
 class Choice:
-    """The visitor a window calls, by which rule of the policy (None: the last one), and whether that overtakes
-    somebody.
+    """The ticket that a window calls, the calling rule that chose it (None: "anybody"), and whether it overtakes
+    another ticket.
     """
 
     ticket: Ticket
@@ -59,18 +60,20 @@ class Choice:
 
 
 def lane_of(ticket: Ticket) -> str:
-    """Class, and the window the visitor was sent to: ``elderly``, ``normal@w2``."""
+    """The name of a ticket's lane within its service: the class, and the window it was sent to (``elderly``,
+    ``normal@w2``).
+    """
     name = FIRST if ticket.ahead_ms else RETURNING if ticket.returning else ticket.priority
     return name if ticket.only_window is None else f"{name}@{ticket.only_window}"
 
 
 def class_of(lane: str) -> str:
-    """The class that a lane holds."""
+    """The priority class of a lane."""
     return lane.partition("@")[0]
 
 
 def head_start_ms(name: str, calling: Calling) -> int:
-    """How much earlier visitors of a class are treated as having come, in ms."""
+    """How many milliseconds earlier visitors of a class are treated as having come."""
     if name in WITHOUT_HEAD_START or name == FIRST:
         return 0
     if name == RETURNING:
@@ -82,7 +85,7 @@ def head_start_ms(name: str, calling: Calling) -> int:
 
 
 def streak_of(name: str, calling: Calling) -> int:
-    """How many calls in a row may overtake others for this class, at one window."""
+    """How many overtaking calls in a row one window may make for this class."""
     own = calling.classes.get(name)
     if own is None or own.streak is None:
         return calling.priority_streak
@@ -90,12 +93,14 @@ def streak_of(name: str, calling: Calling) -> int:
 
 
 def place_ms(ticket: Ticket) -> int:
-    """A ticket's place in its lane: the stamp of arrival, or one set by hand to put it first."""
+    """A ticket's place in its lane: the stamp at which its visit began, moved ahead if it was put first by hand."""
     return ticket.place_ms - ticket.ahead_ms
 
 
 def put_first(turn: Turn, ticket: Ticket) -> None:
-    """Make this waiting ticket, by hand, the next of its area, before any that was put first earlier."""
+    """Make a waiting ticket the next one of its area, by a manual decision; it goes before tickets put first
+    earlier.
+    """
     area = turn.lookup.area_of(ticket.service)
     first_ms = min(
         place_ms(turn.state.tickets[queue[0]])
@@ -157,7 +162,9 @@ def oldest_waiting_ms(turn: Turn, services: Iterable[str]) -> int | None:
 
 
 def serving_services(turn: Turn, window: str) -> tuple[str, ...]:
-    """Services this window may call now: its skills, and for a tidal window only the activated area's."""
+    """The services that this window may call now: its skills; of a tidal window those of the area it was activated for;
+    of a lent window those of the other area while somebody waits there.
+    """
     site = turn.lookup.windows[window]
     state = turn.state.windows[window]
     if not site.tidal:
@@ -169,7 +176,7 @@ def serving_services(turn: Turn, window: str) -> tuple[str, ...]:
 
 
 def choose(turn: Turn, window: str) -> Choice | None:
-    """The visitor this window calls next; None if nobody waits whom it may call."""
+    """The ticket that this window calls next; None if it may call none."""
     state = turn.window(window)
     tickets = turn.state.tickets
     heads = [(lane, tickets[queue[0]]) for lane, queue in _lanes(turn, window)]
@@ -177,7 +184,7 @@ def choose(turn: Turn, window: str) -> Choice | None:
 
 
 def prepared_at(turn: Turn, window: str) -> Ticket | None:
-    """The visitor this window has prepared for its next call; None if nobody, or if they left the queue meanwhile."""
+    """The ticket that this window has prepared for its next call; None if there is none or it left the queue."""
     prepared = turn.window(window).prepared
     ticket = None if prepared is None else turn.state.tickets.get(prepared.ticket)
     kept = ticket is not None and ticket.state == "WAITING" and ticket.only_window == window
@@ -185,14 +192,14 @@ def prepared_at(turn: Turn, window: str) -> Ticket | None:
 
 
 def choice_of(turn: Turn, window: str, ticket: Ticket, rule: str | None) -> Choice:
-    """The choice for a ``ticket`` chosen a while ago, with whom its call overtakes now."""
+    """The choice for a ``ticket`` that was chosen earlier; whether it overtakes is computed anew."""
     heads = [turn.state.tickets[queue[0]] for _, queue in _lanes(turn, window)]
     overtakes = not ticket.ahead_ms and any(_place(head) < _place(ticket) for head in heads)
     return Choice(ticket, rule, overtakes)
 
 
 def upcoming(turn: Turn, window: str, count: int) -> list[Ticket]:
-    """The next ``count`` visitors this window calls if nobody else comes and no other window calls."""
+    """The next ``count`` tickets that this window calls if nobody else comes and no other window calls."""
     tickets = turn.state.tickets
     lanes = list(_lanes(turn, window))
     at = [0] * len(lanes)
@@ -219,7 +226,9 @@ def upcoming(turn: Turn, window: str, count: int) -> list[Ticket]:
 
 
 def next_up(turn: Turn, area: str, count: int) -> list[str]:
-    """Numbers of the area that are called next: the first of each working window, then those that follow there."""
+    """The next ``count`` numbers of the area: first the next one of each working window, then the second of each, and
+    so on.
+    """
     asked: dict[object, str] = {}
     for window in turn.lookup.area_windows[area]:
         if turn.window(window).state in WORKING:
@@ -235,7 +244,7 @@ def next_up(turn: Turn, area: str, count: int) -> list[str]:
 
 
 def _calls_alike(turn: Turn, window: str) -> object:
-    """What two windows have in common that call the same visitors; many windows of an area do."""
+    """A key that is equal for two windows that would call the same tickets, so that ``upcoming`` runs once for both."""
     services = tuple(serving_services(turn, window))
     rules = turn.state.policy.calling.rules
     own = any(window in rule.windows for rule in rules) or any(
@@ -245,7 +254,9 @@ def _calls_alike(turn: Turn, window: str) -> object:
 
 
 def count_call(turn: Turn, window: str, chosen: Choice) -> None:
-    """Record that ``chosen`` is called: how many calls in a row overtook somebody, in all and per class."""
+    """Record that ``chosen`` is called: update the window's count of overtaking calls in a row, in all and per
+    class.
+    """
     state = turn.window(window)
     streak = _Streak.of(state).after(chosen)
     state.overtook, state.overtook_class, state.overtook_of_class = streak.all, streak.name, streak.of_class
@@ -253,7 +264,7 @@ def count_call(turn: Turn, window: str, chosen: Choice) -> None:
 
 @value
 class _Streak:
-    """Overtaking calls of a window in a row: all of them, and the last of them that were of one class."""
+    """Overtaking calls of a window in a row: how many in all, and how many of the last ones were for the same class."""
 
     all: int
     name: str | None
@@ -271,7 +282,7 @@ class _Streak:
 
 
 def _lanes(turn: Turn, window: str) -> Iterator[tuple[str, list[int]]]:
-    """The lanes with somebody in them that this window may call."""
+    """The non-empty lanes that this window may call, each with its ticket ids."""
     for service in serving_services(turn, window):
         for lane, queue in turn.state.queues.get(service, {}).items():
             if queue and _may_call(turn, window, service, lane):
@@ -279,7 +290,9 @@ def _lanes(turn: Turn, window: str) -> Iterator[tuple[str, list[int]]]:
 
 
 def _may_call(turn: Turn, window: str, service: str, lane: str) -> bool:
-    """A visitor sent to one window is left to it as long as it can call them; if it cannot, anybody may."""
+    """Whether this window may call a lane. A lane of one window is left to it while it is staffed and serves that
+    service.
+    """
     sent_to = lane.partition("@")[2]
     if not sent_to or sent_to == window:
         return True
@@ -326,11 +339,12 @@ def _fits(turn: Turn, window: str, rule: CallRule, lane: str, ticket: Ticket) ->
 
 
 def ahead(turn: Turn, ticket: Ticket) -> dict[str, int]:
-    """Waiting visitors of the ticket's area, per service, who are called before it; in O(lanes * log waiting).
+    """How many waiting tickets of the area are called before this one, for each service; in O(lanes * log waiting).
 
-    By calling rules that hold for every window at any wait, then by effective arrival, as ``choose`` does. Overtakers
-    who came later count only as far as the streak lets them; of those whom the ticket would overtake, as many as the
-    streak makes go first. Exact for a newcomer without priority; for one with it, what a single window would do.
+    Counted by the calling rules that apply to every window and any wait, then by effective arrival, as in ``choose``.
+    Tickets with a later place that overtake this one count only as far as the streak allows; of those that this one
+    would overtake, as many count as the streak calls first. Exact for a new ticket without priority; for one with
+    priority it is what a single window would do.
     """
     calling, lane_own = turn.state.policy.calling, lane_of(ticket)
     effective_ms = place_ms(ticket) - head_start_ms(class_of(lane_own), calling)
@@ -367,7 +381,9 @@ def ahead(turn: Turn, ticket: Ticket) -> dict[str, int]:
 
 
 def _rank(turn: Turn, service: str, lane: str) -> int:
-    """Number of the first rule that always holds for a lane, whichever window calls."""
+    """The index of the first calling rule that fits a lane at every window and any wait; the number of rules if none
+    does.
+    """
     rules = turn.state.policy.calling.rules
     if class_of(lane) == FIRST:
         return -1
@@ -384,7 +400,7 @@ def _rank(turn: Turn, service: str, lane: str) -> int:
 
 
 def _older(turn: Turn, queue: list[int], place: tuple[int, int]) -> int:
-    """How many of a lane have an earlier place."""
+    """How many tickets of a lane have an earlier place."""
     tickets = turn.state.tickets
     if not queue or _place(tickets[queue[-1]]) < place:
         return len(queue)  # as nearly always: whoever asks came last
@@ -394,7 +410,7 @@ def _older(turn: Turn, queue: list[int], place: tuple[int, int]) -> int:
 
 
 def _before(turn: Turn, queue: list[int], lane: tuple[str, str], own: tuple[int, int, int]) -> int:
-    """How many of a lane go before ``own`` (rank, effective arrival, id)."""
+    """How many tickets of a lane are called before ``own`` (rank, effective arrival, id)."""
     rank, effective_ms, ticket = own
     lane_rank = _rank(turn, *lane)
     if lane_rank != rank:

@@ -1,10 +1,10 @@
-"""People counters: how many came in, how many are present, and whether their numbers can be true.
+"""People counters: how many people came in, how many are present, and whether the figures are plausible.
 
-Totals are read as differences: one that wrapped (16 or 32 bits) goes on, one that starts again from 0 counts from
-there, one that goes back (to an old total that it loaded, say) or jumps further than people can walk is *suspect*: it
-becomes the new base, and what it said is not used. Each line of a counter (a camera has several, a topic several
-cameras) has a base of its own, kept here: a driver forgets at a restart, and a sum of the lines heard since is another
-sum. Many people without tickets mean a fault at the dispensers (a person is called), never a "+1" window.
+Of totals the differences count. A total that wrapped (16 or 32 bits) continues; one that starts again from 0 counts
+from there; one that goes back, or jumps further than people can walk, is *suspect*: it is the new base and adds nobody.
+Each line of a counter (a camera has several, a topic several cameras) has a base of its own, stored here because
+drivers forget theirs at a restart. Many people without tickets mean a fault of the dispensers (an alarm), never a "+1"
+window.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOOK_MS = 60_000
 
 
 def read(turn: Turn, event: CountRead) -> None:
-    """Take a counter's report into account if its figures are possible; mark them suspect otherwise."""
+    """Handle a counter's report: use its figures if they are plausible, otherwise mark the counter as suspect."""
     counter = turn.state.counters.setdefault(event.point, PeopleCounter())
     limit = _limit(turn, counter.heard_ms)
     if event.occupancy is not None:
@@ -62,12 +62,12 @@ def read(turn: Turn, event: CountRead) -> None:
 
 
 def look_again(turn: Turn, _key: str) -> None:
-    """Timer: check whether the alarm about a people counter is over."""
+    """Timer: check whether the alarm ``tickets-missing`` is over."""
     _compare(turn)
 
 
 def came_lately(turn: Turn) -> int:
-    """People who came in within the policy's window, over all counters."""
+    """How many people came in within the policy's ``window_s``, over all counters."""
     since = (turn.at_ms - turn.state.policy.counting.window_s * 1000) // BIN_MS
     return sum(
         came
@@ -78,13 +78,13 @@ def came_lately(turn: Turn) -> int:
 
 
 def _limit(turn: Turn, heard_ms: int | None) -> int:
-    """How many people can have passed since the last report."""
+    """How many people can have passed since the last report (at ``heard_ms``)."""
     minutes = 1.0 if heard_ms is None else max(1.0, (turn.at_ms - heard_ms) / BIN_MS)
     return round(turn.state.policy.counting.people_per_minute * minutes)
 
 
 def _anew(turn: Turn, point: Point, heard_ms: int | None) -> int:
-    """How many people a counter that begins again can have counted: since it came back, where it was lost meanwhile."""
+    """How many people a counter can have counted that started again from 0; if it was lost, only since it came back."""
     device = turn.state.devices.get(device_of(point))
     if heard_ms is None or device is None or not device.up:
         return _limit(turn, heard_ms)
@@ -92,7 +92,7 @@ def _anew(turn: Turn, point: Point, heard_ms: int | None) -> int:
 
 
 def _came(counter: PeopleCounter, event: CountRead, limit: int, anew: int) -> tuple[int, str | None]:
-    """How many people came in since the last report, and why that figure is doubted (if it is)."""
+    """How many people came in since the last report, and why that figure is doubted (None: it is not)."""
     if event.semantics == "window":
         return (event.entered, None) if max(event.entered, event.left) <= limit else (0, "jump")
     last, counter.total = counter.total, event.entered
@@ -102,8 +102,8 @@ def _came(counter: PeopleCounter, event: CountRead, limit: int, anew: int) -> tu
 
 
 def _crossed(turn: Turn, counter: PeopleCounter, event: CountRead, name: str) -> tuple[int, str | None]:
-    """How many people crossed one line of the counter, and why that is doubted. A line heard for the first time
-    adds nobody.
+    """How many people crossed one line of the counter, and why that is doubted (None: it is not). The first report of a
+    line adds nobody.
     """
     line = counter.lines.pop(name, None)
     counter.lines[name] = CounterLine(event.entered, turn.at_ms)  # the last one heard stands last
@@ -116,9 +116,9 @@ def _crossed(turn: Turn, counter: PeopleCounter, event: CountRead, name: str) ->
 
 
 def _since(last: int, total: int, limit: int, anew: int) -> tuple[int, str | None]:
-    """The increase from one total to the next; a smaller total means that the counter was reset.
+    """The increase from one total to the next, and why it is doubted. A smaller total means that the counter was reset.
 
-    ``anew``: how many it can have counted since then; more is an old total that it loaded.
+    ``anew``: how many it can have counted since the reset; a larger total is an old one that it loaded.
     """
     if total >= last:
         return (total - last, None) if total - last <= limit else (0, "jump")
@@ -129,7 +129,9 @@ def _since(last: int, total: int, limit: int, anew: int) -> tuple[int, str | Non
 
 
 def _present(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int, str | None]:
-    """Take over an occupancy: who is present. Entries are taken from other counters, or people would count twice."""
+    """Store the number of people present. It adds no arrivals, which other counters report. Returns 0 and why the
+    figure is doubted.
+    """
     assert event.occupancy is not None
     last, counter.total = counter.total, event.occupancy
     if event.occupancy < 0:
@@ -155,7 +157,7 @@ def _trust(turn: Turn, point: Point, counter: PeopleCounter) -> None:
 
 
 def _compare(turn: Turn) -> None:
-    """Begin or end the alarm about people who come in and take no number."""
+    """Raise or clear the alarm about people who come in and take no number."""
     policy, hall = turn.state.policy.counting, turn.lookup.site.hall
     people = came_lately(turn)
     minutes = policy.window_s / 60

@@ -1,7 +1,8 @@
-"""Whether an area's own figures are fresh: its dispensers report who comes, its panels who is served.
+"""Whether an area's figures are up to date: dispensers report arrivals, panels report who is served.
 
-A lost dispenser hides arrivals; the loss of every working panel hides service. After ``stale_hold_s`` nothing is opened
-or closed on such numbers; after ``stale_schedule_s`` the calendar of the policy decides, where it has one.
+If a dispenser is lost, arrivals are unknown; if all working panels are, services are. After ``stale_hold_s`` such
+figures open or close no window; after ``stale_schedule_s`` the known rushes (``peaks``) of the policy decide, if there
+are any.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ SOURCES_KEPT = 16  # dispensers that printed for one area; a hall has a handful
 
 
 def heard_from(turn: Turn, area: str, point: Point) -> None:
-    """``point`` issued a ticket of the area, so its dispensers work; a number given by hand does not show that."""
+    """Record that the device of ``point`` issues tickets of the area. Numbers given by hand at a window do not
+    count.
+    """
     if point in turn.lookup.windows:
         return
     device, sources = device_of(point), turn.area(area).sources
@@ -24,7 +27,7 @@ def heard_from(turn: Turn, area: str, point: Point) -> None:
 
 
 def areas_of(turn: Turn, device: str) -> list[str]:
-    """The areas that lack information while ``device`` is lost: see ``blind_since_ms``."""
+    """The areas whose figures are incomplete while ``device`` is lost (see ``blind_since_ms``)."""
     lookup = turn.lookup
     shown = {
         area for window in lookup.windows_of_device.get(device, ()) for area in lookup.window_areas[window]
@@ -33,7 +36,7 @@ def areas_of(turn: Turn, device: str) -> list[str]:
 
 
 def blind_since_ms(turn: Turn, area: str) -> int | None:
-    """The stamp since when no arrivals, or no services, of the area are reported; None if both are."""
+    """The stamp since when arrivals or services of the area are not reported; None if both are."""
     if not turn.a_device_is_lost:
         return None
     devices = turn.state.devices
@@ -51,8 +54,8 @@ def blind_since_ms(turn: Turn, area: str) -> int | None:
 
 
 def judge(turn: Turn, area: str) -> str | None:
-    """How the area's figures may be used: None (fresh), "hold" (change nothing) or "schedule" (follow the calendar). A
-    change is noted.
+    """How the area's figures may be used: None (up to date), "hold" (open and close nothing) or "schedule" (use the
+    policy's known rushes). A change is noted.
     """
     state = turn.area(area)
     if state.stale is None and not turn.a_device_is_lost:

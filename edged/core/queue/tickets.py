@@ -1,7 +1,7 @@
-"""Tickets (号票): how a visit begins, and a table of every state it may be in and what leads to the next.
+"""Tickets (号票): how a visit begins, and the table of a ticket's states and the triggers between them.
 
-A trigger that the table does not know leaves the ticket alone and becomes an ``ignored`` note. Closed tickets stay
-until ``CLOSED_KEPT`` newer ones are closed, so that a late rating or revival still finds them and memory stays bounded.
+A trigger that the table does not list changes nothing and is noted as ``ignored``. Closed tickets are kept until
+``CLOSED_KEPT`` newer ones are closed, so that a late rating or revival finds them and memory stays bounded.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def move(turn: Turn, ticket: Ticket, trigger: str) -> bool:
 
 
 def put(turn: Turn, ticket: Ticket, after: TicketState) -> None:
-    """Set a ticket's state to ``after`` whatever the table says, and keep queue and counts in line with it."""
+    """Set a ticket's state to ``after`` whatever the table says, and update its queue and the counts."""
     before, area = ticket.state, turn.lookup.area_of(ticket.service)
     if before in TIMER_OF:
         turn.drop_timer(f"{TIMER_OF[before]}/{ticket.id}")
@@ -76,29 +76,28 @@ def put(turn: Turn, ticket: Ticket, after: TicketState) -> None:
 
 
 def by_number(turn: Turn, number: str | None) -> Ticket | None:
-    """Today's ticket of this number, as it is written or as a scanner spells it."""
+    """Today's ticket with this number, also as a person types it or a scanner sends it; None if there is none."""
     used = turn.state.used_numbers
     ticket_id = used.get(number or "") or used.get(numbering.spelled(number or ""))
     return None if ticket_id is None else turn.state.tickets.get(ticket_id)
 
 
 def known_class(turn: Turn, priority: Priority) -> bool:
-    """Whether a class of this name exists: of every hall, or of the policy in force."""
+    """Whether a priority class of this name exists, built in or in the policy."""
     return priority in CLASSES or priority in turn.state.policy.calling.classes
 
 
 def needs_reason(turn: Turn, priority: Priority) -> bool:
-    """Whether the policy wants a reason for this class."""
+    """Whether the policy requires a reason for this priority class."""
     own = turn.state.policy.calling.classes.get(priority)
     return own is not None and own.needs_reason
 
 
 def issue_printed(turn: Turn, event: TicketPrinted) -> None:
-    """A dispenser printed this number by itself: whoever holds it waits. A number already in use today is
-    noted.
+    """Handle a number that a dispenser printed by itself: its visitor joins the queue.
 
-    Where its visit is over, the dispenser counts anew and this is another visitor. Where it is not, two people may hold
-    the same number: the second is sent to our staff.
+    If the number was used today and its visit is over, the dispenser has started again from the beginning and this is
+    another visitor. If the visit is not over, two people may hold the same number, and the second is sent to the staff.
     """
     stages = _stages(turn, event.service)
     if stages is None:
@@ -117,7 +116,7 @@ def issue_printed(turn: Turn, event: TicketPrinted) -> None:
 
 
 def allot(turn: Turn, event: TicketRequested) -> Ticket | None:
-    """Give the next number of the service; None (and a note) if there is none."""
+    """Give the next number of the service; None (and a note) if no number can be given."""
     stages = _stages(turn, event.service)
     if stages is None:
         turn.ignore(event.point, "unknown_service", service=event.service)
@@ -135,12 +134,14 @@ def allot(turn: Turn, event: TicketRequested) -> Ticket | None:
 
 
 def mirrored(turn: Turn, number: str, service: str, point: Point) -> Ticket:
-    """A ticket for a visit that only the queue system knew of (follow mode); its waiting begins now."""
+    """A new ticket for a visit that only the queue system knew of (follow mode); its waiting starts now."""
     return issue(turn, number, [service], TicketPrinted(point, number, service))
 
 
 def _stages(turn: Turn, name: str) -> list[str] | None:
-    """The services of a visit: the one asked for, or those of the journey ``name``, as far as the hall has them."""
+    """The services of a visit: the one asked for, or those of the journey ``name`` that the hall has. None if
+    unknown.
+    """
     if name in turn.lookup.services:
         return [name]
     journey = turn.state.policy.visits.journeys.get(name)
@@ -150,7 +151,7 @@ def _stages(turn: Turn, name: str) -> list[str] | None:
 
 
 def issue(turn: Turn, number: str, stages: list[str], event: TicketPrinted | TicketRequested) -> Ticket:
-    """A visit begins: in the queue, or (an appointment that is early) waiting for its time."""
+    """Begin a visit: its ticket joins the queue, or (an appointment that is early) waits for its time."""
     state = turn.state
     service, *later = stages
     priority, callable_ms = bookings.unbooked(event.priority), None
@@ -195,7 +196,7 @@ def issue(turn: Turn, number: str, stages: list[str], event: TicketPrinted | Tic
 
 
 def due(turn: Turn, key: str) -> None:
-    """Timer: the time of an appointment has come and its visitor has checked in, so they may be called."""
+    """Timer: an appointment that has checked in may be called from now on."""
     ticket = turn.state.tickets.get(int(key))
     if ticket is None or ticket.state != "BOOKED":
         return
@@ -218,7 +219,7 @@ def _queue(turn: Turn, ticket: Ticket) -> None:
 
 
 def _expect(turn: Turn, ticket: Ticket) -> None:
-    """Count a new visitor for the area's estimates and note what wait they were told."""
+    """Count a new arrival for the area's forecast, and store the wait that the visitor is told."""
     count_issued(turn.area(turn.lookup.area_of(ticket.service)).learnt, ticket.service, turn.at_ms)
     quoted = demand.ticket_range(turn, ticket)  # last: the tide and the signs find the load worked out
     if quoted is not None:
