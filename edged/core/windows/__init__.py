@@ -1,4 +1,4 @@
-"""Windows (窗口): their state machine, the life of a "+1" window, the prepared call, attendance, overrides by hand.
+"""Windows (窗口): their states, the activation of "+1" windows, prepared calls, attendance, manual overrides.
 
-May import the rooms ``model`` to ``queue``.
+May import every package of the core from ``model`` to ``queue``.
 """

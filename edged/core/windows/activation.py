@@ -1,7 +1,7 @@
-"""The life of one tidal window: its lamp blinks, somebody comes, it serves, it drains, cools down and rests.
+"""The activation of a tidal window: its lamp blinks, a member of staff comes, it serves, drains, cools down and rests.
 
-``tidal.py`` decides when; here stands what then happens to the window and to the member of staff. A member is in one
-place: whoever takes a seat leaves the window they came from, and a window lit for them asks somebody else at once.
+``tide/arbiter.py`` decides when; this module does what follows for the window and the staff. A person is at one place
+only: whoever sits down at a window leaves the one they came from, and a window lit for them asks somebody else at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SETUP_WEIGHT = 0.2  # of the newest set-up time: a change of shift is learnt wit
 
 
 def accept(turn: Turn, staff: str) -> None:
-    """A paged member says they are coming. The window keeps blinking until they are there."""
+    """Record that a paged member is coming. The window keeps blinking until they are there."""
     window = _window_paged_for(turn, staff)
     if window is None:
         turn.ignore(staff, "not_paged")
@@ -40,7 +40,7 @@ def accept(turn: Turn, staff: str) -> None:
 
 
 def decline(turn: Turn, staff: str) -> None:
-    """A paged member says no: the next one is asked at once."""
+    """Record that a paged member declines: the next one is paged at once."""
     window = _window_paged_for(turn, staff)
     if window is None:
         turn.ignore(staff, "not_paged")
@@ -51,9 +51,10 @@ def decline(turn: Turn, staff: str) -> None:
 
 
 def consult(turn: Turn, window: str, staff: str) -> None:
-    """Somebody sits down at a tidal window at rest: it becomes a consultation window (业务咨询).
+    """Handle a login at a tidal window at rest: it becomes a consultation window (业务咨询).
 
-    Unless they were paged for the tide and only took another seat: then that is their yes.
+    If the member was paged to another window for an area that this one serves too, this window is opened for the tide
+    in its place.
     """
     paged_to = _window_paged_for(turn, staff)
     meant = None if paged_to is None else turn.window(paged_to)
@@ -80,7 +81,9 @@ def _is_closed(turn: Turn, window: str) -> bool:
 
 
 def later(turn: Turn, window: str) -> None:
-    """The clerk finishes a conversation first (稍后): asked again after the policy's patience."""
+    """The clerk of a consultation window wants to finish a conversation first (稍后): ask again after
+    ``patience_s``.
+    """
     patience_s = turn.state.policy.tidal.patience_s
     state = turn.window(window)
     state.later_until_ms = turn.at_ms + patience_s * 1000
@@ -90,7 +93,7 @@ def later(turn: Turn, window: str) -> None:
 
 
 def not_now(turn: Turn, window: str, reason: str) -> None:
-    """The clerk of a consultation window declines, or does not look up in time: the next one is asked."""
+    """The clerk of a consultation window declined or did not answer in time: the next window is asked."""
     area = turn.window(window).area
     if area is not None:
         turn.area(area).tried_windows.append(window)
@@ -105,7 +108,7 @@ def _uninvite(turn: Turn, window: str, answer: str) -> None:
 
 
 def leave(turn: Turn, window: str) -> None:
-    """The clerk leaves a consultation window."""
+    """The clerk leaves a consultation window: nobody is there any more."""
     if turn.window(window).state in ("CONSULTING", "INVITED") and move_window(turn, window, "leave"):
         clear(turn, window)
         turn.window(window).later_until_ms = 0
@@ -119,7 +122,7 @@ def answer_question(turn: Turn, window: str) -> None:
 
 
 def cooled(turn: Turn, window: str) -> None:
-    """Timer: the rest after a tide is over."""
+    """Timer: the pause after a tide is over, and the window may be opened again."""
     move_window(turn, window, "cooled" if turn.window(window).staff is None else "consult")
 
 
@@ -132,7 +135,7 @@ def _window_paged_for(turn: Turn, staff: str) -> str | None:
 
 
 def unanswered(turn: Turn, window: str, reason: str) -> None:
-    """Nobody came to the lit window in time: it goes dark, and the area asks the next member."""
+    """Nobody came to the lit window in time: switch its lamp off; the area then pages the next member."""
     state = turn.window(window)
     area = turn.area(state.area) if state.area is not None else None
     turn.note("tidal.unanswered", window, area=state.area, staff=state.paged_staff, reason=reason)
@@ -148,7 +151,7 @@ def unanswered(turn: Turn, window: str, reason: str) -> None:
 
 
 def no_answer(turn: Turn, window: str) -> None:
-    """Timer: whoever was paged should have answered by now; a page that never left is sent again."""
+    """Timer: the paged member has not answered in time. A page that was never sent is sent again first."""
     action = undelivered.to_window(turn, window)
     if action is None:
         unanswered(turn, window, reason=NO_ANSWER)
@@ -158,8 +161,8 @@ def no_answer(turn: Turn, window: str) -> None:
 
 
 def unreached(turn: Turn, page: Page) -> None:
-    """A page for a lit window could not be delivered: the next member is paged at once, and this counts against
-    nobody.
+    """Page the next member at once, because a page for a lit window could not be delivered. The member does not count
+    as silent.
     """
     state = None if page.window is None else turn.state.windows.get(page.window)
     if state is None or state.state != "ACTIVATING" or state.acknowledged or state.paged_staff != page.staff:
@@ -169,7 +172,7 @@ def unreached(turn: Turn, page: Page) -> None:
 
 
 def acknowledge(turn: Turn, window: str, staff: str | None) -> None:
-    """Somebody stands at the lit window (login, a key, the first call): it opens."""
+    """Open the lit window, because somebody is there (login, a key, the first call)."""
     state = turn.window(window)
     paged, state.paged_staff = state.paged_staff, None
     invited = state.state == "INVITED"
@@ -188,17 +191,17 @@ def acknowledge(turn: Turn, window: str, staff: str | None) -> None:
 
 
 def seat(turn: Turn, staff: str, window: str) -> None:
-    """``staff`` sits down at ``window``, and so is not at (or on the way to) any other one."""
+    """``staff`` sits down at ``window`` and leaves any other window, or the way to it."""
     _abandon(turn, staffing.bind(turn, staff, window))
 
 
 def join(turn: Turn, staff: str, window: str) -> None:
-    """``staff`` sits down beside the clerk of ``window`` ("+1" staff)."""
+    """``staff`` sits down beside the clerk of ``window`` as a helper."""
     _abandon(turn, staffing.bind_helper(turn, staff, window))
 
 
 def _abandon(turn: Turn, left: str | None) -> None:
-    """The person left window ``left`` (or is no longer on the way to it)."""
+    """Give up window ``left``, whose clerk (present or on the way) is at another one now. No-op for None."""
     if left is None:
         return
     if turn.window(left).state == "ACTIVATING":
@@ -210,7 +213,7 @@ def _abandon(turn: Turn, left: str | None) -> None:
 
 
 def sit_ready(turn: Turn, window: str) -> None:
-    """Somebody sits at a window at rest: it takes the place of one that still blinks without an answer."""
+    """A clerk sits at a window at rest: it replaces a window that still blinks without an answer, if there is one."""
     for area in turn.lookup.window_areas[window]:
         turn.touch_area(area)
         for lit in turn.lookup.area_windows[area]:
@@ -224,7 +227,7 @@ def sit_ready(turn: Turn, window: str) -> None:
 
 
 def opened(turn: Turn, window: str) -> None:
-    """Do the bookkeeping for a window that now serves its area as "+1"."""
+    """Update counts, wishes and learnt times for a window that has just opened as "+1"."""
     state = turn.window(window)
     state.opened_ms = state.last_used_ms = turn.at_ms
     state.later_until_ms = 0
@@ -251,7 +254,9 @@ def opened(turn: Turn, window: str) -> None:
 
 
 def _learn_setup(turn: Turn, to_staffed_s: float) -> None:
-    """Learn how long it takes in this hall from a page to somebody at the window; each new sample counts one fifth."""
+    """Learn how many seconds pass in this hall from a page until somebody is at the window; each new sample has a
+    weight of one fifth.
+    """
     known_s = turn.state.setup_s
     if known_s is None:
         known_s = float(turn.state.policy.tidal.pw.setup_s)
@@ -260,7 +265,7 @@ def _learn_setup(turn: Turn, to_staffed_s: float) -> None:
 
 
 def drain(turn: Turn, window: str, reason: str, **why: str | int | float | None) -> None:
-    """Give the window back: serve whoever is there, call nobody new. ``why``: what the decision rests on."""
+    """Give the window back: it finishes its visitor and calls nobody new. ``why``: facts for the note."""
     state = turn.window(window)
     if state.state == "PAUSED" and state.ticket is not None:
         move_window(turn, window, "unpause-serving")
@@ -271,7 +276,9 @@ def drain(turn: Turn, window: str, reason: str, **why: str | int | float | None)
 
 
 def settle(turn: Turn, window: str) -> None:
-    """Release a drained window: staff rest, the window cools down, then stands by."""
+    """Release a window that has finished draining: staff return to standby, the window cools down and then stands
+    by.
+    """
     state = turn.window(window)
     if state.state == "DRAINING" and state.due_ms is None:
         state.due_ms = _gone_ms(turn, window)
@@ -291,7 +298,7 @@ def settle(turn: Turn, window: str) -> None:
 
 
 def _gone_ms(turn: Turn, window: str) -> int | None:
-    """The stamp at which the visitor at a draining window must have left although no end was reported."""
+    """The stamp at which the visitor at a draining window must have left although no end was reported; None: never."""
     ticket = turn.ticket_at(window)
     if ticket is None or ticket.serving_ms is None:
         return None
@@ -302,7 +309,7 @@ def _gone_ms(turn: Turn, window: str) -> int | None:
 
 
 def stand_by(turn: Turn, window: str) -> None:
-    """Switch a lit window off without having opened it."""
+    """Switch off a lit window that was not opened."""
     paged = turn.window(window).paged_staff
     if move_window(turn, window, "give-up"):
         clear(turn, window)
@@ -311,7 +318,7 @@ def stand_by(turn: Turn, window: str) -> None:
 
 
 def clear(turn: Turn, window: str) -> None:
-    """Forget everything about a finished activation."""
+    """Reset the fields of a window that belong to a finished activation."""
     state = turn.window(window)
     state.area = state.rule = state.reason = state.reason_zh = state.reason_en = state.paged_staff = None
     state.requested_ms = state.opened_ms = state.due_ms = None
@@ -319,13 +326,15 @@ def clear(turn: Turn, window: str) -> None:
 
 
 def in_vain(turn: Turn, area: str) -> str:
-    """Why nobody came in this round of pages: one of ``alarms.NO_STAFF`` (all declined, none answered, or mixed)."""
+    """Why nobody came after all attempts: a key of ``alarms.NO_STAFF`` (all declined, none answered, or mixed)."""
     heard = set(turn.area(area).heard)
     return heard.pop() if len(heard) == 1 else "not-come"
 
 
 def forget_tries(turn: Turn, area: str, over: bool = True) -> None:
-    """Start a new round: the area's next request may ask everybody again. ``over``: the area needs nobody any more."""
+    """Forget which windows and staff were asked in vain, so that the area's next request may ask all. ``over``: the
+    area needs no more windows, and its alarm ends.
+    """
     state = turn.area(area)
     state.tried_staff.clear()
     state.tried_windows.clear()

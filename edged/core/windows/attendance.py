@@ -1,9 +1,9 @@
 """Attendance (服务规范): a pause has a reason and a time limit, and an open window has somebody at it (空岗).
 
-All but the keys is level-triggered: ``watch`` looks at the windows and areas that a turn touched, sets the clocks that
-should run and ends the alarms whose cause is gone. A window counts as unmanned when its visitors wait and no key was
-pressed there for ``unmanned_s``, an area as unserved when somebody waits that long and no working window can call them.
-Where the panel itself is silent the last known state stays, marked stale.
+Except for the keys nothing here is tied to one event: ``watch`` checks the windows and areas that a turn changed,
+starts the timers that should run and clears alarms whose cause is gone. A window counts as unmanned when its visitors
+wait and no key was pressed there for ``unmanned_s``; an area as unserved when somebody waits that long and no working
+window can call them. If the panel is lost, the last known state is kept and marked stale.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CALLED = {pages.COMMISSIONER: ("帮办", "Commissioner"), pages.GUIDE: ("导办"
 
 
 def pause(turn: Turn, window: str, arg: str | None) -> None:
-    """The clerk pauses the window, for one of the policy's reasons."""
+    """Handle the "pause" key; ``arg``: one of the policy's reasons."""
     policy = turn.state.policy.staffing
     known = reason_of(turn, arg)
     if "pause" not in TABLE[turn.window(window).state]:
@@ -39,31 +39,31 @@ def pause(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def unpause(turn: Turn, window: str, _arg: str | None) -> None:
-    """The pause ends; a visitor who was at the window is still there."""
+    """End the pause; a visitor who was at the window is served on."""
     serving = turn.window(window).ticket is not None
     if move_window(turn, window, "unpause-serving" if serving else "unpause"):
         turn.note("window.unpaused", window)
 
 
 def reason_of(turn: Turn, said: str | None) -> PauseReason | None:
-    """The policy's reason that a panel means, by its id or its Chinese text."""
+    """The policy's pause reason with this id or Chinese text; None if there is none."""
     return next((r for r in turn.state.policy.staffing.pause_reasons if said in (r.id, r.text)), None)
 
 
 def key_pressed(turn: Turn, window: str) -> None:
-    """A key was pressed at the panel, so somebody is there."""
+    """A key was pressed, so somebody is at the window: check its "unmanned" timer and alarm."""
     if f"unmanned/{window}" in turn.state.timers or alarms.stands(turn, alarms.UNMANNED, window):
         turn.touch_window(window)
 
 
 def seen(turn: Turn, window: str) -> None:
-    """The queue system reports somebody at the window: it counts like a key."""
+    """The queue system reported somebody at the window: counts like a key."""
     turn.window(window).reported_ms = turn.at_ms
     key_pressed(turn, window)
 
 
 def panel_changed(turn: Turn, device: str, up: bool) -> None:
-    """A panel was lost, or is heard again."""
+    """Mark the windows of a panel that was lost as stale; of one that is back as up to date."""
     for window in turn.lookup.windows_of_device.get(device, ()):
         state = turn.window(window)
         if up and state.stale:
@@ -76,7 +76,7 @@ def panel_changed(turn: Turn, device: str, up: bool) -> None:
 
 
 def watch(turn: Turn) -> None:
-    """Check attendance at every window and area touched in this turn."""
+    """Check attendance at every window and area changed in this turn."""
     touched = dict(turn.dirty_windows)
     for area in turn.dirty_areas:
         if area not in turn.only_due:
@@ -97,7 +97,7 @@ def watch(turn: Turn) -> None:
 
 
 def pause_over(turn: Turn, window: str) -> None:
-    """Timer: a pause has lasted longer than allowed."""
+    """Timer: a pause has lasted longer than allowed. Raise an alarm and page the duty manager."""
     state = turn.state.windows.get(window)
     if state is None or state.paused_ms is None:
         return
@@ -108,7 +108,7 @@ def pause_over(turn: Turn, window: str) -> None:
 
 
 def seat_empty(turn: Turn, window: str) -> None:
-    """Timer: nobody used the panel for the limit, while visitors of this window wait."""
+    """Timer: nobody has used the panel for ``unmanned_s`` while visitors wait. Raise the alarm "unmanned"."""
     state = turn.state.windows.get(window)
     found = None if state is None else _empty_since_ms(turn, window, state)
     if found is None or opening.quiet(turn) or not opening.on_duty(turn, window):
@@ -125,7 +125,7 @@ def seat_empty(turn: Turn, window: str) -> None:
 
 
 def area_waits(turn: Turn, area: str) -> None:
-    """Check whether somebody waits whom no working window can call; alarm if two checks in a row find it."""
+    """Timer: check whether somebody waits whom no working window can call; two checks in a row raise an alarm."""
     state = turn.state.areas.get(area)
     if state is None or not state.waiting or not opening.attended(turn, area):
         return
@@ -139,7 +139,7 @@ def area_waits(turn: Turn, area: str) -> None:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """What the clerk must be told now, beyond the state of the window."""
+    """What the clerk must read now beside the state of the window; None if nothing."""
     state = turn.window(window)
     if state.hint is not None and _hint_holds(turn, window, state):
         return state.hint
@@ -154,7 +154,7 @@ def prompt(turn: Turn, window: str) -> str | None:
 
 
 def _paged(turn: Turn, window: str) -> str | None:
-    """Who was called to this window and has not answered yet."""
+    """The line on who was paged to this window and has not answered yet; None if nobody was."""
     for role, (chinese, english) in CALLED.items():
         page = turn.state.pages.get(alarms.key(role, window))
         if page is not None and page.to == staffing.DUTY_MANAGER:
@@ -165,7 +165,7 @@ def _paged(turn: Turn, window: str) -> str | None:
 
 
 def _hint_holds(turn: Turn, window: str, state: WindowState) -> bool:
-    """Whether a panel's hint still applies: the window has the same state and visitor as when it was shown."""
+    """Whether the condition under which a sentence is shown on the panel still holds (see ``staffing.hint``)."""
     if state.hint_while == staffing.NOBODY:
         return not any(oldest_waiting_ms(turn, [service]) for service in serving_services(turn, window))
     return state.hint_while in (None, staffing.stands(state))
@@ -196,7 +196,7 @@ def _watch_seat(turn: Turn, window: str, state: WindowState) -> None:
 
 
 def _manned(turn: Turn, window: str) -> bool:
-    """Somebody is at the window, or nobody waits for it: its alarm ends; False if there was none."""
+    """Clear a window's alarm "unmanned": somebody is there, or nobody waits for it. False if there was none."""
     if not alarms.clear(turn, alarms.UNMANNED, window):
         return False
     pages.close(turn, alarms.UNMANNED, window)
@@ -205,14 +205,16 @@ def _manned(turn: Turn, window: str) -> bool:
 
 
 def _touch_capacity(turn: Turn, window: str) -> None:
-    """An unmanned window counts for nobody: what its areas are told, and their tide, is looked at again."""
+    """Mark a window and its areas for evaluation, because an unmanned window does not count in predictions."""
     turn.touch_window(window)
     for area in turn.lookup.window_areas[window]:
         turn.touch_area(area)
 
 
 def _empty_since_ms(turn: Turn, window: str, state: WindowState) -> tuple[int, str] | None:
-    """Since when visitors of this window wait and its panel is still, and why that is; None while all is well."""
+    """Since when visitors of this window have waited without a key being pressed, and the cause ("no-key",
+    "panel-silent"); None if it is not so.
+    """
     silent = state.stale and state.state in WORKING
     if state.state != "OPEN" and not silent:
         return None
@@ -243,7 +245,7 @@ def _watch_area(turn: Turn, area: str) -> None:
 
 
 def _unserved(turn: Turn, area: str) -> str | None:
-    """A service somebody of the area has waited for, and no working window can call it."""
+    """A service of the area for which somebody waits and which no working window can call; None if there is none."""
     served = {
         service
         for window in turn.lookup.area_windows[area]

@@ -1,10 +1,9 @@
-"""Windows (窗口): a table of what each state allows, and the few moves that every other module makes through here.
+"""The states of windows (窗口): a table of the triggers that each state allows, and the few moves built on it.
 
-The table is the rule; a trigger it does not know leaves the window alone and becomes an ``ignored`` note. A tidal
-window rests in STANDBY (nobody there) or CONSULTING (业务咨询: a clerk has logged in), everybody else in CLOSED. A
-consultation window is asked politely (INVITED) and counts for the tide only once its clerk said yes, or called.
-
-``PAUSED`` remembers the visitor, if any.
+A trigger that the table does not list changes nothing and is noted as ``ignored``. A tidal window rests in STANDBY
+(nobody there) or CONSULTING (业务咨询: a clerk has logged in), every other window in CLOSED. A consultation window is
+asked first (INVITED) and counts for the tide only once its clerk has accepted or called. A PAUSED window may still have
+its visitor.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def move_window(turn: Turn, window: str, trigger: str) -> bool:
 
 
 def call_next(turn: Turn, window: str) -> None:
-    """Call the visitor the window has prepared, else the next one in order; note it if nobody waits."""
+    """Call the visitor that the window has prepared, or else the next one; a note says if nobody waits."""
     if turn.override("close", window) is not None:
         turn.ignore(window, "forced_closed")
         return
@@ -68,7 +67,7 @@ def call_next(turn: Turn, window: str) -> None:
 
 
 def call(turn: Turn, window: str, chosen: Choice) -> None:
-    """Call this visitor to the window."""
+    """Call the chosen visitor to the window."""
     ticket = chosen.ticket
     if not hold(turn, window, ticket):
         return
@@ -89,7 +88,7 @@ def call(turn: Turn, window: str, chosen: Choice) -> None:
 
 
 def hold(turn: Turn, window: str, ticket: Ticket) -> bool:
-    """Attach the visitor to the window as called, without announcing it; False if window or ticket cannot."""
+    """Give the ticket to the window as called, without announcing it; False if the state of either forbids it."""
     if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
         return False
     ticket.window = window
@@ -104,7 +103,7 @@ def hold(turn: Turn, window: str, ticket: Ticket) -> bool:
 
 
 def recall(turn: Turn, window: str) -> None:
-    """Call the same visitor again; after the last call the visitor is a no-show."""
+    """Call the same visitor again; after ``max_calls`` calls the visitor is a no-show."""
     ticket = turn.ticket_at(window)
     if ticket is None or ticket.state != "CALLED":
         turn.ignore(window, "nobody_called")
@@ -121,7 +120,7 @@ def recall(turn: Turn, window: str) -> None:
 
 
 def announce(turn: Turn, ticket: Ticket, window: str) -> None:
-    """Announce the call and put it on top of the area's last calls (a recall never erases another call)."""
+    """Announce the call and put it on top of the area's last calls; a recall moves its own line there."""
     area_id = turn.lookup.area_of(ticket.service)
     number = turn.lookup.windows[window].number
     calls = turn.area(area_id).last_calls
@@ -134,7 +133,7 @@ def announce(turn: Turn, ticket: Ticket, window: str) -> None:
 
 
 def arrive(turn: Turn, window: str, inferred: bool) -> None:
-    """The called visitor stands at the window."""
+    """The called visitor is at the window. ``inferred``: no key said so."""
     ticket = turn.ticket_at(window)
     if ticket is None:
         turn.ignore(window, "nobody_called")
@@ -147,7 +146,7 @@ def arrive(turn: Turn, window: str, inferred: bool) -> None:
 
 
 def no_show(turn: Turn, window: str, inferred: bool) -> None:
-    """The called visitor did not come (过号); may be revived for a while."""
+    """The called visitor did not come (过号); they may be called again or revived for a while."""
     ticket = turn.ticket_at(window)
     if ticket is None:
         turn.ignore(window, "nobody_called")
@@ -196,9 +195,10 @@ def _set_call_deadline(turn: Turn, window: str) -> None:
 
 
 def call_deadline(turn: Turn, window: str) -> None:
-    """A call's deadline passed: inferred arrival for one-button panels, no-show where arrivals are confirmed.
+    """Timer: a call has lasted long enough: the arrival is inferred, or where arrivals are confirmed by key it is a
+    no-show.
 
-    A queue system that calls tells of no-shows by itself.
+    In follow mode always an arrival: the queue system reports no-shows itself.
     """
     if turn.lookup.windows[window].confirms_arrival and turn.lookup.site.queue is None:
         no_show(turn, window, inferred=True)

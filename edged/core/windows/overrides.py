@@ -1,9 +1,9 @@
-"""Overrides (人工干预): what a person decides against the rules, by name and for a limited time.
+"""Overrides (人工干预): what a person decides against the rules, with a name and for a limited time.
 
-Open: the window is asked for like any "+1" (lamp, page, somebody there) and then kept. Hold: a "+1" window that serves
-is kept. Close: whoever is at the window is served, nobody is called after, no rule chooses it. Pause issuing: the
-controller allots no numbers in an area, or in the hall; a number that a dispenser printed by itself is still queued,
-because somebody holds it. Priority insert: one waiting visitor goes first, once. All end with the business day.
+Open: a window is opened like any "+1" (lamp, page, somebody comes) and then kept open. Hold: a "+1" window that serves
+is kept open. Close: the window finishes its visitor, calls nobody and is not chosen by any rule. Pause issuing: the
+controller gives no numbers in an area or the hall; a number that a dispenser printed by itself is still queued, because
+somebody holds it. Priority insert: one waiting visitor goes first, once. All end with the business day.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _TEXT: dict[OverrideKind, str] = {
 
 
 def decide(turn: Turn, event: OverrideSet) -> None:
-    """Apply an override, or refuse it with a reason. The same one again starts its time anew, under the newer name."""
+    """Apply an override, or refuse it with a reason. Repeating one restarts its time, under the newer name."""
     turn.state.active_ms = turn.at_ms  # somebody is there
     problem = _problem(turn, event)
     if problem is not None:
@@ -74,7 +74,7 @@ def decide(turn: Turn, event: OverrideSet) -> None:
 
 
 def _reason(event: OverrideSet) -> dict[str, str]:
-    """The reason for the note; left out where none was given."""
+    """The reason as a field of the note; empty if none was given."""
     return {} if event.reason is None else {"said": event.reason}
 
 
@@ -85,18 +85,18 @@ def lift(turn: Turn, event: OverrideLifted) -> None:
 
 
 def expire(turn: Turn, name: str) -> None:
-    """Timer: an override ends."""
+    """Timer: the time of an override is over."""
     _end(turn, name, "time is up", None)
 
 
 def reset(turn: Turn) -> None:
-    """Drop all overrides: a new business day begins."""
+    """End all overrides, because a new business day begins."""
     for name in list(turn.state.overrides):
         _end(turn, name, "new day", None)
 
 
 def fit(turn: Turn) -> None:
-    """Drop overrides of parts that a new configuration no longer has."""
+    """End overrides of windows, areas and tickets that no longer exist after a change of configuration."""
     for name, override in list(turn.state.overrides.items()):
         probe = OverrideSet(override.kind, override.target, override.by, area=override.area)
         if _unknown_target(turn, probe) is not None:
@@ -105,7 +105,9 @@ def fit(turn: Turn) -> None:
 
 @value
 class OverrideWords:
-    """What somebody orders by key: the subject, their name, for how long in seconds (None: the policy's default)."""
+    """The parsed argument of an override key: target, name, seconds (None: the policy's default) and area (None: not
+    given).
+    """
 
     target: str
     by: str
@@ -125,10 +127,12 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def said(turn: Turn, event: KeyPressed) -> OverrideWords | None:
-    """Parse ``arg`` of an override key: ``[target [area]] [by=name] [for_s=seconds]``, in this order or any other.
+    """Parse the ``arg`` of an override key: ``[target [area]] [by=name] [for_s=seconds]``, the words with "=" in any
+    position.
 
-    A window's own panel speaks for that window, its area and the tickets; the duty manager's panel or pager for all of
-    them. Without ``by=`` the name is that of whoever is logged in there. None (and a note): not a word to go by.
+    A window's panel may only order for that window, its areas and any ticket; the duty manager's panel or pager for
+    everything. Without ``by=`` the name is that of the clerk logged in there. None (and a note) if the argument is
+    invalid.
     """
     window = turn.lookup.window_of_panel.get(event.point)
     site = turn.lookup.site
@@ -168,12 +172,12 @@ def duty_key(turn: Turn, event: KeyPressed) -> None:
 
 
 def kept(turn: Turn, window: str) -> bool:
-    """Whether an override keeps this window open: no rule gives it back or lends it."""
+    """Whether an override keeps this window open: no rule may give it back or lend it."""
     return turn.override("open", window) is not None or turn.override("hold", window) is not None
 
 
 def wanted(turn: Turn, area: str) -> list[str]:
-    """Tidal windows that somebody ordered open for ``area`` and that do not serve yet."""
+    """The tidal windows that a person ordered open for ``area`` and that are still at rest."""
     return [
         override.target
         for override in turn.state.overrides.values()
@@ -182,7 +186,7 @@ def wanted(turn: Turn, area: str) -> list[str]:
 
 
 def settle(turn: Turn, window: str) -> None:
-    """Close a regular window that was ordered to close, as soon as nobody is at it."""
+    """Close a regular window that was ordered to close, as soon as it has no visitor."""
     if turn.override("close", window) is None or turn.lookup.windows[window].tidal:
         return
     state = turn.window(window)
@@ -241,7 +245,9 @@ def _unknown_target(turn: Turn, event: OverrideSet) -> str | None:
 
 
 def _area_to_open(turn: Turn, event: OverrideSet) -> str | None:
-    """Which area a tidal window is opened for; the one it serves already stays."""
+    """The area for which a tidal window is opened: the one it serves already, else the one given, else the one with
+    most waiting. None for a regular window.
+    """
     if not turn.lookup.windows[event.target].tidal:
         return None
     areas = turn.lookup.window_areas[event.target]
@@ -301,7 +307,7 @@ def _end(turn: Turn, name: str, reason: str, by: str | None, said: str | None = 
 
 
 def _touch(turn: Turn, target: str) -> None:
-    """Signs and tide of what an override is about are looked at again."""
+    """Mark the windows and areas that an override concerns for evaluation."""
     if target in turn.lookup.windows:
         turn.touch_window(target)
         for area in turn.lookup.window_areas[target]:
@@ -321,7 +327,9 @@ def _own_target(turn: Turn, window: str | None, key: str) -> str | None:
 
 
 def _may(turn: Turn, window: str | None, key: str, target: str) -> bool:
-    """Whether this panel may order it: a window's panel only for itself, the duty manager's for all."""
+    """Whether this panel may order for this target: a window's panel only for itself, the duty manager's for
+    everything.
+    """
     if window is None or key == "priority-insert":
         return True
     return target == window or (key in (*OF_AN_AREA, "lift") and target in turn.lookup.window_areas[window])

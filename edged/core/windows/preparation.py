@@ -1,9 +1,8 @@
-"""Two-step calls: a clerk prepares the next visitor while still busy, sees who it is, and announces when ready.
+"""Calls in two steps: a clerk prepares the next visitor while still busy, sees who it is, and announces when ready.
 
-``prepare`` keeps the visitor that the ordering function chooses for this window: still waiting, at the same place, in
-every count and estimate, but sent to this window, so that no other one calls them. ``announce`` and ``next`` call them.
-Nobody hears of it before. They are given back by ``prepare back``, when the window stops calling (pause, logout, drain,
-closed by hand) and after the policy's ``prepare_s``: then they wait as if nothing had happened.
+``prepare`` reserves the next visitor for this window: they wait on at the same place and in every count, but no other
+window calls them, and nobody is told. ``announce`` or ``next`` calls them. ``prepare back``, a window that stops
+calling (pause, logout, drain, closed by hand) and the policy's ``prepare_s`` release them again.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ BACK = "back"
 
 
 def prepare(turn: Turn, window: str, arg: str | None) -> None:
-    """Key: choose the next visitor for this window and show them to its clerk only."""
+    """Handle the "prepare" key: reserve the next visitor and show the number to the clerk only."""
     state = turn.window(window)
     limit_s = turn.state.policy.calling.prepare_s
     if not limit_s:
@@ -51,7 +50,7 @@ def prepare(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def take(turn: Turn, window: str) -> Choice | None:
-    """The visitor this window prepared, to be called now; None if there is none."""
+    """Release the visitor that this window prepared, to be called now; None if there is none."""
     prepared, ticket = turn.window(window).prepared, prepared_at(turn, window)
     if prepared is None or ticket is None:
         return None
@@ -60,14 +59,14 @@ def take(turn: Turn, window: str) -> Choice | None:
 
 
 def claim(turn: Turn, window: str, ticket: Ticket) -> None:
-    """``window`` calls ``ticket``; another window that had prepared the same visitor loses them."""
+    """``window`` calls ``ticket``: another window that had prepared it loses it."""
     keeper = ticket.only_window
     if keeper not in (None, window) and keeper in turn.state.windows and prepared_at(turn, keeper) is ticket:
         give_back(turn, keeper, "called elsewhere")
 
 
 def give_back(turn: Turn, window: str, reason: str) -> bool:
-    """Let the prepared visitor wait for any window again; False if nobody was prepared."""
+    """Release the prepared visitor, whom any window may call again; False if nobody was prepared."""
     ticket = prepared_at(turn, window)
     _forget(turn, window, ticket)
     if ticket is not None:
@@ -76,13 +75,13 @@ def give_back(turn: Turn, window: str, reason: str) -> bool:
 
 
 def too_long(turn: Turn, window: str) -> None:
-    """Timer: a prepared visitor was not called in time."""
+    """Timer: a prepared visitor was not called in time and is released."""
     if window in turn.state.windows:
         give_back(turn, window, "time is up")
 
 
 def settle(turn: Turn, window: str) -> None:
-    """Give the prepared visitor back if the window cannot call them any more."""
+    """Release the prepared visitor if the window cannot call them any more."""
     state = turn.window(window)
     if state.prepared is None:
         return
@@ -93,7 +92,7 @@ def settle(turn: Turn, window: str) -> None:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """The panel's line about the prepared visitor."""
+    """The panel's line about the prepared visitor; None if there is none."""
     ticket = prepared_at(turn, window)
     return None if ticket is None else f"下一位：{ticket.number} Next"
 

@@ -1,8 +1,8 @@
-"""Today's people (今日人员): who is ill, who is back, who may also serve another area; by name, until the day ends.
+"""Today's staff (今日人员): who is absent, back, or also serves another area; with a name, until the day ends.
 
-Told by an order, by key at the duty manager's panel or pager, and by each member about themselves at their own pager.
-Every rule, page and estimate asks ``staffing`` who is there, so a change is seen at once: whoever is absent is paged no
-more, and the page or window they had goes to somebody else.
+Reported by an order, by key at the duty manager's panel or pager, and by members about themselves at their own pager.
+All other modules ask ``staffing`` who is there, so a change takes effect at once: an absent member is no longer paged,
+and their page or window passes to somebody else.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ SAID: tuple[RosterWord, ...] = ("absent", "back", "also")
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """Handle the keys ``absent|back STAFF`` and ``also STAFF AREA[,AREA]``, with ``by=name``; a member's own pager is
-    about that member.
+    """Handle the keys ``absent|back STAFF`` and ``also STAFF AREA[,AREA]``, with ``by=name``. On a member's own pager
+    STAFF is that member.
     """
     words = (event.arg or "").split()
     named = next((word[3:] for word in words if word.startswith("by=")), None)
@@ -73,12 +73,12 @@ def tell(turn: Turn, event: RosterTold) -> None:
 
 
 def end_day(turn: Turn) -> None:
-    """Drop today's changes of the roster."""
+    """Delete today's changes of the roster."""
     turn.state.roster.clear()
 
 
 def _step_back(turn: Turn, staff: str) -> None:
-    """Pages to an absent member go to somebody else; the visitor they are serving is served to the end."""
+    """Pass the pages of an absent member to somebody else; a visitor they are serving is served to the end."""
     member = turn.state.staff[staff]
     window = member.window
     if member.state == "paged" and window is not None:

@@ -1,8 +1,8 @@
-"""Wishes: one more "+1" window that a person asked for by hand, from a clerk's panel or as an order.
+"""Wishes: a person asks for one more "+1" window, at a clerk's panel or by an order.
 
-A wish has an owner, a reason and an end. It asks as a rule does, so everybody is tried and then the duty manager is
-paged; it lives until a "+1" window of the area is open, until it is withdrawn or until ``triggers.hold_s`` are over
-(nobody's time ends while somebody is on the way). Every end is noted, and whoever asked reads how it stands.
+A wish asks for a window as the rule does: everybody on standby is tried, then the duty manager is paged. It ends when a
+"+1" window of the area is open, when it is withdrawn, or after ``triggers.hold_s`` (later if somebody is just on the
+way). Every end is noted, and the person who asked can read its state on the panel.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _TITLE = ("增开窗口申请", "One more window")
 
 
 def make(turn: Turn, area: str, trigger: str, by: str | None, window: str | None) -> bool:
-    """Record a person's wish for one more window; the same wish again starts its time anew. False (and a note) if
-    there are too many.
+    """Record a person's wish for one more window; repeating it restarts its time. False (and a note) if there are too
+    many.
     """
     name = _name(area, window or by)
     known = turn.state.wishes.get(name)
@@ -37,12 +37,12 @@ def make(turn: Turn, area: str, trigger: str, by: str | None, window: str | None
 
 
 def withdraw(turn: Turn, area: str, by: str | None, window: str | None = None) -> bool:
-    """The person who asked takes the wish back; False if there is none of theirs."""
+    """Withdraw the wish of ``by`` or ``window`` for an area; False if they have none."""
     return _end(turn, _name(area, window or by), "withdrawn")
 
 
 def withdraw_all(turn: Turn, area: str, by: str) -> bool:
-    """``by`` ends every wish for an area; False if there is none."""
+    """Withdraw every wish for an area; False if there is none."""
     names = [name for name, wish in turn.state.wishes.items() if wish.area == area]
     for name in names:
         _end(turn, name, "withdrawn", by=by)
@@ -55,7 +55,7 @@ def standing(turn: Turn, area: str) -> Wish | None:
 
 
 def attempted(turn: Turn, area: str) -> None:
-    """Record that somebody was paged, or asked politely: an attempt of every wish for this area."""
+    """Count an attempt (somebody was paged or asked) for every wish of this area."""
     for wish in turn.state.wishes.values():
         if wish.area == area:
             wish.attempts += 1
@@ -63,14 +63,14 @@ def attempted(turn: Turn, area: str) -> None:
 
 
 def fulfilled(turn: Turn, area: str, window: str) -> None:
-    """End every wish for ``area``, because a "+1" window of it is open."""
+    """End every wish for ``area``, because a "+1" window has opened for it."""
     for name, wish in list(turn.state.wishes.items()):
         if wish.area == area:
             _end(turn, name, "opened", window)
 
 
 def expire(turn: Turn, name: str) -> None:
-    """Timer: a wish ends unfulfilled, with a note."""
+    """Timer: the time of a wish is over without a window. It goes on while somebody is on the way."""
     wish = turn.state.wishes.get(name)
     if wish is None:
         return
@@ -87,13 +87,13 @@ def expire(turn: Turn, name: str) -> None:
 
 
 def end_day(turn: Turn) -> None:
-    """End every wish with the business day."""
+    """End every wish at the end of the business day."""
     for name in list(turn.state.wishes):
         _end(turn, name, "new day")
 
 
 def forget_missing(turn: Turn) -> None:
-    """End wishes for parts that a new configuration no longer has."""
+    """End wishes for areas that are no longer in the configuration."""
     for name, wish in list(turn.state.wishes.items()):
         if wish.area not in turn.lookup.areas:
             _end(turn, name, "configuration changed")
@@ -102,7 +102,7 @@ def forget_missing(turn: Turn) -> None:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """The panel's line about the wish made at this window."""
+    """The panel's line about the wish made at this window; None if there is none."""
     wish = next((wish for wish in turn.state.wishes.values() if wish.window == window), None)
     if wish is None:
         return None
