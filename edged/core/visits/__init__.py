@@ -1,4 +1,5 @@
-"""What happens to one visitor after the queue: outcomes, detours, walk-ins, printing again, rating, follow mode.
+"""What happens to a visitor at and after a window: outcomes, parking, transfers, walk-ins, printing, ratings, follow
+mode.
 
-May import the rooms ``model`` to ``windows``.
+May import every package of the core from ``model`` to ``windows``.
 """

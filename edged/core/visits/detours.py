@@ -1,7 +1,8 @@
-"""The longer ways of a visit: parked, absent and back, sent elsewhere, returned with papers, moved ahead, given up.
+"""What happens to a visit beside being called and served: parked, absent and back, transferred, back with papers, moved
+ahead, cancelled.
 
-A visit keeps its number, its place (arrival) and its first window through all of it. What somebody types at a key is
-``first/second``: a number or target, and what about it.
+A visit keeps its number, its place in the queue and its first window through all of it. The argument of a key is
+``first/second``: a number or target, then details.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ PARK_MINUTES_MAX = 240  # a park of half a day is a new visit
 
 
 def finish_key(turn: Turn, window: str, arg: str | None) -> None:
-    """Finish with an outcome: ``told-once/photo,id-copy``, ``promise/contract``, ``transferred/w4``, or nothing."""
+    """Handle the "finish" key with an outcome: ``told-once/photo,id-copy``, ``promise/contract``, ``transferred/w4``;
+    without one, served.
+    """
     outcome, _, about = (arg or "served").partition("/")
     if outcome == "transferred":
         transfer(turn, window, about)
@@ -34,7 +37,7 @@ def finish_key(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def park(turn: Turn, window: str, arg: str | None) -> None:
-    """The visitor steps aside, for ``arg`` minutes or as long as the policy says; then they wait again."""
+    """Park the visitor, for ``arg`` minutes or else the policy's ``park_s``; then they wait again."""
     ticket = turn.ticket_at(window)
     if ticket is None:
         turn.ignore(window, "nobody_served")
@@ -58,7 +61,9 @@ def park(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def resume(turn: Turn, window: str, arg: str | None) -> None:
-    """Bring a visitor back into the queue: parked, absent (within ``revive_within_s``) or back with the papers."""
+    """Put a visitor back into the queue who was parked, absent (within ``revive_within_s``), or is back with the
+    papers.
+    """
     ticket = by_number(turn, arg)
     if ticket is None:
         turn.ignore(window, "unknown_ticket", number=arg)
@@ -67,7 +72,9 @@ def resume(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def check_in(turn: Turn, number: str, point: Point) -> Ticket | None:
-    """A visitor shows their old number at a dispenser (二次通行): back in the queue, or None."""
+    """Put a visitor who scans their old number at a dispenser (二次通行) back into the queue; None if that is not
+    possible.
+    """
     ticket = by_number(turn, number)
     if ticket is None:
         turn.ignore(point, "unknown_ticket", number=number)
@@ -104,7 +111,7 @@ def _revive(turn: Turn, ticket: Ticket, by: str) -> bool:
 
 
 def transfer(turn: Turn, window: str, arg: str | None) -> None:
-    """Send the visitor to a service, to the first service of an area, or to one window; place and owner are kept."""
+    """Send the visitor to a service, to the first service of an area, or to one window; place and first owner stay."""
     ticket = turn.ticket_at(window)
     if ticket is None:
         turn.ignore(window, "nobody_served")
@@ -142,7 +149,9 @@ def _target(turn: Turn, name: str | None) -> str | None:
 
 
 def cancel_key(turn: Turn, window: str, arg: str | None) -> None:
-    """Take a visitor off: the one at the window, or a number. ``A012/by-visitor``: they gave up; else the staff did."""
+    """Handle the "cancel" key for the visitor at the window or for a number. ``A012/by-visitor``: the visitor gave up;
+    otherwise the staff cancel.
+    """
     number, _, who = (arg or "").partition("/")
     ticket = by_number(turn, number) if number else turn.ticket_at(window)
     if ticket is None:
@@ -154,7 +163,9 @@ def cancel_key(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def cancel(turn: Turn, ticket: Ticket, reason: str) -> bool:
-    """End a visit that is not served; its window is free. ``reason``: by_visitor, by_staff or by_reset."""
+    """End a visit without service and free its window. ``reason``: by_visitor, by_staff, by_reset or by_queue_system.
+    False if it is over already.
+    """
     at_window = ticket.window if ticket.state in ("CALLED", "SERVING") else None
     area = turn.lookup.area_of(ticket.service)
     if not move(turn, ticket, "cancel"):
@@ -166,7 +177,7 @@ def cancel(turn: Turn, ticket: Ticket, reason: str) -> bool:
 
 
 def priority_key(turn: Turn, window: str, arg: str | None) -> None:
-    """Move a visitor ahead: ``A012/military/card-shown`` (number, class, reason); without a class as elderly."""
+    """Handle the "priority" key: ``A012/military/card-shown`` (number, class, reason); without a class, elderly."""
     number, _, rest = (arg or "").partition("/")
     name, _, reason = rest.partition("/")
     ticket = by_number(turn, number)
@@ -180,7 +191,9 @@ def priority_key(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def prioritise(turn: Turn, ticket: Ticket, priority: Priority, reason: str | None, by: str) -> bool:
-    """Give a live visit another class. ``by``: a window, or the name of who ordered it."""
+    """Give a live visit another priority class. ``by``: a window, or the name of the person. False (and a note) if
+    refused.
+    """
     if ticket.ended_ms is not None:
         turn.ignore(ticket.number, "ticket_state", state=ticket.state, trigger="priority")
         return False
@@ -206,7 +219,7 @@ def park_over(turn: Turn, key: str) -> None:
 
 
 def not_back(turn: Turn, key: str) -> None:
-    """Timer: a visitor who was told what is missing did not come back in time."""
+    """Timer: a visitor who was told which papers are missing did not come back in time."""
     ticket = turn.state.tickets.get(int(key))
     if ticket is not None and ticket.state == "RETURN_PENDING":
         cancel(turn, ticket, "by_visitor")

@@ -1,7 +1,8 @@
-"""The first owner (首问负责) is a person: told, again and again, while a visitor whom they received still is unserved.
+"""Reminds the first owner (首问负责) of a visit, the person who first received the visitor, while a transferred visitor
+still waits.
 
-Whoever stood at the first window when the visitor was called there owns the visit through every transfer. They are
-told on the panel where they sit now, and on their pager if they have one; the duty manager where they went home.
+That is the clerk at the first window to which the visitor was called, through every transfer. They are reminded on the
+panel where they sit now and on their pager, if they have one; the duty manager, if they have neither.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ TIMER = "owner"
 
 
 def watch(turn: Turn, ticket: Ticket) -> None:
-    """The visitor was transferred: from now on somebody looks after them."""
+    """Start the timer of the reminder: the visitor was transferred."""
     limit_s = turn.state.policy.visits.owner_told_s
     if limit_s:
         turn.set_timer(f"{TIMER}/{ticket.id}", turn.at_ms + limit_s * 1000)
 
 
 def still_unserved(turn: Turn, key: str) -> None:
-    """A timer: whoever was transferred that long ago and waits, waits too long for their first owner."""
+    """Timer: a transferred visitor still waits. Remind the first owner, and start the timer again."""
     ticket = turn.state.tickets.get(int(key))
     if ticket is None or ticket.state != "WAITING" or opening.quiet(turn):
         return  # also where everybody went home: nobody is told through the night
@@ -52,7 +53,9 @@ def still_unserved(turn: Turn, key: str) -> None:
 
 
 def _seat_of(turn: Turn, ticket: Ticket) -> str | None:
-    """Where the first owner sits now; where nobody logs in by name, the first window speaks for them."""
+    """The window where the first owner sits now; the first window if clerks there do not log in by name; None if they
+    have left.
+    """
     if ticket.first_staff is not None:
         for window, state in turn.state.windows.items():
             if ticket.first_staff in (state.staff, *state.helpers):

@@ -1,9 +1,10 @@
-"""Follow mode: an existing queue system issues and calls; this hall mirrors it and runs the tide, lamps and displays.
+"""Follow mode: the hall's existing queue system issues and calls numbers; this hall copies it and runs the tide, lamps
+and displays.
 
-Rules: what the queue system says is the truth. Where ours differs, ours is made to fit, and every such repair is a note
-``follow.healed`` with what was wrong, so that it is counted. A call of a number that nobody heard of makes the visit.
-Keys and machines that would call or issue are refused. Where people are to be served from now on is told to the queue
-system as a level (``wish``): it moves them there.
+The queue system is always right. Where our state differs it is corrected, and each correction is a note
+``follow.healed`` with what was wrong, so that it is counted. A call of an unknown number creates its visit. Keys and
+dispensers that would call or issue are refused. The list of windows that are to serve is sent to the queue system as a
+level (``wish``), and it sends visitors there.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def following(turn: Turn) -> bool:
 
 
 def called(turn: Turn, event: CallReported) -> None:
-    """The queue system called a number to a window."""
+    """Handle a call by the queue system."""
     if not _speaks(turn, event.point, event.window):
         return
     ticket = _ticket(turn, event)
@@ -75,7 +76,7 @@ def called(turn: Turn, event: CallReported) -> None:
 
 
 def ended(turn: Turn, event: EndReported) -> None:
-    """The queue system finished with the visitor at a window, one way or another."""
+    """Handle the end of a visit at a window, reported by the queue system."""
     if not _speaks(turn, event.point, event.window):
         return
     window = event.window
@@ -94,7 +95,7 @@ def ended(turn: Turn, event: EndReported) -> None:
 
 
 def listed(turn: Turn, event: QueueReported) -> None:
-    """The queue system tells everybody who waits for a service: the whole truth about that queue."""
+    """Handle the queue system's list of everybody who waits for a service, and correct our queue to match it."""
     if not _speaks(turn, event.point, None):
         return
     if event.service not in turn.lookup.services:
@@ -113,9 +114,9 @@ def listed(turn: Turn, event: QueueReported) -> None:
 
 
 def seated(turn: Turn, event: WindowReported) -> None:
-    """The queue system says that somebody is at a window, or nobody any more.
+    """Handle the queue system's report that somebody is at a window or nobody is.
 
-    Said again, it only shows that somebody is still there.
+    A repeated report only shows that somebody is still there.
     """
     window = event.window
     if not _speaks(turn, event.point, window):
@@ -133,7 +134,7 @@ def seated(turn: Turn, event: WindowReported) -> None:
 
 
 def _left(turn: Turn, window: str) -> None:
-    """Nobody is at the window: whoever was served there is gone, and it is given back or closes."""
+    """Nobody is at the window any more: its visit ends, and it closes or is given back."""
     state = turn.window(window)
     if state.ticket is not None:
         _healed(turn, window, "end_not_heard", window)
@@ -152,7 +153,7 @@ def _left(turn: Turn, window: str) -> None:
 
 
 def _listed(turn: Turn, event: QueueReported, number: str) -> None:
-    """One number of a list: it waits for this service, unless the list is older than what became of it here."""
+    """Make one number of a list wait for this service, unless our newer events show that the list is out of date."""
     known = _known(turn, number)
     if known is not None and _just_now(turn, known):
         turn.ignore(number, "list_is_older", point=event.point)
@@ -170,7 +171,7 @@ def _listed(turn: Turn, event: QueueReported, number: str) -> None:
 
 
 def _just_now(turn: Turn, ticket: Ticket) -> bool:
-    """Whether this ticket was called or ended so recently (``LIST_LAG_MS``) that a list may not know it yet."""
+    """Whether this ticket was called or ended within ``LIST_LAG_MS``, so that a list may not include it yet."""
     if ticket.state in ("CALLED", "SERVING"):
         since_ms = ticket.called_ms
     else:
@@ -179,7 +180,7 @@ def _just_now(turn: Turn, ticket: Ticket) -> bool:
 
 
 def to_service(turn: Turn, ticket: Ticket, service: str) -> None:
-    """A visitor who waits, waits for another service."""
+    """Move a waiting ticket to the queue of another service."""
     before = turn.lookup.area_of(ticket.service)
     dequeue(turn.state, ticket)
     turn.area(before).waiting -= 1
@@ -192,7 +193,7 @@ def to_service(turn: Turn, ticket: Ticket, service: str) -> None:
 
 
 def _reorder(turn: Turn, service: str, numbers: tuple[str, ...]) -> None:
-    """The places of those who wait, in the order of the list."""
+    """Exchange the places of waiting tickets so that they follow the order of the list."""
     found = [ticket for number in numbers if (ticket := _known(turn, number)) is not None]
     waiting = [ticket for ticket in found if ticket.state == "WAITING" and ticket.service == service]
     places = sorted(ticket.place_ms for ticket in waiting)
@@ -207,9 +208,7 @@ def _reorder(turn: Turn, service: str, numbers: tuple[str, ...]) -> None:
 
 
 def issued(turn: Turn, event: TicketPrinted) -> None:
-    """The queue system gave a number. Whoever held it before is another visit, which is over unless it is at a
-    window.
-    """
+    """Handle a number issued by the queue system. If the number was used before, this is a new visit."""
     known = _known(turn, event.number)
     if known is None or event.service not in turn.lookup.services:
         issue_printed(turn, event)
@@ -224,7 +223,7 @@ def issued(turn: Turn, event: TicketPrinted) -> None:
 
 
 def wish(turn: Turn) -> Serve:
-    """The windows that should serve which services now, for the queue system."""
+    """The windows that should serve now, each with its services, for the queue system."""
     return Serve(
         tuple(
             (window, serving_services(turn, window))
@@ -235,8 +234,8 @@ def wish(turn: Turn) -> Serve:
 
 
 def _may_get_somebody(turn: Turn, window: str) -> bool:
-    """Whether visitors may come to a window: a regular one always, for the queue system knows who sits there, unless it
-    pauses.
+    """Whether the queue system may send visitors to a window: to a "+1" window only while it is staffed, to a regular
+    one unless it is paused.
     """
     state = turn.window(window).state
     if state == "PAUSED" or turn.override("close", window) is not None:
@@ -245,7 +244,9 @@ def _may_get_somebody(turn: Turn, window: str) -> bool:
 
 
 def _speaks(turn: Turn, point: Point, window: str | None) -> bool:
-    """Whether the message comes from the queue system of this hall and names a window of ours."""
+    """Whether a message comes from this hall's queue system and names a window that the hall has; if not, an alarm is
+    raised.
+    """
     if point != turn.lookup.site.queue:
         turn.ignore(point, "not_the_queue_system")
         stranded.not_of_this_hall(turn, point, point)
@@ -263,7 +264,9 @@ def _known(turn: Turn, number: str) -> Ticket | None:
 
 
 def _ticket(turn: Turn, event: CallReported) -> Ticket | None:
-    """The visit that is called; made where nobody heard of it, or where it was over."""
+    """The ticket that is called; a new one if the number is unknown or its visit is over. None if the service is
+    unknown.
+    """
     ticket = _known(turn, event.number)
     if ticket is not None and ticket.state not in ("SERVED", "CANCELLED"):
         return ticket
@@ -285,7 +288,7 @@ def _service_at(turn: Turn, window: str) -> str:
 
 
 def _make_waiting(turn: Turn, ticket: Ticket) -> None:
-    """Put a visitor back into the queue, whatever had become of them here: the queue system says they wait."""
+    """Put a visitor back into the queue whatever our state is, because the queue system says that they wait."""
     if ticket.state in ("CALLED", "SERVING"):
         assert ticket.window is not None
         other = ticket.window
@@ -301,7 +304,7 @@ def _make_waiting(turn: Turn, ticket: Ticket) -> None:
 
 
 def make_ready(turn: Turn, window: str, ticket: Ticket, by: str) -> None:
-    """The queue system calls somebody to this window: it is staffed, and whoever was there has left."""
+    """Make a window ready for a call by the queue system: it is open, and any earlier visitor has left."""
     state = turn.window(window)
     if state.ticket is not None:
         _healed(turn, window, "end_not_heard", window)
@@ -317,7 +320,9 @@ def make_ready(turn: Turn, window: str, ticket: Ticket, by: str) -> None:
 
 
 def wake(turn: Turn, window: str, area: str, by: str) -> None:
-    """The queue system uses a "+1" window that the tide had not opened: from now on it serves."""
+    """Open a "+1" window that was at rest, because the queue system calls there. ``by``: who opened it, for the
+    note.
+    """
     if following(turn):
         _healed(turn, window, "window_at_rest", window)
     activation.settle(turn, window)

@@ -1,8 +1,8 @@
-"""Another version of this program decided the last steps: what it called, printed and gave stands, as it was recorded.
+"""After an upgrade: makes the state match what an earlier version recorded for the last steps, because it was called,
+printed and spoken.
 
-Rules: nothing is said, printed or paged again. What differs is made to fit, visits first, then the windows that stand
-open, closed or at rest without a visitor. What cannot be made to fit is an alarm of its own that names the number or
-the window, and people look at it.
+Nothing is said, printed or paged again. Visits are corrected first, then windows without a visitor. What cannot be
+corrected raises an alarm that names the number or the window, for people to check.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ QUIET: tuple[TicketState, ...] = ("WAITING", "SERVED", "CANCELLED", "NO_SHOW", "
 
 
 def keep(turn: Turn, event: OutcomeKept) -> None:
-    """Bring the recorded outcome of steps into the state, without deciding anything again."""
+    """Apply the recorded outcome of steps to the state, without deciding anything again."""
     state = turn.state
     state.next_action = max(state.next_action, event.next_action)
     state.next_case += event.cases
@@ -53,14 +53,14 @@ def keep(turn: Turn, event: OutcomeKept) -> None:
 
 
 def end_day(turn: Turn) -> None:
-    """End the alarms about what another version decided: nobody holds one of its numbers any more."""
+    """Clear the alarms about differing decisions at the end of the day: nobody holds those numbers any more."""
     for alarm in list(turn.state.alarms.values()):
         if alarm.kind == ALARM:
             alarms.clear(turn, ALARM, alarm.subject)
 
 
 def _take_away(turn: Turn, visit: KeptVisit) -> None:
-    """A visitor stands at a window in our state, but not in the record: the window is freed."""
+    """Free the window of a visitor if the record has them in another state or at another window."""
     ticket = by_number(turn, visit.number)
     if ticket is None or ticket.state not in AT_WINDOW or ticket.window is None:
         return
@@ -98,7 +98,7 @@ def _awaits_papers(turn: Turn, ticket: Ticket) -> None:
 
 
 def _seat(turn: Turn, ticket: Ticket, visit: KeptVisit) -> None:
-    """The record has this visitor at a window: called, or being served."""
+    """Put a visitor at the window where the record has them, called or being served."""
     window = str(visit.window)
     if turn.window(window).ticket is not None:
         return
@@ -112,7 +112,7 @@ def _seat(turn: Turn, ticket: Ticket, visit: KeptVisit) -> None:
 
 
 def _stand(turn: Turn, theirs: KeptWindow) -> None:
-    """A window without a visitor takes its recorded state; staff who were being asked are not asked again."""
+    """Set a window without a visitor to its recorded state (open or closed); nobody is paged for it."""
     if theirs.window not in turn.lookup.windows:
         return
     ours, tidal = turn.window(theirs.window), turn.lookup.windows[theirs.window].tidal

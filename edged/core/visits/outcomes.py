@@ -1,8 +1,10 @@
-"""How a stage of a visit ends at a window: served, told once what is missing, accepted with a promise, passed on.
+"""How a stage of a visit ends at a window: served, told once which papers are missing, accepted with a promise, passed
+on.
 
 ``served`` and ``promise`` (容缺受理) end the stage; a visit with more stages (一件事一次办) waits for the next one
-under the same number and at its own place. ``told-once`` (一次性告知) leaves a return ticket (二次通行). The finish
-key names the outcome: ``told-once/id-copy,photo``, ``promise/contract``, ``transferred/w4``; without one it is served.
+under the same number and at its own place. After ``told-once`` (一次性告知) the visitor may come back with the same
+number (二次通行). The finish key names the outcome: ``told-once/id-copy,photo``, ``promise/contract``,
+``transferred/w4``; without one it is served.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _CODE_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 def papers_of(text: str) -> tuple[str, ...] | None:
-    """Codes of papers, comma between two; None if that is no list of codes."""
+    """Parse codes of papers separated by commas; None if the text is not such a list."""
     codes = tuple(text.split(",")) if text else ()
     return codes if len(codes) <= PAPERS_MAX and all(map(_is_code, codes)) else None
 
@@ -35,7 +37,7 @@ def _is_code(text: str) -> bool:
 def finish(
     turn: Turn, window: str, inferred: bool, outcome: str = "served", papers: tuple[str, ...] = ()
 ) -> None:
-    """The visitor at the window is done; a visitor whose arrival nobody confirmed arrived when called."""
+    """End the stage of the visitor at the window. If no arrival was confirmed, they arrived when they were called."""
     ticket = turn.ticket_at(window)
     if ticket is None:
         turn.ignore(window, "nobody_served")
@@ -72,9 +74,7 @@ def finish(
 
 
 def presume_gone(turn: Turn, window: str) -> None:
-    """The end of a service was never reported and the window calls nobody: the visit ends, and its length teaches
-    nothing.
-    """
+    """End the visit at a draining window although no end was reported; its length is not learnt."""
     ticket = turn.ticket_at(window)
     if ticket is not None and move(turn, ticket, "finish"):
         turn.state.served_today += 1
@@ -101,7 +101,7 @@ def _say_finished(turn: Turn, ticket: Ticket, service: str, **said: str | int) -
 
 
 def tread(turn: Turn, ticket: Ticket, service: str, outcome: str) -> None:
-    """Add one stop to the trail of a visit; the first stop names its first owner (首问负责)."""
+    """Append a finished stage to the trail of a visit; beyond ``TRAIL_KEPT`` the second oldest is dropped."""
     ticket.trail.append(Stop(ticket.window or "", service, outcome, turn.at_ms))
     if len(ticket.trail) > TRAIL_KEPT:
         del ticket.trail[1]
@@ -112,7 +112,9 @@ def _returns(turn: Turn, ticket: Ticket, outcome: str) -> bool:
 
 
 def _next_stage(turn: Turn, ticket: Ticket) -> str | None:
-    """Take the next service of the journey off the ticket; one that the hall no longer has is left out."""
+    """Remove the next service of the journey from the ticket and return it, skipping those that the hall no longer has;
+    None at the end.
+    """
     while ticket.stages:
         service = ticket.stages.pop(0)
         if service in turn.lookup.services:

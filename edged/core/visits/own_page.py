@@ -1,7 +1,8 @@
-"""A visitor's own page (``/t/{token}``): the address that is printed as a QR code beside the number.
+"""The address of a visitor's own page (``/t/{token}``), printed as a QR code beside the number.
 
-The token is a keyed hash (BLAKE2b, RFC 7693) of the ticket under a secret that is drawn once, outside, and kept in the
-journal: a restart and a replay give the same address, and nobody finds it from a number. It names no person.
+The token is a keyed hash (BLAKE2b, RFC 7693) of the ticket. Its secret is drawn at random once by the daemon and stored
+in the journal, so that a restart and a replay give the same address, and nobody can compute it from a number. It
+contains nothing about a person.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ TOKEN_BYTES = 16  # 128 bits: nobody guesses one, however many are tried
 
 
 def draw(turn: Turn, event: TicketSecretDrawn) -> None:
-    """Store the secret, unless there is one already: printed page addresses are made with it."""
+    """Store the secret, unless there is one already, with which addresses have been printed."""
     turn.state.ticket_secret = turn.state.ticket_secret or event.secret
 
 
 def token(state: State, ticket: Ticket) -> str | None:
-    """32 hexadecimal digits for this ticket; None while there is no secret.
+    """The token of this ticket, 32 hexadecimal digits; None while there is no secret.
 
-    The time of issue is part of it: after a restore ids may be given again, and old paper must not show somebody else.
+    The time of issue is part of it: after a restore from backup ids may be given again, and an old address must not
+    show another visitor.
     """
     if not state.ticket_secret:
         return None
@@ -32,7 +34,7 @@ def token(state: State, ticket: Ticket) -> str | None:
 
 
 def url(turn: Turn, ticket: Ticket) -> str | None:
-    """Where this visitor looks; None if the hall has no such pages."""
+    """The address of this visitor's page; None if the hall has no such pages."""
     site = turn.lookup.site
     own = None if site.tickets_url is None else token(turn.state, ticket)
     return None if own is None else f"{site.tickets_url}/t/{own}"

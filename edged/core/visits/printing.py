@@ -1,7 +1,7 @@
-"""Whether a number reached its visitor: print outcomes, and printing it again.
+"""Printing numbers, what follows when it fails, and printing again.
 
-A failed print keeps its number. It stays in the queue, or waits for its reprint where the policy says so; an alarm
-about the dispenser stands until a print there succeeds.
+A number whose printing failed stays valid. It stays in the queue, or waits for its reprint where the policy says so; an
+alarm about the dispenser is in force until it prints again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ PRINT_FAILED = "print-failed"  # the reason of a refusal
 
 
 def print_slip(turn: Turn, ticket: Ticket, point: Point, event: TicketRequested | None = None) -> None:
-    """Print a number with how many go before it; ``event``: who asked for it. It alone prints it, or its printer."""
+    """Print a number with how many visitors are before it. ``event``: the request, so that only that dispenser (or its
+    printer) prints it.
+    """
     before = sum(ahead(turn, ticket).values()) if ticket.state == "WAITING" else 0
     area = turn.lookup.area_of(ticket.service)
     why = slips.resumption(turn, area) if ticket.quoted_s is None and ticket.state == "WAITING" else None
@@ -52,7 +54,7 @@ def print_slip(turn: Turn, ticket: Ticket, point: Point, event: TicketRequested 
 
 
 def issue_requested(turn: Turn, event: TicketRequested) -> None:
-    """A dispenser wants a number: a visitor who is back keeps theirs, anybody else is allotted the next one."""
+    """Handle a dispenser's request: a visitor who is back keeps their number, anybody else gets the next one."""
     if alarms.stands(turn, alarms.TWINS, event.point):
         # both would print what is sent to this id
         turn.ignore(event.point, "device_twice", service=event.service)
@@ -68,7 +70,7 @@ def issue_requested(turn: Turn, event: TicketRequested) -> None:
 
 
 def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
-    """Printing failed, or its outcome is unknown."""
+    """Handle a print that failed or whose outcome is unknown."""
     if body.about != "ticket":
         slips.failed(turn, body, point, error)
         return
@@ -86,7 +88,7 @@ def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
 
 
 def done(turn: Turn, body: Print, point: Point) -> None:
-    """The dispenser confirmed the print."""
+    """Handle the confirmation of a print."""
     alarms.clear(turn, ALARM, point)
     if body.about != "ticket":
         return
@@ -99,14 +101,16 @@ def done(turn: Turn, body: Print, point: Point) -> None:
 
 
 def say_on_paper(turn: Turn, body: Refuse, point: Point) -> None:
-    """A machine of bare buttons cannot say why there is no number: its printer does."""
+    """Print why there is no number, for a machine that has only buttons and a separate printer."""
     printer = turn.lookup.printer_of(point)
     if printer != point and body.reason != PRINT_FAILED:
         turn.act(printer, body)
 
 
 def reprint(turn: Turn, window: str, arg: str | None) -> None:
-    """Key: print a live number again where it was issued; without a number the one that failed last."""
+    """Handle the "reprint" key: print a live number again where it was issued; without a number, the one that failed
+    last.
+    """
     ticket = by_number(turn, arg) if arg is not None else _failed_last(turn)
     by_hand = ticket is not None and (
         ticket.source in turn.lookup.windows or ticket.source == BY_HAND

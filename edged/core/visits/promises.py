@@ -1,7 +1,7 @@
-"""Promises (容缺受理): what a visitor still has to bring, by the end of a working day; late, it is an alarm.
+"""Promises (容缺受理): papers that a visitor still has to bring by the end of a working day; an alarm if they are late.
 
-A promise outlives its visit: it is named by the date and the number on its slip, and it ends when somebody says that
-the papers came ("promise-kept", at any window or the duty manager's panel).
+A promise goes on after its visit. It is named by the date and the number on its slip, and ends when a clerk or the duty
+manager reports that the papers came ("promise-kept").
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OVERDUE = "promise-overdue"
 
 
 def made(turn: Turn, ticket: Ticket, service: str, window: str, papers: tuple[str, ...]) -> None:
-    """A visitor was served on a promise (容缺): it is recorded and printed on a slip."""
+    """Record a promise of the visitor who was served (容缺), and print a slip."""
     local, promises = wall.local_ms(turn), turn.state.promises
     day = "" if local is None else wall.iso_date(wall.day(local)).replace("-", "")
     name = f"{day or 'p'}-{ticket.number}"
@@ -37,7 +37,7 @@ def made(turn: Turn, ticket: Ticket, service: str, window: str, papers: tuple[st
 
 
 def plan(turn: Turn, name: str, promise: Promise) -> None:
-    """Set the promise's last day and its timer."""
+    """Set the last day of a promise and its timer; no-op while the date is unknown."""
     local = wall.local_ms(turn)
     if local is None:
         return
@@ -51,14 +51,14 @@ def plan(turn: Turn, name: str, promise: Promise) -> None:
 
 
 def fit(turn: Turn) -> None:
-    """Set the last day of promises made before the clock was set for the first time."""
+    """Set the last day of promises made while the date was unknown."""
     for name, promise in turn.state.promises.items():
         if promise.due_day is None:
             plan(turn, name, promise)
 
 
 def overdue(turn: Turn, name: str) -> None:
-    """Timer: a promise's last day is over. An alarm sounds and the duty manager is paged."""
+    """Timer: the last day of a promise is over. Raise an alarm and page the duty manager."""
     promise = turn.state.promises.get(name)
     if promise is None or promise.overdue:
         return
@@ -71,7 +71,7 @@ def overdue(turn: Turn, name: str) -> None:
 
 
 def press(turn: Turn, subject: str, arg: str | None, window: str | None) -> None:
-    """Key "promise-kept": the papers came. ``arg``: the name on the slip, or the number."""
+    """Handle the "promise-kept" key: the papers came. ``arg``: the name on the slip, or the ticket number."""
     found = [
         name
         for name, promise in turn.state.promises.items()
@@ -88,7 +88,7 @@ def press(turn: Turn, subject: str, arg: str | None, window: str | None) -> None
 
 
 def kept(turn: Turn, name: str, why: str) -> None:
-    """A promise was kept: its papers came."""
+    """End a promise. ``why``: "papers" if they came, "too_many" if it was the oldest of too many."""
     promise = turn.state.promises.pop(name)
     turn.drop_timer(f"{DUE}/{name}")
     alarms.clear(turn, OVERDUE, name)

@@ -1,6 +1,6 @@
-"""A visitor rates (好差评) at the window's evaluator: who may, until when, and of which visit.
+"""How a visitor rates (好差评) at a window's evaluator: until when, and which visit.
 
-A visit may be rated while it is served and for ``within_s`` after it. The book of what was given: ``cases/ratings.py``.
+A visit may be rated while it is served and for ``within_s`` after it. The records are in ``cases/ratings.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ OPEN = "rate"  # timer: until when the last visitor of a window may rate
 def give(turn: Turn, window: str, event: RatingGiven) -> None:
     """Record a rating for the visitor being served or, while the next one is called, for the one who has just left.
 
-    A visitor who was called a while ago, with nobody left to rate before them, proves by rating that they arrived.
+    If that one cannot rate any more and the next was called at least ``infer_arrival_s`` ago, the rating is theirs and
+    shows that they have arrived.
     """
     if event.level not in ratings.LEVELS:
         turn.ignore(window, "no_such_level", level=event.level)
@@ -55,7 +56,7 @@ def give(turn: Turn, window: str, event: RatingGiven) -> None:
 
 
 def may_rate(turn: Turn, window: str) -> Ticket | None:
-    """The visit that may be rated at this window now, for its evaluator to ask about."""
+    """The visit that the window's evaluator asks to be rated; None if there is none."""
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     if (ticket is None or ticket.state == "CALLED") and state.last_ticket is not None:
@@ -65,7 +66,7 @@ def may_rate(turn: Turn, window: str) -> Ticket | None:
 
 
 def too_late(turn: Turn, window: str) -> None:
-    """Timer: nobody rated in time; the visit has no rating."""
+    """Timer: nobody rated in time; the visit stays without a rating."""
     if window in turn.lookup.windows:
         _done_with_last(turn, window)
 

@@ -1,7 +1,7 @@
-"""What commands and notes say became of a hall, whoever decided it: visits, what windows show, ids that are used.
+"""Follows visits, windows and used ids by recorded commands and notes, without the engine.
 
-Rules: nothing is decided here, and a note counts for what it says. So two tellings of one stretch of time, as it was
-recorded and as this program decides it, can be held against each other; where they agree nothing was decided otherwise.
+Applied to what an earlier version recorded and to what this version decides for the same events, it shows where the two
+differ.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ OVER: tuple[TicketState, ...] = ("SERVED", "CANCELLED", "NO_SHOW", "RETURN_PENDI
 
 
 class Recorded:
-    """Begin with a state, or without one; then ``take`` each step."""
+    """The visits, windows and actions that follow from recorded steps. Starts from a state or empty; ``take`` adds a
+    step.
+    """
 
     def __init__(self, state: State | None) -> None:
         self.visits: dict[str, KeptVisit] = {}
@@ -75,7 +77,7 @@ class Recorded:
             self.cases += note.kind == "case.opened"
 
     def agree_with(self, other: Recorded) -> None:
-        """Take over what ``other`` recorded: up to here both versions agree."""
+        """Copy everything from ``other``, because both versions agree up to this step."""
         self.visits, self.windows = dict(other.visits), dict(other.windows)
         self.actions, self.next_action, self.cases = dict(other.actions), other.next_action, other.cases
 
@@ -100,20 +102,22 @@ class Recorded:
         self.visits[number] = replace(known, service=service, state=state, window=window)
 
     def _target(self, target: str, service: str) -> str:
-        """A visitor was sent to a service, to the first service of an area, or to a window."""
+        """The service to which a transfer leads, from its target: a service, the first one of an area; unchanged for a
+        window.
+        """
         services = () if self._site is None else self._site.services
         here = [one.id for one in services if target in (one.id, one.area)]
         return target if target in here else next(iter(here), service)
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two states of a visit are the same for its visitor; notes do not tell these apart."""
+    """Whether two ticket states are the same for the visitor: notes do not distinguish them."""
     return one == other or {one, other} <= NOT_CALLED or {one, other} <= {"SERVED", "RETURN_PENDING"}
 
 
 def difference(theirs: Recorded, ours: Recorded, state: State) -> OutcomeKept | None:
-    """What must be brought into ``state`` (decided by this version) so that it matches ``theirs`` (recorded); None
-    if nothing.
+    """What must change in ``state`` (decided by this version, as ``ours``) to match ``theirs`` (recorded); None if
+    nothing.
     """
     visits = [
         visit for number, visit in theirs.visits.items() if _differs(visit, ours.visits.get(number))

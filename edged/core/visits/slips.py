@@ -1,7 +1,7 @@
-"""Slips (凭条): what a visitor takes home in writing, or photographs: papers by name, a deadline, the next place.
+"""Slips (凭条): what a visitor takes home in writing: papers by name, a deadline, the next place.
 
-A slip comes out of the dispenser that printed the number, else of the hall's first one. Where it cannot, the clerk is
-told to write it down. The lines are Chinese and English, one beside the other.
+A slip comes out of the dispenser that printed the number, or else of the hall's first one. If it cannot be printed, the
+clerk is asked to write it down. Each line is in Chinese and English.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ BY_HAND: Line = ("凭条未打出，请手写告知", "No slip: please write it 
 
 
 def told_once(turn: Turn, ticket: Ticket, window: str, papers: tuple[str, ...], until_ms: int | None) -> None:
-    """Print a 一次性告知单: every paper by its name, until when the number holds, where to come back to."""
+    """Print a list of missing papers (一次性告知单): their names, until when the number is valid, where to come back
+    to.
+    """
     zh, en = papers_by_name(turn, papers)
     owner = turn.state.policy.visits.return_to_owner
     place, place_en = window_place(turn, window) if owner else service_place(turn, ticket.service)
@@ -37,7 +39,7 @@ def told_once(turn: Turn, ticket: Ticket, window: str, papers: tuple[str, ...], 
 
 
 def promised(turn: Turn, ticket: Ticket, window: str, name: str, promise: Promise) -> None:
-    """Print a slip of 容缺受理: what was promised, by when, and under which name it is handed in."""
+    """Print a promise (容缺受理): which papers, by when, and the name under which they are handed in."""
     zh, en = papers_by_name(turn, tuple(promise.papers))
     place, place_en = window_place(turn, window)
     lines = [
@@ -52,7 +54,7 @@ def promised(turn: Turn, ticket: Ticket, window: str, name: str, promise: Promis
 
 
 def next_stage(turn: Turn, ticket: Ticket, window: str) -> None:
-    """Print a slip of 一件事一次办: which matter comes next, and where; the clerk who is done says so, too."""
+    """Print the next service of a journey (一件事一次办) and its place; the clerk's panel shows it too."""
     service = turn.lookup.services[ticket.service]
     place, place_en = service_place(turn, ticket.service)
     lines = [
@@ -70,7 +72,7 @@ def next_stage(turn: Turn, ticket: Ticket, window: str) -> None:
 
 
 def case_receipt(turn: Turn, case: Case, window: str) -> None:
-    """Print a 办不成事回执 (事事有回音): the number of the case, by when it is answered, and where to ask."""
+    """Print a receipt for a case (办不成事回执): its number, by when it is answered, and where to ask."""
     ticket = None if case.visit is None else turn.state.tickets.get(case.visit)
     service = case.service or next(iter(turn.lookup.windows[window].skills), "")
     place, place_en = window_place(turn, next(iter(turn.lookup.case_windows), window))
@@ -86,14 +88,14 @@ def case_receipt(turn: Turn, case: Case, window: str) -> None:
 
 
 def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
-    """A slip was not printed: the clerk of that window is asked to write it down."""
+    """Ask the clerk of the window to write down a slip that could not be printed."""
     turn.note("slip.failed", body.number, about=body.about, point=point, error=error)
     if body.window is not None and body.window in turn.lookup.windows:
         staffing.hint(turn, body.window, f"{body.number} {BY_HAND[0]} {BY_HAND[1]}")
 
 
 def papers_by_name(turn: Turn, papers: tuple[str, ...]) -> Line:
-    """Names of papers as the policy has them; a code without a name stands for itself."""
+    """The names of papers, in Chinese and English; a code without a name stays as it is."""
     known = turn.state.policy.visits.papers
     zh = [known[code].text if code in known else code for code in papers]
     en = [known[code].text_en if code in known else code for code in papers]
@@ -101,7 +103,7 @@ def papers_by_name(turn: Turn, papers: tuple[str, ...]) -> Line:
 
 
 def window_place(turn: Turn, window: str) -> Line:
-    """A window as a place to go to."""
+    """A window as a place to go to, in Chinese and English."""
     number = turn.lookup.windows[window].number
     area = next(iter(turn.lookup.window_areas[window]), None)
     name = "" if area is None else turn.lookup.areas[area].name
@@ -109,7 +111,7 @@ def window_place(turn: Turn, window: str) -> Line:
 
 
 def service_place(turn: Turn, service: str) -> Line:
-    """Where a service is to be had: its area and its regular windows."""
+    """Where to go for a service: its area and its regular windows, in Chinese and English."""
     area = turn.lookup.areas[turn.lookup.area_of(service)]
     numbers = [
         turn.lookup.windows[window].number
@@ -122,7 +124,7 @@ def service_place(turn: Turn, service: str) -> Line:
 
 
 def moment(turn: Turn, at_ms: int | None) -> Line:
-    """A stamp as people write it; where the time of day is unknown, a phrase instead."""
+    """Date and time of a stamp, in Chinese and English; a phrase if it is None or the time is unknown."""
     local = wall.local_ms(turn)
     if at_ms is None or local is None:
         return "今日下班", "closing time"
@@ -131,14 +133,16 @@ def moment(turn: Turn, at_ms: int | None) -> Line:
 
 
 def day_and_time(day: int, minute: int) -> Line:
-    """A day and a minute of it."""
+    """A day (since 1970) and a minute of it, in Chinese and English."""
     _, month, day_of_month = wall.date(day)
     clock = f"{minute // 60:02d}:{minute % 60:02d}"
     return f"{month}月{day_of_month}日{clock}", f"{wall.iso_date(day)} {clock}"
 
 
 def _printer(turn: Turn, source: Point) -> Point | None:
-    """Of the machine where the number was taken; of one that was given at a window, the hall's first."""
+    """The printer of the machine where the number was taken; for a number given at a window, the hall's first. None if
+    there is none.
+    """
     if source in turn.lookup.windows:
         site = turn.lookup.site
         source = next(iter(site.dispensers), None) or next((point_of(of) for of, _ in site.printers), source)
@@ -146,7 +150,7 @@ def _printer(turn: Turn, source: Point) -> Point | None:
 
 
 def resumption(turn: Turn, area: str) -> Line | None:
-    """Where no wait can be told: when somebody serves again, as far as it is known."""
+    """The line printed when no wait can be predicted: when somebody serves again, if known."""
     found = hours_words.area_line(turn, area)
     return found or ("暂无窗口办理，开窗后按号叫号", "No window serves just now, numbers are kept")
 
@@ -161,7 +165,7 @@ def _put(turn: Turn, ticket: Ticket, window: str, about: About, lines: list[Line
 
 
 def _put_at(turn: Turn, what: tuple[str, str, Point], window: str, about: About, lines: list[Line]) -> None:
-    """Fill in number, service and the dispenser where the ticket was taken."""
+    """Print a slip at a given dispenser; ``what``: ticket number, service and dispenser."""
     if turn.lookup.site.queue is not None:  # the queue system has the paper
         return
     number, service, source = what

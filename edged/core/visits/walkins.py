@@ -1,4 +1,4 @@
-"""Somebody without a number stands at a window: served at once, or given one by hand on the green lane (绿色通道)."""
+"""Visitors without a number at a window: served at once, or given a number by the clerk (green lane, 绿色通道)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOT_GREEN: tuple[Priority, ...] = ("normal", "appointment")  # nobody's green la
 
 
 def walk_direct(turn: Turn, window: str, arg: str | None) -> None:
-    """Key: record a visitor whom the window serves without a number: counted, the time learnt, invisible to the queue.
+    """Handle the key for a visitor served without a number: counted and learnt from, but never in the queue.
 
     ``arg``: the service; without it the window's first.
     """
@@ -55,9 +55,10 @@ def walk_direct(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def green_lane(turn: Turn, window: str, arg: str | None) -> None:
-    """Key: a priority visitor gets the next number by hand, shown to the clerk who tells them; nothing is printed.
+    """Handle the key that gives a priority visitor the next number, shown to the clerk who tells them; nothing is
+    printed.
 
-    ``arg``: ``service/class/reason``, each of which may be left out: the window's first service, elderly, no reason.
+    ``arg``: ``service/class/reason``; each may be left out: the window's first service, elderly, no reason.
     """
     found = _wanted(turn, window, arg)
     if found is None:
@@ -81,7 +82,7 @@ def green_lane(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def _wanted(turn: Turn, window: str, arg: str | None) -> tuple[str, Priority, str | None] | None:
-    """Service, priority class and reason named in ``arg``; None if this window cannot give a number for them."""
+    """The service, priority class and reason in ``arg``; None if this window cannot give such a number."""
     words = arg.split("/") if arg else []
     service = next(iter(serving_services(turn, window) or turn.lookup.windows[window].skills), None)
     if words and words[0] in turn.lookup.services:
