@@ -1,5 +1,5 @@
-"""The tidal loop (潮汐): what asks for a "+1" window, who grants it, what a quiet area lends, and which alternatives
-there were.
+"""The tidal loop (潮汐): what asks for a "+1" window, what is granted, what a quiet area lends, and the alternatives
+considered.
 
-May import the rooms ``model`` to ``visits``; does not know ``hours`` or ``signage``.
+May import every package of the core from ``model`` to ``visits``, but neither ``hours`` nor ``signage``.
 """

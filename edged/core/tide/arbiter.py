@@ -1,9 +1,9 @@
-"""The one place that grants "+1" windows and takes them back, for rules and triggers alike.
+"""The arbiter: the only place that grants "+1" windows and gives them back, for rules and triggers alike.
 
-A request lights the window (blink) and pages one member of staff; only their arrival at the window opens it. No answer
-in time: the next member, then the duty manager, then again after ``retry_s``, unless the area only drains. Windows and
-staff are one pool: the area with the longest predicted wait goes first, and where nothing is left a quiet area gives
-back early, within limits.
+A granted request makes the window's lamp blink and pages one member of staff; the window opens only when they are
+there. If nobody answers in time the next member is paged, then the duty manager, and it all starts again after
+``retry_s`` (not while the area is draining). All areas share the windows and staff: the area with the longest predicted
+wait comes first, and if nothing is left a quiet area gives a window back early, within limits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ASLEEP = (HALL_QUIET, AREA_CLOSED)
 
 
 def try_open(turn: Turn, area: str, now: Look) -> bool:
-    """Open the window that ``now`` asks for, or note why not. True if a window was ordered."""
+    """Order the window that ``now`` asks for, or note why not. True if a window was ordered."""
     state = turn.area(area)
     tidal = turn.state.policy.tidal
     if now.ask == OVERRIDE:
@@ -86,16 +86,14 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
 
 
 def _asked_after_hours(turn: Turn, area: str) -> bool:
-    """Whether the area only drains and just its queue asks: who was paged in vain is not paged again; the alarm
-    stands.
+    """Whether the area is draining and no person wished for a window: then those who did not come are not paged
+    again.
     """
     return opening.of(turn, area).phase == "draining" and wishes.standing(turn, area) is None
 
 
 def _grant_override(turn: Turn, area: str, now: Look) -> bool:
-    """Open a window that a person ordered: limits of the policy do not count, but it still needs a lamp and
-    somebody to come.
-    """
+    """Order a window that a person wants open: the policy's limits do not apply, but somebody still has to come."""
     state = turn.area(area)
     if state.escalated_ms is not None:
         if turn.at_ms < state.escalated_ms + turn.state.policy.tidal.retry_s * 1000:
@@ -105,7 +103,7 @@ def _grant_override(turn: Turn, area: str, now: Look) -> bool:
 
 
 def is_invited(turn: Turn, area: str) -> bool:
-    """Whether a consultation window is being asked for ``area``."""
+    """Whether the clerk of a consultation window is being asked to open it for ``area``."""
     states = turn.state.windows
     return any(
         states[window].state == "INVITED" and states[window].area == area
@@ -114,8 +112,8 @@ def is_invited(turn: Turn, area: str) -> bool:
 
 
 def volunteer(turn: Turn, window: str) -> bool:
-    """The clerk of a consultation window presses "next": the window opens for the area where most people wait. False
-    (and a note) if it may not.
+    """Open a consultation window whose clerk presses "next", for the area where most people wait. False (and a note) if
+    it may not open.
     """
     areas = [
         area
@@ -145,7 +143,7 @@ def volunteer(turn: Turn, window: str) -> bool:
 
 
 def open_staffed(turn: Turn, window: str) -> None:
-    """Open, at once, a window at which somebody already sits, for the area it is meant for."""
+    """Open a window at once for the area set in its state, because a clerk sits there."""
     state = turn.window(window)
     consults = state.state == "CONSULTING"
     move_window(turn, window, "activate-staffed")
@@ -176,7 +174,7 @@ def earliest_open_ms(turn: Turn, area: str) -> int:
 
 
 def pool_used(turn: Turn) -> int:
-    """How many windows of the shared pool are in use; draining ones count."""
+    """How many "+1" windows of the whole hall are in use; draining ones count."""
     states = turn.state.windows
     return sum(1 for window in turn.lookup.tidal if states[window].area is not None)
 
@@ -248,7 +246,11 @@ def _relieve(turn: Turn, area: str, now: Look) -> None:
 
 
 def idle_window(turn: Turn, area: str, forced: bool = False) -> str | None:
-    """The "+1" window to open next: staffed first, then untried, fewest turns, longest rest, configuration order."""
+    """The "+1" window to open next: staffed ones first, then not yet tried, fewest turns, longest rest, order of
+    configuration. None if there is none.
+
+    ``forced``: only windows that a person ordered open.
+    """
     tried = turn.area(area).tried_windows
     names = overrides.wanted(turn, area) if forced else turn.lookup.area_tidal[area]
     idle = [w for w in names if _is_idle(turn, w, forced, tried) and turn.override("close", w) is None]
@@ -261,9 +263,7 @@ def idle_window(turn: Turn, area: str, forced: bool = False) -> str | None:
 
 
 def _is_idle(turn: Turn, window: str, forced: bool, tried: list[str]) -> bool:
-    """Whether a window rests and may be asked: not one whose clerk was just asked in vain, or wished to be asked
-    later.
-    """
+    """Whether a window is at rest and its clerk, if any, has neither just declined nor answered "later"."""
     state = turn.window(window)
     if state.state != "CONSULTING":
         return state.state == "STANDBY"
@@ -271,7 +271,7 @@ def _is_idle(turn: Turn, window: str, forced: bool, tried: list[str]) -> bool:
 
 
 def _tried_to_consult(turn: Turn, area: str) -> str | None:
-    """A consultation window whose clerk could not come for this area."""
+    """A consultation window whose clerk was asked for this area in vain; None if there is none."""
     tried = turn.area(area).tried_windows
     return next((window for window in tried if turn.window(window).state == "CONSULTING"), None)
 
@@ -282,7 +282,7 @@ def _somebody_sits_ready(turn: Turn, area: str) -> bool:
 
 
 def _reasons(turn: Turn, area: str, now: Look) -> tuple[str, str]:
-    """Why it opens, as a hall says it, in Chinese and English: who waits, how long a newcomer would, and the limit."""
+    """Why the window opens, in Chinese and English: who waits, the predicted wait, and the limit."""
     facts, named = now.facts(), turn.lookup.areas[area]
     zh, en = f"{named.name}等候{now.waiting}人", f"{named.name_en}: {now.waiting} waiting"
     wait_s, limit_s = facts.get("predicted_wait_s"), facts.get("limit_s")
@@ -317,7 +317,9 @@ def _refuse(turn: Turn, area: str, reason: str, now: Look) -> None:
 
 
 def hold(turn: Turn, area: str, reason: str, now: Look, until_ms: int | None = None) -> None:
-    """Note, once until it changes, why the arbiter neither opens nor gives back although the rule would."""
+    """Note why the arbiter does not yet open or give back a window although the rule would; once until the reason
+    changes.
+    """
     state = turn.area(area)
     if state.held == reason:
         return
@@ -366,7 +368,7 @@ def _escalate(turn: Turn, area: str, window: str) -> None:
 
 
 def try_close(turn: Turn, area: str, now: Look) -> None:
-    """Give one window back if the rule's times have passed."""
+    """Give one window back if the rule's minimum times have passed."""
     state = turn.area(area)
     rule = turn.state.policy.tidal.rule
     if rule == "never":
@@ -406,7 +408,7 @@ def _withdraw(turn: Turn, area: str, window: str, now: Look) -> None:
 
 
 def uninvite(turn: Turn, area: str, now: Look) -> None:
-    """Withdraw the invitation of a consultation window, because the queue became short before its clerk answered."""
+    """Stop asking the clerk of a consultation window, because the queue has become short before they answered."""
     for window in turn.lookup.area_tidal[area]:
         state = turn.window(window)
         if state.state == "INVITED" and state.area == area and not overrides.kept(turn, window):
@@ -427,7 +429,7 @@ def _close_all(turn: Turn, now: Look) -> None:
 
 
 def earliest_close_ms(turn: Turn, area: str) -> int:
-    """The stamp from which this area may give a window back, if its numbers stay as low as now."""
+    """The stamp from which this area may give a window back if demand stays as low as now."""
     state = turn.area(area)
     tidal = turn.state.policy.tidal
     since_ms = 0 if state.under_since_ms is None else state.under_since_ms
@@ -451,7 +453,9 @@ def earliest_close_ms(turn: Turn, area: str) -> int:
 
 
 def choose_release(turn: Turn, windows: list[str]) -> str:
-    """The window to give back: an idle one (open longest), else the one that will be free soonest."""
+    """The window to give back: one without a visitor (open longest), else the one whose visitor was called or served
+    first.
+    """
 
     def rank(window: str) -> tuple[bool, int, int]:
         state = turn.window(window)

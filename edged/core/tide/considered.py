@@ -1,7 +1,7 @@
-"""The alternatives of a decision: every window and member of staff that was considered, and why each was not taken.
+"""The alternatives of a decision: every window and member of staff considered, and why each was not chosen.
 
-A note carries them as words, ``id=reason`` or ``id=reason:of-what``; ``edged/explain/sentences.py`` makes sentences of
-them. They are written only where a note is, so a decision without effect costs nothing.
+They are written into a note as ``id=reason`` or ``id=reason:detail``; ``edged/explain/sentences.py`` makes sentences of
+them. They are computed only together with a note, so a decision without effect costs nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _why_not(turn: Turn, area: str, window: str) -> str:
 
 
 def staff(turn: Turn, area: str, chosen: str | None = None) -> str:
-    """Every member of the roster with the skill for ``area``, and why they were paged or not."""
+    """Every member of staff with the skill for ``area``, and why they were paged or not."""
     return " ".join(
         f"{member.id}={CHOSEN if member.id == chosen else _not_asked(turn, area, member.id)}"
         for member in turn.lookup.site.staff

@@ -1,4 +1,4 @@
-"""Known rushes of the calendar: the first days of the month, the hours before noon. Times are the hall's own."""
+"""Known rushes of the policy (``peaks``), such as the first days of a month. Times are the hall's local time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edged.core.model.turn import Turn
 
 
 def wanted(turn: Turn, area: str) -> int:
-    """How many "+1" windows the calendar asks for in this area now; 0 before the clock was ever set."""
+    """How many "+1" windows the known rushes call for in this area now; 0 before the clock was ever set."""
     local_ms = wall.local_ms(turn)
     if local_ms is None:
         return 0
@@ -20,7 +20,7 @@ def wanted(turn: Turn, area: str) -> int:
 
 
 def next_change_ms(turn: Turn, area: str) -> int | None:
-    """The next stamp of today at which a peak begins or ends."""
+    """The next stamp today at which a known rush begins or ends; None if there is none."""
     local_ms = wall.local_ms(turn)
     if local_ms is None:
         return None

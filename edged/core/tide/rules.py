@@ -1,9 +1,9 @@
-"""The rules: each turns an area's numbers into a ``Look``, which may ask for a window. Whether the area gets one the
-arbiter decides.
+"""The rules: each evaluates an area's figures to a ``Look``, which may ask for one more window or release one. The
+arbiter decides on it.
 
-``pw`` looks at the stamps that are multiples of ``DECIDE_MS`` (as due ticks, so before anything else at the stamp), the
-band at every event. Triggers only ask, and stand for what a rule does not see. A look that did not decide changes
-nothing.
+Rule ``pw`` decides at stamps that are multiples of ``DECIDE_MS`` (as due ticks, before other events of the same stamp),
+rule ``band`` at every event. Triggers ask for reasons that a rule does not see. A ``Look`` with ``decided`` False
+changes nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Look(NamedTuple):
     """The result of evaluating an area. ``ask``: the rule or trigger that wants one more window; ``release``: why one
     fewer is enough.
 
-    ``facts``, ``closing`` and ``why`` make the words for a note; most looks end without one.
+    ``facts``, ``closing`` and ``why`` are functions, called only if a note is written.
     """
 
     waiting: int
@@ -56,7 +56,7 @@ class Look(NamedTuple):
 
 
 def look(turn: Turn, area: str) -> Look:
-    """Evaluate one area: first what a person ordered, then the policy's rule, then the triggers."""
+    """Evaluate one area: first windows that a person ordered open, then the policy's rule, then the triggers."""
     if area in turn.lookup.case_areas:  # 办不成事: never a candidate, and nobody's reason for one
         return Look(turn.area(area).waiting, 0.0, (), decided=False)
     found = _look(turn, area)
@@ -83,7 +83,9 @@ def _look(turn: Turn, area: str) -> Look:
 
 
 def _band(turn: Turn, area: str, seen: Look) -> Look:
-    """Hysteresis on the number waiting; the timers run from the first look that found the condition."""
+    """Rule "band": hysteresis on the number waiting. Its times run from the first evaluation that found the
+    condition.
+    """
     state, band = turn.area(area), turn.band(area)
     threshold = band.open_above + band.open_step * len(seen.commanded)
     ask = None
@@ -113,7 +115,7 @@ def _band(turn: Turn, area: str, seen: Look) -> Look:
 
 
 def _asked(turn: Turn, area: str, seen: Look, load: Load | None) -> Look:
-    """The same ``Look``, asking for a window where the rule did not but a trigger does."""
+    """``seen``, changed to ask for a window if a trigger asks for one."""
     asked = triggers.asks(turn, area, seen.oldest_wait_s, load)
     if asked is None:
         return seen
@@ -128,7 +130,7 @@ def _asked(turn: Turn, area: str, seen: Look, load: Load | None) -> Look:
 
 
 def _pw(turn: Turn, area: str, seen: Look) -> Look:
-    """Predicted wait of a newcomer; unknown while no window serves."""
+    """Rules "pw" and "pwf": the predicted wait of somebody who comes now; unknown while no window serves."""
     pw, load = turn.pw(area), demand.load_of(turn, area)
     if load.windows <= len(load.opening):
         turn.area(area).under_since_ms = None
@@ -160,7 +162,7 @@ def _pw(turn: Turn, area: str, seen: Look) -> Look:
 
 
 def _lonely(turn: Turn, area: str, seen: Look) -> Look:
-    """Whether the area has only windows that are lit or paused: no service from which a wait could be predicted."""
+    """The result for an area whose windows are all lit or paused: no wait can be predicted; release if nobody waits."""
     nobody = seen.waiting == 0
     release = "nobody waiting" if nobody else None
     if nobody and turn.area(area).under_since_ms is None:
@@ -170,8 +172,8 @@ def _lonely(turn: Turn, area: str, seen: Look) -> Look:
 
 
 def _decides(turn: Turn, area: str) -> bool:
-    """Whether the rule decides at this stamp: every 30 s on a fixed grid, and at once where whoever was asked did
-    not come.
+    """Whether the rule decides at this stamp: every 30 s on a fixed grid, and at once after somebody was asked in
+    vain.
     """
     state = turn.area(area)
     if state.tried_staff or state.tried_windows:
@@ -192,7 +194,9 @@ def _stream(turn: Turn, area: str, load: Load) -> forecast.Stream:
 
 
 def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[float, float | None]) -> Look:
-    """``predicted``: the wait of a newcomer (s) and, where the rule looks ahead, the arrivals it expects."""
+    """Whether to ask for a window. ``predicted``: the wait in seconds, and the expected arrivals (None: no
+    forecast).
+    """
     pw, (wait_s, expected) = turn.pw(area), predicted
     long = wait_s >= pw.open_wait_s
     wants = long and seen.waiting >= pw.min_waiting
@@ -233,14 +237,14 @@ def _opening_facts(load: Load, pw: Pw, wait_s: float, expected: float | None) ->
 
 
 def too_late(turn: Turn, area: str) -> bool:
-    """Whether the area closes before one more window would help."""
+    """Whether the area closes before one more window would help (only with the policy's ``guard``)."""
     closes_in_s, load = opening.closes_in_s(turn, area), demand.load_of(turn, area)
     now_s = forecast.newcomer_wait_s(load, load.windows)
     return turn.pw(area).guard and closes_in_s is not None and closes_in_s < GUARD_S and now_s < 2 * GUARD_S
 
 
 def _closing(turn: Turn, area: str, found: Look, load: Load, kept: bool) -> Look:
-    """Whether one window fewer would do; the time it must hold runs from the first decision that found so."""
+    """Whether one window fewer is enough; its required duration runs from the first decision that found so."""
     state, pw = turn.area(area), turn.pw(area)
     if found.commanded and turn.state.wishes and wishes.standing(turn, area) is not None:
         state.under_since_ms = None
@@ -268,7 +272,7 @@ def _closing_facts(fewer_s: float, pw: Pw) -> Facts:
 
 
 def _schedule(turn: Turn, area: str, seen: Look) -> Look:
-    """Rule "schedule": as many windows as the calendar says."""
+    """Rule "schedule": as many windows as the policy's known rushes (``peaks``) call for."""
     wanted, state = peaks.wanted(turn, area), turn.area(area)
     if len(seen.commanded) <= wanted:
         state.under_since_ms = None
@@ -285,13 +289,13 @@ def _schedule(turn: Turn, area: str, seen: Look) -> Look:
 
 
 def _always(turn: Turn, area: str, seen: Look) -> Look:
-    """Rule "always": every window, all the time; a hall without a tide, for comparison."""
+    """Rule "always": every window open all the time; for comparison in backtests."""
     rest = [w for w in turn.lookup.area_tidal[area] if turn.window(w).state in ("STANDBY", "CONSULTING")]
     return seen._replace(ask="always" if rest else None, urgency_s=inf, why=lambda: "rule always")
 
 
 def _never(turn: Turn, area: str, seen: Look) -> Look:
-    """Rule "never": no "+1" window; open ones are given back."""
+    """Rule "never": no "+1" windows; open ones are given back."""
     return seen._replace(release="rule never")
 
 

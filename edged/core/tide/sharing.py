@@ -1,7 +1,7 @@
-"""What a quiet area gives to a busy one when no window or member of staff is left, and what protects the quiet one.
+"""What a quiet area gives to a busy one when no window or member of staff is free, and what protects the quiet one.
 
-Early release: a "+1" window that a quiet area can spare drains before its own rule would give it back. Lending: a
-regular window that can serve both calls the busy area's visitors first for a while. A donor keeps windows, is asked a
+Early release: a quiet area gives a "+1" window back before its own rule would. Lending: a regular window that can serve
+both areas calls the busy area's visitors first for some time. The quiet area keeps a number of windows, is asked a
 limited number of times per hour, and gets its window back as soon as its own predicted wait grows.
 """
 
@@ -21,8 +21,11 @@ RELIEF_GAP_MS = 30_000  # a trigger asks at every event; what the others can spa
 
 
 def relieve(turn: Turn, asker: str, wait_s: float, any_window: bool) -> None:
-    """Find a window or a member of staff that another area can give to ``asker``, whose newcomers would wait
-    ``wait_s`` seconds.
+    """Find a window or member of staff that another area can give to ``asker``, whose predicted wait is ``wait_s``
+    seconds.
+
+    ``any_window``: ``asker`` has an idle window and only lacks staff or a place in the pool, so a window that cannot
+    serve it helps too.
     """
     state = turn.area(asker)
     if turn.state.policy.tidal.rule not in ("pw", "pwf"):
@@ -43,7 +46,7 @@ def _on_its_way(turn: Turn, asker: str, any_window: bool) -> bool:
 
 
 def spare_wait_s(turn: Turn, area: str, share: float = 1.0) -> float:
-    """The wait in seconds of a newcomer of ``area`` if it had one window (or the area's ``share`` of one) fewer."""
+    """The predicted wait in seconds in ``area`` if it had one window (or the ``share`` of one) fewer."""
     load = demand.load_of(turn, area)
     return forecast.newcomer_wait_s(load, load.windows - share)
 
@@ -137,7 +140,9 @@ def _can_spare(turn: Turn, donor: str, window: str, wait_s: float) -> bool:
 
 
 def take_back(turn: Turn, area: str) -> None:
-    """End what is lent from or to ``area`` if its time is over, it is not needed there, or it is needed at home."""
+    """End the lending of windows of ``area`` whose time is over, or that are needed by their own area or no longer by
+    the other.
+    """
     states = turn.state.windows
     for window in turn.lookup.area_windows[area]:
         state = states[window]
@@ -169,7 +174,7 @@ def _why_back(turn: Turn, window: str, asker: str) -> str | None:
 
 
 def next_change_ms(turn: Turn, area: str) -> list[int]:
-    """The stamps at which lent windows come back by themselves."""
+    """The stamps at which the time of lent windows is over."""
     states = turn.state.windows
     names = turn.lookup.area_windows[area]
     return [states[name].lent_until_ms for name in names if states[name].lent_to is not None]

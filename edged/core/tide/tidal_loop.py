@@ -1,9 +1,9 @@
-"""The tidal loop (潮汐): whenever something changed in an area, or its due time has come, evaluates the area's rule and
-acts on it.
+"""The tidal loop (潮汐): evaluates an area's rule when something in it changed or its due time has come, and acts on
+it.
 
-An area does at most one thing per look. Opening is judged before closing, areas with the longest predicted wait first.
-Giving back drains: the visitor at the window is served, no new one is called. Every step leaves a note with rule,
-inputs, threshold and choice.
+One evaluation opens or gives back at most one window of an area (more under the rule "always"). Opening comes before
+closing, and areas with the longest predicted wait come first. A window that is given back finishes its visitor. Each
+act leaves a note with rule, inputs, threshold and choice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edged.core.windows.activation import forget_tries
 
 
 def evaluate(turn: Turn) -> None:
-    """Open a window, close one, or do nothing, in every touched area; then set when to evaluate again (``due_ms``)."""
+    """Open a window, give one back, or do nothing, in every changed area; then set the next due time (``due_ms``)."""
     for area in list(turn.dirty_areas):
         sharing.take_back(turn, area)
     looks = {area: look(turn, area) for area in turn.dirty_areas}
@@ -35,9 +35,7 @@ def evaluate(turn: Turn) -> None:
 
 
 def _remember(turn: Turn, area: str, now: Look) -> None:
-    """Keep since when the area wants one more window; when it wants none any more, refusals and attempts are
-    forgotten.
-    """
+    """Store since when the area has asked for one more window; if it no longer does, forget refusals and attempts."""
     state = turn.area(area)
     if now.ask is not None:
         if state.over_since_ms is None:
@@ -87,7 +85,9 @@ def _next_look(turn: Turn, area: str, now: Look) -> int | None:
 
 
 def _limits_ms(turn: Turn, area: str) -> list[int]:
-    """When somebody will have waited for too long, and when the calendar changes."""
+    """The stamps at which somebody will have waited too long, a sensor will have been lost too long, or a known rush
+    begins or ends.
+    """
     tidal = turn.state.policy.tidal
     stamps = [turn.window(window).later_until_ms for window in turn.lookup.area_tidal[area]]
     queue = standing(turn, area)
@@ -104,9 +104,7 @@ def _limits_ms(turn: Turn, area: str) -> list[int]:
 
 
 def _retry_refused_ms(turn: Turn, area: str) -> int:
-    """When to try again after a refusal: every half minute, since a window or a place in the pool may be free by
-    then.
-    """
+    """The stamp of the next attempt after a refusal: within ``ACTION_GAP_MS``, because a window may be free by then."""
     planned_ms = turn.area(area).due_ms
     latest_ms = turn.at_ms + arbiter.ACTION_GAP_MS
     return planned_ms if planned_ms is not None and turn.at_ms < planned_ms < latest_ms else latest_ms

@@ -1,6 +1,6 @@
 """Triggers: what may ask for a window in addition to the rule, for reasons that a predicted wait does not show.
 
-A trigger only asks. The arbiter grants as it would for the rule, one window at a time, and the rule gives it back.
+The arbiter treats them like the rule, one window at a time, and the rule gives the window back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edged.core.windows import wishes
 
 
 class Asked(NamedTuple):
-    """The trigger that asks for a window, what it measured and the limit it compared with."""
+    """A trigger that asks for a window: its name, what it measured, and the limit."""
 
     name: str
     measured: float
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
 
 def asks(turn: Turn, area: str, oldest_wait_s: float, load: Load | None) -> Asked | None:
-    """The first trigger whose condition holds; ``load`` None: no wait can be predicted."""
+    """The first trigger whose condition holds; None if none does. ``load`` None: no wait can be predicted."""
     limits = turn.state.policy.tidal.triggers
     state = turn.area(area)
     wish = wishes.standing(turn, area) if turn.state.wishes else None
@@ -48,13 +48,13 @@ def asks(turn: Turn, area: str, oldest_wait_s: float, load: Load | None) -> Aske
 
 
 def priority_wait_s(turn: Turn, area: str) -> float:
-    """How long the priority visitor of the area who waits longest has waited; 0 without one."""
+    """How many seconds the longest-waiting priority visitor of the area has waited; 0 if there is none."""
     since_ms = demand.standing(turn, area).priority_ms
     return 0.0 if since_ms is None else turn.seconds_since(since_ms)
 
 
 def _people(turn: Turn) -> int:
-    """People present, from counters that count who is there; counters of entries do not tell."""
+    """How many people are present, by the counters that report occupancy."""
     present = [turn.state.present[point] for point in turn.state.present]
     return sum(present)
 
@@ -65,7 +65,7 @@ def _most_loaded(turn: Turn) -> str:
 
 
 def ask(turn: Turn, area: str, name: str, by: str | None = None, window: str | None = None) -> None:
-    """A person asks for a window (a key at ``window``, or an operator): the wish is kept until a window is open."""
+    """Record a person's wish for a window (by a key at ``window``, or by an operator), kept until a window is open."""
     if area in turn.lookup.case_areas:
         turn.ignore(area, "cases_are_no_tide", trigger=name, by=by)
     else:
@@ -75,7 +75,7 @@ def ask(turn: Turn, area: str, name: str, by: str | None = None, window: str | N
 def not_asked(
     turn: Turn, area: str, reason: str, waiting: int, facts: Mapping[str, str | int | float | None]
 ) -> None:
-    """Note, once, why no window is asked for although the predicted wait is long."""
+    """Note why no window is asked for although the predicted wait is long; once until the reason changes."""
     state = turn.area(area)
     if state.refused != reason:
         state.refused = reason
