@@ -1,4 +1,4 @@
-"""What lamps, displays, panels and state messages for the city show: the same state, the same signs.
+"""What lamps, displays, panels and state messages for the city show, computed from the state alone.
 
-May import the rooms ``model`` to ``visits``; does not know ``hours`` or ``tide``.
+May import every package of the core from ``model`` to ``visits``, but neither ``hours`` nor ``tide``.
 """

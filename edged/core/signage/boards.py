@@ -1,8 +1,8 @@
-"""What stands on boards: the windows' own, the areas', the hall's and the duty manager's, in the policy's words.
+"""The text on boards: of windows, areas, the hall and the duty manager, in the policy's words.
 
-A line is two texts, Chinese and English. A board with a known size gets what fits: both, or Chinese alone, or its
-beginning (a board that can scroll gets all of it); the rows go to what matters most to somebody who looks up. What is
-not known is not shown: an area whose sensors are silent says so instead of a number.
+A line is two texts, Chinese and English. A board of known size gets what fits: both, or Chinese alone, or its beginning
+(one that can scroll gets all of it); with few rows the most important lines are kept. What is unknown is not shown: an
+area whose devices are lost says so instead of showing a number.
 """
 
 from __future__ import annotations
@@ -44,15 +44,14 @@ ARROW = "→"  # two columns in GBK fonts, too
 
 
 def width(text: str) -> int:
-    """Columns: one per half-width character, two per Chinese one."""
+    """The number of columns that a text takes: one for a half-width character, two for a Chinese one."""
     return sum(2 if ord(char) >= WIDE_FROM or char == ARROW else 1 for char in text)
 
 
 def fit(line: Line, board: Board | None, shorter: str = "") -> str:
-    """A line cut to this board's columns; ``shorter`` is another wording with fewer columns, used where it fits
-    better.
+    """Cut a line to this board's columns. ``shorter``: another wording, used if only that fits.
 
-    A text that is too long ends between two words: half a number would be another one.
+    A text that is too long is cut between words, never inside a number, which would become another number.
     """
     chinese, english = line
     both = f"{chinese} {english}" if english else chinese
@@ -72,16 +71,14 @@ def fit(line: Line, board: Board | None, shorter: str = "") -> str:
 
 
 def _words_of(text: str) -> Iterator[str]:
-    """Split a text where it may be cut: a number, a time or a Latin word stays whole; every Chinese character
-    stands alone.
-    """
+    """Split a text where it may be cut: a number, a time or a Latin word stays whole; a Chinese character is a word."""
     for together, chars in groupby(text, IN_WORDS.__contains__):
         run = "".join(chars)
         yield from (run,) if together else run
 
 
 def window_board(turn: Turn, window: str) -> Display:
-    """Over a window: its number and what goes on there; large and alone for who is called slowly."""
+    """The board over a window: its number and its visitor or state; a slow call fills the board in large letters."""
     templates = turn.state.policy.signage.templates
     state, ticket = turn.window(window), turn.ticket_at(window)
     display, number = turn.lookup.windows[window].display, turn.lookup.windows[window].number
@@ -112,7 +109,7 @@ def window_board(turn: Turn, window: str) -> Display:
 
 
 def area_board(turn: Turn, area: str, point: Point, summary: AreaSummary) -> Display:
-    """Who waits and how long, the newest notice where there is room, and the last calls."""
+    """The board of an area: how many wait and how long, the newest notice if there is room, and the last calls."""
     calls = turn.area(area).last_calls
     templates = turn.state.policy.signage.templates
     called: list[Line] = [
@@ -136,7 +133,9 @@ def area_board(turn: Turn, area: str, point: Point, summary: AreaSummary) -> Dis
 
 
 def area_line(turn: Turn, summary: AreaSummary, room: int | None = None) -> Line:
-    """Who waits in an area and, where there is room (columns), how long a newcomer would; what a person decided."""
+    """How many wait in an area and, if ``room`` (columns) allows, the predicted wait; also a manual decision in
+    force.
+    """
     templates, place = turn.state.policy.signage.templates, turn.lookup.areas[summary.area]
     if turn.area(summary.area).stale is not None:
         return fill(templates.stale, area=place.name), fill(templates.stale_en, area=place.name_en)
@@ -151,7 +150,9 @@ def area_line(turn: Turn, summary: AreaSummary, room: int | None = None) -> Line
 
 
 def hall_board(turn: Turn, point: Point, summaries: Sequence[AreaSummary]) -> Display:
-    """One line per area with its next numbers, then notices. Too few rows: areas where nobody waits give way first."""
+    """One line for each area with its next numbers, then notices. With too few rows, areas with the fewest waiting are
+    left out.
+    """
     policy = turn.state.policy.signage
     board, posted = turn.lookup.boards.get(point), notices.lines(turn, None)
     shown = list(summaries)
@@ -170,7 +171,7 @@ def hall_board(turn: Turn, point: Point, summaries: Sequence[AreaSummary]) -> Di
 
 
 def alarm_board(turn: Turn, point: Point) -> Display:
-    """The duty manager's: the newest alarm on top, as a clerk would say it."""
+    """The duty manager's board: the alarms in force, the newest on top."""
     standing = reversed(turn.state.alarms.values())
     lines = [_alarm_line(turn, alarm) for alarm in islice(standing, ALARMS_SHOWN)]
     return _display(turn, point, lines or [NO_ALARM])
@@ -192,7 +193,7 @@ def _alarm_line(turn: Turn, alarm: Alarm) -> Line:
 
 
 def _words(turn: Turn, window: str, ticket: Ticket | None) -> tuple[dict[str, str], dict[str, str]]:
-    """What the blanks of a window's templates mean, Chinese and English."""
+    """The values for the blanks of a window's templates, in Chinese and English."""
     lookup, state = turn.lookup, turn.window(window)
     skills = serving_services(turn, window) or lookup.windows[window].skills
     service = ticket.service if ticket is not None else next(iter(skills), None)
@@ -216,7 +217,7 @@ def _words(turn: Turn, window: str, ticket: Ticket | None) -> tuple[dict[str, st
 
 
 def _title(turn: Turn, window: str, zh: dict[str, str], en: dict[str, str]) -> Line:
-    """The window's number; for an opened "+1" window, and one that helps another area, also the name of that area."""
+    """The window's number; for an opened "+1" window or one that helps another area, also that area's name."""
     templates, state = turn.state.policy.signage.templates, turn.window(window)
     name = "window"
     if state.state in STAFFED:

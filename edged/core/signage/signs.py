@@ -1,7 +1,7 @@
-"""What lamps, displays, panels and state messages for the city show. Levels only: the same state, the same signs.
+"""The levels of lamps, displays, panels and state messages, computed from the state.
 
-Only windows and areas touched by a turn are looked at; only a value that changed becomes a ``Desired``. ``boards.py``
-has the words.
+Only windows and areas changed in a turn are computed, and only a value that differs from the last one becomes a
+``Desired``. ``boards.py`` composes the texts.
 """
 
 from __future__ import annotations
@@ -59,15 +59,16 @@ PROMPT: dict[WindowStateName, str] = {
 
 
 def sign_lamps(turn: Turn) -> None:
-    """Set the lamps of windows touched so far. ``sign`` does it again, after the tide has decided."""
+    """Set the lamps of the windows changed so far. ``sign`` does it again after the tide has been evaluated."""
     for window in turn.dirty_windows:
         _show(turn, turn.lookup.windows[window].lamp, LAMPS[LAMP_OF[turn.window(window).state]])
 
 
 def sign(turn: Turn) -> None:
-    """Command every output that the touched windows and areas should now have.
+    """Order all levels of the changed windows and areas.
 
-    In a rush they may have to wait for the next look; the clerk of a touched window sees at once what became of it.
+    In a rush they may be postponed to the next evaluation (``rush.py``), except the panels of changed windows, so that
+    the clerk sees the answer to a key at once.
     """
     if turn.put_off:
         _answer_on_panels(turn)
@@ -88,7 +89,7 @@ def sign(turn: Turn) -> None:
 
 
 def _sign_touched(turn: Turn) -> None:
-    """A panel also counts the people waiting for its window; all else of a window changes only with the window."""
+    """Order the levels of all changed windows and areas, and the panels that count their waiting visitors."""
     for window in turn.dirty_windows:
         _sign_window(turn, window)
     _sign_panels(turn)
@@ -103,7 +104,9 @@ def _sign_touched(turn: Turn) -> None:
 
 
 def _answer_on_panels(turn: Turn) -> None:
-    """Show touched windows on their panels at once, without new waiting counts, so that a key never seems dead."""
+    """Update the panels of changed windows at once, with the earlier waiting counts, so that a clerk sees the effect of
+    a key.
+    """
     for window in turn.dirty_windows:
         shown = turn.state.shown.get(turn.lookup.panel_slots.get(window, ""))
         if isinstance(shown, Panel):
@@ -114,14 +117,16 @@ Counts = tuple[int, int | None, int | None]
 
 
 class _Counts:
-    """What panels count, once per turn for all windows that serve alike: hundreds of panels may ask."""
+    """The counts shown on panels, computed once per turn for all windows with the same services and area."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._known: dict[tuple[tuple[str, ...], str | None], Counts] = {}
 
     def of(self, window: str) -> Counts:
-        """People waiting for any service of the window, and between what (s) a newcomer of its area is to expect."""
+        """How many wait for the window's services, and the predicted wait in its area (low and high, in seconds; None
+        if unknown).
+        """
         turn = self._turn
         state = turn.state.windows[window]
         areas = turn.lookup.window_areas[window]
@@ -140,12 +145,12 @@ class _Counts:
 
 
 def slot(point: Point, value: Value | type[Value]) -> str:
-    """The key of the one value that stands at ``point`` for this kind of output."""
+    """The key in ``State.shown`` for this point and kind of value; each slot has one value at a time."""
     return f"{point}|{value.kind}"
 
 
 def point_of_slot(key: str) -> Point:
-    """The point that a key of ``slot`` is about."""
+    """The point in a key made by ``slot``."""
     return Point(key.partition("|")[0])
 
 
@@ -185,7 +190,7 @@ def _summary(turn: Turn, window: str, number: str | None) -> WindowSummary:
 
 
 def _sign_panels(turn: Turn) -> None:
-    """Panels of touched windows, then those of touched areas, where only the counts can have changed."""
+    """Update the panels of changed windows, then those of changed areas, where usually only the counts differ."""
     counts = _Counts(turn)
     slots = turn.lookup.panel_slots
     for window in turn.dirty_windows:
@@ -216,7 +221,7 @@ def _sign_panels(turn: Turn) -> None:
 
 
 def _count_on_panel(turn: Turn, window: str, found: Counts) -> None:
-    """What the panel shows, with new counts and nothing else changed."""
+    """Update only the counts on a panel."""
     panel, key = turn.lookup.windows[window].panel, turn.lookup.panel_slots[window]
     shown = turn.state.shown.get(key)
     if panel is None or not isinstance(shown, Panel):
@@ -242,7 +247,7 @@ def _sign_panel(turn: Turn, window: str, counts: Counts) -> None:
 
 
 def _invitation(turn: Turn, state: WindowState) -> str | None:
-    """The panel's line while the tide asks the clerk of a consultation window to open it."""
+    """The panel's line while the clerk of a consultation window is asked to open it for an area; None if none asks."""
     if state.area is None:
         return None
     place, waiting = turn.lookup.areas[state.area], turn.area(state.area).waiting
@@ -253,7 +258,9 @@ def _invitation(turn: Turn, state: WindowState) -> str | None:
 
 
 def prompt_of(turn: Turn, window: str) -> str | None:
-    """What the clerk of a window reads beside its number: the answer to a key, what needs them, what goes on."""
+    """The line a clerk reads beside the number: the answer to a key, or else what needs their attention, or else the
+    window's state.
+    """
     state = turn.window(window)
     there = 1 + len(state.helpers)
     return (
@@ -267,7 +274,7 @@ def prompt_of(turn: Turn, window: str) -> str | None:
 
 
 def _is_told_otherwise(turn: Turn, area: str) -> bool:
-    """Whether time alone changed what newcomers of an area are told about their wait."""
+    """Whether the predicted wait shown for an area has changed, although nothing but time has."""
     shown = turn.state.shown.get(slot(point_of(CENTRE, area), AreaSummary))
     if not isinstance(shown, AreaSummary):
         return True
@@ -307,7 +314,7 @@ def _sign_area(turn: Turn, area: str) -> None:
 
 
 def _sign_hall(turn: Turn) -> None:
-    """The hall's boards say of every area what its state message says."""
+    """Update the hall's boards from the areas' state messages."""
     shown = [turn.state.shown.get(slot(point_of(CENTRE, area), AreaSummary)) for area in turn.lookup.areas]
     summaries = [summary for summary in shown if isinstance(summary, AreaSummary)]
     for display in turn.lookup.site.displays:
