@@ -1,7 +1,7 @@
-"""What holds in every hall between two events. Read as documentation; asserted by ``Engine.check``.
+"""What must hold in every hall between two events, asserted by ``Engine.check``.
 
-Each function takes the whole state and raises ``AssertionError`` with the names of what is wrong. It costs a pass over
-everybody present, so simulators and tests run it after every step, the daemon does not.
+Each function takes the whole state and raises ``AssertionError`` with the names of what is wrong. It takes time in
+proportion to everybody present, so simulators and tests run it after every step, the daemon does not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STATE_OF = {timer: state for state, timer in TIMER_OF.items()}
 
 
 def check(state: State, lookup: Lookup) -> None:
-    """Assert every rule of this module for one state."""
+    """Assert every invariant of this module. Raises AssertionError."""
     _queues(state, lookup)
     _visitors(state)
     _waits(state)
@@ -47,14 +47,14 @@ def check(state: State, lookup: Lookup) -> None:
 
 
 def _put_off(state: State) -> None:
-    """In a rush the look at an area or a window is late by one pace at most."""
+    """In a rush, no area or window waits longer than ``rush.EVERY_MS`` for its evaluation."""
     for name, since_ms in (*state.put_off.items(), *state.words_put_off.items()):
         late_ms = state.at_ms - since_ms
         assert late_ms <= rush.EVERY_MS, f"{name} was put off {late_ms} ms ago and not looked at"
 
 
 def _numbers(state: State) -> None:
-    """A number that is looked up leads to its ticket; the runs of all others begin and end in turn."""
+    """Every known number leads to its ticket; the ranges of other given numbers are in order, and each has an end."""
     for number, ticket in state.used_numbers.items():
         known = state.tickets[ticket].number
         assert known == number, f"{number} leads to the ticket of {known}"
@@ -64,7 +64,7 @@ def _numbers(state: State) -> None:
 
 
 def _queues(state: State, lookup: Lookup) -> None:
-    """Every waiting ticket stands in exactly one queue, at its place, and is counted once."""
+    """Every waiting ticket is in exactly one queue, in order of place, and is counted once."""
     queued: list[int] = []
     for service, by_class in state.queues.items():
         for lane, queue in by_class.items():
@@ -86,7 +86,7 @@ def _queues(state: State, lookup: Lookup) -> None:
 
 
 def _visitors(state: State) -> None:
-    """A called or served visitor is at exactly one window, and that window knows."""
+    """A called or served visitor is at exactly one window, and that window names the same ticket."""
     held = {window.ticket: name for name, window in state.windows.items() if window.ticket is not None}
     assert len(held) == sum(w.ticket is not None for w in state.windows.values()), (
         "two windows hold one ticket"
@@ -99,7 +99,9 @@ def _visitors(state: State) -> None:
 
 
 def _waits(state: State) -> None:
-    """Whoever waits for something else than a call has a clock for it, and nobody else has one; bookings, too."""
+    """A visitor who waits for anything but a call has a timer for it, as has every appointment; no other ticket has
+    one.
+    """
     clocks = {tuple(name.split("/", 1)) for name in state.timers}
     for kind, key in clocks:
         if kind in STATE_OF:
@@ -116,14 +118,14 @@ def _waits(state: State) -> None:
 
 
 def _prepared(state: State) -> None:
-    """Whoever a window keeps for its next call is kept for a while, by a window that calls."""
+    """A visitor prepared by a window has a timer, and the window can call."""
     for name in [name for name, window in state.windows.items() if window.prepared is not None]:
         assert f"prepared/{name}" in state.timers, f"{name} keeps somebody for ever"
         assert state.windows[name].state in ("OPEN", "CALLING", "SERVING"), f"{name} keeps somebody"
 
 
 def _window(name: str, window: WindowState, state: State) -> None:
-    """The state of a window says whether somebody is there, and whether a deadline runs."""
+    """The state of a window agrees with its visitor, its deadline and its pause."""
     ticket: Ticket | None = None if window.ticket is None else state.tickets[window.ticket]
     at_window = None if ticket is None else ticket.state
     allowed: dict[str, tuple[str | None, ...]] = {
@@ -147,7 +149,7 @@ def _window(name: str, window: WindowState, state: State) -> None:
 
 
 def _tidal(name: str, window: WindowState, lookup: Lookup) -> None:
-    """Only a tidal window rests, blinks, drains and cools; while it serves, it serves one area that it can serve."""
+    """Only a tidal window rests, blinks, drains and cools down; while it serves, it does so for one of its areas."""
     if not lookup.windows[name].tidal:
         assert window.state not in (*AT_REST, *ASKED, "DRAINING"), f"{name}: {window.state}"
         assert window.area is None, f"regular window {name} is bound to {window.area}"
@@ -168,9 +170,9 @@ def _tidal(name: str, window: WindowState, lookup: Lookup) -> None:
 
 
 def _staff(state: State) -> None:
-    """A member is in one place: bound where the window names them, paged where it waits for them.
+    """A member of staff is at one place: bound where the window names them, paged where the window waits for them.
 
-    Who helps, helps a clerk.
+    A window with helpers has a clerk.
     """
     sitting: dict[str, list[str]] = {}
     called: dict[str, list[str]] = {}
@@ -197,7 +199,7 @@ def _staff(state: State) -> None:
 
 
 def _overrides(state: State, lookup: Lookup) -> None:
-    """What stands by hand ends by itself, is about something the hall has, and is obeyed."""
+    """Every override has a timer, is about something the hall has, and is obeyed."""
     for name, override in state.overrides.items():
         assert name == override_key(override.kind, override.target), f"{name} is {override}"
         assert f"override/{name}" in state.timers, f"{name} never ends"
@@ -215,14 +217,14 @@ def _overrides(state: State, lookup: Lookup) -> None:
 
 
 def _wishes(state: State, lookup: Lookup) -> None:
-    """Whatever somebody wished for has an end, and is about an area of the hall."""
+    """Every wish has a timer and is about an area of the hall."""
     for name, wish in state.wishes.items():
         assert f"wish/{name}" in state.timers, f"{name} never ends"
         assert wish.area in lookup.areas, f"{name}: no such area"
 
 
 def _pages(state: State, lookup: Lookup) -> None:
-    """Every open page went to somebody who exists, at most one to each commissioner, and asks again in time."""
+    """Every open page went to somebody who exists, at most one to each commissioner or guide, and has a timer."""
     helping = [page.to for page in state.pages.values() if page.to in lookup.staff]
     assert len(helping) == len(set(helping)), f"paged twice: {helping}"
     for name, page in state.pages.items():
@@ -232,7 +234,7 @@ def _pages(state: State, lookup: Lookup) -> None:
 
 
 def _cases(state: State) -> None:
-    """Every case has its next deadline, and no deadline is about one that is gone."""
+    """Every case has a timer for its next deadline, and no timer is about a deleted case."""
     for name, case in state.cases.items():
         assert name == case.id, f"{name} is {case}"
         closed = case.state == "CLOSED"

@@ -1,7 +1,7 @@
-"""What a key on a call panel or pager means in the state its window is in. One function per key, one literal table.
+"""What a key on a call panel or pager does in each state of its window: one function for each key, in one table.
 
-A panel that only has "next" is enough to run a window: what it does not say (arrived, finished, did not come) is
-inferred and marked so. The same key on the same panel twice within ``double_press_ms`` is one press.
+A panel with only a "next" key is enough to run a window: arrivals, finishes and no-shows are inferred and marked so.
+The same key twice on one panel within ``double_press_ms`` counts as one press.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from edged.core.windows.machine import arrive, call_next, move_window, no_show, 
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """Route a key to its window or its member of staff, and tell whoever pressed it what became of it."""
+    """Handle a key: route it to its window or member of staff, and show the answer to whoever pressed it."""
     if _double_press(turn, event):
         turn.ignore(event.point, "double_press", key=event.key)
         return
@@ -54,12 +54,12 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def _shown(turn: Turn, window: str) -> tuple[str, str | None]:
-    """What a panel shows of its window: two equal values mean that the key changed nothing the clerk can see."""
+    """What a panel shows of its window. If it is the same after a key, the clerk has seen no effect."""
     return staffing.stands(turn.window(window)), signs.prompt_of(turn, window)
 
 
 def _answer_window(turn: Turn, window: str, before: tuple[str, str | None], noted: int) -> None:
-    """Show on the panel, for a moment, the part of the answer that its ordinary screen does not show."""
+    """Show the answer to a key on the panel for a short time, unless its ordinary line already says it."""
     shown = _shown(turn, window)
     if shown[1] is not None and shown[1] != before[1]:  # it says it already
         return
@@ -113,7 +113,7 @@ def _route(turn: Turn, event: KeyPressed) -> None:
 
 
 def _duty(turn: Turn, event: KeyPressed) -> None:
-    """The duty manager accepts what was paged: alarms, and the case that waits longest."""
+    """Handle a key of the duty manager: accept pages about alarms, or the case that has waited longest."""
     answered = event.key in ("accept", "decline") and pages.answer(
         turn, staffing.DUTY_MANAGER, event.key, event.arg
     )
@@ -163,7 +163,7 @@ def _next(turn: Turn, window: str, _arg: str | None) -> None:
 
 
 def _may_reopen(turn: Turn, window: str) -> bool:
-    """Whether a key may reopen a window after closing time: only pressed twice, since once may be habit."""
+    """Whether a key may reopen a window after closing time: only when pressed twice, because once may be habit."""
     known = [opening.of(turn, area) for area in turn.lookup.window_areas[window]]
     if any(not own.known or own.phase != "closed" for own in known):
         return True
@@ -183,7 +183,9 @@ def _announce(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def _called(turn: Turn, window: str) -> Ticket | None:
-    """Whom the window calls, and who is not there yet; a draining window may still be calling."""
+    """The visitor whom the window calls and who has not arrived; None if there is none. A draining window may still be
+    calling.
+    """
     ticket = turn.ticket_at(window)
     return ticket if ticket is not None and ticket.state == "CALLED" else None
 
@@ -237,7 +239,9 @@ def _helps(turn: Turn) -> bool:
 
 
 def _join(turn: Turn, window: str, staff: str) -> None:
-    """A second login at a staffed window: "+1" staff; the clerk who goes home then logs out by name."""
+    """Handle a second login at a staffed window: its staff becomes a helper; a clerk who leaves then logs out by
+    name.
+    """
     helpers = turn.window(window).helpers
     if staff in helpers:
         turn.ignore(window, "helps_already", staff=staff)
@@ -301,7 +305,9 @@ def _later(turn: Turn, window: str, _arg: str | None) -> None:
 
 
 def _walk_direct(turn: Turn, window: str, arg: str | None) -> None:
-    """Somebody without a number: at a consultation window a question is counted, elsewhere they are served."""
+    """Handle the key for somebody without a number: a consultation window counts a question, any other window serves
+    them.
+    """
     if turn.window(window).state in ("CONSULTING", "INVITED"):
         activation.answer_question(turn, window)
     else:
@@ -309,7 +315,9 @@ def _walk_direct(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def _special_need(turn: Turn, window: str, arg: str | None) -> None:
-    """Somebody here needs more time or help than a window can give: the area asks for one more; ``back`` withdraws."""
+    """Handle the key for a visitor who needs more time or help: the area asks for one more window; ``back`` withdraws
+    that.
+    """
     if not turn.state.policy.tidal.triggers.special_need:
         turn.ignore(window, "key_not_used", key="special-need")
         return
@@ -323,7 +331,7 @@ def _special_need(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def _case(turn: Turn, window: str, arg: str | None) -> None:
-    """A case is opened with a receipt; the key pressed again for the same visitor prints it again."""
+    """Open a case and print its receipt; the key pressed again for the same visitor only prints it again."""
     before, noted = turn.state.next_case, len(turn.notes)
     case_requests.press(turn, point_of(window), window, arg)
     known = [

@@ -1,7 +1,8 @@
-"""What became of a signed order, told as an event: ``operation.done`` or ``operation.refused``, with the order's id.
+"""The outcome of a signed order as a note (and so an event for the city): ``operation.done`` or ``operation.refused``,
+with the order's id.
 
-An answer on a response topic needs MQTT 5 on every line between here and who asked; an event needs nothing, and is kept
-until the centre has it. The words are those of the answer.
+An answer on a response topic needs MQTT 5 on every connection to the sender; an event does not, and is stored until the
+centre has it. The texts are those of the answer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from edged.core.people.answers import ACCEPTED, ORDERED, answer_of
 
 
 def tell(turn: Turn, event: Event) -> None:
-    """Note the outcome, at the end of the turn of ``event``."""
+    """Note the outcome of the order in ``event``, at the end of its turn; no-op if it has none."""
     order: str = getattr(event, "order", "")
     if not order or isinstance(event, DocumentRejected):  # that one is noted where it is taken
         return

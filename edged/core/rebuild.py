@@ -1,4 +1,4 @@
-"""What changes when the hall's configuration changes or the process comes back: nothing a visitor would notice."""
+"""What happens when the hall's configuration changes or the process restarts; visitors must notice neither."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE_AGAIN_MS = 60_000  # an outcome comes within 15 s; an older page was heard,
 
 
 def conflicts(state: State, site: Site) -> list[str]:
-    """Why ``site`` cannot take effect now: live visits it would drop. Empty if it can."""
+    """Why ``site`` cannot take effect now: it would drop live visits. Empty if it can."""
     services = {service.id for service in site.services}
     window_ids = {window.id for window in site.windows}
     found = [
@@ -37,7 +37,9 @@ def conflicts(state: State, site: Site) -> list[str]:
 
 
 def load_site(turn: Turn, site: Site) -> bool:
-    """Take over ``site``: new parts appear, old ones go, live visits stay. False (and notes) if that would drop one."""
+    """Put ``site`` in force: new parts appear, removed ones go, live visits stay. False (and notes) if that would drop
+    a visit.
+    """
     state = turn.state
     problems = conflicts(state, site)
     for problem in problems:
@@ -81,7 +83,7 @@ def load_site(turn: Turn, site: Site) -> bool:
 
 
 def _forget_missing(turn: Turn) -> None:
-    """Windows, areas, staff and finished tickets of services that the new configuration does not have."""
+    """Delete windows, areas, staff and finished tickets of services that the new configuration does not have."""
     state = turn.state
     for name in [name for name in state.windows if name not in turn.lookup.windows]:
         del state.windows[name]
@@ -97,7 +99,9 @@ def _forget_missing(turn: Turn) -> None:
 
 
 def _fit_window(turn: Turn, window: str) -> None:
-    """The configuration changed under a window: whoever is there stays and is served; else it goes to its rest."""
+    """Adapt a window to the new configuration: a visitor there is served; without one the window goes to its resting
+    state.
+    """
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     if not turn.lookup.windows[window].tidal:
@@ -114,7 +118,7 @@ def _fit_window(turn: Turn, window: str) -> None:
 
 
 def fit_rest(turn: Turn) -> None:
-    """Set the state of a tidal window at rest: CONSULTING while somebody sits there, else STANDBY (old dumps lack
+    """Set tidal windows at rest to CONSULTING if a clerk sits there, else to STANDBY (dumps of earlier versions lack
     it).
     """
     for window in turn.lookup.tidal:
@@ -147,10 +151,11 @@ def _release(turn: Turn, window: str) -> None:
 
 
 def resume(turn: Turn, event: Resumed) -> None:
-    """The process was away: deadlines move by the gap, so that nothing fires at once; visitors' waits go on counting.
+    """Handle a time in which the process did not run: deadlines move by it, so that nothing fires at once; waiting
+    times include it.
 
-    After a restart the outcome of pending actions is unknown. Nothing is spoken twice. Paper and pages are offered
-    again under their old ids, which device and pager recognise: a number in the queue is one in somebody's hand.
+    After a restart the outcome of pending actions is unknown. Nothing is spoken again. Slips and pages are sent again
+    with their old ids, by which device and pager recognise a repetition: every number in the queue must be on paper.
     """
     gap_ms = event.gap_ms
     for window in turn.state.windows.values():

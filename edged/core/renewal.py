@@ -1,8 +1,9 @@
-"""A journal that lost its end, or is an older copy: what may be on somebody's paper is not given again.
+"""After a journal that lost its end or is an older copy: numbers and ids that may already be on paper are not given
+again.
 
-Ticket numbers, action and case ids go on behind what can have been given; the alarm that names it is the daemon's.
-Where a witness knew the last numbers of today, numbering goes on right behind them; else each service skips as many as
-can have been given since an older copy, or one for every step that is missing, up to a bound.
+Ticket numbers, action and case ids continue after everything that may have been given; the daemon raises the alarm. If
+another record knows today's last numbers, numbering continues after them. Otherwise each service skips as many as may
+have been given since the older copy, or one for every missing step, up to ``SKIP_MAX``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ SLACK = 1_000  # ids cost nothing
 
 
 def skip(turn: Turn, event: JournalRenewed) -> None:
-    """Move numbers and ids behind everything that can have been given before the journal was lost or copied."""
+    """Move numbers and ids past everything that may have been given in the missing steps."""
     state = turn.state
     state.next_ticket += event.lost + SLACK
     state.next_action += IDS_PER_STEP * event.lost + SLACK

@@ -1,9 +1,10 @@
-"""In a rush the tide is judged and words are shown at a pace; what a key is answered with never waits: lamp and panel.
+"""In a rush, the tide is evaluated and texts are shown at a limited pace; the answer to a key (lamp and panel) never
+waits.
 
-A look costs more than most events. So ``AT_ONCE`` of them are taken at once, as all are in a hall of 2,000 visitors a
-day (five messages a second when most come); beyond that, looks are ``EVERY_MS`` apart, and one stands for all that came
-meanwhile: nobody sees a board change more often. What is put off is part of the state and has a due tick, so replay
-judges at the same stamps.
+An evaluation costs more than most events. ``AT_ONCE`` of them are done at once, which covers a hall of 2,000 visitors a
+day (five messages a second at its peak). Beyond that they are ``EVERY_MS`` apart, and one covers everything that came
+in between; nobody sees a board change faster. What is postponed is part of the state and has a due tick, so a replay
+evaluates at the same stamps.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ AHEAD_MS = AT_ONCE * EVERY_MS
 
 
 def keep_pace(turn: Turn) -> None:
-    """Put off what was touched until the next look, or take back everything that was put off.
+    """Postpone what changed until the next evaluation, or take everything postponed into this turn.
 
-    What is put off: tide and signs of areas, the words of windows. Lamps that follow from the event have left by now,
-    and the panel of a touched window gets all but new counts.
+    Postponed are the tide and displays of areas and the texts of windows. Lamps that follow from the event have been
+    ordered already, and the panels of changed windows are updated except for their counts.
     """
     state = turn.state
     if not (turn.dirty_areas or turn.dirty_windows or turn.ticking):
@@ -45,5 +46,5 @@ def keep_pace(turn: Turn) -> None:
 
 
 def due_ms(state: State) -> int | None:
-    """When the areas and windows that were put off are looked at; None if there are none."""
+    """The stamp at which postponed areas and windows are evaluated; None if there are none."""
     return state.paced_ms - AHEAD_MS if state.put_off or state.words_put_off else None

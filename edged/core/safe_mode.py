@@ -1,8 +1,8 @@
-"""Safe mode: the daemon ended again and again, so what was pushed is put aside and the hall goes on calling.
+"""Safe mode: the daemon crashed repeatedly, so the pushed policy is set aside and the hall goes on calling.
 
-While it stands the built-in policy without a tide is in force: numbers, calls, lamps and displays go on, no window is
-opened or staff paged by rule. The pushed policy keeps its version and comes back when safe mode ends; one that is
-pushed meanwhile waits for that, too.
+In safe mode the built-in policy without the tidal loop is in force: numbers, calls, lamps and displays work, but no
+rule opens a window or pages staff. The pushed policy keeps its version and returns when safe mode ends; one pushed
+meanwhile takes effect only then, too.
 """
 
 from __future__ import annotations

@@ -1,25 +1,26 @@
-"""A device's own numbers: the same one again is a redelivery, and a hole is an input that nobody will send any more.
+"""A device's message numbers: the same number again is a redelivery, and a missing number is a lost input.
 
-A number means something within its sender's *epoch* only: a device that was switched off counts from 1 again. A new
-epoch begins with a number that falls back, with other content under a known number, with another ``boot``, and with a
-new day. Until then the same number and content is a repetition
+A number is only meaningful within its device's *epoch*, because a device that was switched off counts from 1 again. A
+new epoch begins with a number lower than the last, with other content under a known number, with another ``boot``, and
+with a new day. Within the epoch, the same number and content is a redelivery
 
-* however old, where the broker says that it sent us this before, or where it is the device's newest number (a device
-  that starts again does not start there);
-* for ``RESEND_MS``, of the few messages before that: a device repeats after a short loss what nobody acknowledged. Its
-  very first number is one of them only within ``ECHO_MS``, or where our own link was cut since; else that is a device
-  that starts again.
+* at any age, if the broker marks it as delivered before, or if it is the device's newest number (a device that starts
+  again does not start there);
+* within ``RESEND_MS``, for the few messages before that: after a short loss a device repeats what was not acknowledged.
+  Its very first number counts only within ``ECHO_MS`` or if our own connection was down since; otherwise the device has
+  started again.
 
-Time counts while the device could be heard: the hours in which our link was down, or we were, are none. What an old
-broker kept without its marks is told by that.
+Times are counted only while the device could be received, not while our connection or process was down; so a message
+that an old broker stored meanwhile without marking it is recognised, too.
 
-A broker drops silently what exceeds its queue (mosquitto: ``max_queued_messages``, 1000 per client), and a message that
-was refused at the border has a number, too. Messages of one device come in order, so a number that was jumped over is
-lost: it is said, counted, and stands as an alarm until the device was whole for ``WHOLE_MS``. The queue itself heals
-where the lost input comes again in another way: the next key of a window infers what it skipped, and a ticket that was
-printed but never heard of is called by number.
+A broker silently drops what exceeds its queue (mosquitto: ``max_queued_messages``, 1000 per client); a message refused
+as invalid has a number too. The messages of one device come in order, so a skipped number is a lost input: it is noted,
+counted, and raises an alarm until nothing was missing for ``WHOLE_MS``. The queue recovers when the input comes in
+another way: the next key of a window infers what it skipped, and a ticket that was printed but never reported is called
+by number.
 
-Two devices under one id take turns: one goes on where the other's numbers were before, or everything comes twice.
+Two devices with one id are recognised when one continues where the other's numbers were before, or when everything
+comes twice.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ Judged = Literal["repeated", "later", "late", "restarted"]
 
 
 def is_redelivery(turn: Turn, event: DeviceEvent) -> bool:
-    """Whether the hall already has this message. A number reused with other content is another message."""
+    """Whether the hall already has this message. A known number with other content is a new message."""
     if event.seq is None:
         return False
     kind: Any = type(event)
@@ -90,32 +91,34 @@ def is_redelivery(turn: Turn, event: DeviceEvent) -> bool:
 
 @cache
 def _written(kind: type[DeviceEvent]) -> tuple[str, Callable[[object], Any]]:
-    """``repr`` of an event in two halves, made in a third of the time; digests of it are kept in state dumps, so it
-    never changes.
+    """The parts of an event's ``repr``, as a format string and a getter of its fields; formatting them takes a third of
+    the time.
+
+    Digests of the text are stored in state dumps, so its format must never change.
     """
     names = [field.name for field in fields(kind) if field.name not in NOT_CONTENT]
     return f"{kind.__qualname__}({', '.join(f'{name}=%r' for name in names)})", attrgetter(*names)
 
 
 def whole_again(turn: Turn, point: Point) -> None:
-    """Timer: no message was missing for a while, and the alarm about holes ends."""
+    """Timer: no message was missing for ``WHOLE_MS``. Clear the alarm ``inputs-missed``."""
     alarms.clear(turn, ALARM, point)
 
 
 def one_again(turn: Turn, point: Point) -> None:
-    """Timer: no sign of a second device with this id for a while, and the alarm ends."""
+    """Timer: no sign of a second device with this id for ``WHOLE_MS``. Clear the alarm ``device-twice``."""
     alarms.clear(turn, alarms.TWINS, point)
 
 
 def deaf(turn: Turn, point: Point) -> None:
-    """Our link is down: from now on the device cannot be heard, and no time passes for its numbers."""
+    """Record that our connection is down: the device cannot be received, and the times of its numbers stop."""
     sender = turn.state.senders.get(point)
     if sender is not None and sender.deaf_ms is None:
         sender.deaf_ms = turn.at_ms
 
 
 def hearing(turn: Turn, point: Point) -> None:
-    """Our link is back: the device can be heard again."""
+    """Record that our connection is back: the device can be received again."""
     sender = turn.state.senders.get(point)
     if sender is not None and sender.deaf_ms is not None:
         _skip(sender, turn.at_ms - sender.deaf_ms)
@@ -123,7 +126,7 @@ def hearing(turn: Turn, point: Point) -> None:
 
 
 def after_gap(turn: Turn, gap_ms: int) -> None:
-    """The process was away: no time passes for devices' numbers."""
+    """Leave the time in which the process did not run out of the times of devices' numbers."""
     for sender in turn.state.senders.values():
         _skip(sender, gap_ms)
         if sender.deaf_ms is not None:
@@ -137,7 +140,7 @@ def _skip(sender: Sender, away_ms: int) -> None:
 
 
 def _sender(turn: Turn, event: DeviceEvent) -> Sender:
-    """The sender that an event came from; made if it is new."""
+    """The record of the device that sent an event; created if it is new."""
     assert event.seq is not None
     hearing(turn, event.point)
     sender = turn.state.senders.get(event.point)
@@ -148,8 +151,9 @@ def _sender(turn: Turn, event: DeviceEvent) -> Sender:
 
 
 def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) -> Judged:
-    """Whether a number is new, a redelivery, or the start of a new epoch. ``same``: whether its content is the one
-    known under it; None if the number is not known.
+    """Whether a number is new, a redelivery, or the start of a new epoch.
+
+    ``same``: whether the known message with this number has the same content; None if the number is unknown.
     """
     seq, last = event.seq, turn.state.last_seq.get(event.point)
     assert seq is not None
@@ -180,7 +184,7 @@ def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) ->
 
 
 def _other_day(turn: Turn, sender: Sender) -> bool:
-    """Whether the device was heard last on another day (and not just before midnight)."""
+    """Whether the device was last received on another day (and not just before midnight)."""
     day = _day(turn)
     return None not in (day, sender.day) and day != sender.day and turn.at_ms - sender.heard_ms > RESEND_MS
 
@@ -191,7 +195,7 @@ def _day(turn: Turn) -> int | None:
 
 
 def _restart(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
-    """A device counts from the beginning: what it says next is compared with nothing it said before."""
+    """Begin a new epoch: the device counts from the beginning, and earlier numbers no longer count."""
     assert event.seq is not None
     other = event.boot is not None and event.boot == sender.before_boot
     if other or _goes_on(sender, event.seq):
@@ -203,7 +207,7 @@ def _restart(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
 
 
 def _is_a_twin(turn: Turn, event: DeviceEvent, sender: Sender) -> bool:
-    """A jump to where the epoch before would have gone on."""
+    """Whether the number jumps to where the epoch before would have continued: a sign of a second device."""
     assert event.seq is not None
     last = turn.state.last_seq.get(event.point)
     if last is None or event.seq == last + 1 or not _goes_on(sender, event.seq):
@@ -218,10 +222,10 @@ def _goes_on(sender: Sender, seq: int) -> bool:
 
 
 def _echo(turn: Turn, point: Point, sender: Sender) -> None:
-    """The newest number came again though no link was cut: once is a radio's resend; for every number it is a second
-    device.
+    """Record that the newest number came again although no connection was down: once is a resend by radio, for every
+    number it is a second device.
 
-    Told with the next new number: what comes twice changes nothing.
+    The alarm is raised with the next new number, because a redelivery changes nothing.
     """
     seq = turn.state.last_seq.get(point)
     said_ms = None if seq is None else sender.fresh.get(seq)
@@ -232,7 +236,7 @@ def _echo(turn: Turn, point: Point, sender: Sender) -> None:
 
 
 def _suspect(turn: Turn, point: Point, sender: Sender, sign: int) -> None:
-    """Note one sign of a second sender with this id; old signs are forgotten."""
+    """Add ``sign`` to the evidence of a second device with this id; evidence older than ``WHOLE_MS`` is dropped."""
     sender.twice = sign + (0 if turn.at_ms - sender.sign_ms > WHOLE_MS else sender.twice)
     sender.sign_ms = turn.at_ms
 

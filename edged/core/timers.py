@@ -1,8 +1,8 @@
 """Named deadlines of everything that is neither a window nor an area: cases, pauses, parked visitors, opening hours.
 
-A timer is ``kind/key``. Setting it again moves it; what fires is looked up by its kind in ``FIRES`` and must be ready
-for its subject to be gone. Deadlines move by the time the process was away, as every deadline does, but for the kinds
-in ``ON_THE_WALL``: those are dates and times of day, and go by the hall's clock.
+A timer is ``kind/key``. Setting it again moves it. When it fires, its kind's function in ``FIRES`` is called, which
+must expect that its subject no longer exists. After a time in which the process did not run, all deadlines move by it,
+except the kinds in ``ON_THE_WALL``: those are dates and times of day and follow the hall's clock.
 """
 
 from __future__ import annotations
@@ -67,21 +67,21 @@ ON_THE_WALL: frozenset[str] = frozenset(
 
 
 def fire(turn: Turn, name: str) -> None:
-    """The time of ``name`` has come: delete the timer and call what its kind stands for."""
+    """Delete the timer ``name``, which is due, and call the function of its kind."""
     turn.drop_timer(name)
     kind, _, key = name.partition("/")
     FIRES[kind](turn, key)
 
 
 def after_gap(turn: Turn, gap_ms: int) -> None:
-    """The process was away for ``gap_ms``: every deadline moves by it."""
+    """Move every deadline by ``gap_ms``, in which the process did not run; those in ``ON_THE_WALL`` stay."""
     for name, due_ms in list(turn.state.timers.items()):
         if not _on_the_wall(name):
             turn.set_timer(name, due_ms + gap_ms)
 
 
 def after_clock(turn: Turn, forward_ms: int) -> None:
-    """The wall clock was set ``forward_ms`` ahead: deadlines that follow wall time come that much sooner."""
+    """The wall clock was set ``forward_ms`` ahead: deadlines in ``ON_THE_WALL`` come that much sooner."""
     for name, due_ms in list(turn.state.timers.items()):
         if _on_the_wall(name):
             turn.set_timer(name, max(turn.at_ms, due_ms - forward_ms))

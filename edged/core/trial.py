@@ -1,13 +1,14 @@
-"""A pushed policy is on trial (试行): if the hall's queue gets too old under it, the last good one comes back.
+"""The trial (试行) of a pushed policy: if visitors wait far too long under it, the previous policy returns.
 
-Whatever is in force and not on trial is good. The queue's age is the mean time that whoever waits now has waited,
-looked at once a minute while somebody is in the hall. Too old alone proves nothing (it may be Monday): either the good
-policy would have another "+1" window open now, with a window and somebody for it at hand; or this hall, with as many
-visitors per window at this time of day, has never had half such a queue on other days.
+Every policy in force that is not on trial counts as good. Once a minute, while somebody is in the hall, the average
+time that the waiting visitors have waited is compared with a limit. A long wait alone proves nothing (it may be a
+Monday). In addition, either the previous policy would open another "+1" window now, and a window and staff are
+available; or this hall, with as many visitors per window at this time of day, has never had even half such waits on
+other days.
 
-The verdict is a note, an alarm and ``harmful``. The desk that keeps the signed documents then puts the good one back in
-force, as it does for a signed order, and asks again after a restart. A policy that left keeps its number for ever:
-only a newer one is accepted. A return is no push, so nothing is on trial after it.
+The result is a note, an alarm and ``harmful``. The daemon, which stores the signed documents, then puts the previous
+policy back in force like a signed order, and again after a restart. A policy that was taken back is never accepted
+again; only one with a higher version is. A returned policy is not on trial.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ LEFT_KEPT = 8  # as many documents as the journal's desk looks back on
 
 
 class WaitingNow(NamedTuple):
-    """How many wait, and how long they have waited on average (s)."""
+    """How many visitors wait, and how many seconds they have waited on average."""
 
     waiting: int
     waited_s: float
 
 
 def queue_now(turn: Turn) -> WaitingNow:
-    """Visitors waiting in the whole hall, without cases and without areas whose numbers are too old to be true."""
+    """The visitors waiting in the whole hall, without cases and without areas whose figures are out of date."""
     count = total_ms = 0
     for area in turn.lookup.areas:
         if area in turn.lookup.case_areas or turn.area(area).stale is not None:
@@ -60,7 +61,7 @@ def queue_now(turn: Turn) -> WaitingNow:
 
 
 def set_policy(state: State, event: PolicyApplied) -> None:
-    """Put this policy in force."""
+    """Put this policy in force; in safe mode, when that ends."""
     if (event.version, event.sha256) != (state.policy_version, state.policy_sha256):
         state.policy_since_ms = state.at_ms
     state.policy_version, state.policy_sha256 = event.version, event.sha256
@@ -71,9 +72,9 @@ def set_policy(state: State, event: PolicyApplied) -> None:
 
 
 def switch(turn: Turn, event: PolicyApplied) -> None:
-    """A policy takes effect: one that was newly pushed is on trial, an earlier one ends the trial.
+    """Handle a policy that takes effect: a newly pushed one goes on trial, an earlier one ends the trial.
 
-    The one in force again, fitted to a hall with other areas, goes on with its trial.
+    The policy that is in force already (adapted to a changed hall) continues its trial.
     """
     state = turn.state
     if not event.pushed and (event.version, event.sha256) == (state.policy_version, state.policy_sha256):
@@ -102,18 +103,18 @@ def switch(turn: Turn, event: PolicyApplied) -> None:
 
 
 def _good(state: State) -> PolicyTrial:
-    """The policy in force, to which a trial that begins now would roll back."""
+    """The policy in force, as the one to which a trial that begins now would return."""
     policy = _pushed(state)
     return PolicyTrial(state.policy_version, state.policy_sha256, policy.trial, policy.tidal)
 
 
 def _pushed(state: State) -> Policy:
-    """The policy that was pushed last, also while safe mode puts it aside."""
+    """The policy that was pushed last, even while safe mode sets it aside."""
     return state.policy if state.put_aside is None else state.put_aside
 
 
 def _begin(turn: Turn, good: PolicyTrial) -> None:
-    """Begin a trial; ``good`` is the policy that comes back if the new one does harm."""
+    """Begin a trial; ``good`` is the policy that returns if the new one makes waits worse."""
     if not good.rules.enabled:
         return
     turn.state.trial = PolicyTrial(
@@ -128,7 +129,7 @@ def _begin(turn: Turn, good: PolicyTrial) -> None:
 
 
 def somebody_is_here(turn: Turn) -> None:
-    """A key was pressed or a ticket taken: the hall is in use, so the trial's clock runs or the usual queue is
+    """Handle a key or ticket, which shows that the hall is in use: the trial's timer runs, or the usual waits are
     learnt.
     """
     state = turn.state
@@ -140,7 +141,7 @@ def somebody_is_here(turn: Turn) -> None:
 
 
 def look(turn: Turn, _key: str) -> None:
-    """Timer: one look at the queue under the policy on trial."""
+    """Timer: compare the waits under the policy on trial with the limit."""
     trial = turn.state.trial
     if trial is None or turn.state.put_aside is not None or opening.quiet(turn):
         return
@@ -168,7 +169,7 @@ def look(turn: Turn, _key: str) -> None:
 
 
 def _missed_window(turn: Turn, trial: PolicyTrial) -> str:
-    """The area where the good policy would open a window now, and could; "" if there is none."""
+    """The area where the previous policy would open a window now and could; "" if there is none."""
     tidal = trial.tidal
     if not tidal.enabled or tidal.rule == "never" or arbiter.pool_used(turn) >= tidal.pool:
         return ""
@@ -191,8 +192,8 @@ def _missed_window(turn: Turn, trial: PolicyTrial) -> str:
 
 
 def _never_so_old(turn: Turn, usual: UsualQueue | None) -> str:
-    """The hall's id if no recorded day with as many visitors per window ever had half such a queue; "" if one did,
-    or too few days are recorded.
+    """The hall's id if no day on record had even half such waits with as many visitors per window; "" if one did, or
+    too few days are on record.
     """
     if usual is None or usual.days < KNOWN_DAYS or _pressure(turn) > usual.pressure:
         return ""
@@ -221,14 +222,14 @@ def _condemn(turn: Turn, trial: PolicyTrial, waiting: int, why: str) -> None:
 
 
 def after_gap(turn: Turn, gap_ms: int) -> None:
-    """After a time in which the process was away: nobody was called, which is not the policy's fault."""
+    """Add the time in which the process did not run to the expected waits: it is not the policy's fault."""
     trial = turn.state.trial
     if trial is not None:
         turn.state.trial = replace(trial, before_s=trial.before_s + round(gap_ms / 1000))
 
 
 def _pressure(turn: Turn) -> float:
-    """Visitors of the last hour per working regular window: the load, which no policy can change."""
+    """Arrivals in the last hour per working regular window: the load, which no policy can change."""
     areas = [turn.area(area).learnt for area in turn.lookup.areas if area not in turn.lookup.case_areas]
     came = sum(forecast.arrivals_since(learnt, turn.at_ms, PRESSURE_MIN) for learnt in areas)
     working = sum(
@@ -240,7 +241,7 @@ def _pressure(turn: Turn) -> float:
 
 
 def _learn(turn: Turn) -> None:
-    """Remember now and then how long the queue has waited at this time of day; not during a trial."""
+    """Record how long visitors wait at this time of day, every ``LEARN_MS``; not during a trial."""
     local = wall.local_ms(turn)
     if local is None:
         return
@@ -257,7 +258,7 @@ def _learn(turn: Turn) -> None:
 
 
 def _usual(turn: Turn) -> UsualQueue | None:
-    """The longest usual wait of this hall within half an hour of this time of day."""
+    """The longest usual waits of this hall within half an hour of this time of day; None if none are recorded."""
     local = wall.local_ms(turn)
     if local is None:
         return None
