@@ -3,6 +3,9 @@
 Sources: include/uapi/linux/input.h (two longs of time, type, code, value, in the machine's own order) and
 input-event-codes.h (numbers and names of keys). A value of 0 is a release, 2 the repetition of a key that is held:
 neither is a press. SYN_DROPPED: the kernel lost events, so what was being typed is not whole.
+
+A scanner types on the keyboard of the United States, as delivered: "*" is Shift and 8, a capital letter is Shift and
+the letter.
 """
 
 from __future__ import annotations
@@ -30,14 +33,22 @@ KEY_NAMES: dict[str, int] = {
     **{f"F{number}": code for number, code in zip(range(1, 13), (*range(59, 69), 87, 88), strict=True)},
     **{
         "ESC": 1,
+        "CAPSLOCK": 58,
         "MINUS": 12,
         "EQUAL": 13,
         "BACKSPACE": 14,
         "TAB": 15,
         "ENTER": 28,
         "SPACE": 57,
+        "COMMA": 51,
         "DOT": 52,
         "SLASH": 53,
+        "SEMICOLON": 39,
+        "APOSTROPHE": 40,
+        "GRAVE": 41,
+        "BACKSLASH": 43,
+        "LEFTBRACE": 26,
+        "RIGHTBRACE": 27,
     },
     **{
         "LEFTSHIFT": 42,
@@ -53,13 +64,21 @@ KEY_NAMES: dict[str, int] = {
 }
 NAMES = {code: name for name, code in KEY_NAMES.items()}
 DIGITS = {KEY_NAMES[name]: name[-1] for digit in "0123456789" for name in (digit, f"KP{digit}")}
-SIGNS = (
-    DIGITS
-    | {KEY_NAMES[name]: name for name in "QWERTYUIOPASDFGHJKLZXCVBNM"}
-    | {12: "-", 74: "-", 52: ".", 53: "/"}
-)
+LETTERS = {KEY_NAMES[name]: name for name in "QWERTYUIOPASDFGHJKLZXCVBNM"}
+PLAIN: dict[int, str] = {  # what a key types alone
+    **DIGITS,
+    **{code: name.lower() for code, name in LETTERS.items()},
+    **dict(zip((12, 13, 26, 27, 39, 40, 41, 43, 51, 52, 53, 57), "-=[];'`\\,./ ", strict=True)),
+    **dict(zip((55, 74, 78, 83, 98), "*-+./", strict=True)),  # the signs of a numeric keypad
+}
+SHIFTED: dict[int, str] = PLAIN | {  # and with Shift; a keypad's keys are what they are
+    **dict(enumerate("!@#$%^&*()", 2)),
+    **LETTERS,
+    **dict(zip((12, 13, 26, 27, 39, 40, 41, 43, 51, 52, 53), '_+{}:"~|<>?', strict=True)),
+}
 ENDS = frozenset({KEY_NAMES["ENTER"], KEY_NAMES["KPENTER"], KEY_NAMES["TAB"]})
 SHIFTS = frozenset({KEY_NAMES["LEFTSHIFT"], KEY_NAMES["RIGHTSHIFT"]})
+CAPS = KEY_NAMES["CAPSLOCK"]
 
 
 class InputRecord(NamedTuple):
@@ -100,29 +119,43 @@ def pressed(records: list[InputRecord]) -> list[int | None]:
 
 
 class CodeReader:
-    """Joins what a scanner types into codes. A character that it does not know spoils the code that contains it."""
+    """Joins what a scanner types into codes. A key that stands for no character spoils the code that contains it."""
 
     def __init__(self) -> None:
         self._text = ""
         self._spoilt = False
+        self._shifts: set[int] = set()  # held now
+        self._caps = False
 
     def forget(self) -> None:
         """Drop an incomplete code: the scanner was unplugged, or stopped in the middle."""
         self._text, self._spoilt = "", False
+        self._shifts.clear()
 
-    def take(self, code: int | None) -> str | None:
-        """Add a key; returns the code that this key completes, "" for one that cannot be read, None for none."""
-        if code is None:
+    def take(self, record: InputRecord) -> str | None:
+        """Add what a key did; returns the code that this completes, "" for one that cannot be read, None for none."""
+        if record.kind == EV_SYN and record.code == SYN_DROPPED:
             self._spoilt = True
-        elif code in ENDS:
-            text, spoilt = self._text, self._spoilt
+            self._shifts.clear()  # its release may be among what was lost
+        elif record.kind == EV_KEY and record.code in SHIFTS:
+            (self._shifts.add if record.value else self._shifts.discard)(record.code)
+        elif record.kind == EV_KEY and record.value == PRESSED:
+            return self._typed(record.code)
+        return None
+
+    def _typed(self, code: int) -> str | None:
+        if code in ENDS:
+            text, spoilt = self._text.strip(), self._spoilt
             self.forget()
             return None if not text and not spoilt else "" if spoilt else text
-        elif code in SIGNS:
-            self._text += SIGNS[code]
+        if code == CAPS:
+            self._caps = not self._caps
+        elif code in PLAIN:
+            shifted = bool(self._shifts) != (self._caps and code in LETTERS)
+            self._text += (SHIFTED if shifted else PLAIN)[code]
             self._spoilt = self._spoilt or len(self._text) > CODE_MAX
             self._text = self._text[:CODE_MAX]
-        elif code not in SHIFTS:
+        else:
             self._spoilt = True
         return None
 

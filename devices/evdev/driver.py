@@ -4,12 +4,13 @@
 2. Digits before a key are its argument (transfer to window 12); they are forgotten after ``DIGITS_S``, with Backspace
    one by one, and when events were lost. With ``ratings`` digits are ratings.
 3. A scanned code is a request for a number: of an appointment, or of a visitor who has a number and is back. One that
-   holds somebody's identity or mobile number never comes in.
+   holds somebody's identity or mobile number never comes in. Whoever scans something else is told so where they stand.
 4. It shows nothing and says nothing: lamps and boards beside it do.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
@@ -17,7 +18,7 @@ from msgspec import Meta, field
 from devices.evdev.codec import DIGITS, KEY_NAMES, NAMES, CodeReader, InputReader, pressed
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Evaluator, Panel, Value
-from edged.core.model.events import Event, Key, KeyPressed, RatingGiven, TicketRequested
+from edged.core.model.events import Event, InputRefused, Key, KeyPressed, RatingGiven, TicketRequested
 from edged.core.model.losses import Loss
 from edged.core.model.point import Point
 from edged.driver import DeviceContext, Options, Presence, Refused
@@ -38,7 +39,8 @@ InputPath = Annotated[str, form(rf"^({NAMED}|{ELSEWHERE})$", PLACES)]
 KeyName = Annotated[
     str, form(rf"^({'|'.join(KEY_NAMES)})$", "a name of linux/input-event-codes.h without KEY_")
 ]
-NUMBER_MAX = 12
+NUMBER = re.compile(r"[0-9A-Za-z-]{1,12}")  # what numbers of tickets are made of,
+BOOKING = re.compile(r"[0-9A-Za-z_.-]{1,64}")  # and what the city's ids of appointments are
 WITH_ARGUMENT: frozenset[Key] = frozenset(
     {"transfer", "park", "login", "announce", "pause", "force-open", "force-close", "go-on"}
 )
@@ -135,17 +137,23 @@ class Evdev:
         raise Refused(f"a keypad cannot {action.body.kind}")
 
     def _heard(self, data: bytes) -> None:
-        for code in pressed(self._records.feed(data)):
-            now_s = monotonic_s()
-            pause_s, self._typed_s = now_s - self._typed_s, now_s
-            if self._options.reads == "codes":
-                if pause_s > SCAN_S:
-                    self._codes.forget()
-                self._scanned(self._codes.take(code))
-            else:
-                if pause_s > DIGITS_S:
-                    self._digits = ""
-                self._typed(code)
+        records = self._records.feed(data)
+        if self._options.reads == "codes":
+            if self._pause_s() > SCAN_S:
+                self._codes.forget()
+            for record in records:
+                self._scanned(self._codes.take(record))
+            return
+        for code in pressed(records):
+            if self._pause_s() > DIGITS_S:
+                self._digits = ""
+            self._typed(code)
+
+    def _pause_s(self) -> float:
+        """Real seconds since this was last asked."""
+        now_s = monotonic_s()
+        pause_s, self._typed_s = now_s - self._typed_s, now_s
+        return pause_s
 
     def _typed(self, code: int | None) -> None:
         if code in self._ratings:
@@ -171,20 +179,24 @@ class Evdev:
         assert service is not None, "the options say so"
         number = self._options.codes == "number"
         if names_a_person(text):
-            self._context.reject("personal_data", self._context.device)
-        elif not text or (number and (len(text) > NUMBER_MAX or not text.replace("-", "").isalnum())):
-            self._context.reject("unreadable_code", f"{self._context.device}: {len(text)} signs")
+            self._refuse("personal_data", "")
+        elif not (NUMBER if number else BOOKING).fullmatch(text):
+            self._refuse("unreadable_code", f": {len(text)} signs")
         elif number:
             self._tell(TicketRequested(self._context.point(), service, returning=text))
         else:
             self._tell(TicketRequested(self._context.point(), service, appointment=text))
 
+    def _refuse(self, reason: str, detail: str) -> None:
+        """Whoever scanned it is told, and so are our staff."""
+        self._context.reject(reason, f"{self._context.device}{detail}")
+        self._tell(InputRefused(self._context.point(), "request", reason))
+
     def _tell(self, event: Event) -> None:
         self._context.emit(event)
 
     def _wire_changed(self, up: bool, why: Loss) -> None:
-        self._records, self._digits = InputReader(), ""
-        self._codes.forget()
+        self._records, self._codes, self._digits = InputReader(), CodeReader(), ""
         if up:
             self._presence.back()
         else:

@@ -6,7 +6,7 @@ import os
 import random
 from pathlib import Path
 
-from devices.evdev.codec import EV_KEY, EV_SYN, KEY_NAMES, SIGNS, SYN_DROPPED, InputRecord
+from devices.evdev.codec import EV_KEY, EV_SYN, KEY_NAMES, NAMES, PLAIN, SHIFTED, SYN_DROPPED, InputRecord
 
 MSC_SCAN = InputRecord(4, 4, 458756)  # the scan code that stands before each key
 REPORT = InputRecord(EV_SYN, 0, 0)  # ends what happened at once
@@ -43,13 +43,14 @@ class FakeInput:
 
     def scan(self, text: str) -> None:
         """Type a code as a scanner does: with shift, and Enter at the end."""
-        by_sign = {sign: code for code, sign in reversed(SIGNS.items())}
-        names = {code: name for name, code in KEY_NAMES.items()}
+        plain, shifted = (
+            {sign: code for code, sign in reversed(signs.items())} for signs in (PLAIN, SHIFTED)
+        )
         for sign in text:
             shift = InputRecord(EV_KEY, KEY_NAMES["LEFTSHIFT"], 1)
-            self._say([shift, REPORT] if sign.isalpha() else [])
-            self.press(names[by_sign[sign]])
-            self._say([shift._replace(value=0), REPORT] if sign.isalpha() else [])
+            self._say([] if sign in plain else [shift, REPORT])
+            self.press(NAMES[plain[sign] if sign in plain else shifted[sign]])
+            self._say([] if sign in plain else [shift._replace(value=0), REPORT])
         self.press("ENTER")
 
     def heard(self) -> bytes:

@@ -24,6 +24,7 @@ from edged.core.model.events import (
     DeviceBack,
     DeviceLost,
     Event,
+    InputRefused,
     KeyPressed,
     RatingGiven,
     TicketRequested,
@@ -139,14 +140,19 @@ async def test_a_scanned_code_asks_for_a_number_and_an_identity_never_comes_in(t
         await until(lambda: made.rejections.reasons == ["personal_data", "unreadable_code"])
         assert made.said == [
             TicketRequested(DEVICE, "tax", appointment="4711-A"),
+            InputRefused(DEVICE, "request", "personal_data"),
             TicketRequested(DEVICE, "tax", appointment="WXYZ"),
+            InputRefused(DEVICE, "request", "unreadable_code"),
         ]
         assert "9901" not in str(made.rejections)
     async with desk(tmp_path, **scanner, codes="number") as (made, _):
         made.fake.scan("A012")
         made.fake.scan("A-VERY-LONG-NUMBER")
         await until(lambda: made.rejections.reasons == ["unreadable_code"])
-        assert made.said == [TicketRequested(DEVICE, "tax", returning="A012")]
+        assert made.said == [
+            TicketRequested(DEVICE, "tax", returning="A012"),
+            InputRefused(DEVICE, "request", "unreadable_code"),
+        ]
 
 
 @given(data=st.lists(st.binary(max_size=60), max_size=8))
@@ -154,8 +160,9 @@ def test_any_bytes_are_records_and_no_code_grows_without_end(data: list[bytes]) 
     reader, codes = InputReader(), CodeReader()
     whole = InputReader().feed(b"".join(data))
     assert [one for piece in data for one in reader.feed(piece)] == whole
-    for key in pressed(whole):
-        assert len(codes.take(key) or "") <= 64
+    pressed(whole)
+    for record in whole:
+        assert len(codes.take(record) or "") <= 64
     said(b"".join(data))
 
 
