@@ -5,6 +5,7 @@ A payload is a JSON object, in which pointers (RFC 6901) find values, or one wor
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
@@ -20,10 +21,13 @@ from edged.strict_json import NotStrictJson, parse
 SIZE_MAX_BYTES = 16 * 1024  # an uplink of ChirpStack with the names of three gateways takes 2 KiB
 WORD_MAX = 64  # characters of a value that is looked up
 COUNT_MAX = 2**32 - 1
+_WHOLE = re.compile(r"[0-9]{1,10}(\.0{1,9})?")
 PLACE = "{topic}"  # in a description's topics: what hall.toml gives as topic
 
-EventKind = Literal["key", "rating", "count", "presence", "fault"]
+EventKind = Literal["key", "rating", "count", "presence", "gateway", "fault"]
 Semantics = Literal["total", "window", "occupancy"]
+STANDINGS = ("online", "offline")
+STANDING: tuple[EventKind, ...] = ("presence", "gateway")
 
 
 def _filter(text: str) -> str:
@@ -52,7 +56,9 @@ class MqttInput(Shape, frozen=True):
     ``pointer`` finds the word that ``values`` turns into a key, a rating ("1" to "5"), "online" or "offline", or the
     text of a fault ("" ends it); a word that stands for nothing is "" too. ``others``: what becomes of words that are
     not there; on an open radio most of them are somebody else's. ``channels``: which button the word is of.
-    A count has pointers of its own, ``scale`` people each; ``line`` tells several of them apart.
+    A count has pointers of its own, ``scale`` people each; ``line`` tells several of them apart. ``presence`` is of the
+    device, ``gateway`` of the program through which it speaks. Either may come as the bare word, as zigbee2mqtt said it
+    before it said it as JSON, and in any case.
     """
 
     event: EventKind
@@ -73,7 +79,8 @@ class MqttInput(Shape, frozen=True):
         allowed: tuple[str, ...] = {
             "key": ("", *get_args(Key)),
             "rating": ("", "1", "2", "3", "4", "5"),
-            "presence": ("online", "offline"),
+            "presence": STANDINGS,
+            "gateway": STANDINGS,
         }.get(self.event, ())
         odd = sorted(set(self.values.values()) - set(allowed)) if allowed else []
         if odd:
@@ -106,7 +113,8 @@ class MqttExample(Shape, frozen=True):
     """What a captured ``payload`` on ``topic`` means, or what the lamp ``channel`` at ``level`` sends there.
 
     ``event`` in words: ``key recall``, ``key next 2`` (of button 2), ``rating 5``, ``total 12 7``, ``window 1 0``,
-    ``occupancy 7``, ``online``, ``fault low battery``, several joined by "; ", and "" if it says nothing.
+    ``occupancy 7``, ``online``, ``gateway offline``, ``fault low battery``, several joined by "; ", and "" if it says
+    nothing.
     """
 
     topic: TopicText = PLACE
@@ -183,6 +191,8 @@ class Finding:
             return f"{self.semantics} {self.entered} {self.left}"
         if self.event == "presence":
             return self.word
+        if self.event == "gateway":
+            return f"gateway {self.word}"
         return " ".join(part for part in (self.event, self.word, self.channel) if part)
 
 
@@ -201,7 +211,14 @@ def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[F
             found += _count(one, document)
             continue
         heard = spoken(at_pointer(document, one.pointer))
+        if one.event in STANDING and isinstance(document, str):
+            heard = document
         if heard is None or not heard:
+            continue
+        if one.event in STANDING:
+            standing = _standing(one, heard)
+            unknown = unknown or standing is None
+            found += [] if standing is None else [standing]
             continue
         if heard[:WORD_MAX] not in one.values:
             unknown = unknown or (one.event in ("key", "rating") and one.others == "refuse")
@@ -212,6 +229,29 @@ def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[F
     if unknown and not found:
         raise Garbled("unknown_value")
     return found
+
+
+def only_stands(model: MqttModel, topic: str, place: str) -> bool:
+    """Whether ``topic`` only tells who is there: whatever it says, it is no sign of life by itself."""
+    said = {one.event for one in model.inputs if _matches(one.topic.replace(PLACE, place), topic)}
+    return bool(said) and said <= set(STANDING)
+
+
+def presses(model: MqttModel, topic: str, place: str) -> bool:
+    """Whether people press or rate on ``topic``, and nobody else speaks there."""
+    return any(
+        one.event in ("key", "rating")
+        and one.others == "refuse"
+        and _matches(one.topic.replace(PLACE, place), topic)
+        for one in model.inputs
+    )
+
+
+def _standing(one: MqttInput, heard: str) -> Finding | None:
+    """Who is there, in whatever case it is written; None for another word."""
+    known = {word.casefold(): meant for word, meant in one.values.items()}
+    word = known.get(heard[:WORD_MAX].casefold())
+    return None if word is None else Finding(one.event, word, heard)
 
 
 def lamp_message(lamps: MqttLamps, place: str, channel: str, lit: bool) -> tuple[str, str]:
@@ -258,9 +298,9 @@ def _count(one: MqttInput, document: Any) -> list[Finding]:
 
 
 def _people(value: Any) -> int:
-    """A whole number, or a text of digits (AXIS writes numbers so)."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 10:
-        value = int(value)
+    """A whole number, or a text of one: AXIS writes "7" so, ESPHome "7.0" as its payload."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        value = int(value.partition(".")[0])
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= COUNT_MAX:
         raise Garbled("invalid")
     return value

@@ -3,10 +3,12 @@
 1. An input is acknowledged when its event is committed, anything else at once; a retained input is outdated and
 ignored, whereas a presence message is meant to be retained.
 2. A device is present when its presence message says so, and from its first message on, whatever that says; one
-without presence messages is lost after ``silent_s`` of silence. Every device is lost while the broker is.
+without presence messages is lost after ``silent_s`` of silence. Every device is lost while the broker is, or the
+program through which it speaks; what that program left at the broker about it is old news then.
 3. Lamps are sent, never left at the broker: a retained command would switch a relay long after the hall closed. They
    are re-asserted, so that a relay with a timed off of its own goes dark by itself if we die.
 4. Blinking follows hall time and is done here: the blinks of such devices end by themselves.
+5. A press that cannot be read is told the hall: somebody pressed, and nothing happened.
 """
 
 from __future__ import annotations
@@ -18,17 +20,21 @@ from msgspec.structs import replace
 
 from devices.mqtt_map.codec import (
     PLACE,
+    STANDING,
     Finding,
     MqttModel,
     findings,
     lamp_channels,
     lamp_message,
+    only_stands,
+    presses,
 )
 from edged.core.model.commands import Action, Lamp, Panel, Value
 from edged.core.model.events import (
     CountRead,
     Event,
     HealthRead,
+    InputRefused,
     Key,
     KeyPressed,
     RatingGiven,
@@ -46,6 +52,7 @@ if TYPE_CHECKING:  # the link loads the MQTT library, which `edged check` does w
     from edged.links.mqtt.link import Message
 
 BLINK_S = 0.5  # hall seconds of each half
+REFUSED_EVERY_S = 5.0  # hall seconds between two unreadable presses that the hall is told of
 UNTOLD = "?"  # an earlier process may have reported a fault that is gone by now: the first result is always reported
 
 
@@ -161,6 +168,10 @@ class MqttMap:
         self._heard_s = context.now_s()
         self._levels: dict[str, str] = {}  # by channel, as last wanted
         self._fault: str | None = UNTOLD
+        self._spoke = False  # it said something itself since our link is up
+        self._gateway_away = False
+        self._was_there = False  # when the gateway went, and what it left at the broker about it
+        self._refused_s = -REFUSED_EVERY_S
         self._topics, self._sent = options.topics(context.hall, context.device)
 
     async def run(self) -> None:
@@ -169,9 +180,12 @@ class MqttMap:
         listening = True
 
         def changed(up: bool, _reason: str) -> None:
-            if listening and not up:
+            if not listening:
+                return
+            if not up:
+                self._spoke = self._gateway_away = self._was_there = False
                 self._presence.lost(OUR_LINK)
-            elif listening:
+            else:
                 self._heard_s = self._context.now_s()  # the silence of a device is measured anew from here
                 self._presence.unknown()
 
@@ -232,24 +246,25 @@ class MqttMap:
                 self._presence.lost("silent")
 
     def _received(self, message: Message) -> None:
+        topic, place, old = message.topic, self._options.topic, message.retain
         try:
-            found = findings(self._model, message.topic, message.payload, self._options.topic)
+            found = findings(self._model, topic, message.payload, place)
         except Garbled as error:
             self._context.reject(str(error), self._context.device)
-            message.ack()
+            self._refuse(str(error), message)
             return
-        old = message.retain
         events: list[Event] = []
         for one in found:
             if one.event == "presence":
                 self._present(one.word == "online", old)
+            elif one.event == "gateway":
+                self._carried(one.word == "online", message)
             elif old:
                 self._context.reject("retained", self._context.device)
             else:
                 events += self._events(one, message.again)
-        if not old and not any(one.event == "presence" for one in found):
-            self._heard_s = self._context.now_s()
-            self._presence.back()
+        if not (old or only_stands(self._model, topic, place) or any(one.event in STANDING for one in found)):
+            self._speaks()
         for event in events[:-1]:  # they are kept in order: the last one's acknowledgement is that of all
             self._context.emit(event)
         if events:
@@ -257,12 +272,43 @@ class MqttMap:
         else:
             message.ack()
 
+    def _refuse(self, reason: str, message: Message) -> None:
+        """A press that cannot be read: the hall hears of it, once in a while from a device that only says such."""
+        topic, now_s = message.topic, self._context.now_s()
+        pressed = not message.retain and presses(self._model, topic, self._options.topic)
+        if not pressed or now_s - self._refused_s < REFUSED_EVERY_S:
+            message.ack()
+            return
+        self._refused_s = now_s
+        self._speaks()
+        what = "request" if self._options.requests else "key"
+        self._context.emit(InputRefused(self._context.point(), what, reason), message.ack)
+
+    def _speaks(self) -> None:
+        """The device itself said something: it is there, and so is its gateway."""
+        self._heard_s = self._context.now_s()
+        self._spoke, self._gateway_away = True, False
+        self._presence.back()
+
     def _present(self, online: bool, old: bool) -> None:
-        if online:
+        if self._gateway_away and old:
+            self._was_there = online
+        elif online:
             self._heard_s = self._context.now_s()
+            self._gateway_away = False
             self._presence.back()
         elif not (old and self._presence.there):
             self._presence.lost("offline")
+
+    def _carried(self, online: bool, message: Message) -> None:
+        """The gateway comes or goes, and its devices with it."""
+        if online and self._gateway_away:
+            self._gateway_away = False
+            if self._was_there:
+                self._presence.back()
+        elif not online and not self._gateway_away and not (message.retain and self._spoke):
+            self._gateway_away, self._was_there = True, bool(self._presence.there)
+            self._presence.lost("offline", message.topic)
 
     def _events(self, one: Finding, again: bool) -> list[Event]:
         point = self._context.point(one.channel)

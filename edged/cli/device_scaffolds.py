@@ -45,7 +45,7 @@ inputs_on = [0, 2]
     + """silent_s = 0                # seconds without a word until it counts as lost; 0: it has a presence below
 
 [[inputs]]
-event = "key"               # key, rating, count, presence, fault
+event = "key"               # key, rating, count, presence, gateway, fault
 topic = "devices/{topic}/state"   # {topic}: what hall.toml gives
 pointer = "/action"         # JSON pointer (RFC 6901); "" where the payload is one word
 values = { single = "next-or-recall", hold = "pause", "" = "" }

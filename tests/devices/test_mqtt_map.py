@@ -27,6 +27,7 @@ from edged.core.model.events import (
     DeviceLost,
     Event,
     HealthRead,
+    InputRefused,
     KeyPressed,
     TicketRequested,
 )
@@ -122,8 +123,12 @@ async def test_a_button_presses_keys_and_its_broker_says_when_it_is_gone() -> No
         await board.press("DOUBLE")
         await board.say("stat/counter-3/RESULT", '{"POWER":"ON"}')
         await board.press("NONSENSE")
-        await until(lambda: len(bench.events) == 3 and bench.rejections.reasons == ["unknown_value"])
-        assert bench.events[1:] == [KeyPressed(Point("d"), "next-or-recall"), KeyPressed(Point("d"), "pause")]
+        await until(lambda: len(bench.events) == 4 and bench.rejections.reasons == ["unknown_value"])
+        assert bench.events[1:] == [
+            KeyPressed(Point("d"), "next-or-recall"),
+            KeyPressed(Point("d"), "pause"),
+            InputRefused(Point("d"), "key", "unknown_value"),
+        ]
         await driver.show(Point("d"), Panel("w1", "open", 3))  # a bare button shows nothing, and takes it
         await board.say("tele/counter-3/LWT", "Offline", retain=True)
         await until(lambda: DeviceLost(Point("d"), "offline") in bench.events)

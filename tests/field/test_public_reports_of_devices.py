@@ -1,0 +1,202 @@
+"""More inputs that others reported in public: what scanners type, what buttons and their gateways say of themselves.
+
+The rules are those of ``test_public_reports.py``: bytes, messages and their order are those of the report, with this
+hall's names where the report has its own, and ``source`` is the address behind github.com.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from devices.evdev.codec import EV_KEY, KEY_NAMES, CodeReader, InputRecord
+from edged.core.model.events import (
+    CountRead,
+    DeviceBack,
+    DeviceLost,
+    Event,
+    InputRefused,
+    KeyPressed,
+    TicketRequested,
+)
+from edged.core.model.point import Point
+from edged.links.mqtt.link import MqttLink
+from tests.devices.test_evdev import DEVICE, desk
+from tests.devices.test_mqtt_map import Bench
+from tests.support.brokers import Rejections, plain_client, real_mosquitto, running, settings_for, until
+
+BUTTON, PLACE = Point("d"), "zigbee2mqtt/b"
+CALLED, GONE, THERE = KeyPressed(BUTTON, "next-or-recall"), DeviceLost(BUTTON, "offline"), DeviceBack(BUTTON)
+BRIDGE = "zigbee2mqtt/bridge/state"
+
+
+class Scan(NamedTuple):
+    """What a scanner typed, and what it asks for: None if it must be refused where the visitor stands."""
+
+    source: str
+    typed: str
+    codes: str
+    asked: str | None
+
+
+SCANS = [
+    Scan("markusressel/barcode-server/issues/73", "A01$", "number", None),  # "$" is Shift and 4: no A014
+    Scan("JumpMind/openpos-framework/issues/2108", "*A012", "number", None),  # a mark in front: no 8A012
+    Scan("node-hid/node-hid/issues/58", "2026$17", "appointment", None),
+    Scan("harmon25/node-usb-barcode-scanner/issues/16", "q7K2m9", "appointment", "q7K2m9"),
+    Scan("mikerovers/usb-barcode-scanner/pull/4", "tax_0917.b", "appointment", "tax_0917.b"),
+    Scan(
+        "shaxxx/flutter_barcode_listener/issues/34",
+        "3BE9604F-9E76-42F8-A584-288AD1B7D087",
+        "appointment",
+        "3BE9604F-9E76-42F8-A584-288AD1B7D087",
+    ),
+    Scan("julzhk/usb_barcode_scanner/issues/7", "?https://revpay.uk/52109618", "appointment", None),
+    Scan("shaxxx/flutter_barcode_listener/issues/20", "MIK.SUZ.0140", "appointment", "MIK.SUZ.0140"),
+]
+
+
+@pytest.mark.parametrize("scan", SCANS, ids=lambda one: one.source)
+async def test_a_scanned_code_is_what_is_printed_or_refused_aloud(scan: Scan, tmp_path: Path) -> None:
+    kind: dict[str, Any] = {"appointment" if scan.codes == "appointment" else "returning": scan.asked}
+    wanted: Event = InputRefused(DEVICE, "request", "unreadable_code")
+    if scan.asked is not None:
+        wanted = TicketRequested(DEVICE, "tax", **kind)
+    async with desk(tmp_path, reads="codes", service="tax", codes=scan.codes) as (made, _):
+        made.fake.scan(scan.typed)
+        await until(lambda: made.said != [])
+        assert made.said == [wanted]
+
+
+def test_a_scanner_with_enter_in_front_or_caps_lock_types_the_same_code() -> None:
+    """github.com/namshi/keyscannerjs/pull/1: some press Enter before the code, too."""
+    typed = ["ENTER", "CAPSLOCK", "A", "0", "1", "2", "CAPSLOCK", "ENTER"]
+    codes = CodeReader()
+    read = [codes.take(InputRecord(EV_KEY, KEY_NAMES[name], 1)) for name in typed]
+    assert [one for one in read if one is not None] == ["A012"]
+
+
+class Word(NamedTuple):
+    """What came on a topic, retained or not, and what the hall hears of it."""
+
+    source: str
+    messages: tuple[tuple[str, str, bool], ...]
+    heard: tuple[Event, ...]
+
+
+WORDS = [
+    Word(  # the bare word of releases before 2.0: it was taken for a sign of life
+        "stas-demydiuk/domoticz-zigbee2mqtt-plugin/issues/802",
+        ((f"{PLACE}/availability", "offline", False), (f"{PLACE}/availability", "online", False)),
+        (GONE, THERE),
+    ),
+    Word(
+        "Koenkk/zigbee2mqtt/issues/10802",
+        ((f"{PLACE}/availability", "online", True), (f"{PLACE}/availability", "offline", True)),
+        (THERE,),  # what lay there does not silence a device that is there
+    ),
+    Word(  # a topic that only says who is there, cleared: no sign of life
+        "arteck/ioBroker.zigbee2mqtt/issues/255",
+        ((f"{PLACE}/availability", "", False), (f"{PLACE}/availability", '{"state":"asleep"}', False)),
+        (),
+    ),
+    Word(  # the program between is stopped: its buttons are dead, whatever it left about them
+        "OpenZWave/Zwave2Mqtt/issues/894",
+        (
+            (f"{PLACE}/availability", '{"state":"online"}', True),
+            (BRIDGE, '{"state":"offline"}', True),
+            (BRIDGE, '{"state":"online"}', False),
+        ),
+        (THERE, DeviceLost(BUTTON, "offline", BRIDGE), THERE),
+    ),
+    Word(  # it says "offline" for ever, and its buttons are heard: they are there
+        "Koenkk/zigbee2mqtt/issues/13382",
+        (
+            (PLACE, '{"action":"single"}', False),
+            (BRIDGE, '{"state":"offline"}', True),
+            (PLACE, '{"action":"","linkquality":90}', False),
+        ),
+        (THERE, CALLED),
+    ),
+    Word(
+        "Koenkk/zigbee2mqtt/issues/4854",
+        (
+            (BRIDGE, "offline", False),
+            (f"{PLACE}/availability", '{"state":"online"}', True),
+            (PLACE, '{"action":"single"}', False),
+        ),
+        (DeviceLost(BUTTON, "offline", BRIDGE), THERE, CALLED),
+    ),
+    Word(  # the word of another button: a clerk pressed, and nothing would have happened
+        "Koenkk/zigbee-herdsman-converters/issues/2618",
+        ((PLACE, '{"action":"on","battery":100,"click":"on","linkquality":114}', False),),
+        (THERE, InputRefused(BUTTON, "key", "unknown_value")),
+    ),
+    Word(
+        "Koenkk/zigbee2mqtt/issues/15220",  # null, the press, and empty text
+        (
+            (PLACE, '{"action":null,"battery":100,"voltage":3000}', False),
+            (PLACE, '{"action":"single","battery":100,"voltage":3000}', False),
+            (PLACE, '{"action":"","battery":100,"voltage":3000}', False),
+        ),
+        (THERE, CALLED),
+    ),
+]
+
+
+@pytest.mark.parametrize("word", WORDS, ids=lambda one: one.source)
+def test_who_is_there_and_what_was_pressed(word: Word) -> None:
+    bench = Bench()
+    driver = bench.driver(model="zigbee-button", topic="b")
+    for topic, payload, retained in word.messages:
+        driver._received(bench.message(topic, payload, retain=retained))
+    assert tuple(bench.events) == word.heard
+    assert bench.acks == len(word.messages)
+    driver._presence.forget()
+
+
+async def test_a_button_behind_a_stopped_bridge_is_lost_whatever_lies_at_the_broker() -> None:
+    """github.com/yllibed/Zigbee2MqttAssistant/issues/344, at a real broker: both claims are retained."""
+    bench = Bench()
+    async with real_mosquitto() as broker, plain_client(broker, "zigbee2mqtt") as client:
+        await client.publish(f"{PLACE}/availability", '{"state":"online"}', qos=1, retain=True)
+        await client.publish(BRIDGE, '{"state":"offline"}', qos=1, retain=True)
+        bench.mqtt = MqttLink(settings_for(broker), Rejections())
+        driver = bench.driver(model="zigbee-button", topic="b")
+        async with running(bench.mqtt), asyncio.TaskGroup() as group:
+            life = group.create_task(driver.run())
+            await until(lambda: bench.events[-1:] == [DeviceLost(BUTTON, "offline", BRIDGE)])
+            await client.publish(PLACE, '{"action":"single"}', qos=1)
+            await until(lambda: bench.events[-2:] == [THERE, CALLED])
+            life.cancel()
+
+
+COUNTED = [  # source, payload of a counter's plain topic, how many
+    ("esphome/esphome/pull/7733", "nan", None),
+    ("esphome/esphome/pull/9842", "12.0", 12),
+    ("home-assistant/core/issues/98096", "unavailable", None),
+    ("cyberman54/ESP32-Paxcounter/issues/117", "-1", None),
+    ("svenwal/gaszaehler-home-assistant-esphome/issues/1", "14647.71973", None),
+]
+ROODE = {
+    "title": "t",
+    "source": "s",
+    "verified": "nothing",
+    "silent_s": 60,
+    "inputs": [{"event": "count", "topic": "{topic}/state", "semantics": "occupancy", "occupancy": ""}],
+    "examples": [{"topic": "{topic}/state", "payload": "3", "event": "occupancy 3"}],
+}
+
+
+@pytest.mark.parametrize(("source", "payload", "people"), COUNTED)
+def test_a_number_as_its_counter_writes_it(source: str, payload: str, people: int | None) -> None:
+    assert source
+    bench = Bench()
+    driver = bench.driver(model=ROODE, topic="door")
+    driver._received(bench.message("door/state", payload))
+    counted = [one for one in bench.events if isinstance(one, CountRead)]
+    assert counted == ([] if people is None else [CountRead(BUTTON, "occupancy", occupancy=people)])
+    assert bench.rejections.reasons == ([] if people is not None else ["invalid"])
