@@ -24,7 +24,7 @@ from devices.candle485.echo import Echo
 from devices.candle485.options import CandleOptions
 from devices.candle485.signs import board, digits, led, loud, printed
 from edged.core.model.commands import Action, Display, Lamp, Pager, Panel, Print, Value
-from edged.core.model.events import Event, KeyPressed, TicketRequested
+from edged.core.model.events import Event, InputRefused, KeyPressed, TicketRequested
 from edged.core.model.losses import Loss
 from edged.core.model.point import Point, channel_of
 from edged.driver import DeviceContext, Options, Refused
@@ -176,8 +176,11 @@ class Candle485:
         service = self._options.buttons.get(frame.code)
         kiosk = self._options.kiosk_address
         wrong = frame.address != kiosk if kiosk is not None else frame.address in self._names
+        mine = frame.address == kiosk  # so that no noise calls for staff
         if service is None or wrong or frame.address in self._boards:
             self._context.reject("unknown_button", f"{frame.code} from {frame.address:#x}")
+            if mine:
+                self._press(frame.address, InputRefused(self._context.point(), "request", "unknown_button"))
         else:
             self._press(frame.address, TicketRequested(self._context.point(f"button-{frame.code}"), service))
 

@@ -20,7 +20,7 @@ from devices.ff68.codec import CallerFrame, CallerParser
 from devices.ff68.options import Ff68Options
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Evaluator, Panel, Value
-from edged.core.model.events import Event, KeyPressed, RatingGiven
+from edged.core.model.events import Event, InputRefused, KeyPressed, RatingGiven
 from edged.core.model.losses import Loss
 from edged.core.model.point import Point, channel_of
 from edged.driver import DeviceContext, Options, Refused
@@ -178,21 +178,26 @@ class Ff68:
     def _press(self, caller: str, frame: CallerFrame) -> None:
         self._ear.spoke()
         point = self._context.point(caller)
-        event: Event | None = None
-        if frame.function == codec.RATED:
-            level = self._options.ratings.get(frame.data[0])
-            event = None if level is None else RatingGiven(point, level)
-        elif frame.key is not None:
-            event = KeyPressed(point, frame.key)
-        if event is None:
+        event = self._event(point, frame)
+        if isinstance(event, InputRefused):
             self._context.reject("unknown_key", f"{frame.data.hex(' ')} of {caller}")
-            self._acknowledge(frame)
-        elif not self._presses.allows(frame.address, monotonic_s()):
+        if not self._presses.allows(frame.address, monotonic_s()):
             self._context.reject("stuck_key", f"{frame.address:#x}")
         else:
             self._last[frame.address] = (frame, monotonic_s() + COMMIT_S, False)
             if not self._context.emit(event, lambda: self._acknowledge(frame)):
                 del self._last[frame.address]
+
+    def _event(self, point: Point, frame: CallerFrame) -> Event:
+        """What a caller or evaluator said; a key without a meaning is told the clerk."""
+        if frame.function == codec.RATED:
+            level = self._options.ratings.get(frame.data[0])
+            return (
+                InputRefused(point, "rating", "unknown_key") if level is None else RatingGiven(point, level)
+            )
+        return (
+            InputRefused(point, "key", "unknown_key") if frame.key is None else KeyPressed(point, frame.key)
+        )
 
     def _acknowledge(self, frame: CallerFrame) -> None:
         self._last[frame.address] = (frame, monotonic_s() + AGAIN_S, True)

@@ -15,7 +15,7 @@ from devices.candle485.codec import BLINK, BLINK_NONE, LED_GREEN, LED_GREEN_FAST
 from devices.candle485.signs import PRINTED_BLINK
 from edged import driver as contract
 from edged.core.model.commands import Action, Display, Lamp, Panel, Print, Say
-from edged.core.model.events import DeviceBack, DeviceLost, KeyPressed, TicketRequested
+from edged.core.model.events import DeviceBack, DeviceLost, InputRefused, KeyPressed, TicketRequested
 from edged.core.model.point import Point
 from edged.driver import Refused, Unreachable
 from edged.links import noise
@@ -71,10 +71,11 @@ async def test_what_is_nobodys_is_refused_with_a_reason(tmp_path: Path) -> None:
 async def test_a_known_kiosk_address_is_the_only_one(tmp_path: Path) -> None:
     async with bench(tmp_path, kiosk_address=0x50) as b:
         b.far.press_button(1)
-        await b.port.write(Signal(0x50, 1).to_bytes())
-        await until(b.pressed)
+        await b.port.write(Signal(0x50, 1).to_bytes() + Signal(0x50, 9).to_bytes())
+        refused = InputRefused(Point("candle-1"), "request", "unknown_button")  # somebody wants a number
+        await until(lambda: refused in b.hall.events)
     assert b.pressed() == [TicketRequested(Point("candle-1/button-1"), "tax")]
-    assert b.hall.rejected == ["unknown_button"]
+    assert b.hall.rejected == ["unknown_button"] * 2
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from devices.ff68.driver import Ff68
 from devices.ff68.fake import CallerFaults, FakeCallers
 from devices.ff68.options import Ff68Options
 from edged.core.model.commands import Action, Evaluator, Lamp, Panel, Print
-from edged.core.model.events import DeviceBack, DeviceLost, Event, KeyPressed, RatingGiven
+from edged.core.model.events import DeviceBack, DeviceLost, Event, InputRefused, KeyPressed, RatingGiven
 from edged.core.model.point import Point
 from edged.driver import DeviceContext, Refused, Unreachable
 from edged.links import noise
@@ -217,7 +217,7 @@ async def test_a_lost_acknowledgement_is_given_again_and_the_key_counts_once(tmp
         await until(lambda: len(made.pressed()) == 2)
 
 
-async def test_strangers_and_unknown_keys_are_counted(tmp_path: Path) -> None:
+async def test_strangers_are_counted_and_unknown_keys_are_told_too(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
         for frame in (
             CallerFrame(9, 1, b"\x0c"),
@@ -234,6 +234,11 @@ async def test_strangers_and_unknown_keys_are_counted(tmp_path: Path) -> None:
             "unknown_key",
             "unknown_key",
             "unexpected_frame",
+        ]
+        told = [event for event in made.events if isinstance(event, InputRefused)]
+        assert [(event.what, event.reason) for event in told] == [
+            ("key", "unknown_key"),
+            ("rating", "unknown_key"),
         ]
 
 
