@@ -1,4 +1,4 @@
-"""The pages' files, in memory and compressed: few and small, so that no request waits for a disk."""
+"""The pages' files, kept in memory and compressed: few and small, so that no request waits for the disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = {
 
 
 class Asset(NamedTuple):
-    """One file: its bytes, compressed bytes, and the entity tag by which a browser recognises it."""
+    """One file: its bytes, the same compressed, and its ETag."""
 
     kind: str
     plain: bytes
@@ -40,7 +40,7 @@ def load(package: str = "edged.pages", folder: str = "files") -> dict[str, Asset
 
 
 def answer(asset: Asset | None, request: Request) -> Response:
-    """The response with ``asset``; 304 where the browser has it already."""
+    """The response with ``asset``; 304 if the browser has it already, 404 for None."""
     if asset is None:
         return PlainTextResponse("Not Found\n", 404)
     headers = {"ETag": asset.mark, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}

@@ -1,4 +1,4 @@
-"""``/board`` and ``/board/{area}``: what hangs in the hall for visitors (叫号屏)."""
+"""``/board`` and ``/board/{area}``: the public call board for visitors (叫号屏)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""``/parts`` and ``/changes``: everything that pages show, and server-sent events with what changes in it.
+"""``/parts`` returns everything that pages show; ``/changes`` streams its changes as server-sent events.
 
-Source: WHATWG HTML, 9.2 Server-sent events. Every event carries the number up to which it tells; a browser that comes
-back names the last one it has (Last-Event-ID) and gets the difference, or the whole where that means nothing.
+Source: WHATWG HTML, 9.2 Server-sent events. Every event's id is the number of the newest change in it. A browser that
+reconnects sends the last id (Last-Event-ID) and gets the changes since then, or everything if the id is unknown.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edged.pages.sheet import Sheet
 
-STREAMS_MAX = 160  # pages open at once; the next one is asked to come back
-QUIET_S = 15.0  # a word at least so often, or a dead line would never be noticed
-AGAIN_MS = 2_000  # a browser comes back after so long
+STREAMS_MAX = 160  # pages open at once; a further one gets 503 with Retry-After
+QUIET_S = 15.0  # a comment at least so often: a dead connection shows only when something is sent
+AGAIN_MS = 2_000  # a browser reconnects after so long
 
 
 class Streams:
-    """Counts open streams over all sheets."""
+    """Counts the open streams of all sheets."""
 
     def __init__(self) -> None:
         self.open = 0
@@ -39,7 +39,7 @@ class Streams:
         self._telling.discard(telling)
 
     def close(self) -> None:
-        """End every stream: the process is about to stop."""
+        """End every stream, because the process stops."""
         for telling in self._telling:
             telling.cancel()
 
@@ -104,7 +104,7 @@ async def _gone(receive: Receive) -> None:
 
 
 def _told(request: Request, sheet: Sheet) -> int:
-    """The change number up to which this browser has the parts; 0 if it has nothing from this process."""
+    """The number of the last change that this browser has; 0 if it has none from this process."""
     life, _, seq = request.headers.get("last-event-id", "").partition(".")
     if life != sheet.life or not seq.isdecimal() or len(seq) > 18 or int(seq) > sheet.seq:
         return 0

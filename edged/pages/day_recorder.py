@@ -1,7 +1,8 @@
-"""A day as pages draw it: per-minute lanes, visits, "+1" bands, pauses, alarms, cases, decisions, what windows did.
+"""Records a day as the pages draw it: per-minute values by area, visits, "+1" openings, pauses, alarms, cases,
+decisions, window states.
 
-It is put together from what the hall publishes while it happens; times are minutes of the hall's own day. Every list
-has a cap: what does not fit is left out and counted, and the day goes on.
+The data are the hall's messages as they arrive; times are minutes after midnight on the hall's clock. Every list has a
+cap: further entries are left out and counted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ BANDS_MAX = 4_000
 PAUSES_MAX = 4_000
 ALARMS_MAX = 2_000
 CASES_MAX = 2_000
-CASES_TOLD = 60  # the hall tells of so many open cases at most: what is missing then may only have no room
+CASES_TOLD = 60  # open cases that the hall's message lists at most: from a full list open ones may be missing
 DECISIONS_MAX = 2_000
 STEPS_MAX = 4_000  # of one window
 SEEN_MAX = 256  # calls remembered so as not to count one twice: the topic holds twelve
@@ -40,7 +41,7 @@ def minute_of(at: str) -> float:
 
 
 def empty(date: str) -> Body:
-    """A day of which nothing is known yet."""
+    """A day without any data."""
     lists: Body = {name: [] for name in CAPS}
     return (
         {"date": date, "names": None, "policy": None, "begin": None, "areas": {}, "totals": {}}
@@ -53,10 +54,10 @@ def empty(date: str) -> Body:
 
 
 class DayRecorder:
-    """One day. ``heard`` takes every part as it comes, ``minute`` samples the lanes; ``as_json`` is the day so far."""
+    """One day. ``heard`` takes each part of the pages as it changes; ``minute`` samples the per-minute values."""
 
     def __init__(self, date: str, known: Body | None = None) -> None:
-        """``known``: the same day as it was recorded before this process began."""
+        """``known``: what an earlier process recorded of the same day."""
         self.day = empty(date) if known is None else empty(date) | known
         self._areas: dict[str, Body] = {}
         self._numbers: dict[str, str] = {}
@@ -95,7 +96,7 @@ class DayRecorder:
             self.day["policy"] = {key: body.get(key) for key in ("version", "rule", "zh", "en")}
 
     def minute(self, at: str) -> None:
-        """Sample every lane at ``at``; a minute without a sample stays unknown."""
+        """Sample the per-minute values of every area at ``at``; a minute without a sample stays null."""
         now = int(minute_of(at))
         if self.day["begin"] is None:
             self.day["begin"] = now
@@ -138,7 +139,7 @@ class DayRecorder:
             standing["until"] = at
 
     def _band(self, window: str, body: Body, at: float) -> None:
-        """Track a "+1" opening from request to return; for another area a new band begins."""
+        """Track a window's "+1" opening from request to release; serving another area begins a new entry."""
         number, state, area = self._numbers.get(window, window), body.get("state"), body.get("area")
         band = next(
             (one for one in self.day["bands"] if one["window"] == number and one["until"] is None), None
@@ -194,7 +195,9 @@ class DayRecorder:
                 self._add("alarms", {"key": key, **words, "from": begun, "until": None})
 
     def _cases(self, told: list[Body], at: float) -> None:
-        """A case (办不成事) from when somebody brought it to its answer and its end; one of another day begins at 0."""
+        """Track open cases (办不成事): when each was brought, answered and closed. One brought on an earlier day begins
+        at 0.
+        """
         known = {one["case"]: one for one in self.day["cases"]}
         for one in told:
             case = known.get(one.get("case"))
@@ -245,7 +248,7 @@ class DayRecorder:
         return True
 
     def _close_what_stood_open(self) -> None:
-        """This process was away: bands that were open when it ended are closed there."""
+        """End every open entry of an earlier process at the last minute that it sampled."""
         series = [one["waiting"] for one in self.day["areas"].values()]
         if self.day["begin"] is None or not series:
             return

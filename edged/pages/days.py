@@ -1,7 +1,7 @@
-"""The days that were recorded: one file each in ``[pages] directory``, today's written again every minute.
+"""The recorded days: one file each in ``[pages] directory``; today's is rewritten every minute.
 
-``/days`` lists them, ``/days/{date}`` is one of them, ``/day`` is today so far; ``/usual`` is how many wait at each
-half hour of other days.
+``/days`` lists them, ``/days/{date}`` returns one, ``/day`` returns today so far; ``/usual`` returns how many people
+waited on average in each half hour of recent days.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 DAYS_KEPT = 400  # a year and a month; a day takes about 200 KiB
 FILE_BYTES_MAX = 32 * 1024 * 1024
 USUAL_DAYS = 10  # the newest before today: two weeks of opening days
-USUAL_DAYS_MIN = 3  # fewer are no habit
+USUAL_DAYS_MIN = 3  # fewer days make no average
 SLOT_MIN, SLOTS = 30, 48
 WRITE_S = 60.0
 TICK_S = 1.0  # hall minutes may be short: the demo's clock runs fast
@@ -38,7 +38,7 @@ log = structlog.get_logger("edged.pages")
 
 
 class RecordedDays:
-    """Records today and reads the others. ``directory`` None: today only, in memory."""
+    """Records today and reads earlier days. ``directory`` None: today only, in memory."""
 
     def __init__(self, directory: Path | None, clock: Clock, zone: str) -> None:
         self._directory = directory
@@ -52,14 +52,14 @@ class RecordedDays:
         return rfc3339(self._clock.wall_ms(), self._zone)
 
     def heard(self, name: str, body: dict[str, Any] | None) -> None:
-        """Take a page part as it is now."""
+        """Record the new content of part ``name``; None: it was deleted."""
         if name == "beat":
             return
         self._parts[name] = body
         self.today.heard(name, body, self._now())
 
     async def run(self) -> None:
-        """Take a sample every minute of hall time, and write the file every real minute, until cancelled."""
+        """Sample every minute of the hall's clock, and write today's file every real minute, until cancelled."""
         left_s = WRITE_S
         while True:
             pace_s = max(TICK_S / 10, min(TICK_S, 20 / self._clock.speed))
@@ -78,18 +78,18 @@ class RecordedDays:
                 await self._write(self.today)
 
     async def close(self) -> None:
-        """Write what is not written yet."""
+        """Write today's file a last time."""
         await self._write(self.today)
 
     def dates(self) -> list[str]:
-        """Every recorded day, the newest first; today with them once anything is known of it."""
+        """The dates of all recorded days, newest first, including today once anything is known of it."""
         found = {self.today.date} if self.today.day["begin"] is not None else set()
         if self._directory is not None and self._directory.is_dir():
             found |= {one.stem for one in self._directory.glob("*.json") if DATE.fullmatch(one.stem)}
         return sorted(found, reverse=True)
 
     def read(self, date: str) -> bytes | None:
-        """A day as JSON; None if there is none."""
+        """A day as JSON; None if it is not recorded. Blocks."""
         if date == self.today.date:
             return msgspec.json.encode(self.today.as_json())
         if self._directory is None or not DATE.fullmatch(date):
@@ -101,8 +101,8 @@ class RecordedDays:
             return None
 
     def usual(self, today: str) -> dict[str, list[float | None]]:
-        """By area, how many waited on average in each half hour of the last days before ``today``. Blocks: call it in a
-        thread.
+        """By area: the average number of people waiting in each half hour of the last days before ``today``, None
+        without data. Blocks: call it in a thread.
         """
         sums: dict[str, list[tuple[float, int]]] = {}
         days: dict[str, int] = {}
@@ -143,7 +143,7 @@ class RecordedDays:
 
 
 def _add(slots: list[tuple[float, int]], begin: int, waiting: list[float | None]) -> None:
-    """A day's minutes into its half hours."""
+    """Add a day's minutes to ``slots``: (sum, count) for each half hour."""
     for place, count in enumerate(waiting):
         slot = (begin + place) // SLOT_MIN
         if count is not None and 0 <= slot < SLOTS:
@@ -152,7 +152,7 @@ def _add(slots: list[tuple[float, int]], begin: int, waiting: list[float | None]
 
 
 def _replace(directory: Path, date: str, data: bytes) -> None:
-    """Write a day whole or not at all, and drop the oldest beyond the cap."""
+    """Write a day's file atomically, and delete the oldest files beyond ``DAYS_KEPT``."""
     directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     fresh = directory / f".{date}.part"
     with fresh.open("wb") as stream:
@@ -186,7 +186,7 @@ def routes(pages: Pages) -> list[Route]:
             return PlainTextResponse("no such day\n", 404)
         return Response(found, media_type="application/json")
 
-    known: dict[str, dict[str, list[float | None]]] = {}  # of today; the other days change no more
+    known: dict[str, dict[str, list[float | None]]] = {}  # cache by today's date: earlier days no longer change
 
     async def usual(_request: Request) -> Response:
         today = pages.days.today.date

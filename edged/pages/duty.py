@@ -1,11 +1,11 @@
-"""``/duty``: what a named member of staff may order from a page, as the duty panel could. Rules of this file:
+"""``/duty``: a page with which a named member of staff may give orders, as at the duty panel. Rules of this file:
 
-* Acting needs a PIN, and a connection that nobody else reads: HTTPS, or this machine itself.
-* A cookie alone orders nothing: each act shows a proof that only our own page could read, and comes from our origin
+* Orders need a PIN, and a connection that nobody else can read: HTTPS, or from this machine itself.
+* A cookie alone is not enough: each order carries a token that only our own page could read, and comes from our origin
   (OWASP ASVS 4.0.3, V4.2.2). The cookie is HttpOnly and SameSite=Strict.
-* The same act (its key) is done once, however often it is sent.
-* A PIN that was changed or taken away ends the sessions that it began, at their next act.
-* Where no key or no file of PINs is configured, or nobody has one, the page is for reading.
+* An order (identified by its key) is carried out once, however often it is sent.
+* Changing or deleting a PIN ends the sessions that began with it, at their next order.
+* Without a key, a PIN file or any PIN in it, the page is read-only.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from edged.pages.server import Pages
 
 COOKIE = "edged-duty"
-SECURE_COOKIE = "__Secure-edged-duty"  # by HTTPS: no page of plain HTTP can set it (RFC 6265bis, 4.1.3.1)
+SECURE_COOKIE = "__Secure-edged-duty"  # over HTTPS: a page over plain HTTP cannot set it (RFC 6265bis, 4.1.3.1)
 PROOF = "x-edged-proof"
 BODY_BYTES_MAX = 4_096
-BODY_S = 5.0  # it comes with the head, or soon after
+BODY_S = 5.0  # for a request's body, which follows its head at once
 KEY_LENGTHS = range(8, 65)
 
 log = structlog.get_logger("edged.pages")
@@ -51,7 +51,7 @@ class DutyDesk:
         self._one_pin = asyncio.Lock()  # a hash takes 19 MiB: one at a time
 
     def routes(self) -> list[Route]:
-        """The routes of the page and of its three requests."""
+        """The routes of the page and of its requests."""
         return [
             Route("/duty", self._pages.shown("duty.html")),
             Route("/duty/session", self.session),
@@ -61,7 +61,7 @@ class DutyDesk:
         ]
 
     async def session(self, request: Request) -> Response:
-        """Return who is logged in, and what they may do."""
+        """Return who is logged in, and which orders are allowed."""
         found = self._sessions.of(_cookie(request))
         config = self._pages.config
         return JSONResponse(
@@ -125,12 +125,12 @@ class DutyDesk:
         return answer
 
     def _known(self, file: Path, name: str, pin: str) -> str | None:
-        """The hash of the PIN, if it is right."""
+        """The stored hash of the PIN if ``pin`` is right, else None. Raises ``PinsUnusable``."""
         hashes = pins.load(file)
         return hashes[name] if pins.is_right(hashes, name, pin) else None
 
     async def _may_still(self, session: DutySession) -> bool:
-        """Whether the PIN that began the session is still theirs."""
+        """Whether the PIN with which the session began is still valid."""
         assert self._pins is not None
         try:
             return (await asyncio.to_thread(pins.load, self._pins)).get(session.name) == session.pin_hash
@@ -149,7 +149,7 @@ class DutyDesk:
         return answer
 
     async def act(self, request: Request) -> Response:
-        """Carry out one act; its ``key`` is drawn by the page, new for each act, so that a repeat is recognised."""
+        """Carry out one order; its ``key_of_act`` is a random text from the page, by which a repeat is recognised."""
         found, told = self._proven(request), await _body(request)
         if found is None or self._why_not(request) is not None:
             return _no(403, "请重新登录", "Log in again")
@@ -204,7 +204,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _cookie(request: Request) -> str | None:
-    """Ours among whatever this browser holds for this host: cookies know no port, and neighbours' names any sign."""
+    """The value of our session cookie. Other programs on this host may have set others: cookies ignore the port."""
     return request.cookies.get(_cookie_name(request))
 
 
@@ -213,7 +213,7 @@ def _cookie_name(request: Request) -> str:
 
 
 def _ours(request: Request) -> bool:
-    """Whether a page of ours sent it: browsers name the origin of every POST (Fetch standard, 3.2)."""
+    """Whether one of our pages sent the request: browsers send Origin with every POST (Fetch standard, 3.2)."""
     origin = request.headers.get("origin")
     return origin == f"{request.url.scheme}://{request.headers.get('host')}" and (
         request.headers.get("content-type") == "application/json"
@@ -230,7 +230,9 @@ def _is_private(request: Request) -> bool:
 
 
 async def _body(request: Request) -> dict[str, Any] | None:
-    """What was sent, None if it is nothing of ours. Raises ``TimeoutError``: the guard ends the connection."""
+    """The request's JSON object; None for anything else. Raises ``TimeoutError``, upon which the guard closes the
+    connection.
+    """
     raw = b""
     try:
         async with asyncio.timeout(BODY_S):

@@ -1,8 +1,9 @@
-"""Turns acts of the duty desk into signed operations, and waits for the hall's answer. Rules of this file:
+"""Turns orders of the duty desk into signed operations, and waits for the hall's answer. Rules of this file:
 
-* An act is sent once. No answer in ``ANSWER_S`` is said so, and whoever wants it then does it again, knowingly.
-* A page names windows by number and areas as the hall's own names part says; ids are put in here.
-* Dates are the hall's: a demo lives on another day.
+* An order is sent once. Without an answer within ``ANSWER_S`` the page says so, and a person decides whether to repeat
+  it.
+* Pages send window numbers and area names of the hall's ``names`` part; they are replaced by ids here.
+* Dates are by the hall's clock; that of a demo shows another day.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ if TYPE_CHECKING:
 
 ANSWER_S = 3.0
 LOOK_S = 0.05
-LIFE_MS = 120_000  # of hall time at the speed of clocks; an order is for now
+LIFE_MS = 120_000  # validity of an order at normal clock speed; it is meant for now
 BACK_MS = 60_000  # the hall's clock may be behind ours
 Answer = dict[str, Any]
 Body = dict[str, Any]
 
 
 class NotAnAct(ValueError):
-    """The request is no act that this hall knows; the reason in Chinese and English."""
+    """The request is not an order that this hall knows. ``words``: the reason in Chinese and English."""
 
     def __init__(self, zh: str, en: str) -> None:
         super().__init__(en)
@@ -48,7 +49,7 @@ class NotAnAct(ValueError):
 
 
 class DutyOrders:
-    """Signs acts and sends them as operations. ``key``: the file of the desk's private key."""
+    """Signs orders and sends them as operations. ``key``: the file of the desk's private key."""
 
     def __init__(self, pages: Pages, key: Path) -> None:
         self._pages = pages
@@ -57,8 +58,8 @@ class DutyOrders:
         self._counter = 0
 
     async def give(self, name: str, act: Body) -> Answer:
-        """Order an act in the name of ``name`` and wait for the answer. Raises ``NotAnAct``; ``KeyFileError`` if the
-        key cannot be used.
+        """Send an order in the name of ``name`` and wait for the hall's answer. Raises ``NotAnAct``; ``KeyFileError``
+        if the key cannot be used.
         """
         operation, body = self._operation(act)
         payload = self._document(operation, body, name)
@@ -159,7 +160,7 @@ class DutyOrders:
         return {"for_s": minutes * 60}
 
     def _longer(self, act: Body) -> Body:
-        """A new closing time, so many minutes after the present one."""
+        """The operation's new closing time: the minutes in ``act`` after today's present one. Raises ``NotAnAct``."""
         area, more_s = self._area(act), self._for(act)["for_s"]
         areas = self._pages.mirror.staff.parts("area/")
         closings = [

@@ -1,4 +1,4 @@
-"""Who is at the duty desk: sessions, and how often a PIN may be tried. In memory: a restart ends them all."""
+"""The duty desk's sessions and limits on PIN attempts. Both are in memory: a restart ends all sessions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from edged.clock import monotonic_s
 from edged.logs import Allowance
 
-IDLE_S = 15 * 60.0  # a tablet that lies about
+IDLE_S = 15 * 60.0  # a tablet may lie unattended
 LONGEST_S = 12 * 3600.0  # a shift
 SESSIONS_MAX = 32
 TRIES_FREE = 3  # wrong PINs of a name from one address before that address has to wait with it
 ADDRESS_TRIES_FREE = 10  # of all names from one address
-WAIT_S, WAIT_MAX_S = 10.0, 900.0  # twice as long each time
-WRONG_MAX = 1_000  # whose wrong tries are remembered
+WAIT_S, WAIT_MAX_S = 10.0, 900.0  # doubled with each further wrong PIN
+WRONG_MAX = 1_000  # (address, name) pairs whose wrong tries are remembered
 TRIES_BURST, TRIES_PER_S = 10, 0.2  # of everybody together: a thousand PINs take more than an hour
 ACTS_BURST, ACTS_PER_S = 6, 0.5  # of one session
 ACTS_KEPT = 64  # answers remembered, so that the same act is never sent twice
@@ -25,10 +25,10 @@ ACTS_KEPT = 64  # answers remembered, so that the same act is never sent twice
 
 @dataclass(slots=True)
 class DutySession:
-    """A logged-in member of staff. ``token`` is the cookie, ``proof`` is sent with each act (against CSRF).
+    """A logged-in member of staff. ``token`` is the cookie, ``proof`` is sent with each order (against CSRF).
 
-    ``pin_hash``: of the PIN that let them in; another one, or none, ends the session. ``acts``: what each act of theirs
-    came to, by its key; a value is there as soon as the act was taken.
+    ``pin_hash``: hash of the PIN used; the session ends when another one is stored. ``acts``: a future with the answer
+    to each order, by the order's key, from the moment it was received.
     """
 
     name: str
@@ -46,12 +46,12 @@ class DutySessions:
 
     def __init__(self) -> None:
         self._by_token: OrderedDict[str, DutySession] = OrderedDict()
-        # by address and name ("": any of them): tries in a row, not before
+        # by address and name ("": any name): (wrong tries in a row, monotonic time of the next permitted try)
         self._wrong: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
         self._all = Allowance(TRIES_BURST, TRIES_PER_S)
 
     def begin(self, name: str, pin_hash: str, address: str) -> DutySession:
-        """Start a session of ``name``, who gave the right PIN, at ``address``."""
+        """Start a session of ``name``, who gave the right PIN at ``address``."""
         self._wrong.pop((network(address), name), None)
         made = DutySession(name, pin_hash)
         self._by_token[made.token] = made
@@ -60,7 +60,7 @@ class DutySessions:
         return made
 
     def of(self, token: str | None) -> DutySession | None:
-        """The session of a cookie; None if there is none, or it was idle for too long."""
+        """The session of a cookie; None if it is unknown or was idle for too long."""
         found = self._by_token.get(token or "")
         if found is None:
             return None
@@ -76,9 +76,9 @@ class DutySessions:
         self._by_token.pop(session.token, None)
 
     def wait_s(self, name: str, address: str) -> float:
-        """Seconds until a PIN may be tried for ``name`` at ``address``; 0: now, and this counts as a try.
+        """Seconds until a PIN may be tried for ``name`` at ``address``; 0: now, and the try is counted.
 
-        Who types a colleague's name wrong keeps only their own address waiting, never the colleague.
+        Wrong PINs block a name only at the address they came from, never its owner elsewhere.
         """
         place = network(address)
         until_s = max(self._wrong.get((place, one), (0, 0.0))[1] for one in (name, ""))
@@ -99,8 +99,8 @@ class DutySessions:
 
 
 def network(address: str) -> str:
-    """The network that tries are counted for: an IPv4 address, or the 64 bits of an IPv6 one that one machine may
-    change at will.
+    """The unit for counting attempts: an IPv4 address, or the /64 of an IPv6 address, within which a machine may choose
+    addresses freely.
     """
     try:
         found = ipaddress.ip_address(address.partition("%")[0])

@@ -18,7 +18,7 @@ WRITES = frozenset(
     {"/duty/login", "/duty/logout", "/duty/act"}
 )  # paths that take a POST; the rest is for reading
 READS = ("GET", "HEAD")
-SEND_S = 10.0  # a reader that takes nothing for so long loses its place
+SEND_S = 10.0  # a client that reads nothing for so long is disconnected
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -33,15 +33,15 @@ HEADERS = [
     (b"x-frame-options", b"DENY"),
 ]
 NO_STORE = (b"cache-control", b"no-store")
-# Half a year without plain HTTP for who came by HTTPS; its subdomains are not ours.
+# HSTS: a browser that came over HTTPS uses nothing else for half a year. Without subdomains, which are not ours.
 HTTPS_ONLY = (b"strict-transport-security", b"max-age=15724800")
-# A browser that is led to an address for programs keeps it as a file and shows nothing of it (V14.4.2).
+# A browser that is led to a JSON address saves a file instead of displaying it (V14.4.2).
 AS_FILE = (b"content-disposition", b'attachment; filename="api.json"')
 JSON = (b"content-type", b"application/json")
 
 
 class Guard:
-    """Wraps the application. ``host``: where it listens; ``names``: its further host names."""
+    """Wraps an ASGI application. ``host``: the address it listens on; ``names``: further host names it accepts."""
 
     def __init__(
         self, inner: ASGIApp, host: str, names: Iterable[str], writes: frozenset[str] = WRITES
@@ -53,7 +53,7 @@ class Guard:
         self.slow = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection: refuse it, or pass it on with a time limit."""
         if scope["type"] != "http":
             return
         outer = _patient(send, scope.get("scheme") == "https")
@@ -63,7 +63,7 @@ class Guard:
         except (TimeoutError, ConnectionError):
             self.slow += 1
             if ABORT in scope:
-                scope[ABORT]()  # an orderly close would wait for a reader that does not read
+                scope[ABORT]()  # a normal close would wait until the client reads
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         if scope["method"] not in READS and not (scope["method"] == "POST" and scope["path"] in self._writes):
@@ -75,7 +75,7 @@ class Guard:
 
 
 def _patient(send: Send, secure: bool) -> Send:
-    """``send`` with our headers and a time limit; ``secure``: over HTTPS."""
+    """``send`` with our headers and a time limit for each message; ``secure``: the connection is HTTPS."""
 
     async def outer(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""Mirrors what the hall published in two sheets: everything for the staff's pages, and what visitors may see for the
+"""Keeps the newest of the hall's messages in two sheets: everything for the staff's pages, and the public part for the
 board.
 """
 
@@ -24,16 +24,18 @@ log = structlog.get_logger("edged.pages")
 
 
 class Mirror:
-    """Receives the hall's topics over ``link``; ``staff`` and ``public`` are the sheets."""
+    """Subscribes to the hall's topics over ``link``; ``staff`` and ``public`` are the sheets, ``tickets`` the visits
+    for phones.
+    """
 
     def __init__(
         self, link: MqttLink, hall: str, clock: Clock, told: Callable[[str, dict[str, Any] | None], None]
     ) -> None:
-        """``told`` hears every part, too."""
+        """``told``: called with the name and content of every part (None: deleted)."""
         self.staff = Sheet()
         self.public = Sheet()
         self.tickets = TicketBook()
-        self.beat_s: float | None = None  # when the hall was last heard, monotonic
+        self.beat_s: float | None = None  # time of the hall's last heartbeat, monotonic
         self._clock = clock
         self._told = told
         self._bad = 0
@@ -49,7 +51,7 @@ class Mirror:
         name = self._named.get(message.topic) or message.topic.removeprefix(self._page)
         message.ack()
         if name == BEAT and message.retain:
-            return  # left by a hall that may be gone
+            return  # retained: the hall may be offline by now
         body = self._object(name, message.payload)
         if body is None and message.payload:
             return
@@ -58,7 +60,7 @@ class Mirror:
         self.put(name, body)
 
     def put(self, name: str, body: dict[str, Any] | None) -> None:
-        """Set a part in both sheets; lines go to visitors' own pages only."""
+        """Set a part in both sheets; parts ``line/…`` go to ``tickets`` instead."""
         line = name.removeprefix(LINE) if name.startswith(LINE) else None
         if line is None:
             self.staff.put(name, body)
@@ -73,7 +75,7 @@ class Mirror:
             self.public.put(name, None if body is None else public(name, body))
 
     def _link(self, up: bool, reason: str) -> None:
-        del reason  # for the log, not for people
+        del reason  # pages show only whether there is a connection
         self.put("link", {"up": up, "at_ms": self._clock.wall_ms()})
 
     def _object(self, name: str, payload: bytes) -> dict[str, Any] | None:
@@ -91,7 +93,7 @@ class Mirror:
             log.warning("page-message-refused", part=name[:64], detail=why[:120], refused=self._bad)
 
 
-INTERNAL_OF_AREA = ("limit", "limit_s", "target_s", "wait_s")  # visitors are told a range, and no limits
+INTERNAL_OF_AREA = ("limit", "limit_s", "target_s", "wait_s")  # not for visitors, who see a range
 PUBLIC = ("names", "calls", "status", "link", BEAT)
 CALL_KEYS = ("n", "number", "window", "area", "at", "again")
 WINDOW_KEYS = ("state", "pause", "since")
@@ -103,10 +105,10 @@ def is_public(name: str) -> bool:
 
 
 def public(name: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The part without names of people and internal reasons, for visitors."""
+    """The part as visitors may see it: without names of people and internal reasons."""
     if name == "names":
         return {key: body.get(key) for key in ("hall", "areas", "services", "windows")}
-    if name == "calls":  # why somebody goes first is theirs alone
+    if name == "calls":  # a visitor's priority class is private
         return {"calls": [{key: one.get(key) for key in CALL_KEYS} for one in body.get("calls", ())]}
     if name == "status":
         return {"state": body.get("state")}

@@ -18,10 +18,10 @@ FILE_BYTES_MAX = 64 * 1024
 PEOPLE_MAX = 100
 NAME_MAX = 32  # characters; as in hall.toml
 PIN_DIGITS = range(6, 13)
-# Of lists of PINs that people choose; those of one repeated piece or of equal steps are found by their form.
+# From published lists of common PINs. Repeated pieces (121212) and equal steps (123456) are detected by rule instead.
 COMMON = """112233 123321 147258 159357 159753 258369 520131 5201314 654123 789456 456789 741852 789654 110119 147369
 13145200 1314520 168168 188888 198888 666888 888666 112358 314159 3141592 31415926 135790 246810"""
-PIECE_MAX = 3  # digits
+PIECE_MAX = 3  # digits of a repeated piece
 MODE = 0o640  # the group is that of edged web
 # OWASP password storage, 2025: argon2id with 19 MiB and two passes; a twentieth of a second on a mini-PC.
 MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1
@@ -32,7 +32,7 @@ class PinsUnusable(ValueError):
 
 
 def load(file: Path) -> dict[str, str]:
-    """PIN hashes by name; empty if there is no file yet. Raises ``PinsUnusable``."""
+    """PIN hashes by name; {} if there is no file. Raises ``PinsUnusable``."""
     try:
         with file.open("rb") as stream:
             found = strict_json.parse_document(stream.read(FILE_BYTES_MAX + 1), FILE_BYTES_MAX).get("pins")
@@ -46,7 +46,7 @@ def load(file: Path) -> dict[str, str]:
 
 
 def keep(file: Path, name: str, pin: str | None) -> None:
-    """Store the PIN of ``name``; None: they may not act any more. Raises ``ValueError`` and ``OSError``."""
+    """Store the PIN of ``name``; None: delete it. Raises ``ValueError`` for an unfit PIN or name, and ``OSError``."""
     name = name.strip()
     if not 1 <= len(name) <= NAME_MAX:
         raise ValueError(f"a name has 1 to {NAME_MAX} characters")
@@ -63,14 +63,14 @@ def keep(file: Path, name: str, pin: str | None) -> None:
         json.dump({"pins": people}, stream, ensure_ascii=False, indent=1)
         stream.flush()
         os.fsync(stream.fileno())
-    with suppress(OSError):  # the owner of before, where we may
+    with suppress(OSError):  # keep the previous owner, where permitted
         known = file.stat()
         os.chown(fresh, known.st_uid, known.st_gid)
     os.replace(fresh, file)
 
 
 def check_form(pin: str) -> None:
-    """Raise ``ValueError`` if ``pin`` is no PIN, or too easy to guess."""
+    """Raise ``ValueError`` if ``pin`` has a wrong form or is too easy to guess."""
     if not (pin.isascii() and pin.isdecimal() and len(pin) in PIN_DIGITS):
         raise ValueError(f"a PIN has {PIN_DIGITS.start} to {PIN_DIGITS.stop - 1} digits")
     steps = {(int(after) - int(before)) % 10 for before, after in pairwise(pin)}

@@ -19,16 +19,16 @@ from starlette.routing import Route
 if TYPE_CHECKING:
     from edged.pages.server import Pages
 
-WORK_S = 300.0  # for one comparison, on a machine that has other things to do
-WAITING_MAX = 4  # who else may wait for it
+WORK_S = 300.0  # limit for one comparison; the machine has other work
+WAITING_MAX = 4  # requests that may wait behind the running one
 ANSWERS_KEPT = 16
-MINUTES = frozenset(str(one) for one in range(2, 46))  # predicted, at which the other policy opens
+MINUTES = frozenset(str(one) for one in range(2, 46))  # predicted waits that may be chosen as the other policy's opening threshold
 LINE_BYTES_MAX = 8 * 1024 * 1024
 FAILED = b'{"failed":true}'
 
 
 class Comparisons:
-    """Runs the simulations, one at a time; stores the answers for days that are over."""
+    """Runs simulations, one at a time, and keeps the results for past days."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(1)
@@ -37,13 +37,13 @@ class Comparisons:
 
     @property
     def full(self) -> bool:
-        """Whether too many wait already."""
+        """Whether too many requests wait already."""
         return self._waiting >= WAITING_MAX
 
     async def answer(
         self, date: str, day: bytes, minutes: float | None, lasting: bool
     ) -> AsyncIterator[bytes]:
-        """Yield the progress and the result, each as a line of JSON."""
+        """Yield progress and result as lines of JSON. ``lasting``: the day is over, so that the result may be kept."""
         known = self._known.get((date, minutes))
         if known is not None:
             yield known
@@ -65,7 +65,7 @@ class Comparisons:
 
 
 async def _worked_out(day: bytes, minutes: float | None) -> AsyncIterator[bytes]:
-    """Run the what-if child process and yield its lines of output; it ends with the request."""
+    """Run the what-if child process and yield its lines of output; it is killed when the request ends."""
     pipe, none = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "edged.pages.whatif", stdin=pipe, stdout=pipe, stderr=none, limit=LINE_BYTES_MAX
@@ -88,7 +88,9 @@ async def _worked_out(day: bytes, minutes: float | None) -> AsyncIterator[bytes]
 
 
 def routes(pages: Pages) -> list[Route]:
-    """The page, and ``/replay/what?day=2026-11-23&minutes=7`` as server-sent events (``minutes=never``: no "+1")."""
+    """The page, and ``/replay/what?day=2026-11-23&minutes=7`` as server-sent events (``minutes=never``: without "+1"
+    windows).
+    """
     comparisons = Comparisons()
 
     async def what(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""``/report``: a day's report, to be printed."""
+"""``/report``: a printable report of one day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application of ``edged web``: which pages there are, and the process that serves them."""
+"""The application of ``edged web``: which pages it has, and the server that runs it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from edged.pages.guard import Guard
 from edged.pages.mirror import Mirror
 from edged.pages.tickets import TicketPages
 
-PAGES = (hall, board, days, duty, replay, report)  # each module says its addresses: ``routes(pages)``
+PAGES = (hall, board, days, duty, replay, report)  # each module has a function ``routes(pages)``
 BEAT_LATE_S = 5.0
 
 log = structlog.get_logger("edged.pages")
@@ -38,7 +38,7 @@ log = structlog.get_logger("edged.pages")
 
 @dataclass(slots=True)
 class Pages:
-    """What every page may use. ``link``: to the broker; ``mirror``: what the hall published; ``files``: the assets."""
+    """What every page may use. ``link``: the broker; ``mirror``: the hall's messages; ``files``: the assets."""
 
     config: HallConfig
     clock: Clock
@@ -55,7 +55,7 @@ class Pages:
 
 
 def assemble(config: HallConfig, clock: Clock) -> Pages:
-    """The parts of ``edged web``, not yet running."""
+    """Make the parts of ``edged web`` without starting them."""
     rejected: Counter[str] = Counter()
     link = MqttLink(pages_settings(config), lambda reason, *_more: rejected.update((reason,)))
     directory = config.pages.directory
@@ -65,7 +65,7 @@ def assemble(config: HallConfig, clock: Clock) -> Pages:
 
 
 def application(pages: Pages) -> Guard:
-    """The ASGI application, wrapped in its checks and limits."""
+    """The ASGI application inside its ``Guard``."""
     routes: list[BaseRoute] = [route for module in PAGES for route in module.routes(pages)]
     mirror, streams = pages.mirror, pages.streams
     mirror.staff.put("pages", {"duty": any(getattr(route, "path", "") == "/duty" for route in routes)})
@@ -89,7 +89,7 @@ def application(pages: Pages) -> Guard:
 
 
 class _Endpoint:
-    """Tells Starlette that this is an ASGI application and not a function of a request."""
+    """Marks an ASGI application, which Starlette would otherwise call like a request handler."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -115,7 +115,9 @@ def _health(pages: Pages) -> dict[str, Any]:
 
 
 async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT. ``tell`` gets the address. Raises ``OSError`` if it cannot be had."""
+    """Serve until SIGTERM or SIGINT. ``tell`` gets the pages' URL. Raises ``OSError`` if the address cannot be
+    bound.
+    """
     table = config.pages
     with ExitStack() as places:
         place = places.enter_context(bind(table.host, table.port))
@@ -144,6 +146,6 @@ async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], Non
 
 
 def address(host: str, port: int, secure: bool = False) -> str:
-    """The address of the pages for a browser."""
+    """The pages' URL for a browser."""
     scheme = "https" if secure else "http"
     return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"

@@ -1,6 +1,7 @@
-"""What pages draw: named parts, each the newest JSON object of one topic, with a number for every change.
+"""The data of the pages: named parts, each the newest JSON object of one topic. Every change gets the next number.
 
-Whoever asks for "everything since number N" gets one frame, however long it was away: no queue grows for anybody.
+A reader asks for everything since change N and gets one frame, however long it was away; so nothing queues up for slow
+readers.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from edged import clock
 
 PARTS_MAX = 8_000  # 1,000 windows, 100 areas, and room; more is not a hall
 FRAMES_MAX = 32  # encoded for readers, until the next change: nearly all of them ask for the same one
-PACE_S = 0.1  # between two frames: what a page redraws ten times a second nobody reads
+PACE_S = 0.1  # least time between two frames: nobody can read more than ten a second
 
 _ENCODER = msgspec.json.Encoder()
 
 
 class Sheet:
-    """What one kind of page sees. ``put`` changes a part, ``changed`` waits for changes, ``frame`` encodes them."""
+    """All parts for one kind of page. ``put`` changes a part, ``changed`` waits for changes, ``frame`` encodes them."""
 
     def __init__(self) -> None:
-        self.life = secrets.token_hex(4)  # numbers of another life mean nothing
+        self.life = secrets.token_hex(4)  # id of this sheet: change numbers begin anew with each process
         self.seq = 0
         self.refused = 0
         self._parts: OrderedDict[str, tuple[int, dict[str, Any] | None, bytes]] = OrderedDict()
@@ -40,7 +41,7 @@ class Sheet:
         return {} if found is None or found[1] is None else found[1]
 
     def parts(self, prefix: str) -> dict[str, dict[str, Any]]:
-        """Every part of the page whose name begins with ``prefix``, by the rest of its name."""
+        """Every part whose name begins with ``prefix``, by the rest of its name."""
         return {
             name.removeprefix(prefix): body
             for name, (_, body, _) in self._parts.items()
@@ -48,7 +49,7 @@ class Sheet:
         }
 
     def put(self, name: str, body: dict[str, Any] | None) -> None:
-        """Set a part; None deletes it. An equal value changes nothing."""
+        """Set a part; None deletes it. No-op if the content is the same."""
         encoded = b"null" if body is None else _ENCODER.encode(body)
         known = self._parts.get(name)
         if known is not None and known[2] == encoded:
@@ -71,22 +72,22 @@ class Sheet:
         turn.set()
 
     async def changed(self, since: int) -> None:
-        """Wait until something changed after number ``since``, at most as often as a page can draw."""
+        """Wait for a change after number ``since``; returns at most once in ``PACE_S``."""
         if self.seq <= since or self._due is not None:
             await self._turn.wait()
 
     def frame(self, since: int) -> bytes:
-        """Everything that changed after number ``since`` (0: everything) as a JSON object."""
+        """Every part changed after number ``since`` (0: every part), as a JSON object."""
         found = self._frames.get(since)
         if found is None:
             if len(self._frames) >= FRAMES_MAX:
-                self._frames.clear()  # a hall that is silent changes nothing, however many come back to it
+                self._frames.clear()  # readers with many different numbers, and no change that cleared the cache
             found = self._frames[since] = self._encoded(since)
         return found
 
     @property
     def frames_kept(self) -> int:
-        """How many encoded frames wait for another reader."""
+        """How many encoded frames are cached."""
         return len(self._frames)
 
     def _encoded(self, since: int) -> bytes:

@@ -1,4 +1,4 @@
-"""``edged web`` as a process: its configuration, its log, its exit code."""
+"""Starts ``edged web``: loads its configuration, sets up its log, returns its exit code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ USAGE = 2
 
 
 def serve(config: Path, log_level: str = "INFO", warp: str | None = None, child: bool = False) -> int:
-    """Serve the pages of a hall until stopped; the exit code. ``child``: end when standard input does."""
+    """Serve the pages of a hall until stopped; returns the exit code. ``child``: also stop at the end of standard
+    input.
+    """
     logs.configure(log_level)
     if child:
         end_with_parent(lambda: os._exit(0))

@@ -1,9 +1,9 @@
-"""``/t/{token}``: a visitor's own number on a phone, on a listener that serves nothing else. Rules of this file:
+"""``/t/{token}``: the page with a visitor's own number on a phone, on a listener of its own. Rules of this file:
 
-* A token is known by its SHA-256 alone, as the hall publishes it (``page/line/{area}``). What it opens names nobody and
-  no class, and is gone with the day.
-* A phone asks again after as many seconds as the answer says: soon where its turn is near, seldom where it is far.
-* Nothing here is a stream, and nothing is kept for a phone between two questions.
+* The hall publishes only the SHA-256 of a token (``page/line/{area}``). What the page shows holds no name and no
+  priority class, and disappears at the end of the day.
+* Each answer says after how many seconds the phone asks again: soon if its turn is near, later otherwise.
+* Nothing is streamed, and nothing is stored for a phone between two requests.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ TOKEN = re.compile(r"[0-9a-f]{32}")
 FILES = frozenset({"icon.svg", "base.css", "ticket.css", "theme.js", "base.js", "words.js", "ticket.js"})
 AREAS_MAX = 100
 ROWS_MAX = 1_000  # of an area
-PLACE_S = 2.0  # for so long the open windows of an area are told as they were
-HEARD_S = 10.0  # without a sign of life for so long, what is shown counts as old
-NEAR, SOON = 3, 10  # visitors before it
-EARLY_S, FAR_S = 300.0, 900.0  # come back so long before the earliest moment; nobody is sent away for less
+PLACE_S = 2.0  # an area's names and windows are cached for so long
+HEARD_S = 10.0  # without a heartbeat of the hall for so long, the data count as old
+NEAR, SOON = 3, 10  # people ahead of a number
+EARLY_S, FAR_S = 300.0, 900.0  # margin before the earliest expected call; the shortest wait for which a time to be back is shown
 LAST_CALLS = 2
 ENDED = ("served", "cancelled")
 WORKING = ("OPEN", "CALLING", "SERVING")
@@ -48,8 +48,8 @@ class TicketBook:
         self._by_area: dict[str, dict[str, Body]] = {}
 
     def heard(self, area: str, body: Body | None) -> None:
-        """Take the line of an area as it is now. Raises ``KeyError``, ``TypeError`` or ``ValueError`` if it is
-        malformed.
+        """Replace the visits of ``area`` by those in ``body``. Raises ``KeyError``, ``TypeError`` or ``ValueError`` if
+        it is malformed.
         """
         if body is None:
             self._by_area.pop(area, None)
@@ -63,7 +63,7 @@ class TicketBook:
         self._by_area[area] = {str(row["of"]): row | shared for row in rows}
 
     def find(self, token: str) -> Body | None:
-        """The visit of a token; None if it is of another day, or was never given."""
+        """The visit of a token; None if no visit of today has it."""
         if not TOKEN.fullmatch(token):
             return None
         of = name_of(token)
@@ -74,14 +74,14 @@ class TicketBook:
 
 
 class TicketPages:
-    """The application of the visitors' listener."""
+    """The application of the listener for visitors' phones."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
         self._places: dict[str, tuple[float, Body]] = {}
 
     def application(self) -> Guard:
-        """The application, wrapped in its checks; its host name is the one printed on paper."""
+        """The application inside its ``Guard``, which accepts the host name printed on tickets."""
         table = self._pages.config.pages
         public = urlsplit(table.public_url or "").hostname
         routes = [
@@ -93,12 +93,12 @@ class TicketPages:
         return Guard(Starlette(routes=routes), table.tickets_host, names, writes=frozenset())
 
     async def file(self, request: Request) -> Response:
-        """Serve an asset of the page, and no other file."""
+        """Serve one of the page's files (``FILES``), no other."""
         name = request.path_params["name"]
         return assets.answer(self._pages.files.get(name) if name in FILES else None, request)
 
     async def page(self, request: Request) -> Response:
-        """Serve the page: the same file for everybody; its script asks whether the number is known."""
+        """Serve the page. It is the same for everybody; its script then asks for the number's state."""
         if not TOKEN.fullmatch(request.path_params["token"]):
             return PlainTextResponse("Not Found\n", 404)
         return assets.answer(self._pages.files["ticket.html"], request)
@@ -136,7 +136,7 @@ class TicketPages:
         }
 
     def _place(self, area: str) -> Body:
-        """An area's names and working windows, looked up again after a while."""
+        """``place_of`` with a cache of ``PLACE_S`` seconds."""
         known = self._places.get(area)
         now_s = monotonic_s()
         if known is None or now_s - known[0] > PLACE_S:
@@ -145,7 +145,7 @@ class TicketPages:
 
 
 def place_of(sheet: Sheet, area: str) -> Body:
-    """What a phone is told of an area, as JSON values."""
+    """What a phone shows of an area, as JSON: names, services, working windows, last calls."""
     names = sheet.part("names")
     numbers = {one["id"]: one["number"] for one in names.get("windows", ())}
     working = []
@@ -165,7 +165,9 @@ def place_of(sheet: Sheet, area: str) -> Body:
 
 
 def back_by(at: str | None, row: Body) -> str | None:
-    """Until when a visitor may stay away (RFC 3339, on a full five minutes); None: better to stay."""
+    """The time (RFC 3339, rounded down to five minutes) until which a visitor may go away; None: the turn may come too
+    soon.
+    """
     if at is None or row["state"] != "waiting" or (row["low_s"] or 0) < FAR_S:
         return None
     moment = datetime.fromisoformat(at) + timedelta(seconds=row["low_s"] - EARLY_S)

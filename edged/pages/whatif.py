@@ -1,8 +1,8 @@
-"""A recorded day under another policy, worked out by the backtest: ``python -m edged.pages.whatif``, a child process.
+"""Simulates a recorded day under its own and under another policy: ``python -m edged.pages.whatif``, a child process.
 
-It reads one JSON object on standard input (``day``, ``other_min``: the minutes at which the other policy opens, null
-for none) and writes a line each: ``{"done": 3, "of": 12}`` while it works, then ``{"result": …}``. Both the day's own
-policy and the other one are worked out, so that they differ in nothing but the policy.
+It reads one JSON object from standard input (``day``; ``other_min``: the predicted wait in minutes at which the other
+policy opens a window, null: never) and writes lines of JSON: ``{"done": 3, "of": 12}`` for progress, then ``{"result":
+…}``. The own policy is simulated as well, so that the two results differ by the policy alone.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from edged.backtest.traces import MINUTE_MS, Day, Hall, TraceHall, guess
 from edged.core.model.policy import Policy
 
 VISITS_MIN = 10  # fewer say nothing
-OWN_MIN = 9.0  # as shipped, where the day does not say
+OWN_MIN = 9.0  # threshold of the shipped policy, if the day's file has none
 SETUP_MS = 2 * MINUTE_MS
-SERVICE_S = 480.0  # of a visitor whose end was not seen
+SERVICE_S = 480.0  # assumed for a visitor whose end was not recorded
 SERVICE_MAX_S = 4 * 3600.0
 CURVE_POINTS_MAX = 600  # of one line in a chart
 
@@ -32,7 +32,7 @@ DayFile = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TracedArea:
-    """One area's visitors that day. ``begin``: the minute at which its axis starts."""
+    """One area's visitors of the day. ``begin``: minutes after midnight at which its time axis starts."""
 
     area: str
     own_min: float
@@ -42,7 +42,7 @@ class TracedArea:
 
 
 def areas_of(day: DayFile) -> list[TracedArea]:
-    """Every area with enough visitors to say anything."""
+    """The areas with at least ``VISITS_MIN`` visitors."""
     needs = _service_s(day)
     found = []
     for one in day["names"]["areas"]:
@@ -74,7 +74,7 @@ def _area(day: DayFile, area: str, needs: dict[str, float]) -> TracedArea | None
 
 
 def _service_s(day: DayFile) -> dict[str, float]:
-    """How long each number was served, from the steps of the windows."""
+    """Seconds that each number was served, from the recorded states of the windows."""
     found: dict[str, float] = {}
     for steps in day["windows"].values():
         for (at, state, ticket, _), after in pairwise(steps):
@@ -85,14 +85,14 @@ def _service_s(day: DayFile) -> dict[str, float]:
 
 
 def opening_at(minutes: float | None) -> Candidate:
-    """The shipped policy, but opening at a predicted wait of ``minutes``; None: it never opens."""
+    """The shipped policy with another opening threshold: a predicted wait of ``minutes``; None: it never opens."""
     if minutes is None:
         return named("core-never")
     return Candidate(f"pw-{minutes:g}", with_pw(Policy(), open_wait_s=round(minutes * 60)))
 
 
 def figures(days: list[DayMeasures], target_min: float) -> dict[str, float]:
-    """The figures by which a hall is judged; waits in minutes."""
+    """Key figures of the simulated areas; waits in minutes."""
     waits = sorted(wait / MINUTE_MS for day in days for wait in day.waits_ms)
     count = max(1, len(waits))
     return {
@@ -107,7 +107,7 @@ def figures(days: list[DayMeasures], target_min: float) -> dict[str, float]:
 
 
 def compared(day: DayFile, other_min: float | None, told: Any) -> dict[str, Any]:
-    """Simulate both policies over every area; ``told(done, of)`` reports progress."""
+    """Simulate every area under both policies; ``told(done, of)`` reports progress."""
     areas = areas_of(day)
     target_min = max([(one or {}).get("target_s") or 900 for one in day["totals"].values()] or [900]) / 60
     sides: dict[str, list[DayMeasures]] = {"own": [], "other": []}
@@ -130,7 +130,7 @@ def compared(day: DayFile, other_min: float | None, told: Any) -> dict[str, Any]
 
 
 def _lines(begin: int, day: DayMeasures) -> dict[str, list[list[float]]]:
-    """The steps of one area's day on the axis of the day."""
+    """The curves of one area for the chart: points (minutes after midnight, value)."""
     return {
         "waiting": _thinned([[round(begin + at, 1), n] for at, n in day.curves.waiting]),
         "staff": _thinned([[round(begin + at, 1), n] for at, n in day.curves.staff]),
@@ -144,7 +144,7 @@ def _thinned(points: list[list[float]]) -> list[list[float]]:
 
 
 def main() -> None:
-    """Entry point of the child."""
+    """Entry point of the child process."""
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # it runs when nobody else wants to
     asked = json.load(sys.stdin)
