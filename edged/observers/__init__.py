@@ -1,1 +1,1 @@
-"""Observers read the hall and never change it: metrics, pages, logs."""
+"""Observers see the daemon's steps and state and change neither: metrics, logs, /healthz."""

@@ -1,7 +1,7 @@
-"""Warns before TLS certificates end: a metric, an alarm in the last month, a log line each day.
+"""Warns before TLS certificates expire: a metric always, an alarm and a daily log line in the last month.
 
-Ours stand in files; the broker's own is seen at each handshake, and whoever looks after it may not know that the hall
-needs it.
+Our own are files; the broker's is seen at each TLS handshake. It is included because whoever renews it may not know
+that the hall depends on it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ log = structlog.get_logger("edged.certificates")
 
 
 class CertificateWatch:
-    """``run`` until cancelled; ``look`` checks at once, for instance after a handshake.
+    """Checks certificates: ``run`` until cancelled; ``look`` triggers a check, for instance after a handshake.
 
-    ``report(name, end)`` gets seconds since 1970 UTC, ``warn`` all that end within the month, with why;
-    ``peer_end_ms`` gives the end of the broker's own (ms since 1970 UTC), ``None`` until a handshake showed it.
+    ``report(name, end)`` gets each expiry in seconds since 1970 UTC; ``warn`` gets those within ``WARN_DAYS``, each
+    with a text; ``peer_end_ms`` returns the expiry of the broker's certificate (ms since 1970 UTC), ``None`` before the
+    first handshake.
     """
 
     def __init__(
@@ -40,15 +41,15 @@ class CertificateWatch:
         self._report = report
         self._warn = warn
         self._due = asyncio.Event()
-        self._told: dict[str, int] = {}  # days that were logged last
+        self._told: dict[str, int] = {}  # by file: days left when it was last logged
         self._peer_end_ms = peer_end_ms
 
     def look(self) -> None:
-        """Check all certificates now."""
+        """Make ``run`` check all certificates now."""
         self._due.set()
 
     async def run(self) -> None:
-        """Check all certificates every ``LOOK_S`` and whenever ``look`` asks, until cancelled."""
+        """Check all certificates every ``LOOK_S`` and after each call of ``look``, until cancelled."""
         while True:
             self._due.clear()
             try:

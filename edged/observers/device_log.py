@@ -1,4 +1,4 @@
-"""Logs one line when a device is lost, with reason and remedy, and one when it is back, with how long it was away."""
+"""Logs a line when a device is lost, with reason and remedy, and one when it is back, with the seconds it was away."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ CHANGES = {
 
 
 class DeviceLog(Observer):
-    """Logs what steps note about devices. The first contact after a start is not logged, nor a broker's loss (its
-    link logs that).
+    """Logs lost and returned devices. Logged at debug level only: the first contact after a start, and devices lost
+    with the broker (which the link logs).
     """
 
     def __init__(self, now_s: Callable[[], float] = clock.monotonic_s) -> None:
         self._log = structlog.get_logger("edged.device")
         self._allowance = Allowance(LINES_BURST, LINES_PER_S, now_s)
-        self._by_our_link: set[str] = set()  # lost with the broker: the link has had its line
+        self._by_our_link: set[str] = set()  # lost with the broker, which the link has logged
 
     def step(self, step: Step, decision_s: float) -> None:
-        """Log one line if the step changed a device."""
+        """Log a line if the step lost or regained a device."""
         event = step.event
         if not isinstance(event, DeviceLost | DeviceBack):
             return

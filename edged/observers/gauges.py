@@ -1,7 +1,7 @@
 """Gauges of the hall, computed from the engine's state at each scrape, so that none can be out of date.
 
-Runs in the loop thread, so it sees the state between two steps. Every series of a configured thing is always
-present, also at zero: an alert on a missing series cannot fire.
+They are computed on the event loop, so they see the state between two steps. Each configured area, window or device
+always has its series, even at zero: an alert rule on a missing series would never fire.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class HallCollector(Collector):
         yield from _cases(state)
 
     def describe(self) -> Iterator[Metric]:
-        """Empty, so that the registry does not collect before the engine exists."""
+        """Return nothing, so that the registry does not collect before the engine exists."""
         return iter(())
 
     def _device_up(self, state: State) -> Metric:
@@ -64,7 +64,7 @@ class HallCollector(Collector):
         return family
 
     def _device_lost(self, state: State) -> Iterator[Metric]:
-        """How many for each reason, and for which each of them: at most one series a device, while it is lost."""
+        """The number of lost devices by reason, and the reason for each of them: at most one series per lost device."""
         each = GaugeMetricFamily(
             "edged_device_lost", "1 while the device is lost for this reason", labels=["device", "reason"]
         )
@@ -107,7 +107,9 @@ def _waiting(state: State) -> Metric:
 
 
 def _estimates(state: State) -> Metric:
-    """Estimated waits, as shown in the hall; the one family whose series are missing while no estimate is possible."""
+    """Estimated waits as shown in the hall. The only family whose series are missing at times: while no estimate is
+    possible.
+    """
     assert state.site is not None
     family = GaugeMetricFamily(
         "edged_estimated_wait_seconds", "Predicted wait of a newcomer", labels=["area", "bound"]
@@ -125,7 +127,9 @@ def _estimates(state: State) -> Metric:
 
 
 def _hours(state: State) -> Metric:
-    """One series per state of opening hours, the present one 1; with unknown hours an area counts as open."""
+    """One series per area and state of opening hours: 1 for the present state, 0 for others. Without hours in the
+    policy an area counts as open.
+    """
     assert state.site is not None
     family = GaugeMetricFamily(
         "edged_area_hours", "What an area's opening hours come to now", labels=["area", "state"]
@@ -168,7 +172,7 @@ def _windows(state: State) -> Iterator[Metric]:
 
 
 def _overrides(state: State) -> Metric:
-    """Overrides in force; priority inserts happen once and are not among them."""
+    """Overrides in force. Not counted: moving a visitor to the front, which has no duration."""
     standing = Counter(override.kind for override in state.overrides.values())
     family = GaugeMetricFamily("edged_overrides", "Decisions by hand that stand", labels=["kind"])
     for kind in get_args(OverrideKind):
@@ -178,7 +182,7 @@ def _overrides(state: State) -> Metric:
 
 
 def _attention(state: State) -> Iterator[Metric]:
-    """What needs a person: alarms by kind, and pages that nobody answered yet."""
+    """Things that wait for a person: alarms by kind, and unanswered pages."""
     standing = Counter(alarm.kind for alarm in state.alarms.values())
     family = GaugeMetricFamily("edged_alarms", "Alarms that stand", labels=["alarm"])
     for kind in TEXT:
@@ -192,7 +196,9 @@ def _attention(state: State) -> Iterator[Metric]:
 
 
 def _cases(state: State) -> Iterator[Metric]:
-    """The percentages of 办不成事 are NaN while nothing is decided, so that no comparison in an alert rule holds."""
+    """Open cases (办不成事) and their percentages, which are NaN before any case was decided: no comparison in an alert
+    rule holds then.
+    """
     waiting, in_hand, overdue = case_signs.counts(state)
     closed = sum(1 for case in state.cases.values() if case.state == "CLOSED") + state.case_tally.cases
     family = GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""Measures how late the event loop wakes up: the one figure that shows every blocking call."""
+"""Measures how late the event loop wakes up, which shows every blocking call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PERIOD_S = 0.5  # twice a second: cheap, and no stall longer than that stays uns
 
 
 async def watch_loop(report: Callable[[float], None]) -> None:
-    """Call ``report(seconds late)`` every ``PERIOD_S`` until cancelled."""
+    """Call ``report(seconds late)`` every ``PERIOD_S`` seconds until cancelled."""
     while True:
         before_s = clock.perf_s()
         await asyncio.sleep(PERIOD_S)

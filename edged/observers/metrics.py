@@ -1,7 +1,7 @@
-"""Prometheus metrics, derived from the notes of steps. Base units only; never a ticket, a name or a free text as label.
+"""Prometheus metrics, derived from the notes of steps. Base units only; no ticket, name or free text is ever a label.
 
 Rules: every label value is an id of the site, a device of hall.toml, or one of at most ``LABELS_MAX`` short words;
-anything else is counted as "other". Ids never seen by the site cannot make a series.
+anything else, such as an unknown id, is counted as "other".
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ _LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 
 
 class Readings(NamedTuple):
-    """Values read at each scrape: events in the inbox, events the centre lacks, free bytes on the disk."""
+    """Functions read at each scrape: events in the inbox, events not yet acknowledged by the centre, free bytes on the
+    disk, whether the present hall.toml is in use, and log lines lost.
+    """
 
     inbox: Callable[[], float]
     uplink: Callable[[], float]
@@ -59,7 +61,7 @@ class Readings(NamedTuple):
 
 
 class Metrics(Observer):
-    """Observer with a registry of its own. All methods are for the loop thread and never raise."""
+    """An observer with a registry of its own. Call all methods on the event loop; none raises."""
 
     def __init__(self, state: Callable[[], State], devices: Mapping[str, str], readings: Readings) -> None:
         """``state`` gives the engine's state; ``devices`` maps device ids to driver names and may change later."""
@@ -229,7 +231,7 @@ class Metrics(Observer):
             self._count(note)
 
     def rejected(self, reason: str) -> None:
-        """Count an input that was no event (``Context.reject``)."""
+        """Count an input that could not become an event (``DeviceContext.reject``)."""
         self._rejected.labels(self._word("rejected", reason)).inc()
 
     def device_error(self, device: str, fault: str) -> None:
@@ -238,19 +240,19 @@ class Metrics(Observer):
         self._errors.labels(name, self._word("fault", fault)).inc()
 
     def input_to_output(self, driver: str, seconds: float) -> None:
-        """Record the seconds from an input's stamp to the return of the driver's ``show`` or ``act``."""
+        """Record the seconds from an input's time stamp to the return of the driver's ``show`` or ``act``."""
         self._output.labels(self._word("driver", driver)).observe(seconds)
 
     def commit(self, seconds: float) -> None:
-        """Record the seconds one journal commit took."""
+        """Record the duration of one journal commit in seconds."""
         self._commit.observe(seconds)
 
     def loop_lag(self, seconds: float) -> None:
-        """Record the seconds by which the loop woke up later than asked."""
+        """Record by how many seconds the event loop woke up late."""
         self._lag.observe(seconds)
 
     def policy_rejected(self, reason: str) -> None:
-        """Count a refused policy; ``reason`` is the code of the report."""
+        """Count a refused policy; ``reason`` is the code in the refusal's report."""
         self._policy_rejected.labels(self._word("policy", reason)).inc()
 
     def set_durable(self, durable: bool) -> None:
@@ -313,7 +315,9 @@ class Metrics(Observer):
             counted.labels(level if level in {"1", "2", "3", "4", "5"} else OTHER).inc()
 
     def _judge_quote(self, note: Note) -> None:
-        """Count whether a wait was shorter than, within or longer than the range that was printed in whole minutes."""
+        """Record whether a visitor's wait was shorter than, within or longer than the range of minutes printed on the
+        ticket.
+        """
         wait, *quote = (note.data.get(key) for key in ("wait_s", "quoted_low_s", "quoted_s", "quoted_high_s"))
         told = [float(one) for one in quote if isinstance(one, int | float)]
         if not isinstance(wait, int | float) or len(told) != len(quote):
@@ -332,7 +336,7 @@ class Metrics(Observer):
         return str(service) if service in self._services else OTHER
 
     def _word(self, label: str, value: object) -> str:
-        """``value`` where it is a short word and its label still has room, else "other"."""
+        """``value`` as a label; "other" if it is no short word or the label has ``LABELS_MAX`` values already."""
         known = self._words.setdefault(label, set())
         if value in known:
             return str(value)

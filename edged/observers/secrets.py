@@ -1,6 +1,6 @@
 """Watches the files that hall.toml names: a metric, an alarm and a log line when one becomes unusable or usable again.
 
-The hall is served meanwhile, with what they last held; the link reads its own again at each attempt.
+Meanwhile the daemon works with their last content; the MQTT link reads its own at each connection attempt.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-LOOK_S = 10.0  # real seconds: as soon as somebody who puts a file there looks for the effect
+LOOK_S = 10.0  # real seconds: short for somebody who has just replaced a file
 REMEDY = "mend it, readable for edged; what the service unit hands over as a credential also needs a restart"
 
 log = structlog.get_logger("edged.secrets")
@@ -22,9 +22,9 @@ async def watch_secrets(
     judge: Callable[[], Mapping[str, str]],
     report: Callable[[Mapping[str, str]], None],
 ) -> None:
-    """Call ``report`` with the unusable ones of ``files`` and the reasons, whenever that changes; until cancelled.
+    """Call ``report`` with the unusable files and the reasons whenever they change, until cancelled.
 
-    ``judge()`` reads them, in another thread; it is asked only when a file is another one than at the last look.
+    ``judge()`` returns them; it runs in a thread, and only after one of ``files`` has changed on disk.
     """
     seen: list[tuple[int, int, int] | None] = []
     spoilt: Mapping[str, str] | None = None
@@ -41,7 +41,7 @@ async def watch_secrets(
 
 
 def _mark(file: str) -> tuple[int, int, int] | None:
-    """Identity and modification of a file, to notice changes; None if it is missing."""
+    """Change time, size and inode of a file, to detect changes; None if it is missing."""
     try:
         found = os.stat(file)
     except OSError:

@@ -1,1 +1,1 @@
-"""The hall's HTTP side: read-only, GET only, on this machine unless configured otherwise."""
+"""The daemon's HTTP server: GET only, on 127.0.0.1 unless configured otherwise."""

@@ -1,7 +1,7 @@
-"""Limits HTTP connections in number and time, so that slow clients do not use up the descriptors of serial ports and
-journal.
+"""Limits HTTP connections in number and duration, so that slow clients cannot use up the file descriptors that serial
+ports and the journal need.
 
-Every connection has a deadline from its first moment: first for the request head, then for the answer.
+Every connection has a deadline: first for the request's head, then for the answer.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 CONNECTIONS_MAX = 16  # a scraper, a health probe, some browsers; the rest of LimitNOFILE=1024 is the hall's
 HEAD_TIMEOUT_S = 5.0  # a head comes in one packet on a LAN
-ANSWER_TIMEOUT_S = 30.0  # then a reader that does not read loses its place
+ANSWER_TIMEOUT_S = 30.0  # a client that has not read its answer by then is disconnected
 
 
 class Doorkeeper:
     """Counts connections and ends those over the cap or past their deadline."""
 
     def __init__(self, refused: Callable[[str], None], head_timeout_s: float = HEAD_TIMEOUT_S) -> None:
-        """``refused(reason)`` is told of every connection ended early: "http-full" or "http-slow"."""
+        """``refused(reason)`` is called for every connection ended early: "http-full" or "http-slow"."""
         self._refused = refused
         self._head_timeout_s = head_timeout_s
         self._deadlines: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
@@ -29,11 +29,11 @@ class Doorkeeper:
         return len(self._deadlines)
 
     def guard(self, inner: asyncio.Protocol) -> asyncio.Protocol:
-        """Wrap ``inner`` into a protocol with these limits."""
+        """Wrap ``inner`` in a protocol that enforces the limits."""
         return _Guarded(self, inner)
 
     def request_came(self, transport: asyncio.BaseTransport | None) -> None:
-        """The request's head is complete: the deadline for the answer begins."""
+        """Start the deadline for the answer: the request's head is complete."""
         if transport in self._deadlines:
             self._arm(transport, ANSWER_TIMEOUT_S)
 
@@ -64,11 +64,11 @@ class Doorkeeper:
     def _expire(self, transport: asyncio.BaseTransport) -> None:
         self._refused("http-slow")
         if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()  # close() would wait for a reader that does not read
+            transport.abort()  # close() would wait until the client reads
 
 
 class _Guarded(asyncio.Protocol):
-    """Passes everything on to ``inner``, unless there are too many connections."""
+    """Forwards every call to ``inner``, unless there are too many connections."""
 
     def __init__(self, keeper: Doorkeeper, inner: asyncio.Protocol) -> None:
         self._keeper = keeper

@@ -1,7 +1,7 @@
-"""``/metrics`` and ``/healthz``: read only, one request per connection, only under its own host names.
+"""``/metrics`` and ``/healthz``: read-only, one request per connection, for known Host headers only.
 
-HTTP is spoken here without a library: what GET without a body needs is a page of code, where a framework costs 11 MiB
-and a quarter of the start (edged/bench/MEASUREMENTS.md).
+No HTTP library: GET without a body needs a page of code; a framework takes 11 MiB of memory and a quarter of the start
+time (edged/bench/MEASUREMENTS.md).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from http import HTTPStatus
 from edged.http_host import HostNames
 from edged.observers.web.doorkeeper import HEAD_TIMEOUT_S, Doorkeeper
 
-HEAD_MAX_BYTES = 8192  # a browser's request line and headers; longer ones are nobody's we know
+HEAD_MAX_BYTES = 8192  # request line and headers; no known client sends more
 HEADERS_MAX = 32
 BACKLOG = 16  # connections the kernel may hold while the loop is busy
 REQUEST = re.compile(r"([A-Z]{1,16}) (/[!-~]{0,2048}) HTTP/1\.[01]")  # RFC 9112 §3
@@ -34,7 +34,9 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class DeviceLoss:
-    """Why a device is lost: ``reason`` a short word, ``detail`` what was seen, then words and remedy; RFC 3339 time."""
+    """Why a device is lost. ``reason``: a word of ``LOSSES``; ``detail``: what was seen; ``since``: RFC 3339; ``zh``,
+    ``en``: the reason in words; ``do_zh``, ``do_en``: the remedy.
+    """
 
     reason: str
     detail: str
@@ -47,14 +49,14 @@ class DeviceLoss:
 
 @dataclass(frozen=True, slots=True)
 class HallHealth:
-    """What ``/healthz`` says. ``serving``: state restored and outputs asserted. Times in seconds.
+    """The content of ``/healthz``. ``serving``: the state is restored and outputs are set.
 
-    ``mqtt_reason``: why the broker is not reached. ``config_mistakes``: of hall.toml as it is now, while the last
-    accepted one serves. ``concerns``: why each alarm of the machine stands, by alarm and subject.
+    ``mqtt_reason``: why the broker is not connected. ``config_mistakes``: those in hall.toml, if the last accepted one
+    is in use instead. ``concerns``: the daemon's own alarms ("kind/subject") with the reason for each.
 
-    ``losses``: why each device of ``devices_lost`` is lost, since when and what helps.
+    ``losses``: reason, time and remedy for each of ``devices_lost``.
 
-    ``alarms`` ("kind/subject"): the hall's standing alarms, which people have to settle; they do not affect the health.
+    ``alarms`` ("kind/subject"): the hall's standing alarms, for people to settle; they do not affect the health.
     """
 
     serving: bool
@@ -80,7 +82,9 @@ class HallHealth:
 
     @property
     def status(self) -> int:
-        """200 while calls are served and kept on disk; for lost devices and links there are metrics and alarms."""
+        """The HTTP status: 200 while the hall is served and events reach the disk, else 503. Lost devices and links do
+        not count here; they have metrics and alarms.
+        """
         return 200 if self.serving and self.durable else 503
 
 
@@ -105,7 +109,7 @@ class HttpAnswer:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request's head. Header names are in lower case; ``hosts``: every Host header as it came."""
+    """The head of a request. Header names are in lower case; ``hosts``: the values of all Host headers."""
 
     method: str
     path: str
@@ -114,7 +118,7 @@ class HttpRequest:
 
     @classmethod
     def parse(cls, head: bytes) -> HttpRequest | None:
-        """A request from the bytes before the empty line; None for malformed ones."""
+        """Parse the bytes before the empty line; None if they are malformed."""
         first, *lines = head.decode("latin-1").split("\r\n")
         asked = REQUEST.fullmatch(first)
         found = [HEADER.fullmatch(line) for line in lines]
@@ -134,7 +138,7 @@ class HttpRequest:
 
 
 class WebServer:
-    """Serves until cancelled. ``metrics`` renders the exposition; ``refused(reason)`` counts turned-away clients."""
+    """Serves until cancelled. ``metrics`` returns the exposition text; ``refused(reason)`` counts refused requests."""
 
     def __init__(
         self,
@@ -153,10 +157,11 @@ class WebServer:
         self._listener: asyncio.Server | None = None
 
     async def open(self, host: str = "127.0.0.1", port: int = 9464, names: Iterable[str] = ()) -> None:
-        """Bind the address; ``names`` are further accepted Host values. ``port`` 0 takes a free one (``self.port``).
+        """Bind the address; ``names`` are further accepted Host values. With ``port`` 0 the system chooses one
+        (``self.port``).
 
-        Raises ``OSError`` if the address cannot be bound: a configuration mistake that start must show, before it
-        touches the broker. Nobody is answered before ``run``.
+        Raises ``OSError`` if the address cannot be bound: the start must fail before it connects to the broker. No
+        connection is accepted before ``run``.
         """
         self._names = HostNames(host, names)
         self._listener = await asyncio.get_running_loop().create_server(
@@ -181,7 +186,7 @@ class WebServer:
         self.doorkeeper.close()
 
     def answer(self, request: HttpRequest | None) -> HttpAnswer:
-        """The response to ``request``; None stands for a malformed request."""
+        """The response to ``request``; None: the request was malformed."""
         if request is None:
             return HttpAnswer(400, b"not a request\n")
         if request.method != "GET":
@@ -202,7 +207,7 @@ class WebServer:
 
 
 class _Connection(asyncio.Protocol):
-    """One request, one answer, then it closes."""
+    """One request, one answer, then the connection is closed."""
 
     def __init__(self, doorkeeper: Doorkeeper, answer: Callable[[HttpRequest | None], HttpAnswer]) -> None:
         self._doorkeeper = doorkeeper
@@ -217,7 +222,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         transport = self._transport
         if transport is None:
-            return  # answered: whatever else comes is nobody's
+            return  # already answered: further bytes are ignored
         self._head += data
         head, end, _body = self._head.partition(b"\r\n\r\n")
         if not end and len(self._head) <= HEAD_MAX_BYTES:
