@@ -1,4 +1,4 @@
-"""The city's side: stores what the halls send, shows their state, writes reports, and rolls policies out.
+"""The city's side: stores what the halls send, shows their state, makes reports, and rolls policies out.
 
-A program of its own beside the halls' daemon, which imports nothing of it; its state is PostgreSQL.
+It shares no process with the halls' daemon, which imports nothing of it. Its state is in PostgreSQL.
 """

@@ -1,9 +1,9 @@
 """The connection of the city's programs to the city's broker, over MQTT 5 or 3.1.1; the caller decides when a message
 is acknowledged.
 
-Rules: the session outlives connections; what was received is acknowledged only on the connection that brought it. paho
-runs it in a thread of its own and connects again for ever; what comes waits in a queue with a cap, which the broker's
-window keeps it below. It is not aiomqtt, because that acknowledges by itself what nobody has kept yet (decision 0014).
+Rules: the session outlives connections; a message is acknowledged only on the connection that delivered it. paho runs
+in a thread of its own and reconnects for ever; messages wait in a bounded queue, and the receive window keeps them
+below its bound. aiomqtt does not fit: it acknowledges messages before they are stored (decision 0014).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ QUEUE_MAX = 20_000
 OUT_MAX = 10_000  # acknowledgements for halls, while the broker is away
 KEEPALIVE_S = 20
 NODES_MAX = 16
-SESSION_S = 300  # of MQTT 5: a process that never comes back leaves its share to the others after this
-# Between attempts: the first, and the longest. A cluster without a leader refuses everybody; who waits long between two
-# attempts hears nothing for as long once it has one (decision 0129).
+SESSION_S = 300  # MQTT 5 session expiry: then the messages of a process that never returns go to the others
+# First and longest delay between connection attempts. Short, because a cluster without a leader refuses every client,
+# and after a leader is elected nothing is received until the next attempt (decision 0129).
 RETRY_S = (1, 3)
 
 
@@ -50,7 +50,7 @@ class CityAddress(NamedTuple):
 
 
 class Letter(NamedTuple):
-    """A received message; ``life`` numbers the connection that brought it."""
+    """A received message; ``life``: number of the connection that delivered it; ``mid``: its MQTT packet id."""
 
     topic: str
     payload: bytes
@@ -60,7 +60,7 @@ class Letter(NamedTuple):
 
 
 class CityLink:
-    """An MQTT client: ``start`` it, ``take`` and ``acknowledge`` messages, ``say`` (publish), ``stop``."""
+    """An MQTT client: ``start`` it, ``take`` and ``acknowledge`` messages, ``say`` (publish) others, ``stop`` it."""
 
     def __init__(self, address: CityAddress, name: str) -> None:
         self._address = address
@@ -89,7 +89,7 @@ class CityLink:
     def start(self, filters: Sequence[str], on_change: Callable[[bool, str], None]) -> None:
         """Connect (now, or as soon as the broker can be reached) and subscribe.
 
-        ``on_change(up, why)`` is called in paho's thread.
+        ``on_change(up, why)`` is called in paho's thread whenever the connection is made or lost.
         """
         self._filters = list(filters)
         self._client.on_connect = lambda _c, _u, _f, code, _p: self._connected(code, on_change)
@@ -108,13 +108,13 @@ class CityLink:
         self._client.loop_start()
 
     def listen(self, filters: Sequence[str]) -> None:
-        """Subscribe to further filters; their retained messages come at once."""
+        """Subscribe to further filters; the broker then sends their retained messages."""
         self._filters += [one for one in filters if one not in self._filters]
         if self._client.is_connected():
             self._client.subscribe([(one, 1) for one in filters])
 
     def take(self, most: int, wait_s: float) -> list[Letter]:
-        """Up to ``most`` received messages; waits ``wait_s`` seconds for the first one. Empty if none comes."""
+        """Up to ``most`` received messages; waits up to ``wait_s`` seconds for the first. [] if none arrives."""
         taken: list[Letter] = []
         try:
             taken.append(self._letters.get(timeout=wait_s))
@@ -131,7 +131,9 @@ class CityLink:
                 self._client.ack(letter.mid, letter.qos)
 
     def say(self, topic: str, payload: bytes, *, retain: bool = False) -> paho.MQTTMessageInfo:
-        """Publish a message, now or when the connection is back."""
+        """Publish a message, now or when the connection is back; wait on the returned object for the
+        acknowledgement.
+        """
         return self._client.publish(topic, payload, qos=1, retain=retain)
 
     def stop(self) -> None:
@@ -154,7 +156,9 @@ class CityLink:
         self._turn()
 
     def _subscribed(self, codes: Sequence[Any]) -> None:
-        """A cluster that changes its leader may refuse a subscription and keep the connection, which would be deaf."""
+        """Break the connection if a subscription was refused, so that paho tries again: a cluster does this while it
+        changes its leader.
+        """
         wire = self._client.socket()
         if any(code.is_failure for code in codes) and wire is not None:
             with suppress(OSError):
@@ -170,7 +174,7 @@ class CityLink:
         letter = Letter(message.topic, bytes(message.payload), message.mid, message.qos, self._life)
         try:
             self._letters.put_nowait(letter)
-        except queue.Full:  # beyond every window: not acknowledged, so it comes again
+        except queue.Full:  # more than any receive window: not acknowledged, so the broker sends it again
             return
 
 

@@ -1,11 +1,12 @@
 """``edged centre consume``: stores what halls send through the city's broker in PostgreSQL. Rules of this file:
 
-* A batch is kept first (``ledger.py``), then acknowledged to the broker, then to its halls (``events/ack``). Killed
-  anywhere in between, everything comes again and is kept once.
-* PostgreSQL away: the batch in hand is tried again for ever, the broker keeps the rest. The broker away: paho tries
-  again. What PostgreSQL cannot take of a batch is found alone, counted and acknowledged: one message stops nobody.
-* Several processes share the work by a shared subscription (``--share``); one of them, which holds an advisory lock,
-  keeps the retained messages as well and clears away old months.
+* A batch is stored first (``ledger.py``), then acknowledged to the broker, then to its halls (``events/ack``). If the
+  process is killed in between, everything is sent again and stored once.
+* If PostgreSQL is away, the present batch is tried again for ever, and the broker keeps the rest. If the broker is
+  away, paho tries again. A message that PostgreSQL refuses is isolated, counted and acknowledged, so that it does not
+  stop the others.
+* Several processes share the work by a shared subscription (``--share``); the one that holds an advisory lock also
+  stores the retained messages and deletes old months.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from edged.centre.letters import BadLetter, HallEvent, RetainedMessage, read_eve
 from edged.clock import monotonic_s
 
 BATCH_MAX = 500
-WAIT_S = 0.25  # for the first message of a batch; the rest is taken as it has come
+WAIT_S = 0.25  # for the first message of a batch; the others must have arrived by then
 RETRY_S = 1.0  # between attempts while PostgreSQL is away
 KEEPER_LOCK = 0x6564_6B70
 KEEPER_EVERY_S = 2.0
@@ -39,8 +40,8 @@ log = structlog.get_logger("edged.centre")
 
 
 class Share(NamedTuple):
-    """How consumers share the work. ``group``: of the shared subscription, "" for none; ``keep_months``: 0 keeps
-    events for ever.
+    """How consumers share the work. ``group``: name of the shared subscription, "" for none; ``keep_months``: months of
+    events to keep, 0: all.
     """
 
     group: str = ""
@@ -48,14 +49,14 @@ class Share(NamedTuple):
 
 
 class Sorted(NamedTuple):
-    """A batch of messages, sorted by kind."""
+    """A batch of messages by kind."""
 
     events: list[HallEvent]
     retained: list[RetainedMessage]
 
 
 class Consumer:
-    """``run`` until ``stop`` is set."""
+    """Stores the messages of all halls: ``run`` until ``stop`` is set."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Consumer:
         self._gaps: set[HallEpoch] = set()
 
     def run(self) -> None:
-        """Take messages, store them, acknowledge them; until stopped."""
+        """Take messages, store them and acknowledge them, until stopped."""
         prefix = f"$share/{self._share.group}/" if self._share.group else ""
         self._link.start([prefix + topics.EVENTS.filter], self._changed)
         while not self._stop.is_set():
@@ -120,7 +121,9 @@ class Consumer:
         return batch
 
     def _keep(self, batch: Sorted) -> dict[HallEpoch, int]:
-        """Store one batch. Raises ``psycopg.Error`` where it should be tried again."""
+        """Store one batch; returns the last number without a gap for each hall and epoch in it. Raises
+        ``psycopg.Error`` if it should be tried again.
+        """
         began_s = monotonic_s()
         try:
             kept = self._ledger.keep(batch.events, batch.retained)
@@ -159,8 +162,8 @@ class Consumer:
         self._stop.wait(RETRY_S)
 
     def _keep_house(self) -> None:
-        """Take over what only one consumer does (storing retained messages, deleting old months), if none of the others
-        does it now.
+        """Do the work that only one consumer does (store retained messages, delete old months), if this one holds or
+        gets the lock for it.
         """
         if not self._keeper and monotonic_s() - self._asked_s >= KEEPER_EVERY_S:
             self._asked_s = monotonic_s()

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a consumer. Labels are only the fixed words of refusals; never a hall's number or a person."""
+"""Prometheus metrics of a consumer. The only labels are the fixed words of refusals: no hall, ticket or person."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _BATCH_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
 class ConsumerGauges:
-    """The counters of one process."""
+    """The metrics of one process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

@@ -1,8 +1,8 @@
-"""The city's PostgreSQL: stores each event exactly once, and up to which number each hall's history is complete.
+"""The city's PostgreSQL: stores each event once, and up to which number each hall's history is complete.
 
-Rules: a batch is one transaction; whoever writes for a hall holds the row of its cursor, so several processes may share
-the work in any order. An event is kept once, whatever is sent again. ``upto`` grows where ``previous`` says that
-nothing is missing between; only what ``upto`` covers is acknowledged, after the commit.
+Rules: a batch is one transaction, which locks the ``cursors`` rows of its halls, so that several processes may store
+batches in any order. An event that is sent again is not stored again. ``upto`` advances only as far as the events'
+``previous`` numbers show no gap; only events up to it are acknowledged, after the commit.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import psycopg
 from edged.centre.letters import HallEvent, RetainedMessage
 from edged.clock import wall_ms
 
-FIRST_MONTH = (2026, 1)  # an earlier clock was never set
+FIRST_MONTH = (2026, 1)  # an earlier date comes from a clock that was never set
 AHEAD_MONTHS = 1
 TAIL_MAX = 20_000  # events beyond a gap that are looked at in one go
 SCHEMA_LOCK = 0x6564_6765  # two processes that start at once make the tables one after the other
 
-# A server may be set up to forget its last commits when it is killed: what is acknowledged must not be among them.
+# A server configured with synchronous_commit = off may lose its last commits; acknowledged events must not be lost.
 _DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
@@ -42,7 +42,7 @@ JOIN cursors c USING (hall, epoch)
 WHERE i.seq > c.seen OR NOT EXISTS (
   SELECT 1 FROM events e WHERE e.hall = i.hall AND e.epoch = i.epoch AND e.seq = i.seq)
 """
-# What was thinned is not sent again: the same event may say later that less is missing before it.
+# A hall that sends an event again may name a smaller ``previous``, because fewer events are missing before it.
 _CLOSER = """
 UPDATE events e SET previous = i.previous
 FROM incoming i JOIN cursors c USING (hall, epoch)
@@ -60,8 +60,8 @@ HallEpoch = tuple[str, int]
 
 
 class KeptBatch(NamedTuple):
-    """The result of storing a batch. ``upto``: the last number without a gap, per hall and epoch; ``gaps``: those
-    with a gap.
+    """The result of storing a batch. ``upto``: the last number without a gap, by hall and epoch; ``gaps``: those that
+    have a gap after it.
     """
 
     new: int
@@ -71,7 +71,7 @@ class KeptBatch(NamedTuple):
 
 
 class CentreLedger:
-    """A connection for one thread. Every method is one transaction; raises ``psycopg.Error``."""
+    """A connection for one thread. Every method is one transaction and may raise ``psycopg.Error``."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -79,7 +79,7 @@ class CentreLedger:
         self._months: set[tuple[int, int]] = set()
 
     def connection(self) -> psycopg.Connection:
-        """The open connection, with its tables made; opens it again if it was lost."""
+        """The open connection; connects again if it was lost, and creates missing tables."""
         if self._connection is None or self._connection.closed:
             made = psycopg.connect(self._dsn, application_name="edged centre", connect_timeout=5)
             try:
@@ -101,13 +101,13 @@ class CentreLedger:
             self._connection = None
 
     def keep(self, events: Sequence[HallEvent], retained: Sequence[RetainedMessage] = ()) -> KeptBatch:
-        """Store a whole batch, or nothing (and raise)."""
+        """Store a whole batch, or raise and store nothing."""
         connection = self.connection()
         self._make_months(event.at for event in events)
         with connection.transaction(), connection.cursor() as cursor:
             kept = _keep(cursor, events) if events else KeptBatch(0, 0, {}, set())
             newest = {message.topic: message for message in retained}
-            for topic in sorted(newest):  # in one order, lest two processes wait for each other
+            for topic in sorted(newest):  # in a fixed order, so that two processes cannot deadlock
                 cursor.execute(_RETAINED, newest[topic])
         return kept
 
@@ -143,7 +143,7 @@ def _keep(cursor: psycopg.Cursor, events: Sequence[HallEvent]) -> KeptBatch:
     for key in told:
         reached, seen = before[key]
         mine = sorted((e.seq, e.previous) for e in events if (e.hall, e.epoch) == key)
-        if seen > reached:  # there was a gap: what came may join what lies beyond it
+        if seen > reached:  # there was a gap: the new events may close it
             mine = cursor.execute(_TAIL, (*key, reached, TAIL_MAX)).fetchall()
         upto[key] = joined(reached, mine)
         highest = max(seen, mine[-1][0] if mine else 0)
@@ -157,7 +157,9 @@ def _keep(cursor: psycopg.Cursor, events: Sequence[HallEvent]) -> KeptBatch:
 
 
 def joined(upto: int, numbers: Sequence[tuple[int, int]]) -> int:
-    """The last number without a gap: ``numbers`` are pairs (number, number of the event sent before it), in order."""
+    """The last number without a gap after ``upto``. ``numbers``: pairs (number, number of the event sent before it),
+    sorted.
+    """
     for number, previous in numbers:
         if previous > upto:
             break
@@ -171,9 +173,10 @@ def utc_now() -> datetime:
 
 
 def prepare(connection: psycopg.Connection) -> None:
-    """Make or update tables and views for this version, unless the database has them already.
+    """Create or update tables and views for this version, unless the database has them already.
 
-    Even a statement that finds nothing to do waits for every reader of its table, and all writers wait behind it.
+    The check matters: even a CREATE that changes nothing waits for all readers of its table, and all writers wait
+    behind it.
     """
     statements = (files("edged.centre") / "schema.sql").read_text("utf-8")
     version = hashlib.sha256(statements.encode()).hexdigest()
@@ -194,7 +197,7 @@ def _prepared(connection: psycopg.Connection, version: str) -> bool:
 
 
 def month_after(moment: datetime, months: int) -> tuple[int, int]:
-    """The month that begins ``months`` after that of ``moment``."""
+    """The month (year, month) that is ``months`` after that of ``moment``."""
     counted = moment.year * 12 + moment.month - 1 + months
     return counted // 12, counted % 12 + 1
 

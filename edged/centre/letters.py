@@ -1,7 +1,7 @@
 """Parses the messages of halls: events of ``hall/{hall}/events``, and retained messages.
 
-Rules: what does not fit is refused with one word for a counter, and nothing raises. Text that holds an identity or
-mobile number is masked before it is kept: halls send none, and the centre keeps none whatever comes.
+Rules: a malformed message raises ``BadLetter`` with one fixed word, and nothing else. Identity and mobile numbers in
+texts are masked: halls do not send any, and the centre stores none in any case.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class HallEvent(NamedTuple):
-    """One event. ``previous``: the number of the event sent before it. ``data`` is JSON."""
+    """One event. ``previous``: number of the event sent before it. ``data`` is JSON text."""
 
     hall: str
     epoch: int
@@ -39,7 +39,7 @@ class HallEvent(NamedTuple):
 
 
 class RetainedMessage(NamedTuple):
-    """The newest message retained on ``topic``; ``payload`` is JSON, ``null`` if it was deleted."""
+    """The newest message retained on ``topic``; ``payload``: JSON text, "null" if it was deleted."""
 
     topic: str
     hall: str
@@ -47,7 +47,7 @@ class RetainedMessage(NamedTuple):
 
 
 class BadLetter(ValueError):
-    """A message that cannot be read. ``reason``: a short fixed word."""
+    """A message that cannot be read. ``reason``: a fixed word, for a counter."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -113,7 +113,7 @@ def _moment(text: Any) -> datetime:
 
 
 def _plain(value: Any) -> Any:
-    """Text without the character that PostgreSQL cannot store, and without personal numbers."""
+    """``value`` without NUL characters, which PostgreSQL cannot store, and with personal numbers masked."""
     if isinstance(value, str):
         return personal.masked(value.replace("\x00", ""))
     if isinstance(value, dict):

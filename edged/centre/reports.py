@@ -1,7 +1,7 @@
 """Reports of a day or a month of a city's halls in figures: visitors, waits, "+1" windows, cases, ratings.
 
-Rules: everything is asked of the views that the city's own dashboards read (``schema.sql``). Halls, areas, services and
-windows are called by their names, where ``edged centre enrol`` has told them; Chinese or English.
+Rules: all figures come from the SQL views that the city's dashboards use (``schema.sql``). Halls, areas, services and
+windows have the names that ``edged centre enrol`` stored, in Chinese or English; without one, their id.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 class ReportSpan(NamedTuple):
-    """Half-open range of hall days ``[begin, end)``."""
+    """Half-open range ``[begin, end)`` of days on the halls' calendar."""
 
     begin: datetime
     end: datetime
@@ -85,8 +85,8 @@ class ReportSpan(NamedTuple):
 
 
 class ReportAsked(NamedTuple):
-    """Which halls to report on: ``halls``; if empty, those of ``group``; if that is None, all. ``limit_s``: the longest
-    wait that counts as good, in seconds.
+    """What to report. ``halls``: their ids; if empty, the halls of ``group``; if that is None, all halls. ``limit_s``:
+    the longest wait within the service level, in seconds.
     """
 
     span: ReportSpan
@@ -96,7 +96,7 @@ class ReportAsked(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One table of a report. ``rows``: names first, then the figures named in ``columns``; None: no figure."""
+    """One table of a report. ``rows``: names first, then the figures of ``columns``; None: there is no figure."""
 
     about: str
     columns: tuple[str, ...]
@@ -176,7 +176,7 @@ def _number(value: Any) -> float | int | None:
 
 
 def told(column: str, value: Any) -> str:
-    """A figure in the form people read."""
+    """A figure formatted for people."""
     if value is None:
         return "-"
     if column in SHARES:
@@ -190,7 +190,7 @@ def title_of(column: str, zh: bool) -> str:
 
 
 def as_csv(made: Sequence[Section], zh: bool) -> str:
-    """One table after the other, with a line of titles each; shares as numbers from 0 to 1."""
+    """All tables as CSV, each with a header line; percentages as numbers from 0 to 1."""
     out = io.StringIO()
     writer = csv.writer(out)
     for section in made:
@@ -205,7 +205,7 @@ def as_csv(made: Sequence[Section], zh: bool) -> str:
 
 
 def as_html(made: Sequence[Section], asked: ReportAsked, zh: bool) -> str:
-    """The report as one HTML page that needs no other file, to be printed or sent."""
+    """The report as one self-contained HTML page, for printing or sending."""
     heading = (
         f"政务服务大厅运行报告 {asked.span.title}" if zh else f"Government service halls, {asked.span.title}"
     )

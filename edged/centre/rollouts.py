@@ -1,12 +1,14 @@
-"""Rollouts: a policy goes to a city's halls in waves, and each wave is judged by its halls' own outcome. Rules of this
-file:
+"""Rollouts: a policy goes to a city's halls in waves, and the outcome in each wave's halls decides whether the next one
+begins. Rules of this file:
 
-* The next wave begins only when every hall of the last one has answered and, ``settle_s`` after that, none of them has
-  taken the policy back: each hall judges it on trial by what its own visitors wait (``core/trial.py``).
-* More than ``max_failed`` halls that refuse, take back or do not answer halt it: halls of later waves never see it.
-* Its state is in PostgreSQL before anything is pushed: killed anywhere, it goes on from there. A push that may not have
-  left is sent again; a hall answers the same document again and does nothing.
-* What halls say is read where the consumer stores it (the table ``pictures``): reports are retained, so none is missed.
+* The next wave begins once every hall of the last one has answered and, ``settle_s`` later, none has rolled the policy
+  back: each hall tries it and compares its visitors' waits (``core/trial.py``).
+* If more than ``max_failed`` halls refuse it, roll it back or do not answer, the rollout halts: later waves never get
+  it.
+* Its state is in PostgreSQL before anything is pushed, so it continues after a kill. A push that may not have been sent
+  is sent again; a hall answers a repeated document without applying it again.
+* The halls' reports are read from the table ``pictures``, where the consumer stores retained messages, so none is
+  missed.
 """
 
 from __future__ import annotations
@@ -22,21 +24,21 @@ from psycopg.rows import namedtuple_row
 from edged.central import topics
 from edged.central.fleet import answer_to
 
-ANSWER_S = 600  # for a hall to answer a push; one whose line is cut is a hall that failed
-ROLLOUT_LOCK = 0x6564_7200  # and the number of the rollout: one process moves it on
+ANSWER_S = 600  # for a hall to answer a push; a hall that is offline for so long counts as failed
+ROLLOUT_LOCK = 0x6564_7200  # plus the rollout's number: an advisory lock, so that one process works on it
 OVER = ("failed", "taken-back")
 
 Say = Callable[
     [str, bytes], None
-]  # publishes, and returns once the broker has it; raises OSError where it has not
+]  # publishes and returns once the broker has acknowledged; else raises OSError
 
 
 class RolloutRefused(ValueError):
-    """A rollout cannot begin; the text says why."""
+    """A rollout cannot begin or continue; the text says why."""
 
 
 class RolloutPlan(NamedTuple):
-    """The plan of a rollout. ``waves``: how many halls have the policy after each wave."""
+    """The plan of a rollout. ``waves``: total number of halls that have the policy after each wave."""
 
     envelope: bytes
     version: int
@@ -60,8 +62,8 @@ class Progress(NamedTuple):
 
 
 def sizes(text: str, halls: int) -> tuple[int, ...]:
-    """Wave sizes like ``1,10%,100%`` as cumulated numbers of halls. Raises ``ValueError`` if they do not rise to
-    all halls.
+    """Parse wave sizes like ``1,10%,100%`` into cumulative numbers of halls. Raises ``ValueError`` unless they rise to
+    ``halls``.
     """
     made: list[int] = []
     for word in text.split(","):
@@ -97,10 +99,12 @@ def begin(connection: psycopg.Connection[Any], plan: RolloutPlan) -> int:
 
 
 class Rollout:
-    """Carries out one rollout: ``step`` until it is ``over``; after a restart ``resume`` first."""
+    """Carries out one rollout: call ``step`` until it is ``over``; after a restart call ``resume`` first."""
 
     def __init__(self, connection: psycopg.Connection[Any], number: int, say: Say) -> None:
-        """Raises ``RolloutRefused`` if the rollout does not exist, or another process has it."""
+        """Open rollout ``number``; ``say`` publishes. Raises ``RolloutRefused`` if it does not exist or another process
+        is working on it.
+        """
         self._connection = connection
         self.number = number
         self._say = say
@@ -116,11 +120,11 @@ class Rollout:
             raise RolloutRefused(f"another process moves rollout {number} on")
 
     def resume(self) -> None:
-        """Push again to halls for which it is unknown whether the push was sent."""
+        """Repeat each push of which it is unknown whether it was sent."""
         self._push([hall for hall, _, state, _ in self.progress().halls if state == "pushed"])
 
     def step(self, now: datetime) -> Progress:
-        """Take in what halls report, and push, wait, halt or finish accordingly."""
+        """Read the halls' reports, then push, wait, halt or finish accordingly. Raises ``OSError`` if a push fails."""
         before = self.progress()
         if before.state != "running":
             return before
@@ -137,7 +141,7 @@ class Rollout:
         return self.progress()
 
     def progress(self) -> Progress:
-        """The present progress of the rollout, hall by hall."""
+        """The present state of the rollout, hall by hall."""
         return progress_of(self._connection, self.number)
 
     def _row(self) -> Any:
@@ -214,7 +218,7 @@ class Rollout:
         """Roll the policy back in every hall that has it or may still apply it. ``order`` makes (id, signed operation)
         for a hall; the operation acts only while this very version is in force there.
 
-        Returns the ids of the orders by hall: their outcomes come as events.
+        Returns the orders' ids by hall. The outcomes arrive as events.
         """
         self._set("aborting", "")
         ids: dict[str, str] = {}
@@ -227,7 +231,7 @@ class Rollout:
 
 
 def outcomes(connection: psycopg.Connection[Any], ids: dict[str, str]) -> dict[str, str]:
-    """The outcome ("done" or "refused") of each hall that has reported one."""
+    """The outcome ("done" or "refused") of each order in ``ids`` whose hall has reported one, by hall."""
     found = {}
     for hall, order in ids.items():
         row = connection.execute(

@@ -1,4 +1,4 @@
-"""Searches everything that is stored for personal numbers: halls send none, and this checks it."""
+"""Searches all stored texts for identity and mobile numbers: halls send none, and this verifies it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import psycopg
 
 from edged import personal
 
-FOUND_MAX = 100  # places told: one is bad enough
+FOUND_MAX = 100  # places listed at most
 PAGE = 5_000
 
 _TEXTS = {
@@ -19,7 +19,9 @@ _TEXTS = {
 
 
 def personal_data(connection: psycopg.Connection[Any]) -> tuple[int, list[str]]:
-    """How many texts were searched, and where one contains an identity or mobile number (not which)."""
+    """How many texts were searched, and the places of those with an identity or mobile number (not the number
+    itself).
+    """
     looked, found = 0, list[str]()
     for table, query in _TEXTS.items():
         with connection.cursor(f"scan_{table}") as cursor:

@@ -1,4 +1,4 @@
-"""The present state of every hall of a city, and what is wrong with each."""
+"""The present state of every hall of a city, with its faults."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from edged.config import HallConfig
 
 
 class CityHall(NamedTuple):
-    """One line of ``edged centre status``. ``waiting``: people now; ``tidal``: open "+1" windows now. Times are wall
-    times of the hall.
+    """One line of ``edged centre status``. ``waiting``: people now; ``tidal``: open "+1" windows now; ``backlog``:
+    events after a gap. ``since`` is on the hall's clock.
     """
 
     hall: str
@@ -37,7 +37,7 @@ class CityHall(NamedTuple):
 
 
 def standings(connection: psycopg.Connection[Any], group: str | None, now: datetime) -> list[CityHall]:
-    """The state of every hall, or every hall of ``group``, in order of their ids."""
+    """The state of every hall, or of those in ``group``, sorted by id."""
     with connection.cursor(row_factory=dict_row) as cursor:
         query = "SELECT * FROM hall_now WHERE %(group)s::text IS NULL OR group_name = %(group)s ORDER BY hall"
         halls = cursor.execute(query, {"group": group}).fetchall()
@@ -75,7 +75,7 @@ def _standing(row: dict[str, Any], areas: dict[str, Any], now: datetime) -> City
 
 
 def _wrong(row: dict[str, Any], now: datetime) -> Iterator[str]:
-    """What is wrong with a hall, as fixed words."""
+    """Yield a hall's faults as fixed words."""
     if row["line_cut"]:
         yield "line-cut"
     elif row["state"] is None:
@@ -104,10 +104,11 @@ def as_json(halls: list[CityHall]) -> str:
 
 
 def adopt(connection: psycopg.Connection[Any], hall: str) -> list[tuple[int, int, int]]:
-    """Accept that earlier events were acknowledged elsewhere: returns (epoch, first, last) of those that will never
-    come.
+    """Accept that another centre acknowledged a hall's earlier events; returns (epoch, first, last) of the events that
+    will never arrive here.
 
-    Only the hole before the first event that ever came of an epoch is taken: any other one heals by itself.
+    Only the gap before the first stored event of an epoch is accepted: the hall sends the events of any other gap
+    again.
     """
     holes: list[tuple[int, int, int]] = []
     rows = connection.execute(
