@@ -18,9 +18,9 @@ from typing import Any
 from edged.bridge.settings import BridgeSettings, ReportTable
 from edged.personal import names_a_person
 
-SEEN_MAX = 2000  # rows of the overlap that are known
-LISTED_MAX = 999  # numbers of one service: what the contract takes
-ROWS_MAX = 500  # of one kind, in one look
+SEEN_MAX = 2000  # rows remembered as already reported
+LISTED_MAX = 999  # numbers of one service in a message: the contract's limit
+ROWS_MAX = 500  # of one kind, in one read
 _NUMBER = re.compile(r"[0-9A-Za-z-]{1,12}\Z")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 Key = int | datetime
@@ -37,8 +37,8 @@ class BridgeProgress:
     seq: int = 0
     after: dict[str, Key] = field(default_factory=dict)  # by kind: the newest key
     seen: dict[str, list[str]] = field(default_factory=dict)  # by kind: rows of the overlap, as texts
-    pending: list[tuple[str, str]] = field(default_factory=list)  # (word, payload) not known to be kept
-    told: dict[str, str] = field(default_factory=dict)  # by service or window: the level told last
+    pending: list[tuple[str, str]] = field(default_factory=list)  # (topic suffix, payload) not acknowledged yet
+    told: dict[str, str] = field(default_factory=dict)  # by service or window: the state sent last
 
     def to_json(self) -> str:
         """The JSON that is stored on disk."""

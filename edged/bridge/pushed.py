@@ -22,7 +22,7 @@ KEPT_MAX = 4 * ROWS_MAX  # rows of one view that nobody has read; a hall calls a
 VIEWS_MAX = 50
 OPEN_S = 5.0  # real seconds
 CLOSE_S = 0.5
-RETRY_S = 2.0  # real seconds; a hall may be without its calls for three
+RETRY_S = 2.0  # real seconds; a hall can do without calls for three
 
 
 class WebSocketSource:
@@ -109,13 +109,13 @@ class WebSocketSource:
         with self._lock:
             self._fault = fault
             if fault:
-                self._lists.clear()  # who waits now will be told anew
+                self._lists.clear()  # outdated; the system pushes new lists after a connection
 
     def _take(self, message: str | bytes) -> None:
         try:
             document: Any = json.loads(message)
         except (ValueError, RecursionError):
-            return  # not for us: such a line carries other things as well
+            return  # not a view of ours: the WebSocket may carry other messages, too
         view = document.get(self._kind_field) if isinstance(document, dict) else None
         if not isinstance(view, str) or len(view) > 200:
             return

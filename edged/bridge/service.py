@@ -32,7 +32,7 @@ from edged.links.mqtt.settings import MqttSettings, first_line
 RETRY_BROKER_S = (0.5, 1.0, 2.0, 5.0)  # real seconds
 SEND_S = 10.0  # real seconds for the broker's acknowledgement
 GOODBYE_S = 1.0
-PAGES_MAX = 20  # looks at one view before the others have their turn
+PAGES_MAX = 20  # reads of one view in a row before the next view
 log = structlog.get_logger("edged.bridge")
 
 
@@ -98,7 +98,7 @@ class Bridge:
             tries += 1
 
     async def _live(self, client: aiomqtt.Client) -> None:
-        self._fault = "?"  # the hall may have heard a fault of an earlier life
+        self._fault = "?"  # unknown: an earlier process may have reported one, so report once in any case
         await self._send(client)
         while True:
             fault = None

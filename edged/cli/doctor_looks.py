@@ -26,7 +26,7 @@ from edged.config import HallConfig
 UNIT = "edged.service"
 BACKUP = "edged-backup.service"
 BACKUP_TIMER = "edged-backup.timer"
-BACKUP_S_MAX = 1_200.0  # the timer's five minutes, four for the copy, and a machine that was off
+BACKUP_S_MAX = 1_200.0  # the timer's five minutes, four for the copy, and some for a machine that was off
 MOSQUITTO = "/etc/mosquitto"
 MOSQUITTO_USER = "mosquitto"
 ACL = f"{MOSQUITTO}/edged.acl"

@@ -82,7 +82,7 @@ _PATH_KEYS: dict[str, tuple[str, ...]] = {
     "devices": ("path", "url_file", "secret_file"),
     "hall": ("descriptions",),
 }
-DESCRIPTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # its name: no way out of the folder
+DESCRIPTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # a description's name; no path out of its folder
 _T = TypeVar("_T", bound=Table)
 
 
@@ -153,7 +153,7 @@ def _parsed(file: FilePath, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigErrors([_syntax_line(file, text, str(error))]) from None
-    except ValueError as error:  # Python reads no number of thousands of digits
+    except ValueError as error:  # Python refuses integers of thousands of digits
         raise ConfigErrors([f"{file}:1: {error}"]) from None
 
 
@@ -193,7 +193,7 @@ class _Reading:
         self.single: dict[str, Table] = {}
         self.repeated: dict[str, list[Table]] = {kind: [] for kind in REPEATED}
         self.devices: list[DeviceConfig] = []
-        self.printers: list[tuple[str, Point]] = []  # device that gives numbers, and who prints them
+        self.printers: list[tuple[str, Point]] = []  # (dispenser, the point that prints its numbers)
 
     def result(self) -> HallConfig:
         self._top_level()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from edged.config import HallConfig
 
-# Of the topics of ``central/topics.py``, one of each, below hall/{hall}: a test holds these to that list.
+# One example of each topic in ``central/topics.py``, below hall/{hall}; a test compares these with that list.
 SAID = (
     *("status", "journal", "state/area/a", "state/window/w", "state/cases", "state/alarms"),
     *("page/names", "page/area/a", "page/line/a", "page/window/w"),
@@ -66,7 +66,7 @@ def mistakes(config: HallConfig, text: str, controller: str) -> Iterator[str]:
     """
     rules = parse(text)
     hall = f"hall/{config.hall}"
-    rooted = config.policy.root is not None  # no other hall takes key lists
+    rooted = config.policy.root is not None  # a hall without root keys ignores key lists
     own = [("write", f"{hall}/{tail}") for tail in SAID]
     own += [("read", f"{hall}/{tail}") for tail in HEARD]
     own = [one for one in own if rooted or "/keys/" not in one[1]]

@@ -81,7 +81,7 @@ def _zone_hint(name: str) -> str:
         return f'; write "{CHINA}" for the time of China'
     near = nearest(
         name, zoneinfo.available_timezones()
-    )  # opens six hundred files: only for somebody who is wrong
+    )  # opens six hundred files, so only after a mistake
     return f'; did you mean "{near}"?' if near else ""
 
 

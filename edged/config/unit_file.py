@@ -30,7 +30,7 @@ def mistakes(config: HallConfig, text: str) -> Iterator[str]:
             try:
                 address = ipaddress.ip_address(host)
             except ValueError:
-                continue  # a name: whatever it means today
+                continue  # a host name: its address may change
             if not any(address in network for network in allowed if network.version == address.version):
                 yield (
                     f"{who}: the unit denies {host}; systemctl edit edged: [Service] IPAddressAllow={host}"

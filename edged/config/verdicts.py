@@ -14,7 +14,7 @@ from pathlib import Path
 
 SUFFIX = ".reload.json"
 BYTES_MAX = 64 * 1024
-LINES_MAX = 50  # mistakes that are told; somebody who sees fifty has the wrong file
+LINES_MAX = 50  # mistakes listed at most; with fifty it is probably the wrong file
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 BOTH = re.compile(r"(.*[\u4e00-\u9fff）：][^ ]*) +([^\u4e00-\u9fff]+)")
 LATIN = re.compile(r"[A-Za-z]{2,}(?![^{]*})")  # outside blanks
 UNREAD = ("sim", "bench")  # made-up halls and their people: names, not texts of a hall
-LISTS = ("cli/words.py", "explain/listing.py")  # examples, and this walk
+LISTS = ("cli/words.py", "explain/listing.py")  # examples, and this file
 
 
 class Sentence(NamedTuple):

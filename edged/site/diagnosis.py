@@ -19,7 +19,7 @@ from edged.site.redaction import Redaction
 from edged.store import notes
 
 LOG_LINES = 5_000  # log lines: a day of a usual hall, minutes of one in trouble
-MEMBER_BYTES_MAX = 8 << 20  # bytes per file: of a longer one the end
+MEMBER_BYTES_MAX = 8 << 20  # bytes per file; of a longer file only the end is kept
 COMMAND_S = 15.0
 UNIT = "edged.service"
 PROPERTIES = "ActiveState,SubState,NRestarts,ExecMainStatus,MemoryCurrent,WatchdogUSec,FragmentPath"
