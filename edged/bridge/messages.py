@@ -37,7 +37,7 @@ class BridgeProgress:
     seq: int = 0
     after: dict[str, Key] = field(default_factory=dict)  # by kind: the newest key
     seen: dict[str, list[str]] = field(default_factory=dict)  # by kind: rows of the overlap, as texts
-    pending: list[tuple[str, str]] = field(default_factory=list)  # (topic suffix, payload) not acknowledged yet
+    pending: list[tuple[str, str]] = field(default_factory=list)  # (topic suffix, payload) unacknowledged
     told: dict[str, str] = field(default_factory=dict)  # by service or window: the state sent last
 
     def to_json(self) -> str:

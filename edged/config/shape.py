@@ -79,9 +79,7 @@ def _zone_hint(name: str) -> str:
     plain = name.strip().lower().replace(" ", "").replace("_", "")
     if plain in _CHINA_TIMES or _EIGHT_EAST.fullmatch(plain):
         return f'; write "{CHINA}" for the time of China'
-    near = nearest(
-        name, zoneinfo.available_timezones()
-    )  # opens six hundred files, so only after a mistake
+    near = nearest(name, zoneinfo.available_timezones())  # opens six hundred files, so only after a mistake
     return f'; did you mean "{near}"?' if near else ""
 
 

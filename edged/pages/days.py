@@ -186,7 +186,7 @@ def routes(pages: Pages) -> list[Route]:
             return PlainTextResponse("no such day\n", 404)
         return Response(found, media_type="application/json")
 
-    known: dict[str, dict[str, list[float | None]]] = {}  # cache by today's date: earlier days no longer change
+    known: dict[str, dict[str, list[float | None]]] = {}  # by today's date: earlier days stay
 
     async def usual(_request: Request) -> Response:
         today = pages.days.today.date

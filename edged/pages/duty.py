@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edged.pages.server import Pages
 
 COOKIE = "edged-duty"
-SECURE_COOKIE = "__Secure-edged-duty"  # over HTTPS: a page over plain HTTP cannot set it (RFC 6265bis, 4.1.3.1)
+SECURE_COOKIE = "__Secure-edged-duty"  # for HTTPS; plain HTTP cannot set it (RFC 6265bis, 4.1.3.1)
 PROOF = "x-edged-proof"
 BODY_BYTES_MAX = 4_096
 BODY_S = 5.0  # for a request's body, which follows its head at once

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 WORK_S = 300.0  # limit for one comparison; the machine has other work
 WAITING_MAX = 4  # requests that may wait behind the running one
 ANSWERS_KEPT = 16
-MINUTES = frozenset(str(one) for one in range(2, 46))  # predicted waits that may be chosen as the other policy's opening threshold
+# predicted waits (min) that may be chosen as the other policy's opening threshold
+MINUTES = frozenset(str(one) for one in range(2, 46))
 LINE_BYTES_MAX = 8 * 1024 * 1024
 FAILED = b'{"failed":true}'
 

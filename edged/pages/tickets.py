@@ -34,7 +34,8 @@ ROWS_MAX = 1_000  # of an area
 PLACE_S = 2.0  # an area's names and windows are cached for so long
 HEARD_S = 10.0  # without a heartbeat of the hall for so long, the data count as old
 NEAR, SOON = 3, 10  # people ahead of a number
-EARLY_S, FAR_S = 300.0, 900.0  # margin before the earliest expected call; the shortest wait for which a time to be back is shown
+# margin before the earliest expected call; the shortest expected wait for which a time to be back is shown
+EARLY_S, FAR_S = 300.0, 900.0
 LAST_CALLS = 2
 ENDED = ("served", "cancelled")
 WORKING = ("OPEN", "CALLING", "SERVING")
