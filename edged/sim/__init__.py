@@ -1,1 +1,3 @@
-"""Simulated halls: the demo, and seeded worlds with many faults. The daemon never imports this package."""
+"""Simulated halls: the demo, and seeded simulations with many faults ("worlds"). The daemon never imports this
+package.
+"""

@@ -1,8 +1,9 @@
-"""Simulated visitors: who comes when, for which service. The same seed gives the same visitors, whatever the hall does.
+"""Simulated visitors: when each comes and for which service. The same seed gives the same visitors, whatever the hall
+does.
 
-Arrivals are a Poisson process per service whose rate follows the morning of a real hall: people queue before the doors
-open, a rush peaks after about 40 minutes, the rest of the day is a lull with a second, smaller wave. Service times are
-lognormal with coefficient of variation 1 (bank counters measured 1.06 to 1.28).
+Arrivals are a Poisson process per service. Its rate follows a real hall's morning: people queue before the doors open,
+a rush peaks after about 40 minutes, then it is quiet, with a second, smaller peak. Service times are lognormal with
+coefficient of variation 1 (bank counters measured 1.06 to 1.28).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SERVICE_SIGMA = math.sqrt(math.log(2.0))  # lognormal with CV 1
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A visitor pressing a dispenser ``at_s`` hall seconds after opening."""
+    """A visitor who presses a dispenser ``at_s`` hall seconds after opening."""
 
     at_s: float
     service: str
@@ -42,7 +43,9 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What the visitor behind a ticket will do: computed from the ticket's number, so that nothing need be stored."""
+    """What the visitor with a ticket will do. Computed from the ticket's number, so that nothing needs to be stored.
+    ``level``: the rating, None for none.
+    """
 
     comes: bool
     walk_s: float
@@ -51,14 +54,16 @@ class Habits:
 
 
 def load_at(at_s: float) -> float:
-    """Demand as a multiple of what the regular windows can serve, ``at_s`` seconds after opening."""
+    """Demand ``at_s`` seconds after opening, as a multiple of the capacity of the regular windows."""
     rush = 1.5 * math.exp(-(((at_s - RUSH_PEAK_S) / RUSH_WIDTH_S) ** 2) / 2)
     afternoon = 0.7 * math.exp(-(((at_s - AFTERNOON_S) / AFTERNOON_WIDTH_S) ** 2) / 2)
     return 0.35 + rush + afternoon
 
 
 def arrivals(site: Site, seed: int, hours: float) -> list[Arrival]:
-    """All visitors of a day of ``hours`` hall hours, in order of arrival. None comes only for a case (办不成事)."""
+    """All visitors of a day of ``hours`` hall hours, in order of arrival. Cases (办不成事) are not among their
+    services.
+    """
     found: list[Arrival] = []
     for service in site.services:
         if not service.case:
@@ -68,7 +73,7 @@ def arrivals(site: Site, seed: int, hours: float) -> list[Arrival]:
 
 
 def habits(seed: int, number: str, service: Service) -> Habits:
-    """The habits of the visitor behind a ticket's number."""
+    """The habits of the visitor with ticket ``number``."""
     rng = random.Random(f"{seed}/{number}")
     mean_log = math.log(service.mean_s) - SERVICE_SIGMA**2 / 2
     return Habits(
@@ -80,7 +85,9 @@ def habits(seed: int, number: str, service: Service) -> Habits:
 
 
 def _capacity_per_s(site: Site, service: Service) -> float:
-    """Visitors per second the regular windows can serve, shared equally among the skills of each."""
+    """Visitors per second that the regular windows can serve; a window's capacity is shared equally among its
+    skills.
+    """
     return sum(
         1 / len(window.skills) / service.mean_s
         for window in site.windows
@@ -91,7 +98,7 @@ def _capacity_per_s(site: Site, service: Service) -> float:
 def _of_service(
     rng: random.Random, service: Service, capacity_per_s: float, until_s: float
 ) -> Iterator[Arrival]:
-    """Thinning of a Poisson process with the highest rate."""
+    """Draw one service's arrivals by thinning a Poisson process of the highest rate."""
     top_per_s = capacity_per_s * 2.6
     at_s = 0.0
     while top_per_s > 0:

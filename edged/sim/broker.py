@@ -1,10 +1,10 @@
 """The demo's own MQTT broker: amqtt in a child process, so that ``edged demo`` needs nothing but pip.
 
-Rules: never the hall's broker (sites run mosquitto); a process of its own, so that nothing in it can stop the loop;
-every client has to give a user name (any), because amqtt keeps no queue for anonymous ones; a QoS 1 message that was
-not acknowledged is delivered again. amqtt speaks MQTT 3.1.1 only.
+Rules: only for the demo (sites run mosquitto); a process of its own, so that it cannot block the event loop; every
+client must give a user name (any), because amqtt keeps no queue for anonymous ones; an unacknowledged QoS 1 message is
+delivered again. amqtt speaks MQTT 3.1.1 only.
 
-amqtt 0.12.1 loses or disfigures messages where a session outlives its connection; ``_lasting_broker`` mends that.
+amqtt 0.12.1 loses or corrupts messages of a session that outlives its connection; ``_lasting_broker`` fixes that.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class BrokerMissing(RuntimeError):
 
 
 class EmbeddedBroker:
-    """``async with EmbeddedBroker() as broker``: a broker on 127.0.0.1:``broker.port`` until the block ends."""
+    """A broker on 127.0.0.1:``broker.port`` inside ``async with EmbeddedBroker() as broker``."""
 
     def __init__(self, port: int = 0) -> None:
         self.port = port or free_port()
@@ -56,7 +56,7 @@ class EmbeddedBroker:
 
     @property
     def pid(self) -> int | None:
-        """The child's process id, while it runs."""
+        """The child's process id; None unless it runs."""
         return None if self._process is None else self._process.pid
 
     async def start(self) -> None:
@@ -82,14 +82,14 @@ class EmbeddedBroker:
         return self._process is not None and self._process.returncode is None
 
     async def kill(self) -> None:
-        """Kill the broker with SIGKILL: what it held in memory is lost."""
+        """Kill the broker with SIGKILL; what it held in memory is lost."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             process.kill()
             await process.wait()
 
     async def stop(self) -> None:
-        """Ask the child to stop; kill it if it does not."""
+        """Stop the child by SIGTERM, or SIGKILL after ``STOP_S``."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -105,10 +105,9 @@ class EmbeddedBroker:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses, outside the range the kernel takes for outgoing connections.
+    """A free TCP port of 127.0.0.1, outside the range from which the kernel takes ports for outgoing connections.
 
-    A server that is stopped for a while therefore finds its port free when it starts again. Raises ``OSError`` if none
-    is left.
+    So a server that is stopped for a while finds its port still free. Raises ``OSError`` if none is left.
     """
     for _ in range(PORT_TRIES):
         port = PORTS.start + secrets.randbelow(len(PORTS))
@@ -130,13 +129,13 @@ async def _accepts(port: int) -> bool:
 
 
 def _lasting_broker() -> Any:
-    """amqtt's Broker class, mended where a session outlives its connection. In 0.12.1 as published:
+    """amqtt's Broker class with fixes for sessions that outlive their connection. In 0.12.1 as published:
 
     * an unacknowledged message is dropped after 5 s, and when its connection ends;
-    * messages queued for an absent client arrive with the retain flag, as if they were old states;
+    * messages queued for an absent client arrive with the retain flag, like old states;
     * a session that returns gets every retained message of every other client's subscriptions;
-    * a client that takes its own session over is marked absent when the old connection ends, and hears nothing;
-    * redelivery holds up the new connection until the last old message is acknowledged.
+    * a client that takes over its own session is marked absent when the old connection ends, and receives nothing;
+    * redelivery blocks the new connection until the last old message is acknowledged.
     """
     amqtt_broker: Any = importlib.import_module("amqtt.broker")
     amqtt_broker.BrokerProtocolHandler = _lasting_handler(amqtt_broker.BrokerProtocolHandler)
@@ -172,7 +171,7 @@ def _lasting_broker() -> Any:
 
 
 def _lasting_handler(published: Any) -> Any:
-    """amqtt's handler of one connection, keeping in flight what was not acknowledged."""
+    """amqtt's handler of one connection, changed to keep unacknowledged messages for redelivery."""
     outgoing: int = importlib.import_module("amqtt.session").OUTGOING
 
     class LastingHandler(published):  # type: ignore[misc]

@@ -1,8 +1,8 @@
-"""The demo's city platform, a client of the same broker: pushes a policy, books appointments, sends orders,
+"""The demo's city platform, a client of the same broker: it pushes a policy, books appointments, sends orders, and
 acknowledges events.
 
-Rules: it knows the topics and the signed documents, nothing of the controller's state. Every document carries the
-hall's own wall time. Events are acknowledged in order and without gaps, at least once a second.
+Rules: it uses topics and signed documents, and nothing of the daemon's state. Documents are dated by the hall's clock.
+Events are acknowledged in order and without gaps, at least once a second.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ NAME = "区政务服务中心"
 
 
 class DemoCentre:
-    """The city platform; call ``run``. ``directory`` holds city.key; ``wall_ms`` returns the hall's wall clock."""
+    """The city platform: ``run`` until cancelled. ``directory`` holds city.key; ``wall_ms`` returns the hall's wall
+    time.
+    """
 
     def __init__(self, hall: str, broker: BrokerPlace, directory: Path, wall_ms: Callable[[], int]) -> None:
         self._hall = hall
@@ -60,7 +62,7 @@ class DemoCentre:
         return self._in_force
 
     async def bring_in_force(self, document: dict[str, Any]) -> None:
-        """Push a policy again and again until the hall reports that it applies it."""
+        """Push a policy repeatedly until the hall reports that it is in force."""
         payload = json.dumps(
             {k: v for k, v in document.items() if k != "$schema"}, ensure_ascii=False
         ).encode()
@@ -73,13 +75,13 @@ class DemoCentre:
                     await self._comes_in_force(document["version"])
 
     async def _comes_in_force(self, version: int) -> None:
-        """A hall that connects reports first what it has, which is nothing yet."""
+        """Wait until the hall reports ``version``; its first report after connecting may be older."""
         while self._in_force < version:
             self._reported.clear()
             await self._reported.wait()
 
     def book(self, name: str, service: str, start_wall_ms: int) -> None:
-        """Book an appointment (网上预约)."""
+        """Send an appointment (网上预约) to the hall."""
         start = datetime.fromtimestamp(start_wall_ms // 1000, UTC).isoformat()
         body = {"id": name, "service": service, "start": start}
         self._out.put_nowait((topics.appointments(self._hall), json.dumps(body).encode()))
@@ -164,7 +166,7 @@ class DemoCentre:
 
 
 def _seen(client: aiomqtt.Client) -> None:
-    """Take a connection's exception, so that asyncio does not complain that nobody asked for it."""
+    """Retrieve a lost connection's exception, so that asyncio does not log "exception was never retrieved"."""
     ended = client._disconnected
     if ended.done() and not ended.cancelled():
         ended.exception()

@@ -1,7 +1,7 @@
-"""The demo's page of controls, on which a person takes numbers, presses keys and breaks things. Rules of this file:
+"""The demo's page of controls, on which a person takes numbers, presses keys and causes faults. Rules of this file:
 
-* It belongs to the demo alone and listens on this machine only; ``edged web`` of a hall has nothing of it.
-* An act comes from our own page: same origin, JSON, no cookie to borrow.
+* It exists only in the demo and listens only on this machine; ``edged web`` of a real hall has nothing of it.
+* A request must come from our own page: same origin, JSON; there is no cookie that another site could use.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ControlPage:
         self._place: socket.socket | None = None
 
     def bind(self) -> str:
-        """Take a free port of this machine; returns the page's address. Raises ``OSError``."""
+        """Bind a free port of this machine; returns the page's URL. Raises ``OSError``."""
         self._place = bind(HERE, 0)
         return f"http://{HERE}:{self._place.getsockname()[1]}/"
 

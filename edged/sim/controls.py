@@ -1,8 +1,8 @@
-"""What a person may do to the demo's hall by hand: press the same keys and buttons as its simulated people, or start a
+"""What a person may do to the demo's hall by hand: use the same keys and buttons as its simulated people, or start a
 scene.
 
-Scenes are what halls fear: a Monday's rush, a coach full of visitors, a colleague who does not answer, a LED bar
-without power, a broker or daemon that is killed, a policy that makes waits worse. Every scene ends, or is undone, by
+Scenes are what halls fear: a rush on Monday, a coach full of visitors, a colleague who does not answer, a LED bar
+without power, a broker or daemon that is killed, a policy that makes waits longer. Every scene ends or is undone by
 itself.
 """
 
@@ -39,7 +39,7 @@ Said = tuple[str, str]
 
 
 class NotDone(ValueError):
-    """What the person asked for cannot be done; says why, in Chinese and English."""
+    """The request cannot be carried out. ``words``: the reason in Chinese and English."""
 
     def __init__(self, zh: str, en: str) -> None:
         super().__init__(en)
@@ -48,8 +48,8 @@ class NotDone(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """How a scene kills the demo's processes, and ``state``, what the page shows of them. ``kill_broker`` is None if
-    the demo did not start the broker.
+    """Functions of the demo for its processes: kill them, and ``state`` to show them on the page. ``kill_broker`` is
+    None if the demo did not start the broker.
     """
 
     kill_daemon: Callable[[], Said]
@@ -58,12 +58,12 @@ class Processes:
 
 
 class Controls:
-    """Carries out what the page of controls asks for (``do``); ``run`` must be running, for acts that take a while."""
+    """Carries out requests of the page of controls (``do``). ``run`` must be running, because it runs the scenes."""
 
     def __init__(
         self, wires: HallWires, site: Site, centre: DemoCentre, policy: Body, processes: Processes
     ) -> None:
-        """``policy``: the document that is in force from the start."""
+        """``policy``: the policy document in force at the start."""
         self._wires = wires
         self._site = site
         self._centre = centre
@@ -77,7 +77,7 @@ class Controls:
         self.silent = 0  # pages that nobody answers, from now on
 
     async def run(self) -> None:
-        """Carry out scenes until cancelled; at the end plug in again what was unplugged."""
+        """Run scenes until cancelled; at the end switch the LED bar on again."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 await asyncio.Event().wait()
@@ -86,14 +86,14 @@ class Controls:
             self._wires.fakes.bars[LED].alive = True
 
     def answers(self) -> bool:
-        """Whether the next member of staff who is paged answers."""
+        """Whether the member of staff who is paged now answers; counts down the unanswered pages of a scene."""
         if self.silent:
             self.silent -= 1
             return False
         return True
 
     def do(self, act: Body) -> Said:
-        """Do one act; returns its outcome in words. Raises ``NotDone``."""
+        """Carry out one request; returns the outcome in words (Chinese, English). Raises ``NotDone``."""
         known: dict[str, Callable[[Body], Said]] = {
             "ticket": self._ticket,
             "key": self._key,
@@ -201,7 +201,7 @@ class Controls:
         return "消息服务器已被杀掉，三秒后重新启动", "The broker is killed; it starts again in three seconds"
 
     def _harm(self, _act: Body) -> Said:
-        """The city pushes a policy that switches the tide off, and then a rush comes."""
+        """Let the city push a policy that switches the tidal loop off, and start a rush."""
         if self._harming:
             raise NotDone("这份策略还在试行", "That policy is still on trial")
         self._play(self._harmed())
@@ -244,7 +244,7 @@ class Controls:
     # -- what there is to see --
 
     def state(self) -> Body:
-        """What the devices show, and what was printed last, the newest first."""
+        """The page's data: what the devices show, and the latest prints, newest first."""
         fakes = self._wires.fakes
         papers: list[Body] = []
         for device in fakes.json.values():

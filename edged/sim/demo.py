@@ -1,7 +1,7 @@
-"""Runs a whole hall on this machine: broker, simulated devices on real wires, simulated people, and the real daemon.
+"""Runs a whole hall on this machine: broker, simulated devices on real lines, simulated people, and the real daemon.
 
-The daemon is a child process, started as on a site (``edged run``); when it dies it is started again, as systemd would.
-Everything the demo writes lives in one directory: hall.toml, keys, journal, log, the ports.
+The daemon is a child process, started as on a site (``edged run``) and restarted when it ends, as systemd would.
+Everything the demo writes is in one directory: hall.toml, keys, journal, logs, serial ports.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ POLL_REAL_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line asks for. ``hours`` are hall hours; ``broker`` an ``mqtt://host:port`` or None.
+    """The options of the command. ``hours``: hall hours to run; ``broker``: an ``mqtt://host:port`` or None.
 
-    ``starts_min``: the minute of the day at which the hall's clock starts. ``broker_ca``: PEM file of the authority
-    that signed that broker's certificate.
+    ``starts_min``: the hall's time at the start, in minutes after midnight. ``broker_ca``: PEM file of the authority
+    that signed the broker's certificate.
     """
 
     directory: Path
@@ -81,9 +81,9 @@ Announce = Callable[[Path, Warp], AbstractContextManager[object]]
 
 
 class Demo:
-    """One run. ``announce(hall.toml, warp)`` lets other commands find this hall while the block lasts.
+    """One run of the demo: ``await run(show)``; ``show`` is called with a ``Scene`` a few times a second.
 
-    ``await run(show)``; ``show`` is called with a ``Scene`` a few times a second.
+    ``announce(hall.toml, warp)`` is a context manager inside which other commands find this hall.
     """
 
     def __init__(self, settings: Settings, announce: Announce) -> None:
@@ -154,7 +154,9 @@ class Demo:
         return BrokerPlace("127.0.0.1", broker.port)
 
     def _write_config(self, broker: BrokerPlace) -> HallConfig:
-        """The example hall with this run's ports, and a key pair to push policies with."""
+        """Write and load the hall.toml of the demo with this run's ports, and the keys that sign its policies and
+        orders.
+        """
         text = files("configs").joinpath("hall-demo.toml").read_text(encoding="utf-8")
         for before, after in (
             ('host = "127.0.0.1"\nport = 1883', f'host = "{broker.host}"\nport = {broker.port}'),
@@ -179,7 +181,7 @@ class Demo:
         return load(self.config_file)
 
     def _pages_keys(self) -> str:
-        """Lines of ``[pages]``: a place, the desk, and visitors' own pages."""
+        """Lines of ``[pages]``: its port, the keys of the duty desk, and the listener for visitors' phones."""
         tickets = free_port()
         lines = (
             f"port = {free_port()}",
@@ -212,13 +214,13 @@ class Demo:
             crowd.create_task(Story(cast, self.settings.starts_min, self.clock.wall_ms).run())
 
     def _visitors(self, site: Site) -> list[Arrival]:
-        """The visitors of the hall's day from now on."""
+        """The visitors of the rest of the hall's day."""
         passed_s = (self._minute() - OPENS_MIN) * 60
         coming = arrivals(site, self.settings.seed, self.settings.hours + max(0.0, passed_s) / 3600)
         return [replace(one, at_s=one.at_s - passed_s) for one in coming if one.at_s >= passed_s]
 
     def _minute(self) -> float:
-        """The present minute of the hall's day."""
+        """The hall's time of day, in minutes after midnight."""
         return (self.clock.wall_ms() / 1000 - DAY.timestamp()) / 60
 
     @property
@@ -237,7 +239,7 @@ class Demo:
     # -- the daemon --
 
     async def _keep_daemon(self) -> None:
-        """Run ``edged run``, and start it again whenever it ends too soon."""
+        """Run ``edged run``, and restart it whenever it ends before the demo does."""
         log = (self.settings.directory / "edged.log").open("ab")
         try:
             while not self._stopping:
@@ -270,9 +272,10 @@ class Demo:
             await asyncio.sleep(POLL_REAL_S / 5)
 
     async def _settle(self, config: HallConfig, tail: Tail) -> int:
-        """At the end of the day, wait until everything under way has arrived, also if the daemon has just died.
+        """At the end of the day, wait until every output has reached its device, even if the daemon has just been
+        killed.
 
-        Returns the hall time (ms) at which every device showed what it should, or the patience was over.
+        Returns the hall time (ms) at which every device showed the right thing, or at which the wait was given up.
         """
         await self.wires.fakes.fleet.drained()
         await asyncio.sleep(SETTLE_REAL_S)
@@ -296,7 +299,7 @@ class Demo:
         return alive and monotonic_s() > self._started_s + RECOVER_REAL_S
 
     def _kept(self) -> Counter[Point]:
-        """Inputs in the journal by point; empty while it does not exist."""
+        """The number of inputs in the journal by point; empty while there is no journal."""
         kept: Counter[Point] = Counter()
         with suppress(Unreadable):
             for (point, _kind), count in inputs_by_source(self._journal).items():
@@ -320,7 +323,7 @@ class Demo:
     # -- the pages --
 
     async def _open_pages(self, stack: AsyncExitStack, config: HallConfig) -> None:
-        """Start ``edged web`` beside the daemon, where its libraries are installed."""
+        """Start ``edged web`` beside the daemon, if its libraries are installed."""
         if not _can_serve_pages():
             return
         log = stack.enter_context((self.settings.directory / "web.log").open("ab"))
@@ -334,7 +337,7 @@ class Demo:
         await self._give_pin(log)
 
     async def _give_pin(self, log: BinaryIO) -> None:
-        """Give the demo's duty manager a PIN for the page."""
+        """Set the PIN of the demo's duty manager."""
         words = ["web", "pin", "set", DUTY_NAME, "--config", str(self.config_file)]
         giver = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "edged", *words), stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log
@@ -349,7 +352,7 @@ class Demo:
         return Controls(self.wires, config.site, self.centre, self._policy, processes)
 
     def _open_controls(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        """The page of controls, where its libraries are installed."""
+        """Start the page of controls, if its libraries are installed."""
         if not _can_serve_pages():
             return []
         from edged.sim.control_page import ControlPage
@@ -376,7 +379,7 @@ class Demo:
             await broker.start()
 
     def _touched(self) -> dict[str, Any]:
-        """The demo's processes, for the page of controls."""
+        """State of the demo's processes, for the page of controls."""
         return {
             "daemon": self.daemon_state,
             "broker": None if self._own_broker is None else self._own_broker.alive,
@@ -432,14 +435,14 @@ def _never() -> bool:
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel these tasks and wait until they have cleaned up."""
+    """Cancel ``tasks`` and wait until all have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _stopped(process: asyncio.subprocess.Process) -> None:
-    """Stop a process by SIGTERM, or SIGKILL if that is not enough."""
+    """Stop a process by SIGTERM, then by SIGKILL."""
     with suppress(ProcessLookupError):
         process.terminate()
     try:
@@ -451,7 +454,7 @@ async def _stopped(process: asyncio.subprocess.Process) -> None:
 
 
 def write_keys(directory: Path, name: str) -> None:
-    """Write a signing key pair, NAME.key and NAME.pub.json, unless the directory already has one."""
+    """Write a pair of signing keys, NAME.key and NAME.pub.json, unless the directory has it already."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if (directory / f"{name}.pub.json").exists():

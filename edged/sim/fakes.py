@@ -1,7 +1,7 @@
-"""Simulates all devices of a hall.toml: the drivers' own fakes, on real wires.
+"""Simulates all devices of a hall.toml: the drivers' own fakes, on real lines.
 
-JSON devices and counters share one MQTT connection, serial devices sit on pseudo-terminals at the paths of the
-configuration, relay modules listen on Modbus TCP. Times in hall seconds.
+JSON devices and people counters share one MQTT connection, serial devices are on pseudo-terminals at the paths of the
+configuration, relay modules listen on Modbus TCP. Times are in hall seconds.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ JSON_FAKES: dict[str, type[FakeDevice]] = {
 
 
 class Fakes:
-    """The simulated devices of one hall. Build it, ``run`` it in a task, then use devices by their id."""
+    """The simulated devices of one hall. Construct it, ``run`` it in a task, then use devices by their id."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Fakes:
         changed: Callable[[], None],
         place: BrokerPlace | None = None,
     ) -> None:
-        """``place``: the broker, where it wants more than a name."""
+        """``place``: the broker with its login, for a broker that the demo did not start."""
         self._place = place or BrokerPlace(config.mqtt.host, config.mqtt.port)
         self._clock = clock
         self._seed = seed
@@ -160,7 +160,9 @@ class Fakes:
                 pty.close()
 
     def look(self, anew: bool = False) -> None:
-        """Record what lamps and bars show now; they go dark by themselves when the controller is silent."""
+        """Record what lamps and LED bars show now; ``anew``: forget earlier records. (They go dark by themselves
+        without the daemon.)
+        """
         if anew:
             self._looks.clear()
         lamps = {
@@ -169,17 +171,17 @@ class Fakes:
         self._looks.append((lamps, {name: bar.shown for name, bar in self.bars.items()}))
 
     def lamp_seen(self, device: str, channel: int) -> set[Seen]:
-        """The levels recorded of a lamp, or its level now. More than one where it changed, or blinks."""
+        """The recorded levels of a lamp, else its present one. Several if it blinks or changed."""
         seen = {lamps[device][channel] for lamps, _ in self._looks}
         return seen or {self.relays[device].seen(channel)}
 
     def bar_seen(self, device: str) -> set[tuple[str, ...]]:
-        """The texts recorded of a bar, or its text now."""
+        """The recorded texts of a LED bar, else its present text."""
         return {bars[device] for _, bars in self._looks} or {self.bars[device].shown}
 
     def daemon_died(self, kept: Mapping[Point, int]) -> None:
-        """Record the inputs of serial wires lost with the daemon, as these have no acknowledgement. ``kept``: the
-        number of inputs in the journal, by point.
+        """Record how many inputs of serial lines were lost with the daemon; serial lines have no acknowledgement.
+        ``kept``: number of inputs in the journal, by point.
         """
         for name, bus in self.buses.items():
             missing = sum(
@@ -210,7 +212,7 @@ class Fakes:
                 self._changed()
 
     def frames(self) -> dict[str, int]:
-        """How many messages and frames each kind of wire carried, both ways."""
+        """How many messages and frames each kind of line carried in both directions."""
         heard = sum(len(device.history) + len(device.actions) for device in self.json.values())
         serial = sum(bar.frames_received + bar.frames_sent for bar in self.bars.values())
         serial += sum(bus.frames_received.total() + bus.frames_sent.total() for bus in self.buses.values())

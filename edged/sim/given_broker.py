@@ -26,7 +26,9 @@ FORM = "write mqtt://[user:password@]host[:port], or mqtts:// for TLS"
 
 @dataclass(frozen=True, slots=True)
 class BrokerPlace:
-    """An MQTT broker. ``username`` None: each client of the demo uses its own name; ``ca_file``: connect with TLS."""
+    """An MQTT broker. ``username`` None: each client of the demo logs in with its own name; ``ca_file``: connect with
+    TLS.
+    """
 
     host: str
     port: int
@@ -36,7 +38,7 @@ class BrokerPlace:
 
     @property
     def tls(self) -> ssl.SSLContext | None:
-        """The TLS context that checks the broker's certificate; None for plain TCP."""
+        """The TLS context that verifies the broker's certificate; None for plain TCP."""
         return None if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
 
     def login(self, own: str) -> tuple[str, str]:
@@ -44,7 +46,7 @@ class BrokerPlace:
         return (own, own) if self.username is None else (self.username, self.password or "")
 
     def toml(self, directory: Path) -> str:
-        """The lines of ``[mqtt]`` that follow host and port; writes the password into a file of ``directory``."""
+        """The lines of ``[mqtt]`` after host and port. Writes the password into a file in ``directory``."""
         lines = [] if self.username is None else [f"username = {json.dumps(self.username)}"]
         if self.password is not None:
             file = directory / PASSWORD_FILE
@@ -106,14 +108,14 @@ async def check(place: BrokerPlace) -> None:
 
 
 def _unheard() -> logging.Logger:
-    """For what the MQTT library logs of a failure that we tell ourselves."""
+    """A logger that drops the MQTT library's messages about failures that we report ourselves."""
     logger = logging.Logger("edged-demo-look")
     logger.addHandler(logging.NullHandler())
     return logger
 
 
 async def _reached(place: BrokerPlace) -> None:
-    """Connects and, with ``mqtts://``, shakes hands; all of it ends at once where it is cancelled."""
+    """Connect by TCP, with TLS for ``mqtts://``, and close. Cancelling it takes effect at once."""
     address = await _address(place)
     name = None if place.tls is None else place.host
     _, writer = await asyncio.open_connection(address, place.port, ssl=place.tls, server_hostname=name)
@@ -121,7 +123,9 @@ async def _reached(place: BrokerPlace) -> None:
 
 
 async def _address(place: BrokerPlace) -> str:
-    """The first address of its host, looked up in a thread that nobody waits for: without a network that takes long."""
+    """Resolve the broker's host; returns the first address. The look-up runs in a daemon thread, because without a
+    network it takes long and cannot be cancelled.
+    """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[str] = loop.create_future()
 
@@ -147,7 +151,7 @@ async def _address(place: BrokerPlace) -> str:
 
 
 def _why(error: Exception, greeted: bool, place: BrokerPlace) -> str:
-    """What it did, and what to try. ``greeted``: TCP, and TLS where asked for, had worked."""
+    """Describe what went wrong, and what to try. ``greeted``: TCP, and TLS if wanted, had worked."""
     if isinstance(error, aiomqtt.MqttCodeError) and getattr(error.rc, "value", error.rc) in REFUSES_LOGIN:
         return "refuses this user and password; write mqtt://user:password@host, special characters as %xx"
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -1,7 +1,7 @@
 """Simulated people who use the hall's devices: clerks at panels, "+1" staff with pagers, visitors at dispensers.
 
-They see only what a person would see (panels, pagers) and do only what a person could do (keys, buttons). A key
-that had no effect is pressed again after a while, as people do.
+They see only what real people would see (panels, pagers) and do only what these could do (keys, buttons). If a key has
+no effect, they press it again after a while.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ACTIVE = ("OPEN", "CALLING", "SERVING", "DRAINING", "PAUSED")
 
 @dataclass(frozen=True, slots=True)
 class PanelView:
-    """What a clerk reads on the panel. ``waiting`` is 0 if the panel cannot show a count and its light is off."""
+    """What a clerk reads on the panel. ``waiting`` is 0 if the panel cannot show a number and its light is off."""
 
     state: str
     number: str | None
@@ -42,35 +42,35 @@ class PageView:
 
 
 class Touchable(Protocol):
-    """The devices of a hall as people use them. Implemented over the drivers' own fakes."""
+    """The devices of a hall as people use them. The implementation uses the drivers' own fakes."""
 
     def panel(self, window: str) -> PanelView | None:
         """What the window's panel shows; None while it was never written."""
 
     def press(self, window: str, key: Key, arg: str | None = None) -> None:
-        """Press a key on a window's panel (panels without that key do the nearest thing they have)."""
+        """Press a key on a window's panel; on a panel without it, the most similar one."""
 
     def answer(self, staff: str, accept: bool) -> None:
         """Press accept or decline on a pager."""
 
     def rate(self, window: str, level: int) -> None:
-        """Press a face on the evaluator of a window (or beside its panel)."""
+        """Press a rating on the evaluator of a window (or the one at its panel)."""
 
     def take_ticket(self, service: str, priority: Priority, appointment: str | None = None) -> None:
-        """Press a service or journey on a dispenser, or show an appointment; go home where no numbers are given."""
+        """Press a service or journey at a dispenser, or present an appointment; leave if no numbers are issued."""
 
     def come_back(self, number: str) -> None:
-        """Show the old number at a dispenser (二次通行)."""
+        """Present an earlier number at a dispenser (二次通行)."""
 
     async def next_page(self, staff: str) -> PageView:
         """Wait for the next page to this member of staff."""
 
     async def changed(self, within_s: float) -> None:
-        """Wait until any panel shows something else, at most ``within_s`` hall seconds."""
+        """Wait until any panel changes, at most ``within_s`` hall seconds."""
 
     @property
     def patience_s(self) -> float:
-        """Hall seconds until a person presses again a key that did nothing."""
+        """Hall seconds after which a person presses a key again that had no effect."""
 
     def now_s(self) -> float:
         """Hall time, in seconds."""
@@ -81,11 +81,11 @@ class Touchable(Protocol):
 
 @dataclass(slots=True)
 class Plans:
-    """Special things that happen once at a window, with its next visitor or after them.
+    """Things that happen once at a window, to its next visitor or afterwards; None: they do not.
 
-    ``transfer``: where the visitor is sent on; ``pause``: reason and hall seconds; ``level``: how they rate;
-    ``case_code``: why a case is opened for them (办不成事); ``papers``: what they are told to bring (一次性告知).
-    ``told``: who was, and is to come back.
+    ``transfer``: area or window to which the visitor is sent; ``pause``: (reason, hall seconds); ``level``: the rating
+    given; ``case_code``: code of a case opened for the visitor (办不成事); ``papers``: papers that the visitor must
+    bring (一次性告知). ``told``: numbers of those visitors, who will come back.
     """
 
     transfer: str | None = None
@@ -97,9 +97,9 @@ class Plans:
 
 
 class DemoClerk:
-    """One clerk at one window: calls, waits, serves, recalls, marks no-shows, has lunch, goes home.
+    """A clerk at one window: calls, waits, serves, recalls, marks no-shows, has lunch, goes home.
 
-    ``plans``: the special things that happen at this window today.
+    ``plans``: the special things at this window.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class DemoClerk:
         self._services = {service.prefix: service for service in site.services}
 
     async def work(self, staff: str | None, until: Callable[[], bool]) -> None:
-        """Log in, then serve whoever the panel says, until ``until`` (checked between visitors)."""
+        """Log in, then serve the visitors shown on the panel until ``until()``, which is checked between visitors."""
         self._wires.press(self._window.id, "login", staff)
         if self._window.tidal:
             await self._see(lambda v: v.state not in ("STANDBY", "COOLDOWN", "ACTIVATING"))
@@ -144,7 +144,9 @@ class DemoClerk:
                 await self._wires.changed(LOOK_AGAIN_S)  # nobody waits, or the signs are not complete yet
 
     async def _consult(self, state: str) -> None:
-        """Questions of people without a number; asked to open, they finish a conversation first, or come."""
+        """Answer questions of people without a number. If invited to open the window: accept, or ask to be invited
+        later.
+        """
         if state == "INVITED":
             await self._wires.sleep(self._rng.uniform(5, 30))
             self._wires.press(self._window.id, "later" if self._rng.random() < 0.3 else "accept")
@@ -194,7 +196,7 @@ class DemoClerk:
             await self._see(lambda v: v.state != "PAUSED")
 
     async def _lunch(self, staff: str | None) -> None:
-        """Log out (panels that can) and be away until noon is over."""
+        """Log out (if the panel can) and be away until the lunch break is over."""
         assert self._rota is not None
         self._wires.press(self._window.id, "logout")
         while self._rota.at_lunch(self._window.id):
@@ -216,7 +218,7 @@ class DemoClerk:
         await self._insist("no-show", number)
 
     async def _insist(self, key: Key, number: str, arg: str | None = None) -> None:
-        """Press a key until the panel drops ``number`` (a key may be lost while the controller restarts)."""
+        """Press a key until ``number`` is off the panel: a key may be lost while the daemon restarts."""
         while True:
             view = self._wires.panel(self._window.id)
             if view is not None and view.number != number:
@@ -228,7 +230,9 @@ class DemoClerk:
             await self._see(lambda v: v.number != number)
 
     async def _see(self, condition: Callable[[PanelView], bool], seconds: float | None = None) -> bool:
-        """True as soon as the panel shows ``condition``; False after ``seconds`` hall seconds, or out of patience."""
+        """Wait until the panel fulfils ``condition``; False if it does not within ``seconds`` hall seconds (None:
+        ``patience_s``).
+        """
         deadline_s = self._wires.now_s() + (self._wires.patience_s if seconds is None else seconds)
         while True:
             view = self._wires.panel(self._window.id)
@@ -241,7 +245,9 @@ class DemoClerk:
 
 
 class Helper:
-    """A member of the standby roster: answers pages (or never does), walks, serves until the window is given back."""
+    """A member of the standby roster: answers pages (or never does), walks to the window, serves until it is
+    released.
+    """
 
     def __init__(self, wires: Touchable, site: Site, staff: str, seed: int) -> None:
         self._wires = wires
@@ -267,7 +273,7 @@ class Helper:
 
 
 async def visit(wires: Touchable, coming: list[Arrival]) -> None:
-    """Send every visitor to a dispenser at their time (``at_s`` hall seconds from now)."""
+    """Let every visitor use a dispenser at their time (``at_s`` hall seconds from now)."""
     opened_s = wires.now_s()
     for arrival in coming:
         await wires.sleep(max(0.0, opened_s + arrival.at_s - wires.now_s()))

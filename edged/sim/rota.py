@@ -1,4 +1,4 @@
-"""When simulated clerks are at their windows, according to the hall's policy: lunch break and the end of their day."""
+"""When simulated clerks are at their windows according to the hall's policy: lunch break and end of the day."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from edged.core.model.site import Site
 
 
 class Rota:
-    """The clerks' day. ``hours``: that section of the policy; ``minute`` returns the minute of the hall's day."""
+    """The clerks' day. ``hours``: the policy's section on hours; ``minute``: returns the hall's time in minutes after
+    midnight.
+    """
 
     def __init__(self, site: Site, hours: Mapping[str, Any], minute: Callable[[], float]) -> None:
         self.minute = minute
@@ -27,11 +29,11 @@ class Rota:
         }
 
     def at_lunch(self, window: str) -> bool:
-        """Whether it is noon and this window is not on duty."""
+        """Whether it is noon and this window's clerk has the break."""
         return window not in self._on_duty and self._noon[0] <= self.minute() < self._noon[1]
 
     def day_over(self, window: str) -> bool:
-        """Whether the last session has ended: a window that closes now stays closed."""
+        """Whether the window's last opening hours have ended."""
         return self.minute() >= self._closes[window]
 
 

@@ -1,7 +1,8 @@
-"""The demo's timetable beside its ordinary visitors: appointments, journeys, pauses, cases and orders of the city.
+"""The demo's timetable in addition to its ordinary visitors: appointments, journeys, pauses, cases and orders of the
+city.
 
-Times of day in minutes after midnight; what lies before the demo's start is left out. The duty manager and the clerk of
-the case window are people like the others: they read panels and pagers, and press keys.
+Times of day are minutes after midnight; what is before the demo's start is left out. The duty manager and the clerk of
+the case window act like the other people: they read panels and pagers, and press keys.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ SHORT_S, LONG_S = 240.0, 960.0  # a pause within the limit, and one beyond it
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """The people and devices that the demo's story uses. ``clerks``: by window."""
+    """The people and devices in the demo's timetable. ``clerks``: by window."""
 
     wires: HallWires
     centre: DemoCentre
@@ -41,7 +42,7 @@ class Cast:
 
 
 class Story:
-    """Plays the timetable; call ``run``. ``wall_ms`` returns the hall's wall time."""
+    """Carries out the timetable: ``run``. ``wall_ms`` returns the hall's wall time."""
 
     def __init__(self, cast: Cast, starts_min: int, wall_ms: Callable[[], int]) -> None:
         self._starts_min = starts_min
@@ -50,7 +51,7 @@ class Story:
         self._dice = random.Random(f"{cast.seed}/story")
 
     async def run(self) -> None:
-        """Play every scene of the story at its time."""
+        """Do everything in the timetable at its time."""
         async with asyncio.TaskGroup() as self._under_way:
             for minute, act in sorted(self._timetable(), key=lambda beat: beat[0]):
                 if minute >= self._starts_min:  # one whose time passed while the hall started is not lost
@@ -100,7 +101,7 @@ class Story:
         self._cast.wires.take_ticket(service, "normal")
 
     def _come_back(self, window: str) -> None:
-        """Who was told there what is missing has it by now."""
+        """Let everybody who was sent away from ``window`` to fetch papers come back with them."""
         told = self._cast.clerks[window].plans.told
         while told:
             self._cast.wires.come_back(told.pop())
@@ -112,7 +113,7 @@ class Story:
         self._cast.centre.order("announce", {"text": text, "text_en": text_en})
 
     def _block(self, name: str, services: tuple[str, ...], first_min: int) -> None:
-        """Appointments ten minutes apart; the centre tells the hall, the people come a little early."""
+        """Book a block of appointments ten minutes apart from ``first_min``; their visitors come a little early."""
         midnight_ms = self._wall_ms() - round(self._cast.rota.minute() * 60_000)
         for place in range(BLOCK):
             service, minute = services[place % len(services)], first_min + 10 * place
@@ -127,7 +128,7 @@ class Story:
 
 
 async def manage(wires: HallWires, seed: int) -> None:
-    """The duty manager (值班长): logs in, accepts pages, takes care of bad ratings; until cancelled."""
+    """The duty manager (值班长): logs in, accepts pages, settles bad ratings; until cancelled."""
     dice = random.Random(f"{seed}/duty")
     wires.press_pager(DUTY, "login", DUTY_NAME)
     while True:
@@ -143,7 +144,9 @@ async def manage(wires: HallWires, seed: int) -> None:
 
 
 async def look_after_cases(wires: HallWires, site: Site, seed: int) -> None:
-    """The clerk of the case window (办不成事反映窗口) reads the panel, answers and closes cases; visitors then rate."""
+    """The clerk of the case window (办不成事反映窗口): reads the panel, answers and closes cases; their visitors then
+    rate.
+    """
     case_services = {service.id for service in site.services if service.case}
     window = next(window for window in site.windows if case_services & set(window.skills))
     dice = random.Random(f"{seed}/cases")

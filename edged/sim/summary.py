@@ -1,4 +1,4 @@
-"""The JSON object that a demo run prints at its end, made from the journal and the fakes."""
+"""The JSON object that a demo prints at its end, made from the journal and the fakes."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class RunSettings(Protocol):
 
 
 class Summary(dict[str, Any]):
-    """The object, ready for JSON. ``complaints``: what the check at the end found wrong, in words (not part of the
-    object).
+    """The object as JSON values. ``complaints``: the faults found by the final check, in words; not part of the
+    object.
     """
 
     complaints: list[str]
 
     @property
     def good(self) -> bool:
-        """Whether replay is identical, nothing is lost, no output is wrong and every key was answered."""
+        """Whether the replay is identical, no input is lost, no output is wrong and every key was answered."""
         kept = not (self["inputs_lost"] or self["outputs_wrong"] or self["unanswered_keys"])
         return bool(self["replay_identical"]) and kept
 
 
 def story_of(tally: DemoTotals) -> dict[str, Any]:
-    """Counts of what happened beside calling and serving."""
+    """Counts of what happened besides calling and serving: transfers, cases, orders and the like."""
     notes, alarms = tally.notes, tally.alarms
     return {
         "hours": tally.hours,
@@ -60,7 +60,9 @@ def story_of(tally: DemoTotals) -> dict[str, Any]:
 
 
 def summarise(config: HallConfig, fakes: Fakes, journal: Path, settings: RunSettings, end_ms: int) -> Summary:
-    """Read the whole journal once more and compare it with the fakes. Durations in hall seconds."""
+    """Read the whole journal again and compare it with the fakes. ``end_ms``: hall time of the end. Durations in hall
+    seconds.
+    """
     tail = Tail(journal)
     steps = tail.read()
     tail.close()

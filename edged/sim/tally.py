@@ -1,7 +1,6 @@
-"""The totals of a day, read from its journal: counts, waits, and the last explanations for the screen.
+"""The totals of a day from its journal: counts, waits, and the latest explanations for the screen.
 
-Reads on a connection of its own, read-only, while the daemon writes: SQLite's WAL allows that, and the daemon never
-waits for it.
+It reads on a connection of its own, read-only, while the daemon writes; SQLite's WAL lets both go on without waiting.
 """
 
 from __future__ import annotations
@@ -104,7 +103,9 @@ class DemoTotals:
             self._silent(step.event, step.notes)
 
     def _silent(self, event: KeyPressed, notes: tuple[Note, ...]) -> None:
-        """Count a key whose panel did not change, unless the panel already shows its answer or it is no new press."""
+        """Record a key that had no visible answer, unless the panel shows a prompt already or the press was a
+        repetition.
+        """
         again = any(note.kind == "ignored" and note.data.get("reason") in SILENT for note in notes)
         if not again and self.prompts.get(event.point) is None:
             self.unanswered.append(f"{event.point} {event.key} {event.arg or ''}".rstrip())
@@ -137,14 +138,14 @@ class DemoTotals:
             self.explanations.append((at_ms, note))
 
     def _count_mode(self, area: AreaSummary) -> None:
-        """Count extended hours, which follow full hours without a change of phase."""
+        """Count a change of an area to extended hours, which does not change its phase."""
         before = self.areas.get(area.area)
         if area.mode not in (None, "full", None if before is None else before.mode):
             self.hours[str(area.mode)] = self.hours.get(str(area.mode), 0) + 1
 
     @property
     def waiting(self) -> int:
-        """Visitors waiting now, in all areas."""
+        """People waiting now in all areas."""
         return sum(area.waiting for area in self.areas.values())
 
 
@@ -157,7 +158,7 @@ class Tail:
         self._seq = 0
 
     def read(self) -> list[Step]:
-        """New steps in order; none while the file is not there yet."""
+        """New steps in order; [] while the file does not exist."""
         if self._connection is None:
             if not self._path.exists():
                 return []

@@ -1,8 +1,8 @@
-"""Checks a demo run: inputs sent compared with the journal, outputs shown compared with those the core wanted.
+"""Checks a demo run: inputs sent against the journal, and outputs shown against those the core wanted.
 
-``inputs_lost``: device inputs that were sent and have no row; of a serial wire, which has no acknowledgement, what a
-killed daemon had read and not yet kept is excused. ``outputs_wrong``: slots whose device shows neither the
-wanted value nor one that was wanted within the last ``GRACE_S`` real seconds (a value on its way is not wrong).
+``inputs_lost``: inputs that were sent and are not in the journal. Serial lines have no acknowledgement, so bytes that a
+killed daemon had read but not stored are excused. ``outputs_wrong``: outputs whose device shows neither the wanted
+value nor one that was wanted within the last ``GRACE_S`` real seconds, because a value needs time to arrive.
 """
 
 from __future__ import annotations
@@ -65,12 +65,14 @@ def inputs_lost(fakes: Fakes, steps: list[Step]) -> list[str]:
 
 
 def outputs_wrong(config: HallConfig, fakes: Fakes, journal: Path, end_ms: int, speed: float) -> list[str]:
-    """One line per slot that shows something wrong; what was wanted after ``end_ms`` also counts as right."""
+    """One line per output that shows a wrong value; values wanted after ``end_ms`` (hall time) are accepted, too."""
     return slots_wrong(config, fakes, desired_history(journal), end_ms, speed)
 
 
 def slots_wrong(config: HallConfig, fakes: Fakes, wanted: Wanted, end_ms: int, speed: float) -> list[str]:
-    """``outputs_wrong`` while the hall runs. ``wanted``: the values of each slot, each from when on (hall ms)."""
+    """``outputs_wrong`` for a running hall. ``wanted``: by output, the values with the hall time (ms) from which each
+    was wanted.
+    """
     wrong = []
     since_ms = end_ms - GRACE_S * 1000 * speed
     for (point, kind), history in wanted.items():

@@ -1,6 +1,6 @@
-"""Shows the demo's hall in a terminal: what the devices show, and why the controller did what it did.
+"""Draws the demo's hall in a terminal: what the devices show, and why the daemon decided what it did.
 
-Lamps and LED text are read from the simulated devices (what a visitor would see), not from what was commanded.
+Lamps and LED texts are read from the simulated devices (what a visitor would see), not from the commands.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ LAMP_TEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything to draw. ``lamps`` by window id, ``leds`` by title, ``acknowledged``: events the centre has."""
+    """Everything to draw. ``lamps``: by window id; ``leds``: by title; ``acknowledged``: number of events the centre
+    has.
+    """
 
     site: Site
     clock: str
@@ -59,7 +61,9 @@ class Scene:
 
 
 def draw(scene: Scene) -> RenderableType:
-    """The whole screen; a terminal of 24 rows shows the most important first: the boards, and why."""
+    """Draw the whole screen. The most important part is at the top, for terminals of 24 rows: the boards, and the
+    reasons.
+    """
     return Group(_head(scene), _leds(scene), _why(scene), _areas(scene), _windows(scene))
 
 

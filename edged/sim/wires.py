@@ -1,4 +1,4 @@
-"""How simulated people use the devices: keys, buttons and pagers of the fakes, in hall time."""
+"""Lets simulated people use the fakes: keys, buttons and pagers, in hall time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HallWires:
     """Implements ``edged.sim.people.Touchable`` over the fakes of one hall."""
 
     def __init__(self, config: HallConfig, clock: Clock, seed: int, place: BrokerPlace | None = None) -> None:
-        """``place``: the broker, where it wants more than a name."""
+        """``place``: the broker with its login, for a broker that the demo did not start."""
         self._clock = clock
         self._change = asyncio.Event()
         self.fakes = Fakes(config, clock, seed, self._touch, place)
@@ -56,7 +56,7 @@ class HallWires:
                 self.fakes.json[pager].on_action = self._pager_of(staff)
 
     def panel(self, window: str) -> PanelView | None:
-        """What the window's panel (and board) shows."""
+        """What the window's panel (and its board) shows; None if it never showed anything."""
         site = self._windows[window]
         device, channel = parts_of(site.panel or Point(""))
         if device in self.fakes.buses:
@@ -88,23 +88,23 @@ class HallWires:
         pager.press(key, arg)
 
     def rate(self, window: str, level: int) -> None:
-        """Press a face on the window's evaluator, or on the one beside its panel; panels on a bus have none."""
+        """Press a rating on the window's evaluator, or on the one at its panel; panels on a serial bus have none."""
         site = self._windows[window]
         device = self.fakes.json.get(site.evaluator or site.panel or "")
         if isinstance(device, FakePanel):
             device.rate(level)
 
     def asked_about(self, window: str) -> str | None:
-        """The case that the evaluator of a window asks about."""
+        """The case about which a window's evaluator asks; None if it does not."""
         evaluator = self.fakes.json[self._windows[window].evaluator or ""]
         case: str | None = evaluator.shown.get("evaluator", {}).get("case")
         return case
 
     def take_ticket(self, service: str, priority: Priority, appointment: str | None = None) -> None:
-        """Take a ticket: every second dispenser numbers by itself, the others ask the hall; kiosks on a bus have a
-        button per service.
+        """Take a ticket. The dispensers alternate: one prints its own numbers, one asks the hall; kiosks on a serial
+        bus have a button per service.
 
-        Journeys and appointments are for the dispensers that ask.
+        Journeys and appointments are possible only at dispensers that ask the hall.
         """
         self.fakes.came += 1
         if appointment is not None or service not in self._prefixes:
@@ -130,18 +130,18 @@ class HallWires:
         dispenser.ticket(f"{self._prefixes[service]}{count:03d}", service, wanted)
 
     def ask_ticket(self, service: str, priority: Priority | None) -> None:
-        """Press a service on the dispenser that asks the hall for numbers, whatever it shows."""
+        """Press a service at the dispenser that asks the hall for numbers, even if it shows that none are issued."""
         self.fakes.came += 1
         self._dispensers[0].request(service, priority)
 
     def come_back(self, number: str) -> None:
-        """Show an old number at the dispenser that asks the hall (二次通行); its letter tells the service."""
+        """Present an earlier number at the dispenser that asks the hall (二次通行); its letter gives the service."""
         service = next(one for one, prefix in self._prefixes.items() if prefix == number.rstrip("0123456789"))
         self.fakes.came += 1
         self._dispensers[0].request(service, returning=number)
 
     async def next_page(self, staff: str) -> PageView:
-        """Wait for a page."""
+        """Wait for the next page to ``staff``."""
         return await self._pages[staff].get()
 
     async def changed(self, within_s: float) -> None:
@@ -153,8 +153,8 @@ class HallWires:
 
     @property
     def patience_s(self) -> float:
-        """Hall seconds until a person presses again; at least ``PATIENCE_REAL_S`` real seconds, however fast hall time
-        runs.
+        """Hall seconds until a person presses again; at least ``PATIENCE_REAL_S`` real seconds at any speed of the
+        clock.
         """
         return max(LOOK_AGAIN_S, PATIENCE_REAL_S * self._clock.speed)
 
@@ -167,7 +167,7 @@ class HallWires:
         await self._clock.sleep(seconds)
 
     def _stopped(self, service: str) -> bool:
-        """Whether the dispensers show that this service gives no numbers now."""
+        """Whether the dispensers show that no numbers of this service are issued now."""
         stopped = self._dispensers[0].shown.get("issuing", {}).get("stopped", [])
         return any(one["service"] == service for one in stopped)
 

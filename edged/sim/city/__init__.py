@@ -1,5 +1,6 @@
-"""A whole city on this machine: its broker, PostgreSQL and consumer; simulated halls, and real daemons behind real
+"""A whole city on this machine: its broker, PostgreSQL and consumer, simulated halls, and real daemons with real
 bridges.
 
-``edged centre demo`` shows it, ``edged bench --fleet`` breaks it. Every process ends with the one that started it.
+``edged centre demo`` shows it; ``edged bench --fleet`` measures it under failures. Every process ends with the one that
+started it.
 """

@@ -1,4 +1,4 @@
-"""A hall of the simulated city: a real daemon, and its own mosquitto bridged to the city's; the bridge can be cut."""
+"""A hall of the simulated city: a real daemon with its own mosquitto, whose bridge to the city's can be cut."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ START_S = 60.0  # for a daemon, beside twenty other programs
 
 
 class BridgedHall:
-    """Within ``async with``, the hall of configs/hall-small.toml runs and its simulated devices are connected."""
+    """Inside ``async with``, the hall of configs/hall-small.toml runs with simulated devices."""
 
     def __init__(
         self, programs: CityProcesses, name: str, group: str, keys: Path, ports: Sequence[int]
     ) -> None:
-        """``keys``: public keys that may sign its policies; ``ports``: of the city's brokers."""
+        """``keys``: file of the public keys that may sign its policies; ``ports``: ports of the city's brokers."""
         self.name = name
         self.lines = [CityLine(port) for port in ports]
         self.web_port = free_port()
@@ -91,7 +91,7 @@ class BridgedHall:
                 await asyncio.sleep(every_s * chance.uniform(0.5, 1.5))
 
     def counted(self) -> int:
-        """How many events the hall's journal has."""
+        """How many events for the city the hall's journal holds."""
         connection = apsw.Connection(str(self._folder / "small.db"), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             found = after = 0

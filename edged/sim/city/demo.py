@@ -1,6 +1,7 @@
-"""``edged centre demo``: runs a city for a while, pushes a policy that some halls refuse, and cuts one hall off.
+"""``edged centre demo``: runs a city for a while, pushes a policy that some halls refuse, and cuts the connection of
+one.
 
-``CityDemo.run`` returns the summary and reports line by line what happens.
+``CityDemo.run`` returns the summary and reports each event as a line of text.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ OPEN_ABOVE = 5  # what the pushed policy says
 
 
 class CityDemo:
-    """One run of the demo in a city that is already up. ``seconds``: for how long visitors arrive."""
+    """One run of the demo in a city that is already running. ``seconds``: for how long visitors arrive."""
 
     def __init__(self, city: SimulatedCity, seconds: float, say: Say) -> None:
         self._city = city
@@ -26,7 +27,7 @@ class CityDemo:
         self._say = say
 
     async def run(self) -> dict[str, Any]:
-        """Run the demo to its end; returns the summary, ``good`` if everything is as it should be."""
+        """Run the demo to its end; returns the summary, whose ``good`` says whether all is as it should be."""
         city = self._city
         async with asyncio.TaskGroup() as tasks:
             wires = tasks.create_task(city.wires.run())
@@ -47,7 +48,7 @@ class CityDemo:
         return await self._summary(counts, pushed, cut_s)
 
     async def _introduced(self) -> None:
-        """Every hall has said in which group it is."""
+        """Wait until the database knows every hall as online and in the group, at most ``READY_S``."""
         until_s = monotonic_s() + READY_S
         wanted = len(self._city.wires.halls) + len(self._city.bridged)
         while monotonic_s() < until_s:
@@ -68,7 +69,7 @@ class CityDemo:
         return pushed
 
     async def _cut(self) -> float | None:
-        """Seconds for which a bridge was cut; None without bridges."""
+        """Cut one hall's bridge for a while; returns for how many seconds, None without bridges."""
         if not self._city.bridged:
             return None
         hall, away_s = self._city.bridged[0], max(2.0, self._seconds / 6)

@@ -1,7 +1,7 @@
-"""Ends the programs of a simulated city when the process that started them is gone, for whatever reason.
+"""Ends the programs of a simulated city when the process that started them has ended, however it ended.
 
-A child process: lines ``+PID SIGNAL`` and ``-PID`` on standard input say what runs; when standard input ends, what
-still runs gets its signal, then SIGKILL, and the folder given as argument is removed.
+It is a child process. Lines ``+PID SIGNAL`` and ``-PID`` on standard input register and unregister programs; at the end
+of standard input the registered ones get their signal, then SIGKILL, and the folder given as argument is deleted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _send(pid: int, number: int) -> None:
 
 
 def _runs(pid: int) -> bool:
-    """Whether it is there and no zombie: whoever should have waited for it is gone."""
+    """Whether process ``pid`` runs. A zombie does not count: its parent, who would have reaped it, is gone."""
     try:
         state = (
             Path(f"/proc/{pid}/stat")

@@ -1,4 +1,4 @@
-"""A TCP relay between two programs whose connections can be cut, as a network failure would."""
+"""A TCP relay between two programs; cutting its connections simulates a network failure."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class CityLine:
         self._server.close()
 
     def cut(self) -> None:
-        """End all connections, and end every new one at once."""
+        """Close all connections, and every new one immediately."""
         self._open = False
         for writer in list(self._writers):
             writer.transport.abort()
 
     def mend(self) -> None:
-        """Let connections through again."""
+        """Accept connections again."""
         self._open = True
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

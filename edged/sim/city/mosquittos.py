@@ -1,4 +1,4 @@
-"""Starts mosquitto for a simulated city and its halls with the shipped settings, but other ports, paths, keys."""
+"""Starts mosquitto for a simulated city and its halls with the shipped settings but other ports, paths and keys."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def mosquitto_path() -> str | None:
 
 
 class CityMosquitto:
-    """One mosquitto on 127.0.0.1 that can be started and killed any number of times on the same port. ``keeps``: it
-    stores its messages on disk.
+    """A mosquitto on 127.0.0.1 that can be started and killed repeatedly on the same port. ``keeps``: it stores its
+    messages on disk.
     """
 
     def __init__(self, programs: CityProcesses, name: str, shipped: str, more: Iterable[str] = ()) -> None:
-        """``shipped``: the file of configs/mosquitto with its limits. ``more``: further lines."""
+        """``shipped``: the file of configs/mosquitto from which its settings are taken. ``more``: further lines."""
         self.port = free_port()
         self._programs = programs
         self._name = name
@@ -74,13 +74,13 @@ class CityMosquitto:
 
 
 def shipped_lines(name: str) -> list[str]:
-    """The settings of a file of configs/mosquitto."""
+    """The settings in a file of configs/mosquitto that apply here."""
     text = files("configs").joinpath("mosquitto", name).read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
 def bridge_lines(hall: str, group: str, ports: Sequence[int]) -> list[str]:
-    """The shipped bridge settings for this hall and group, connecting to these ports of this machine, without
+    """The shipped bridge settings for ``hall`` and ``group``, to brokers at ``ports`` of this machine, without
     certificates.
     """
     lines = [line for line in shipped_lines("bridge.conf") if line.split()[0] not in WITHOUT]

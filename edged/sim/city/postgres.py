@@ -1,4 +1,4 @@
-"""Starts a PostgreSQL server for a simulated city, in a folder of its own, on a Unix socket (not on the network)."""
+"""Starts a PostgreSQL server for a simulated city, in its own folder, on a Unix socket only."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class CityPostgres:
 
 
 def rows(dsn: str, query: str, *values: Any) -> list[Any]:
-    """The rows of one query, on a connection of its own."""
+    """Run one query on a new connection and return its rows."""
     import psycopg
 
     with psycopg.connect(dsn, connect_timeout=5) as connection:

@@ -1,5 +1,5 @@
-"""Starts the programs of a simulated city in one folder; a guard process ends them and removes the folder if this
-process is killed.
+"""Starts the programs of a simulated city in one folder. If this process is killed, a guard process ends them and
+deletes the folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class PartMissing(RuntimeError):
 
 
 class CityProcesses:
-    """Within ``async with CityProcesses() as programs``: every program started has ended when the block ends."""
+    """Starts programs inside ``async with CityProcesses() as programs``; all have ended when the block ends."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="edged-city-"))
@@ -49,9 +49,9 @@ class CityProcesses:
     async def start(
         self, *command: str | Path, end: int = signal.SIGTERM, log: str | None = None, **settings: Any
     ) -> asyncio.subprocess.Process:
-        """Start a program. ``end``: the signal that ends it; ``log``: the file of the folder that takes its output.
+        """Start a program. ``end``: the signal that ends it; ``log``: name of the file in the folder for its output.
 
-        ``settings`` are those of ``subprocess.Popen``. Ctrl-C of the terminal does not reach it.
+        ``settings`` are arguments of ``subprocess.Popen``. Ctrl-C in the terminal does not reach the program.
         """
         output: IO[bytes] | int = asyncio.subprocess.DEVNULL
         if log is not None:
@@ -70,7 +70,7 @@ class CityProcesses:
         return process
 
     async def run(self, *words: str, within_s: float = 120.0) -> tuple[int, str]:
-        """Run ``edged WORDS...`` in the folder to its end; returns the exit code and what it printed."""
+        """Run ``edged WORDS...`` in the folder to its end; returns exit code and output."""
         pipe = asyncio.subprocess.PIPE
         process = await self.start(
             *(sys.executable, "-m", "edged", *words),
@@ -121,5 +121,5 @@ async def accepts(process: asyncio.subprocess.Process, port: int, name: str, wit
 
 
 def as_user(name: str) -> dict[str, Any]:
-    """Settings of ``start`` for a program that refuses to run as root: another user; empty if we are not root."""
+    """Arguments of ``start`` to run a program as another user, for programs that refuse root; {} if we are not root."""
     return {"user": name, "group": name, "extra_groups": []} if os.geteuid() == 0 else {}

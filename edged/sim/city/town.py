@@ -1,4 +1,4 @@
-"""Puts the parts of a simulated city together, and compares what its database and its halls counted."""
+"""Assembles a simulated city, and compares the events in its database with those that its halls counted."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ Say = Callable[[str], None]
 
 
 class CityPlan(NamedTuple):
-    """Size of a simulated city: ``halls`` without a daemon, ``daemons`` halls with one, ``visitors_per_s`` in all of
-    the former together.
+    """Size of a simulated city: ``halls`` without a daemon, ``daemons`` halls with one; ``visitors_per_s``: for all
+    halls without a daemon together.
     """
 
     halls: int
@@ -57,12 +57,12 @@ class HallCount(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """Whether all four numbers are equal."""
+        """Whether database and hall agree."""
         return self.rows == self.highest == self.upto == self.counted
 
 
 class SimulatedCity:
-    """Within ``async with``, everything of the city runs. Raises ``PartMissing``, whose text says what to do."""
+    """Inside ``async with``, everything of the city runs. Raises ``PartMissing``, whose text says what to do."""
 
     def __init__(self, plan: CityPlan, say: Say) -> None:
         self.plan = plan
@@ -103,7 +103,7 @@ class SimulatedCity:
             self._say(f"{hall.name}: a real daemon behind a real bridge serves")
 
     async def _brokers(self, stack: AsyncExitStack) -> tuple[int, str]:
-        """Port of the city's broker, and its address for commands."""
+        """Start the city's broker; returns its port and its address for commands."""
         if mosquitto_path() is None:
             self._say(
                 "mosquitto is not installed: the demo's own broker, and no real bridges / 未安装 mosquitto"
@@ -141,7 +141,9 @@ class SimulatedCity:
         await self.broker.start()
 
     def begin(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        """Let visitors come; returns their tasks, which may be cancelled. ``tasks`` holds the city's other tasks."""
+        """Start the visitors; returns their tasks, which may be cancelled. The tasks of the halls are added to
+        ``tasks``, too.
+        """
         tasks_of_people = [tasks.create_task(self.wires.live(self.plan.visitors_per_s, self.chance))]
         tasks_of_people += [
             tasks.create_task(hall.live(DAEMON_PAUSE_S, self.chance)) for hall in self.bridged
@@ -149,7 +151,7 @@ class SimulatedCity:
         return tasks_of_people
 
     async def counts(self) -> list[HallCount]:
-        """For each hall, what the database and what the hall itself counted."""
+        """The events of each hall as counted in the database and by the hall itself."""
         found = {hall: numbers for hall, *numbers in await asyncio.to_thread(rows, self.postgres.dsn, ORACLE)}
         counted = {hall.name: hall.made for hall in self.wires.halls.values()}
         for bridged in self.bridged:
@@ -161,7 +163,7 @@ class SimulatedCity:
         return told
 
     async def settled(self, within_s: float = SETTLE_S) -> list[HallCount]:
-        """Wait until all counts agree, at most ``within_s`` seconds; returns the last ones."""
+        """Wait until all counts agree, at most ``within_s`` seconds; returns the final counts."""
         until_s = monotonic_s() + within_s
         while True:
             if self.wires.all_acknowledged or monotonic_s() > until_s:
@@ -177,7 +179,7 @@ class SimulatedCity:
         return int(found)
 
     async def delays(self, from_s: float = 0, until_s: float = EVER_S) -> dict[str, float]:
-        """Seconds between an event and its row in the database, for events of that time (s since 1970) that were sent
+        """Seconds from an event to its row in the database, for events between two times (s since 1970) that were sent
         at once.
         """
         ((found,),) = await asyncio.to_thread(rows, self.postgres.dsn, DELAYS, from_s, until_s)
@@ -186,7 +188,7 @@ class SimulatedCity:
         )
 
     async def push(self, open_above: int, wait_s: float = 30.0) -> dict[str, list[str]]:
-        """Run ``edged policy push --group``; returns the halls by the state that the command reports of them."""
+        """Run ``edged policy push --group``; returns the halls by the state that the command prints for them."""
         document = self.programs.folder / "policy.json"
         document.write_text(
             json.dumps({"body": {"tidal": {"band": {"open_above": open_above}}}}), encoding="utf-8"

@@ -1,8 +1,9 @@
-"""Simulated halls without a daemon, as the city receives them: they number events, store those not acknowledged, and
-send them again.
+"""Simulated halls without a daemon, as seen by the city: they number events, keep the unacknowledged ones, and send
+them again.
 
-They keep the promises of ``central/uplink.py`` and no more: fresh events at once; after a silence, history in order
-from the last acknowledgement. What a hall counted itself (``made``) is what the city's database is compared with.
+They follow the protocol of ``central/uplink.py`` and nothing else of a hall: fresh events are sent at once; if no
+acknowledgement comes, all since the last one are sent again in order, marked historical. The city's database is
+compared with a hall's own count (``made``).
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ SERVICES = (("tax", "tax-general", "w1"), ("estate", "estate-general", "w2"))
 
 
 class WireHall:
-    """One such hall. ``happen`` makes an event; ``made``: how many there are; ``upto``: the number the city
-    acknowledged.
+    """One such hall. ``made``: how many events it has made; ``upto``: the number up to which the city has acknowledged
+    them.
     """
 
     def __init__(self, name: str) -> None:
@@ -59,7 +60,7 @@ class WireHall:
         self._numbers = 0
 
     def happen(self, kind: str = "ticket.called", subject: str = "", **data: Any) -> bytes:
-        """Make one event; returns its message."""
+        """Make one event; returns its payload."""
         self.made += 1
         number = self.made
         self._events[number] = {
@@ -72,22 +73,26 @@ class WireHall:
         return self.letter(number, historical=False)
 
     def was_away(self, events: int) -> None:
-        """Call first: pretend that ``events`` events, a second apart, happened while the city could not be reached."""
+        """Pretend that ``events`` events, a second apart, happened while the city could not be reached. Must be called
+        before any other event.
+        """
         assert self.made == 0
         self._day = self.made = events
         self._day_ended_s = wall_ms() / 1000
 
     def letter(self, number: int, historical: bool) -> bytes:
-        """The message of an event that is not acknowledged yet."""
+        """The payload of an unacknowledged event."""
         event = self._of_that_day(number) if number <= self._day else self._events[number]
         return json.dumps(event | {"historical": historical}).encode()
 
     def letters(self, first: int, last: int) -> list[bytes]:
-        """The messages of events ``first`` to ``last``, sent again as history."""
+        """The payloads of events ``first`` to ``last``, marked historical."""
         return [self.letter(number, historical=True) for number in range(first, last + 1)]
 
     def _of_that_day(self, number: int) -> dict[str, Any]:
-        """Made from its number alone: a day of a hundred halls would be a gigabyte."""
+        """An event of ``was_away``, computed from its number: storing a day of a hundred halls would take a
+        gigabyte.
+        """
         at = datetime.fromtimestamp(self._day_ended_s - self._day + number, UTC)
         data = {"area": "tax", "service": "tax-general", "window": "w1", "priority": "regular", "wait_s": 300}
         return {
@@ -97,7 +102,7 @@ class WireHall:
         }
 
     def acknowledged(self, payload: bytes) -> None:
-        """Handle an acknowledgement of the city: it has stored every event up to a number."""
+        """Handle the city's acknowledgement of all events up to a number."""
         fields = json.loads(payload)
         assert fields["upto"] <= self.made, (self.name, fields, self.made)
         for number in range(self.upto + 1, fields["upto"] + 1):
@@ -107,7 +112,7 @@ class WireHall:
             self.progress_s = monotonic_s()
 
     def visit(self, chance: random.Random) -> list[bytes]:
-        """Let a visitor take a number and, if enough wait, let one be called and served; returns the messages of these
+        """Let a visitor take a number and, if enough wait, one be called and served; returns the payloads of these
         events.
         """
         area, service, window = chance.choice(SERVICES)
@@ -126,10 +131,10 @@ class WireHall:
 
 
 class WireCity:
-    """Several simulated halls on one broker connection, which is opened again whenever it is lost.
+    """Several simulated halls on one broker connection, which is made again whenever it is lost.
 
-    Halls in ``away`` send nothing until they are removed from it; those in ``refuse`` refuse policies. ``group`` None:
-    they publish no status and receive no policies.
+    Halls in ``away`` send nothing while they are in it; those in ``refuse`` refuse policies. ``group`` None: they
+    publish no status and receive no policies.
     """
 
     def __init__(self, port: int, names: Iterable[str], group: str | None = None, **address: Any) -> None:
@@ -143,11 +148,11 @@ class WireCity:
         self._client: aiomqtt.Client | None = None
 
     async def happen(self, name: str, kind: str = "ticket.called", subject: str = "", **data: Any) -> None:
-        """Make one event in one hall, and send it if the city can be reached."""
+        """Make one event in hall ``name``, and send it if the city can be reached."""
         await self._tell(name, self.halls[name].happen(kind, subject, **data))
 
     async def live(self, visitors_per_s: float, chance: random.Random) -> None:
-        """Let visitors come to any of the halls, until cancelled."""
+        """Let visitors come to random halls, until cancelled."""
         names = sorted(self.halls)
         due_s = monotonic_s()
         while True:

@@ -1,1 +1,1 @@
-"""Simulates the whole daemon: virtual time, wires in memory, the devices' own fakes, a disk that fails."""
+"""Simulates the whole daemon: virtual time, connections in memory, the drivers' own fakes, a disk that fails."""

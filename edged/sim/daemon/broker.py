@@ -1,8 +1,8 @@
-"""An MQTT broker in memory that the controller cannot tell from a real one: sessions, QoS 1, retained messages, a will.
+"""An MQTT broker in memory that behaves to the daemon like a real one: sessions, QoS 1, retained messages, a will.
 
-The controller connects through ``MemoryTalk``, below the real ``MqttLink``: its messages leave in the loop's next turn;
-a message it did not acknowledge is sent again on its next connection; a message under way when a connection dies may be
-lost. Simulated devices and the city stay connected unless a fault disconnects them.
+The daemon connects through ``MemoryTalk``, below the real ``MqttLink``. Its messages leave in the next turn of the
+event loop; a message it did not acknowledge is delivered again on its next connection; a message under way when a
+connection ends may be lost. Simulated devices and the city stay connected unless a fault disconnects them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Heard = Callable[[str, bytes, bool], None]
 
 
 class Kept(NamedTuple):
-    """A message stored for the controller."""
+    """A message stored for the daemon."""
 
     topic: str
     payload: bytes
@@ -40,7 +40,7 @@ class Kept(NamedTuple):
 
 
 class BrokerSession:
-    """What the broker keeps for the controller over its connections."""
+    """The daemon's session at the broker, which outlives its connections."""
 
     def __init__(self) -> None:
         self._filters: Any = MQTTMatcher()  # type: ignore[no-untyped-call]
@@ -60,7 +60,7 @@ class BrokerSession:
         self._known.clear()
 
     def wants(self, topic: str) -> bool:
-        """Whether a subscription matches."""
+        """Whether a subscription matches ``topic``."""
         known = self._known.get(topic)
         if known is None:
             known = self._known[topic] = next(self._filters.iter_match(topic), None) is not None
@@ -71,7 +71,7 @@ class Broker:
     """The broker. ``state``: up, down (refuses connections), frozen (accepts and never answers), or slamming (closes
     right after CONNACK).
 
-    ``on_ack(topic, payload)`` is called for each message that the daemon acknowledged.
+    ``on_ack(topic, payload)`` is called for each message that the daemon acknowledges.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_ack: Callable[[str, bytes], None]) -> None:
@@ -99,7 +99,7 @@ class Broker:
         self._routes.clear()
 
     def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Publish a message of a client; if the broker is not up, later."""
+        """Publish a message of a device or the city; if the broker is not up, it is delivered later."""
         if self.state in ("up", "slamming"):
             self.route(topic, payload, retain)
         else:
@@ -112,7 +112,7 @@ class Broker:
     # -- faults --
 
     def go(self, state: str) -> None:
-        """Change ``state``; messages held back are routed once the broker is up again."""
+        """Change ``state``; messages that were held back are delivered once the broker is up again."""
         self.state = state
         if state == "down":
             self.hang_up("closed")
@@ -122,7 +122,7 @@ class Broker:
             self._pump()
 
     def hang_up(self, reason: str = "closed") -> None:
-        """Close the controller's connection."""
+        """Close the daemon's connection."""
         if self.talk is not None:
             self.talk.fail("closed", reason)
 
@@ -146,7 +146,7 @@ class Broker:
         self.session.inflight.clear()
 
     def subscribe(self, filters: Iterable[str]) -> None:
-        """Handle SUBSCRIBE: sends the retained messages, at every subscription."""
+        """Handle SUBSCRIBE; each subscription sends the retained messages again."""
         session = self.session
         if session is None:
             return
@@ -160,7 +160,7 @@ class Broker:
         self._pump()
 
     def from_controller(self, batch: list[tuple[str, bytes, bool]]) -> None:
-        """Handle a PUBLISH of the controller."""
+        """Handle PUBLISH packets of the daemon."""
         if self.state in ("up", "slamming"):
             for topic, payload, retain in batch:
                 self.route(topic, payload, retain)
@@ -178,14 +178,14 @@ class Broker:
             self._pump()
 
     def lost(self, talk: MemoryTalk) -> None:
-        """Handle the loss of a connection: publish the will, unless the client sent DISCONNECT."""
+        """Handle the loss of a connection: publish the will, unless the client had sent DISCONNECT."""
         if self.talk is talk:
             self.talk = None
             if talk.settings.will_topic is not None and not talk.goodbye:
                 self.say(talk.settings.will_topic, talk.settings.will_payload, talk.settings.will_retain)
 
     def route(self, topic: str, payload: bytes, retain: bool) -> None:
-        """Deliver a message to everybody who has subscribed to it."""
+        """Deliver a message to every subscriber."""
         self.published += 1
         if retain:
             if payload:
@@ -219,7 +219,7 @@ class Broker:
 
 
 class MemoryTalk:
-    """One connection of the controller to ``broker``; the contract is ``edged.links.mqtt.talk.Talk``."""
+    """One connection of the daemon to ``broker``, with the interface of ``edged.links.mqtt.talk.Talk``."""
 
     receive_maximum = RECEIVE_MAXIMUM
 
@@ -231,7 +231,7 @@ class MemoryTalk:
         _on_refused: Callable[[str, str], None],
         _unwanted: Set[str],
     ) -> None:
-        """``on_refused`` is never called: this broker refuses no publication."""
+        """``_on_refused`` is never called: this broker accepts every publication."""
         self._broker = broker
         self.settings = settings
         self._on_message = on_message
@@ -300,7 +300,7 @@ class MemoryTalk:
             self._broker.from_controller(batch)
 
     def deliver(self, mid: int, kept: Kept) -> None:
-        """Deliver a PUBLISH to the controller."""
+        """Deliver a PUBLISH to the daemon."""
         if self.lost.done():
             return
         if kept.topic == self.settings.ping_topic:  # subscribed at QoS 0

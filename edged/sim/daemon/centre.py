@@ -1,7 +1,7 @@
-"""The city of a simulated hall: acknowledges events, books appointments, sends policies and orders, valid and invalid
-ones.
+"""The city's centre in a simulation: acknowledges events, books appointments, sends policies and orders, valid and
+invalid ones.
 
-It checks that an event number never means two events in one epoch, and that no event is left out for ever.
+It checks that an event number never denotes two events in one epoch, and that no event is missing for ever.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHANGING = ("previous", "historical")  # of an event: how it was sent, not what 
 
 
 class SimulatedCentre:
-    """The city's centre. ``wall_ms``: the true wall clock. ``silent``: it ignores all messages. ``pushed``: documents
+    """The centre. ``wall_ms``: returns the true wall time. ``silent``: it ignores all messages. ``pushed``: documents
     by version.
     """
 
@@ -54,7 +54,7 @@ class SimulatedCentre:
         broker.listen(topics.events(hall), self._heard)
 
     def write_keys(self, folder: Path) -> Path:
-        """Write the file of public keys that hall.toml names."""
+        """Write the file of public keys for [policy] keys; returns its path."""
         file = folder / "city.pub.json"
         file.write_text(json.dumps({"keys": [public_entry(self._key.public_key(), "city")]}))
         return file
@@ -130,7 +130,7 @@ class SimulatedCentre:
         self._broker.say(topics.policy_push(self._hall), envelope)
 
     def order(self, operation: str, body: dict[str, Any], times: int) -> None:
-        """Send a signed operation ``times`` times; its ``by`` is unique, so that its effect can be found."""
+        """Send a signed operation ``times`` times. Its ``by`` is unique, so that its effect can be recognised."""
         self.orders += 1
         self._counter = max(self._counter + 1, self._wall_ms())
         document = {
@@ -153,6 +153,6 @@ class SimulatedCentre:
 
 
 def _plain(policy: Policy) -> dict[str, Any]:
-    """A policy as its document's body: what is absent by default stays absent."""
+    """A policy as the body of a policy document."""
     fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(policy), ensure_ascii=False))
     return fields

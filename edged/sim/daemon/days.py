@@ -1,7 +1,7 @@
 """Runs simulated days of a whole daemon: people and faults, then a time without faults, then the final checks. The same
 seed gives the same day.
 
-Hours are shorter than in the worlds of the core alone: a second of a whole daemon costs more.
+The days are shorter than those that simulate the core alone, because simulating a whole daemon is slower.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ FAST = Path("/dev/shm")  # noqa: S108  (the disk that fails is a model; the real
 
 
 def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> WorldVerdict:
-    """Simulate a daemon for so many days; a broken promise is returned, not raised. ``file``: its hall.toml."""
+    """Simulate the daemon of hall.toml ``file`` for so many days. A broken promise is returned, not raised."""
     written = WorldLog()
     loop = VirtualLoop()
     start_day = Random(f"{seed}/calendar").randrange(0, 120)
@@ -76,12 +76,12 @@ def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> Worl
 
 
 def live_daemon(file: Path, days: int, seed: int) -> WorldVerdict:
-    """``live`` with the parameters of a campaign."""
+    """``live`` with its parameters in the order that ``campaign`` needs."""
     return live(file, seed, days)
 
 
 class Broken(Exception):
-    """A promise was broken; ``where`` says what was going on at that time."""
+    """A promise was broken; ``where``: what was going on then."""
 
     def __init__(self, text: str, where: str) -> None:
         super().__init__(text)
@@ -119,7 +119,7 @@ class _Days:
         self._judge_journal(config)
 
     def wall_ns(self) -> int:
-        """The machine's wall clock, which may be wrong."""
+        """The simulated machine's wall clock in ns since 1970, which may be wrong."""
         wrong_ms = 0 if self._house is None else self._house.clock_wrong_ms
         return (self._true_ms() + wrong_ms) * 1_000_000
 
@@ -145,7 +145,7 @@ class _Days:
         await _until(house, house.now_ms + CLOSES_MS)
 
     async def _settle(self, house: House) -> None:
-        """Faults have ended: wait until the hall is right again by itself, within ``SETTLES_MS``."""
+        """After the faults have ended, wait until the hall has recovered by itself; it must within ``SETTLES_MS``."""
         end_ms = house.now_ms + SETTLES_MS
         left = ["nothing was looked at"]
         while left and house.now_ms < end_ms:
@@ -154,7 +154,7 @@ class _Days:
         assert not left, f"liveness: {SETTLES_MS // MINUTE_MS} min after the faults: {len(left)}: {left[:3]}"
 
     async def _leave(self, house: House, lives: asyncio.Task[None]) -> None:
-        """Stop the daemon cleanly, for the last time."""
+        """Stop the daemon cleanly for the last time."""
         house.over = True
         house.stop()
         await asyncio.wait({lives}, timeout=60)
@@ -162,7 +162,9 @@ class _Days:
         house.watch.ended()
 
     def _judge_journal(self, config: HallConfig) -> None:
-        """The last process's journal must replay to the same commands; its chain is the digest of the whole day."""
+        """Check that the last process's journal replays to the same commands; its hash chain goes into the digest of
+        the day.
+        """
         path = Path(config.store.path)
         result = replay(path)
         assert result.identical, f"replay: {result.first_difference}"
@@ -193,7 +195,7 @@ class _Days:
 
 
 def unsettled(house: House) -> list[str]:
-    """Everything that is not right yet: waiting visitors, wrong outputs, events the city lacks, an unapplied policy."""
+    """What has not recovered yet: waiting visitors, wrong outputs, events the city lacks, an unapplied policy."""
     app = house.app
     if app is None:
         return ["no daemon runs"]
@@ -219,8 +221,8 @@ def unsettled(house: House) -> list[str]:
 
 
 def visitors(house: House, day: int) -> Process:
-    """People at the dispensers: one dispenser asks the hall for numbers, one prints its own, a kiosk on the bus has
-    buttons.
+    """Let visitors take numbers: at a dispenser that asks the hall for numbers, one that prints its own, and a serial
+    kiosk with buttons.
     """
     opened_ms = house.now_ms
     share = Random(f"{house.seed}/{day}/crowd").uniform(0.3, 1.3)
@@ -242,7 +244,7 @@ async def _until(house: House, until_ms: int) -> None:
 
 
 def _placed(config: HallConfig, folder: Path) -> HallConfig:
-    """The same hall with its journal and keys in ``folder``."""
+    """A copy of ``config`` with its journal and keys in ``folder``."""
     store = structs.replace(config.store, path=str(folder / "hall.db"))
     policy = structs.replace(config.policy, keys=str(folder / "city.pub.json"))
     return replace(config, store=store, policy=policy)
@@ -259,7 +261,7 @@ def _first(group: BaseExceptionGroup[Any]) -> tuple[str, str]:
 
 @contextmanager
 def _kept(written: WorldLog) -> Iterator[None]:
-    """The daemon's log goes into ``written``, not to the terminal."""
+    """Send the daemon's log to ``written`` instead of the terminal, inside the ``with`` block."""
 
     def keep(_logger: Any, method: str, event: Any) -> Any:
         written.write(method, dict(event))

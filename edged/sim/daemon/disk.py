@@ -1,13 +1,13 @@
-"""A simulated disk that fails as real ones do: an SQLite VFS over real files that forgets unsynced data when power is
-cut.
+"""A simulated disk that fails as real ones do: an SQLite VFS over real files that forgets unsynced data when the power
+is cut.
 
-The model of a power cut: what was written before a file's last completed sync is there; of what was written after it,
-each 512-byte sector is there or not, independently. A sync that fails may have dropped what it should have written, and
-the next one does not try again (as Linux does). A full disk takes no write beyond what stands, unless the ballast is
-gone. The end of the WAL can be gone after a crash although every sync of it had returned.
+Model of a power cut: data written before a file's last completed sync survive; of later writes, each 512-byte sector
+survives or not, independently. A failed sync may have dropped its data, and the next sync does not write them again (as
+on Linux). A full disk refuses to grow any file until the ballast is deleted. The end of the WAL may be lost in a crash
+although every sync of it had returned.
 
-Another program may have the database open (``hold``): one with unsaved changes, one that reads on and on, or one that
-wants it for itself. Its connection goes through the same VFS, so whatever it wrote would be known here.
+Another program may have the database open (``hold``): with unsaved changes, with a read that does not end, or with an
+exclusive lock. It uses the same VFS, so that its writes follow the same model.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ HOLDS: dict[Hold, tuple[str, ...]] = {
 
 
 class Off(apsw.IOError):
-    """Raised on writing after the process was killed or power was cut: nothing reaches the disk any more."""
+    """Raised by writes after the process was killed or the power was cut: nothing reaches the disk any more."""
 
 
 class Disk(apsw.VFS):
-    """A simulated disk. ``alive`` False: nothing is written. Its counters say how often each fault happened."""
+    """A simulated disk. ``alive`` False: nothing is written. ``met``: how often each fault happened."""
 
     def __init__(self, name: str, folder: Path, rng: Random) -> None:
         self.name = name
@@ -62,7 +62,7 @@ class Disk(apsw.VFS):
         return self._rng.uniform(*(SLOW_S if slow else QUICK_S))
 
     def fill(self) -> None:
-        """Fill the disk."""
+        """Fill the disk up."""
         self.full = True
         self._room_bytes = 0
 
@@ -72,7 +72,7 @@ class Disk(apsw.VFS):
         return self._other is not None
 
     def hold(self, database: Path, how: Hold) -> None:
-        """Let another program open the database, if it can, until ``let_go``. ``how``: see the module."""
+        """Let another program open the database, if it can, until ``let_go``. ``how``: see above in this file."""
         if self.held or not database.exists():
             return
         other = apsw.Connection(str(database), apsw.SQLITE_OPEN_READWRITE, vfs=self.name)
@@ -87,7 +87,7 @@ class Disk(apsw.VFS):
         self.met["locked"] += how != "reading"
 
     def let_go(self) -> None:
-        """End the other program without saving anything."""
+        """End the other program; its unsaved changes are lost."""
         if self._other is not None:
             self.bury(self._other)
             self._other = None
@@ -111,7 +111,7 @@ class Disk(apsw.VFS):
         self.met["lost"] += 1
 
     def cut(self) -> None:
-        """Cut the power: keep in the folder only what a real disk might hold now. The daemon must have closed its
+        """Cut the power: leave in the folder only what a real disk might hold then. The daemon must have closed its
         files.
         """
         self.let_go()
@@ -137,7 +137,7 @@ class Disk(apsw.VFS):
             self._files.pop(Path(filename).name, None)
 
     def file(self, name: str) -> _Kept:
-        """The record of a file by its inode: a file that replaced another one has a new record."""
+        """The record of a file, by inode: a file that replaces another one gets a new record."""
         kept, path = self._files.get(name), self.folder / name
         inode = path.stat().st_ino if path.exists() else 0
         if kept is None or kept.inode not in (0, inode):
@@ -146,7 +146,7 @@ class Disk(apsw.VFS):
         return kept
 
     def bury(self, connection: apsw.Connection) -> None:
-        """Close a dead process's connection as the kernel would: locks are released, nothing is written."""
+        """Close a killed process's connection as the kernel would: release its locks and write nothing."""
         self._burying = True
         try:
             connection.close(True)
@@ -172,7 +172,9 @@ class Disk(apsw.VFS):
 
 
 class _Kept:
-    """What the platter has of a file, and what was written since: (offset, data), or (size, None) for a truncation."""
+    """The durable content of a file, and the writes since its last sync: (offset, data), or (size, None) for a
+    truncation.
+    """
 
     def __init__(self, durable: bytearray) -> None:
         self.durable = durable

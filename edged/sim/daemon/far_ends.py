@@ -1,4 +1,6 @@
-"""What surrounds a simulated daemon, in one process: the devices' fakes on memory wires, and the machine it runs on."""
+"""The environment of a simulated daemon in one process: the drivers' fakes on connections in memory, and the
+machine.
+"""
 
 from __future__ import annotations
 
@@ -51,14 +53,14 @@ class MemoryFleet(FakeFleet):
         broker.listen(f"hall/{hall}/dev/+/down/+", self._heard)
 
     def announce_all(self) -> None:
-        """Every device reports its status and receives the retained levels: call after the broker came back."""
+        """Let every device publish its status and receive the retained levels. Call this after the broker came back."""
         self._last.clear()
         for device in self._devices.values():
             device.announce()
             self.catch_up(device.id)
 
     def catch_up(self, device: str) -> None:
-        """Give a device that comes back the retained levels."""
+        """Send a device that comes back the retained levels."""
         for topic, payload in self._broker.stood(f"hall/{self.hall}/dev/{device}/down/"):
             self._last.pop(topic, None)
             self._heard(topic, payload, True)
@@ -83,7 +85,7 @@ class MemoryFleet(FakeFleet):
 
 
 class MemoryFakes(Fakes):
-    """``Fakes`` on memory wires. ``near``: for the path of each serial line, the controller's end of it."""
+    """``Fakes`` on connections in memory. ``near``: by path of a serial line, the daemon's end of it."""
 
     def __init__(self, config: HallConfig, clock: Clock, seed: int, broker: Broker) -> None:
         self._broker = broker
@@ -112,7 +114,9 @@ class MemoryFakes(Fakes):
 
 
 class Manager(ServiceManager):
-    """A service manager in the same process. ``fed_s``: when the daemon fed the watchdog last, None before READY."""
+    """A service manager in the same process. ``fed_s``: virtual time of the last watchdog message, None before
+    READY.
+    """
 
     def __init__(self) -> None:
         super().__init__({})
@@ -158,11 +162,11 @@ class Machine(Platform):
         )
 
     def starts(self, config: HallConfig) -> Starts:
-        """See ``Platform``: a world kills its processes often, which must not count as a crash loop."""
+        """See ``Platform``. Kills are frequent in a simulation and must not count as a crash loop."""
         return Starts(None)
 
     def condemned(self, config: HallConfig) -> Condemned:
-        """See ``Platform``: a world stores this in memory only."""
+        """See ``Platform``. Stored in memory only."""
         return Condemned()
 
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
@@ -170,7 +174,7 @@ class Machine(Platform):
         return MqttLink(settings, reject, partial(MemoryTalk, self._broker))
 
     def observers(self) -> tuple[Observer, ...]:
-        """See ``Platform``: the world's checker."""
+        """See ``Platform``: returns the checker of the simulation."""
         return (self._watch,)
 
     def driver(self, device: DeviceConfig, context: DeviceContext) -> Driver:
@@ -187,7 +191,7 @@ class Machine(Platform):
         return super().driver(device, context)
 
     def policy_keys(self, config: HallConfig) -> tuple[dict[str, PublicKey], str]:
-        """See ``Platform``: a world has no key files beside the journal."""
+        """See ``Platform``. There are no key files beside the journal."""
         return {} if config.policy.keys is None else load_keys(config.policy.keys), ""
 
     def root_keys(self, config: HallConfig) -> dict[str, PublicKey] | None:
@@ -195,7 +199,7 @@ class Machine(Platform):
         return {} if config.policy.root is None else load_keys(config.policy.root)
 
     async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:
-        """See ``Platform``: files stay readable in a world."""
+        """See ``Platform``. Files always stay readable here."""
         await asyncio.Event().wait()
 
     async def read_config(self, file: Path) -> Reading:
@@ -214,7 +218,7 @@ class Machine(Platform):
         """See ``Platform``."""
 
     async def serve_web(self, web: WebServer) -> None:
-        """See ``Platform``: a world has no web listener."""
+        """See ``Platform``. There is no HTTP listener."""
         await asyncio.Event().wait()
 
     def manager(self) -> ServiceManager:
@@ -222,8 +226,8 @@ class Machine(Platform):
         return self.service
 
     def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-        """See ``Platform``: a world calls stop and reload itself."""
+        """See ``Platform``. The simulation calls stop and reload itself."""
         self.reload = reload
 
     def settle_memory(self) -> None:
-        """See ``Platform``: no-op, because the process is the simulator's."""
+        """See ``Platform``. No-op, because the process is the simulator's."""

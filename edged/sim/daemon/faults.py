@@ -1,4 +1,4 @@
-"""Which faults the world of a whole daemon can have, in addition to those of ``edged.sim.worlds.faults``."""
+"""The faults that a simulation of the whole daemon may have, in addition to those of ``edged.sim.worlds.faults``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ OFTEN_PER_H = 6.0
 
 @dataclass(frozen=True, slots=True)
 class HouseFaults(WorldFaults):
-    """Rates as in ``WorldFaults``. ``restart_per_h`` is a clean stop; ``wild_per_h`` an input that is no message."""
+    """Rates as in ``WorldFaults``. ``restart_per_h``: clean stops; ``wild_per_h``: inputs that are malformed
+    messages.
+    """
 
     kill_per_h: float = 0.0  # kill -9
     cut_per_h: float = 0.0  # the power goes, writes are torn

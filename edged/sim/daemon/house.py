@@ -1,6 +1,7 @@
-"""The world around a simulated daemon ("house"): its successive processes, its devices, its people, and its faults.
+"""Everything around a simulated daemon ("house"): its successive processes, its devices, its people, and its faults.
 
-A ``Stage`` for the people of ``edged.sim.worlds``: they press keys of the fakes and read what the fakes show.
+It implements ``Stage`` for the people of ``edged.sim.worlds``: they press keys of the fakes and read what the fakes
+show.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ OWN_FIRST = 500  # a dispenser that prints its own numbers has its own half of t
 
 
 class House:
-    """One simulated hall with its machine. Build it inside a running ``VirtualLoop`` under ``clock.reading``; run
+    """A simulated hall with its machine. Construct it inside a running ``VirtualLoop`` under ``clock.reading``; run
     ``live`` in a task group, then let time pass.
     """
 
@@ -94,7 +95,7 @@ class House:
 
     @property
     def numbers(self) -> list[str]:
-        """The ticket numbers given out so far."""
+        """The ticket numbers issued so far."""
         return self.watch.tickets
 
     @property
@@ -103,7 +104,7 @@ class House:
         return round(self.loop.now_s * 1000)
 
     def fail(self, error: BaseException) -> None:
-        """Record a broken promise; the first one ends the world."""
+        """Record a broken promise; the first one ends the simulation."""
         if self.broken is None:
             self.broken = f"{type(error).__name__}: {error}"
             self.where = "".join(traceback.format_exception(error, limit=-8))
@@ -124,15 +125,15 @@ class House:
             await asyncio.sleep(RESTART_S + self.dice.random())
 
     def spoil_configuration(self, spoilt: bool) -> None:
-        """Put a mistake into hall.toml, or remove it, and tell the daemon to read the file."""
+        """Put a mistake into hall.toml, or remove it, and make the daemon reload it."""
         self.spoilt = spoilt
         if self._machine is not None:
             self._machine.spoilt = spoilt
             self._machine.reload()
 
     def undisturbed(self) -> object:
-        """A value that stays equal as long as no connection between devices and this process is cut; False while one
-        is.
+        """A token that changes whenever a connection between devices and the daemon breaks; False while one is
+        broken.
         """
         return self.broker.state == "up" and self.app is not None and (self.watch.deaths, self.broker.talk)
 
@@ -183,7 +184,7 @@ class House:
         self.fail(leaf)
 
     def stop(self) -> None:
-        """Stop the daemon cleanly; the service manager starts it again."""
+        """Stop the daemon cleanly; the service manager then restarts it."""
         if self.app is not None and self._leaving_s is None:
             self._leaving_s = monotonic_s()
             self.app.stop.set()
@@ -191,7 +192,7 @@ class House:
     def kill(self, torn: bool, then: Callable[[], None] = lambda: None) -> None:
         """Kill the daemon; ``torn``: cut the power, so that the disk keeps only a random part of what was not synced.
 
-        ``then``: a change of the journal while no process has it open.
+        ``then``: called while no process has the journal open.
         """
         if self.app is None or self._task is None or self._killed:
             return
@@ -222,7 +223,9 @@ class House:
             self._machine.service.fed_s += seconds
 
     def look(self) -> None:
-        """Check that READY came in time, that the watchdog is fed, and that every lost line of the log was counted."""
+        """Check that READY came in time, that the watchdog is fed, that a stop does not take too long, and that every
+        lost log line was counted.
+        """
         machine = self._machine
         self.log.look()
         if machine is None or self.app is None or self.broken is not None:
@@ -241,7 +244,7 @@ class House:
     # -- people --
 
     def start(self, process: Process, delay_ms: int = 0) -> None:
-        """Start a task of the world after ``delay_ms``."""
+        """Start a process of the simulation after ``delay_ms``."""
 
         def step() -> None:
             if self.broken is not None:
@@ -253,7 +256,7 @@ class House:
         self.loop.call_later(delay_ms / 1000, step)
 
     def panel(self, window: str) -> PanelView | None:
-        """What a window's panel shows."""
+        """What a window's panel shows; None without a panel."""
         point = self._panels[window].panel
         device, channel = parts_of(point or Point(""))
         if device in self.fakes.buses:
@@ -267,11 +270,11 @@ class House:
         return None if shown is None else PanelView(shown["state"], shown.get("number"), shown["waiting"])
 
     def pages_of(self, staff: str) -> list[PageView]:
-        """Everything that was ever paged to somebody."""
+        """Every page ever sent to this member of staff."""
         return self._pages.setdefault(staff, [])
 
     def send(self, event: DeviceEvent) -> None:
-        """A person uses a device, which then reports ``event``."""
+        """Let a person use a device, which then reports ``event``."""
         device, channel = parts_of(event.point)
         if device in self.fakes.buses:
             if isinstance(event, KeyPressed) and event.key in CANDLE_KEYS:
@@ -290,7 +293,9 @@ class House:
                 fake.report(*self._taken(event))
 
     def take_ticket(self, service: str, priority: Priority, rng: Random) -> None:
-        """A visitor presses a dispenser that asks, one that prints its own numbers, or a button on the bus."""
+        """Let a visitor use the dispenser that asks for numbers, the one that prints its own, or a button on the serial
+        bus.
+        """
         button = next(
             (
                 (bus, buttons[service])
@@ -320,7 +325,7 @@ class House:
         return "request", fields | {"appointment": event.appointment}
 
     def _connect(self) -> None:
-        """Connect the judge; devices misbehave as the faults say."""
+        """Connect the checker to the devices, and set how the devices misbehave."""
         self.fakes.fleet.misbehave(
             Misbehaviour(
                 self.seed, self.faults.duplicate_share, self.faults.late_share, self.faults.late_share, LATE_S

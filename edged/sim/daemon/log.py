@@ -1,6 +1,7 @@
-"""The log of a simulated daemon: a pipe whose reader may stop, and a log writer that needs no thread.
+"""The log of a simulated daemon: a pipe whose reader may stop, and a log writer without a thread.
 
-Checked: the loop never waits for the reader, and every line is read, still waiting, or counted as lost.
+Two things are checked: the event loop never waits for the reader, and every line is read, still queued, or counted as
+lost.
 """
 
 from __future__ import annotations
@@ -19,9 +20,7 @@ TOLD = "log-lines-lost"
 
 
 class LogPipe:
-    """A pipe to a log reader. ``stalled``: the reader has stopped, and the pipe accepts only as much as it has room
-    for.
-    """
+    """A pipe to a log reader. ``stalled``: the reader has stopped, and the pipe takes at most ``PIPE_BYTES`` more."""
 
     def __init__(self, stalled: bool = False) -> None:
         self.stalled = stalled
@@ -44,7 +43,7 @@ class LogPipe:
 
 
 class InlineLogWriter(LogWriter):
-    """Does the log thread's work in the loop, as far as the pipe has room."""
+    """Does the log thread's work on the event loop, as far as the pipe has room."""
 
     bytes_max = WAITING_BYTES
 
@@ -59,18 +58,18 @@ class InlineLogWriter(LogWriter):
         self.pump()
 
     def pump(self) -> None:
-        """Write lines until the next one would wait for the reader."""
+        """Write queued lines until the next one would block."""
         self._in_turn = True
         while self._waiting and self._pipe.room(len(self._waiting[0][0])):
             self._turn()
         self._in_turn = False
 
     def waiting(self) -> tuple[int, int]:
-        """Lines that are not out yet, and their bytes."""
+        """The number of queued lines, and their bytes."""
         return len(self._waiting), sum(len(line) for line, _ in self._waiting)
 
     def _start(self) -> None:
-        """There are no threads."""
+        """No-op: there is no thread."""
 
     def _write(self, line: bytes) -> bool:
         room = self._pipe.room(len(line))
@@ -81,7 +80,7 @@ class InlineLogWriter(LogWriter):
 
 
 class WorldLog:
-    """The log of successive processes. ``last``: the latest warnings, printed with a broken promise."""
+    """The log of successive processes. ``last``: the latest warnings, for the report of a broken promise."""
 
     def __init__(self) -> None:
         self.last: deque[str] = deque(maxlen=LINES_MAX)
@@ -89,7 +88,7 @@ class WorldLog:
         self.begin()
 
     def begin(self) -> None:
-        """Start the log of a new process; what the one before had not written is lost."""
+        """Start the log of a new process; lines that the previous one had queued are lost."""
         self._pipe = LogPipe(self._pipe.stalled)
         self._writer = InlineLogWriter(self._pipe)
         self._put = 0
@@ -109,7 +108,7 @@ class WorldLog:
             self._writer.pump()
 
     def look(self) -> None:
-        """Check the promises about the log. Raises ``AssertionError``."""
+        """Check both rules about the log. Raises ``AssertionError``."""
         (waiting, size), lost = self._writer.waiting(), self._writer.lost
         assert size <= WAITING_BYTES, f"log: {size} bytes wait for whoever reads the log"
         known = self._pipe.lines + waiting + lost

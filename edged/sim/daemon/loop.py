@@ -1,7 +1,7 @@
 """An event loop with virtual time: when no task can run, time jumps to the next timer.
 
-It has no file descriptors and no threads, so nothing real can get in: sockets become memory wires between the ports of
-this loop, and what would run in a thread runs at once. Time starts at 0.
+It has no file descriptors and no threads, so nothing outside can influence it: sockets become connections in memory
+between the ports of this loop, and work for threads runs immediately. Time starts at 0.
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ class Due:
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """An event loop in virtual time. ``wrong`` collects unhandled exceptions. ``jump`` moves time on as after a
-    freeze.
-    """
+    """An event loop in virtual time. ``wrong`` collects unhandled exceptions; ``servers``: listening ports."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,11 +75,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     @property
     def now_s(self) -> float:
-        """Virtual time in seconds, readable also after the loop was closed."""
+        """Virtual time in seconds, also after the loop was closed."""
         return self._now_s
 
     def jump(self, seconds: float) -> None:
-        """Move time on without running timers, as if the whole machine had been frozen."""
+        """Advance the time without running timers, as if the whole machine had been frozen."""
         self._now_s += seconds
 
     # What costs in asyncio's own: comparing handles, selecting, debugging, at every turn.
@@ -109,8 +107,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(  # type: ignore[override]  # a handle of our own
         self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> Any:
-        """See asyncio; every call moves time on by at least ``TICK_S``, so that a task sleeping 1e-12 s cannot stop
-        time.
+        """See asyncio. Every call advances the time by at least ``TICK_S``, so that a task that sleeps for 1e-12 s
+        cannot stop it.
         """
         due = Due(max(when, self._now_s + TICK_S), callback, args, context)
         self._count += 1
@@ -134,10 +132,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 due.run(self)
 
     def _process_events(self, event_list: Any) -> None:
-        """There are none."""
+        """No-op: there are no file descriptors."""
 
     def _write_to_self(self) -> None:
-        """Nobody sleeps in a selector."""
+        """No-op: there is no selector to wake up."""
 
     def _nobody_caught(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -169,7 +167,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 class MemoryServer:
-    """A listening port. ``refuses``: connections are refused; ``hang_up`` cuts the present ones."""
+    """A listening port. ``refuses``: it refuses connections; ``hang_up`` cuts the present ones."""
 
     def __init__(self, loop: VirtualLoop, factory: Callable[[], Any], port: int) -> None:
         self._loop = loop
@@ -197,7 +195,7 @@ class MemoryServer:
 
 
 class MemoryTransport(asyncio.Transport):
-    """One end of a connection inside the loop; bytes arrive in the next turn, in order."""
+    """One end of a connection inside the loop; bytes arrive in the next turn of the loop, in order."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
@@ -220,7 +218,7 @@ class MemoryTransport(asyncio.Transport):
         return self._closing
 
     def close(self) -> None:
-        """Close the connection; both ends are told in the next turn."""
+        """Close the connection; both protocols learn of it in the next turn of the loop."""
         for end in (self, self.other):
             if not end._closing:
                 end._closing = True
@@ -242,11 +240,11 @@ class MemoryTransport(asyncio.Transport):
         return 0
 
     def pause_reading(self) -> None:
-        """No-op: every reader takes what arrives at once."""
+        """No-op: received bytes are always delivered at once."""
 
     def resume_reading(self) -> None:
         """No-op, as ``pause_reading``."""
 
     def can_write_eof(self) -> bool:
-        """Always False: no wire here closes one direction alone."""
+        """Always False: these connections cannot close one direction alone."""
         return False

@@ -48,7 +48,7 @@ HOSTILE = (
 
 
 class Mischief:
-    """All faults of one world. Call ``begin`` once; ``end`` repairs every wire."""
+    """All faults of one simulation. Call ``begin`` once; ``end`` repairs everything."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -68,7 +68,7 @@ class Mischief:
                 house.start(self._again(kind, act))
 
     def end(self) -> None:
-        """End all faults: every wire connected, devices present, broker up, room on the disk, clock right."""
+        """End all faults: lines connected, devices present, broker up, room on the disk, clock right."""
         self._on = False
         house = self._house
         house.faults = HouseFaults()
@@ -137,7 +137,7 @@ class Mischief:
             act(rng)
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Undo a fault after a while, unless all faults have ended by then."""
+        """Call ``call`` (which undoes a fault) after ``seconds``, unless all faults have ended by then."""
         self._house.loop.call_later(seconds, lambda: call() if self._on else None)
 
     # -- disk --
@@ -151,7 +151,7 @@ class Mischief:
         self._later(rng.uniform(5, 600), lambda: setattr(disk, "full", False))
 
     def _locked(self, rng: Random) -> None:
-        """Another program opens the journal; one that needs it exclusively waits until the daemon is down."""
+        """Let another program open the journal; one that needs an exclusive lock opens it while the daemon is down."""
         disk, path = self._house.disk, Path(self._house.config.store.path)
         how = rng.choice(HELD_HOW)
         if how == "alone":
@@ -199,7 +199,7 @@ class Mischief:
             self._house.fakes.fleet.catch_up(name)  # type: ignore[attr-defined]
 
     def _reborn(self, rng: Random) -> None:
-        """A device was without power for so long that none of its messages is under way; then it counts from 1."""
+        """Take a device's power until none of its messages is under way; then its sequence numbers begin at 1 again."""
         device = self._house.fakes.json[rng.choice(sorted(self._house.fakes.json))]
         if device.online:
             device.go(False)
@@ -208,8 +208,8 @@ class Mischief:
             self._house.loop.call_later(OFF_S, lambda: self._switch_on(device, before))
 
     def _switch_on(self, device: FakeDevice, before: object) -> None:
-        """Switch a device on; if too little time passed for its numbers, it keeps counting (else they could pass
-        for repetitions).
+        """Switch a device on. If an old message of it may still be under way, it continues its numbers: a new message
+        with an old number would look like a duplicate.
         """
         if self._on and before and before == self._house.undisturbed():
             device.seq = 0
@@ -225,7 +225,9 @@ class Mischief:
                 house.watch.reborn(device.id)
 
     def _will(self, rng: Random) -> None:
-        """A device is lost by will; its birth message afterwards is not retained, as in some firmware."""
+        """Let the broker hold the will of a device that is online: its birth message was not retained, as with some
+        firmware.
+        """
         house = self._house
         device = rng.choice(sorted(house.fakes.json))
         if house.broker.state == "up" and house.fakes.json[device].online:

@@ -1,7 +1,8 @@
-"""Checks the promises of a whole daemon continuously and from outside: steps, commits, disk, and what devices receive.
+"""Checks continuously and from outside what a whole daemon promises: its steps, commits, disk, and what devices
+receive.
 
-A broken promise is an ``AssertionError`` whose text starts with the promise's name. Each was seen to break on a bug
-planted for it: ``tests/sim/daemon/test_planted_bugs.py``.
+A broken promise raises ``AssertionError``, whose text starts with the promise's name. For each promise a test plants a
+bug that breaks it: ``tests/sim/daemon/test_planted_bugs.py``.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ SHOWN_MAX = 64  # newest values of a slot that may still be on their way
 
 
 class Watch(Observer):
-    """The checker of one world, an observer of the loop. Call ``born`` for each new process and ``buried`` when it has
-    ended.
+    """The checker of one simulation, an observer of the daemon. Call ``born`` for each new process, and ``ended`` after
+    the last.
     """
 
     def __init__(self, site: Site, json_devices: frozenset[str], true_ms: Callable[[], int]) -> None:
-        """``json_devices``: those whose levels come as JSON, one point each. ``true_ms``: the right wall time."""
+        """``json_devices``: ids of devices that receive levels as JSON. ``true_ms``: returns the right wall time."""
         self._json = json_devices
         self._true_ms = true_ms
         self._began: int | None = None  # true time less hall time, at the first step
@@ -74,7 +75,9 @@ class Watch(Observer):
     # -- lives --
 
     def born(self, app: Application) -> None:
-        """A process has opened its journal: check that it found everything that was accepted before."""
+        """Check that a new process found in its journal everything that was accepted before. Call it when the journal
+        is open.
+        """
         journal = app.journal
         renewed = self._epoch is not None and journal.epoch > self._epoch
         assert self._epoch in (None, journal.epoch) or (renewed and self._end_lost), (
@@ -93,9 +96,9 @@ class Watch(Observer):
         journal.on_durable(self._durable)
 
     def _compare(self, renewed: bool = False) -> None:
-        """Compare the journal with the steps taken; those that were never written are forgotten.
+        """Compare the journal with the steps taken; then forget the steps that were never written.
 
-        ``renewed``: it begins with a state dump, in which the steps before it are.
+        ``renewed``: the journal is a new one that begins with a state dump, which includes the steps before it.
         """
         assert self._app is not None
         head = self._app.journal.last_seq
@@ -125,7 +128,9 @@ class Watch(Observer):
         self._pending.clear()
 
     def _forget(self, head: int) -> None:
-        """What comes after ``head`` is lost: it was only in memory, and said so, or the disk did not keep it."""
+        """Forget the steps after ``head``, which are lost: they were only in memory (and the daemon had said so), or
+        the disk lost them.
+        """
         assert self._app is not None
         self.promises = None
         self.policy_version = min(self.policy_version, self._app.engine.state.policy_version)
@@ -149,15 +154,15 @@ class Watch(Observer):
             connection.close(True)
 
     def reborn(self, device: str) -> None:
-        """A device lost its power a while ago: forget the sequence numbers it sent before."""
+        """Forget the sequence numbers of a device that was without power, because they begin again."""
         self._seen = {key: known for key, known in self._seen.items() if device_of(Point(key[0])) != device}
 
     def end_lost(self) -> None:
-        """The disk lost synced data: the next process may find less, if it begins a new epoch."""
+        """Note that the disk lost synced data: the next process may know less, but must begin a new epoch."""
         self._end_lost = True
 
     def ended(self) -> None:
-        """Make the last checks, when nothing more will be written."""
+        """Make the last checks, after the last process has ended."""
         self._compare()
 
     # -- what the daemon does --
@@ -184,7 +189,9 @@ class Watch(Observer):
             self._once(step)
 
     def _believed(self, step: Step) -> None:
-        """What the machine's clock and its modules say is believed as far as it can be true."""
+        """Check that the core never acts on a wall clock that is impossibly wrong, nor gives up a module that is only
+        busy at times.
+        """
         event, true_ms = step.event, self._true_ms()
         if self._began is None:
             self._began = true_ms - step.at_ms
@@ -257,7 +264,7 @@ class Watch(Observer):
     # -- what the wires saw --
 
     def acknowledged(self, device: str, fields: Any) -> None:
-        """Record that the daemon acknowledged (PUBACK) an input of a device."""
+        """Record that the daemon acknowledged (PUBACK) a device's input."""
         if isinstance(fields, dict) and type(fields.get("seq")) is int and 0 < fields["seq"] < SEQ_MAX:
             self._acked.add((device, fields["seq"]))
 
@@ -275,13 +282,13 @@ class Watch(Observer):
             assert first == action, f"paper: {paper} is on two papers, of {first} and {action}"
 
     def shown(self, device: str, kind: str, payload: bytes) -> None:
-        """Record that a JSON device received a level."""
+        """Check that a level that a JSON device received was commanded."""
         known = self._levels.get((device, kind), ())
         assert payload in known, f"outputs: {device} shows {kind} {payload!r}, which nobody commanded"
 
 
 def _place(step: Step) -> tuple[str, int] | None:
-    """Device and number of an input that has one."""
+    """Point and sequence number of a step's input; None if it has none."""
     point, seq = getattr(step.event, "point", None), getattr(step.event, "seq", None)
     return None if point is None or seq is None else (point, seq)
 

@@ -1,6 +1,4 @@
-"""The journal's writer without its thread: does the same work in virtual time, after as long as the simulated disk
-takes.
-"""
+"""The journal's writer without a thread: does the same work in virtual time, delayed by the simulated disk."""
 
 from __future__ import annotations
 
@@ -15,9 +13,10 @@ JOBS_MAX = 1_000_000  # the journal keeps the real bound; beyond this a world is
 
 
 class InlineWriter(JournalWriter):
-    """A journal writer in the loop: jobs queued while the disk is busy become one transaction, as with the thread.
+    """A journal writer on the event loop: jobs that arrive while the disk is busy become one transaction, as with the
+    thread.
 
-    ``disk`` (of the class made by ``on``) says how long each transaction takes.
+    ``disk`` (see ``on``) gives the duration of each transaction.
     """
 
     disk: Any
@@ -37,7 +36,7 @@ class InlineWriter(JournalWriter):
             self._timer = asyncio.get_running_loop().call_later(self.disk.commit_s(), self._take_turn)
 
     def join(self, timeout_s: float) -> bool:
-        """See ``JournalWriter``: writes everything queued now; nothing if the process is dead."""
+        """See ``JournalWriter``. Writes everything queued now, but nothing if the process is dead."""
         if not self.disk.alive and not self._over:
             self._over = True
             self._timer.cancel()
@@ -60,5 +59,5 @@ class InlineWriter(JournalWriter):
 
 
 def on(disk: Any) -> type[InlineWriter]:
-    """The writer for ``disk`` (``commit_s()``: virtual seconds until a commit is done)."""
+    """Make a writer class for ``disk``, whose ``commit_s()`` returns the virtual seconds of the next commit."""
     return type("DiskWriter", (InlineWriter,), {"disk": disk})

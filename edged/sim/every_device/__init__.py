@@ -1,5 +1,5 @@
-"""A hall with one device of every class on its real wire: every input must reach the hall, every output its device.
+"""A hall with one device of every class on its real line: every input must reach the hall, and every output its device.
 
-``classes.py`` is the list of devices with what is done to each and what must be seen there; ``far_ends.py`` are their
-simulated far ends; ``run.py`` starts the daemon and the processes beside it, and judges.
+``classes.py`` lists the devices, what is done to each, and what it must show then; ``far_ends.py`` has their simulated
+other ends; ``run.py`` starts the daemon and the processes beside it, and checks.
 """

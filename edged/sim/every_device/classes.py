@@ -1,7 +1,7 @@
-"""Every device of the hall: what somebody does to it, and what must stand at its far end afterwards.
+"""The test of every device of the hall: what is done to it, and what it must show then.
 
-A row is added with each driver (``tests/sim/test_every_device.py`` asks for it). ``family``: the letter of the kind of
-devices in ``FAMILIES``.
+Each new driver needs a row (``tests/sim/test_every_device.py`` checks that). ``family``: letter of the group in
+``FAMILIES``.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ WALKS = 100
 
 @dataclass(frozen=True, slots=True)
 class DeviceClass:
-    """One device, or one of the parts that its hall.toml names: ``point``.
+    """One device, or one of its channels: ``point``.
 
-    ``touch``: what somebody does (None: it only shows), ``times`` in a row, upon which ``inputs`` events of ``kind``
-    are heard. ``shows``: what stands at its far end now (None: it only reports), in which ``expects``, a regular
-    expression, must be found. ``refusal``: why the core refuses it here, as it should.
+    ``touch``: the action of a person (None: it is an output only); done ``times`` times it must cause ``inputs`` events
+    of ``kind``. ``shows``: returns what the device shows (None: it is an input only), which must match the regular
+    expression ``expects``. ``refusal``: the reason why the core refuses this input, if it should.
     """
 
     point: str
@@ -78,7 +78,9 @@ def _says(device: str) -> Touch:
 
 
 async def _reads(shown: Callable[[], object]) -> None:
-    """Somebody waits until there is something to read; a hall that shows nothing is found out later."""
+    """Wait until a device shows something; give up silently after ``WALKS`` tries, because the check at the end reports
+    it.
+    """
     for _ in range(WALKS):
         if shown():
             return
@@ -86,7 +88,7 @@ async def _reads(shown: Callable[[], object]) -> None:
 
 
 async def _serve_somebody(far: FarEnds) -> None:
-    """The clerk of window 7 calls, the visitor comes and goes."""
+    """The clerk of window 7 calls a visitor, who comes and leaves."""
     panel = far.json["panel-w7"]
     assert isinstance(panel, FakePanel)
     panel.press("next")
@@ -96,7 +98,7 @@ async def _serve_somebody(far: FarEnds) -> None:
 
 
 async def _call_by_caller(far: FarEnds) -> None:
-    """The clerk of window 3 calls, and asks for a rating, which ends the visit."""
+    """The clerk of window 3 calls a visitor, and asks for a rating, which ends the visit."""
     far.callers.press("w3", "next")
     await _reads(lambda: far.callers.shown["w3"].strip("-"))
     far.callers.press("w3", "finish")
@@ -104,7 +106,7 @@ async def _call_by_caller(far: FarEnds) -> None:
 
 
 async def _staff_comes(far: FarEnds) -> None:
-    """Whoever the robot has paged comes to the tidal window and opens it by calling."""
+    """The member of staff whom the robot has paged comes to the tidal window and opens it by calling."""
     panel = far.json["panel-w9"]
     assert isinstance(panel, FakePanel)
     await _reads(lambda: panel.shown.get("panel", {}).get("state") == "ACTIVATING")
@@ -182,7 +184,7 @@ def _report(far: FarEnds) -> None:
 
 
 def _queue(far: FarEnds) -> None:
-    """The queue system that is not ours gives a number and calls it."""
+    """The other queue system issues a number and calls it."""
     number = f"A{len(far.theirs.tickets) + 1:03d}"
     far.theirs.tickets.append({"id": len(far.theirs.tickets) + 1, "no": number, "business": "0101"})
     far.theirs.calls.append({"id": len(far.theirs.calls) + 1, "no": number, "window": "1"})

@@ -1,5 +1,5 @@
-"""The far ends of every device of ``configs/every-device/hall.toml``: the drivers' own fakes on pseudo-terminals, named
-pipes, TCP, MQTT and HTTP. Moods and faults stay switched off: other tests have those.
+"""The simulated other end of every device of ``configs/every-device/hall.toml``: the drivers' fakes on
+pseudo-terminals, named pipes, TCP, MQTT and HTTP. They do not misbehave here; other tests cover that.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ JSON_FAKES: dict[str, type[FakeDevice]] = {
 
 
 class TheirQueue:
-    """The web service of a queue system that is not ours: two lists, as ``bridge.toml`` reads them."""
+    """The web service of another queue system: two lists, which ``bridge.toml`` reads."""
 
     def __init__(self) -> None:
         self.tickets: list[dict[str, Any]] = []
@@ -65,7 +65,7 @@ class TheirQueue:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """Serve within the block; yields the address of the web service."""
+        """Serve inside the ``with`` block; yields the service's URL."""
         lists = {"/tickets": self.tickets, "/calls": self.calls}
 
         class ListHandler(BaseHTTPRequestHandler):
@@ -88,7 +88,7 @@ class TheirQueue:
 
 
 class LedStrip(asyncio.DatagramProtocol):
-    """A LEDSender2010 card on a UDP port: it answers whoever asked last."""
+    """A LEDSender2010 card on a UDP port; it answers the sender of the last datagram."""
 
     def __init__(self, now_s: Callable[[], float], port: int) -> None:
         self.card = FakeLedSender(self._answer, now_s)
@@ -107,7 +107,7 @@ class LedStrip(asyncio.DatagramProtocol):
             self._socket.close()
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        """Take one of the controller's."""
+        """Handle a datagram of the daemon."""
         self._asker = addr
         self.card.feed(data)
 
@@ -117,7 +117,9 @@ class LedStrip(asyncio.DatagramProtocol):
 
 
 class FarEnds:
-    """All of them. ``start`` first: hall.toml needs the addresses of those that listen over HTTP. Then ``run``."""
+    """The other ends of all devices. Enter ``serving`` first, because hall.toml needs its addresses; then ``build`` and
+    ``run``.
+    """
 
     def __init__(self) -> None:
         self.robot = FakeVendor("wecom")
@@ -137,7 +139,9 @@ class FarEnds:
 
     @contextmanager
     def serving(self) -> Iterator[tuple[str, str, str]]:
-        """Listen over HTTP; the addresses of the robot, of the counter that is asked and of the queue system."""
+        """Serve HTTP inside the ``with`` block; yields the URLs of the chat robot, of the counter that is polled, and
+        of the other queue system.
+        """
         with ExitStack() as stack:
             self.robot.start()
             stack.callback(self.robot.stop)
@@ -145,7 +149,7 @@ class FarEnds:
             yield self.robot.url, asked, stack.enter_context(self.theirs.serving())
 
     def build(self, hall: HallConfig, followed: HallConfig, clock: Clock) -> None:
-        """Make the far end of every device of both halls."""
+        """Make the other end of every device of both halls."""
         address = (hall.mqtt.host, hall.mqtt.port)
         self.fleet = FakeFleet(hall.hall, *address)
         self.followed = FakeFleet(followed.hall, *address)
@@ -198,7 +202,7 @@ class FarEnds:
                 self._hear(options.path, self.printer.feed)
 
     async def run(self) -> None:
-        """Serve until cancelled; then every wire is pulled."""
+        """Serve until cancelled; then close every line."""
         try:
             async with asyncio.TaskGroup() as lives:
                 for life in self._lives:
@@ -208,7 +212,9 @@ class FarEnds:
                 end()
 
     async def posted(self) -> None:
-        """The camera posts its totals, and again until `edged counters` took them."""
+        """Post the camera's totals, repeatedly until `edged counters` accepts them. Raises ``RuntimeError`` if it never
+        does.
+        """
         body = self.hikvision.report()
         for _ in range(POST_TRIES):
             taken = await asyncio.to_thread(
@@ -249,7 +255,7 @@ class FarEnds:
         return pty
 
     def _said(self, path: str) -> Callable[[bytes], None]:
-        """What a device on this line calls to speak."""
+        """The function with which a device on the line ``path`` sends bytes."""
         return self._plugged(path).send
 
     def _hear(self, path: str, feed: Callable[[bytes], None]) -> None:

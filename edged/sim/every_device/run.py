@@ -1,8 +1,8 @@
-"""``edged demo --hall every-device``: two halls and the processes beside them; every device is touched once and judged.
+"""``edged demo --hall every-device``: two halls and the processes beside them; every device is used once and checked.
 
-Rules: each device is touched when the daemon has found all of those that can be found, and never again, so that a lost
-input is seen; an input counts when its row is in the journal and the core did something with it (a scanner's unknown
-code: refused it); an output counts when its far end shows it. Real seconds, unless a name says hall.
+Rules: a device is used once, after the daemon has found all devices that can be found, so that a lost input is noticed.
+An input counts if it is in the journal and had an effect (an unknown code at a scanner: was refused). An output counts
+if its device shows it. Real seconds, unless a name says hall.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ HALL_DAY_MS = 1_795_397_400_000  # 2026-11-23 09:30 in Shanghai, a Monday
 
 @dataclass
 class DeviceJournal:
-    """What the journals of both halls say of each device so far: by point and kind of input."""
+    """What the journals of both halls hold of each device so far, by point and kind of input."""
 
     found: set[str] = field(default_factory=set)
     inputs: Counter[tuple[str, str]] = field(default_factory=Counter)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def take(self, step: Step) -> None:
-        """Take one step."""
+        """Count one step of a journal."""
         event = step.event
         if isinstance(event, DeviceBack):
             self.found.add(device_of(event.point))
@@ -84,10 +84,10 @@ class DeviceJournal:
 
 
 class EveryDevice:
-    """One run in ``directory``. ``await run()``."""
+    """One run in ``directory``: ``await run()``."""
 
     def __init__(self, directory: Path, tell: Callable[[str], object]) -> None:
-        """``tell`` gets a line for each step of the way."""
+        """``tell`` is called with a line of text for each step of the run."""
         self._directory = directory
         self._tell = tell
         self._far = FarEnds()
@@ -96,9 +96,9 @@ class EveryDevice:
         self._warp = Warp(SPEED, wall_ms(), HALL_DAY_MS)
 
     async def run(self) -> dict[str, Any]:
-        """The verdict as one object; ``good`` says whether every device did what it is there for.
+        """Run it; returns the result as JSON values, whose ``good`` says whether every device works.
 
-        Raises ``RuntimeError`` where a part does not start.
+        Raises ``RuntimeError`` if a part does not start.
         """
         began_s = monotonic_s()
         async with AsyncExitStack() as stack:
@@ -121,7 +121,7 @@ class EveryDevice:
     # -- files and processes --
 
     def _write(self, port: int, addresses: tuple[str, str, str]) -> tuple[HallConfig, HallConfig]:
-        """Write both halls with free ports, and the addresses of those that listen over HTTP."""
+        """Write and load both hall.toml files with free ports and the URLs of the HTTP services."""
         robot, asked, theirs = addresses
         ports: dict[str, str] = {"1883": str(port)}
 
@@ -142,7 +142,7 @@ class EveryDevice:
 
     @asynccontextmanager
     async def _processes(self) -> AsyncIterator[None]:
-        """The daemons of both halls, and what runs beside them on a site."""
+        """Run both daemons and the processes beside them inside the ``async with`` block."""
         hall, followed = (
             ["--config", str(self._directory / name)] for name in ("hall.toml", "followed.toml")
         )
@@ -158,7 +158,9 @@ class EveryDevice:
             yield
 
     async def _start(self, *words: str, ready: bool = False) -> str:
-        """Start one; with ``ready``, its first line."""
+        """Start ``edged WORDS...``; with ``ready`` wait for its first line of output and return it. Raises
+        ``RuntimeError``.
+        """
         pipe = asyncio.subprocess.PIPE  # nobody writes to it: its end tells that we are gone
         log = self._directory / f"{words[0]}.log"
         with log.open("ab") as file:
@@ -221,7 +223,7 @@ class EveryDevice:
         self._tell(f"{len(wanted)} devices found; the others are found by what they say")
 
     async def _touched(self) -> None:
-        """Touch every device, each when the one before has reached the hall."""
+        """Use every device, each after the input of the one before has reached the hall."""
         for one in CLASSES:
             if one.touch is None:
                 continue
@@ -238,7 +240,7 @@ class EveryDevice:
         return one.touch is None or self._said.inputs[one.point, one.kind] >= one.inputs
 
     def _look(self) -> bool:
-        """Note which devices show what they should by now: some of it passes. True when all of them did."""
+        """Record the devices that show the right thing now, because it may be brief; True once all have shown it."""
         for one in CLASSES:
             if one.shows is None or one.point in self._shown:
                 continue
@@ -271,7 +273,7 @@ class EveryDevice:
 
 
 def faults_of(one: DeviceClass, said: DeviceJournal, seen: str) -> list[str]:
-    """What is wrong with a device: its input did not reach the hall or was refused, or it shows something else."""
+    """A device's faults: its input did not arrive or was refused, or it shows something else."""
     faults = []
     heard, refusal = said.inputs[one.point, one.kind], said.refused.get((one.point, one.kind))
     if one.touch is not None and heard < one.inputs:
@@ -284,6 +286,6 @@ def faults_of(one: DeviceClass, said: DeviceJournal, seen: str) -> list[str]:
 
 
 def _end_of(log: Path) -> str:
-    """The last line of a process's log."""
+    """The last line of a log file."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return lines[-1] if lines else "it said nothing"

@@ -1,4 +1,6 @@
-"""Runs many seeds on all processors: prints each verdict as it comes, and the command that repeats a failed one."""
+"""Runs many seeds on all processors: yields each verdict as it is found, and makes the command that repeats a failed
+seed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ COMMIT_WAIT_S = 20.0  # for git, on a busy machine
 
 
 def run(job: Callable[[int], WorldVerdict], seeds: Sequence[int], processes: int) -> Iterator[WorldVerdict]:
-    """The verdict of every seed, in the order in which they finish. ``job`` runs one seed, in another process."""
+    """Yield the verdict of every seed as it is found. ``job`` runs one seed, in another process."""
     if processes == 1 or len(seeds) == 1:
         yield from map(job, seeds)
         return
@@ -29,7 +31,7 @@ def run(job: Callable[[int], WorldVerdict], seeds: Sequence[int], processes: int
 
 
 def summary(verdicts: Iterable[WorldVerdict], rerun: Callable[[int], str]) -> dict[str, Any]:
-    """The whole campaign as JSON; ``rerun(seed)`` returns the command that repeats that world."""
+    """The result of all seeds as JSON values; ``rerun(seed)`` returns the command that repeats one."""
     known = sorted(verdicts, key=lambda one: one.seed)
     return {
         "commit": commit(),
@@ -48,14 +50,14 @@ def summary(verdicts: Iterable[WorldVerdict], rerun: Callable[[int], str]) -> di
 
 
 def _digest(verdicts: list[WorldVerdict]) -> str:
-    """One number for all that was decided: two machines that agree on it decided everything alike."""
+    """A hash of all decisions: machines with the same hash decided everything alike."""
     import hashlib
 
     return hashlib.sha256("".join(one.digest for one in verdicts).encode()).hexdigest()[:16]
 
 
 def commit() -> str:
-    """The git commit of a checkout, or the version of an installed package."""
+    """The git commit of a checkout; of an installed package its version."""
     folder = Path(__file__).parent
     try:
         found = subprocess.run(  # noqa: S603

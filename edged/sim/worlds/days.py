@@ -1,6 +1,6 @@
-"""The days of a world: opening, the rush, the faults, then quiet; the final checks at the end of each.
+"""The days of a world: opening, rush, faults, then quiet; final checks at the end of each.
 
-A failure names the seed, the day, the hall time and the promise that was broken first. The same seed gives the same
+A failure names the seed, the day, the hall time and the first promise that was broken. The same seed gives the same
 world.
 """
 
@@ -34,7 +34,7 @@ DAY_MS = 24 * HOUR_MS
 
 @dataclass(frozen=True, slots=True)
 class WorldVerdict:
-    """The result of one seed. ``broken``: the promise that was broken, None if every one was kept."""
+    """The result of one seed. ``broken``: the broken promise, None if every one was kept."""
 
     seed: int
     days: int
@@ -52,7 +52,7 @@ class WorldVerdict:
 
 
 def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> WorldVerdict:
-    """Run one world for ``days`` days; a broken promise is returned, never raised. ``policy`` None: the default one."""
+    """Run one world for ``days`` days. A broken promise is returned, not raised. ``policy`` None: the default one."""
     start_day = Random(f"{seed}/calendar").randrange(0, 120)
     wall_ms = FIRST_DAY_MS + start_day * DAY_MS + round((OPENS_H - 0.5) * HOUR_MS)
     world = World(site, seed, wall_ms, Policy() if policy is None else policy)
@@ -79,7 +79,7 @@ def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> Worl
 
 
 def live_core(site: Site, days: int, seed: int) -> WorldVerdict:
-    """``live`` with the parameters of a campaign."""
+    """``live`` with its parameters in the order that ``campaign`` needs."""
     return live(site, seed, days)
 
 
@@ -117,12 +117,12 @@ def _live_day(world: World, day: int) -> None:
 
 
 def hash_of(at_s: float) -> int:
-    """A number computed from a time: decides which of two dispensers a visitor uses."""
+    """A number computed from a time; its parity decides which of two dispensers a visitor uses."""
     return int(at_s * 1000)
 
 
 def _settle(world: World) -> None:
-    """Faults have ended: wait until the hall is right again by itself, within ``SETTLES_MS``."""
+    """After the faults have ended, wait until the hall has recovered by itself; it must within ``SETTLES_MS``."""
     end_ms = world.now_ms + SETTLES_MS
     while world.now_ms < end_ms:
         world.run_until(world.now_ms + 10 * MINUTE_MS)
@@ -142,7 +142,7 @@ def _unserved(world: World) -> list[str]:
 
 
 def _replay(world: World) -> None:
-    """Feed the same events to a fresh engine: it must reach the same state."""
+    """Feed the same events to a new engine, and check that it reaches the same state."""
     engine, last_ms = Engine(State()), 0
     for at_ms, event in world.ledger.fed:
         last_ms = _feed(engine, at_ms, event, last_ms)

@@ -1,6 +1,6 @@
-"""Which faults a world has, and how often: each is present in about half of all worlds, at a rate drawn with it.
+"""The faults of a world and their rates. Each fault is present in about half of all worlds, at a random rate.
 
-Drawing subsets finds more than all faults at once: one that is always there hides what another alone would show.
+A random subset finds more than all faults together, because one that is always present can hide the effect of another.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HOUR_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class WorldFaults:
-    """Rates: ``*_share`` per message, key or page; ``*_per_h`` per hall hour. 0: not in this world."""
+    """Rates of faults: ``*_share`` per message, key or page; ``*_per_h`` per hall hour. 0: not in this world."""
 
     duplicate_share: float = 0.0  # a device message comes again, a little or much later
     late_share: float = 0.0  # ... is overtaken by up to twenty seconds of others
@@ -39,7 +39,7 @@ class WorldFaults:
 
     @classmethod
     def draw(cls, rng: Random) -> Self:
-        """The faults of one world."""
+        """Draw the faults of one world."""
         drawn: dict[str, float] = {}
         for field in fields(cls):
             present, rate = rng.random() < PRESENT, cls.top(field.name) * 10 ** -rng.uniform(0, 2)
@@ -52,10 +52,10 @@ class WorldFaults:
         return 12.0 if name.endswith("_per_h") else 0.2
 
     def said(self) -> dict[str, float]:
-        """The faults that this world has, for its report."""
+        """The faults of this world with their rates, for its report."""
         return {f.name: round(value, 4) for f in fields(self) if (value := getattr(self, f.name))}
 
 
 def next_ms(rng: Random, per_h: float) -> int | None:
-    """Hall milliseconds until the next fault of this rate; None: never."""
+    """Draw the hall milliseconds until the next fault of this rate; None: it never occurs."""
     return None if per_h <= 0 else 1 + round(rng.expovariate(per_h) * HOUR_MS)

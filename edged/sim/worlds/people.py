@@ -1,7 +1,7 @@
 """The people of a world: clerks with habits, standby staff with pagers, visitors with numbers. They see only panels and
 pagers.
 
-Habits come from the seed, too: a clerk with one button presses "next" for everything, another forgets half of the keys.
+Habits depend on the seed: a clerk with one button presses "next" for everything, another forgets half of the keys.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class PageSeen(Protocol):
 
 
 class Stage(Protocol):
-    """The hall as its people use it: a ``World`` of the core, or the devices of a whole daemon."""
+    """The hall as its people use it; implemented by a ``World`` of the core and by the ``House`` of a whole daemon."""
 
     @property
     def seed(self) -> int: ...
@@ -77,7 +77,7 @@ class Stage(Protocol):
 
 
 class WorldClerk:
-    """One clerk at one window."""
+    """A clerk at one window."""
 
     def __init__(self, world: Stage, window: Window, staff: str | None) -> None:
         self._world = world
@@ -88,7 +88,7 @@ class WorldClerk:
         self._services = {service.prefix: service for service in world.site.services}
 
     def work(self, until: Callable[[], bool]) -> Process:
-        """Log in, serve whoever the panel shows, and log out when ``until`` returns True."""
+        """Log in, serve the visitors that the panel shows, and log out when ``until()`` is true."""
         self._press("login", self._staff)
         looks = 0
         while not until():
@@ -124,9 +124,10 @@ class WorldClerk:
         yield from self._leave()
 
     def _consult(self, view: PanelSeen) -> Generator[int, None, bool]:
-        """Questions of people without a number; asked politely they come, finish first, decline or do not look up.
+        """Answer questions of people without a number. If invited to open the window: accept, postpone, decline or
+        ignore it.
 
-        False: nobody is there any more.
+        Returns False if the clerk logged out and left.
         """
         yield self._rng.randrange(2 * LOOK_MS, 60_000)
         if view.state == "INVITED":
@@ -218,7 +219,7 @@ class WorldClerk:
                 self._world.send(KeyPressed(point, key, arg))
 
     def _aside(self) -> str | None:
-        """Press a key by mistake."""
+        """Draw the argument of a key that is pressed by mistake."""
         site = self._world.site
         return self._rng.choice(
             (
@@ -246,7 +247,7 @@ def staff_hall(world: Stage, rng: Random, day: int, over: Callable[[], bool]) ->
 
 
 def stand_by(world: Stage, staff: str) -> Process:
-    """A member of the standby roster: answers pages, walks, serves until the window is given back."""
+    """A member of the standby roster: answers pages, walks to the window, serves until it is released."""
     rng = Random(f"{world.seed}/staff/{staff}")
     pager = next(member.pager for member in world.site.staff if member.id == staff)
     heard = 0
@@ -269,7 +270,7 @@ def stand_by(world: Stage, staff: str) -> Process:
 
 
 def take_tickets(world: Stage, coming: list[Arrival], dispenser: str) -> Process:
-    """Visitors of a dispenser that prints its own numbers for some services and asks the hall for others."""
+    """Let visitors use a dispenser that prints its own numbers for some services and asks the hall for others."""
     opened_ms = world.now_ms
     rng = Random(f"{world.seed}/{dispenser}")
     printed = {service.id: rng.random() < 0.5 for service in world.site.services}

@@ -1,7 +1,7 @@
-"""What the hall promises, checked from outside: from events and commands alone, not from the core's state.
+"""The hall's promises, checked from outside: from events and commands alone, not from the core's state.
 
-A broken promise is an ``AssertionError`` whose text starts with the promise's name. Each was seen to fail on a bug
-planted for it: ``tests/sim/worlds/test_planted_bugs.py``, ``tests/core/test_random_days.py``.
+A broken promise raises ``AssertionError``, whose text starts with the promise's name. For each promise a test plants a
+bug that breaks it: ``tests/sim/worlds/test_planted_bugs.py``, ``tests/core/test_random_days.py``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ DROPPED = ("ticket.cancelled", "ticket.no_show", "ticket.issue_failed")
 
 
 class Facts(NamedTuple):
-    """What a step is checked against, as of right after it. ``used``: "+1" windows that serve or are asked to."""
+    """What the check of a step needs to know of the hall right after it. ``used``: number of "+1" windows that serve or
+    were asked to.
+    """
 
     at_ms: int
     day_start_ms: int
@@ -57,7 +59,7 @@ class Facts(NamedTuple):
 
     @classmethod
     def of(cls, state: State) -> Facts:
-        """The facts of ``state`` that the promises need."""
+        """Extract the facts from ``state``."""
         used = sum(1 for window in state.windows.values() if window.area is not None)
         return cls(state.at_ms, state.day_start_ms, state.site, state.policy, used)
 
@@ -103,7 +105,7 @@ class Promises:
     def changed_nothing(
         self, event: DeviceEvent, commands: tuple[Command, ...], notes: tuple[Note, ...]
     ) -> None:
-        """Check that ``event``, which came a second time unchanged, had no further effect."""
+        """Check that a repetition of ``event`` had no effect."""
         told = [note for note in notes if note.kind != "ignored"]
         assert not commands, f"once: the second {event} commanded {commands}"
         assert not told, f"once: the second {event} did {told}"
@@ -141,8 +143,8 @@ class Promises:
 
     @staticmethod
     def was_heard(event: DeviceEvent, notes: tuple[Note, ...], state: State) -> None:
-        """Check that ``event``, sent for the first time, was not taken for a repetition, and that a ticket in no queue
-        is reported to somebody.
+        """Check that the first delivery of ``event`` was not taken for a repetition, and that a printed ticket that
+        joins no queue raises an alarm.
         """
         reasons = {str(note.data.get("reason")) for note in notes if note.kind == "ignored"}
         assert "duplicate" not in reasons, f"heard: {event} was taken for a repetition"
@@ -180,7 +182,7 @@ class Promises:
             raise AssertionError(f"cases: {note.kind} for {data['area']}")
 
     def _call(self, event: Event, note: Note) -> None:
-        """People are sent to a window by whoever works there, or by the queue system; never by a rule or a timer."""
+        """Check that only the window's clerk or the queue system called a visitor to it, never a rule or a timer."""
         window = str(note.data["window"])
         by_key = isinstance(event, KeyPressed) and event.point == self._panel_of.get(window)
         assert by_key or isinstance(event, CallReported | QueueReported), (
@@ -240,7 +242,7 @@ class Promises:
 
 
 def _range(name: str, told: AreaSummary | Print) -> None:
-    """An estimate is a range, or nothing."""
+    """Check that an estimated wait is a range, or absent."""
     low_s, mean_s, high_s = told.wait_low_s, told.wait_s, told.wait_high_s
     if low_s is None or mean_s is None or high_s is None:
         assert (low_s, mean_s, high_s) == (None, None, None), f"ranges: half of one for {name}: {told}"
@@ -249,6 +251,6 @@ def _range(name: str, told: AreaSummary | Print) -> None:
 
 
 def _case_areas(facts: Facts) -> set[str]:
-    """Areas of cases (办不成事): never part of a tide."""
+    """Areas for cases (办不成事), which never take part in the tidal loop."""
     services = () if facts.site is None else facts.site.services
     return {service.area for service in services if service.case}

@@ -1,6 +1,6 @@
-"""What happens around a simulated hall: appointments and who comes for them, cases (办不成事), orders of the city.
+"""Appointments and their visitors, cases (办不成事), and orders of the city in a simulated hall.
 
-Sent on purpose, in addition to the random events of ``wild.py``: as the city or a visitor would, in time and too late.
+Unlike the random events of ``wild.py`` they are plausible: sent as the city or a visitor would, some of them too late.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KIOSK = point_of("kiosk-a")
 
 
 def book(world: World, day: int, hours: float) -> Process:
-    """Appointments through the day; most people come about their time, some never, some twice."""
+    """Make appointments through the day; most visitors come near their time, some never, some twice."""
     rng = Random(f"{world.seed}/{day}/booked")
     services = [service.id for service in world.site.services if not service.case]
     coming: list[tuple[int, str, str]] = []
@@ -49,7 +49,7 @@ def book(world: World, day: int, hours: float) -> Process:
 
 
 def complain(world: World, day: int, hours: float) -> Process:
-    """Cases (办不成事) from opening to rating; now and then one is reopened, or left alone."""
+    """Open cases (办不成事) and follow each to its rating; now and then one is reopened, or forgotten."""
     rng = Random(f"{world.seed}/{day}/cases")
     every_ms = round(hours * 60 / CASES) * MINUTE_MS
     for number in range(CASES):
@@ -73,7 +73,9 @@ def complain(world: World, day: int, hours: float) -> Process:
 
 
 def order(world: World, day: int, hours: float) -> Process:
-    """What the city and the duty manager order (人工干预), each for a short while; some twice, some impossible."""
+    """Send orders of the city and the duty manager (人工干预), each valid for a short time; some twice, some
+    impossible.
+    """
     rng = Random(f"{world.seed}/{day}/orders")
     until_ms = world.now_ms + round(hours * 60) * MINUTE_MS
     while world.now_ms < until_ms:

@@ -1,7 +1,7 @@
-"""Draws events that nobody should send: every kind there is, with content from the hall's own names or made up.
+"""Draws random events that nobody should send: of every kind, with content from the hall's own names or invented.
 
-What a field may hold is derived from its type and its name, so that an event added to the core is drawn from that day
-on. Policies are drawn the same way, within their bounds.
+The values of a field are derived from its type and name, so that a new kind of event is included without a change here.
+Policies are drawn in the same way, within their bounds.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Wild:
         self._words = _words(site)
 
     def event(self, numbers: list[str]) -> Event:
-        """A random event; ``numbers``: tickets that were given out lately, which it may name."""
+        """Draw an event; ``numbers``: recently issued tickets, which it may refer to."""
         kind = self._rng.choice(self._kinds)
         drawn = {name: self._value(name, hint, numbers) for name, hint in _hints(kind).items()}
         return cast(Event, kind(**drawn))
 
     def policy(self) -> Policy:
-        """A random policy that the hall would accept: numbers within their bounds, switches on or off."""
+        """Draw a policy that the hall would accept: numbers within their bounds, switches on or off."""
         for _ in range(TRIES):
             drawn = cast(Policy, self._drawn(Policy()))
             if next(iter(contradictions(drawn)), None) is None:

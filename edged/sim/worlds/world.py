@@ -1,7 +1,8 @@
-"""One world: virtual time, the engine behind the inbox's rule for time stamps, and wires with the faults of the seed.
+"""One world: virtual time, the engine with time stamps as the inbox gives them, and connections with the faults of the
+seed.
 
-People and devices are processes (generators that yield the hall milliseconds they sleep). Their messages go through
-``send``, which applies the faults; what the core wants shown reaches ``shown``, which is all that people ever see.
+People and devices are processes: generators that yield how many hall milliseconds they sleep. Their messages go through
+``send``, which applies the faults. What the core commands is stored in ``shown``, the only thing that people see.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ LOOK_MS = 5_000  # how often people look at a panel
 
 @dataclass(slots=True)
 class WorldLedger:
-    """What happened, for the report and for the replay."""
+    """Events, counts and a digest of all decisions, for the report and for the replay."""
 
     fed: list[tuple[int, Event]]
     digest: hashlib._Hash
@@ -97,7 +98,7 @@ class World:
         }
 
     def open(self) -> None:
-        """Feed the hall's first events and start its faults."""
+        """Feed the events of a start to the engine, and start the faults."""
         self.feed(ClockSet(self._wall_ms, UTC_OFFSET_MIN))
         self.feed(SiteLoaded(self.site))
         self.apply(self._policy)
@@ -109,11 +110,11 @@ class World:
     # -- time --
 
     def start(self, process: Process, delay_ms: int = 0) -> None:
-        """Run a process of the world from ``delay_ms`` from now on."""
+        """Run ``process`` from ``delay_ms`` from now on."""
         heappush(self._queue, (self.now_ms + delay_ms, next(self._order), process))
 
     def run_until(self, end_ms: int) -> None:
-        """Let time pass until ``end_ms``: due ticks and processes in order of time, ticks first."""
+        """Let time pass until ``end_ms``: due ticks and processes run in order of time, ticks first."""
         looked: tuple[Engine, int, int] | None = None
         due_ms = 0
         while True:
@@ -155,7 +156,7 @@ class World:
     # -- what reaches the core --
 
     def feed(self, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
-        """Give the engine one event, stamped as the inbox does, after every tick that is due before it."""
+        """Feed one event to the engine, stamped as by the inbox, after all ticks that are due before it."""
         stamp = max(self.now_ms, self._last_ms)
         for _ in range(TICKS_MAX):
             due_ms = self.engine.next_due_ms
@@ -187,7 +188,9 @@ class World:
         return commands, notes
 
     def send(self, event: DeviceEvent) -> None:
-        """A device sends an event: it is numbered, then lost, delayed, doubled or delivered. Dead ones are silent."""
+        """Send a device's event: number it, then lose, delay, repeat or deliver it. A device without power sends
+        nothing.
+        """
         device = device_of(event.point)
         if device in self.dead:
             return
@@ -209,11 +212,13 @@ class World:
             self.start(self._arrive(told, delay_ms + again_ms, self._lives.get(device, 0)))
 
     def _numbers(self, device: str) -> bool:
-        """Whether its messages carry numbers (MQTT) or not (serial): some devices of every world are serial."""
+        """Whether the device numbers its messages (MQTT) or not (serial); the seed decides."""
         return Random(f"{self.seed}/{device}").random() < 0.7
 
     def _arrive(self, event: DeviceEvent, delay_ms: int, repeated_in: int | None = None) -> Process:
-        """``repeated_in``: it was said before, in this life of the device."""
+        """Deliver an event after ``delay_ms``. ``repeated_in``: for a repetition, how often the device had restarted
+        when it sent the original; None: it is no repetition.
+        """
         yield delay_ms
         while self.now_ms < self._down_until_ms:
             if event.seq is None:
@@ -249,7 +254,7 @@ class World:
             self.start(self.told(CommandDone(action.id)), self._dice.randrange(200, 6000))
 
     def told(self, event: Event) -> Process:
-        """An event from elsewhere than a device reaches the daemon as soon as it is running."""
+        """Feed an event that no device sent, as soon as the daemon is running."""
         while self.now_ms < self._down_until_ms:
             yield self._down_until_ms - self.now_ms + 1
         self.feed(event)
@@ -257,7 +262,7 @@ class World:
         yield  # a process like the others
 
     def panel(self, window: str) -> Panel | None:
-        """What the panel of a window shows; None if nothing was ever shown or the device is dead."""
+        """What a window's panel shows; None if it never showed anything or has no power."""
         device, key = self._panels.get(window, NOWHERE)
         if device in self.dead:
             return None
@@ -265,7 +270,7 @@ class World:
         return value if isinstance(value, Panel) else None
 
     def pages_of(self, staff: str) -> list[Page]:
-        """Everything that was ever paged to somebody."""
+        """Every page ever sent to this member of staff."""
         return self.pages.get(staff, [])
 
     # -- faults of the whole hall --
@@ -305,7 +310,9 @@ class World:
             self.start(self._reboot(device))
 
     def _reboot(self, device: str) -> Process:
-        """A device restarts after so long that none of its messages is under way, in time when somebody listened."""
+        """Restart a device after so long that none of its old messages is under way; time while the daemon is down does
+        not count.
+        """
         for _ in range(1 + RESEND_MS // SECOND_MS + 5):
             while self.now_ms < self._down_until_ms:
                 yield self._down_until_ms - self.now_ms + 1
@@ -313,7 +320,7 @@ class World:
         self.switch_on(device)
 
     def switch_on(self, device: str) -> None:
-        """Switch a device on: its sequence numbers start at 1 again, and it receives its levels again."""
+        """Switch a device on: its sequence numbers begin at 1 again, and it receives its levels."""
         self._lives[device] = self._lives.get(device, 0) + 1
         for point in [point for point in self._seq if device_of(point) == device]:
             self._seq[point] = 0
@@ -352,7 +359,7 @@ class World:
         self._away(rng.randrange(1_000, 30 * SECOND_MS), restart=True)
 
     def _away(self, gap_ms: int, restart: bool) -> None:
-        """Nobody listens for ``gap_ms`` from now on; the first event after that is ``Resumed``."""
+        """Stop the daemon for ``gap_ms`` from now on; its first event afterwards is ``Resumed``."""
         self._down_until_ms = self.now_ms + gap_ms
         while (due_ms := self.engine.next_due_ms) is not None and due_ms <= self._last_ms:
             self._tick()
@@ -373,13 +380,13 @@ class World:
         self.apply(self._wild.policy())
 
     def apply(self, policy: Policy) -> None:
-        """A pushed policy takes effect."""
+        """Put a pushed policy into force."""
         version = len(self._pushed)
         self._pushed[version] = policy
         self.feed(PolicyApplied(version, f"{version:064d}", policy, pushed=True))
 
     def _go_back(self) -> None:
-        """The policy on trial did harm: the desk puts the earlier one back."""
+        """Restore the earlier policy if the one on trial did harm, as the daemon's policy desk would."""
         trial = self.engine.state.trial
         if trial is not None and trial.harmful:
             version = trial.good_version
@@ -387,7 +394,7 @@ class World:
             self.start(self.told(back), SECOND_MS)
 
     def stop_faults(self) -> None:
-        """End all faults: wires connected, devices present, clock right. From here on the hall must recover."""
+        """End all faults: connections restored, devices on, clock right. From here on the hall must recover."""
         self.faults = WorldFaults()
         self.run_until(max(self.now_ms, self._down_until_ms + 1))
         self.feed(ClockSet(self.wall_ms(), UTC_OFFSET_MIN))
@@ -397,7 +404,7 @@ class World:
             self.apply(self._policy)
 
     def wrong_outputs(self) -> list[str]:
-        """Slots that do not show what the core wants although no message is under way."""
+        """Outputs that do not show what the core wants although no message is under way."""
         return [
             f"{key} shows {self.shown.get(key)}, not {value}"
             for key, value in self.engine.state.shown.items()
