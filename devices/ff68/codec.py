@@ -64,7 +64,11 @@ class CallerFrame:
 
     @property
     def key(self) -> Key | None:
-        """The key a caller pressed; digits before a key other than "confirm" are ignored. None for an unknown key."""
+        """The key a caller pressed; digits before a key other than "confirm" are ignored. None for an unknown key, a
+        rating, and a frame that no caller sends.
+        """
+        if not self.is_press or self.function == RATED:
+            return None
         last = self.data[-1:]
         return KEYS.get(tuple(self.data if last == bytes((KEY_CONFIRM,)) else last))
 

@@ -18,7 +18,7 @@ from typing import get_args
 from devices.candle485.codec import Parser
 from devices.escpos import codec as escpos
 from devices.evdev import codec as evdev
-from devices.ff68.codec import CallerParser
+from devices.ff68.codec import RATED, CallerParser
 from devices.http_counter import codec as http_counter
 from devices.ledsender2010 import codec as ledsender
 from devices.milesight_mqtt import codec as milesight
@@ -103,7 +103,7 @@ def ff68_frames(data: bytes) -> None:
     assert frames == halves.feed(data[:middle]) + halves.feed(data[middle:])
     for frame in frames:
         assert frame.to_bytes() in data
-        assert frame.key is None or frame.is_press
+        assert frame.key is None or (frame.is_press and frame.function != RATED)
 
 
 def onbon_frames(data: bytes) -> None:
