@@ -39,9 +39,9 @@ from edged.core.model.state import Sender
 from edged.core.model.turn import Turn
 from edged.core.people import alarms
 
-SEEN_PER_POINT = (
-    256  # redelivery is limited to messages in flight (32) plus a short outage; more would only cost memory
-)
+# Contents remembered, to tell a repetition from another message: 32 messages are in flight. A broker without such a
+# limit (MQTT 3.1.1) may repeat a thousand; an older number that is marked as a repetition is one.
+SEEN_PER_POINT = 256
 RESEND_MS = 30_000  # a device that lost its radio is back by then, and repeats what nobody acknowledged
 FRESH_MAX = SEEN_PER_POINT  # numbers with their time: those of a key that hangs, too
 HOLE_MAX = 1_000  # numbers missing at once: a broker's queue; a wider jump is a counter that was set
@@ -164,7 +164,8 @@ def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) ->
     if last is None or seq > last:
         return "later"
     if event.again:
-        return "late"  # the broker kept it for us: it is of the epoch it was sent in
+        # the broker kept it for us: it is of the epoch it was sent in
+        return "repeated" if same is None and _is_forgotten(turn, sender, event.point, seq) else "late"
     if same and seq == last != sender.first:
         return "repeated"
     lately = not _other_day(turn, sender)
@@ -181,6 +182,14 @@ def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) ->
     missing = seq - 1 in seen and seq + 1 in seen
     late = same is None and lately and seq > sender.first and (missing or not _goes_on(sender, seq))
     return "late" if late else "restarted"
+
+
+def _is_forgotten(turn: Turn, sender: Sender, point: Point, seq: int) -> bool:
+    """Whether a number that is not known any more was heard in this epoch: so many came after it, and a broker sends
+    in order what it has kept.
+    """
+    full = len(turn.state.seen[point]) >= SEEN_PER_POINT
+    return full and sender.first <= seq <= turn.state.last_seq[point] - SEEN_PER_POINT // 2
 
 
 def _other_day(turn: Turn, sender: Sender) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from edged.core import sequence
 from edged.core.engine import Engine
-from edged.core.model.events import ClockSet, DeviceEvent, SiteLoaded
+from edged.core.model.events import ClockSet, DeviceEvent, KeyPressed, SiteLoaded
 from edged.core.model.lookup import Lookup
 from edged.core.model.point import Point
 from edged.core.model.turn import Turn
@@ -73,6 +73,24 @@ def test_what_it_repeats_after_a_short_loss_counts_once(kind: type) -> None:
     assert not any(hall.known(message(kind, seq)) for seq in (1, 2, 3))
     assert [hall.known(message(kind, seq), after) for seq, after in ((2, 4.0), (3, 0.1))] == [True, True]
     assert hall.known(replace(message(kind, 3), again=True), 43_200.0), "the broker's repetition, however old"
+
+
+def test_what_the_broker_repeats_counts_once_however_many_came_since() -> None:
+    """A broker that nothing bounds had a thousand presses of a key that hangs on their way when its link was cut."""
+    hall, many = Heard(), 1_000
+    assert not any(hall.known(message(KeyPressed, seq), 0.001) for seq in range(1, many + 1))
+    assert all(hall.known(message(KeyPressed, seq, again=True), 0.001) for seq in range(1, many + 1))
+    assert not hall.known(message(KeyPressed, many + 1, again=True)), "it had not been sent before the cut"
+
+
+def test_what_the_broker_kept_of_before_the_first_number_heard_is_not_lost() -> None:
+    """Its link was cut before the first of them arrived; of a life in which nothing is forgotten the unknown is new."""
+    hall = Heard()
+    assert not any(hall.known(message(KeyPressed, seq), 0.001) for seq in range(10, 1_000))
+    assert not hall.known(message(KeyPressed, 9, again=True))
+    fresh = Heard()
+    assert not any(fresh.known(message(KeyPressed, seq), 0.001) for seq in (1, *range(300, 400)))
+    assert not fresh.known(message(KeyPressed, 150, again=True))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
