@@ -1,13 +1,13 @@
 """Frames of a Candle bus as frozen values, and their bytes; no I/O. Rules:
 
-* Bytes below 0x20 only delimit frames (or number a kiosk's button); there is no checksum and no acknowledgement. So
-every length and value range is checked, and bytes that begin no frame are skipped one by one.
-* A key press and an LED command are the same bytes: ``Signal`` says what came, not which way it went.
-* The parser never waits for more than ``FRAME_MAX`` bytes; the owner calls ``gap`` when the line falls silent, so
-  that half a frame cannot be completed by noise an hour later.
+* Bytes below 0x20 only delimit frames or number a kiosk's button; there is no checksum and no acknowledgement. So
+  every length and value range is checked, and bytes that begin no frame are skipped one by one.
+* A key press and an LED command have the same bytes: ``Signal`` holds the code, not the direction.
+* The parser never waits for more than ``FRAME_MAX`` bytes. Its owner calls ``gap`` when the line falls silent, so that
+  noise an hour later cannot complete half a frame.
 
-Sources: protokol.pdf (Candle 2010-2012) in github.com/alkumaish/apertum-qsystem.rs485-plugin for boards;
-ButtonDevice, UBForm and FWelcome in github.com/binali-rustamov/apertum-qsystem for panels and kiosks.
+Sources: protokol.pdf (Candle 2010-2012) in github.com/alkumaish/apertum-qsystem.rs485-plugin for boards; ButtonDevice,
+UBForm and FWelcome in github.com/binali-rustamov/apertum-qsystem for panels and kiosks.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ BEEP = 7  # added to an LED code: the same with a beep of 500 ms
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One frame that carries a code: a panel's key (``KEYS``) or LED (``LED_OFF`` and on), or a kiosk's button (1 to
-    ``BUTTON_MAX``).
+    """A frame with one code: a panel's key (``KEYS``), a panel's LED (``LED_OFF`` and higher), or a kiosk's button (1
+    to ``BUTTON_MAX``).
     """
 
     address: int
@@ -57,8 +57,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text to be shown: ``text`` on a board, or three digits on a panel. Only as many digits as are sent change, from
-    the left.
+    """Text for a board, or three digits for a panel. If ``text`` is shorter than the display, only its leftmost digits
+    change.
     """
 
     address: int
@@ -71,7 +71,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Brightness:
-    """A board's brightness, which it remembers without power."""
+    """Sets a board's brightness, which it keeps without power."""
 
     address: int
     level: int
@@ -82,7 +82,7 @@ class Brightness:
 
 @dataclass(frozen=True, slots=True)
 class Readdress:
-    """A new address for a board (``address`` 0xFF: for whichever is on the bus)."""
+    """Gives a board a new address. ``address`` 0xFF: every board on the bus."""
 
     address: int
     new: int
@@ -93,7 +93,7 @@ class Readdress:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A question whether a unit has this address. The answer is not documented."""
+    """Asks whether a unit has this address. The answer is not documented."""
 
     address: int
 
@@ -105,7 +105,7 @@ Frame = Signal | Text | Brightness | Readdress | Scan
 
 
 class Parser(FrameCutter[Frame]):
-    """Finds Candle frames in a stream of bytes."""
+    """Finds Candle frames in a byte stream."""
 
     def __init__(self) -> None:
         super().__init__(_look)

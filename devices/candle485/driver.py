@@ -1,17 +1,16 @@
-"""A Candle bus: keys and buttons in; LEDs, digits and boards out.
+"""A Candle bus: receives keys and buttons; sends LEDs, digits and texts of boards.
 
 Rules:
-1. One writer (``edged/links/slots.py``): frames leave with ``bus_pause_ms`` of hall time between them, the newest
-   value of each slot wins, and a value that changed goes before one that is only sent again. There is no
-   acknowledgement: what left the port counts as taken, and is asserted anew from time to time and whenever the bus
-   comes back.
-2. Our own frames that the adapter echoes are not key presses: the echo is dropped, whole or damaged (``echo.py``).
-Whether the adapter echoes is detected, unless ``echo`` says so.
-3. A bus full of noise (``edged/links/noise.py``) is lost, and its frames are ignored, until it was quiet for a while.
+1. Frames are sent one at a time (``edged/links/slots.py``), ``bus_pause_ms`` of hall time apart. Only the newest value
+   of each slot is sent, changed values before those that are only sent again. There is no acknowledgement: a frame
+   that was sent counts as shown, and is sent again from time to time and whenever the bus comes back.
+2. Our own frames that the adapter echoes are no key presses: the echo is dropped, intact or damaged (``echo.py``).
+   Whether the adapter echoes is detected, unless ``echo`` says so.
+3. A bus full of noise (``edged/links/noise.py``) counts as lost, and frames on it are ignored, until it was quiet.
 4. A kiosk's buttons have no printer. With ``kiosk_board`` the ticket's number is shown on that board, which counts as
-   printed; without it a print is refused, and the core says that the ticket was not handed out.
+   printed; without it a print is refused, and the core reports that the ticket was not handed out.
 
-Deadlines on the wire are real seconds; people, and so the rate of presses, follow hall time.
+Deadlines on the bus are real seconds; people follow hall time, and so does the limit on presses of a key.
 """
 
 from __future__ import annotations
@@ -46,14 +45,16 @@ SPARE_S = 1.0  # real seconds added for a slow adapter
 
 
 class Candle485:
-    """One bus. Points: ``device/panel`` and ``device/board`` by their names in the options, ``device/button-N``."""
+    """Driver of one bus. Points: ``device/NAME`` for panels and boards by their names in hall.toml,
+    ``device/button-N``.
+    """
 
     OPTIONS: ClassVar[type[Options]] = CandleOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {"babble", "no-echo"}
     pace_s = 0.0  # a wire with a queue of its own
 
     def __init__(self, context: DeviceContext, options: CandleOptions, link: ByteLink | None = None) -> None:
-        """``link``: the wire to use; by default the serial port at ``path``."""
+        """``link``: the connection to use; by default the serial port at ``path``."""
         self._context = context
         self._options = options
         self._link = link if link is not None else SerialLink(options.path, baudrate=options.baudrate)
@@ -84,7 +85,7 @@ class Candle485:
             self._ear.end()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Send ``value`` to its unit. Raises ``Refused`` or ``Unreachable``."""
+        """Send ``value`` to its panel or board. Raises ``Refused`` or ``Unreachable``."""
         channel = channel_of(point)
         frames = self._frames(channel, value)
         self._ear.check_up()
@@ -99,7 +100,7 @@ class Candle485:
             await future
 
     async def act(self, action: Action) -> None:
-        """Show the number of a ticket at the kiosk. Raises ``Refused`` or ``Unreachable``."""
+        """Show the number of a new ticket on the kiosk's board. Raises ``Refused`` or ``Unreachable``."""
         if not isinstance(action.body, Print):
             raise Refused(f"a Candle bus cannot {action.body.kind}")
         if action.body.about != "ticket":
@@ -127,7 +128,7 @@ class Candle485:
         raise Refused(f"{channel} cannot show a {value.kind}")
 
     async def _write(self, frame: Frame) -> None:
-        """One frame, and its echo. Raises ``Unreachable``."""
+        """Send one frame, and wait for its echo if one is expected. Raises ``Unreachable``."""
         self._ear.check_up()
         data = frame.to_bytes()
         if self._echoes is not False:
@@ -138,7 +139,9 @@ class Candle485:
             await self._echo_passes(len(data))
 
     async def _echo_passes(self, length: int) -> None:
-        """Wait for the echo of ``length`` bytes after they have left the line."""
+        """Wait for the echo of ``length`` bytes, at most ``ECHO_S`` after they have left the line. If it is missing
+        often, the adapter has none, or the port is reopened.
+        """
         damaged = self._echo.damaged
         try:
             async with asyncio.timeout(ECHO_S + length * self._byte_s):

@@ -1,11 +1,12 @@
-"""Drops the echo of our own bytes from a half-duplex adapter, before it is taken for a key press. Rules:
+"""Drops the echo of our own bytes, which some half-duplex adapters return, so that it is not taken for a key press.
+Rules:
 
-* One frame is out at a time. What arrives until its echo is complete is held, so that a key pressed just before it,
-  or just behind it, is neither lost nor mixed up with it.
-* An echo damaged on the way is dropped too: of the held bytes, the piece that needs the fewest changes to become
-  what was sent. A damaged LED command must not call a visitor.
-* That is only done where an echo is ``sure`` to come. Elsewhere a key pressed at the wrong moment would be taken for
-  a damaged echo; there only the exact bytes are dropped.
+* Only one sent frame is open at a time. Bytes that arrive until its echo is complete are held, so that a key pressed
+  shortly before or after it is neither lost nor mixed up with it.
+* A damaged echo is dropped as well: of the held bytes, the piece that becomes the sent frame with the fewest changes.
+  Otherwise a damaged LED command could call a visitor.
+* Damaged echoes are only looked for if an echo is ``sure`` to come. Otherwise a key pressed at that moment could be
+  taken for a damaged echo; so only exact copies are dropped.
 
 No I/O and no clock: the owner calls ``expire`` when the echo is overdue.
 """
@@ -16,7 +17,7 @@ HELD_MAX = 64  # bytes: several frames; more than that while one echo is due is 
 
 
 class Echo:
-    """Drops the echo of the bytes announced by ``sent``."""
+    """Drops the echo of the bytes that were announced with ``sent``. ``sure``: the adapter is known to echo."""
 
     def __init__(self, *, sure: bool) -> None:
         self.sure = sure  # becomes true with the first echo heard
@@ -28,17 +29,19 @@ class Echo:
 
     @property
     def due(self) -> bool:
-        """Whether an echo is awaited."""
+        """Whether an echo is expected."""
         return bool(self._due)
 
     def sent(self, data: bytes) -> bytes:
-        """Announce that ``data`` is sent now. Returns the bytes held for an earlier echo that stayed incomplete."""
+        """Announce that ``data`` is sent now. Returns bytes that were held for an earlier echo, which did not come
+        completely.
+        """
         overdue = self.expire()
         self._due = data
         return overdue
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes of ``data`` that others sent, as far as they need not be held."""
+        """Add received bytes. Returns those that are no echo; b"" while an echo is incomplete."""
         if not self._due:
             return data
         self._held += data
@@ -53,7 +56,7 @@ class Echo:
         return self.expire() if len(self._held) > HELD_MAX else b""
 
     def expire(self) -> bytes:
-        """The echo is overdue: drop the part that arrived and return the other held bytes."""
+        """The echo is overdue: drop the part of it that arrived, and return the other held bytes."""
         due, held = self._due, self._held
         self._due = self._held = b""
         if not due:
@@ -68,9 +71,10 @@ class Echo:
 
 
 def _nearest(wanted: bytes, held: bytes) -> tuple[int, int, int]:
-    """The piece of ``held`` (start, end) that the fewest insertions, losses and flips turn into ``wanted``.
+    """The piece of ``held`` that becomes ``wanted`` with the fewest inserted, lost or flipped bytes: (start, end,
+    changes).
 
-    The shortest of several: a byte too many left over is noise, a byte too many taken is somebody's key.
+    Of equally good pieces the shortest: a byte left over is only noise, but a byte too many may belong to a key press.
     """
     # Row i: (changes, -start) of the best piece that ends at each position and stands for wanted[:i].
     row = [(0, -position) for position in range(len(held) + 1)]

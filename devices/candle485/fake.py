@@ -1,8 +1,7 @@
-"""A simulated Candle bus: panels, boards and a kiosk that show what they were told and misbehave by seed.
+"""A simulated Candle bus: panels, boards and a kiosk, which show what they receive and have seeded faults.
 
-Rules: a unit shows what the wire brought, never what somebody meant; a press is a real frame. The wire is any
-``ByteLink``: the device's end of ``edged.sim.pty.Pty`` or one end of a ``MemoryLink`` pair, which bring their own
-faults (lost, flipped, delayed bytes). Faults here are those of devices.
+The bus is a ``ByteLink``: the device's end of ``edged.sim.pty.Pty`` or one end of a ``MemoryLink`` pair. Those have
+faults of their own (lost, flipped, delayed bytes); the faults here are those of devices.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ CODES = {key: code for code, key in KEYS.items()}
 
 @dataclass(frozen=True, slots=True)
 class CandleFaults:
-    """Faults of the simulated bus. ``drop`` and ``garble``: chance per frame sent. ``echo``: the line repeats the host.
-    ``dead``: nothing answers.
+    """Faults of the simulated bus. ``drop`` and ``garble``: probability per frame that a unit sends. ``echo``: the host
+    gets its own bytes back. ``dead``: no unit has power.
     """
 
     drop: float = 0.0
@@ -53,7 +52,7 @@ class CandleFaults:
 
 @dataclass(slots=True)
 class FakeUnit:
-    """What one panel or board shows now. ``led`` is a code without its beep; ``beeps`` counts those."""
+    """What one panel or board shows. ``led``: the LED code without its beep; ``beeps``: how many beeps there were."""
 
     led: int = LED_OFF
     beeps: int = 0
@@ -65,7 +64,8 @@ class FakeUnit:
 class FakeCandleBus:
     """Panels, boards and one kiosk. ``panels`` and ``boards``: name to address, as in the driver's options.
 
-    ``faults`` may be swapped at any time. ``frames_sent`` and ``frames_received`` count by name ("button-3" too).
+    ``faults`` may be replaced at any time. ``frames_sent`` and ``frames_received`` count frames by unit name;
+    "button-3" is a button of the kiosk.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class FakeCandleBus:
 
     @property
     def noise(self) -> int:
-        """How many bytes from the host were part of no frame."""
+        """Number of bytes from the host that belonged to no frame."""
         return self._parser.noise
 
     async def run(self) -> None:
@@ -99,7 +99,7 @@ class FakeCandleBus:
             group.create_task(self._babble())
 
     def press(self, panel: str, key: Key) -> None:
-        """Press a key of a panel; its frame leaves at once."""
+        """Press a key of a panel; its frame is sent at once."""
         self._say(panel, Signal(self.addresses[panel], CODES[key]))
 
     def press_button(self, number: int) -> None:
@@ -107,33 +107,33 @@ class FakeCandleBus:
         self._say(f"button-{number}", Signal(KIOSK_ADDRESS, number))
 
     def led(self, panel: str) -> int:
-        """The LED code of a panel (``LED_OFF`` and on)."""
+        """The LED code that a panel shows (``LED_OFF`` and higher)."""
         return self.units[panel].led
 
     def text(self, name: str) -> str:
-        """The digits of a panel or board."""
+        """The text that a panel or board shows."""
         return self.units[name].text
 
     def blink(self, name: str) -> int:
-        """How the digits of a panel or board blink: 0x20 not at all, 0x21 always, ``n`` from 0x22 to 0x7F ``n - 0x21``
-        times.
+        """How the text of a panel or board blinks: 0x20 not at all, 0x21 always, 0x22 to 0x7F that many times less
+        0x21.
         """
         return self.units[name].blink
 
     def babble(self, on: bool) -> None:
-        """Let a broken transmitter start, or stop, sending noise."""
+        """Start or stop the noise of a broken transmitter."""
         if on:
             self._babbling.set()
         else:
             self._babbling.clear()
 
     def power_cycle(self) -> None:
-        """Switch everything off and on: all goes dark; boards keep their brightness."""
+        """Switch all units off and on: everything is dark; boards keep their brightness."""
         for name, unit in self.units.items():
             self.units[name] = FakeUnit(brightness=unit.brightness)
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that the host sent."""
+        """Handle bytes that the host sent."""
         if self.faults.echo:
             self._put("", data)  # that is the adapter's doing: it needs nobody on the bus
         if not self.faults.dead:

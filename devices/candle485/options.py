@@ -1,4 +1,4 @@
-"""What a technician writes about a Candle bus in hall.toml: each unit by name, with the address set on it."""
+"""The options of a Candle bus in hall.toml: each unit by name, with the address that is set on it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ ServiceId = Annotated[str, ID]
 
 
 class PanelOptions(Options, frozen=True):
-    """An operator panel. ``digits``: it has the three-digit display."""
+    """A call panel. ``digits``: it has a three-digit display."""
 
     address: Address
     digits: bool = False
 
 
 class BoardOptions(Options, frozen=True):
-    """A board. ``digits`` is its length; ``separator`` stands between number and window ("<" and ">" are arrows)."""
+    """A board of ``digits`` characters. ``separator`` is shown between ticket number and window ("<" and ">" are
+    arrows).
+    """
 
     address: Annotated[int, Meta(ge=ADDRESS_MIN, le=BOARD_ADDRESS_MAX)]
     digits: Annotated[int, Meta(ge=3, le=DIGITS_MAX)] = 7
@@ -36,8 +38,10 @@ class BoardOptions(Options, frozen=True):
 
 
 class CandleOptions(Options, frozen=True):
-    """``path``: the port, best by place (/dev/serial/by-path/…). ``echo``: whether the adapter hears itself
-    (default: found out). ``buttons``: kiosk button number -> service id; ``kiosk_address`` where it is known."""
+    """``path``: the serial port, best by a stable path (/dev/serial/by-path/…). ``echo``: whether the adapter returns
+    what it sends (default: detected). ``buttons``: kiosk button number -> service id. ``kiosk_address``: the kiosk's
+    address, if known.
+    """
 
     path: Annotated[str, Meta(min_length=1, max_length=4096)]
     baudrate: Literal[57600, 19200] = 57600
@@ -75,9 +79,9 @@ class CandleOptions(Options, frozen=True):
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:
-        """The role in which it reports: dispenser, if the kiosk has buttons."""
+        """Dispenser, if the kiosk has buttons."""
         return frozenset({"dispenser"} if self.buttons else ())
 
     def service_ids(self) -> frozenset[str]:
-        """The services that the kiosk's buttons ask for."""
+        """The services for which the kiosk's buttons request tickets."""
         return frozenset(self.buttons.values())

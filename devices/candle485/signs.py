@@ -1,4 +1,6 @@
-"""Encodes levels for panels and boards: window states as LED codes, tickets as digits. Literal tables, no I/O."""
+"""Encodes output values for panels and boards: states of windows as LED codes, tickets as digits. Constant tables, no
+I/O.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ PRINTED_BLINK = 0x24  # three times, then steady: a visitor looks up from the bu
 
 
 def led(address: int, value: Panel | Pager | Lamp) -> Signal:
-    """The LED code of a panel. An unknown state is dark; the duty manager's LED blinks while a page waits."""
+    """The frame that sets a panel's LED: by the state of its window (unknown: off), of a lamp, or blinking while the
+    duty manager has unanswered pages.
+    """
     if isinstance(value, Lamp):
         return Signal(address, LED_OF_LAMP[value.state])
     if isinstance(value, Pager):
@@ -60,7 +64,7 @@ def led(address: int, value: Panel | Pager | Lamp) -> Signal:
 
 
 def digits(address: int, value: Panel) -> Text:
-    """The three digits of a panel: the end of the ticket number, which blinks while it is called."""
+    """The frame for a panel's three digits: the last three of the ticket number, blinking while it is called."""
     if value.number is None:
         blink, text = PANEL_TEXT.get(value.state, PANEL_IDLE)
     else:
@@ -70,14 +74,18 @@ def digits(address: int, value: Panel) -> Text:
 
 
 def loud(frame: Frame, value: Value) -> Frame:
-    """``frame`` as sent when its level changes: with a beep if somebody must look up. Repeated levels are silent."""
+    """``frame`` as it is sent when the value changes: with a beep if a clerk has to notice. Repetitions have no
+    beep.
+    """
     if isinstance(frame, Signal) and isinstance(value, Panel) and value.state in LOUD_STATES:
         return Signal(frame.address, frame.code + BEEP)
     return frame
 
 
 def board(unit: BoardOptions, value: Display) -> Text:
-    """The frame for a board: the newest ticket left, its window right ("A012- 3"); dashes if there is no ticket."""
+    """The frame for a board: the newest ticket called, and its window on the right ("A012- 3"); dashes without a
+    call.
+    """
     if value.call is None:
         return Text(unit.address, BLINK_NONE, "-" * unit.digits)
     number, window = value.call
@@ -87,17 +95,19 @@ def board(unit: BoardOptions, value: Display) -> Text:
 
 
 def printed(unit: BoardOptions, number: str) -> Text:
-    """The frame that shows a ticket number on a kiosk's board."""
+    """The frame that shows a new ticket's number on the kiosk's board."""
     return Text(unit.address, PRINTED_BLINK, legible(number)[: unit.digits].ljust(unit.digits))
 
 
 def legible(number: str) -> str:
-    """``number`` in the characters that segments can form; a dash for any other."""
+    """``number`` in characters that a seven-segment display can show; others become dashes."""
     return "".join(c if c.isascii() and ord(c) in CHARACTERS else "-" for c in number.upper())
 
 
 def _with_window(unit: BoardOptions, number: str, window: str) -> str:
-    """All digits, always: fewer would leave old ones standing. Where both do not fit, the ticket matters."""
+    """Ticket and window, or only the ticket if both do not fit. Always fills the board, because digits that are not
+    sent keep their old value.
+    """
     room = unit.digits - len(number) - 1
     if not window or len(window) > room:
         return number[-unit.digits :].ljust(unit.digits)
