@@ -1,1 +1,1 @@
-"""Ticket printers that speak ESC/POS, over a serial line or the network (port 9100)."""
+"""Ticket printers with the ESC/POS command set, on a serial line or the network (port 9100)."""

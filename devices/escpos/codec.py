@@ -1,8 +1,8 @@
-"""Encodes requests to an ESC/POS ticket printer as bytes, and decodes its answers; no I/O.
+"""Encodes requests to an ESC/POS ticket printer, and decodes its answers; no I/O.
 
-Sources: python-escpos 3.1 (its bytes for text, cut and QR code, run), Epson's pages of DLE EOT and GS r for the bits
-of the answers. Text is GBK, with the printer switched to Chinese characters (FS &); control characters never reach
-the paper.
+Sources: the bytes that python-escpos 3.1 writes for text, cut and QR code; Epson's pages on DLE EOT and GS r for the
+bits of the answers. Text is GBK, after switching the printer to Chinese characters (FS &). Control characters are never
+printed.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ QR_BYTES_MAX = 200
 
 
 class Condition(NamedTuple):
-    """The printer's reported state. ``fault``: why it cannot print; None if it can."""
+    """State of the printer. ``fault``: why it cannot print; None if it can."""
 
     paper: Paper
     fault: str | None = None
 
 
 def is_at_once(byte: int) -> bool:
-    """Whether this byte is an answer to DLE EOT, which the printer gives at once."""
+    """Whether this byte is an answer to DLE EOT, which the printer gives immediately."""
     return byte & AT_ONCE_MASK == AT_ONCE
 
 
 def is_in_turn(byte: int) -> bool:
-    """Whether this byte is an answer to GS r, which the printer gives after what it has printed."""
+    """Whether this byte is an answer to GS r, which the printer gives after it has printed everything before."""
     return byte & IN_TURN_MASK == 0
 
 
@@ -62,14 +62,16 @@ def paper_in_turn(byte: int) -> Paper:
 
 
 def cause(byte: int) -> str:
-    """Why the printer is offline, from the answer to ``ASK_CAUSE``."""
+    """Why the printer is offline, from the answer to ``ASK_CAUSE``, in words."""
     if byte & COVER:
         return "cover open"
     return "no paper" if byte & STOPPED else "cutter or head fault" if byte & ERROR else "switched offline"
 
 
 def qr(text: str, size: int = 6) -> bytes:
-    """The bytes that let the printer draw a QR code (model 2, level L). ``size``: dots of a module, 1 to 16."""
+    """The commands that print ``text`` as a QR code (model 2, error correction level L). ``size``: dots per module, 1
+    to 16.
+    """
     data = text.encode("ascii")
     return b"".join(
         b"\x1d(k" + len(body).to_bytes(2, "little") + body
@@ -82,13 +84,13 @@ _WORD_END = re.compile(r"[!-~]+$")
 
 
 def encoded(text: str) -> bytes:
-    """``text`` in GBK; other characters become question marks."""
+    """``text`` in GBK; characters that GBK lacks become question marks."""
     return cleaned(text).encode("gbk", "replace")
 
 
 def wrapped(text: str, columns: int) -> list[str]:
-    """Split ``text`` into lines of at most ``columns`` half-width characters; a Chinese character takes two and is
-    never cut. A word of Latin letters is cut only if it is longer than a line.
+    """Break ``text`` into lines of at most ``columns`` half-width characters. A Chinese character takes two and is
+    never split; a Latin word is split only if it is longer than a line.
     """
     lines, line, width = [], "", 0
     for char in cleaned(text):
@@ -103,7 +105,7 @@ def wrapped(text: str, columns: int) -> list[str]:
 
 
 class Layout(NamedTuple):
-    """Texts printed on every ticket, and its width."""
+    """What is the same on all tickets: title, line width in half-width characters, and kind of cut."""
 
     title: str = ""
     columns: int = 32
@@ -111,7 +113,7 @@ class Layout(NamedTuple):
 
 
 def ticket(body: Print, service: str, layout: Layout) -> bytes:
-    """The bytes of a ticket, or of another slip, up to the cut. ``service``: its name, "" for none."""
+    """The commands that print and cut a ticket, or another slip. ``service``: the name to print, "" for none."""
     waits = _waits(body) if body.about == "ticket" else []
     small = [line for text in (*waits, *body.lines, *body.lines_en) for line in wrapped(text, layout.columns)]
     code = body.url if body.url is not None and body.url.isascii() and len(body.url) <= QR_BYTES_MAX else None
@@ -128,7 +130,7 @@ def ticket(body: Print, service: str, layout: Layout) -> bytes:
 
 
 def refusal(body: Refuse, layout: Layout) -> bytes:
-    """The bytes of a slip that says why there is no number."""
+    """The commands that print and cut a slip that says why the visitor gets no number."""
     texts = _lines([layout.title, body.text, body.text_en], layout.columns)
     return b"".join((INIT, CHINESE, CENTRE, texts, FEED, CUTS[layout.cut]))
 
@@ -147,7 +149,7 @@ def _waits(body: Print) -> list[str]:
 
 
 def said(data: bytes) -> list[str]:
-    """Describe the requests and answers in ``data`` in words, for a technician."""
+    """Describe captured requests and answers in words, for a technician."""
     questions = {
         ASK_PRINTER: "printer?",
         ASK_CAUSE: "why offline?",

@@ -1,14 +1,14 @@
-"""Driver of an ESC/POS printer: a ticket or slip counts as printed only once the printer confirms it. Rules:
+"""Driver of an ESC/POS printer. A ticket or slip counts as printed only once the printer confirms it. Rules:
 
-1. The printer's state is asked before every ticket. Without paper, with the cover open or a jammed cutter nothing is
-sent: a printer buffers what it receives, and would print it for nobody once somebody puts paper in.
-2. Each ticket is followed by a request that the printer answers after printing (GS r). Whether a printer answers it is
-tried before its first ticket; a clone that does not is only asked whether a fault stopped it.
+1. The printer's state is requested before every ticket. Without paper, with an open cover or a jammed cutter nothing
+   is sent: a printer buffers what it receives, and would print it for nobody once paper is put in.
+2. Each ticket is followed by a request that the printer answers after printing (GS r). Before the first ticket the
+   driver tries whether the printer answers it. A clone that does not is only asked afterwards whether it has a fault.
 3. A missing answer never counts as "ok".
-4. The state is asked every ``ASK_S``. Changes of paper and faults are reported. How the printer is lost:
-   ``edged/links/dialogue.py``.
+4. The state is requested every ``ASK_S``. Changes of paper and faults are reported. When the printer counts as lost:
+   see ``edged/links/dialogue.py``.
 
-Deadlines on the wire are real seconds, and begin when the last byte has left the line.
+Deadlines are real seconds, counted from when the last byte has left the line.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ ServiceId = Annotated[str, ID]
 
 
 class EscposOptions(Options, frozen=True):
-    """``path`` (serial) or ``host`` (network). ``columns``: 32 on paper of 58 mm, 48 on 80 mm.
+    """``path`` (serial port) or ``host`` (network). ``columns``: 32 for paper of 58 mm, 48 for 80 mm.
 
-    ``title`` stands on top; ``names``: service id -> what is printed. The visitor's own page is a QR code.
-    ``confirms``: whether it answers GS r when the paper is out (default: found out).
+    ``title``: printed at the top. ``names``: service id -> its name on the ticket. ``confirms``: whether the printer
+    answers GS r after printing (default: detected). ``deadline_ms``: for an answer.
     """
 
     path: str | None = None
@@ -68,7 +68,7 @@ class EscposOptions(Options, frozen=True):
         return frozenset({"printer"})
 
     def service_ids(self) -> frozenset[str]:
-        """The services that these options give names to."""
+        """The services to which ``names`` gives names."""
         return frozenset(self.names)
 
 
@@ -82,7 +82,7 @@ class Escpos:
     pace_s = 0.0
 
     def __init__(self, context: DeviceContext, options: EscposOptions, link: ByteLink | None = None) -> None:
-        """``link``: the wire to use; by default that of the options."""
+        """``link``: the connection to use; by default that of the options."""
         self._context = context
         self._options = options
         self._layout = Layout(options.title, options.columns, options.cut)
@@ -109,12 +109,12 @@ class Escpos:
         await self._dialogue.run(self._heard, self._wire_changed)
 
     async def show(self, point: Point, value: Value) -> None:
-        """Raises ``Refused``: a printer shows no levels."""
+        """Raises ``Refused``: a printer has no values to show."""
         raise Refused(f"{point} is a printer, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Print, and return once the paper is out. Raises ``Refused`` if it cannot print, ``Unreachable`` if that is
-        unknown.
+        """Print, and return once the printer confirms it. Raises ``Refused`` if it cannot print, ``Unreachable`` if the
+        outcome is unknown.
         """
         body = action.body
         if isinstance(body, Print):
@@ -151,7 +151,7 @@ class Escpos:
         await self._state()
 
     async def _state(self) -> Condition:
-        """Ask for paper and faults, and report changes. Raises ``Unreachable``."""
+        """Request the state of paper and faults, and report it if it changed. Raises ``Unreachable``."""
         printer = await self._question(codec.ASK_PRINTER)
         fault = None
         if printer & codec.OFFLINE:
@@ -164,25 +164,27 @@ class Escpos:
         return found
 
     def _tell(self, found: Condition) -> None:
-        """Report a state once; repeated at the next request if the inbox was full."""
+        """Report the printer's state if it changed. If the inbox is full, the next request reports it."""
         if found != self._told and self._context.emit(
             HealthRead(self._context.point(), found.paper, found.fault)
         ):
             self._told = found
 
     async def _question(self, query: bytes) -> int:
-        """Send a request that is answered at once, and return the answering byte. Raises ``Unreachable``."""
+        """Send a DLE EOT request and return the byte that answers it. Raises ``Unreachable``."""
         self._fits = codec.is_at_once
         return await self._dialogue.request(query, self._within_s(query))
 
     async def _ask_in_turn(self, data: bytes, takes_s: float) -> int | None:
-        """Print ``data``, and return the byte that the printer sends after it; None: none came in time."""
+        """Send ``data`` and a GS r request; returns the byte that the printer sends after printing, None if none comes
+        in time. ``takes_s``: seconds that printing may take.
+        """
         self._fits = codec.is_in_turn
         data += codec.ASK_IN_TURN
         return await self._dialogue.ask(data, self._within_s(data) + takes_s)
 
     def _within_s(self, data: bytes) -> float:
-        """Real seconds until ``data`` is sent and its answer is here."""
+        """Real seconds until ``data`` is sent and its answer must have come."""
         return (len(data) + 1) * self._byte_s + self._answer_s
 
     def _heard(self, data: bytes) -> None:
@@ -198,7 +200,7 @@ class Escpos:
 
 
 def _check(found: Condition) -> None:
-    """Raise ``Refused`` if the printer would not print."""
+    """Raise ``Refused`` if the printer cannot print in this state."""
     if found.fault is not None:
         raise Refused(found.fault)
     if found.paper == "out":

@@ -1,4 +1,4 @@
-"""A fake ticket printer with its own ESC/POS parser, which runs out of paper and misbehaves on demand."""
+"""A fake ticket printer with its own ESC/POS parser, which runs out of paper and has faults on demand."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ LATE_S = 0.5
 
 
 class FakePrinter:
-    """``send`` puts bytes on the line; feed it what comes. ``lines_left``: of paper; ``tickets`` are those cut off.
+    """One printer. ``feed`` it with what the controller sends; it answers through ``send``. ``lines_left``: of paper;
+    ``tickets``: texts of the tickets cut off.
 
-    Without paper it stops as real ones do: what was sent meanwhile is printed when there is some again.
+    Without paper it stops as real printers do: what was sent meanwhile is printed once there is paper again.
     """
 
     def __init__(self, send: Callable[[bytes], None], seed: int = 0, line_s: float = 0.001) -> None:
@@ -35,7 +36,7 @@ class FakePrinter:
         self._stopped: asyncio.TimerHandle | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that the controller sent, in any portions."""
+        """Handle bytes that the controller sent, split in any way."""
         while (place := data.find(b"\x10\x04")) >= 0 and len(data) > place + 2:
             self._answer_at_once(data[place + 2])
             data = data[:place] + data[place + 3 :]
@@ -43,13 +44,13 @@ class FakePrinter:
         self._go_on()
 
     def put_paper(self, lines: int) -> None:
-        """Open the cover and put in a roll of paper."""
+        """Put in a paper roll of so many lines, and print what waits."""
         self.lines_left = lines
         self._go_on()
 
     @property
     def printing(self) -> str:
-        """What stands on the paper that is not cut yet."""
+        """The text printed since the last cut."""
         return self._text
 
     def _answer(self, data: bytes) -> None:
@@ -82,7 +83,7 @@ class FakePrinter:
             self._obey(one)
 
     def _size(self) -> int:
-        """Bytes of the command or character that the buffer begins with; 0: not to be told yet."""
+        """Length in bytes of the first command or character in the buffer; 0 if more bytes are needed to tell."""
         head = self._held[:2]
         if head[:1] not in (b"\x1b", b"\x1c", b"\x1d"):
             return 2 if head[0] >= 0x81 else 1
