@@ -1,11 +1,11 @@
 """Decodes Linux ``input_event`` records into pressed keys, and pressed keys into scanned codes; no I/O.
 
-Sources: include/uapi/linux/input.h (two longs of time, type, code, value, in the machine's own order) and
-input-event-codes.h (numbers and names of keys). A value of 0 is a release, 2 the repetition of a key that is held:
-neither is a press. SYN_DROPPED: the kernel lost events, so what was being typed is not whole.
+Sources: include/uapi/linux/input.h (two longs of time, type, code, value, in native byte order) and input-event-codes.h
+(numbers and names of keys). Value 1 is a press, 0 a release, 2 the auto-repeat of a held key. SYN_DROPPED: the kernel
+lost events, so what was being typed is incomplete.
 
-A scanner types on the keyboard of the United States, as delivered: "*" is Shift and 8, a capital letter is Shift and
-the letter.
+A scanner types as on a United States keyboard, which is its factory setting: "*" is Shift and 8, a capital letter is
+Shift and the letter.
 """
 
 from __future__ import annotations
@@ -82,25 +82,25 @@ CAPS = KEY_NAMES["CAPSLOCK"]
 
 
 class InputRecord(NamedTuple):
-    """One event of a device."""
+    """One ``input_event`` without its time. ``kind``: its type field."""
 
     kind: int
     code: int
     value: int
 
     def to_bytes(self) -> bytes:
-        """The record as the kernel writes it; the time is not read."""
+        """The record as the kernel writes it, with time 0, which is not read."""
         return RECORD.pack(0, 0, *self)
 
 
 class InputReader:
-    """Cuts records out of a stream of bytes."""
+    """Cuts records out of a byte stream."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def feed(self, data: bytes) -> list[InputRecord]:
-        """Add bytes; returns the records that are complete now."""
+        """Add received bytes; returns the records that are complete now."""
         self._held += data
         size = len(self._held) // RECORD.size * RECORD.size
         whole, self._held = self._held[:size], self._held[size:]
@@ -108,7 +108,7 @@ class InputReader:
 
 
 def pressed(records: list[InputRecord]) -> list[int | None]:
-    """Codes of keys that went down, in order; None if events were lost."""
+    """Codes of the keys that were pressed, in order; None where the kernel lost events."""
     found: list[int | None] = []
     for one in records:
         if one.kind == EV_KEY and one.value == PRESSED:
@@ -119,7 +119,9 @@ def pressed(records: list[InputRecord]) -> list[int | None]:
 
 
 class CodeReader:
-    """Joins what a scanner types into codes. A key that stands for no character spoils the code that contains it."""
+    """Joins the keys that a scanner types into codes. A key that is no character of a code makes the whole code
+    unreadable.
+    """
 
     def __init__(self) -> None:
         self._text = ""
@@ -128,12 +130,12 @@ class CodeReader:
         self._caps = False
 
     def forget(self) -> None:
-        """Drop an incomplete code: the scanner was unplugged, or stopped in the middle."""
+        """Drop an incomplete code, because the scanner was unplugged or stopped in the middle."""
         self._text, self._spoilt = "", False
         self._shifts.clear()
 
     def take(self, record: InputRecord) -> str | None:
-        """Add what a key did; returns the code that this completes, "" for one that cannot be read, None for none."""
+        """Add a record. Returns the code that it completes, "" for an unreadable one, None if it completes none."""
         if record.kind == EV_SYN and record.code == SYN_DROPPED:
             self._spoilt = True
             self._shifts.clear()  # its release may be among what was lost

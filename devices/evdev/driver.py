@@ -1,11 +1,11 @@
-"""A USB keypad as call panel or evaluator, or a scanner as check-in. Rules:
+"""A USB keypad as call panel or evaluator, or a scanner for check-in. Rules:
 
-1. A key counts when it goes down; one that is held, or said again by the device, is not another press.
-2. Digits before a key are its argument (transfer to window 12); they are forgotten after ``DIGITS_S``, with Backspace
-   one by one, and when events were lost. With ``ratings`` digits are ratings.
-3. A scanned code is a request for a number: of an appointment, or of a visitor who has a number and is back. One that
-   holds somebody's identity or mobile number never comes in. Whoever scans something else is told so where they stand.
-4. It shows nothing and says nothing: lamps and boards beside it do.
+1. A key counts when it is pressed; auto-repeat of a held key does not.
+2. Digits before a key are its argument (transfer to window 12). They are dropped after ``DIGITS_S`` and when events
+   were lost; Backspace deletes one. With ``ratings``, digits are ratings instead.
+3. A scanned code requests a number: for an appointment, or for a visitor who already has a number and is back. A code
+   that contains an identity or mobile number, or cannot be either, is refused, and the visitor is told so.
+4. A keypad shows and says nothing: other devices at the window do.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ WITH_ARGUMENT: frozenset[Key] = frozenset(
 
 
 def _usual() -> dict[str, Key]:
-    """A numeric keypad: Enter calls, the signs around it do the rest."""
+    """Meanings of the keys of a numeric keypad, if hall.toml gives none: Enter calls."""
     return {
         "KPENTER": "next-or-recall",
         "ENTER": "next-or-recall",
@@ -60,10 +60,12 @@ def _usual() -> dict[str, Key]:
 
 
 class EvdevOptions(Options, frozen=True):
-    """``path``: by id or by place. ``reads``: the keys of a clerk, or codes that a scanner types.
+    """``path``: a stable path (/dev/input/by-id/… or by-path/…). ``reads``: "keys" that a clerk presses, or "codes"
+    that a scanner types.
 
-    ``keys``: name of a key -> what it means. ``ratings``: name of a key -> level 1 (very bad) to 5 (very good).
-    ``service``: of which a scanned code asks for a number; ``codes``: whether it is an appointment's or a number.
+    ``keys``: name of a key -> its meaning. ``ratings``: name of a key -> level 1 (very bad) to 5 (very good).
+    ``service``: for which service a scanned code requests a number. ``codes``: whether it is the code of an appointment
+    or a ticket number.
     """
 
     path: InputPath
@@ -84,13 +86,13 @@ class EvdevOptions(Options, frozen=True):
             raise ValueError(f"{twice[0]} is a key and a rating; give it one meaning")
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The roles: a panel, and an evaluator if it has ratings; a scanner has none."""
+        """Panel, and evaluator if it has ratings; none for a scanner."""
         if self.reads == "codes":
             return frozenset()
         return frozenset({"panel"} | ({"evaluator"} if self.ratings else set()))
 
     def reports(self) -> frozenset[str]:
-        """The role in which it reports: dispenser, if it is a scanner, which asks for numbers."""
+        """Dispenser, if it is a scanner, because it requests numbers."""
         return frozenset({"dispenser"}) if self.reads == "codes" else frozenset()
 
     def service_ids(self) -> frozenset[str]:
@@ -108,7 +110,7 @@ class Evdev:
     pace_s = 0.0
 
     def __init__(self, context: DeviceContext, options: EvdevOptions, link: ByteLink | None = None) -> None:
-        """``link``: the wire to use; by default the device at ``path``."""
+        """``link``: the connection to use; by default the device at ``path``."""
         self._context = context
         self._options = options
         self._link = link if link is not None else EvdevLink(options.path)
@@ -126,8 +128,8 @@ class Evdev:
         await lasting("link", self._link.run(self._heard, self._wire_changed))
 
     async def show(self, point: Point, value: Value) -> None:
-        """Does nothing for levels of a panel or evaluator: keys alone show nothing. Raises ``Refused`` for any other
-        level.
+        """No-op for values of a panel or an evaluator, because a keypad shows nothing. Raises ``Refused`` for any other
+        value.
         """
         if not isinstance(value, Panel | Evaluator):
             raise Refused(f"{point} is a keypad, it shows no {value.kind}")
@@ -150,7 +152,7 @@ class Evdev:
             self._typed(code)
 
     def _pause_s(self) -> float:
-        """Real seconds since this was last asked."""
+        """Real seconds since the last call of this method."""
         now_s = monotonic_s()
         pause_s, self._typed_s = now_s - self._typed_s, now_s
         return pause_s
@@ -188,7 +190,7 @@ class Evdev:
             self._tell(TicketRequested(self._context.point(), service, appointment=text))
 
     def _refuse(self, reason: str, detail: str) -> None:
-        """Whoever scanned it is told, and so are our staff."""
+        """Count a code that was refused, and tell the core, which informs visitor and staff."""
         self._context.reject(reason, f"{self._context.device}{detail}")
         self._tell(InputRefused(self._context.point(), "request", reason))
 

@@ -1,4 +1,4 @@
-"""A simulated keypad or scanner, with the habits of people and of the kernel."""
+"""A simulated keypad or scanner: held keys, split reads and lost events, as from the real kernel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPORT = InputRecord(EV_SYN, 0, 0)  # ends what happened at once
 
 
 class FakeInput:
-    """Writes records into the pipe at ``place``. ``seed``: how often a key is held, and where reads are cut."""
+    """Writes records into a pipe at ``place``. ``seed``: of which keys are held and where records are split."""
 
     def __init__(self, place: Path, seed: int = 0) -> None:
         self.place = place
@@ -21,7 +21,7 @@ class FakeInput:
         self._file = -1
 
     def plug(self) -> None:
-        """Plug the device in: its link appears, as udev makes it."""
+        """Plug the device in: the pipe appears at ``place``."""
         os.mkfifo(self.place)
         self._file = os.open(self.place, os.O_RDWR | os.O_NONBLOCK)
 
@@ -33,7 +33,7 @@ class FakeInput:
             self._file = -1
 
     def press(self, *names: str) -> None:
-        """Press these keys one after the other; some are held for a while."""
+        """Press these keys one after the other; some are held long enough to repeat."""
         for name in names:
             code = KEY_NAMES[name]
             held = [InputRecord(EV_KEY, code, 2), REPORT] * self._chance.choice((0, 0, 3))
@@ -42,7 +42,7 @@ class FakeInput:
             )
 
     def scan(self, text: str) -> None:
-        """Type a code as a scanner does: with shift, and Enter at the end."""
+        """Type a code as a scanner does: letters with Shift, and Enter at the end."""
         plain, shifted = (
             {sign: code for code, sign in reversed(signs.items())} for signs in (PLAIN, SHIFTED)
         )
@@ -54,11 +54,11 @@ class FakeInput:
         self.press("ENTER")
 
     def heard(self) -> bytes:
-        """The bytes that no program has read yet."""
+        """Read the bytes that no program has read yet."""
         return os.read(self._file, 65_536)
 
     def lose(self) -> None:
-        """Report that the kernel's buffer ran over, so that events were lost."""
+        """Write the record with which the kernel reports lost events (SYN_DROPPED)."""
         self._say([InputRecord(EV_SYN, SYN_DROPPED, 0), REPORT])
 
     def _say(self, records: list[InputRecord]) -> None:
