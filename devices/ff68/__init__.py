@@ -1,1 +1,3 @@
-"""Callers and evaluators of the FF 68 family on RS-485: keys with digits, six figures, four buttons for ratings."""
+"""Call panels (callers) and evaluators of the "FF 68" RS-485 family: keys with digits, a six-digit display, four rating
+buttons.
+"""

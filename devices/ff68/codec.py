@@ -1,12 +1,13 @@
 """Frames of an FF 68 bus as frozen values, and their bytes; no I/O.
 
-``FF 68 L L 68 address function data… sum 16``: L counts from the address up to before the sum; the sum is that of these
-bytes, modulo 256. 9600 8N1. A caller's key is the last byte of its data, digits typed before it stand before it; its
-function is any but 11, and the host acknowledges by the same bytes. An evaluator's button has function 11 and is
-acknowledged as 01. From the host: 02 shows six figures (0A is blank), 03 beeps, 01 with 0B asks for a rating.
+``FF 68 L L 68 address function data… sum 16``: L is the number of bytes from the address to before the sum; the sum is
+that of these bytes modulo 256. 9600 8N1. A caller's key is the last byte of its data, after the digits typed before it;
+its function is any but 11, and the host acknowledges it with the same bytes. An evaluator's button has function 11 and
+is acknowledged with function 01. From the host: 02 shows six digits (0A is blank), 03 beeps, 01 with data 0B asks for a
+rating.
 
-Source: github.com/JackQChen/QueueSystem (a system in use), CallSystem/CallSystem/frmMain.cs: reading of frames and keys
-from line 170, figures, beep and rating from line 983. What a caller does that is not acknowledged is not told there.
+Source: github.com/JackQChen/QueueSystem (a system in use), CallSystem/CallSystem/frmMain.cs: frames and keys from line
+170, digits, beep and rating from line 983. It does not say what a caller does without acknowledgement.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ KEYS: dict[tuple[int, ...], Key] = {
 
 @dataclass(frozen=True, slots=True)
 class CallerFrame:
-    """One frame of either direction."""
+    """One frame, in either direction."""
 
     address: int
     function: int
@@ -54,7 +55,7 @@ class CallerFrame:
 
     @property
     def is_press(self) -> bool:
-        """Whether the frame may come from a caller or an evaluator."""
+        """Whether a caller or an evaluator can have sent this frame, judged by its length."""
         return 2 + len(self.data) in PRESS_LENGTHS
 
     @property
@@ -64,8 +65,8 @@ class CallerFrame:
 
     @property
     def key(self) -> Key | None:
-        """The key a caller pressed; digits before a key other than "confirm" are ignored. None for an unknown key, a
-        rating, and a frame that no caller sends.
+        """The key that a caller pressed; None for an unknown key, a rating, or a frame that no caller sends. Digits
+        typed before it are ignored, except before "confirm".
         """
         if not self.is_press or self.function == RATED:
             return None
@@ -74,27 +75,27 @@ class CallerFrame:
 
 
 def figures(text: str) -> bytes:
-    """The bytes that show the last three figures of ``text``; any other character is blank."""
+    """The bytes that show the last three characters of ``text``; those that are no digit are blank."""
     return bytes(int(c) if c.isascii() and c.isdecimal() else BLANK for c in text[-FIGURES:].rjust(FIGURES))
 
 
 def show(address: int, waiting: int | None, number: str | None) -> CallerFrame:
-    """The frame that shows how many wait (left) or the number (right); the other half is blank, as the vendor's host
-    does it.
+    """The frame that shows the number of waiting people on the left, or the ticket number on the right; the other half
+    is blank, as the vendor's host sends it.
     """
     left = "" if waiting is None or number is not None else f"{min(waiting, 999):03}"
     return CallerFrame(address, SHOW, figures(left) + figures(number or ""))
 
 
 class CallerParser(FrameCutter[CallerFrame]):
-    """Finds FF 68 frames in a stream of bytes."""
+    """Finds FF 68 frames in a byte stream."""
 
     def __init__(self) -> None:
         super().__init__(_look)
 
 
 def _look(data: bytes, start: int) -> tuple[int, CallerFrame | None]:
-    """Size and frame at ``start``; (1, None) where none begins there, (0, None) where it is not whole yet."""
+    """Length and frame at ``start``; (1, None) if no frame begins there, (0, None) if it is incomplete."""
     piece = data[start : start + FRAME_MAX]
     if not HEAD.startswith(piece[:2]) or len(piece) < 2:
         return (0 if piece == HEAD[:1] else 1), None

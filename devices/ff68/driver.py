@@ -1,13 +1,16 @@
-"""An FF 68 bus: keys and ratings in; numbers, who waits, and beeps out. Rules:
+"""An FF 68 bus: receives keys and ratings; sends ticket numbers, numbers of waiting people, and beeps. Rules:
 
-1. A key is acknowledged by repeating its bytes once its step is on disk; if the inbox is full it is not, which the
-clerk sees. The same frame within ``AGAIN_S`` of its acknowledgement is a repetition: acknowledged, not counted.
-2. An acknowledgement has the bytes of its key, so an adapter with echo would press the key again, for ever. Our own
-frames are dropped when they come back; whether the adapter echoes is detected, unless ``echo`` says so.
-3. One writer (``edged/links/slots.py``). Nobody answers what is shown: what left the port counts as taken, and is
-   asserted anew. The bus is lost with its port, and while it babbles (``edged/links/noise.py``).
+1. A key is acknowledged, by repeating its bytes, once its event is on disk. If the inbox is full it is not, which the
+   clerk can see. The same frame within ``AGAIN_S`` after its acknowledgement is a repetition: acknowledged, but
+   not counted.
+2. An acknowledgement has the bytes of a key, so with an adapter that echoes it would press that key again, for ever.
+   Our own frames are therefore dropped when they come back; whether the adapter echoes is detected, unless ``echo``
+   says so.
+3. Frames are sent one at a time (``edged/links/slots.py``). Nothing acknowledges what is shown: a frame that was sent
+   counts as shown, and is sent again from time to time. The bus counts as lost while its port is, and while it is full
+   of noise (``edged/links/noise.py``).
 
-Deadlines on the wire are real seconds.
+Deadlines are real seconds.
 """
 
 from __future__ import annotations
@@ -45,14 +48,16 @@ LOUD_STATES = frozenset({"ACTIVATING", "INVITED"})  # shown while a clerk is ask
 
 
 class Ff68:
-    """One bus. Points: ``device/caller`` by the names in the options, for its panel and its evaluator."""
+    """Driver of one bus. Points: ``device/NAME`` by the callers' names in hall.toml, for the caller and for its
+    evaluator.
+    """
 
     OPTIONS: ClassVar[type[Options]] = Ff68Options
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {"babble"}
     pace_s = 0.0  # a wire with a queue of its own
 
     def __init__(self, context: DeviceContext, options: Ff68Options, link: ByteLink | None = None) -> None:
-        """``link``: the wire to use; by default the serial port at ``path``."""
+        """``link``: the connection to use; by default the serial port at ``path``."""
         self._context = context
         self._options = options
         self._link = link if link is not None else SerialLink(options.path, baudrate=options.baudrate)
@@ -119,7 +124,9 @@ class Ff68:
         return waits
 
     def _ask(self, caller: str, address: int, value: Evaluator) -> list[asyncio.Future[None] | None]:
-        """Ask for a rating, once per visit; after its key "rate" a caller asks by itself."""
+        """Ask the evaluator for a rating, once per visit; not if the clerk pressed the caller's "rate" key, which asks
+        by itself.
+        """
         whom = value.number or value.case
         new, self._asked[caller] = whom != self._asked.get(caller), whom
         last = self._last.get(address)
@@ -137,7 +144,7 @@ class Ff68:
         await self._link.write(frame.to_bytes())
 
     def _forget_own(self, now_s: float) -> None:
-        """Forget frames whose echo is overdue."""
+        """Forget sent frames whose echo is overdue. If many echoes are missing, the adapter does not echo."""
         missed = [frame for frame, until_s in self._own if until_s <= now_s and not frame.is_press]
         self._own = [(frame, until_s) for frame, until_s in self._own if until_s > now_s]
         self._misses += len(missed)
@@ -145,7 +152,7 @@ class Ff68:
             self._echoes = False
 
     def _is_own(self, frame: CallerFrame) -> bool:
-        """Whether a frame is the echo of one of ours."""
+        """Whether a received frame is the echo of one that we sent."""
         self._forget_own(monotonic_s())
         place = next((place for place, (own, _) in enumerate(self._own) if own == frame), None)
         if place is None or self._echoes is False:
@@ -167,7 +174,7 @@ class Ff68:
             self._press(caller, frame)
 
     def _is_again(self, frame: CallerFrame) -> bool:
-        """Whether a frame is repeated: its acknowledgement was lost, or its step is not on disk yet."""
+        """Whether a frame repeats the last one of its caller, because the acknowledgement was lost or not sent yet."""
         last, until_s, acknowledged = self._last.get(frame.address, (None, 0.0, False))
         if last != frame or monotonic_s() >= until_s:
             return False
@@ -189,7 +196,9 @@ class Ff68:
                 del self._last[frame.address]
 
     def _event(self, point: Point, frame: CallerFrame) -> Event:
-        """What a caller or evaluator said; a key without a meaning is told the clerk."""
+        """The event for a caller's or evaluator's frame; ``InputRefused`` for a key without a meaning, so that the
+        clerk learns it.
+        """
         if frame.function == codec.RATED:
             level = self._options.ratings.get(frame.data[0])
             return (

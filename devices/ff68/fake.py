@@ -1,6 +1,6 @@
-"""Simulated callers and evaluators on one bus, with their own frame parser, which misbehave by seed.
+"""Simulated callers and evaluators on one bus, with their own frame parser and seeded faults.
 
-A caller whose key is not acknowledged sends it again ``TRIES_MAX`` times; what real ones do is not published.
+A caller whose key is not acknowledged sends it up to ``TRIES_MAX`` times; what real ones do is not published.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ CODES |= {"pause": "12", "transfer": "13"}
 
 @dataclass(frozen=True)
 class CallerFaults:
-    """Chances of faults for each frame. ``echo``: the host's adapter repeats what it sends; ``dead``: the bus has no
-    power.
-    """
+    """Probabilities of faults per frame. ``echo``: the host gets its own bytes back. ``dead``: the bus has no power."""
 
     drop: float = 0.0
     garble: float = 0.0
@@ -31,7 +29,9 @@ class CallerFaults:
 
 
 class FakeCallers:
-    """``send`` puts bytes on the line; feed it what comes. ``shown`` has six characters a caller, "-" for blank."""
+    """One bus. ``feed`` it with what the host sends; it answers through ``send``. ``shown``: the six characters on each
+    caller's display, "-" for blank.
+    """
 
     def __init__(self, send: Callable[[bytes], None], addresses: Mapping[str, int], seed: int = 0) -> None:
         self.addresses = dict(addresses)
@@ -51,11 +51,11 @@ class FakeCallers:
         self._report(caller, 0x01, bytes.fromhex(CODES[key]))
 
     def rate(self, caller: str, button: int) -> None:
-        """Press button 0 to 3 of the evaluator."""
+        """Press button 0 to 3 of the evaluator at this caller's address."""
         self._report(caller, 0x11, bytes((button,)))
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that the host sent, in any portions."""
+        """Handle bytes that the host sent, split in any way."""
         if self.faults.echo:
             self._send(data)  # that is the adapter's doing: it needs nobody on the bus
         self._held += data

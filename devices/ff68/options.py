@@ -1,4 +1,4 @@
-"""What a technician writes about an FF 68 bus in hall.toml: each caller by name, with the address set on it."""
+"""The options of an FF 68 bus in hall.toml: each caller by name, with the address that is set on it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ Level = Annotated[int, Meta(ge=1, le=5)]
 
 
 def _levels() -> dict[int, int]:
-    """Four buttons, from 不满意 to 非常满意; the second one is 基本满意 by its place."""
+    """Levels of the four buttons if hall.toml gives none: from 不满意 (2) to 非常满意 (5); the second is 基本满意
+    (3) by its position.
+    """
     return {0: 2, 1: 3, 2: 4, 3: 5}
 
 
 class Ff68Options(Options, frozen=True):
-    """``path``: the port, best by place (/dev/serial/by-path/…). ``echo``: whether the adapter hears itself
-    (default: found out). ``callers``: name -> address; an evaluator has the address of its caller.
-    ``ratings``: what an evaluator's button sends -> level 1 (very bad) to 5 (very good)."""
+    """``path``: the serial port, best by a stable path (/dev/serial/by-path/…). ``echo``: whether the adapter returns
+    what it sends (default: detected). ``callers``: name -> address; an evaluator has the address of its caller.
+    ``ratings``: code of an evaluator's button -> level 1 (very bad) to 5 (very good).
+    """
 
     path: Annotated[str, Meta(min_length=1, max_length=4096)]
     callers: Annotated[dict[CallerName, CallerAddress], Meta(min_length=1, max_length=UNITS_MAX)]
