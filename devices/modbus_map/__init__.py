@@ -1,1 +1,1 @@
-"""Modbus modules by description: contacts of buttons and beams, counters, numeric displays."""
+"""Modbus modules that a description file explains: contacts of buttons and light beams, counters, numeric displays."""

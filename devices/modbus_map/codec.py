@@ -1,7 +1,7 @@
-"""A Modbus module according to its description: which bits and registers it has, and what they mean; no I/O.
+"""The description of a Modbus module: which bits and registers it has, and what they mean; no I/O.
 
-Addresses are those on the wire (Modicon number minus 1). Lamps are not here: they are of driver ``modbus_relay``, which
-may share url and unit with this one.
+Addresses are those in the request (Modicon number minus 1). Lamps are not described here: driver ``modbus_relay`` has
+those, and may use the same url and unit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ RegisterKind = Literal["holding", "input-register"]
 
 
 class MapContacts(Shape, frozen=True, kw_only=True):
-    """Contacts in a row, numbered from 0, read by FC02 (``input``) or FC01. ``closed``: the bit of a closed one."""
+    """Consecutive contacts, numbered from 0, read by FC02 (``input``) or FC01 (``coil``). ``closed``: the bit of a
+    closed contact.
+    """
 
     read: BitKind = "input"
     address: Address = 0
@@ -34,7 +36,9 @@ class MapContacts(Shape, frozen=True, kw_only=True):
 
 
 class MapCounter(Shape, frozen=True, kw_only=True):
-    """A counter in one or two registers, FC03 or FC04. ``scale``: people each; ``order``: which word comes first."""
+    """A counter in one or two registers, read by FC03 (``holding``) or FC04. ``scale``: people per count. ``order``:
+    which of two words comes first.
+    """
 
     read: RegisterKind = "holding"
     address: Address
@@ -44,9 +48,10 @@ class MapCounter(Shape, frozen=True, kw_only=True):
 
 
 class MapNumber(Shape, frozen=True):
-    """A numeric display: what it ``shows`` of the newest call, as a ``whole`` number (FC06) or in ``ascii`` (FC10).
+    """A numeric display. ``shows``: ticket number or window of the newest call. ``form``: one register with the number
+    (FC06), or ASCII text (FC10).
 
-    ``width``: characters; ``blank``: the register value that shows nothing (a text is blanked with spaces).
+    ``width``: characters. ``blank``: the register value that shows nothing (a text is cleared with spaces).
     """
 
     address: Address = 0
@@ -57,8 +62,9 @@ class MapNumber(Shape, frozen=True):
 
 
 class MapExample(Shape, frozen=True):
-    """The captured ``answer`` (hex, without unit and checksum) to a read of contacts and which are closed; or to a read
-    of the first counter and what it ``counted``; or a ``call`` (number, window; empty: none) and what it ``sends``.
+    """An example that proves the description: a captured ``answer`` (hex, without unit and checksum) with the closed
+    contacts (``inputs_on``) or the first counter's value (``counted``); or a ``call`` (number and window; empty: none)
+    with the request that it ``sends``.
     """
 
     answer: HexText = "00"
@@ -69,7 +75,7 @@ class MapExample(Shape, frozen=True):
 
 
 class MapModel(Description, frozen=True, kw_only=True):
-    """One kind of module. ``counters`` by name: ``in`` counts who enters, ``out`` who leaves."""
+    """The description of one kind of module. ``counters``: ``in`` counts people who enter, ``out`` people who leave."""
 
     unit: Annotated[int, Meta(ge=1, le=255)] = 1
     contacts: MapContacts | None = None
@@ -83,7 +89,7 @@ class MapModel(Description, frozen=True, kw_only=True):
             raise ValueError("a description without contacts, counters and display describes nothing")
 
     def wrong_examples(self) -> list[str]:
-        """The examples whose answer means, or whose call sends, something else than they say; one line each."""
+        """One line per example that the description contradicts: what it gives, and what the example says."""
         wrong = []
         for example in self.examples:
             found, wanted = self._tried(example)
@@ -110,7 +116,7 @@ class MapModel(Description, frozen=True, kw_only=True):
 
 
 def counted(counter: MapCounter, registers: Sequence[int]) -> int:
-    """The number of people in the registers of a counter. Raises ``Garbled``."""
+    """The number of people in a counter's registers. Raises ``Garbled`` if there are not as many as it has words."""
     if len(registers) != counter.words:
         raise Garbled(f"{len(registers)} registers where {counter.words} were asked for")
     words = registers if counter.order == "high-first" else tuple(reversed(registers))
@@ -121,9 +127,7 @@ def counted(counter: MapCounter, registers: Sequence[int]) -> int:
 
 
 def number_pdu(number: MapNumber, value: Display) -> bytes:
-    """The request that shows the newest call on a display; a ticket's letter is left out if the display has only
-    digits.
-    """
+    """The request that shows the newest call on a display. Letters are left out if the display only shows numbers."""
     call = "" if value.call is None else value.call[0 if number.shows == "number" else 1]
     if number.form == "ascii":
         text = "".join(char if 0x20 <= ord(char) < 0x7F else " " for char in call)[-number.width :]
@@ -136,15 +140,15 @@ def number_pdu(number: MapNumber, value: Display) -> bytes:
 
 @dataclass(slots=True)
 class Unwrapped:
-    """Continues a counter beyond its register's end: one of 16 bits begins anew after 65,535 people."""
+    """Continues a counter beyond the end of its register: one of 16 bits starts again at 0 after 65,535."""
 
     counter: MapCounter
     base: int = 0
     last: int | None = None
 
     def total(self, value: int) -> int:
-        """How many people since the first reading, as a number that only grows; a module that was reset begins a new
-        one.
+        """The people counted, from the counter's present ``value``. The result only grows, unless the module was reset:
+        then it starts again at ``value``.
         """
         most = (1 << 16 * self.counter.words) * self.counter.scale
         if self.last is not None and value < self.last:
@@ -155,10 +159,9 @@ class Unwrapped:
 
 
 class Contacts:
-    """Finds presses among contacts that are read again and again. A contact closed at the first reading was not
-    pressed.
+    """Finds presses in contacts that are polled. A contact that is closed at the first poll was not pressed.
 
-    A contact that closes again within ``bounce_s`` of having been counted is the same press.
+    A contact that closes again within ``bounce_s`` after it was counted is the same press.
     """
 
     def __init__(self, bounce_s: float) -> None:
@@ -167,7 +170,7 @@ class Contacts:
         self._counted_s: dict[int, float] = {}
 
     def pressed(self, closed: Sequence[bool], first: int, now_s: float) -> list[int]:
-        """The contacts, numbered from ``first``, that closed since they were last read."""
+        """The contacts that closed since the last poll. ``closed``: states of the contacts from number ``first`` on."""
         found = []
         for place, level in enumerate(closed, first):
             before = self._closed.get(place, level)
@@ -178,5 +181,5 @@ class Contacts:
         return found
 
     def forget(self) -> None:
-        """Call when the module was away: what is closed when it is back was not pressed."""
+        """Forget all states, because the module was away: contacts that are closed afterwards were not pressed."""
         self._closed.clear()

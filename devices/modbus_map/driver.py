@@ -1,12 +1,12 @@
-"""One Modbus module by its description: buttons, beams, counters, a numeric display. Rules:
+"""One Modbus module, driven by its description: buttons, light beams, counters, a numeric display. Rules:
 
-1. The module is polled every ``poll_ms``; a contact that has closed since the last poll is a press. A contact closed at
-first contact, or after a loss, was not pressed.
-2. Counts of beams and totals of a counter are offered until the inbox accepts them: a full inbox loses none.
-3. Without an answer the module is lost; a refusal is reported once, as a fault of what was asked for. A lost module is
-polled on at the pace of the bus, and its display is written before the module is reported as back.
+1. The module is polled every ``poll_ms``; a contact that has closed since the last poll is a press. A contact that is
+   closed at first contact, or after a loss, was not pressed.
+2. Counts of beams and totals of counters are offered again until the inbox accepts them, so that none is lost.
+3. Without an answer the module counts as lost; a Modbus exception is reported once, as a fault of the part that was
+   read. A lost module is polled on at the pace of the bus, and its display is written before it is reported as back.
 
-Deadlines on the wire are real seconds; polling follows hall time.
+Deadlines are real seconds; polling follows hall time.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def _wire(url: str) -> str:
 
 
 class ModbusMapOptions(Options, frozen=True):
-    """``model``: the description. ``panels``: name -> key -> number of the contact that is this key, from 0.
+    """``model``: the description. ``panels``: name of a panel -> key -> number of the contact, from 0.
 
-    ``beams``: which contact counts who enters, and who leaves. ``deadline_ms`` is for one answer.
+    ``beams``: the contacts that count people who enter and leave. ``deadline_ms``: for one answer.
     """
 
     DESCRIBED: ClassVar[str] = "model"
@@ -91,20 +91,20 @@ class ModbusMapOptions(Options, frozen=True):
         return described("modbus_map", self.model, MapModel)
 
     def shared_wire(self) -> SharedWire:
-        """The module's wire and unit number."""
+        """The module's bus and unit number."""
         wire = parse_url(self.url)
         return SharedWire(wire.address, wire.settings, self.unit or self.described.unit)
 
     def point_channels(self) -> frozenset[str]:
-        """The channels: the names of panels, and the display."""
+        """The names of the panels, and "display" if it has one."""
         return frozenset(self.panels) | (frozenset({DISPLAY}) if self.described.display else frozenset())
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The role of a channel: panel or display."""
+        """Panel, or display."""
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:
-        """The role in which it reports: counter, if it has beams or counters."""
+        """Counter, if it has beams or counters."""
         return frozenset({"counter"} if self.beams or self.described.counters else ())
 
 
@@ -153,7 +153,7 @@ class ModbusMap:
             detach()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Show a number on the display; panels with keys alone show nothing. Raises ``DeviceError``."""
+        """Show a number on the display; no-op for a panel, which has only keys. Raises ``DeviceError``."""
         channel = channel_of(point)
         if channel in self._options.panels and isinstance(value, Panel):
             return
@@ -190,13 +190,15 @@ class ModbusMap:
             await self._context.sleep(wait_s)
 
     async def _heard(self) -> None:
-        """The module answered: write its display, report it as back, then report its counts."""
+        """The module has answered: if it was lost, write its display again and report it as back."""
         if self._presence.there is not True and self._wanted is not None:
             await self._write(self._wanted)
         self._presence.back()
 
     async def _look(self) -> None:
-        """Poll everything once. Raises ``DeviceError``, except ``Refused``, which is a fault of what was asked for."""
+        """Read everything once and report what changed. A Modbus exception becomes a fault of that part. Raises
+        ``Unreachable`` and ``Garbled``.
+        """
         faults = []
         for name, look in (("contacts", self._look_at_contacts), ("counters", self._look_at_counters)):
             try:
@@ -252,7 +254,7 @@ class ModbusMap:
             self._told = now
 
     def _tell_fault(self, fault: str | None) -> None:
-        """Report a fault, or its end, once; repeated at the next poll if the inbox was full."""
+        """Report a fault, or its end, if it changed. If the inbox is full, the next poll reports it."""
         if self._fault != fault and self._context.emit(HealthRead(self._context.point(), fault=fault)):
             self._fault = fault
 

@@ -1,6 +1,6 @@
-"""A fake Modbus TCP module with contacts and registers, which may be silent, refuse or send invalid answers.
+"""A fake Modbus TCP module with contacts and registers, which may be silent, refuse, or send invalid answers.
 
-It cuts its requests and builds its answers by itself (Modbus Application Protocol V1.1b3, Messaging on TCP/IP V1.0b).
+It has its own frame parser and builder (Modbus Application Protocol V1.1b3, Messaging on TCP/IP V1.0b).
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ Mood = Literal["well", "silent", "garbage", "refuses"]
 
 
 class FakeModule:
-    """One module at one address. ``closed`` are its contacts by address; ``registers`` those of FC03 and FC04 alike."""
+    """One module at one unit number. ``closed``: addresses of closed contacts. ``registers``: values by address, for
+    FC03 and FC04 alike.
+    """
 
     def __init__(self, unit: int = 1) -> None:
         self.unit = unit
@@ -29,7 +31,7 @@ class FakeModule:
         self._lines: set[asyncio.StreamWriter] = set()
 
     async def start(self, port: int = 0) -> str:
-        """Listen; returns the module's URL."""
+        """Listen on ``port`` (0: a free one); returns the module's URL."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
         return f"tcp://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
