@@ -1,1 +1,1 @@
-"""Relay modules and signal towers on Modbus: the lamps over windows."""
+"""Relay modules and signal towers on Modbus, which switch the lamps over the windows."""

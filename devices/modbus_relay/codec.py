@@ -1,8 +1,8 @@
-"""Messages to relay modules as frozen values, and their bytes; no I/O.
+"""Modbus messages of relay modules as frozen values, and their bytes; no I/O.
 
-The link speaks through pymodbus (``edged.links.modbus.pdus``); these messages serve the other end (``fake.py``) and
-the golden vectors, and know nothing of pymodbus.
-``write_for`` decides which write a lamp level needs on a given module.
+The driver itself encodes with pymodbus (``edged.links.modbus.pdus``). These messages are independent of pymodbus: the
+fake module (``fake.py``) and the test vectors use them. ``write_for`` decides which write a lamp's state needs on a
+given module.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ State = Literal["off", "on", "blink"]
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A request to read (FC01, FC02 or FC03): ``count`` bits or registers from ``address``."""
+    """A request that reads ``count`` bits or registers from ``address`` (FC01, FC02 or FC03)."""
 
     function: int
     address: int
@@ -45,7 +45,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Bits:
-    """An answer to FC01 or FC02: whole bytes, lowest coil in the lowest bit."""
+    """An answer to FC01 or FC02: whole bytes, the first coil in the lowest bit."""
 
     function: int
     packed: bytes
@@ -54,13 +54,13 @@ class Bits:
         return bytes((self.function, len(self.packed))) + self.packed
 
     def level(self, index: int) -> bool:
-        """The level of bit ``index``, counted from the address that was read."""
+        """Whether bit ``index`` is set, counted from the address that was read."""
         return bool(self.packed[index // 8] >> index % 8 & 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A request to write (FC05 or FC06), and its answer, which has the same bytes."""
+    """A request that writes one coil or register (FC05 or FC06); its answer has the same bytes."""
 
     function: int
     address: int
@@ -72,7 +72,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class WriteMany:
-    """A request to write several coils (FC0F): ``count`` from ``address``; ``packed`` is empty in the answer."""
+    """A request that writes ``count`` coils from ``address`` (FC0F). ``packed``: their values; empty in the answer."""
 
     address: int
     count: int
@@ -85,7 +85,7 @@ class WriteMany:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An exception answer: the module refuses the request."""
+    """A Modbus exception answer."""
 
     function: int
     code: int
@@ -112,7 +112,7 @@ def decode_request(pdu: bytes) -> Message:
 
 
 def decode_answer(pdu: bytes) -> Message:
-    """Parse an answer PDU (except registers, which no module needs). Raises ``Garbled``."""
+    """Parse an answer PDU (not one with registers, which no relay module sends). Raises ``Garbled``."""
     function = pdu[0] if pdu else 0
     if function & FAILED and len(pdu) == 2:
         return Refusal(function & ~FAILED, pdu[1])
@@ -127,7 +127,9 @@ def decode_answer(pdu: bytes) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How lamps are connected to a module. ``inverted``: a lamp is lit while its coil is off (break contact)."""
+    """How lamps are connected to a module. ``inverted``: a lamp is lit while its coil is off (break contact).
+    ``dead_man_s``: seconds until a lit lamp goes dark by itself.
+    """
 
     profile: Profile
     inverted: bool = False
@@ -136,9 +138,9 @@ class Style:
 
 
 def write_for(style: Style, channel: int, state: State, lit_phase: bool = True) -> Write:
-    """The FC05 or FC06 that sets lamp ``channel`` to ``state`` (a blinking lamp: to its present phase).
+    """The FC05 or FC06 that sets lamp ``channel`` to ``state``. ``lit_phase``: the present phase of a blinking lamp.
 
-    Where the module has pulses, light is only ever lent, for ``dead_man_s`` or half a blink: it goes dark by itself.
+    If the module has one-shot pulses, a lamp is only lit for ``dead_man_s`` or half a blink, and goes dark by itself.
     """
     profile = style.profile
     function = WRITE_COIL if profile.write == "coil" else WRITE_REGISTER
@@ -155,7 +157,9 @@ def write_for(style: Style, channel: int, state: State, lit_phase: bool = True) 
 
 
 def blink_value(style: Style) -> int | None:
-    """The value for the module's own blinking nearest to ``blink_hz``; None if the driver must blink itself."""
+    """The register value for the module's own blinking rate nearest to ``blink_hz``; None if the module cannot blink,
+    so that the driver has to.
+    """
     if not style.profile.blinks or style.inverted:
         return None
     return min(style.profile.blinks, key=lambda blink: abs(blink[0] - style.blink_hz))[1]

@@ -1,17 +1,21 @@
-"""Lamps on a Modbus relay module: writes levels to coils (or registers), and reads them back if the module can.
+"""Lamps on a Modbus relay module: writes their states to coils (or registers), and reads them back if the module can.
 
 Rules:
-1. The driver remembers every level it was given and makes it true again after each loss, before it says "back".
-2. Light is lent, not given, where the module can (``pulse_on``): re-armed ``REARMS`` times within ``dead_man_s``, it
-   goes dark by itself once the controller is dead. Elsewhere the module's own watchdog is set at commissioning.
-3. An echo proves nothing (an RS-485 adapter may echo our own bytes): after every write the coils are read back.
-4. A coil that does not follow is written again; after ``MISMATCH_MAX`` times that lamp is reported, not the module.
+1. The driver remembers the state of every lamp, and writes it again after each loss before it reports "back".
+2. If the module has one-shot pulses (``pulse_on``), a lamp is lit by a pulse of ``dead_man_s``, which is repeated
+   ``REARMS`` times within that time; so it goes dark by itself once the controller is dead. For other modules the
+   technician sets the module's own watchdog.
+3. The answer to a write proves nothing (an RS-485 adapter may echo our own bytes): after every write the coils are
+   read back.
+4. A coil that has the wrong state is written again; after ``MISMATCH_MAX`` times a fault of that lamp is reported, not
+   of the module.
 5. An exception answer is no loss: the module is there and understands us. A refused write is a fault of that lamp, a
-   refused read one of the module (nothing proves its lamps), both with what the exception means; neither is tried more
-   often than the poll. The first look at a lamp is told whatever it finds: before a restart it may have had a fault.
-6. Coils are read eight at a time: boards with more put the bytes of a longer answer in either order.
+   refused read one of the module (its lamps cannot be verified); both are reported with the meaning of the exception,
+   and tried again at the next poll. After a start the first result for a lamp is reported even if it is good, because
+   a fault from before the restart may still be standing.
+6. Coils are read eight at a time: in longer answers some boards reverse the bytes.
 
-Blinking, re-arming and polling follow hall time; deadlines on the wire are real seconds.
+Blinking, repeated pulses and polling follow hall time; deadlines are real seconds.
 """
 
 from __future__ import annotations
@@ -64,9 +68,9 @@ def _wire(url: str) -> str:
 
 
 class RelayOptions(Options, frozen=True):
-    """``unit`` and ``channels`` default to the profile's; ``deadline_ms`` is for one answer.
+    """``unit`` and ``channels`` default to those of the profile. ``deadline_ms``: for one answer.
 
-    ``dead_man_s``: hall seconds that a lamp outlives the controller. Above what a watchdog and a restart take.
+    ``dead_man_s``: hall seconds until lamps go dark after the controller died; longer than a watchdog restart takes.
     """
 
     DESCRIBED: ClassVar[str] = "profile"
@@ -92,12 +96,12 @@ class RelayOptions(Options, frozen=True):
             )
 
     def point_channels(self) -> frozenset[str]:
-        """The channels: the coils' numbers from 0."""
+        """The numbers of the lamps, from 0."""
         count = self.channels or min(DEFAULT_CHANNELS, profile_of(self.profile).channels)
         return frozenset(map(str, range(count)))
 
     def shared_wire(self) -> SharedWire:
-        """The module's wire and unit number."""
+        """The module's bus and unit number."""
         wire = parse_url(self.url)
         unit = profile_of(self.profile).unit if self.unit is None else self.unit
         return SharedWire(wire.address, wire.settings, unit)
@@ -108,7 +112,7 @@ class RelayOptions(Options, frozen=True):
 
 
 class ModbusRelay:
-    """A relay module or signal tower. Points are ``device/channel``, channels from 0."""
+    """Driver of a relay module or signal tower. Points are ``device/NUMBER``, lamps numbered from 0."""
 
     OPTIONS: ClassVar[type[Options]] = RelayOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {
@@ -145,7 +149,7 @@ class ModbusRelay:
         self._retry: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
-        """Watch the module and keep its lamps as wanted, until cancelled."""
+        """Poll the module and keep its lamps in the wanted states, until cancelled."""
         detach = self._bus.on_state(self._wire_changed)
         self._due.set()
         try:
@@ -159,7 +163,7 @@ class ModbusRelay:
                 self._retry.cancel()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Set a lamp to its level; it is read back at once. Raises ``DeviceError``."""
+        """Set a lamp's state; it is read back soon after. Raises ``DeviceError``."""
         try:
             outcome = self.begin(point, value)
         except Unreachable as error:
@@ -168,7 +172,9 @@ class ModbusRelay:
         await outcome()
 
     def begin(self, point: Point, value: Value) -> Callable[[], Awaitable[None]]:
-        """Do ``show`` up to its wait: on return the coil's frame was sent on an idle wire, or is queued."""
+        """The part of ``show`` that does not wait: afterwards the request is sent if the bus was idle, otherwise
+        queued. Await the result for the answer.
+        """
         channel = self._channel(point, value)
         assert isinstance(value, Lamp)
         if value.state == "blink" == self._wanted.get(channel) and self._up:
@@ -226,7 +232,9 @@ class ModbusRelay:
                 self._presence.back()
 
     async def _check(self) -> None:
-        """Hear from the module, and compare what it shows with what is wanted."""
+        """Read the coils and compare them with the wanted states; write those that differ, or all after a loss. Raises
+        ``Unreachable`` and ``Garbled``.
+        """
         before = dict(self._wanted)
         if not self._style.profile.reads:
             for channel in before:
@@ -251,7 +259,7 @@ class ModbusRelay:
                 await self._compare(channel, levels[channel], lit=state == "on")
 
     async def _levels(self) -> dict[int, bool]:
-        """The coils around those in use. Raises ``DeviceError``."""
+        """States of the coils in use, read in groups of ``READ_COILS``, by lamp number. Raises ``DeviceError``."""
         found: dict[int, bool] = {}
         for group in sorted({channel // READ_COILS for channel in self._wanted} or {0}):
             first = group * READ_COILS
@@ -262,14 +270,18 @@ class ModbusRelay:
         return found
 
     async def _rewrite(self, channel: int, lit_phase: bool = True) -> None:
-        """Write a lamp as it is wanted; a refusal is that lamp's fault. Raises ``Unreachable`` or ``Garbled``."""
+        """Write a lamp's wanted state; a Modbus exception becomes a fault of that lamp. Raises ``Unreachable`` or
+        ``Garbled``.
+        """
         try:
             await self._write(channel, lit_phase)
         except Refused as error:
             self._told_fault(channel, str(error))
 
     def _told_fault(self, channel: int | None, fault: str | None) -> None:
-        """Tell a fault, or its end, once; again at the next look where the inbox was full."""
+        """Report a fault of a lamp (None: of the module), or its end, if it changed. If the inbox is full, the next
+        poll reports it.
+        """
         if self._faults.get(channel) == fault and channel in self._judged:
             return
         point = self._context.point("" if channel is None else str(channel))
@@ -294,7 +306,9 @@ class ModbusRelay:
             self._due.set()
 
     async def _keep_time(self) -> None:
-        """Hall time for what the module does not do by itself: the two halves of a blink, re-arming, the next poll."""
+        """Do in hall time what the module does not do by itself: both halves of a blink, repeated pulses, the next
+        poll.
+        """
         half_s = 0.5 / self._style.blink_hz
         next_s = self._context.now_s()
         poll_s, rearm_s, lit = next_s + POLL_S, next_s + self._rearm_s, False
@@ -329,7 +343,7 @@ class ModbusRelay:
         return send(self._unit, write.address, write.value, slot=channel, deadline_s=self._answer_s)
 
     def _lose(self, error: DeviceError) -> None:
-        """The module cannot be heard, or answers nonsense: its lamps cannot be trusted."""
+        """Report the module as lost, because it does not answer or its answers are wrong, and try again soon."""
         if isinstance(error, Garbled):
             self._context.reject("garbled", str(error))
         self._up = False
@@ -341,4 +355,4 @@ class ModbusRelay:
 
 
 async def _nothing() -> None:
-    """There is nothing to wait for."""
+    """What ``begin`` returns if nothing has to be sent: no-op."""

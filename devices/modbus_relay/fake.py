@@ -1,7 +1,7 @@
-"""Fake relay modules with coils, on TCP or a pty, which misbehave by seed.
+"""Fake relay modules with coils, on TCP or a pty, with seeded faults.
 
-Knows the pulses and toggles of Waveshare modules (expiring in hall time) and the built-in blinking of towers.
-``lit`` and ``seen`` tell what a person in front of the lamps would see.
+They have the one-shot pulses and toggles of Waveshare modules (ending in hall time) and the blinking of signal towers.
+``lit`` and ``seen`` say what a person in front of the lamps would see.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ Seen = Literal["off", "on", "blink"]
 
 @dataclass(frozen=True, slots=True)
 class RelayFaults:
-    """Chance of each misbehaviour per request, and how late a late answer is (real seconds).
+    """Probability of each fault per request. ``late_s``: by how much a late answer is late, in real seconds.
 
-    ``backwards``: the bytes of an answer of more than eight coils come last first, as some boards send them. On TCP
-    only: ``hang_up`` closes the connection after an answer, ``foreign`` names another request's transaction.
+    ``backwards``: an answer with more than eight coils has its bytes reversed, as from some boards. Only on TCP:
+    ``hang_up`` closes the connection after an answer, ``foreign`` answers with another transaction id.
     """
 
     mute: float = 0.0
@@ -72,7 +72,7 @@ class RelayFaults:
 
 @dataclass(slots=True)
 class Coil:
-    """One relay: its level, the hall second at which a pulse ends, and its changes."""
+    """One relay: its state, the hall second at which a pulse ends, and the times of its last changes."""
 
     level: bool = False
     until_s: float | None = None
@@ -80,14 +80,14 @@ class Coil:
     changes: deque[float] = field(default_factory=lambda: deque(maxlen=CHANGES_MAX))
 
     def set(self, level: bool, at_s: float) -> None:
-        """Switch the relay, and remember when, if that changed it."""
+        """Switch the relay; if that changes its state, record the time ``at_s``."""
         if level != self.level:
             self.level = level
             self.changes.append(at_s)
 
 
 class FakeRelay:
-    """One module. ``faults`` may be swapped at any time; ``frames`` counts requests by function."""
+    """One module. ``faults`` may be replaced at any time; ``frames`` counts requests by function code."""
 
     def __init__(
         self,
@@ -107,11 +107,11 @@ class FakeRelay:
         self._dice = random.Random(seed)
 
     def lit(self, channel: int) -> bool:
-        """Whether the lamp on a make contact shines now, or blinks."""
+        """Whether the lamp on a make contact is lit now, or blinks."""
         return self.seen(channel) != "off"
 
     def seen(self, channel: int) -> Seen:
-        """What a person sees: two changes within ``BLINK_SEEN_S`` are a blink."""
+        """What a person sees; two changes within ``BLINK_SEEN_S`` are blinking."""
         coil = self._settled(channel)
         recent = [at_s for at_s in coil.changes if at_s > self._now_s() - BLINK_SEEN_S]
         if coil.blink_hz or len(recent) >= 2:
@@ -119,7 +119,7 @@ class FakeRelay:
         return "on" if coil.level else "off"
 
     def level(self, channel: int) -> bool:
-        """The present level of the coil."""
+        """The present state of the coil."""
         return self._settled(channel).level
 
     def power_cycle(self) -> None:
@@ -129,7 +129,7 @@ class FakeRelay:
             coil.set(False, self._now_s())
 
     async def answer(self, pdu: bytes) -> bytes | None:
-        """The answer PDU, after its delay; None for silence. Nonsense, if a fault says so."""
+        """The answer PDU, after a delay if a fault says so; None for no answer. May be invalid, if a fault says so."""
         self.frames[pdu[0]] = self.frames.get(pdu[0], 0) + 1
         faults = self.faults
         if self._dice.random() < faults.mute:
@@ -148,18 +148,18 @@ class FakeRelay:
         return None if answer is None else answer.to_bytes()
 
     def noise(self) -> bytes:
-        """The bytes that a bad line adds before an answer."""
+        """Random bytes that a bad line adds before an answer; usually none."""
         wanted = self._dice.random() < self.faults.prefix
         return self._dice.randbytes(self._dice.randint(1, 4)) if wanted else b""
 
     def transaction(self, number: int) -> int:
-        """The transaction number that an answer to transaction ``number`` carries; a fault makes it another one."""
+        """The transaction id in the answer to request ``number``: the same, or another one if a fault says so."""
         if not self.faults.foreign or self._dice.random() >= self.faults.foreign:
             return number
         return (number + self._dice.randrange(1, TRANSACTIONS)) % TRANSACTIONS
 
     def hangs_up(self) -> bool:
-        """Whether the connection ends with this answer."""
+        """Whether a fault closes the connection after this answer."""
         return self.faults.hang_up > 0 and self._dice.random() < self.faults.hang_up
 
     def _carry_out(self, pdu: bytes) -> Message | None:
@@ -204,7 +204,9 @@ class FakeRelay:
         return request
 
     def _place(self, address: int) -> tuple[Sequence[int], bool | None] | None:
-        """Channels at ``address``, and the level that a pulse there leaves behind (None: no pulse)."""
+        """The channels that a write to ``address`` affects, and the state that a one-shot pulse there returns to (None:
+        no pulse).
+        """
         profile, count = self.profile, len(self.coils)
         places = ((profile.base, None), (profile.pulse_on, False), (profile.pulse_off, True))
         for base, after in places:
@@ -233,10 +235,10 @@ class FakeRelay:
 
 
 class FakeTcp:
-    """A Modbus TCP server on 127.0.0.1 for some modules (by unit). An unknown unit gets no answer, as behind a simple
-    gateway.
+    """A Modbus TCP server on 127.0.0.1 for modules with different unit numbers. An unknown unit gets no answer, as
+    behind a simple gateway.
 
-    ``hangs_up``: after each answer, as some modules do.
+    ``hangs_up``: closes the connection after each answer, as some modules do.
     """
 
     def __init__(self, modules: Sequence[FakeRelay]) -> None:
@@ -247,7 +249,7 @@ class FakeTcp:
         self.port = 0
 
     async def start(self, port: int = 0) -> str:
-        """Listen (on a free port, by default). Returns the URL."""
+        """Listen on ``port`` (0: a free one); returns the URL."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
         self.port = self._server.sockets[0].getsockname()[1]
         return f"tcp://127.0.0.1:{self.port}"
@@ -284,9 +286,9 @@ class FakeTcp:
 
 
 class FakeLine:
-    """Modules on one RS-485 line: a pty whose other end, ``path``, is the controller's serial port.
+    """Modules on one RS-485 line: a pty, whose other end at ``path`` is the controller's serial port.
 
-    ``char_s``: seconds per character, to make the line as slow as a real one (0: instant).
+    ``char_s``: seconds per character, to be as slow as a real line (0: no delay).
     """
 
     def __init__(self, modules: Sequence[FakeRelay], char_s: float = 0.0) -> None:
@@ -300,7 +302,7 @@ class FakeLine:
         self._requests: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(REQUESTS_MAX)
 
     async def run(self) -> None:
-        """Answer until cancelled; then the port vanishes."""
+        """Answer until cancelled; then the port disappears."""
         loop = asyncio.get_running_loop()
         os.set_blocking(self._master, False)
         loop.add_reader(self._master, self._read)
@@ -317,7 +319,7 @@ class FakeLine:
             os.close(self._slave)
 
     def say(self, data: bytes) -> None:
-        """Put raw bytes on the line."""
+        """Send raw bytes to the controller."""
         os.write(self._master, data)
 
     def _read(self) -> None:

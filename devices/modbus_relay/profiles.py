@@ -1,6 +1,7 @@
-"""Relay modules as data: ``*.toml`` beside this file say where the coils are and what each module does by itself.
+"""Relay modules as data: each ``*.toml`` beside this file describes where one kind has its coils, and what it does by
+itself.
 
-Addresses are those on the wire (Modicon number minus 1).
+Addresses are those in the request (Modicon number minus 1).
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ Level = Literal["off", "on", "blink"]
 
 
 class LampExample(Shape, frozen=True):
-    """Lamp ``channel`` at ``level`` (1 Hz, a loan of 30 s) ``sends`` this request, in hex without unit and checksum."""
+    """An example that proves a profile: lamp ``channel`` at ``level`` (blinking at 1 Hz, ``dead_man_s`` 30) ``sends``
+    this request, in hex without unit and checksum.
+    """
 
     channel: Annotated[int, Meta(ge=0, le=255)]
     level: Level
@@ -26,12 +29,12 @@ class LampExample(Shape, frozen=True):
 
 
 class Profile(Description, frozen=True, kw_only=True):
-    """One kind of relay module.
+    """The description of one kind of relay module.
 
-    ``write``: lamps are coils (FC05) or registers (FC06), lit by ``on`` and dark by ``off``.
-    ``pulse_on``/``pulse_off``: address of coil 0's one-shot pulse (on, then off by itself after value x 100 ms; or the
-    reverse): the module's own dead-man. ``blinks``: (Hz, value) pairs that it blinks by itself.
-    ``reads``: coils can be read back by FC01.
+    ``write``: lamps are coils (FC05) or registers (FC06), lit by the value ``on`` and dark by ``off``. ``pulse_on``:
+    address that switches coil 0 on for value x 100 ms, after which the module switches it off by itself, even if the
+    controller is dead; ``pulse_off``: the reverse. ``blinks``: (Hz, value) pairs of blinking that the module does by
+    itself. ``reads``: coils can be read back by FC01.
     """
 
     channels: Annotated[int, Meta(ge=1, le=256)]
@@ -56,7 +59,7 @@ class Profile(Description, frozen=True, kw_only=True):
             raise ValueError("blinks are pairs of a rate of 0.05 to 20 Hz and a value of 0 to 0xFFFF")
 
     def wrong_examples(self) -> list[str]:
-        """The examples whose level does not become the bytes they say; one line each."""
+        """One line per example that the profile contradicts: what it sends, and what the example says."""
         from devices.modbus_relay.codec import Style, write_for  # which itself speaks of profiles
 
         wrong = []
