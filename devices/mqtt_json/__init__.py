@@ -1,1 +1,3 @@
-"""Devices that speak the hall's own JSON over MQTT: dispensers, panels, displays, lamps, voices, counters, pagers."""
+"""Devices with this project's own JSON messages over MQTT: dispensers, panels, displays, lamps, voices, counters,
+pagers.
+"""

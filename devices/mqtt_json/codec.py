@@ -1,9 +1,9 @@
 """Decodes JSON payloads into events and encodes commands as JSON payloads; no I/O.
 
-Rules: the models below are the wire contract of ``hall/{hall}/dev/{device}/up/*`` and ``down/*``; a key they do not
-know is ignored and reported (firmware grows fields), a value they do not allow costs the message; an empty text or null
-is as good as absent; texts that could name a person never come in, nor do control characters. ``Unfit`` is the only
-exception.
+Rules: the models below define the messages on ``hall/{hall}/dev/{device}/up/*`` and ``down/*``. An unknown key is
+ignored and reported, because new firmware adds fields; a forbidden value makes the message invalid; an empty text or
+null is the same as a missing key. Texts that could name a person are refused; control characters are removed. ``Unfit``
+is the only exception raised.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ Semantics = Literal["total", "window", "occupancy"]
 
 
 class Unfit(Exception):
-    """A payload is refused. ``reason``: a short fixed word for a counter; ``detail``: for the log, nothing of the
-    payload.
+    """A payload is refused. ``reason``: a short fixed word, the label of a counter. ``detail``: for the log; contains
+    nothing of the payload.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -122,12 +122,12 @@ class Unfit(Exception):
 
 
 class _Payload(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Unknown keys are taken out before. ``omit_defaults``: what ``at_once`` counts."""
+    """Base of all payloads. ``omit_defaults``: ``at_once`` relies on it when it counts keys."""
 
 
 class _Input(_Payload, frozen=True, kw_only=True):
-    """What a device reports of its own accord. ``seq`` goes up by one while the device runs; ``boot``: any text that is
-    another one each time it is switched on.
+    """What a device reports by itself. ``seq`` increases by one as long as the device runs; ``boot``: any text that is
+    different after each start.
     """
 
     seq: Seq
@@ -135,14 +135,16 @@ class _Input(_Payload, frozen=True, kw_only=True):
 
 
 class Status(_Payload, frozen=True):
-    """``up/status``, retained, with a will."""
+    """``up/status``, retained, and the device's MQTT will."""
 
     state: Literal["online", "offline"]
     fw: ShortText | None = None
 
 
 class TicketMessage(_Input, frozen=True, kw_only=True):
-    """``up/ticket``: the device allotted and printed the number itself. ``reason``: a code, for some classes."""
+    """``up/ticket``: the device allocated and printed a number itself. ``reason``: why the visitor has priority, a code
+    that some priority classes need.
+    """
 
     number: Number
     service: Id
@@ -152,7 +154,9 @@ class TicketMessage(_Input, frozen=True, kw_only=True):
 
 
 class RequestMessage(_Input, frozen=True, kw_only=True):
-    """``up/request``: the device wants a number. ``returning``: the visitor has this one already and is back."""
+    """``up/request``: the device requests a number. ``returning``: the number that the visitor already has, and comes
+    back with.
+    """
 
     service: Id
     priority: Id | None = None
@@ -162,8 +166,9 @@ class RequestMessage(_Input, frozen=True, kw_only=True):
 
 
 class KeyPress(_Input, frozen=True, kw_only=True):
-    """``up/key``. ``arg``: ticket number, staff id, pause reason, transfer target, outcome; of an override its target
-    and ``by=name``, ``for_s=seconds``; of ``case`` and ``answer`` what asyncapi.yaml says."""
+    """``up/key``. ``arg``: ticket number, staff id, pause reason, transfer target or outcome; for an override its
+    target with ``by=name`` and ``for_s=seconds``; for ``case`` and ``answer`` see asyncapi.yaml.
+    """
 
     key: Key
     arg: ShortText | None = None
@@ -178,7 +183,7 @@ class Call(_Input, frozen=True, kw_only=True):
 
 
 class End(_Input, frozen=True, kw_only=True):
-    """``up/end`` of a queue system: it is done with whoever is at ``window``."""
+    """``up/end`` of a queue system: the visitor at ``window`` is finished."""
 
     window: Id
     number: Number | None = None
@@ -186,27 +191,27 @@ class End(_Input, frozen=True, kw_only=True):
 
 
 class QueueMessage(_Input, frozen=True, kw_only=True):
-    """``up/queue`` of a queue system: everybody who waits for ``service``, in order."""
+    """``up/queue`` of a queue system: all tickets that wait for ``service``, in order."""
 
     service: Id
     waiting: Annotated[tuple[Number, ...], Meta(max_length=WAITING_MAX)]
 
 
 class WindowMessage(_Input, frozen=True, kw_only=True):
-    """``up/window`` of a queue system: whether somebody is at ``window`` to serve."""
+    """``up/window`` of a queue system: whether a clerk is at ``window``."""
 
     window: Id
     staffed: bool
 
 
 class RatingMessage(_Input, frozen=True, kw_only=True):
-    """Message on ``up/rating``: a visitor's rating."""
+    """``up/rating``: a visitor's rating."""
 
     level: Annotated[int, Meta(ge=1, le=5)]
 
 
 class CountReport(_Input, frozen=True, kw_only=True):
-    """``up/count``: exactly one of the three shapes."""
+    """``up/count``: exactly one of three shapes (totals, counts of a window of time, occupancy)."""
 
     in_total: Count | None = None
     out_total: Count | None = None
@@ -218,7 +223,7 @@ class CountReport(_Input, frozen=True, kw_only=True):
 
 
 class HealthMessage(_Payload, frozen=True):
-    """Message on ``up/health``: paper and faults of the device."""
+    """``up/health``: paper and faults of the device."""
 
     paper: Literal["ok", "low", "out", "unknown"] = "unknown"
     fault: str | None = None
@@ -253,7 +258,7 @@ _DECODERS = {kind: msgspec.json.Decoder(model) for kind, model in MODELS.items()
 
 
 class Decoded(NamedTuple):
-    """A valid payload, and how many of its keys were unknown."""
+    """A valid payload, and its unknown keys."""
 
     body: _Payload
     unknown_keys: tuple[str, ...] = ()
@@ -268,11 +273,11 @@ def decode(kind: str, payload: bytes) -> Decoded:
 
 
 def at_once(kind: str, payload: bytes) -> _Payload | None:
-    """The body of an ordinary payload, read in one call; None if ``by_parts`` must look at it more closely.
+    """Decode an ordinary payload in one call; None if ``by_parts`` has to check it more closely.
 
-    Ordinary: no personal number can be in it, no text is blank or begins with a blank, and each key is known and there
-    once (as many colons as the body has when it is written down again). After 20 ms of silence, when nothing is in the
-    processor's caches, this takes 50 us and ``by_parts`` 110.
+    Ordinary: it cannot contain a personal number, no text is blank or begins with a space, and every key is known and
+    occurs once (the payload has as many colons as the encoded result). After 20 ms of silence, with cold processor
+    caches, this takes 50 us and ``by_parts`` 110.
     """
     if len(payload) > SIZE_MAX_BYTES or b'""' in payload or b'" ' in payload or not is_harmless(payload):
         return None
@@ -284,7 +289,9 @@ def at_once(kind: str, payload: bytes) -> _Payload | None:
 
 
 def by_parts(kind: str, payload: bytes) -> Decoded:
-    """The same for any payload: a fault is named, unknown keys are counted, blank texts dropped. Raises ``Unfit``."""
+    """Decode any payload: blank texts are dropped, unknown keys are dropped and listed. Raises ``Unfit``, which names
+    the fault.
+    """
     model = MODELS[kind]
     try:
         fields = parse(payload, SIZE_MAX_BYTES, DIGITS_MAX)
@@ -319,8 +326,8 @@ def _check_texts(fields: dict[str, Any]) -> None:
 
 
 def to_event(device: Point, body: Struct, count: Semantics | None = None, again: bool = False) -> Event:
-    """The event that ``body`` stands for; ``again``: the broker sent it before. Raises ``Unfit`` for an undeclared
-    count.
+    """The event for a decoded payload. ``count``: the shape of counts that hall.toml declares; ``again``: the broker
+    sent it before (DUP). Raises ``Unfit`` for a count of another shape.
     """
     how = (again, getattr(body, "boot", None))
     match body:
@@ -355,7 +362,9 @@ def to_event(device: Point, body: Struct, count: Semantics | None = None, again:
 
 
 def encode_level(value: Value) -> tuple[str, bytes]:
-    """Topic tail under ``down/`` and payload of a level. Raises ``Refused`` for what no device shows."""
+    """The topic below ``down/`` and the payload for an output value. Raises ``Refused`` for a value that no device
+    shows.
+    """
     match value:
         case Lamp(state=state):
             return "lamp", _dump({"state": state})
@@ -388,7 +397,7 @@ def encode_level(value: Value) -> tuple[str, bytes]:
 
 
 def encode_action(action: Action) -> tuple[str, bytes]:
-    """Topic tail under ``down/`` and payload of an action."""
+    """The topic below ``down/`` and the payload for an action."""
     body = action.body
     fields: dict[str, Any] = {"id": action.id}
     match body:
@@ -421,7 +430,9 @@ def encode_action(action: Action) -> tuple[str, bytes]:
 
 
 def _count(device: Point, body: CountReport, declared: Semantics | None, again: bool) -> CountRead:
-    """One shape only: half of one, or two at once, would be guessed at."""
+    """The event for a count. Raises ``Unfit`` unless it has exactly one shape, completely: anything else would need
+    guessing.
+    """
     total = body.in_total is not None and body.out_total is not None
     window = body.entered is not None and body.left is not None
     occupancy = body.occupancy is not None
@@ -441,7 +452,9 @@ def _count(device: Point, body: CountReport, declared: Semantics | None, again: 
 
 
 def _scanned(number: str) -> str:
-    """A number that a scanner read off paper: full-width signs and spaces are its own. Raises ``Unfit``."""
+    """Normalize a number that a scanner read from paper: full-width characters become ASCII, spaces are removed. Raises
+    ``Unfit``.
+    """
     read_off = "".join(unicodedata.normalize("NFKC", number).split())
     if not _NUMBER.fullmatch(read_off):
         raise Unfit("invalid", "returning")
@@ -449,7 +462,7 @@ def _scanned(number: str) -> str:
 
 
 def _text(text: str | None) -> str | None:
-    """Cut to length, one line, nothing unprintable."""
+    """Cut a text to ``TEXT_MAX_CHARS``, with spaces for unprintable characters and line breaks."""
     if text is None:
         return None
     return "".join(char if char.isprintable() else " " for char in text[:TEXT_MAX_CHARS])

@@ -1,13 +1,14 @@
-"""One JSON device on the hall's broker.
+"""Driver of one JSON device on the hall's broker. Rules:
 
-Rules: an input is acknowledged with its event's commit, anything refused at once; a retained input is old news and
-refused (a retained ``status`` is the point of it); levels are retained, so a device that comes back finds them; an
-action is sent once (a page once more to a pager that says it came after it: its broker may have kept nothing for it;
-whatever the broker had nobody for, once more to a device that comes in time; paper to a dispenser that asks again with
-the same number), expires, and counts as done only when the device says so. A device is there when its ``status``
-says so, and from its first message on, whatever that says: a retained "offline" may be a will whose birth was never
-kept, or one that came after it. What stood at the broker says nothing against a device that was heard since; nobody is
-there while the broker is not.
+1. An input is acknowledged (PUBACK) when its event is committed, a refused one at once. A retained input is outdated
+   and refused; only ``status`` is meant to be retained.
+2. Output values are retained messages, so that a device that reconnects gets them.
+3. An action is sent once, with an expiry, and counts as done only when the device answers. It is sent a second time in
+   three cases: a page, if the pager comes online after it; any action for which the broker had no subscriber, if the
+   device comes online in time; paper, if a dispenser repeats the request that the paper answers.
+4. A device counts as present when its ``status`` says so, and from its first message on, whatever its status says: a
+   retained "offline" may be a will that is older than the device's last start. A retained status never makes a
+   device lost that has sent a message since the link came up. While the broker is away all devices are lost.
 """
 
 from __future__ import annotations
@@ -63,9 +64,9 @@ COMMON = frozenset({"status", "health", "done"})
 
 
 class MqttJsonOptions(Options, frozen=True):
-    """``kind`` limits what the device may report (absent: anything). ``count`` declares a counter's numbers.
+    """``kind``: limits what the device may report (absent: anything). ``count``: the shape of a counter's reports.
 
-    ``rows`` and ``columns`` (half-width characters; a Chinese one takes two): what a display has room for.
+    ``rows`` and ``columns``: the size of a display, in half-width characters; a Chinese character takes two columns.
     """
 
     kind: Kind | None = None
@@ -79,16 +80,14 @@ class MqttJsonOptions(Options, frozen=True):
             raise ValueError("rows and columns come together; give both, or neither")
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The topics on which a device of its kind publishes, and the retained ones of its levels, to which it
-        subscribes.
-        """
+        """The topics to which a device of its kind publishes, and the retained topic to which it subscribes."""
         root = f"hall/{hall}/dev/{device}"
         words = COMMON if self.kind is None else INPUTS[self.kind] | COMMON
         return tuple(f"{root}/up/{word}" for word in sorted(words)), (f"{root}/down/lamp",)
 
     def point_roles(self, channel: str) -> frozenset[str] | None:
-        """The role is the device's kind; a panel may be an evaluator as well, a pager a panel for the duty manager's
-        keys, and a dispenser the printer for another device.
+        """The device's kind; a panel may also be evaluator or pager, a pager also the duty manager's panel, a dispenser
+        also the printer of another device. None without a kind: every role.
         """
         if self.kind is None:
             return None
@@ -102,14 +101,14 @@ class MqttJsonOptions(Options, frozen=True):
         return REPORTERS if self.kind is None else REPORTERS & {self.kind}
 
     def display_size(self, channel: str) -> DisplaySize | None:
-        """The size of a display as given in hall.toml; None if it is not."""
+        """The display size that hall.toml gives; None if it gives none."""
         if self.rows is None or self.columns is None:
             return None
         return DisplaySize(self.rows, self.columns)
 
 
 class MqttJson:
-    """Driver of one device that uses ``hall/{hall}/dev/{device}``."""
+    """Driver of one device, whose topics begin with ``hall/{hall}/dev/{device}``."""
 
     OPTIONS: ClassVar[type[Options]] = MqttJsonOptions
     LOSSES: ClassVar[frozenset[str]] = frozenset(
@@ -141,7 +140,7 @@ class MqttJson:
         self._deaf = False  # it has not subscribed, whatever it says: it is tried all the same
 
     async def run(self) -> None:
-        """Listen until cancelled."""
+        """Receive messages until cancelled."""
         mqtt = self._context.mqtt
         listening = True
 
@@ -222,7 +221,7 @@ class MqttJson:
             raise Refused(outcome.error)
 
     def _send(self, action: Action, topic: str, payload: bytes) -> None:
-        """Publish an action that waits for its answer."""
+        """Publish an action; record it if the broker reports that nobody has subscribed."""
 
         def unheard() -> None:
             answer = self._answers.get(action.id)
@@ -237,20 +236,24 @@ class MqttJson:
         self._context.mqtt.publish(topic, payload, expiry_s=EXPIRY_S, unheard=unheard)
 
     def _no_listener(self, topic: str) -> Unreachable:
-        """The device is not there for what it is sent, whatever it says itself."""
+        """Report the device as lost, because it has not subscribed to ``topic``, whatever its status says. Returns the
+        error to raise.
+        """
         self._deaf = True
         self._presence.lost(NOT_LISTENING, topic)
         return Unreachable(f"{NOT_LISTENING}: nobody has subscribed to {topic}")
 
     def _give_up_pages(self) -> None:
-        """A page may have died with the broker. Paper and speech may not come twice: their answers are waited for."""
+        """Fail the open pages, because the broker may have lost them. Paper and speech must not come twice, so their
+        answers are waited for.
+        """
         for action in self._pages:
             answer = self._answers[action]
             if not answer.done():
                 answer.set_exception(Unreachable(f"{OUR_LINK}: the link went before the pager answered"))
 
     def _offer_again(self) -> None:
-        """The device says that it is there: what was sent before may have met a broker that did not know it yet."""
+        """Send open pages, and actions that had no subscriber, once more, because the device came online only now."""
         offered, self._offered = self._offered, {}
         for action in offered.values():
             tail, payload = encode_action(replace(action, body=for_any_life(action.body)))
@@ -258,7 +261,7 @@ class MqttJson:
                 self._send(action, f"{self._root}/down/{tail}", payload)
 
     def _answer_again(self, event: TicketRequested) -> None:
-        """A request that we are answering comes once more from its device: the answer was not heard."""
+        """Send the paper for a request once more, because the device repeats the request: it did not get the answer."""
         action = None if event.seq is None else self._asked.get((event.seq, event.boot))
         if action is not None:
             tail, payload = encode_action(action)
@@ -278,7 +281,9 @@ class MqttJson:
             self._refuse(kind, unfit.reason, message)
 
     def _refuse(self, kind: str, reason: str, message: Message) -> None:
-        """Whoever said it is told by the hall; what stood at the broker is old, and said nobody now."""
+        """Tell the core that an input was refused, so that the sender learns it. Retained ones are only acknowledged:
+        nobody waits for them.
+        """
         now_s = self._context.now_s()
         self._told = max(0.0, self._told - (now_s - self._told_s))
         self._told_s = now_s
@@ -323,13 +328,13 @@ class MqttJson:
             self._context.emit(event, message.ack)
 
     def _back(self, heard: bool) -> None:
-        """Report the device as present; ``heard``: it has just sent a message."""
+        """Report the device as present. ``heard``: it has just sent a message, which the broker did not keep."""
         self._heard = self._heard or heard
         if not self._deaf:
             self._presence.back()
 
 
 def _request_of(action: Action) -> tuple[int, str | None] | None:
-    """Number and life of the request that this paper answers."""
+    """``seq`` and ``boot`` of the request that this action's paper answers; None if it answers none."""
     body = action.body
     return (body.seq, body.boot) if isinstance(body, Print) and body.seq is not None else None

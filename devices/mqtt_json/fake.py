@@ -1,8 +1,8 @@
-"""Fake dispensers, panels, displays, lamps, voices, counters and pagers that speak JSON over one MQTT connection.
+"""Fake dispensers, panels, displays, lamps, voices, counters and pagers on one MQTT connection.
 
-Rules: they know the wire contract and nothing of the controller's code; every input carries the device's next ``seq``;
-what was shown is kept, what was asked for is answered with ``up/done``; with a seed they misbehave the way devices on a
-radio link do: say things twice, late, or in another order.
+Rules: they implement the documented JSON messages and share no code with the controller. Every input carries the
+device's next ``seq``; output values are stored; actions are answered with ``up/done``. With a seed they have the faults
+of a radio link: messages sent twice, late, or in another order.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ IN_ORDER = 8
 
 @dataclass(frozen=True, slots=True)
 class Misbehaviour:
-    """Chances (0 to 1) per input, drawn from ``seed``; ``late_s`` is the longest delay in real seconds.
+    """Probabilities (0 to 1) of faults per input, with random numbers from ``seed``. ``late_s``: the longest delay in
+    real seconds.
 
-    The first ``IN_ORDER`` numbers of a device keep their order: who hears the second before the first takes the first
-    for another start of the device (decision 0020).
+    A device's first ``IN_ORDER`` inputs keep their order: if the second arrived before the first, the first would look
+    like another start of the device (decision 0020).
     """
 
     seed: int = 0
@@ -52,8 +53,9 @@ class _Outgoing:
 class FakeFleet:
     """Many fake devices of one hall on one MQTT connection. Add devices, then ``run`` until cancelled.
 
-    paho's own thread carries the connection and comes back by itself. aiomqtt is no good here: beside a broker that
-    restarts, what it put off until its connecting thread had ended reaches the file descriptor's next owner (2.5.1).
+    paho's own thread holds the connection and reconnects. aiomqtt 2.5.1 is not used: beside a broker that restarts,
+    callbacks that it postpones until its connecting thread has ended affect whatever has the same file descriptor by
+    then.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class FakeFleet:
         password: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """``password`` None: the user's name once more. ``tls`` judges the broker's certificate."""
+        """``password`` None: the same as ``username``. ``tls``: verifies the broker's certificate."""
         self.hall = hall
         self._password = username if password is None else password
         self._tls = tls
@@ -84,16 +86,16 @@ class FakeFleet:
         self.sent = 0
 
     def misbehave(self, how: Misbehaviour) -> None:
-        """Let devices misbehave from now on, reproducibly."""
+        """Have faults from now on, reproducibly by their seed."""
         self._misbehaviour = how
         self._random = random.Random(how.seed)
 
     def add(self, device: FakeDevice) -> None:
-        """Add a device; the devices call this themselves."""
+        """Add a device; devices call this in their constructor."""
         self._devices[device.id] = device
 
     def send(self, device: str, kind: str, fields: dict[str, Any], retain: bool = False) -> None:
-        """Publish ``up/{kind}``; inputs are subject to misbehaviour, states and answers are not."""
+        """Publish ``up/{kind}``. Only inputs have faults, not retained states and answers."""
         payload = json.dumps(fields, ensure_ascii=False).encode()
         outgoing = _Outgoing(f"hall/{self.hall}/dev/{device}/up/{kind}", payload, retain)
         if retain or kind == "done":
@@ -111,7 +113,7 @@ class FakeFleet:
             self._put(outgoing)
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Publish a message of a device that has topics of its own."""
+        """Publish to any topic, for a device with topics of its own."""
         self._put(_Outgoing(topic, payload, False))
 
     def flush(self) -> None:
@@ -138,7 +140,7 @@ class FakeFleet:
             await self._drained.wait()
 
     def _made(self, loop: asyncio.AbstractEventLoop) -> mqtt.Client:
-        """A client whose thread hands all that it hears to ``loop``."""
+        """Make a client whose callbacks run in ``loop``."""
         client = mqtt.Client(CallbackAPIVersion.VERSION2, self.client_id)
         client.username_pw_set(self._username, self._password)
         if self._tls is not None:
@@ -199,16 +201,16 @@ class FakeFleet:
             self._put(held)
 
     def _publish(self, outgoing: _Outgoing) -> None:
-        """Where the connection has just ended, paho keeps it and sends it again."""
+        """Publish at QoS 1; if the connection has just ended, paho sends it after the reconnect."""
         assert self._client is not None
         self._client.publish(outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain)
 
 
 class FakeDevice:
-    """What all of them share: presence, health, and answering actions.
+    """The common part of all fake devices: status, health, and answers to actions.
 
-    ``on_action`` may refuse by returning a text: how it behaves may be changed at any time, as ``mute`` may.
-    ``on_shown(kind, fields)`` hears of each level that came.
+    ``on_action`` returns None to accept an action, or a text to refuse it; ``mute``: it does not answer at all. Both
+    may be changed at any time. ``on_shown(kind, fields)`` is called for each output value received.
     """
 
     def __init__(
@@ -230,12 +232,12 @@ class FakeDevice:
         fleet.add(self)
 
     def announce(self) -> None:
-        """Publish, retained, that the device is online."""
+        """Publish the device's retained status."""
         state = "online" if self.online else "offline"
         self.fleet.send(self.id, "status", {"state": state, "fw": "fake-1"}, retain=True)
 
     def go(self, online: bool) -> None:
-        """Go online or offline; an offline device receives nothing."""
+        """Go online or offline; an offline device ignores what it receives."""
         self.online = online
         self.announce()
 
@@ -244,7 +246,7 @@ class FakeDevice:
         self.fleet.send(self.id, "health", {"paper": paper} | ({} if fault is None else {"fault": fault}))
 
     def hear(self, kind: str, fields: dict[str, Any]) -> None:
-        """Take one ``down/{kind}`` message."""
+        """Handle one ``down/{kind}`` message."""
         if not self.online:
             return
         if "id" not in fields:
@@ -267,12 +269,12 @@ class FakeDevice:
 
 
 class FakeDispenser(FakeDevice):
-    """A dispenser (取号机). With ``boot`` it prints only what answers its own requests."""
+    """A dispenser (取号机). With ``boot`` it only prints what answers its own requests."""
 
     boot: str | None = None
 
     def ticket(self, number: str, service: str, priority: str | None = None) -> int:
-        """Report a number that the dispenser allotted itself; returns the report's ``seq``."""
+        """Report a number that the dispenser allocated itself; returns the report's ``seq``."""
         return self.report("ticket", {"number": number, "service": service, "priority": priority})
 
     def request(
@@ -282,26 +284,26 @@ class FakeDispenser(FakeDevice):
         appointment: str | None = None,
         returning: str | None = None,
     ) -> int:
-        """Ask for a number, or come back with one; the number comes as a ``print`` action. Returns the request's
-        ``seq``.
+        """Request a number, or come back with one (``returning``); the answer is a ``print`` action. Returns the
+        request's ``seq``.
         """
         asked = {"priority": priority, "appointment": appointment, "returning": returning, "boot": self.boot}
         return self.report("request", {"service": service} | asked)
 
     def hear(self, kind: str, fields: dict[str, Any]) -> None:
-        """Take one ``down/{kind}`` message; paper for another device is ignored."""
+        """Handle one ``down/{kind}`` message; paper for another device's request is ignored."""
         answers = fields.get("answers")
         if self.boot is None or answers is None or answers.get("boot") == self.boot:
             super().hear(kind, fields)
 
     @property
     def printed(self) -> list[dict[str, Any]]:
-        """Tickets printed for the controller; the same id again is the same piece of paper."""
+        """Tickets printed for the controller; an action id that came twice was printed once."""
         return [fields for fields in self._papers() if "about" not in fields]
 
     @property
     def slips(self) -> list[dict[str, Any]]:
-        """Everything else printed for the controller: 一次性告知单, 容缺承诺单, the next stage."""
+        """All other slips printed for the controller: 一次性告知单, 容缺承诺单, the next stage of a visit."""
         return [fields for fields in self._papers() if "about" in fields]
 
     def _papers(self) -> list[dict[str, Any]]:
@@ -327,7 +329,7 @@ class FakePanel(FakeDevice):
 
     @property
     def waiting(self) -> int | None:
-        """How many people the panel says are waiting; None before it was told."""
+        """The number of waiting people that the panel shows; None before it received one."""
         waiting: int | None = self.shown.get("panel", {}).get("waiting")
         return waiting
 
@@ -346,11 +348,11 @@ class FakeCounter(FakeDevice):
 
 
 class FakeOutput(FakeDevice):
-    """A lamp, an LED display, a loudspeaker or a pager without keys: it shows and answers."""
+    """A lamp, an LED display, a loudspeaker, or a pager without keys."""
 
     @property
     def lamp(self) -> str | None:
-        """The state the lamp shows; None if it was never set."""
+        """The state that the lamp shows; None if it received none."""
         state: str | None = self.shown.get("lamp", {}).get("state")
         return state
 
