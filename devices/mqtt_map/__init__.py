@@ -1,1 +1,3 @@
-"""Devices on the hall's broker with topics and payloads of their own: buttons, relays and counters, by description."""
+"""Devices on the hall's broker with their own topics and payloads, explained by a description file: buttons, relays,
+counters.
+"""

@@ -1,6 +1,7 @@
-"""Decodes what a device sends on MQTT, by its description, and encodes lamp levels for it; no I/O.
+"""Decodes what a device publishes on MQTT, according to its description, and encodes lamp commands for it; no I/O.
 
-A payload is a JSON object, in which pointers (RFC 6901) find values, or one word, which the empty pointer finds.
+A payload is either a JSON object, in which JSON pointers (RFC 6901) find values, or a single word, which the empty
+pointer finds.
 """
 
 from __future__ import annotations
@@ -53,12 +54,12 @@ ChannelName = Annotated[str, Meta(min_length=1, max_length=32)]
 class MqttInput(Shape, frozen=True):
     """Something that the device reports on ``topic``.
 
-    ``pointer`` finds the word that ``values`` turns into a key, a rating ("1" to "5"), "online" or "offline", or the
-    text of a fault ("" ends it); a word that stands for nothing is "" too. ``others``: what becomes of words that are
-    not there; on an open radio most of them are somebody else's. ``channels``: which button the word is of.
-    A count has pointers of its own, ``scale`` people each; ``line`` tells several of them apart. ``presence`` is of the
-    device, ``gateway`` of the program through which it speaks. Either may come as the bare word, as zigbee2mqtt said it
-    before it said it as JSON, and in any case.
+    ``pointer`` finds a word, which ``values`` maps to a key, a rating ("1" to "5"), "online" or "offline", or the text
+    of a fault ("" ends it); a word mapped to "" is ignored. ``others``: what to do with words that ``values`` lacks; on
+    an open radio network most of them come from other people's devices. ``channels``: maps a word to the button it
+    belongs to. A count has pointers of its own and ``scale`` people per count; ``line`` names the line that was
+    crossed. ``presence`` is that of the device, ``gateway`` that of the program that publishes for it; both may also
+    come as a bare word, as from older zigbee2mqtt, in upper or lower case.
     """
 
     event: EventKind
@@ -97,9 +98,10 @@ class MqttInput(Shape, frozen=True):
 
 
 class MqttLamps(Shape, frozen=True):
-    """Lamps ``first`` to ``first + count - 1``; ``topic`` may hold ``{channel}``, ``on`` and ``off`` are sent as is.
+    """Lamps ``first`` to ``first + count - 1``. ``topic`` may contain ``{channel}``; ``on`` and ``off`` are the
+    payloads.
 
-    ``count`` 0: one lamp without a channel. The driver keeps blinking lamps blinking.
+    ``count`` 0: a single lamp without a channel. Blinking is done by the driver.
     """
 
     topic: TopicText
@@ -110,10 +112,11 @@ class MqttLamps(Shape, frozen=True):
 
 
 class MqttExample(Shape, frozen=True):
-    """What a captured ``payload`` on ``topic`` means, or what the lamp ``channel`` at ``level`` sends there.
+    """An example that proves the description: the ``event`` that a captured ``payload`` on ``topic`` means, or what is
+    sent there to switch lamp ``channel`` to ``level``.
 
-    ``event`` in words: ``key recall``, ``key next 2`` (of button 2), ``rating 5``, ``total 12 7``, ``window 1 0``,
-    ``occupancy 7``, ``online``, ``gateway offline``, ``fault low battery``, several joined by "; ", and "" if it says
+    ``event`` in words: ``key recall``, ``key next 2`` (button 2), ``rating 5``, ``total 12 7``, ``window 1 0``,
+    ``occupancy 7``, ``online``, ``gateway offline``, ``fault low battery``; several are joined by "; "; "" if it means
     nothing.
     """
 
@@ -126,10 +129,11 @@ class MqttExample(Shape, frozen=True):
 
 
 class MqttModel(Description, frozen=True, kw_only=True):
-    """A kind of device. ``silent_s``: hall seconds without a word until it counts as lost; 0: it has a presence.
+    """The description of one kind of device. ``silent_s``: hall seconds of silence after which it counts as lost; 0: it
+    publishes its presence.
 
-    ``only_keys``: all that hall.toml may make of its words, where anybody could say them; none given: any key, and
-    requests for numbers.
+    ``only_keys``: the only keys that hall.toml may assign to its words, because anybody could send them; if empty, any
+    key and requests for numbers.
     """
 
     inputs: Annotated[tuple[MqttInput, ...], Meta(max_length=40)] = ()
@@ -144,7 +148,7 @@ class MqttModel(Description, frozen=True, kw_only=True):
             raise ValueError("a description without inputs and lamps describes nothing")
 
     def wrong_examples(self) -> list[str]:
-        """The examples whose payload means, or whose level sends, something else than they say; one line each."""
+        """One line per example that the description contradicts: what it gives, and what the example says."""
         wrong = []
         for example in self.examples:
             if example.level:
@@ -168,8 +172,8 @@ def _sent(model: MqttModel, example: MqttExample) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a message reports. ``word``: of key, rating, presence or fault; ``heard``: the device's own
-    word.
+    """One thing that a message reports. ``word``: the key, rating, presence or fault; ``heard``: the word in the
+    payload.
     """
 
     event: EventKind
@@ -184,7 +188,7 @@ class Finding:
 
     @property
     def words(self) -> str:
-        """The finding in the form of a description's example."""
+        """The finding in the notation of ``MqttExample.event``."""
         if self.event == "count":
             if self.semantics == "occupancy":
                 return f"occupancy {self.occupancy}"
@@ -197,8 +201,8 @@ class Finding:
 
 
 def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[Finding]:
-    """Everything a message on ``topic`` reports, for a device at ``place``. Raises ``Garbled`` with a short fixed
-    word.
+    """Everything that a message on ``topic`` reports; ``place`` is inserted into the description's topics. Raises
+    ``Garbled`` with a short fixed word.
     """
     inputs = [one for one in model.inputs if _matches(one.topic.replace(PLACE, place), topic)]
     if not inputs:
@@ -232,13 +236,15 @@ def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[F
 
 
 def only_stands(model: MqttModel, topic: str, place: str) -> bool:
-    """Whether ``topic`` only tells who is there: whatever it says, it is no sign of life by itself."""
+    """Whether ``topic`` only carries presence of the device or its gateway: a message there does not prove that the
+    device is alive.
+    """
     said = {one.event for one in model.inputs if _matches(one.topic.replace(PLACE, place), topic)}
     return bool(said) and said <= set(STANDING)
 
 
 def presses(model: MqttModel, topic: str, place: str) -> bool:
-    """Whether people press or rate on ``topic``, and nobody else speaks there."""
+    """Whether ``topic`` carries key presses or ratings of this device only."""
     return any(
         one.event in ("key", "rating")
         and one.others == "refuse"
@@ -248,7 +254,7 @@ def presses(model: MqttModel, topic: str, place: str) -> bool:
 
 
 def _standing(one: MqttInput, heard: str) -> Finding | None:
-    """Who is there, in whatever case it is written; None for another word."""
+    """The presence that a word reports, in upper or lower case; None for an unknown word."""
     known = {word.casefold(): meant for word, meant in one.values.items()}
     word = known.get(heard[:WORD_MAX].casefold())
     return None if word is None else Finding(one.event, word, heard)
@@ -261,7 +267,7 @@ def lamp_message(lamps: MqttLamps, place: str, channel: str, lit: bool) -> tuple
 
 
 def lamp_channels(lamps: MqttLamps | None) -> frozenset[str]:
-    """The channels of these lamps; "" for a single one."""
+    """The channels of these lamps; {""} for a single lamp."""
     if lamps is None:
         return frozenset()
     return (
@@ -270,7 +276,7 @@ def lamp_channels(lamps: MqttLamps | None) -> frozenset[str]:
 
 
 def _document(payload: bytes) -> Any:
-    """A JSON object, or the payload's one word."""
+    """The payload as a JSON object or, if it is none, as one word."""
     if len(payload) > SIZE_MAX_BYTES:
         raise Garbled("too_large")
     if payload.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
@@ -285,7 +291,7 @@ def _document(payload: bytes) -> Any:
 
 
 def _count(one: MqttInput, document: Any) -> list[Finding]:
-    """The count in a document; none where it has not one of the numbers."""
+    """The count in a document; empty if it has none of the numbers."""
     numbers: dict[str, int] = {}
     for name in ("entered", "left", "occupancy"):
         pointer = getattr(one, name)
@@ -298,7 +304,7 @@ def _count(one: MqttInput, document: Any) -> list[Finding]:
 
 
 def _people(value: Any) -> int:
-    """A whole number, or a text of one: AXIS writes "7" so, ESPHome "7.0" as its payload."""
+    """A whole number, also as text ("7" from AXIS, "7.0" from ESPHome). Raises ``Garbled``."""
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         value = int(value.partition(".")[0])
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= COUNT_MAX:
@@ -307,7 +313,7 @@ def _people(value: Any) -> int:
 
 
 def _matches(topic_filter: str, topic: str) -> bool:
-    """MQTT 5 §4.7, for filters without a leading "$"."""
+    """Whether ``topic`` matches the filter (MQTT 5 §4.7; filters here do not begin with "$")."""
     wanted, given = topic_filter.split("/"), topic.split("/")
     for position, level in enumerate(wanted):
         if level == "#":

@@ -1,14 +1,14 @@
-"""One device on the hall's broker, by its description. Rules:
+"""One device on the hall's broker, driven by its description. Rules:
 
-1. An input is acknowledged when its event is committed, anything else at once; a retained input is outdated and
-ignored, whereas a presence message is meant to be retained.
-2. A device is present when its presence message says so, and from its first message on, whatever that says; one
-without presence messages is lost after ``silent_s`` of silence. Every device is lost while the broker is, or the
-program through which it speaks; what that program left at the broker about it is old news then.
-3. Lamps are sent, never left at the broker: a retained command would switch a relay long after the hall closed. They
-   are re-asserted, so that a relay with a timed off of its own goes dark by itself if we die.
-4. Blinking follows hall time and is done here: the blinks of such devices end by themselves.
-5. A press that cannot be read is told the hall: somebody pressed, and nothing happened.
+1. An input is acknowledged (PUBACK) when its event is committed, any other message at once. A retained input is
+   outdated and ignored; a presence message is meant to be retained.
+2. A device counts as present when its presence message says so, and from its first message on, whatever that says. One
+   without presence messages is lost after ``silent_s`` of silence. While the broker is away every device is lost; so it
+   is while its gateway (the program that publishes for it) is away, and its retained presence is ignored then.
+3. Lamp commands are not retained: a retained one would switch a relay long after the hall closed. They are sent again
+   from time to time, so that a relay with a switch-off timer goes dark by itself if the controller dies.
+4. Blinking is done here and follows hall time, because the blinking of such devices ends by itself.
+5. A key press that cannot be decoded is reported to the hall, because somebody pressed a key without effect.
 """
 
 from __future__ import annotations
@@ -64,10 +64,11 @@ def _place(text: str) -> str:
 
 
 class MqttMapOptions(Options, frozen=True):
-    """``topic``: what the description's topics are made with (a name, a serial number). ``silent_s``: hall seconds.
+    """``topic``: inserted into the description's topics (a name, a serial number). ``silent_s``: hall seconds of
+    silence until it counts as lost.
 
-    ``keys``: the device's word -> key, over those of the description. ``requests``: its word -> service id of which a
-    number is given. ``swap``: a counter mounted the other way round.
+    ``keys``: a word of the device -> key, in addition to the description's. ``requests``: a word of the device ->
+    service id for which it requests a number. ``swap``: a counter mounted the wrong way round.
     """
 
     DESCRIBED: ClassVar[str] = "model"
@@ -86,7 +87,7 @@ class MqttMapOptions(Options, frozen=True):
 
     @property
     def described(self) -> MqttModel:
-        """The description that ``model`` names or contains, with the keys and requests of this hall. Raises
+        """The description that ``model`` names or contains, completed by ``keys`` and ``requests``. Raises
         ``ValueError``.
         """
         model = described("mqtt_map", self.model, MqttModel)
@@ -110,7 +111,7 @@ class MqttMapOptions(Options, frozen=True):
         return replace(model, inputs=tuple(inputs))
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The topics of the description, with ``topic`` filled in."""
+        """The topics of the description, with ``topic`` inserted."""
         model = self.described
         said = sorted({one.topic.replace(PLACE, self.topic) for one in model.inputs})
         lamps = model.lamps
@@ -120,7 +121,7 @@ class MqttMapOptions(Options, frozen=True):
         return tuple(said), tuple(sorted(sent))
 
     def point_channels(self) -> frozenset[str]:
-        """The channels: numbers of lamps, and of buttons as the description says; "" if there is only one of either."""
+        """Numbers of lamps, and names of buttons in the description; "" if there is only one lamp or button."""
         model = self.described
         buttons = {
             one.channels.get(word, "")
@@ -131,7 +132,7 @@ class MqttMapOptions(Options, frozen=True):
         return lamp_channels(model.lamps) | frozenset(buttons)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The role of a channel: a relay is a lamp, buttons are a panel, ratings make an evaluator."""
+        """Lamp for a relay, panel for buttons, evaluator for ratings."""
         model = self.described
         events = {one.event for one in model.inputs}
         roles = {"lamp"} if channel in lamp_channels(model.lamps) else set()
@@ -139,9 +140,7 @@ class MqttMapOptions(Options, frozen=True):
         return frozenset(roles | ({"evaluator"} if "rating" in events else set()))
 
     def reports(self) -> frozenset[str]:
-        """The roles in which it reports: counter if it counts, dispenser if hall.toml lets its buttons request
-        numbers.
-        """
+        """Counter if it counts, dispenser if hall.toml lets its buttons request numbers."""
         counts = any(one.event == "count" for one in self.described.inputs)
         return frozenset(({"counter"} if counts else set()) | ({"dispenser"} if self.requests else set()))
 
@@ -151,7 +150,7 @@ class MqttMapOptions(Options, frozen=True):
 
 
 class MqttMap:
-    """Driver of one described device. Points: ``device`` or ``device/channel``."""
+    """Driver of one described device. Points: ``device``, or ``device/channel``."""
 
     OPTIONS: ClassVar[type[Options]] = MqttMapOptions
     LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "offline", "silent", "broker-refuses"})
@@ -175,7 +174,7 @@ class MqttMap:
         self._topics, self._sent = options.topics(context.hall, context.device)
 
     async def run(self) -> None:
-        """Listen, blink lamps and watch for silence, until cancelled."""
+        """Receive messages, make lamps blink and watch for silence, until cancelled."""
         mqtt = self._context.mqtt
         listening = True
 
@@ -211,7 +210,7 @@ class MqttMap:
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:
-        """Switch a lamp; a panel with keys alone shows nothing. Raises ``Unreachable`` or ``Refused``."""
+        """Switch a lamp; no-op for a panel, which has only keys. Raises ``Unreachable`` or ``Refused``."""
         channel = channel_of(point)
         if isinstance(value, Panel):
             return
@@ -273,7 +272,7 @@ class MqttMap:
             message.ack()
 
     def _refuse(self, reason: str, message: Message) -> None:
-        """A press that cannot be read: the hall hears of it, once in a while from a device that only says such."""
+        """Report a press that cannot be decoded to the core, at most every ``REFUSED_EVERY_S``."""
         topic, now_s = message.topic, self._context.now_s()
         pressed = not message.retain and presses(self._model, topic, self._options.topic)
         if not pressed or now_s - self._refused_s < REFUSED_EVERY_S:
@@ -285,7 +284,7 @@ class MqttMap:
         self._context.emit(InputRefused(self._context.point(), what, reason), message.ack)
 
     def _speaks(self) -> None:
-        """The device itself said something: it is there, and so is its gateway."""
+        """The device itself has sent a message: it is present, and so is its gateway."""
         self._heard_s = self._context.now_s()
         self._spoke, self._gateway_away = True, False
         self._presence.back()
@@ -301,7 +300,7 @@ class MqttMap:
             self._presence.lost("offline")
 
     def _carried(self, online: bool, message: Message) -> None:
-        """The gateway comes or goes, and its devices with it."""
+        """The gateway goes online or offline, and its devices with it."""
         if online and self._gateway_away:
             self._gateway_away = False
             if self._was_there:

@@ -1,7 +1,7 @@
-"""A simulated Tasmota board with relays and a button at a real broker, for devices by description.
+"""A simulated Tasmota board with relays and a button, on a real broker.
 
-It keeps Tasmota's rules as its documentation has them: ``cmnd/<topic>/POWER<n>`` switches, ``tele/<topic>/LWT`` is its
-retained presence and its will, ``PulseTime`` switches a relay off by itself, counted anew by each command.
+It follows Tasmota's documentation: ``cmnd/<topic>/POWER<n>`` switches, ``tele/<topic>/LWT`` is its retained presence
+and its will, ``PulseTime`` switches a relay off by itself some time after the last command.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ RELAYS_MAX = 8
 
 
 class FakeTasmota:
-    """One board. ``run`` connects and serves until cancelled; cancelled or killed, the broker says that it is gone."""
+    """One board. ``run`` connects and serves until cancelled; the broker then publishes its will."""
 
     def __init__(
         self, topic: str, host: str, port: int, pulse_s: float = 15.0, username: str | None = None
     ) -> None:
-        """``username``: for a broker that wants one."""
+        """``username``: at a broker that requires one."""
         self._username = username
         self.topic = topic
         self.lit = [False] * RELAYS_MAX
