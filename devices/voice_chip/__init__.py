@@ -1,1 +1,1 @@
-"""Voice modules SYN6288 and XFS5152CE: an area's loudspeaker on a serial line."""
+"""Speech modules SYN6288 and XFS5152CE on a serial line: the loudspeaker of an area."""

@@ -1,8 +1,8 @@
-"""Frames of the voice modules SYN6288 and XFS5152CE; no I/O.
+"""Frames of the speech modules SYN6288 and XFS5152CE; no I/O.
 
-SYN6288 (datasheet of 2016-03-09, in the repository libdriver/syn6288): ``FD lenHi lenLo command parameter text xor``,
-where the length counts all that follows it and the xor is over all bytes before it, FD included; 200 bytes of text at
-most. XFS5152CE: the same without xor, 4 KiB of text. Parameter: 1 is GBK. Answers are single bytes.
+SYN6288 (datasheet of 2016-03-09, in the repository libdriver/syn6288): ``FD lenHi lenLo command parameter text xor``.
+The length counts all bytes after it; the xor is over all bytes before it, FD included; at most 200 bytes of text.
+XFS5152CE: the same without xor, 4 KiB of text. Parameter 1: text in GBK. Answers are single bytes.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ def frame(chip: Chip, command: int, data: bytes = b"") -> bytes:
 
 
 def speak(chip: Chip, text: str) -> bytes:
-    """The frame that speaks ``text`` (in GBK; what that has not is left out)."""
+    """The frame that speaks ``text`` in GBK; characters that GBK lacks are left out."""
     return frame(chip, SPEAK, bytes((GBK,)) + text.encode("gbk", "ignore"))
 
 
 def parts(chip: Chip, text: str, slow: bool = False) -> list[str]:
-    """``text`` as the module accepts it: with a speed tag, split if it is too long, and without square brackets.
+    """``text`` as the module accepts it: with a tag for the speed, split if it is too long, and without square
+    brackets.
 
-    Square brackets are the modules' own commands; somebody's name must not set the volume.
+    Square brackets enclose the modules' own commands, and a text must not change the volume.
     """
     plain = cleaned(text).replace("[", "【").replace("]", "】").encode("gbk", "ignore").decode("gbk")
     speed = SPEED[chip][slow]
@@ -55,7 +56,7 @@ def parts(chip: Chip, text: str, slow: bool = False) -> list[str]:
 
 
 def said(data: bytes) -> list[str]:
-    """Describe the frames and answers in ``data`` in words."""
+    """Describe captured frames and answers in words, for a technician."""
     words = {
         ACCEPTED: "accepted",
         REJECTED: "rejected",

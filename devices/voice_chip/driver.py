@@ -1,10 +1,10 @@
-"""One voice module on a serial line: announcements one after the other, each to its end. Rules:
+"""One speech module on a serial line: announcements are spoken one after the other, each to its end. Rules:
 
-1. A new text would cut off the one that is spoken: the next is sent when the module says that it is idle.
-2. A text counts as spoken once the module accepted it and reported idle again; if the idle byte does not arrive in the
-time that the text takes, the module's state is asked.
-3. The module is asked for its state every ``ASK_S``. An answer's deadline begins when the last byte has left the line.
-   How it is lost: ``edged/links/dialogue.py``.
+1. A new text would interrupt the one being spoken, so it is sent only when the module reports that it is idle.
+2. A text counts as spoken once the module accepted it and reported idle again. If the idle byte does not arrive within
+   the time that the text takes, the module is asked for its state.
+3. The module is asked for its state every ``ASK_S``. The deadline of an answer begins when the last byte has left the
+   line. When the module counts as lost: see ``edged/links/dialogue.py``.
 4. It speaks Chinese; English texts are left out.
 """
 
@@ -33,7 +33,7 @@ SPARE_S = 1.0
 
 
 class VoiceChipOptions(Options, frozen=True):
-    """``path``: the port, best by place (/dev/serial/by-path/…). ``deadline_ms``: for an answer."""
+    """``path``: the serial port, best by a stable path (/dev/serial/by-path/…). ``deadline_ms``: for an answer."""
 
     path: Annotated[str, Meta(min_length=1, max_length=4096)]
     chip: codec.Chip = "syn6288"
@@ -46,7 +46,7 @@ class VoiceChipOptions(Options, frozen=True):
 
 
 class VoiceChip:
-    """Driver of one voice module. Its only point is the device itself."""
+    """Driver of one speech module. Its only point is the device itself."""
 
     OPTIONS: ClassVar[type[Options]] = VoiceChipOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES
@@ -57,7 +57,7 @@ class VoiceChip:
     def __init__(
         self, context: DeviceContext, options: VoiceChipOptions, link: ByteLink | None = None
     ) -> None:
-        """``link``: the wire to use; by default the serial port at ``path``."""
+        """``link``: the connection to use; by default the serial port at ``path``."""
         self._context = context
         self._chip = options.chip
         self._link = link if link is not None else SerialLink(options.path, baudrate=options.baudrate)
@@ -81,11 +81,11 @@ class VoiceChip:
         await self._dialogue.run(self._received)
 
     async def show(self, point: Point, value: Value) -> None:
-        """Raises ``Refused``: a voice module shows no levels."""
+        """Raises ``Refused``: a speech module has no values to show."""
         raise Refused(f"{point} is a voice, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Speak a text, and return when it was spoken. Raises ``DeviceError``."""
+        """Speak a text, and return when it has been spoken. Raises ``DeviceError``."""
         if not isinstance(action.body, Say):
             raise Refused(f"a voice cannot {action.body.kind}")
         async with self._dialogue.turn:
@@ -112,7 +112,9 @@ class VoiceChip:
         self._dialogue.answered()
 
     async def _say(self, data: bytes, *answers: int) -> bool:
-        """Send, and wait for one of ``answers``. Raises ``Unreachable``."""
+        """Send a frame and wait for one of the bytes ``answers``; False if none comes in time. Raises
+        ``Unreachable``.
+        """
         self._heard.clear()
         await self._link.write(data)
         heard = await self._wait(len(data) * self._byte_s + self._answer_s, *answers)
@@ -121,7 +123,9 @@ class VoiceChip:
         return heard
 
     async def _wait(self, within_s: float, *answers: int) -> bool:
-        """Wait up to so many real seconds for one of ``answers`` to the last frame."""
+        """Wait at most ``within_s`` real seconds for one of the bytes ``answers`` to the last frame; False if none
+        comes.
+        """
         try:
             async with asyncio.timeout(within_s):
                 while not self._heard.intersection(answers):

@@ -1,4 +1,4 @@
-"""A fake voice module with its own frame parser, which speaks for a while and misbehaves on demand."""
+"""A fake speech module with its own frame parser, which takes time to speak and has faults on demand."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SPOKEN_MAX = 1000  # texts remembered
 
 
 class FakeVoice:
-    """One voice module. ``send`` puts its bytes on the line; call ``feed`` with what arrives. ``cut``: how many texts a
-    newer one interrupted.
+    """One module. ``feed`` it with what the controller sends; it answers through ``send``. ``cut``: how many texts were
+    interrupted by a newer one.
     """
 
     def __init__(self, send: Callable[[bytes], None], checksum: bool = True, char_s: float = 0.002) -> None:
@@ -27,7 +27,7 @@ class FakeVoice:
         self._end: asyncio.TimerHandle | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that the controller sent, in any portions."""
+        """Handle bytes that the controller sent, split in any way."""
         self._held += data
         while len(self._held) >= 3:
             if self._held[0] != 0xFD:
