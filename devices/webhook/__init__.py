@@ -1,1 +1,3 @@
-"""Pages as messages of a group robot (WeCom, DingTalk, Feishu), sent by a process of its own: `edged pager`."""
+"""Pages (calls to members of staff) as messages of a chat group's robot (WeCom, DingTalk, Feishu) or as text messages,
+sent by the separate process `edged pager`.
+"""

@@ -1,7 +1,9 @@
-"""A group robot as a pager. The daemon only talks to `edged pager` on this machine; that process talks to vendors.
+"""A chat robot as a pager. The daemon only talks to `edged pager` on this machine, and that process talks to the
+vendors.
 
-Rules: a page is delivered when the vendor's own answer says so. One that reached no vendor fails as ``undelivered``:
-the core tries somebody else, or offers it again once the vendor can be reached. The robot is lost while it cannot.
+Rules: a page is delivered when the vendor's answer says so. One that reached no vendor fails as ``undelivered``; the
+core then pages somebody else, or sends it again once the vendor can be reached. While the vendor cannot be reached, the
+device counts as lost.
 """
 
 from __future__ import annotations
@@ -32,29 +34,32 @@ At = Annotated[str, Meta(max_length=64, pattern=r"^[0-9A-Za-z_+-]*$")]
 
 
 class PagerOptions(Options, frozen=True, kw_only=True):
-    """``sign`` begins each message. ``sockets``: the folder in which `edged pager` listens."""
+    """``sign``: text at the beginning of each message. ``sockets``: the folder of the sockets on which `edged pager`
+    listens.
+    """
 
     sign: Annotated[str, Meta(max_length=40)] = ""
     sockets: Annotated[str, Meta(min_length=1, max_length=80)] = SOCKETS
 
     def whom(self, person: str) -> str:
-        """What a page carries for that channel, so that the person is reached; here nothing."""
+        """How a page addresses the person of this channel; "" if it does not."""
         return ""
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The device is a pager."""
+        """Pager."""
         return frozenset({"pager"})
 
     def socket(self, device: str) -> str:
-        """Where `edged pager` listens for this device."""
+        """Path of the socket on which `edged pager` listens for this device."""
         return f"{self.sockets}/{device}.sock"
 
 
 class WebhookOptions(PagerOptions, frozen=True, kw_only=True):
-    """``url_file``: its first line is the robot's address, with its key; any base is allowed (a private WeCom).
+    """``url_file``: its first line is the robot's URL, which contains its key; any host is allowed (a private WeCom).
 
-    ``secret_file``: its first line signs (DingTalk, Feishu). ``people``: channel -> whom the message calls by name: a
-    mobile number, at Feishu the id of a member, or "". ``sign``: a robot may ask for a word.
+    ``secret_file``: its first line is the secret for signatures (DingTalk, Feishu). ``people``: channel -> whom the
+    message mentions: a mobile number, at Feishu a member's id, or "" for nobody. ``sign``: some robots require a
+    certain word in each message.
     """
 
     vendor: Vendor
@@ -63,16 +68,16 @@ class WebhookOptions(PagerOptions, frozen=True, kw_only=True):
     secret_file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
 
     def point_channels(self) -> frozenset[str]:
-        """The robot itself, or somebody it calls by name."""
+        """ "" for the robot itself, and the names in ``people``, whom its messages mention."""
         return frozenset({"", *self.people})
 
     def whom(self, person: str) -> str:
-        """A number or id; "" for the robot itself, and for whoever has none."""
+        """The mobile number or id of a person; "" for the robot itself, and for people without one."""
         return self.people.get(person, "")
 
 
 class Webhook:
-    """Driver of one robot, or of the modem for text messages. Points: the device, or ``device/person``."""
+    """Driver of one robot, or of a modem for text messages. Points: the device, or ``device/person``."""
 
     OPTIONS: ClassVar[type[Options]] = WebhookOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {"no-process", "bad-answer"}
@@ -81,7 +86,7 @@ class Webhook:
     pace_s = 0.0
 
     def __init__(self, context: DeviceContext, options: PagerOptions, link: ByteLink | None = None) -> None:
-        """``link``: the wire to use; by default the socket of `edged pager`."""
+        """``link``: the connection to use; by default the socket of `edged pager`."""
         self._context = context
         self._options = options
         self._link = link if link is not None else UnixByteLink(options.socket(context.device))
@@ -96,12 +101,14 @@ class Webhook:
         await lasting("link", self._link.run(self._heard, self._wire_changed))
 
     async def show(self, point: Point, value: Value) -> None:
-        """Pages are messages; how many wait is nowhere to be seen. Raises ``Refused``."""
+        """No-op for a pager's value: the number of waiting pages is shown nowhere. Raises ``Refused`` for any other
+        value.
+        """
         if not isinstance(value, Pager):
             raise Refused(f"{point} is a pager, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Page somebody, and return when the vendor has the message. Raises ``Refused`` or ``Unreachable``."""
+        """Send a page, and return when the vendor has accepted it. Raises ``Refused`` or ``Unreachable``."""
         body = action.body
         if not isinstance(body, Page):
             raise Refused(f"a pager cannot {body.kind}")

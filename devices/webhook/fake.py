@@ -1,4 +1,4 @@
-"""A fake vendor's server that checks signatures by itself, counts messages, and misbehaves on demand."""
+"""A fake vendor's server with its own signature check, which counts messages and has faults on demand."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MESSAGES_MAX = 10_000  # remembered
 
 
 class FakeVendor:
-    """A simulated vendor's server. ``texts``: what arrived; ``secret``: what a message must be signed with; ``limit``:
-    how many messages it takes.
+    """A simulated vendor's server. ``texts``: the messages that arrived. ``secret``: for the signature that a message
+    must have. ``limit``: how many messages it accepts.
     """
 
     def __init__(self, vendor: str, secret: str | None = None, limit: int = 1_000_000) -> None:
@@ -32,11 +32,11 @@ class FakeVendor:
 
     @property
     def url(self) -> str:
-        """The robot's URL, as a technician types it in."""
+        """The robot's URL, as a technician writes it into ``url_file``."""
         return f"http://127.0.0.1:{self.port}/robot/send?key=k-1"
 
     def start(self) -> None:
-        """Listen, on the same port as before if there was one."""
+        """Listen, after a stop on the same port as before."""
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,7 +64,7 @@ class FakeVendor:
             self._server = None
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
-        """The status and body with which a POST is answered."""
+        """HTTP status and body that answer a POST."""
         self.asked += 1
         code, words = ("code", "msg") if self._vendor == "feishu" else ("errcode", "errmsg")
         if self.mood == "broken":

@@ -1,4 +1,4 @@
-"""The messages between the daemon and `edged pager` over a socket: JSON, one object a line; no I/O."""
+"""The messages between the daemon and `edged pager` on their socket: JSON, one object per line; no I/O."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ UNDELIVERED = "undelivered"  # begins the error of a page that reached no vendor
 
 
 class LineReader:
-    """Cuts a stream into JSON objects; lines that are none are counted in ``garbled``."""
+    """Cuts a byte stream into JSON objects; ``garbled`` counts the lines that are none."""
 
     def __init__(self) -> None:
         self.garbled = 0
         self._held = b""
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """The objects that ``data`` completes."""
+        """Add received bytes; returns the objects that are complete now."""
         *lines, self._held = (self._held + data).split(b"\n")
         if len(self._held) > LINE_BYTES_MAX:
             self._held = b""
@@ -35,5 +35,5 @@ class LineReader:
 
 
 def line(**fields: Any) -> bytes:
-    """The line that carries these fields."""
+    """The line for an object with these fields."""
     return json.dumps(fields, ensure_ascii=False).encode() + b"\n"

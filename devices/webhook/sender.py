@@ -1,10 +1,10 @@
-"""The process `edged pager`: takes pages on a socket of this machine and brings them to the robots' vendors. Rules:
+"""The process `edged pager`: receives pages on local sockets and sends them to the robots' vendors. Rules:
 
-1. Never more than 20 messages a minute and robot: ``BURST`` at once, then one every ``REFILL_S``; what waits meanwhile
-   leaves as one message, a line for each page.
-2. A page is answered within ``TRY_S``, delivered or not: the vendor's refusal at once; silence, a busy vendor and a
-   strange answer are tried again with a back-off. After that nothing of it is sent any more.
-3. A robot that reached no vendor is down, and is tried by opening a connection until somebody answers.
+1. At most 20 messages a minute per robot: ``BURST`` at once, then one every ``REFILL_S``. Pages that wait meanwhile are
+   sent as one message, one line per page.
+2. A page is answered within ``TRY_S``, delivered or not: the vendor's refusal is answered at once; no answer, a busy
+   vendor and an invalid answer are retried with growing pauses. Afterwards nothing of that page is sent any more.
+3. A robot whose vendor cannot be reached is down; it tries to open a connection until that succeeds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ log = structlog.get_logger("edged.pager")
 
 
 class Wanted(NamedTuple):
-    """One page on its way. ``answer`` takes None, or the error."""
+    """One page to deliver until ``until_s`` (monotonic). ``at``: whom it mentions. ``answer`` is called with None, or
+    with the error.
+    """
 
     text: str
     at: str
@@ -56,11 +58,11 @@ Post = Callable[[vendors.RobotPost], tuple[int, bytes]]
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_args: Any) -> None:
-        """Follow no redirect: a robot's key goes only where it was typed in for."""
+        """Follow no redirect: the robot's key must only go to the configured host."""
 
 
 def post(outgoing: vendors.RobotPost) -> tuple[int, bytes]:
-    """Status and body of one POST. Blocking; raises ``OSError``."""
+    """Send one POST; returns status and body. Blocking. Raises ``OSError``."""
     asked = urllib.request.Request(  # noqa: S310 - the scheme was checked when the file was read
         outgoing.url, outgoing.body, {"Content-Type": "application/json; charset=utf-8"}
     )
@@ -76,7 +78,7 @@ def post(outgoing: vendors.RobotPost) -> tuple[int, bytes]:
 
 
 def secret_line(file: str) -> str:
-    """The first line of ``file``. Raises ``OSError`` or ``ValueError``."""
+    """The first line of ``file``, "" if it is empty. Raises ``OSError`` or ``ValueError``."""
     with Path(file).open("rb") as stream:
         text = stream.read(FILE_BYTES_MAX).decode("utf-8-sig")
     return text.splitlines()[0].strip() if text.strip() else ""
@@ -92,7 +94,7 @@ def address(file: str) -> str:
 
 
 class Outlet(ABC):
-    """One way out for pages. ``run`` until cancelled; ``watch`` is told whether pages get through."""
+    """One way to deliver pages. Await ``run``; ``watch`` reports whether pages can be delivered."""
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -102,18 +104,18 @@ class Outlet(ABC):
         self._watchers: list[Callable[[], None]] = []
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Call ``changed`` now and at each change of ``up``; returns how to stop."""
+        """Call ``changed`` now and at each change of ``up``. Returns a function that ends this."""
         self._watchers.append(changed)
         changed()
         return lambda: self._watchers.remove(changed)
 
     @abstractmethod
     def want(self, wanted: Wanted) -> None:
-        """Take a page; one that cannot be taken is answered with the reason."""
+        """Queue a page; if it cannot be queued, answer it with the reason."""
 
     @abstractmethod
     async def run(self) -> None:
-        """Send and look until cancelled."""
+        """Send pages, and check whether they can be delivered, until cancelled."""
 
     def _tell(self, up: bool) -> None:
         if up is not self.up:
@@ -127,12 +129,14 @@ class Outlet(ABC):
 
 
 class Robot(Outlet):
-    """One robot: pages in, messages out. It is up while the vendor is reached."""
+    """One robot: sends pages as its messages. ``up`` while the vendor can be reached."""
 
     def __init__(
         self, device: str, options: WebhookOptions, send: Post = post, refill_s: float = REFILL_S
     ) -> None:
-        """``send``: how a message is posted. Raises ``OSError`` or ``ValueError`` if a file cannot be used."""
+        """``send``: posts a message. ``refill_s``: seconds per message after a burst. Raises ``OSError`` or
+        ``ValueError`` if a file cannot be used.
+        """
         super().__init__(device)
         self._options = options
         self._url = address(options.url_file)
@@ -145,7 +149,7 @@ class Robot(Outlet):
         self._some = asyncio.Event()
 
     def want(self, wanted: Wanted) -> None:
-        """Queue a page for the vendor; a page that cannot be queued is answered with the reason."""
+        """Queue a page for the vendor; if it cannot be queued, answer it with the reason."""
         if len(self._queue) >= QUEUE_MAX:
             wanted.answer(f"{UNDELIVERED}: too many pages at once")
             return
@@ -153,7 +157,7 @@ class Robot(Outlet):
         self._some.set()
 
     async def run(self) -> None:
-        """Send and look until cancelled."""
+        """Send pages, and check whether the vendor can be reached, until cancelled."""
         await self._look()
         while True:
             if not self.up:
@@ -212,7 +216,7 @@ class Robot(Outlet):
         return verdict, why, why != vendors.NOBODY
 
     async def _look(self) -> None:
-        """Whether a connection to the vendor's address can be opened."""
+        """Check whether a connection to the vendor can be opened, and set ``up``."""
         parts = urlsplit(self._url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
@@ -234,7 +238,7 @@ class Robot(Outlet):
 
 
 async def _talk(robot: Outlet, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Serve one daemon's connection to the socket."""
+    """Serve one connection of the daemon to the socket."""
     lines = LineReader()
 
     def say(**fields: Any) -> None:
@@ -269,7 +273,7 @@ def _take(robot: Outlet, found: dict[str, Any], say: Callable[..., None]) -> Non
 
 
 async def serve(robots: Sequence[tuple[Outlet, str]], ready: Callable[[], None] = lambda: None) -> None:
-    """Listen for each way out on its socket until cancelled. Raises ``OSError`` if a socket cannot be made."""
+    """Listen on the socket of each ``Outlet`` until cancelled. Raises ``OSError`` if a socket cannot be made."""
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for robot, path in robots:
             server = await asyncio.start_unix_server(partial(_talk, robot), sock=_bound(path))

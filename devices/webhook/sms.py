@@ -1,7 +1,7 @@
-"""Pages as text messages of gammu-smsd, a program of the distribution that owns a GSM modem. Rules:
+"""Pages as text messages, sent by gammu-smsd, a Debian program that controls a GSM modem. Rules:
 
-* The daemon only talks to `edged pager` on this machine (as for robots); that process hands messages to gammu-smsd.
-* A page is delivered when gammu-smsd says that the network took it. Whether it was read nobody knows.
+* The daemon only talks to `edged pager` on this machine (as for robots); that process gives messages to gammu-smsd.
+* A page is delivered when gammu-smsd reports that the network accepted it. Whether it was read is not known.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ File = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
 class SmsOptions(PagerOptions, frozen=True, kw_only=True):
-    """``people``: channel -> mobile number. ``config``: gammu-smsd's own file; ``pid_file``: its process number."""
+    """``people``: channel -> mobile number. ``config``: gammu-smsd's configuration file. ``pid_file``: the file with
+    its process id.
+    """
 
     people: Annotated[dict[PersonName, MobileNumber], Meta(min_length=1, max_length=PEOPLE_MAX)]
     config: File = "/etc/gammu-smsdrc"
     pid_file: File = "/run/gammu-smsd.pid"
 
     def point_channels(self) -> frozenset[str]:
-        """Somebody with a number: a message to nobody cannot be sent."""
+        """The names in ``people``: a text message needs a number."""
         return frozenset(self.people)
 
     def whom(self, person: str) -> str:
-        """The mobile number."""
+        """The mobile number of a person."""
         return self.people[person]
 
 

@@ -1,11 +1,10 @@
-"""The part of `edged pager` that hands text messages to gammu-smsd and follows each to its end. Rules:
+"""The part of `edged pager` that gives text messages to gammu-smsd and follows each until it was sent or failed. Rules:
 
-1. gammu-smsd-inject writes a message into the outbox folder; gammu-smsd moves it to the folder of those sent, or of
-   those with errors. That move is the page's answer.
-2. A message still in the outbox after ``TRY_S`` is taken out again and answered as undelivered: the core has somebody
-   else by then, and nobody is called to a window an hour later. One that gammu-smsd is just sending may go out all the
-   same.
-3. The way out is down without gammu-smsd's process, and for ``STUCK_S`` after a message that it did not move.
+1. gammu-smsd-inject writes a message into the outbox folder. gammu-smsd moves it to the folder of sent messages or of
+   errors; that move decides how the page is answered.
+2. A message that is still in the outbox after ``TRY_S`` is deleted and answered as undelivered: the core then pages
+   somebody else, and nobody is called to a window an hour later. If gammu-smsd is just sending it, it may still go out.
+3. This outlet is down while gammu-smsd's process does not run, and for ``STUCK_S`` after a message that was not moved.
 
 Source: gammu-smsd(1), gammu-smsdrc(5), gammu-smsd-files(7) of gammu 1.42.
 """
@@ -40,7 +39,7 @@ log = structlog.get_logger("edged.pager")
 
 
 class SpoolFolders(NamedTuple):
-    """Where gammu-smsd keeps messages: still to be sent, sent, and given up."""
+    """The folders in which gammu-smsd keeps messages: waiting, sent, failed."""
 
     outbox: Path
     sent: Path
@@ -48,7 +47,9 @@ class SpoolFolders(NamedTuple):
 
 
 def folders(config: str) -> SpoolFolders:
-    """Read them from gammu-smsd's file. Raises ``OSError``, or ``ValueError`` that says what to write there."""
+    """Read the folders from gammu-smsd's configuration file. Raises ``OSError``, or ``ValueError`` with what has to be
+    written there.
+    """
     parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
     try:
         parser.read_string(Path(config).read_text("utf-8"))
@@ -68,10 +69,10 @@ def folders(config: str) -> SpoolFolders:
 
 
 class Spool(Outlet):
-    """One gammu-smsd: pages in, text messages out."""
+    """Sends pages as text messages through one gammu-smsd."""
 
     def __init__(self, device: str, options: SmsOptions) -> None:
-        """Raises ``OSError`` or ``ValueError`` if gammu-smsd's file cannot be used."""
+        """Raises ``OSError`` or ``ValueError`` if gammu-smsd's configuration file or its outbox cannot be used."""
         super().__init__(device)
         self._config, self._pid_file = options.config, Path(options.pid_file)
         self._folders = folders(options.config)
@@ -81,7 +82,7 @@ class Spool(Outlet):
         self._stuck_until_s = 0.0
 
     def want(self, wanted: Wanted) -> None:
-        """Take a page; one too many is answered with the reason."""
+        """Hand a page to gammu-smsd; if too many are open, answer it with the reason."""
         if len(self._pages) >= QUEUE_MAX:
             wanted.answer(f"{UNDELIVERED}: too many pages at once")
             return
@@ -90,7 +91,7 @@ class Spool(Outlet):
         task.add_done_callback(self._pages.discard)
 
     async def run(self) -> None:
-        """Look whether gammu-smsd runs, until cancelled."""
+        """Check whether gammu-smsd runs, until cancelled."""
         try:
             while True:
                 self._look()
@@ -116,7 +117,7 @@ class Spool(Outlet):
         wanted.answer(error)
 
     async def _sent(self, wanted: Wanted) -> str | None:
-        """None once the network took the message, or the error."""
+        """Give a page to gammu-smsd and wait; None once the network accepted it, otherwise the error."""
         self._look()
         if not self.up:
             return f"{UNDELIVERED}: {self.loss[1]}"
@@ -140,7 +141,7 @@ class Spool(Outlet):
 
 
 def inject(config: str, number: str, text: str) -> str:
-    """Put a message into the outbox; returns its file's name. Blocking. Raises ``OSError`` or ``SubprocessError``."""
+    """Write a message into the outbox; returns its file name. Blocking. Raises ``OSError`` or ``SubprocessError``."""
     command = [INJECT, "-c", config, "TEXT", number, "-unicode", "-len", str(TEXT_CHARS_MAX)]
     done = subprocess.run(  # noqa: S603 - the number's form was checked when hall.toml was read
         command,
@@ -158,7 +159,7 @@ def inject(config: str, number: str, text: str) -> str:
 
 
 def running(pid_file: Path) -> bool:
-    """Whether the process whose number stands in the file is there, seen by us or not."""
+    """Whether the process whose id is in ``pid_file`` exists, even if it belongs to another user."""
     try:
         number = int(pid_file.read_text("ascii"))
     except (OSError, ValueError):

@@ -1,10 +1,10 @@
-"""The messages to the three vendors' robots, and what their answers mean; no I/O.
+"""Encodes messages for the robots of three vendors, and decodes the answers; no I/O.
 
-Sources: WeCom robot, developer.work.weixin.qq.com/document/path/91770 (20 messages a minute, text up to 2048 bytes)
-and path/90313 for its codes; DingTalk custom robot, open.dingtalk.com/document/robots/custom-robot-access (signature:
-HMAC of "milliseconds, newline, secret" with the secret as key; 20 a minute, else nothing for ten minutes); Feishu
-custom bot, open.feishu.cn/document/client-docs/bot-v3/add-custom-bot (signature: HMAC of nothing with "seconds,
-newline, secret" as key). An error code stands in an answer of HTTP status 200.
+Sources: WeCom robot, developer.work.weixin.qq.com/document/path/91770 (20 messages a minute, text up to 2048 bytes) and
+path/90313 for its error codes; DingTalk custom robot, open.dingtalk.com/document/robots/custom-robot-access (signature:
+HMAC of "milliseconds, newline, secret" with the secret as key; 20 a minute, otherwise blocked for ten minutes); Feishu
+custom bot, open.feishu.cn/document/client-docs/bot-v3/add-custom-bot (signature: HMAC of an empty message with
+"seconds, newline, secret" as key). Errors come as a code in an answer of HTTP status 200.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CODES: dict[Vendor, tuple[str, ...]] = {  # keys of an answer that hold its code
 
 
 class RobotPost(NamedTuple):
-    """One POST of JSON. ``url`` holds the robot's key: it goes to no log."""
+    """One POST of JSON. ``url`` contains the robot's key: it must not be logged."""
 
     url: str
     body: bytes
@@ -48,7 +48,9 @@ class RobotPost(NamedTuple):
 def request(
     vendor: Vendor, url: str, secret: str | None, text: str, at: tuple[str, ...], now_ms: int
 ) -> RobotPost:
-    """The POST that sends ``text`` and calls people by name (``at``: mobile numbers, or ids of members at Feishu)."""
+    """The POST that sends ``text`` and mentions people (``at``: mobile numbers; at Feishu ids of members). ``now_ms``:
+    Unix time, for the signature.
+    """
     body: dict[str, Any]
     if vendor == "feishu":
         calls = "".join(f'<at user_id="{one}"></at>' for one in at)
@@ -69,7 +71,7 @@ def request(
 
 
 def judged(vendor: Vendor, status: int, body: bytes) -> tuple[Verdict, str]:
-    """The outcome of a POST, and why, in words. An answer that is not the vendor's means: try again later."""
+    """The outcome of a POST, and the reason in words. An answer that does not look like the vendor's means "later"."""
     if status == 429 or status >= 500 or 300 <= status < 400:
         return "later", f"HTTP {status}"
     if status != 200:
@@ -89,7 +91,9 @@ def judged(vendor: Vendor, status: int, body: bytes) -> tuple[Verdict, str]:
 
 
 def joined(texts: list[str]) -> tuple[str, int]:
-    """As many texts as fit one message, one per line, and how many those are; a text that is too long is cut."""
+    """Join as many texts as fit into one message, one per line; returns the message and how many. A text that is too
+    long alone is cut.
+    """
     first = _cut(texts[0])
     held, count = first, 1
     for text in texts[1:]:
