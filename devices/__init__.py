@@ -1,7 +1,8 @@
-"""Device drivers. To add one: copy a folder (codec, driver, fake), then add its line here.
+"""Device drivers by name. To add one: copy a folder (codec, driver, fake), then add its line here.
 
-A site's own driver is an installed Python package with an entry point in the group ``edged.drivers``: its name is what
-hall.toml says, its value ``module:class`` as below. It cannot take the name of one of ours.
+A hall can also have a driver of its own: an installed Python package with an entry point in the group
+``edged.drivers``. The entry point's name is what hall.toml writes, its value is ``module:class`` as below. It cannot
+replace a driver in this list.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ REGISTRY: dict[str, str] = {
 
 
 def place_of(driver: str) -> str | None:
-    """The "module:class" of a driver: one of ours, or of a package installed at this site; None if there is none of
-    that name.
+    """The "module:class" of a driver: of this package, or of a package installed in this hall; None if there is no
+    driver of that name.
     """
     if driver in REGISTRY:
         return REGISTRY[driver]

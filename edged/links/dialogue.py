@@ -1,10 +1,11 @@
-"""Requests and answers with a device that says nothing by itself (LED cards, ticket printers, voice modules). Rules:
+"""Requests and answers with a device that never sends by itself (LED card, ticket printer, speech module). Rules:
 
-1. One request at a time: whoever sends holds ``turn``.
-2. Once nothing was sent for ``ask_s``, the device is asked whether it is there; a lost one every ``retry_s``.
-3. ``MISSED_MAX`` unanswered requests in a row lose it, or a single one before it was ever heard; so does its wire.
-4. Answers do not name their request. After a missed one nothing is sent for ``late_s``, and what arrives meanwhile is
-   discarded, so that no request is answered by its predecessor's answer.
+1. One request at a time: whoever sends holds the lock ``turn``.
+2. If nothing was sent for ``ask_s``, the device is asked whether it is there; a lost device every ``retry_s``.
+3. After ``MISSED_MAX`` unanswered requests in a row the device counts as lost, before first contact after a single one;
+   also while its connection is down.
+4. Answers do not say which request they belong to. After a missing one nothing is sent for ``late_s``, and bytes that
+   arrive meanwhile are ignored, so that a late answer is not taken for the next request's.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ AnswerT = TypeVar("AnswerT")
 class Dialogue(Generic[AnswerT]):
     """One device's requests, answers and presence.
 
-    ``who``: what errors call it. ``look`` asks whether it is there, and sets it up if it was not; it is called with
-    ``turn`` held, and raises a ``DeviceError`` if nobody answers. ``ask_s``: hall seconds between questions;
-    ``doubt_s``: the same after a missed answer. ``retry_s`` and ``late_s``: real seconds.
+    ``who``: its name in errors. ``look`` asks the device whether it is there, and sets it up if it was lost; it is
+    called with ``turn`` held, and raises a ``DeviceError`` without an answer. ``ask_s``: hall seconds between such
+    requests; ``doubt_s``: the same after a missing answer. ``retry_s`` and ``late_s``: real seconds.
     """
 
     def __init__(
@@ -63,8 +64,8 @@ class Dialogue(Generic[AnswerT]):
     async def run(
         self, heard: Callable[[bytes], None], wire_changed: Callable[[], None] = lambda: None
     ) -> None:
-        """Keep the wire open and the device asked until cancelled. ``heard`` is given what it sends; ``wire_changed``
-        is called when the wire opens or is lost, because another device may be there then.
+        """Keep the connection open and the device asked until cancelled. ``heard`` gets received bytes.
+        ``wire_changed`` is called when the connection opens or is lost, because another device may be connected then.
         """
 
         def changed(up: bool, why: Loss) -> None:
@@ -92,7 +93,9 @@ class Dialogue(Generic[AnswerT]):
             raise Unreachable(self._why.detail, self._why.word)
 
     async def request(self, data: bytes, within_s: float, tries: int = 1) -> AnswerT:
-        """``ask``, where the device owes an answer. Raises ``Unreachable``, or ``Garbled`` if it sent nonsense."""
+        """Send ``data`` like ``ask``, and count a missing answer. Raises ``Unreachable`` without an answer, ``Garbled``
+        if only invalid bytes came.
+        """
         answer = await self.ask(data, within_s, tries)
         if answer is not None:
             self.answered()
@@ -103,8 +106,8 @@ class Dialogue(Generic[AnswerT]):
         raise Unreachable(self._silence.detail)
 
     async def ask(self, data: bytes, within_s: float, tries: int = 1) -> AnswerT | None:
-        """Send ``data``, up to ``tries`` times, and wait for its answer, each time so many real seconds; None: none
-        arrived. Raises ``Unreachable`` while the wire is down.
+        """Send ``data`` up to ``tries`` times, and wait ``within_s`` real seconds for the answer each time; None if
+        none arrives. Raises ``Unreachable`` while the connection is down.
         """
         await asyncio.sleep(max(0.0, self._quiet_until_s - monotonic_s()))
         self._garbled = False
@@ -124,28 +127,28 @@ class Dialogue(Generic[AnswerT]):
             self._spoke_s = self._context.now_s()
 
     def answer(self, found: AnswerT) -> bool:
-        """Take an answer that was heard; False: nobody waits for one."""
+        """Pass a received answer to the open request; False if there is none."""
         if self._answer is None or self._answer.done():
             return False
         self._answer.set_result(found)
         return True
 
     def heard_garbled(self) -> None:
-        """Something was heard that is no answer, perhaps a damaged one."""
+        """Record that bytes came that are no answer, perhaps a damaged one."""
         self._garbled = True
 
     def answered(self) -> None:
-        """The device answered."""
+        """Record that the device has answered."""
         self.missed = 0
 
     def miss(self) -> None:
-        """An answer is missed: the device may be lost by it."""
+        """Record a missing answer; the device may count as lost then."""
         self.missed += 1
         if self.missed >= MISSED_MAX or self._presence.there is None:
             self.lose(self._silence)
 
     def lose(self, why: Loss) -> None:
-        """The device is lost."""
+        """Report the device as lost."""
         self._why = why
         self._presence.lost(*why)
 
