@@ -1,3 +1,3 @@
-"""The hall's end of its link to the city's central platform (the centre): topics, signed envelopes, policies,
+"""The hall's side of the connection to the city's central platform ("the centre"): topics, signed documents, policies,
 operations, history.
 """

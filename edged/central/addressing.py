@@ -1,12 +1,13 @@
-"""A policy written for halls that differ becomes the one of this hall.
+"""Adapts a policy written for halls with different areas, services and windows to this hall.
 
-An area, service or window may be named ``if-present:NAME``: where the hall has it, it is meant; where it has not, it is
-left out. ``kind:NAME`` are all areas of the hall with this kind (``[[areas]] kind`` in hall.toml), also none. Rules:
+A policy may name an area, service or window as ``if-present:NAME``: it is left out in halls that do not have it.
+``kind:NAME`` stands for all areas of the hall with this ``kind`` (``[[areas]] kind`` in hall.toml), possibly none.
+Rules:
 
-* An area that is named itself takes nothing from what is said of its kind.
-* An entry (a session, a peak, a rule of calling) whose every name is left out is left out: without names it would be
-  for everybody. A journey needs two stages.
-* The core knows the hall's own names only: what is applied, kept as state and replayed is the policy of this hall.
+* For an area that the policy names itself, nothing is taken from entries for its kind.
+* An entry (a session, a peak, a calling rule) all of whose names are left out is left out too: without names it would
+  be for everybody. So is a journey with fewer than two stages.
+* The core receives, stores and replays the adapted policy, which has only names of this hall.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ STAGES_MIN = 2  # of a journey
 
 
 class Unmet(NamedTuple):
-    """A name that means nothing in this hall: where it stands in the document, and how it is written there."""
+    """A name in the policy that matches nothing in this hall: its path in the document, and the name as written."""
 
     path: str
     name: str
@@ -35,10 +36,10 @@ class Unmet(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Local:
-    """The policy of one hall. ``unmet``: names of the document that mean nothing there.
+    """The policy adapted to one hall. ``unmet``: names in the document that match nothing there.
 
-    ``places``: where a part of ``policy`` stands in the document, for parts that moved. ``depends``: whether another
-    hall, or this one with other areas, has another policy of the same document.
+    ``places``: path in ``policy`` -> path in the document, for parts that moved. ``depends``: whether the result
+    depends on the hall, so that it must be adapted again when hall.toml changes.
     """
 
     policy: Policy
@@ -55,24 +56,26 @@ class Local:
 
 
 def plain(name: str) -> str:
-    """The name without ``kind:`` or ``if-present:``."""
+    """The name without the prefix ``kind:`` or ``if-present:``."""
     return name.removeprefix(KIND).removeprefix(IF_PRESENT)
 
 
 def depends(name: str) -> bool:
-    """Whether what ``name`` means is for each hall to say."""
+    """Whether the meaning of ``name`` depends on the hall: it has one of the two prefixes."""
     return name.startswith((KIND, IF_PRESENT))
 
 
 def local(policy: Policy, here: Names) -> Local:
-    """The policy as the hall with the names ``here`` takes it."""
+    """Adapt a policy to the hall with the names ``here``."""
     walk = _Walk(here)
     made = walk.fields(policy, "body", "body")
     return Local(cast(Policy, made), tuple(walk.unmet), walk.places, walk.depends)
 
 
 def named_twice(found: Iterator[tuple[str, str, str]]) -> Iterator[Reason]:
-    """An area that has two entries, one of them where it is present. ``found``: as ``policy_model.names`` yields."""
+    """Yield a refusal for each area that has two entries, by its name and as ``if-present:``. ``found``: from
+    ``policy_model.names``.
+    """
     seen = dict[tuple[str, str], str]()
     for _, path, name in found:
         if not path.endswith(f".{name}") or name.startswith(KIND):
@@ -84,7 +87,7 @@ def named_twice(found: Iterator[tuple[str, str, str]]) -> Iterator[Reason]:
 
 
 class _Walk:
-    """One pass over a policy. Paths are in the new policy (``path``) and in the document (``stood``)."""
+    """One pass over a policy. ``path``: in the adapted policy; ``stood``: in the document."""
 
     def __init__(self, here: Names) -> None:
         self._here = here
@@ -93,7 +96,7 @@ class _Walk:
         self.depends = False
 
     def fields(self, value: Any, path: str, stood: str) -> Any:
-        """A dataclass with its names replaced; itself where there is nothing to replace."""
+        """A copy of a dataclass with its names replaced; the same object if there is nothing to replace."""
         changed = {}
         kind: type = type(value)
         for name, hint in _naming(kind):
@@ -147,7 +150,7 @@ class _Walk:
             self.places[path] = stood
 
     def _ids(self, hint: Any, name: str, stood: str) -> tuple[str, ...]:
-        """The hall's own names that ``name`` stands for."""
+        """The hall's own ids for which ``name`` stands."""
         what = _named(hint)
         if what is None or not depends(name):
             return (name,)
@@ -165,7 +168,7 @@ class _Walk:
 
 
 def _gutted(was: Any, becomes: Any) -> bool:
-    """Whether an entry has lost all it was for."""
+    """Whether an entry has lost all the names of one of its fields, or a journey all but one of its stages."""
     if not dataclasses.is_dataclass(was) or was == becomes:
         return False
     if isinstance(becomes, Journey) and len(becomes.stages) < STAGES_MIN:
@@ -194,7 +197,7 @@ def _has_names(hint: Any) -> bool:
 
 
 def _named(hint: Any) -> str | None:
-    """``area``, ``service`` or ``window``, where a text of this type is the name of one."""
+    """``area``, ``service`` or ``window`` if a text of this type is the id of one; else None."""
     if get_origin(hint) is not Annotated:
         return None
     return next((one for one in get_args(hint)[1:] if one in NAMED), None)

@@ -1,10 +1,12 @@
-"""Appointments made with the centre (网上预约), on ``hall/{hall}/appointments``: each becomes an event of the core.
+"""Appointments made with the centre (网上预约), received on ``hall/{hall}/appointments`` and turned into events of the
+core.
 
-Rules: unsigned, as what devices send: an appointment only lets somebody check in, and the broker's ACL says who may
-write here. A strict shape that names no person; what does not fit is counted. The same id again moves the appointment;
-with ``cancelled`` it calls it off. The centre hears of each as an event (``appointment.made``, ``…cancelled``, or
-``…refused`` with the id and a code), which needs nothing of the line. Empty texts, null and ``"cancelled": false`` are
-as good as absent. A whole book may come at once; what floods us after that is counted, answered and not kept.
+They are not signed, like messages of devices: an appointment only lets somebody check in, and the broker's ACL decides
+who may publish here. The message format has no place for a person's name; invalid messages are counted. The same id
+again moves the appointment, and ``cancelled`` cancels it. The centre receives each result as an event
+(``appointment.made``, ``…cancelled``, or ``…refused`` with id and code), over any MQTT version. Empty texts, null and
+``"cancelled": false`` count as absent. Up to ``AT_ONCE_MAX`` may come at once; beyond that rate they are counted and
+refused.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ Id = Annotated[str, form(ID_FORM)]
 
 
 class Appointment(Shape, frozen=True):
-    """``start``: RFC 3339 with offset. ``id`` is what the visitor shows or types at the dispenser."""
+    """A message that makes or moves an appointment. ``start``: RFC 3339 with offset. ``id``: what the visitor shows or
+    types at the dispenser.
+    """
 
     id: Id
     service: Annotated[str, ID]
@@ -43,16 +47,14 @@ class Appointment(Shape, frozen=True):
 
 
 class CalledOff(Shape, frozen=True):
-    """An appointment that is cancelled: only its id is needed."""
+    """A message that cancels an appointment; only its id is needed."""
 
     id: Id
     cancelled: Literal[True]
 
 
 def _event(fields: dict[str, Any]) -> AppointmentMade | AppointmentCancelled:
-    """The core event of a message. Raises ``ValueError`` (``Misshapen`` is one) for anything that is no
-    appointment.
-    """
+    """The core event of a message. Raises ``ValueError`` (including ``Misshapen``) if it is not a valid appointment."""
     if fields.get("cancelled") is False:
         del fields["cancelled"]
     if "cancelled" in fields:
@@ -68,7 +70,7 @@ class Listening(Protocol):
 
 
 class AppointmentBook:
-    """Puts every appointment received into the inbox; the broker keeps it until its step is on disk."""
+    """Puts every received appointment into the inbox; the message is acknowledged once its step is on disk."""
 
     def __init__(self, hall: str, link: Listening, put: Put, reject: Reject, refused: TellRefusal) -> None:
         self._topic = topics.appointments(hall)
@@ -104,7 +106,7 @@ class AppointmentBook:
                 self._reject("inbox_full", type(event).__name__)
 
     def _has_room(self) -> bool:
-        """Whether one more appointment is accepted now: each costs a row of the journal."""
+        """Whether one more appointment is accepted now, by a rate limit: each costs a row of the journal."""
         now_s = monotonic_s()
         self._room = min(AT_ONCE_MAX, self._room + (now_s - self._filled_s) * PER_S)
         self._filled_s = now_s

@@ -1,7 +1,7 @@
-"""What is known when a signed document is checked: the hall it is for, what was accepted before, and the result of the
-check.
+"""The data with which a signed document is checked (the hall, the trusted keys, what was accepted before) and the
+results.
 
-The checks themselves are imported by the first document that comes.
+The checks themselves are in modules that are imported only when the first document arrives.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ CLOCK_TRUSTED_FROM_MS = (
 class Names:
     """The ids that a policy may use: the hall's areas, services and windows.
 
-    ``unserved``: services without a window. ``serves``: what each window can do; ``area_of`` each service; ``kinds``:
-    of the areas that have one.
+    ``unserved``: services that no window has. ``serves``: window -> its services; ``area_of``: service -> area;
+    ``kinds``: area -> kind, for areas that have one.
     """
 
     areas: frozenset[str]
@@ -56,7 +56,7 @@ class Names:
 
     @classmethod
     def of(cls, site: Site) -> Names:
-        """The names of this site."""
+        """The ids of this site."""
         areas, services, windows = (
             frozenset(part.id for part in parts) for parts in (site.areas, site.services, site.windows)
         )
@@ -68,7 +68,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """The hall that checks a document: its id, its city group, its names."""
+    """The hall that checks a document: its id, its city group (None: none), its names."""
 
     hall: str
     group: str | None
@@ -77,10 +77,11 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A policy that passed every check. ``sha256`` is over the payload bytes; times are ms since 1970 UTC.
+    """A policy that passed every check. ``sha256``: of the payload bytes; times are ms since 1970 UTC.
 
-    It is rehearsed on ``rehearsal_days`` recorded days; ``max_worse``: see ``rehearsed.Terms``. ``unmet``: names that
-    mean nothing in this hall; ``depends``: whether the hall's areas say what the policy is (``addressing.py``).
+    ``rehearsal_days``: on how many recorded days it is rehearsed; ``max_worse``: see ``rehearsed.Terms``. ``unmet``:
+    names that match nothing in this hall; ``depends``: whether the policy depends on the hall's areas
+    (``addressing.py``).
     """
 
     version: int
@@ -98,22 +99,24 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class HighestVersion:
-    """The highest version ever accepted, and its content where known (a redelivery of it is no replay)."""
+    """The highest policy version ever accepted, and the SHA-256 of its payload if known (the same content again is a
+    redelivery).
+    """
 
     version: int = 0
     sha256: str | None = None
 
 
 class LastOrder(NamedTuple):
-    """The last operation accepted from a key: its counter, and the SHA-256 of its payload."""
+    """The counter of the last operation accepted from a key, and the SHA-256 of its payload."""
 
     value: int
     sha256: str
 
 
 class Order(NamedTuple):
-    """An operation that passed every check. ``event`` None: the policy desk carries it out. ``again``: it was carried
-    out already.
+    """An operation that passed every check. ``event``: None if the policy desk carries it out (a rollback). ``again``:
+    it was carried out before.
     """
 
     name: str
@@ -127,8 +130,8 @@ class Order(NamedTuple):
 
 
 class Trusted(NamedTuple):
-    """The keys that may sign a document: key id -> public key. ``scopes``: the operations allowed to a
-    restricted key. ``unusable``: keys that are known and may sign nothing here now, and why.
+    """The keys that may sign a document, by key id. ``scopes``: the operations that a restricted key may order.
+    ``unusable``: known keys that may not sign this now, and why.
     """
 
     keys: Mapping[str, PublicKey]
@@ -137,16 +140,16 @@ class Trusted(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What an operation is compared with: the wall clock in ms, and the last counter of every key."""
+    """What an operation is checked against: the wall clock in ms since 1970 UTC, and the last counter of every key."""
 
     now_ms: int
     counters: dict[str, LastOrder]
 
 
 def epoch_ms(moment: str) -> int:
-    """RFC 3339 to ms since 1970 UTC, rounded down; a leap second counts as the first of the next minute.
+    """Convert RFC 3339 to ms since 1970 UTC, rounded down; a leap second counts as the first of the next minute.
 
-    Raises ValueError for a date that does not exist, or that has no year of four digits in UTC (nobody could print it).
+    Raises ValueError for a date that does not exist or lies outside the years 1 to 9999 in UTC.
     """
     text = moment.upper().replace("Z", "+00:00")  # RFC 3339 §5.6: "t" and "z" may be lower case
     leap = text[16:19] == ":60"
@@ -159,6 +162,6 @@ def epoch_ms(moment: str) -> int:
 
 
 def rfc3339(ms: int) -> str:
-    """Ms since 1970 UTC to RFC 3339 in UTC; a time outside the years 1 to 9999 becomes the nearest inside."""
+    """Convert ms since 1970 UTC to RFC 3339 in UTC; a time outside the years 1 to 9999 becomes the nearest inside."""
     moment = _EPOCH + min(max(ms, _FIRST_MS), _LAST_MS) * _MS
     return moment.isoformat(timespec="seconds")

@@ -1,10 +1,12 @@
-"""What happened in the hall, as CloudEvents 1.0 for the centre: one event per note of a step.
+"""The hall's history for the centre as CloudEvents 1.0: one event for each note of a step.
 
-Rules: every note is an event but those about ignored inputs and single actions. That list is never changed: events
-are numbered by counting notes, and a number that has left must stand for the same event for ever. Counter readings
-are telemetry: where much is waiting to be sent, one a minute and counter is enough. Nothing else is ever left out.
+Every note is an event, except notes about ignored inputs and single actions. That selection must never change: events
+are numbered by counting notes, and a number that was sent must stand for the same event for ever. Readings of people
+counters are telemetry: while many events wait to be sent, only one per minute and counter is sent. Nothing else is left
+out.
 
-Source: CloudEvents spec 1.0.2, JSON event format; `sequence` and the two attributes of our own are extensions.
+Source: CloudEvents spec 1.0.2, JSON event format; ``sequence``, ``previous`` and ``historical`` are extension
+attributes.
 """
 
 from __future__ import annotations
@@ -23,8 +25,11 @@ THINNED_TO_MS = 60_000  # of telemetry that is thinned, one reading of each coun
 
 
 class Fact(NamedTuple):
-    """One event: ``number`` counts from 1 in each epoch; ``at_ms`` is the hall time of its step, ``wall_ms`` what the
-    wall clock, as it was set then, showed: sent again, an event says the same time as before."""
+    """One event. ``number`` counts from 1 in each epoch; ``at_ms`` is the hall time of its step.
+
+    ``wall_ms``: the wall clock as it was set at that step, ms since 1970 UTC, so that an event has the same time when
+    it is sent again.
+    """
 
     number: int
     at_ms: int
@@ -40,17 +45,19 @@ def is_event(kind: str) -> bool:
 
 
 def count_noted(notes: tuple[Note, ...]) -> int:
-    """How many events the notes of a step are."""
+    """How many of the notes of a step are events."""
     return sum(is_event(note.kind) for note in notes)
 
 
 def count_stored(step: NotedStep) -> int:
-    """``count_noted`` for notes in their stored form."""
+    """Like ``count_noted``, for a step as stored in the journal."""
     return sum(is_event(note["kind"]) for note in msgspec.json.decode(step.notes or b"[]"))
 
 
 def noted(notes: tuple[Note, ...], at_ms: int, offset_ms: int, before: int) -> Iterator[Fact]:
-    """The events of a step, numbered from ``before`` + 1; ``offset_ms``: wall time less hall time after it."""
+    """Yield the events of a step, numbered from ``before`` + 1. ``offset_ms``: wall time minus hall time after the
+    step.
+    """
     for note in notes:
         if is_event(note.kind):
             before += 1
@@ -58,7 +65,7 @@ def noted(notes: tuple[Note, ...], at_ms: int, offset_ms: int, before: int) -> I
 
 
 def stored(step: NotedStep, offset_ms: int, before: int) -> Iterator[Fact]:
-    """``noted`` for a step in its stored form."""
+    """Like ``noted``, for a step as stored in the journal."""
     for note in msgspec.json.decode(step.notes or b"[]"):
         if is_event(note["kind"]):
             before += 1
@@ -68,15 +75,15 @@ def stored(step: NotedStep, offset_ms: int, before: int) -> Iterator[Fact]:
 
 
 class EventWriter:
-    """Writes the events of one hall and epoch."""
+    """Encodes the events of one hall and epoch as CloudEvents."""
 
     def __init__(self, hall: str, epoch: int) -> None:
         self._id = f"{hall}/{epoch}/"
         self._source = f"/halls/{hall}"
 
     def message(self, fact: Fact, time: str, previous: int, historical: bool) -> bytes:
-        """The CloudEvent as JSON. ``time``: RFC 3339. ``previous``: number of the event sent before it; none is
-        missing between.
+        """The CloudEvent as JSON. ``time``: RFC 3339. ``previous``: the number of the event sent before this one, so
+        that the centre notices a gap.
         """
         return _ENCODER.encode(
             {

@@ -1,9 +1,9 @@
 """Signed documents that crashed this program: each is tried once and refused from then on.
 
-Rules: what a document breaks is our fault, and still no reason for the hall to end, or to meet the same document at
-every start. A failure in a desk is remembered for this life; one that broke the core, and with it the process, is
-written to ``<journal>.condemned`` first, so that the next life refuses what ended this one. A file that cannot be read
-or written counts as empty.
+A document must neither end the hall's process nor crash it again at every start. A failure in one of the modules that
+receive documents is remembered until the process ends. One that crashed the core, and with it the process, is first
+written to ``<journal>.condemned``, so that the next start refuses it. If that file cannot be read or written, it counts
+as empty.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ log = structlog.get_logger("edged.central")
 
 
 class Condemned:
-    """The condemned documents of one hall, by the SHA-256 of their bytes. ``journal`` None: nothing is kept on
-    disk.
-    """
+    """The refused documents of one hall, by the SHA-256 of their bytes. ``journal`` None: nothing is stored on disk."""
 
     def __init__(self, journal: Path | None = None) -> None:
         self._file = None if journal is None else journal.with_name(journal.name + ".condemned")
@@ -53,17 +51,15 @@ class Condemned:
         return DocumentRefused(reason("failed-before"))
 
     def handed_over(self, event: Event, raw: bytes) -> None:
-        """Record that ``event``, made of ``raw``, now goes to the core."""
+        """Record that ``event``, made from ``raw``, is being given to the core."""
         self._in_core[id(event)] = _sha256(raw)
 
     def arrived(self, event: Event) -> None:
-        """Record that the core has handled ``event`` without harm, and its step is on disk; or that it was never handed
-        over.
-        """
+        """Record that ``event`` did no harm: its step is on disk, or it was not given to the core after all."""
         self._in_core.pop(id(event), None)
 
     def broke(self, event: Event) -> None:
-        """Record that the core raised on ``event`` and the process ends: the next start refuses its document."""
+        """Record that the core raised on ``event``: the next start refuses its document."""
         sha256 = self._in_core.pop(id(event), None)
         if sha256 is None:
             return

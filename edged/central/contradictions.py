@@ -20,7 +20,7 @@ CLOSE_SHARE_MAX = 0.6  # of the opening wait; measured: nearer, openings double 
 
 
 def contradictions(policy: Policy) -> Iterator[Reason]:
-    """Every pair of values that contradict each other."""
+    """Yield a refusal for every combination of values that contradict each other."""
     bands = {"body.tidal.band": policy.tidal.band}
     bands |= {f"body.tidal.areas.{area}": band for area, band in policy.tidal.areas.items()}
     yield from _of_pw(policy.tidal)

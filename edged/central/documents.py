@@ -1,7 +1,8 @@
-"""What all signed documents have in common: which halls they are for, from when, until when; and the refusal for each.
+"""What all signed documents have in common: the halls they are for, the dates from and until which they are valid, and
+the refusals.
 
-Checks made here: strict parse (JSON, known fields, types), then type and halls, then dates (only while the clock can be
-trusted). ``envelope.py`` comes before them, what the document says after.
+Checked here: strict parse (JSON, known fields, types), then type and halls, then dates (only while the clock can be
+trusted). The signature is checked before (``envelope.py``), the content afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _Audience = Annotated[str, form(r"^(group:)?[a-z0-9][a-z0-9-]{0,31}$")]
 
 
 class Document(Shape, frozen=True):
-    """The common head of a signed document. ``type``: its kind."""
+    """The fields that every signed document has. ``type``: its kind."""
 
     type: str
     halls: Annotated[
@@ -43,9 +44,9 @@ class Document(Shape, frozen=True):
 
 
 def parse(payload: bytes, kind: type[D], kept: bool = False) -> D:
-    """The document in ``payload``. Raises ``DocumentRefused``.
+    """Parse ``payload`` as a ``kind``. Raises ``DocumentRefused``.
 
-    ``kept``: it was accepted before, so its texts are not judged again by rules that may have come since.
+    ``kept``: the document was accepted before, so its texts are not checked against rules that may be newer.
     """
     try:
         plain = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX)
@@ -71,12 +72,14 @@ def _check_texts(told: dict[str, Any]) -> None:
 
 
 def shape_reasons(error: Misshapen, path: str = "") -> list[Reason]:
-    """Why a shape is wrong, at most ``REASONS_MAX`` reasons; ``path``: where the shape stands in its document."""
+    """The faults of a document as refusals, at most ``REASONS_MAX``; ``path``: where the faulty part is in its
+    document.
+    """
     return [_shape_reason(fault, path) for fault in error.faults[:REASONS_MAX]]
 
 
 def check_for_us(document: Document, expected: str, audience: Audience) -> None:
-    """Check that its type is ``expected`` and that it is for this hall. Raises ``DocumentRefused``."""
+    """Check that the document's type is ``expected`` and that it is for this hall. Raises ``DocumentRefused``."""
     if document.type != expected:
         raise DocumentRefused(reason("wrong-type", "type", found=document.type[:40], expected=expected))
     ours = {audience.hall} | ({f"group:{audience.group}"} if audience.group else set())
@@ -86,7 +89,9 @@ def check_for_us(document: Document, expected: str, audience: Audience) -> None:
 
 
 def check_dates(document: Document, now_ms: int) -> None:
-    """Check that its dates are in order and not over (if ``now_ms`` can be believed). Raises ``DocumentRefused``."""
+    """Check that the document's dates are in order and not over (the latter only if ``now_ms``, ms since 1970 UTC, is a
+    plausible time). Raises ``DocumentRefused``.
+    """
     for name in ("not_before", "expires"):
         try:
             epoch_ms(getattr(document, name))
@@ -109,7 +114,7 @@ def check_dates(document: Document, now_ms: int) -> None:
 
 
 def hints(word: str, known: Iterable[str]) -> dict[str, str]:
-    """ "Did you mean …" in English and Chinese; empty if no known name is near."""
+    """The text "did you mean …" in English and Chinese; empty texts if no known name is similar."""
     near = nearest(word, known)
     return {
         "hint": f'; did you mean "{near}"?' if near else "",

@@ -1,11 +1,11 @@
 """DSSE envelopes, signed with Ed25519 or SM2 (``signatures.py``). Rules of this file:
 
-* The signature is over the PAE of the raw payload bytes; the payload is parsed only by whoever verified it.
-* A key id is the first 16 hex digits of the SHA-256 of the raw public key: it cannot be given to another key.
-* One good signature of a trusted key is enough; signatures of other keys are passed over. The key id is a hint that may
-  be left out or empty: then every trusted Ed25519 key is tried.
-* Fields that the specification does not know are passed over, as it wants.
-* The cryptography library (7 MiB of memory) is loaded by the first signature, not by the start.
+* The signature is over the PAE of the raw payload bytes; the payload is parsed only after it was verified.
+* A key id is the first 16 hex digits of the SHA-256 of the raw public key, so no other key can have it.
+* One good signature of a trusted key is enough; signatures of other keys are ignored. The key id is a hint that may be
+  left out or empty: then every trusted Ed25519 key is tried.
+* Fields that the specification does not define are ignored, as it requires.
+* The cryptography library (7 MiB of memory) is loaded for the first signature, not at the start.
 
 Source: secure-systems-lab/dsse, protocol.md and envelope.md (v1.0).
 """
@@ -65,18 +65,18 @@ class OpenedEnvelope(NamedTuple):
 
 
 def keyid_of(public: bytes) -> str:
-    """The fingerprint by which envelopes name the raw public key."""
+    """The key id of a raw public key, as envelopes name it."""
     return hashlib.sha256(public).hexdigest()[:KEYID_DIGITS]
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """Pre-authentication encoding: what is signed."""
+    """The pre-authentication encoding of a payload: the bytes that are signed."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
 def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey | Sm2PrivateKey) -> bytes:
-    """The envelope around ``payload``, as JSON."""
+    """Sign ``payload`` and return its envelope as JSON."""
     signature = sign_with(key, pae(payload_type, payload))
     envelope = {
         "payloadType": payload_type,
@@ -94,7 +94,8 @@ def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey | Sm2PrivateK
 def verify(
     raw: bytes, payload_type: str, keys: Keys, unusable: Mapping[str, Reason] = MappingProxyType({})
 ) -> OpenedEnvelope:
-    """Check size, key and signature. ``unusable``: keys that may not sign this now, and what a refusal says of them.
+    """Check size, key and signature of an envelope. ``unusable``: keys that may not sign this now, and the refusal for
+    each.
 
     Raises ``DocumentRefused``.
     """
@@ -123,7 +124,7 @@ def verify(
 
 
 def signers(raw: bytes, payload_type: str, keys: Keys) -> frozenset[str]:
-    """Which of ``keys`` have signed the envelope. Raises ``DocumentRefused`` for what is none."""
+    """Which of ``keys`` have signed the envelope. Raises ``DocumentRefused`` if it is no envelope."""
     kind, payload, signatures = _parts(raw)
     if kind != payload_type:
         return frozenset()
@@ -132,8 +133,10 @@ def signers(raw: bytes, payload_type: str, keys: Keys) -> frozenset[str]:
 
 
 def _tries(signatures: list[tuple[str, bytes]], keys: Keys) -> list[tuple[str, bytes]]:
-    """Which key to try each signature with. A signature that names no key is tried with every Ed25519 one: SM2 costs
-    five times as much, so it has to be named.
+    """The pairs of key and signature to verify.
+
+    A signature without a key id is tried with every Ed25519 key, but not with SM2 keys: verifying those takes five
+    times as long.
     """
     unnamed = [keyid for keyid, key in keys.items() if key.algorithm == ED25519]
     tries = [
@@ -145,7 +148,9 @@ def _tries(signatures: list[tuple[str, bytes]], keys: Keys) -> list[tuple[str, b
 
 
 def opened_unverified(raw: bytes) -> bytes:
-    """The payload without checking signatures: for documents verified earlier, and for showing a file."""
+    """The payload, without checking signatures: for documents verified earlier, and for displaying a file. Raises
+    ``DocumentRefused`` if it is no envelope.
+    """
     return _parts(raw)[1]
 
 
@@ -172,7 +177,7 @@ def _signature(entry: Any) -> tuple[str, bytes]:
 
 
 def _decoded(text: Any, name: str) -> bytes:
-    """Standard or URL-safe base64: the specification allows both."""
+    """Decode standard or URL-safe base64: the specification allows both."""
     try:
         return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except (AttributeError, ValueError, binascii.Error):
@@ -184,7 +189,7 @@ def _not_an_envelope(detail: str) -> DocumentRefused:
 
 
 def load_names(file: str | Path) -> dict[str, str]:
-    """The names of a key file's keys, by id; a key without one is left out. Raises ``KeyFileError``."""
+    """The names of the keys in a key file, by key id; keys without a name are left out. Raises ``KeyFileError``."""
     return {
         str(entry.get("keyid")): str(entry["name"])
         for entry in _entries(file)
@@ -208,10 +213,10 @@ def _entries(file: str | Path) -> list[Any]:
 
 
 def load_keys(file: str | Path) -> dict[str, PublicKey]:
-    """Trusted public keys of ``{"keys": [{"keyid": …, "public": base64 of the raw key, "algorithm": "ed25519" or
-    "sm2"?, "name": …?}]}``; without an algorithm it is Ed25519.
+    """Load the public keys of a key file, by key id. Raises ``KeyFileError``.
 
-    Raises ``KeyFileError``.
+    Its form: ``{"keys": [{"keyid": …, "public": base64 of the raw key, "algorithm": "ed25519" or "sm2", "name": …}]}``;
+    the name may be missing, and the algorithm too (then Ed25519).
     """
     keys: dict[str, PublicKey] = {}
     for position, entry in enumerate(_entries(file)):

@@ -1,4 +1,4 @@
-"""What a hall's report says about one policy, for those who push to many halls and follow each."""
+"""Evaluates the reports of halls about one policy, for those who push it to many halls."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ GOOD: frozenset[str] = frozenset({"applied", "staged"})
 
 
 class FleetAnswer(NamedTuple):
-    """One hall's answer to a push. ``message`` is empty if there is nothing to explain; ``left_out``: names in the
-    policy that mean nothing there.
+    """One hall's answer to a push. ``message`` is "" if there is nothing to explain; ``left_out``: names in the policy
+    that match nothing in that hall.
     """
 
     verdict: Verdict
@@ -36,7 +36,7 @@ def answer_to(report: Any, sha256: str) -> FleetAnswer | None:
 
 
 def rehearses(report: Any, sha256: str) -> bool:
-    """Whether ``report`` is the interim one on this policy: it is being rehearsed."""
+    """Whether ``report`` says that this policy is being rehearsed (the final report is still to come)."""
     desired = report.get("desired") if isinstance(report, dict) else None
     return (
         isinstance(desired, dict) and desired.get("sha256") == sha256 and report.get("state") == "rehearsing"

@@ -1,7 +1,7 @@
-"""``hall/{hall}/status``: whether the hall serves, and what it lacks where it serves degraded.
+"""Publishes ``hall/{hall}/status``: whether the hall serves visitors, and what is wrong if it is degraded.
 
-Rules: retained, with a will that says offline; said again when the word, its reasons or the policy change, and after
-every reconnect. Degraded means: people are served, and somebody should come and look.
+The message is retained, with an MQTT will that says offline; it is sent again when the state, its reasons or the policy
+change, and after every reconnect. Degraded means that visitors are served, and that somebody should come and check.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ REASONS_MAX = 16  # named; a hall with more wrong is one that needs a visit anyw
 
 
 class StatusLink(Protocol):
-    """What is needed of ``edged.links.mqtt.MqttLink``."""
+    """The part of ``edged.links.mqtt.MqttLink`` that is used here."""
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
 
 
 class HallStanding(NamedTuple):
-    """The facts behind the status. ``wall_ms``: ms since 1970 UTC; ``lost``: ids of configured devices."""
+    """The facts behind the status. ``wall_ms``: ms since 1970 UTC; ``lost``: ids of the configured devices that are
+    lost.
+    """
 
     state: State
     durable: bool
@@ -74,7 +76,7 @@ class HallStatus:
         self._publish(link, self.payload(word, standing, self._reasons))
 
     def leave(self, link: StatusLink, standing: HallStanding) -> None:
-        """Publish "offline", at a clean end."""
+        """Publish "offline", when the daemon ends normally."""
         self._publish(link, self.payload("offline", standing))
 
     def _publish(self, link: StatusLink, payload: bytes) -> None:

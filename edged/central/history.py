@@ -1,4 +1,4 @@
-"""Reads events that were not sent, or not acknowledged, from the journal again, oldest first."""
+"""Reads events from the journal again, oldest first, that were not sent or not acknowledged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE_STEPS_MAX = 64  # read and parsed in one go: about half a millisecond of th
 
 
 class Outbox(Protocol):
-    """What is needed of ``edged.store.journal.Journal``."""
+    """The part of ``edged.store.journal.Journal`` that is used here."""
 
     @property
     def epoch(self) -> int: ...
@@ -36,7 +36,7 @@ class Outbox(Protocol):
 class History:
     """One pass over the journal, from a step whose event number is known (``step``, ``number``).
 
-    ``offset_ms``: wall time less hall time there, where the journal itself does not know it any more.
+    ``offset_ms``: wall time minus hall time at that step, used if the journal no longer contains it.
     """
 
     def __init__(self, outbox: Outbox, step: int, number: int, offset_ms: int) -> None:
@@ -48,7 +48,9 @@ class History:
         self._facts: deque[Fact] = deque()
 
     async def take(self, after: int, until: int, count: int) -> list[Fact]:
-        """The next ``count`` events with numbers above ``after``, none above ``until``."""
+        """The next ``count`` events with numbers from ``after`` + 1 to ``until``; fewer at the end of what is on
+        disk.
+        """
         taken: list[Fact] = []
         while len(taken) < count:
             if not self._facts and not await self._read():
@@ -61,7 +63,7 @@ class History:
         return taken
 
     def put_back(self, facts: list[Fact]) -> None:
-        """Keep events that could not be sent: ``take`` returns them again."""
+        """Return events that could not be sent; ``take`` yields them again."""
         self._facts.extendleft(reversed(facts))
 
     async def _read(self) -> bool:
@@ -86,5 +88,5 @@ class History:
 
 
 async def read_page(outbox: Outbox, after_seq: int, count: int) -> list[NotedStep]:
-    """The next ``count`` steps that noted something or set the clock, as far as they are committed."""
+    """The next ``count`` committed steps that have notes or set the clock."""
     return await outbox.ask(lambda connection: noted_steps(connection, after_seq, count))

@@ -15,7 +15,7 @@ DAYS_OF_MONTH = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def hours_contradictions(hours: Hours) -> Iterator[Reason]:
-    """Every mistake of the section."""
+    """Yield a refusal for every contradiction in the section."""
     yield from _entries("body.hours.week", hours.week)
     yield from _entries("body.hours.special", hours.special)
     yield from _week(hours)

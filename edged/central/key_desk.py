@@ -1,15 +1,15 @@
-"""Receives key lists: verifies them, stores them, answers, and says which keys may sign. Rules of this file:
+"""Receives key lists from the city: verifies, stores and answers them, and tells which keys may sign. Rules of this
+file:
 
-* Only a root key of hall.toml ([policy] root) can put a list in force; a hall without one takes none and goes on as
-  it is.
-* A list counts from its commit on, and after a restart from the journal, with no network. A hall that never got one, or
-  not the newest, goes on with what it has.
-* The kept list is verified again at each start and whenever hall.toml is read: one that no present root key has signed
-  counts no more (a lost root is replaced in hall.toml), and hall.toml's own keys count again. Where the file of the
-  root keys cannot be read at all, the kept list goes on.
-* Versions are remembered for each root key: none below comes back, and a stolen root cannot use up the numbers of the
-  next.
-* A list takes no policy out of force: one that is in force and signed with a revoked key stays, and an alarm names it.
+* Only a root key named in hall.toml ([policy] root) can put a list in force; a hall without root keys accepts none.
+* A list is in force from its commit on, and after a restart from the journal, without a network. A hall that missed the
+  newest list continues with the one it has.
+* The stored list is verified again at each start and whenever hall.toml is read. If none of the present root keys has
+  signed it, it is no longer in force (a lost root key is replaced in hall.toml), and the keys in hall.toml are. If the
+  file of the root keys cannot be read at all, the stored list stays in force.
+* The highest version is remembered for each root key: no lower one is accepted, and a stolen root key cannot use up the
+  version numbers of its successor.
+* A list takes no policy out of force: one signed with a key revoked since then stays, and an alarm names it.
 """
 
 from __future__ import annotations
@@ -47,30 +47,31 @@ log = structlog.get_logger("edged.central")
 
 
 class Concern(Protocol):
-    """Like ``Concerns.tell``: reports everything of one kind of alarm that is wrong now."""
+    """Reports everything of one kind of alarm that is wrong now; ``Concerns.tell``."""
 
     def __call__(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None: ...
 
 
 class KeyLedger(DeskLedger, Protocol):
-    """What this desk needs of ``edged.store.journal.Journal``."""
+    """The part of ``edged.store.journal.Journal`` that is used here."""
 
     @property
     def key_list(self) -> str:
-        """The line this desk stored in the journal, as of the start."""
+        """The text stored in the journal by an earlier run (see ``kept_list``); "" if there is none."""
 
 
 class InForce(NamedTuple):
-    """The policy in force."""
+    """The policy in force: its version and its envelope."""
 
     version: int
     envelope: bytes
 
 
 class KeyDesk:
-    """One hall's side of ``keys/push`` and ``keys/report``. ``run`` runs until cancelled.
+    """Handles ``keys/push`` and ``keys/report`` for one hall. ``run`` runs until cancelled.
 
-    ``rooted``: hall.toml names a file of root keys. ``changed`` is called when other keys may sign than before.
+    ``rooted``: hall.toml names a file of root keys. ``changed`` is called when the set of keys that may sign has
+    changed.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class KeyDesk:
         self._ring.duty, self._ring.duty_operations = keys, operations
 
     def start(self) -> None:
-        """Continue from the journal; subscribe, if this hall has root keys."""
+        """Restore the list stored in the journal; subscribe to new ones if this hall has root keys."""
         self._started = True
         self._read(self._ledger.key_list)
         self._judge_kept()
@@ -150,14 +151,16 @@ class KeyDesk:
             self._link.subscribe(topics.group_keys_push(self._audience.group), self.receive)
 
     async def run(self) -> None:
-        """Check dates, and the keys that signed the policy in force, until cancelled."""
+        """Check validity dates, and the keys that signed the policy in force, until cancelled."""
         while True:
             self.look()
             self.heartbeat.expect(CHECK_S)
             await asyncio.sleep(CHECK_S)
 
     def look(self) -> None:
-        """Report what needs a person: keys that end soon, a policy signed with a revoked key."""
+        """Update the alarms about keys that end soon and a policy signed with a revoked key; retry a list that could
+        not be stored.
+        """
         if self._unkept is not None and self._ledger.durable:
             raw, self._unkept = self._unkept, None
             self._receive(raw, lambda: None)
@@ -208,7 +211,7 @@ class KeyDesk:
         self._marks = marks
 
     def _counts(self, listed: KeyList) -> None:
-        """The list is on the disk: from now on it counts."""
+        """Put the list in force: it is on disk now."""
         newest = self._ring.listed
         if newest is not None and newest.version > listed.version and newest.root == listed.root:
             return
@@ -239,7 +242,7 @@ class KeyDesk:
         ack()
 
     def _judge_kept(self) -> None:
-        """Whether the kept list counts under the present root keys."""
+        """Put the stored list in force if a present root key has signed it."""
         self._ring.listed, self._why_not = None, ""
         if not self._kept or not self._rooted:
             return
@@ -253,7 +256,9 @@ class KeyDesk:
             log.error("stored-key-list-refused", detail=str(error), remedy="push a key list")
 
     def _revoked_in_force(self) -> dict[str, str]:
-        """The revoked keys that signed the policy in force, where no key of the list has signed it, too."""
+        """The revoked keys that signed the policy in force, as alarm texts by key name; empty if a valid key of the
+        list has signed it too.
+        """
         listed, policy = self._ring.listed, self._in_force()
         if listed is None or policy is None or not policy.envelope:
             return {}
@@ -275,7 +280,7 @@ class KeyDesk:
         return [one for one in listed.revoked if one.keyid in found]
 
     def _read(self, stored: str) -> None:
-        """What ``_line`` wrote."""
+        """Restore what ``_line`` wrote."""
         if not stored:
             return
         try:
@@ -304,7 +309,7 @@ class KeyDesk:
         self._publish()
 
     def _publish(self) -> None:
-        """Publish the report now, or when the broker is back; only the newest one counts."""
+        """Publish the report; without a connection it is published on reconnect. Only the newest report matters."""
         if not self._report:
             return
         body = json.dumps(self._report, ensure_ascii=False, separators=(",", ":")).encode()
@@ -315,9 +320,9 @@ class KeyDesk:
 
 
 def kept_list(stored: str) -> tuple[bytes, dict[str, Mark]]:
-    """What ``_line`` wrote: the envelope, and the marks by root key id.
+    """Parse what ``_line`` wrote: the envelope, and the highest version of each root key, by key id.
 
-    Raises ``ValueError``, ``TypeError``, ``KeyError`` or ``AttributeError`` for anything else.
+    Raises ``ValueError``, ``TypeError``, ``KeyError`` or ``AttributeError`` if it is anything else.
     """
     from edged.central.key_list import Mark
 

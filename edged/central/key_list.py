@@ -1,15 +1,15 @@
-"""The city's key list: which keys may sign what, signed by a root key of hall.toml. From envelope bytes to ``KeyList``.
+"""Checks the city's key list, which says which keys may sign what: from the bytes of an envelope to a ``KeyList``.
 
-The checks, in order; the first that fails ends it, and nothing is ever half accepted:
+The checks, in this order; the first that fails ends it, and the list is refused as a whole:
 
 1. size, 2. a root key of this hall, 3. signature over the raw bytes (``envelope.verify``)
 4. strict parse   5. type, halls, dates of the list (only while the clock can be trusted)
-6. version: never below one that a root key of this hall has signed before   7. the keys themselves
+6. version: not below one that a root key of this hall has signed before   7. the keys themselves
 
-A list is whole: what it does not name is not trusted any more (``keyring.py`` says what that means for hall.toml's own
-keys). Keys of an algorithm that this program does not know are passed over, so that one list fits halls of several
-versions. Its shape is in ``KeyListDocument``; TUF's root role (theupdateframework.io, specification §5.3) is the model
-for versions that only grow and for dates that end.
+A list is complete: a key that it does not name is no longer trusted (for the keys in hall.toml see ``keyring.py``).
+Keys with an algorithm that this program does not know are ignored, so that one list fits halls with several versions.
+``KeyListDocument`` defines its form; versions that only grow and dates of expiry follow TUF's root role
+(theupdateframework.io, specification §5.3).
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ Algorithm = Annotated[str, form(r"^[a-z0-9-]{1,32}$")]
 
 
 class KeyEntry(Shape, frozen=True, kw_only=True):
-    """One key, what it may sign, and from when until when it may.
+    """One key: what it may sign, and from when until when.
 
-    ``scopes``: "policies", "operations" (all), "operations:open" (this one), "duty" (what each hall's [duty] operations
-    says).
+    ``scopes``: "policies", "operations" (all), "operations:open" (only this operation), "duty" (those that each hall's
+    ``[duty] operations`` allows).
     """
 
     name: KeyName
@@ -61,7 +61,9 @@ class KeyEntry(Shape, frozen=True, kw_only=True):
 
 
 class RevokedEntry(Shape, frozen=True, kw_only=True):
-    """A key that may sign nothing any more, and why: it stays in the list so that halls can name what it signed."""
+    """A key that may no longer sign anything, and why. It stays in the list so that halls can name what it has
+    signed.
+    """
 
     name: KeyName
     keyid: KeyId
@@ -71,7 +73,7 @@ class RevokedEntry(Shape, frozen=True, kw_only=True):
 
 
 class KeyListDocument(Document, frozen=True, kw_only=True):
-    """What a root key signs."""
+    """The payload of a key list, as a root key signs it."""
 
     type: Annotated[str, Meta(description=f'always "{TYPE}"', extra_json_schema={"const": TYPE})]
     version: Annotated[int, Meta(ge=1, le=VERSION_MAX, description="higher than every version before")]
@@ -89,10 +91,9 @@ class Mark(NamedTuple):
 def accept(
     raw: bytes, roots: envelope.Keys, audience: Audience, marks: Mapping[str, Mark], now_ms: int
 ) -> KeyList:
-    """Make all checks, in order. ``marks``: root key id -> what it signed last; ``now_ms``: wall clock in ms since
-    1970.
+    """Make all checks, in order. Raises ``DocumentRefused``.
 
-    Raises ``DocumentRefused``.
+    ``marks``: root key id -> the highest version it has signed; ``now_ms``: wall clock, ms since 1970 UTC.
     """
     if not roots:
         raise DocumentRefused(reason("no-root"))
@@ -117,10 +118,11 @@ def accept(
 
 
 def reread(raw: bytes, roots: envelope.Keys | None) -> KeyList:
-    """A list that this hall accepted before. ``roots`` None: their file cannot be read now, so the signature that was
-    good then is believed.
+    """Check a list that this hall accepted before. ``roots`` None: their file cannot be read now, and the signature is
+    not verified again.
 
-    Raises ``DocumentRefused`` if no root key of this hall has signed it, or this version cannot read it.
+    Raises ``DocumentRefused`` if no root key of this hall has signed it, or if this version of the program cannot read
+    it.
     """
     if roots is None:
         payload, root = envelope.opened_unverified(raw), ""
@@ -133,7 +135,7 @@ def reread(raw: bytes, roots: envelope.Keys | None) -> KeyList:
 
 
 def inspect(payload: bytes) -> KeyListDocument:
-    """Check all that needs no hall, for whoever writes a list. Raises ``DocumentRefused``."""
+    """Check everything that does not depend on a hall, for those who write a list. Raises ``DocumentRefused``."""
     document = parse(payload, KeyListDocument)
     check_dates(document, 0)
     _key_list(document, b"", "", "", {})
@@ -141,7 +143,7 @@ def inspect(payload: bytes) -> KeyListDocument:
 
 
 def version_in(payload: bytes) -> int:
-    """The version that a list names, 0 if it names none."""
+    """The version in an unverified payload; 0 if there is none."""
     try:
         named = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("version")
     except strict_json.NotStrictJson:
@@ -179,7 +181,7 @@ def _key_list(document: KeyListDocument, raw: bytes, sha256: str, root: str, roo
 
 
 def _wrong(document: KeyListDocument, roots: envelope.Keys) -> Iterator[Reason]:
-    """Check 7: every key is what its id says, once, with dates in order; no root key among them."""
+    """Check 7: every key matches its id and appears once, its dates are in order, and no root key is among them."""
     seen: dict[str, str] = {}
     for path, one in _entries(document):
         if one.keyid in seen:

@@ -1,10 +1,10 @@
-"""Which key may sign what, now: from the key files that hall.toml names and from the city's key list. Rules:
+"""Which key may sign what now, by the key files that hall.toml names and the city's key list. Rules:
 
-* Without a key list, hall.toml alone counts: [policy] keys sign everything, [duty] keys what [duty] operations says.
-* With one, the list counts: [policy] keys of hall.toml sign nothing that the list does not let them. [duty] keys are
-  the hall's own: they go on, unless the list names or revokes them.
-* A key that may not sign now is not unknown: the refusal says why (revoked, ended, not for this).
-* Dates are judged only while the clock can be trusted, as those of documents are.
+* Without a key list, only hall.toml decides: [policy] keys sign everything, [duty] keys what [duty] operations allows.
+* With one, the list decides: [policy] keys of hall.toml may sign only what the list allows them. [duty] keys belong to
+  the hall and stay valid unless the list names or revokes them.
+* For a known key that may not sign now, the refusal says why (revoked, expired, not for this).
+* Dates are checked only while the clock can be trusted, like those of documents.
 
 Pure: no clock, no file. ``now_ms`` is ms since 1970 UTC.
 """
@@ -38,7 +38,7 @@ class ListedKey(NamedTuple):
 
 
 class RevokedKey(NamedTuple):
-    """A key that the list revokes; ``why`` is the city's own word."""
+    """A key that the list revokes; ``why``: the reason given by the city."""
 
     keyid: str
     public: PublicKey
@@ -47,7 +47,7 @@ class RevokedKey(NamedTuple):
 
 
 class KeyList(NamedTuple):
-    """A list that a root key has signed. ``unknown``: names of keys whose algorithm this program does not know."""
+    """A verified key list. ``unknown``: names of keys whose algorithm this program does not support."""
 
     version: int
     sha256: str
@@ -61,8 +61,8 @@ class KeyList(NamedTuple):
 
 @dataclass(slots=True)
 class Keyring:
-    """Decides which keys may sign. ``city`` and ``duty`` are the keys of hall.toml; ``duty_operations``: what its duty
-    desks may order.
+    """Decides which keys may sign. ``city`` and ``duty``: the keys of hall.toml; ``duty_operations``: what the duty
+    keys may order; ``listed``: the city's list, or None.
     """
 
     city: Keys = field(default_factory=dict)
@@ -87,8 +87,9 @@ class Keyring:
         return Trusted(keys, {}, unusable)
 
     def for_operations(self, now_ms: int) -> Trusted:
-        """The keys that may sign an operation now, and which each may. A key of the city that hall.toml names for a
-        duty desk, too, is not restricted.
+        """The keys that may sign an operation now, and which operations each may order.
+
+        A key that hall.toml names both for the city and for a duty desk is not restricted.
         """
         if self.listed is None:
             limited = {keyid: self.duty_operations for keyid in self.duty if keyid not in self.city}
@@ -111,7 +112,9 @@ class Keyring:
         return Trusted(keys, scopes, unusable)
 
     def ends(self, now_ms: int) -> dict[str, str]:
-        """What ends within a month, or has ended: the list itself, and each scope whose last key of the list ends."""
+        """What expires within a month or has expired, as alarm texts: the list itself, and each scope whose last key
+        expires.
+        """
         listed = self.listed
         if listed is None or now_ms < CLOCK_TRUSTED_FROM_MS:
             return {}
@@ -125,7 +128,7 @@ class Keyring:
         return found
 
     def _operations(self, one: ListedKey) -> frozenset[str] | None:
-        """None: all."""
+        """The operations that a listed key may order; None: all."""
         if OPERATIONS in one.scopes:
             return None
         named = {
@@ -134,7 +137,7 @@ class Keyring:
         return frozenset(named | (self.duty_operations if DUTY in one.scopes else frozenset()))
 
     def _not_listed(self, listed: KeyList) -> dict[str, Reason]:
-        """Why keys outside of ``listed.keys`` sign nothing."""
+        """Why the revoked keys, and the city keys of hall.toml that are not in the list, may sign nothing."""
         gone: Iterator[tuple[str, Reason]] = (
             (
                 one.keyid,

@@ -1,4 +1,4 @@
-"""The hall's office: every part that talks to the centre, built and run together."""
+"""Builds and runs together every part that communicates with the centre."""
 
 from __future__ import annotations
 
@@ -35,12 +35,11 @@ TOLD_WITHIN_MS = 60_000
 
 
 class Dependencies(NamedTuple):
-    """What the office gets from the daemon. ``wall_ms``: ms since 1970 UTC; ``stamp`` makes RFC 3339 of it.
+    """What the daemon gives to the office. ``wall_ms``: ms since 1970 UTC; ``stamp`` converts that to RFC 3339.
 
-    ``count_refused(code)`` counts a refused document. ``answered(of, body)`` hears each answer to an order.
-    ``ahead(why)`` hears that somebody else acknowledges for the centre, and ``None`` once that is over.
-    ``concern`` hears what needs a person, as ``Concerns.tell``.
-    ``silent``: safe mode; the history stays here until it is over.
+    ``count_refused(code)`` counts a refused document. ``answered(of, body)`` is called with each answer to an order.
+    ``ahead(why)`` is called when events are acknowledged that were never sent, with ``None`` once that is over.
+    ``concern``: ``Concerns.tell``. ``silent``: safe mode, in which no events are sent to the centre.
     """
 
     put: Put
@@ -57,8 +56,8 @@ class Dependencies(NamedTuple):
 
 
 class Office:
-    """All parts: policies and operations come down, events go up. Call ``start`` once the state is restored, then
-    ``run`` until cancelled, then ``stop``.
+    """All parts that communicate with the centre. Call ``start`` once the state is restored, then ``run`` until
+    cancelled, then ``stop``.
     """
 
     def __init__(
@@ -70,7 +69,9 @@ class Office:
         given: Dependencies,
         roots: Keys | None = None,
     ) -> None:
-        """``keys`` and ``roots``: of the files that [policy] names; ``roots`` None: none, or not readable."""
+        """``keys`` and ``roots``: from the files that [policy] names; ``roots`` None: no file, or one that cannot be
+        read.
+        """
         self._journal = journal
         self._given = given
         self._told_ms: list[int] = []
@@ -141,7 +142,7 @@ class Office:
         self.keys.trust(keys, roots)
 
     def serve(self, site: Site) -> None:
-        """The hall has other areas, services or windows from now on."""
+        """Use the areas, services and windows of ``site`` from now on."""
         self.policies.names_changed(Names.of(site))
 
     def trust_duty(self, keys: Keys, operations: Iterable[str]) -> None:
@@ -159,7 +160,9 @@ class Office:
         named: str,
         order: str = "",
     ) -> None:
-        """Count a refusal and tell the core, so that the centre hears of it; repeated ones only now and then."""
+        """Count a refusal and report it to the core, so that it becomes an event for the centre; at most ``TOLD_MAX``
+        in ``TOLD_WITHIN_MS``.
+        """
         if kind != "appointment":  # those are counted as inputs
             self._given.count_refused(why.code)
         now_ms = self._given.wall_ms()
@@ -178,7 +181,7 @@ class Office:
                 tasks.create_task(lasting("uplink", self.uplink.run()), name="uplink")
 
     def heartbeats(self) -> dict[str, float]:
-        """Each part's heartbeat deadline, in ``monotonic_s``."""
+        """Each part's heartbeat deadline, in seconds of ``monotonic_s``."""
         heartbeats = {
             "policy desk": self.policies.heartbeat.due_s,
             "key desk": self.keys.heartbeat.due_s,

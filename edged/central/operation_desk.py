@@ -1,13 +1,13 @@
-"""Receives operations (orders): verifies them, puts them into the inbox, answers. Rules of this file:
+"""Receives operations (orders to the hall): verifies them, puts them into the inbox, answers. Rules of this file:
 
-* Whoever may publish on ``ops/{operation}``, only the signature decides; a retained message is never an order.
-* An order becomes a core event; the counter that keeps it from being replayed is committed with that event's step.
-* The answer goes to the MQTT 5 response topic after the commit and says what the hall did: {ok, code, message,
-  message_zh, id}. The same document again is answered, not done again.
-* Answers go to the topics that are for them (``hall/{hall}/answer/…``) and nowhere else: asked for elsewhere, one is
-  dropped and counted. What became of an order is also an event (``operation.done|refused``): that one always arrives.
-* The same answer stands in a page part (``page/answers``), which a broker without MQTT 5 carries, too.
-* An order on which this program fails is refused for ever (``condemned.py``): no order ends the hall.
+* Only the signature decides, not who may publish on ``ops/{operation}``; a retained message is never an order.
+* An order becomes a core event; the counter that prevents a replay is committed together with that event's step.
+* The answer is sent to the MQTT 5 response topic after the commit and says what the hall did: {ok, code, message,
+  message_zh, id}. The same document again is answered but not carried out again.
+* Answers are sent only to the topics for them (``hall/{hall}/answer/…``); one requested elsewhere is dropped and
+  counted. The outcome of an order is also an event (``operation.done|refused``), which always reaches the centre.
+* The same answer is in a page part (``page/answers``), which works without MQTT 5, too.
+* An order on which this program fails is refused for ever (``condemned.py``): no order ends the hall's process.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ log = structlog.get_logger("edged.central")
 
 
 class OrderMessage(Protocol):
-    """What the desk needs of ``edged.links.mqtt.Message``."""
+    """The part of ``edged.links.mqtt.Message`` that is used here."""
 
     @property
     def topic(self) -> str: ...
@@ -65,14 +65,14 @@ class OrderMessage(Protocol):
 
 
 class Answering(Protocol):
-    """What the desk needs of ``edged.links.mqtt.MqttLink``."""
+    """The part of ``edged.links.mqtt.MqttLink`` that is used here."""
 
     def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
     def respond(self, request: Any, payload: bytes) -> bool: ...
 
 
 class OrderLedger(DeskLedger, Protocol):
-    """What this desk needs of ``edged.store.journal.Journal``."""
+    """The part of ``edged.store.journal.Journal`` that is used here."""
 
     @property
     def counters(self) -> str: ...
@@ -80,7 +80,7 @@ class OrderLedger(DeskLedger, Protocol):
 
 @dataclass(slots=True)
 class _Asked:
-    """An order that the core is handling, and what the core noted about it."""
+    """An order that the core is handling, and the notes of its step."""
 
     order: Order
     request: OrderMessage
@@ -88,7 +88,7 @@ class _Asked:
 
 
 class OperationDesk(Observer):
-    """One hall's side of ``ops/{operation}``. As an observer of the loop it learns the outcome of each order."""
+    """Handles ``ops/{operation}`` for one hall. As an observer of the loop it learns the outcome of each order."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class OperationDesk(Observer):
         self._link.subscribe(topics.operation(self._audience.hall, "+"), self.receive)
 
     def step(self, step: Step, decision_s: float) -> None:
-        """Observer: take the core's answer to an order from the notes of its step."""
+        """As an observer: store the notes of a step that handled an order, which contain the core's answer."""
         asked = self._asked.get(id(step.event))
         if asked is not None:
             asked.notes = step.notes
@@ -276,7 +276,7 @@ class OperationDesk(Observer):
             self._withhold(target)
 
     def _withhold(self, target: str) -> None:
-        """Send no answer (its topic is not allowed); the order itself is carried out."""
+        """Count and log that no answer is sent because its topic is not allowed; the order is carried out."""
         self._reject("answer_topic", "an order asked for its answer on a topic that is not for answers")
         log.debug("operation-answer-withheld", topic=target[:80])
 

@@ -99,10 +99,12 @@ class OperationDocument(Document, frozen=True):
 
 
 class Body(Shape, frozen=True):
-    """The arguments of an operation. ``order`` turns them into a core event; None: not for the core."""
+    """The arguments of an operation. ``order`` turns them into a core event, or None if the core does not carry it
+    out.
+    """
 
     def order(self, by: str) -> Event | None:
-        """The core event, in the name of ``by``."""
+        """The core event, with ``by`` as the person's name."""
         raise AssertionError("every operation says what it orders")
 
 
@@ -204,7 +206,7 @@ class AcceptAlarm(Body, frozen=True):
 
 
 class AskWindow(Body, frozen=True):
-    """Ask for one more window for an area; the arbiter chooses it, within the policy. withdraw: take the wish back;
+    """Ask for one more window for an area; the arbiter chooses it, within the policy. withdraw: withdraw your wish;
     with everybody: every wish for the area.
     """
 
@@ -230,7 +232,7 @@ class Announce(Body, frozen=True):
 
 
 class CaseOrder(Body, frozen=True):
-    """Open a 办不成事 case (told: open) or report its progress; case is its id, code a word of the policy."""
+    """Open a case (办不成事; told: open) or report its progress; case is its id, code a word of the policy."""
 
     told: CaseWord
     case: Name | None = None
@@ -258,7 +260,7 @@ class CorrectRating(Body, frozen=True):
 
 
 class AnswerRating(Body, frozen=True):
-    """Record that a bad rating was looked after; code is a word of the policy."""
+    """Record that a bad rating was dealt with; code is a word of the policy."""
 
     rating: Name
     code: Name | None = None
@@ -293,7 +295,7 @@ class Roster(Body, frozen=True):
 
 
 class GoOn(Body, frozen=True):
-    """Go on after numbers that were given by hand: number is the next one; those from waiting_from on still wait."""
+    """Continue after numbers that were given by hand: number is the next one; those from waiting_from on still wait."""
 
     number: Number
     waiting_from: Number | None = None
@@ -304,7 +306,7 @@ class GoOn(Body, frozen=True):
 
 
 class ResetDay(Body, frozen=True):
-    """Start the day anew; refused while people wait, unless force is true."""
+    """Clear the queue by hand; refused while people wait, unless force is true."""
 
     force: bool = False
 
@@ -339,12 +341,12 @@ class Withdraw(Body, frozen=True):
 
 
 class Rollback(Body, frozen=True):
-    """Return to the policy that was in force before the present one; with version: only if that one is in force."""
+    """Put the previous policy back in force; with version: only if that version is in force now."""
 
     version: Annotated[int, Meta(ge=1, le=COUNTER_MAX)] | None = None
 
     def order(self, by: str) -> None:
-        """Always None: the policy desk carries it out, not the core."""
+        """Always None: ``PolicyDesk`` carries it out, not the core."""
         return
 
 
@@ -373,7 +375,7 @@ OPERATIONS: dict[str, type[Body]] = {
 
 
 def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Past) -> Order:
-    """Make checks 2 to 7 of an operation that came on the topic of ``name``. Raises ``DocumentRefused``."""
+    """Make checks 2 to 7 of an operation received on the topic of ``name``. Raises ``DocumentRefused``."""
     opened = envelope.verify(raw, PAYLOAD_TYPE, trusted.keys, trusted.unusable)
     document = parse(opened.payload, OperationDocument)
     check_for_us(document, TYPE, audience)
@@ -397,9 +399,7 @@ def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Pa
 
 
 def meant(event: Event, site: Site) -> Event:
-    """The same order with ids in place of window numbers and names. A name that the hall does not know is left as it
-    is.
-    """
+    """The event with ids in place of window numbers and names. A name that the hall does not know stays as it is."""
     found: dict[str, Any] = {}
     for one in fields(cast(Any, event)):
         said = getattr(event, one.name)
@@ -417,7 +417,7 @@ Finder = Callable[[Site, str], str | None]
 
 
 def _subject_meant(site: Site, said: str) -> str | None:
-    """What an alarm is about may be any part."""
+    """The id of the window, area, service or member of staff that an alarm's subject names; otherwise ``said``."""
     finders = (window_meant, area_meant, staff_meant)
     return next((found for find in finders if (found := find(site, said)) is not None), None)
 
@@ -438,7 +438,7 @@ def _target_of(kind: OverrideKind) -> Finder | None:
 
 
 def claimed_id(raw: bytes) -> str:
-    """The id that a refused document claims, for the sender who waits for it; "" if it has no usable one."""
+    """The id in a refused document, for the sender who waits for an answer; "" if it has no valid one."""
     try:
         payload = envelope.opened_unverified(raw)
         named = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("id")
@@ -449,7 +449,7 @@ def claimed_id(raw: bytes) -> str:
 
 
 def inspect(payload: bytes) -> OperationDocument:
-    """Check everything that needs no hall, for whoever signs a document. Raises ``DocumentRefused``."""
+    """Check everything that does not depend on a hall, for those who sign a document. Raises ``DocumentRefused``."""
     document = parse(payload, OperationDocument)
     _valid_now(document, 0)
     body_of(document)
@@ -457,7 +457,7 @@ def inspect(payload: bytes) -> OperationDocument:
 
 
 def body_of(document: OperationDocument) -> Body:
-    """The arguments of the operation, in its own shape. Raises ``DocumentRefused``."""
+    """Parse the arguments of the operation. Raises ``DocumentRefused``."""
     kind = OPERATIONS.get(document.operation)
     if kind is None:
         near = nearest(document.operation, OPERATIONS)
@@ -473,7 +473,7 @@ def body_of(document: OperationDocument) -> Body:
 
 
 def _minute(clock: str | None) -> int | None:
-    """ "HH:MM" in minutes after midnight."""
+    """Convert "HH:MM" to minutes after midnight; None stays None."""
     return None if clock is None else int(clock[:2]) * 60 + int(clock[3:])
 
 

@@ -1,10 +1,12 @@
 """Publishes the page parts that ``edged web`` reads: ``hall/{hall}/page/…``, retained. Rules of this file:
 
-* A step only marks what it touched, which costs a set's ``add`` a command; a part is made ``EVERY_S`` later at the
-  earliest, a few at a time, and leaves only where it differs from the last one.
-* Notes tell most of what changed; what they do not tell (a clerk's name, a shift's end) a slow round finds.
-* A decision is told with the step that made it: sentence, measures, limit, alternatives; later steps add the outcome.
-* A part on which this program fails is left out and logged: no page ends the hall.
+* A step only marks the parts it changed, which costs one ``set.add`` for each command; a part is computed at the
+  earliest ``EVERY_S`` later, a few at a time, and published only if it differs from the last one.
+* Notes show most changes; what they do not show (a clerk's name, the end of a shift) is found by recomputing every part
+  from time to time.
+* A decision is published as of the step that made it: sentence, measurements, limit, alternatives; later steps add the
+  outcome.
+* A part on which this program fails is left out and logged: no page ends the hall's process.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ log = structlog.get_logger("edged.central")
 
 @dataclass(slots=True)
 class _Decision:
-    """A step of the tide or of a person, and what came of it; ``body``: the same in words, once it was told."""
+    """A decision of the tidal loop or of a person, and its outcome; ``body``: its JSON form, once it was computed."""
 
     n: int
     at_ms: int
@@ -106,7 +108,7 @@ class PageDesk(Observer):
         self._before: dict[str, None] = {}  # windows and areas of the configuration that the last process had
 
     def start(self) -> None:
-        """Listen to the link; count what the restored state still holds of today."""
+        """Follow the state of the connection; count today's visits in the restored state."""
         self._link.on_state(self._link_changed)
         state = self._from.state()
         self._day = state.day
@@ -142,7 +144,7 @@ class PageDesk(Observer):
     # -- what steps tell --
 
     def step(self, step: Step, decision_s: float) -> None:
-        """As an observer: mark the parts this step touched, and keep what only its notes say."""
+        """As an observer: mark the parts that this step changed, and store what only its notes contain."""
         touched = self._touched
         if len(touched) < TOUCHED_MAX:
             for command in step.commands:
@@ -213,7 +215,7 @@ class PageDesk(Observer):
         )
 
     def _decided(self, at_ms: int, note: Note) -> None:
-        """Only kept here; it is put into words when it is told, after the lamps."""
+        """Store a decision; its sentence is computed later, when it is published, so as not to delay the lamps."""
         if note.kind in OUTCOMES:
             for made in self._decisions:
                 if made.note.kind in _LEADS_SOMEWHERE and made.note.subject == note.subject:
@@ -264,7 +266,7 @@ class PageDesk(Observer):
         }
 
     def answered(self, of: str, body: dict[str, Any]) -> None:
-        """Record the answer to an order. ``of``: the first digits of the SHA-256 of its bytes."""
+        """Record the answer to an order. ``of``: the first ``OF_DIGITS`` hex digits of the SHA-256 of its bytes."""
         at = self._from.stamp(self._from.at_ms())
         told = {
             "of": of,
@@ -279,7 +281,7 @@ class PageDesk(Observer):
     # -- looking --
 
     async def look(self) -> None:
-        """Make every part that was touched, and publish those that changed."""
+        """Compute every marked part, and publish those that changed."""
         state = self._from.state()
         if state.site is None:
             return
@@ -301,7 +303,9 @@ class PageDesk(Observer):
             await asyncio.sleep(0)
 
     def _learn(self, site: Site) -> None:
-        """Another configuration: who is meant by a point or a subject; what is gone is taken off the broker."""
+        """After a change of configuration: compute which parts each point and subject belongs to, and clear the
+        retained messages of removed parts.
+        """
         self._site, self._lookup = site, Lookup(site)
         self._words = devices_in_words(site, tuple(device.id for device in self._from.config().devices))
         parts: dict[str, list[str]] = {point_of(CENTRE, "alarms"): ["alarms"]}
@@ -325,7 +329,9 @@ class PageDesk(Observer):
         self._dirty |= dict.fromkeys(("names", *sorted(known), *PARTS, "calls", "decisions", "answers"))
 
     def _go_round(self, site: Site) -> None:
-        """Some windows and areas in turn: what no note tells of is found within a minute in the largest hall."""
+        """Mark the next ``ROUND_PARTS`` windows and areas, in turn, so that changes without a note are found within a
+        minute in the largest hall.
+        """
         every = _parts_of(site)
         self._dirty |= dict.fromkeys((*every[self._round : self._round + ROUND_PARTS], *PARTS, "beat"))
         self._round = 0 if self._round + ROUND_PARTS >= len(every) else self._round + ROUND_PARTS
@@ -379,7 +385,7 @@ class PageDesk(Observer):
 
 
 def _parts_of(site: Site) -> list[str]:
-    """The names of the parts of a page for each area and window."""
+    """The names of the page parts of each area and window."""
     return [
         *(f"area/{area.id}" for area in site.areas),
         *(f"window/{window.id}" for window in site.windows),
@@ -387,5 +393,5 @@ def _parts_of(site: Site) -> list[str]:
 
 
 def _lines_of(site: Site) -> list[str]:
-    """The names of the parts for visitors' own pages (``page_lines.py``)."""
+    """The names of the page parts for visitors' own pages (``page_lines.py``)."""
     return [] if site.tickets_url is None else [f"line/{area.id}" for area in site.areas]

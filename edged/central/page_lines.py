@@ -1,9 +1,11 @@
-"""Publishes who waits where, for visitors' own pages: ``hall/{hall}/page/line/{area}``, retained. Rules of this file:
+"""Publishes the waiting visitors of each area for visitors' own pages: ``hall/{hall}/page/line/{area}``, retained.
+Rules of this file:
 
-* Only where hall.toml says where visitors look (``[pages] public_url``). A number stands here under a hash of its
-  token: who reads the broker cannot open anybody's page. No class, no name.
-* A round goes through today's tickets a few at a time, with the loop's turn between: places cost a sorted look each.
-* A visit that is over stays for a quarter of an hour, so that its phone can say so; the day's end empties it.
+* Only if hall.toml sets the address of those pages (``[pages] public_url``). A number is published under a hash of its
+  token, so that nobody who reads the broker can open another person's page. No priority class, no name.
+* Today's tickets are processed a few at a time, because each place needs a search in the queue; the event loop runs in
+  between.
+* A finished visit stays for a quarter of an hour, so that the phone can show it; the end of the day removes all.
 """
 
 from __future__ import annotations
@@ -64,12 +66,12 @@ log = structlog.get_logger("edged.central")
 
 
 def name_of(own: str) -> str:
-    """The name under which the row of a token is published: its hash."""
+    """The name under which the row of a token is published: a hash of it."""
     return sha256(own.encode()).hexdigest()[:OF_DIGITS]
 
 
 class LineDesk:
-    """Publishes the waiting lines of all areas. ``run`` until cancelled."""
+    """Publishes the waiting visitors of all areas. ``run`` runs until cancelled."""
 
     def __init__(self, link: PageLink, hall: str, sources: PageSources) -> None:
         self._link = link
@@ -82,7 +84,7 @@ class LineDesk:
         self.heartbeat = Heartbeat()
 
     def start(self) -> None:
-        """Listen to the link; lines of areas that the hall had before are taken off the broker."""
+        """Follow the state of the connection."""
         self._link.on_state(self._link_changed)
 
     async def run(self) -> None:
@@ -98,7 +100,7 @@ class LineDesk:
         self._said.clear()  # a broker that was away may have lost what it kept
 
     async def look(self) -> None:
-        """Go through all areas once and publish each line that changed."""
+        """Compute the rows of all areas once, and publish those that changed."""
         site = self._from.state().site
         if site is None or site.tickets_url is None:
             for area in list(self._said):
@@ -167,7 +169,7 @@ class LineDesk:
 
 
 def _is_shown(state: State, ticket: Ticket, at_ms: int) -> bool:
-    """Today's visits, as long as they go on and a little after."""
+    """Whether a ticket is published: of today, and not finished longer than ``OVER_MS`` ago."""
     if ticket.direct or ticket.issued_ms < state.day_start_ms:
         return False
     return ticket.ended_ms is None or ticket.state == "NO_SHOW" or at_ms - ticket.ended_ms < OVER_MS

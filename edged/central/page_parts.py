@@ -1,7 +1,7 @@
-"""Makes the page parts: what the pages show, as JSON bodies, each from the state that the core holds (read only).
+"""Computes the page parts, which are what the pages show, as JSON bodies from the state of the core (read only).
 
-Rules: names and numbers beside every id; what is not known is null, never 0; times are RFC 3339; nothing here is
-judged anew, what a decision was made of comes with its step (``page_desk.py``).
+Beside every id stands its name or number; what is unknown is null, never 0; times are RFC 3339. Nothing is decided
+again here: the reasons of a decision come from the notes of its step (``page_desk.py``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Body = dict[str, Any]
 
 
 class AreaDay(NamedTuple):
-    """What an area did today, in visits; ``in_time``: called within the policy's target."""
+    """An area's visits of today; ``in_time``: called within the policy's target wait."""
 
     issued: int = 0
     called: int = 0
@@ -44,12 +44,12 @@ class AreaDay(NamedTuple):
 
 
 class PageParts:
-    """Makes the page parts of one moment; ``stamp`` turns an ``at_ms`` into RFC 3339 wall time of the hall."""
+    """Computes the page parts at one moment. ``stamp`` converts an ``at_ms`` to RFC 3339 wall time of the hall."""
 
     def __init__(
         self, state: State, lookup: Lookup, at_ms: int, stamp: Stamp, devices: Mapping[str, page_words.Pair]
     ) -> None:
-        """``devices``: what people call each (``page_words.devices_in_words``)."""
+        """``devices``: device id -> its name for people (``page_words.devices_in_words``)."""
         self._devices = devices
         self._state = state
         self._lookup = lookup
@@ -57,7 +57,7 @@ class PageParts:
         self._stamp = stamp
 
     def names(self, public_url: str | None, timezone: str, name_en: str | None) -> Body:
-        """The names of the hall's areas, services, windows, staff and devices: what only the configuration says."""
+        """The names of the hall's areas, services, windows, staff and devices, from the configuration alone."""
         site, lookup = self._lookup.site, self._lookup
         return {
             "hall": {"name": site.name, "name_en": name_en, "timezone": timezone},
@@ -96,7 +96,7 @@ class PageParts:
         }
 
     def window(self, window: str) -> Body:
-        """A window as it is now, with its lamp and its LED bar, on whatever wire."""
+        """A window as it is now, with what its lamp and LED bar show."""
         site, state = self._lookup.windows[window], self._state.windows[window]
         ticket = None if state.ticket is None else self._state.tickets.get(state.ticket)
         reason = (
@@ -123,7 +123,7 @@ class PageParts:
         }
 
     def name(self, staff: str | None) -> str | None:
-        """The name of a member of staff; a name that is on no list is returned as it is."""
+        """The name of a member of staff; an id that is not on the roster is returned as it is."""
         if staff is None or staff == staffing.DUTY_MANAGER:
             return None if staff is None else page_words.DUTY[0]
         known = self._lookup.staff.get(staff)
@@ -170,7 +170,9 @@ class PageParts:
         return None if point is None else self._state.shown.get(slot(point, kind))
 
     def area(self, area: str, day: AreaDay) -> Body:
-        """An area: who waits, who comes to help, what it did today, and when it asks for more."""
+        """An area: who waits, which windows are being staffed, today's figures, and the limit at which it asks for one
+        more.
+        """
         turn, state = self._turn, self._state
         shown = self._shown(point_of(CENTRE, area), AreaSummary)
         summary = shown if isinstance(shown, AreaSummary) else AreaSummary(area, 0, None, 0, 0)
@@ -211,7 +213,7 @@ class PageParts:
         }
 
     def alarms(self) -> Body:
-        """The standing alarms, the newest first, in words, with what to do."""
+        """The alarms in force, the newest first, in words, with what to do."""
         found = list(self._state.alarms.values())[-ALARMS_MAX:]
         return {
             "alarms": [
@@ -238,7 +240,7 @@ class PageParts:
         return alarm_words(one.kind, (known and known.reason) or "")
 
     def subject(self, subject: str) -> page_words.Pair:
-        """The name of whatever an alarm or an order is about, as people call it."""
+        """The name of the subject of an alarm or an order, in Chinese and English."""
         lookup = self._lookup
         if subject in lookup.windows:
             number = lookup.windows[subject].number
@@ -254,7 +256,7 @@ class PageParts:
         return self._devices.get(device_of(Point(subject)), (subject, subject))
 
     def overrides(self) -> Body:
-        """What people decided against the rules: by whom, until when and why."""
+        """The manual decisions and wishes in force: by whom, until when and why."""
         return {
             "overrides": [
                 {
@@ -286,7 +288,7 @@ class PageParts:
         return None if due_ms is None else self._stamp(due_ms)
 
     def staff(self) -> Body:
-        """Who is on standby, paged, at a window, or not there."""
+        """Who is on standby, paged, at a window, off shift or absent."""
         turn, state = self._turn, self._state
         found = []
         for member in self._lookup.site.staff:
@@ -308,7 +310,9 @@ class PageParts:
         return {"duty": self.name(state.duty_staff), "staff": found}
 
     def policy(self, pushed: Body | None) -> Body:
-        """The policy in force, its rule in words, how its trial stands, and what became of the last push."""
+        """The policy in force, its rule in words, the state of its trial, and the result of the last push
+        (``pushed``).
+        """
         state = self._state
         zh, en = page_words.rule_in_words(state.policy)
         trial = state.trial
@@ -336,7 +340,7 @@ class PageParts:
         }
 
     def links(self, backlog: int, durable: bool, clock: bool) -> Body:
-        """Whether the centre, the disk and the clock work; and by name every device that does not."""
+        """Whether the connection to the centre, the disk and the clock work; and the names of all lost devices."""
         known = self._state.devices
         lost = [one for one in self._devices if one not in known or not known[one].up]
         return {

@@ -1,4 +1,4 @@
-"""What the publishers of page parts get: the link, and functions that return the hall's state."""
+"""What the modules that publish page parts are given: the connection, and functions that return the hall's state."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from edged.core.model.state import State
 
 
 class PageLink(Protocol):
-    """What is needed of ``edged.links.mqtt.link.MqttLink``."""
+    """The part of ``edged.links.mqtt.link.MqttLink`` that is used here."""
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
     def on_state(self, callback: Callable[[bool, str], None]) -> None: ...
 
 
 class PageSources(NamedTuple):
-    """What the page parts are made of. ``at_ms`` is hall time now, ``stamp`` makes RFC 3339 of it.
+    """The sources of the page parts. ``at_ms``: hall time now; ``stamp`` converts it to RFC 3339.
 
-    ``pushed``: what became of the newest policy (``PolicyDesk.last_push``), its time as ``at`` in RFC 3339.
+    ``pushed``: the result of the newest pushed policy (``PolicyDesk.last_push``), with its time as ``at`` in RFC 3339.
     """
 
     state: Callable[[], State]

@@ -1,4 +1,4 @@
-"""Words on the pages for a rule, a limit and a device's name."""
+"""The texts on pages for a rule, its limit and a device's name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RULES: dict[str, Pair] = {
 
 
 def rule_in_words(policy: Policy) -> Pair:
-    """The rule in force, as a manager reads it."""
+    """The tidal rule in force as a sentence for managers, in Chinese and English."""
     tidal = policy.tidal
     rule: str = tidal.rule if tidal.enabled else "never"
     zh, en = _RULES[rule]
@@ -50,7 +50,7 @@ def rule_in_words(policy: Policy) -> Pair:
 
 
 def limit_in_words(policy: Policy, area: str) -> tuple[int | None, Pair]:
-    """The limit at which an area asks for one more: seconds where it is a wait, and in words."""
+    """The limit at which an area asks for one more window: in seconds (None if it is not a wait), and as text."""
     tidal = policy.tidal
     if not tidal.enabled or tidal.rule == "never":
         return None, _RULES["never"]
@@ -65,7 +65,7 @@ def limit_in_words(policy: Policy, area: str) -> tuple[int | None, Pair]:
 
 
 def devices_in_words(site: Site, devices: tuple[str, ...]) -> dict[str, Pair]:
-    """What people call each device: by the windows, areas and people it is for; its id where nobody knows."""
+    """A name for each device from the windows, areas and people it serves; its id if it serves none."""
     found: dict[str, list[Pair]] = {device: [] for device in devices}
     for point, words in _uses(site):
         known = found.get(device_of(point))

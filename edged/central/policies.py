@@ -1,12 +1,12 @@
-"""Checks a pushed policy: from envelope bytes to ``core.policy.Policy``, or a refusal that a manager understands.
+"""Checks a pushed policy: from the bytes of an envelope to a ``Policy``, or to a refusal that a manager understands.
 
-The checks, in order; the first that fails ends it, and nothing is ever half accepted:
+The checks, in this order; the first that fails ends it, and the policy is refused as a whole:
 
 1. size, 2. signing key known, 3. signature over the raw bytes (``envelope.verify``)
 4. strict parse: JSON, known fields, types     5. type, halls, dates (only while the clock can be trusted)
-6. version above the high-water mark           7. bounds of ``core.model.policy``, names, contradictions
+6. version above the highest one so far        7. bounds of ``core.model.policy``, names, contradictions
 
-The shape of a body is that of the core's dataclasses: see ``policy_model.py``.
+The form of its body is that of the core's dataclasses: see ``policy_model.py``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PolicyDocument(Document, frozen=True, kw_only=True):
 
 
 def accept(raw: bytes, trusted: Trusted, audience: Audience, mark: HighestVersion, now_ms: int) -> Verified:
-    """Make all checks, in order. ``now_ms``: wall clock in ms since 1970. Raises ``DocumentRefused``."""
+    """Make all checks, in order. ``now_ms``: wall clock, ms since 1970 UTC. Raises ``DocumentRefused``."""
     payload = signed_by(raw, trusted).payload
     document = parse(payload, PolicyDocument)
     check_for_us(document, TYPE, audience)
@@ -65,10 +65,10 @@ def signed_by(raw: bytes, trusted: Trusted) -> envelope.OpenedEnvelope:
 
 
 def reread(raw: bytes, known: Names | None) -> Verified:
-    """A policy that this hall accepted before (keys may have changed since): only structure, bounds and names are
-    checked.
+    """Check a policy that this hall accepted before: only form, bounds and names, because keys may have changed since.
 
-    ``NONE`` is the built-in one. Raises ``DocumentRefused`` if this version of the program would not accept it.
+    ``raw`` = ``NONE`` stands for the built-in policy. Raises ``DocumentRefused`` if this version of the program would
+    not accept the policy.
     """
     if raw == NONE:
         return Verified(0, "", Policy(), 0, NEVER_MS, None, NONE)
@@ -78,7 +78,7 @@ def reread(raw: bytes, known: Names | None) -> Verified:
 
 
 def claimed(raw: bytes) -> dict[str, str | int] | None:
-    """Version and hash that a refused message claims for itself, for the report; None if it has none."""
+    """The version and hash in a refused message, unverified, for the report; None if it is no envelope with JSON."""
     try:
         payload = envelope.opened_unverified(raw)
         version = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("version")
@@ -90,7 +90,9 @@ def claimed(raw: bytes) -> dict[str, str | int] | None:
 
 
 def inspect(payload: bytes, audience: Audience | None) -> PolicyDocument:
-    """Check all but signature, version and dates, for whoever writes a policy. Raises ``DocumentRefused``."""
+    """Check everything but signature, version and dates, for those who write a policy. ``audience`` None: for no
+    particular hall. Raises ``DocumentRefused``.
+    """
     document = parse(payload, PolicyDocument)
     if audience is not None:
         check_for_us(document, TYPE, audience)
@@ -125,7 +127,7 @@ def _verified(document: PolicyDocument, raw: bytes, sha256: str, known: Names | 
 
 
 def _bounded(document: PolicyDocument, known: Names | None) -> addressing.Local:
-    """Check 7: bounds. ``known`` None: the hall's names are not known, so names stay as they are written."""
+    """Make check 7. ``known`` None: the hall's names are unknown, so names are not checked."""
     wrong = [*_bounds(document.body), *addressing.named_twice(names(document.body, "body"))]
     if known is not None:
         wrong += _unknown(document.body, known)
@@ -140,7 +142,7 @@ def _bounded(document: PolicyDocument, known: Names | None) -> addressing.Local:
 
 
 def of_hall(document: PolicyDocument, known: Names | None) -> addressing.Local:
-    """The policy as the hall with these names takes it; None: as it is written."""
+    """The policy adapted to the hall with these names; None: as it is written."""
     policy = core_policy(document.body)
     return addressing.Local(policy) if known is None else addressing.local(policy, known)
 
@@ -160,7 +162,9 @@ def _bounds(body: Struct) -> Iterator[Reason]:
 
 
 def _unknown(body: Struct, known: Names) -> Iterator[Reason]:
-    """Every area, service or window in the policy that this hall does not have and that has to be there."""
+    """Yield a refusal for every area, service or window that the policy names without ``if-present:`` and this hall
+    does not have.
+    """
     for kind, path, found in names(body, "body"):
         if addressing.depends(found):
             continue

@@ -1,8 +1,8 @@
-"""What a policy says, and how it differs from another one: sentences in English and Chinese.
+"""What a policy says and how two policies differ, as sentences in English and Chinese.
 
-A document is the whole policy, so what it leaves out falls back. Each value is told by the name that stands beside its
-field (``Parameter``), areas, services and windows by theirs where the hall is known; values of an area are compared as
-they hold there, whether the area has its own or those of all.
+A document is a complete policy: a value that it leaves out gets the built-in value. Each value is named by the label
+beside its field (``Parameter``); areas, services and windows by their names if the hall is known. The values of an area
+are compared as they apply there, whether its own or those for all areas.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ NONE = Words("none", "无")
 
 
 class Change(NamedTuple):
-    """One value that differs: its place in the document, and a sentence."""
+    """One value that differs: its path in the document, and a sentence."""
 
     path: str
     words: Words
@@ -76,8 +76,8 @@ class PlaceNames:
             }
 
     def of(self, kind: str, id_: str) -> Words:
-        """The name of a place. ``kind``: area, service or window. ``id_``: as a policy names it, also for halls that
-        differ.
+        """The name of an area, service or window (``kind``). ``id_``: as a policy writes it, also with ``kind:`` or
+        ``if-present:``.
         """
         if id_.startswith(KIND):
             return Words(f"areas of kind {plain(id_)}", f"{plain(id_)}类专区")
@@ -86,7 +86,7 @@ class PlaceNames:
 
 
 def fallen_back(policy: Policy) -> tuple[str, ...]:
-    """The sections of ``policy`` that equal the built-in ones."""
+    """The sections of ``policy`` that equal the built-in ones, probably because the document leaves them out."""
     plain = Policy()
     return tuple(
         field.name
@@ -101,7 +101,7 @@ def changes(before: Policy, after: Policy, names: PlaceNames | None = None) -> l
 
 
 def _parts(path: str, old: Any, new: Any, names: PlaceNames) -> Iterator[Change]:
-    """Field by field of one dataclass."""
+    """The differences of two dataclasses, field by field."""
     kind = type(new)
     hints = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
@@ -120,7 +120,9 @@ def _parts(path: str, old: Any, new: Any, names: PlaceNames) -> Iterator[Change]
 
 
 def _of_areas(path: str, old: Tidal, new: Tidal, names: PlaceNames, name: str) -> Iterator[Change]:
-    """Where an area has values of its own, before or after; what changes there as it does for all is not said again."""
+    """The differences for areas that have values of their own before or after; those that apply to all areas are not
+    repeated.
+    """
     own = "areas" if name == "band" else "pw_areas"
     was, becomes = getattr(old, own), getattr(new, own)
     everynames = list(_parts("", getattr(old, name), getattr(new, name), names))
@@ -152,7 +154,7 @@ def _line(label: Words, told: Words) -> Words:
 
 
 def _listed(sign: str, entries: Sequence[Any], hint: Any, names: PlaceNames) -> Words:
-    """``+ a, b, c and 5 more``; nothing for no entries."""
+    """The text ``+ a, b, c and 5 more``; empty if there are no entries."""
     if not entries:
         return Words("", "")
     shown = [_shown(hint, one, names) for one in entries[:LISTED_MAX]]
@@ -177,12 +179,12 @@ def _mapped(hint: Any, was: Mapping[str, Any], becomes: Mapping[str, Any], names
 
 
 def _entry(hint: Any) -> Any:
-    """The type of a list's entries; None for what is no list."""
+    """The type of a list's entries; None if the type is no list."""
     return get_args(hint)[0] if get_origin(hint) is tuple else None
 
 
 def _shown(hint: Any, value: Any, names: PlaceNames) -> Words:
-    """One value, as a reader of the document knows it."""
+    """One value as text, in the words of the document."""
     hint, _ = taken_apart(hint)
     if value is None or value == () or value == {}:
         return NONE
@@ -207,7 +209,7 @@ def _shown(hint: Any, value: Any, names: PlaceNames) -> Words:
 
 
 def _described(value: Any, names: PlaceNames) -> Words:
-    """An entry of a list that has fields: those that are not as they are by default."""
+    """An entry of a list that has fields, as text: only those that differ from their defaults."""
     hints = get_type_hints(type(value), include_extras=True)
     told = []
     for field in dataclasses.fields(value):
@@ -236,7 +238,7 @@ def _hours(value: Session | Special, names: PlaceNames) -> Words:
 
 
 def _days(days: Sequence[int]) -> Words:
-    """Runs of three and more weekdays as "Mon–Fri"."""
+    """Weekdays as text; three or more in a row as "Mon–Fri"."""
     runs: list[list[int]] = []
     for day in sorted(set(days)):
         if runs and runs[-1][-1] == day - 1 and day <= 7:
@@ -252,7 +254,7 @@ def _days(days: Sequence[int]) -> Words:
 
 
 def left_out(unmet: Sequence[Unmet]) -> Words | None:
-    """The sentence that some names of a policy mean nothing in this hall; None if all mean something."""
+    """The sentence about names in a policy that match nothing in this hall; None if all match."""
     names = list(dict.fromkeys(one.name for one in unmet))
     if not names:
         return None
@@ -260,7 +262,7 @@ def left_out(unmet: Sequence[Unmet]) -> Words | None:
 
 
 def said(policy: Policy, names: PlaceNames | None = None) -> list[Change]:
-    """Every value of a policy that differs from the built-in one, hours first."""
+    """Every value of a policy that differs from the built-in one, opening hours first."""
     names = names or PlaceNames()
     week = policy.hours.week
     hours = (

@@ -1,19 +1,21 @@
 """Receives pushed policies: verifies them, puts them into the inbox, answers. Rules of this file:
 
-* The topic proves nothing: whoever may publish, only the signature decides.
-* Refused: acknowledged at once and reported with the reason. Accepted: acknowledged and reported after the commit.
-* The same content again (redelivery, retained push) is answered, not applied again, also after it was taken out of
-  force: by an order, or by the core (``core/trial.py``), whose verdict this desk carries out.
-* Before it comes into force it is rehearsed by another process (``rehearsals.py``): the report says "rehearsing", then
-  the figures; it is refused for them only where it says so itself (``rehearsal.max_worse``). A return is not rehearsed.
-* A policy ahead of its ``not_before`` is staged: not acknowledged, so that the broker keeps it over a restart.
-* While the journal keeps nothing (a full disk, a locked file) a policy is refused, and tried again once it does.
-* ``expires`` never takes a policy out of force: a hall keeps its last good one and says so.
-* A document on which this program fails is refused for ever (``condemned.py``): no policy ends the hall.
-* A policy of many halls is kept as it came and in force as it fits this one (``addressing.py``); with other areas
-  (a reload, a restart) it is fitted again.
-* High-water mark and last good policy live in the journal (and in its keep file); absence of a retained push means
-  nothing.
+* Only the signature decides, not who may publish on the topic.
+* A refused policy is acknowledged at once and reported with the reason; an accepted one after its commit.
+* The same content again (redelivery, retained message) is answered, not applied again, even after it was taken out of
+  force: by an order, or by the core's trial (``core/trial.py``), whose result this module carries out.
+* Before it takes effect it is rehearsed by another process (``rehearsals.py``): the report says "rehearsing", then has
+  the figures. It is refused because of them only if the policy itself demands that (``rehearsal.max_worse``). A return
+  to an earlier policy is not rehearsed.
+* A policy whose ``not_before`` is in the future is staged: not acknowledged, so that the broker keeps it over a
+  restart.
+* While the journal cannot store anything (full disk, locked file) a policy is refused, and tried again once it can.
+* A policy past ``expires`` stays in force, and the report says that it has expired.
+* A document on which this program fails is refused for ever (``condemned.py``): no policy ends the hall's process.
+* A policy for many halls is stored as received and takes effect as adapted to this hall (``addressing.py``); after a
+  change of hall.toml it is adapted again.
+* The highest version and the last good policy are stored in the journal (and in its copy, the keep file); that no
+  policy is retained at the broker means nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ log = structlog.get_logger("edged.central")
 
 
 class PushMessage(Protocol):
-    """What the desk needs of ``edged.links.mqtt.Message``."""
+    """The part of ``edged.links.mqtt.Message`` that is used here."""
 
     @property
     def topic(self) -> str: ...
@@ -67,7 +69,7 @@ class PushMessage(Protocol):
 
 
 class BrokerLink(Protocol):
-    """What the desk needs of ``edged.links.mqtt.MqttLink``."""
+    """The part of ``edged.links.mqtt.MqttLink`` that is used here."""
 
     def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
@@ -75,7 +77,7 @@ class BrokerLink(Protocol):
 
 
 class Put(Protocol):
-    """Like ``Inbox.put``: returns False if the inbox is full."""
+    """``Inbox.put``: returns False if the inbox is full."""
 
     def __call__(
         self, event: Event, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE
@@ -86,7 +88,8 @@ class Put(Protocol):
 class Known:
     """What the journal and the engine know at start.
 
-    ``envelope``: the last good one (None: never one); ``in_force_sha256``: of the policy in the restored state.
+    ``envelope``: of the last good policy (None: there never was one); ``in_force_sha256``: of the policy in the
+    restored state.
     """
 
     envelope: bytes | None = None
@@ -96,7 +99,9 @@ class Known:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A verified policy on its way: staged for its date, rehearsed, or in the inbox until its commit."""
+    """A verified policy that is not in force yet: staged for its date, being rehearsed, or in the inbox until its
+    commit.
+    """
 
     verified: Verified
     acks: list[Callable[[], None]] = field(default_factory=list)
@@ -107,35 +112,35 @@ class _Waiting:
 
     @property
     def rehearsal(self) -> dict[str, Any] | None:
-        """The figures of the rehearsal, for the report."""
+        """The figures of the rehearsal for the report; None if there are none."""
         return None if self.rehearsed is None else to_json(self.rehearsed)
 
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    """A policy that was acknowledged and could not be kept, once more."""
+    """The message of a policy that was acknowledged but could not be stored, to be handled once more."""
 
     payload: bytes
     topic: str = ""
 
     def ack(self) -> None:
-        """No-op: it was acknowledged long ago."""
+        """No-op: the message was acknowledged when it was refused."""
 
 
 class DeskLedger(Protocol):
-    """What the desks need of ``edged.store.journal.Journal``."""
+    """The part of ``edged.store.journal.Journal`` that is used here."""
 
     @property
     def durable(self) -> bool:
         """Whether accepted inputs reach the disk."""
 
     def policies(self) -> Policies:
-        """What the journal stores of policies."""
+        """The policies stored in the journal."""
 
 
 class Rehearse(Protocol):
-    """``Rehearsals.want``: ``policy`` and ``in_force`` are envelopes. What it returns is known at once; else ``done``
-    is called later.
+    """``Rehearsals.want``: ``policy`` and ``in_force`` are envelopes. Either returns a result at once, or None and
+    calls ``done`` later.
     """
 
     def __call__(
@@ -144,18 +149,17 @@ class Rehearse(Protocol):
 
 
 class TellRefusal(Protocol):
-    """Counts a refused document and reports it to the core. ``named``: what the document calls itself; ``order``: the
-    id it claims.
+    """Counts a refused document and reports it to the core. ``named``: the id or version in the document; ``order``:
+    the operation id in it.
     """
 
     def __call__(self, why: Reason, named: str, order: str = "") -> None: ...
 
 
 class PolicyDesk(Observer):
-    """One hall's side of ``policy/push`` and ``policy/report``. ``run`` runs until cancelled.
+    """Handles ``policy/push`` and ``policy/report`` for one hall. ``run`` runs until cancelled.
 
-    An observer of the loop: it carries out the core's verdict on a policy on trial, with the step that gave the
-    verdict.
+    As an observer of the loop it carries out the core's result of a trial, at the step that contains it.
     """
 
     def __init__(
@@ -211,17 +215,19 @@ class PolicyDesk(Observer):
 
     @property
     def waiting_version(self) -> int | None:
-        """Version of a verified policy that is not in force yet: staged, or on its way to the disk."""
+        """The version of a verified policy that is not in force yet (staged, or on its way to the disk); None if there
+        is none.
+        """
         return None if self._waiting is None else self._waiting.verified.version
 
     @property
     def left_versions(self) -> set[int]:
-        """Versions that a trial took out of force."""
+        """The versions that were taken out of force."""
         return {one.version for one in self._state().left}
 
     @property
     def last_push(self) -> dict[str, Any] | None:
-        """What became of the newest push since the start, with ``wall_ms``; None where none came."""
+        """The result of the newest push since the start, with ``wall_ms``; None if there was none."""
         if self._pushed_wall_ms is None:
             return None
         desired, why = self._report["desired"], self._report.get("reason")
@@ -233,7 +239,7 @@ class PolicyDesk(Observer):
         }
 
     def start(self, known: Known) -> None:
-        """Continue from the journal: put the last good policy back in force, subscribe."""
+        """Restore the last good policy from the journal, and subscribe."""
         self._mark = HighestVersion(known.high_water)
         if known.envelope is not None:
             self._restore(known.envelope, known)
@@ -260,7 +266,7 @@ class PolicyDesk(Observer):
             self.look()
 
     def look(self) -> None:
-        """Check the clock once."""
+        """Check once: whether a staged policy is due, a stored one can be retried, or the one in force has expired."""
         waiting = self._waiting
         if waiting is not None and not waiting.in_inbox:
             try:
@@ -275,7 +281,7 @@ class PolicyDesk(Observer):
             self._say_again()
 
     def keys_changed(self) -> None:
-        """Other keys may sign than before: drop a policy that is not in force yet if its key may not sign any more."""
+        """Drop a policy that is not in force yet if its key may no longer sign."""
         waiting = self._waiting
         if waiting is None or waiting.in_inbox:
             return
@@ -288,7 +294,9 @@ class PolicyDesk(Observer):
             self._refuse(waiting.verified.envelope, refusal, *waiting.acks)
 
     def step(self, step: Step, decision_s: float) -> None:
-        """As an observer: try again, with the next step and after a restart, what found the inbox full."""
+        """As an observer: go back to the previous policy if the trial found the present one harmful; retried with each
+        step while the inbox is full.
+        """
         trial = self._state().trial
         if trial is not None and trial.harmful and trial is not self._going_back:
             self._go_back(trial)
@@ -309,7 +317,7 @@ class PolicyDesk(Observer):
                 self._refuse(raw, self._condemned.failed(raw, error), message.ack)
 
     def _give_up(self, waiting: _Waiting, error: Exception) -> None:
-        """Refuse a verified policy whose handling raised here."""
+        """Refuse a verified policy because handling it raised ``error``."""
         self._waiting = None
         raw = waiting.verified.envelope
         self._refuse(raw, self._condemned.failed(raw, error), *waiting.acks)
@@ -337,10 +345,10 @@ class PolicyDesk(Observer):
             self._replace(_Waiting(verified, [message.ack]))
 
     def roll_back(self, envelope: bytes, line: MetaLine, done: Callable[[], None], order: str) -> None:
-        """Put an earlier policy back in force, and ``line`` with it; ``done`` is called after the commit.
-        ``order`` is the id of the operation that asks for it.
+        """Put an earlier policy back in force and store ``line`` with it; ``done`` is called after the commit.
 
-        Raises ``DocumentRefused`` if it does not fit this hall any more, or the inbox is full.
+        ``order``: the id of the operation that asks for it. Raises ``DocumentRefused`` if the policy does not fit this
+        hall any more, or if the inbox is full.
         """
         if not self._put_earlier(envelope, line, done, order):
             raise DocumentRefused(reason("busy"))
@@ -356,7 +364,9 @@ class PolicyDesk(Observer):
         return self._put_policy(event, earlier, Attachments(envelope, line))
 
     def _put_policy(self, event: PolicyApplied, waiting: _Waiting, attachments: Attachments) -> bool:
-        """``put`` for an event made of a document: if the core crashes on it, the next start knows the document."""
+        """Put an event made from a document into the inbox; if the core crashes on it, the next start refuses the
+        document. False if the inbox is full.
+        """
         self._condemned.handed_over(event, waiting.verified.envelope)
         taken = self._put(event, lambda: self._committed(event, waiting), attachments)
         if not taken:
@@ -364,7 +374,7 @@ class PolicyDesk(Observer):
         return taken
 
     def _go_back(self, trial: PolicyTrial) -> None:
-        """The core found the policy on trial harmful: roll back as if that were ordered."""
+        """Put the previous policy back in force, because the trial found the present one harmful."""
         rows = {(row.version, row.sha256): row.envelope for row in self._ledger.policies().known}
         envelope = rows.get((trial.good_version, trial.good_sha256), None if trial.good_version else NONE)
         refused = "its document is not kept any more"
@@ -396,7 +406,7 @@ class PolicyDesk(Observer):
         return self._applied is not None and self._applied.sha256 == verified.sha256
 
     def _replace(self, waiting: _Waiting) -> None:
-        """A newer policy takes the place of a staged one; one that is in the inbox is finished."""
+        """Handle ``waiting`` in place of a staged policy; one that is already in the inbox takes effect first."""
         old, self._waiting = self._waiting, waiting
         if old is not None and not old.in_inbox:
             log.warning("staged-policy-replaced", version=old.verified.version, by=waiting.verified.version)
@@ -429,7 +439,7 @@ class PolicyDesk(Observer):
         waiting.in_inbox = self._put_policy(event, waiting, Attachments(verified.envelope))
 
     def _begin_rehearsal(self, waiting: _Waiting) -> None:
-        """Once; where nobody can rehearse it that is known at once."""
+        """Start the rehearsal of a policy, once; if nobody can rehearse it, its result is set at once."""
         if waiting.rehearsing:
             return
         waiting.rehearsing = True
@@ -515,7 +525,9 @@ class PolicyDesk(Observer):
             self._put_again(applied)
 
     def names_changed(self, names: Names) -> None:
-        """The hall has other areas, services or windows: fit what is in force to them, check what comes by them."""
+        """Adapt the policy in force to changed areas, services or windows of the hall, and use them for later
+        checks.
+        """
         from edged.central.policies import reread
 
         self._audience = replace(self._audience, names=names)
@@ -537,12 +549,14 @@ class PolicyDesk(Observer):
             self._say_again()
 
     def _fits_otherwise(self, applied: Verified) -> bool:
-        """Whether the policy in the core's state was fitted to other areas than the hall has now."""
+        """Whether the policy in the core's state was adapted to other areas than the hall has now."""
         state = self._state()
         return applied.policy != (state.policy if state.put_aside is None else state.put_aside)
 
     def _put_again(self, applied: Verified) -> None:
-        """Put the policy that is in force into the inbox, because the core has another one or fitted it otherwise."""
+        """Put the policy in force into the inbox once more, because the core has another one or adapted it
+        differently.
+        """
         event = PolicyApplied(applied.version, applied.sha256, applied.policy)
         self._condemned.handed_over(event, applied.envelope)
         if not self._put(event, lambda: self._condemned.arrived(event), Attachments(applied.envelope)):
@@ -570,7 +584,7 @@ class PolicyDesk(Observer):
         self._publish()
 
     def _say_again(self) -> None:
-        """Report once more on the newest push: what is said of the policy in force has changed."""
+        """Publish the report on the newest push again, because its facts about the policy in force have changed."""
         kept = (self._report.get("reason"), self._report.get("rehearsal"))
         pushed_wall_ms = self._pushed_wall_ms
         self._say(self._report["state"], self._report["desired"], *kept)
@@ -584,7 +598,9 @@ class PolicyDesk(Observer):
         self._say("rolled-back", {"version": left.version, "sha256": left.sha256}, why)
 
     def _left_out(self) -> dict[str, list[str]]:
-        """Names in the policy in force that mean nothing here, for the report; nothing where there are none."""
+        """The names in the policy in force that match nothing in this hall, as a field of the report; empty if there
+        are none.
+        """
         unmet = () if self._applied is None else self._applied.unmet
         return {"left_out": list(unmet[:LEFT_OUT_MAX])} if unmet else {}
 
@@ -592,7 +608,7 @@ class PolicyDesk(Observer):
         return {"version": 0, "sha256": ""} if self._applied is None else _named(self._applied)
 
     def _publish(self) -> None:
-        """Publish the report now, or when the broker is back; only the newest one counts."""
+        """Publish the report; without a connection it is published on reconnect. Only the newest report matters."""
         body = json.dumps(self._report, ensure_ascii=False, separators=(",", ":")).encode()
         try:
             self._link.publish(topics.policy_report(self._audience.hall), body, retain=True)
@@ -605,7 +621,9 @@ def _named(verified: Verified) -> dict[str, Any]:
 
 
 def worded(reasons: tuple[Reason, ...]) -> dict[str, str]:
-    """The first reason in words; `edged policy check` tells all of them."""
+    """The first reason of a refusal with its texts, and how many more there are; ``edged policy check`` shows all of
+    them.
+    """
     first, more = reasons[0], len(reasons) - 1
     return {
         "code": first.code,

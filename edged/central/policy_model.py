@@ -1,6 +1,6 @@
-"""The shapes of the core's policy dataclasses: how a document's values are read into them.
+"""The msgspec types of a policy document, made from the core's policy dataclasses, and the way back.
 
-Made from ``edged/core/model/policy``, so that a field added there can be pushed at once. A field left out keeps the
+They are made from ``edged/core/model/policy``, so a field added there can be pushed at once. A field left out gets the
 core's default; an area's own band or pw starts from the pushed one.
 """
 
@@ -45,7 +45,7 @@ _kinds: dict[type[Struct], type] = {}
 
 
 def model_of(kind: type) -> type[Struct]:
-    """The shape of a core dataclass. It knows types and lengths; bounds are another check, made later."""
+    """The msgspec type of a core dataclass. It checks types and lengths; numeric bounds are checked later."""
     if kind not in _models:
         hints = get_type_hints(kind, include_extras=True)
         fields = [_field(kind, field, hints[field.name]) for field in dataclasses.fields(kind)]
@@ -56,7 +56,7 @@ def model_of(kind: type) -> type[Struct]:
 
 
 def _field(kind: type, field: dataclasses.Field[Any], hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
-    """The field's name and type; UNSET if it is left out, unless it has to be given."""
+    """The field's name, type and default for ``defstruct``: UNSET if it may be left out, none if it is required."""
     hint, parameter = taken_apart(hint)
     if dataclasses.is_dataclass(hint):
         return field.name, model_of(cast(type, hint)) | UnsetType, UNSET
@@ -74,7 +74,7 @@ def _field(kind: type, field: dataclasses.Field[Any], hint: Any) -> tuple[str, A
 
 
 def _default(field: dataclasses.Field[Any]) -> dict[str, Any]:
-    """The default as the schema shows it."""
+    """The default as a part of the JSON schema; empty if the field is required."""
     if field.default is not dataclasses.MISSING:
         return {"default": msgspec.to_builtins(field.default)}
     if field.default_factory is not dataclasses.MISSING:
@@ -83,7 +83,7 @@ def _default(field: dataclasses.Field[Any]) -> dict[str, Any]:
 
 
 def _type(parameter: Parameter, hint: Any) -> Any:
-    """The type of a field, of the entries of a list, or of the values of a mapping."""
+    """The msgspec type of a field, of the entries of a list, or of the values of a mapping."""
     origin, args = get_origin(hint), get_args(hint)
     if dataclasses.is_dataclass(hint):
         return model_of(cast(type, hint))
@@ -118,7 +118,7 @@ def _range(parameter: Parameter) -> dict[str, Any]:
 
 
 def core_policy(body: Struct) -> Policy:
-    """The core's dataclasses, with areas' own values laid over the pushed band and pw."""
+    """The core's policy from a parsed body, with the areas' own values applied over the pushed band and pw."""
     policy = cast(Policy, _overlaid(Policy(), body))
     pushed = cast(Any, body).tidal
     own: dict[str, Any] = {
@@ -139,7 +139,7 @@ def _given(model: Struct) -> dict[str, Any]:
 
 
 def _overlaid(start: Any, model: Struct) -> Any:
-    """``start`` with every given field replaced."""
+    """A copy of ``start`` with every given field replaced."""
     given: dict[str, Any] = {}
     for name, value in _given(model).items():
         if isinstance(start, Tidal) and name in LAID_OVER:
@@ -158,7 +158,7 @@ def _plain(value: Any) -> Any:
 
 
 def numbers(model: Struct, path: str) -> Iterator[tuple[str, str, float]]:
-    """Every number in ``model``, at any depth: its ``Class.field``, its path, its value."""
+    """Yield every number in ``model``, at any depth, as (``Class.field``, path, value)."""
     for name, value in _given(model).items():
         yield from _numbers(f"{type(model).__name__}.{name}", value, f"{path}.{name}")
 
@@ -177,7 +177,7 @@ def _numbers(name: str, value: Any, path: str) -> Iterator[tuple[str, str, float
 
 
 def names(model: Struct, path: str) -> Iterator[tuple[str, str, str]]:
-    """Every area, service and window named in ``model``: which kind, its path, its id."""
+    """Yield every area, service and window named in ``model``, as (kind, path, id)."""
     kind = _kinds[type(model)]
     hints = get_type_hints(kind, include_extras=True)
     for name, value in _given(model).items():

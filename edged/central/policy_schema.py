@@ -9,8 +9,8 @@ from edged.shapes import json_schema
 
 
 def policy_schema() -> dict[str, Any]:
-    """The schema (JSON Schema, draft 2020-12): every field, type and bound. What values say together only the hall
-    checks.
+    """The schema (JSON Schema, draft 2020-12): every field, type and bound. Contradictions between values are checked
+    only by the hall.
     """
     schema = json_schema(PolicyDocument)
     schema["properties"] = {

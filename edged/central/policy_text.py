@@ -1,6 +1,6 @@
-"""A policy as a person edits it: JSON with comment lines, which are left out before it is judged or signed.
+"""A policy as people edit it: JSON with comment lines, which are removed before it is checked or signed.
 
-A comment is a whole line that begins with ``//``: no text of JSON can hold a line of its own, so nothing else is lost.
+A comment is a whole line that begins with ``//``. No JSON text can span lines, so nothing else is removed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ HEAD = (
 
 
 def uncommented(raw: bytes) -> bytes:
-    """``raw`` without its comment lines, which stay as empty ones, so that a mistake keeps its line."""
+    """``raw`` with empty lines in place of comments, so that line numbers in errors stay right."""
     return _COMMENT.sub(b"", raw)
 
 
 def draft(policy: Policy, version: int, hall: str) -> str:
-    """A whole document that says what ``policy`` says: each value with its meaning, range and built-in value."""
+    """A complete document for ``policy``: beside each value its meaning, range and built-in value, as comments."""
     plain = Policy()
     terms = json.dumps(msgspec.to_builtins(Terms()))
     lines = [

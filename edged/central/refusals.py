@@ -1,7 +1,7 @@
-"""Why a signed document was refused, in words a manager understands, Chinese and English.
+"""Why a signed document was refused, in words that a manager understands, in Chinese and English.
 
-Rules: every refusal has a fixed ``code`` (also a metric label), the path of the value at fault ("" for the whole
-document) and both texts; the codes are listed here once, in the order in which the checks are made.
+Every refusal has a fixed ``code`` (also a metric label), the path of the faulty value ("" for the whole document) and
+both texts. The codes are listed here in the order of the checks.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ CODES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason for a refusal."""
+    """One reason of a refusal."""
 
     code: str
     path: str
@@ -185,8 +185,10 @@ class Reason:
 
 
 def reason(code: str, path: str = "", **words: object) -> Reason:
-    """The reason ``code`` with its blanks filled. What a message says of itself is passed on without control characters
-    and without what names a person: a refusal is published, kept and logged, whoever wrote the message.
+    """The reason ``code`` with its blanks filled in.
+
+    Text from a message is included without control characters and personal numbers: a refusal is published, stored and
+    logged, whoever wrote the message.
     """
     english, chinese = CODES[code]
     safe = {name: _safe(word) for name, word in words.items()}
@@ -198,7 +200,7 @@ def _safe(word: object) -> object:
 
 
 def contradiction(path: str, english: str, chinese: str) -> Reason:
-    """The refusal of a field that contradicts another one."""
+    """A refusal of a value that contradicts another one."""
     return reason("contradiction", path, detail=english, detail_zh=chinese)
 
 

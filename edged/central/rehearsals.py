@@ -1,7 +1,7 @@
-"""The daemon's side of a rehearsal: one policy at a time is sent to the process that rehearses it (edged-rehearse).
+"""The daemon's side of a rehearsal: sends one policy at a time to the process that rehearses it (edged-rehearse).
 
-Rules: nothing of it is worked out here; messages are bounded; there is a deadline; whatever becomes of the other side
-(absent, killed, stopped, out of memory, talking nonsense), the answer is then that there was no rehearsal, and why.
+The daemon computes nothing of it; messages are bounded, and there is a deadline. Whatever happens to the other process
+(absent, killed, stopped, out of memory, invalid answer), the result is then that there was no rehearsal, and why.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = structlog.get_logger("edged.central")
 
 
 class Limits(NamedTuple):
-    """Limits of a rehearsal: processor seconds it may use, and real seconds after which nobody waits for it."""
+    """Limits of a rehearsal: the processor seconds it may use, and the real seconds after which it is given up."""
 
     processor_s: float = SECONDS
     deadline_s: float = DEADLINE_S
@@ -51,7 +51,7 @@ class _Wanted:
 
 
 class Rehearsals:
-    """Has policies rehearsed by another process. ``socket``: where edged-rehearse.socket listens; "": nothing is
+    """Has policies rehearsed by another process. ``socket``: path of edged-rehearse.socket; "": nothing is
     rehearsed.
     """
 
@@ -63,8 +63,10 @@ class Rehearsals:
         self.heartbeat = Heartbeat()
 
     def want(self, policy: bytes, in_force: bytes, days: int, done: Done) -> Missed | None:
-        """Rehearse an envelope. ``done`` is called once, later; never where another one was wanted meanwhile, nor where
-        nobody listens: that is returned at once.
+        """Rehearse the policy in an envelope. ``done`` is called once, later; not if another one is wanted before its
+        result.
+
+        Returns a ``Missed`` at once, without calling ``done``, if there is no rehearsal service.
         """
         if not self._socket or not os.path.exists(self._socket):
             return Missed(missed="no-service")
@@ -92,7 +94,7 @@ class Rehearsals:
                 wanted.done(found)
 
     async def _rest(self) -> None:
-        """Wait for a new question, for a second at most."""
+        """Wait for a new policy, at most ``CHECK_S``."""
         self.heartbeat.expect(CHECK_S)
         self._changed.clear()
         with suppress(TimeoutError):

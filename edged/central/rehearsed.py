@@ -1,7 +1,8 @@
-"""The result of rehearsing a policy: figures before and after, whether it is worse, and how that is put into words.
+"""The result of a rehearsal: figures before and after, whether waits get worse, and the sentences about it.
 
-A policy is rehearsed on the hall's own recorded days before it comes into force (``rehearsals.py`` asks, another
-process works it out: ``edged/backtest/rehearsal.py``). Question and answer are one JSON line each; waits in minutes.
+A policy is rehearsed on the hall's own recorded days before it takes effect (``rehearsals.py`` sends the question, the
+process of ``edged/backtest/rehearsal.py`` answers it). Question and answer are one JSON line each; waits are in
+minutes.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ class Terms(Shape, frozen=True):
 
 
 class RehearsedSide(Shape, frozen=True):
-    """What the days cost under one policy. ``over_limit``: share of visitors who waited longer than the limit."""
+    """The figures of the rehearsed days under one policy. ``over_limit``: share of visitors who waited longer than the
+    limit.
+    """
 
     activations: _Whole
     staff_min: _Whole
@@ -85,7 +88,9 @@ class Now(Shape, frozen=True):
 
 
 class Rehearsed(Shape, frozen=True):
-    """``days`` of ``of`` recorded days were rehearsed, the newest first. ``before``: figures of the policy in force."""
+    """A rehearsal on ``days`` of ``of`` recorded days, the newest first. ``before``: the policy in force; ``after``:
+    the new one.
+    """
 
     days: _Whole
     of: _Whole
@@ -97,14 +102,14 @@ class Rehearsed(Shape, frozen=True):
 
 
 class Missed(Shape, frozen=True):
-    """There was no rehearsal. ``missed`` is a key of ``MISSED``."""
+    """There was no rehearsal. ``missed``: why, a key of ``MISSED``."""
 
     missed: str
 
 
 class RehearsalQuestion(NamedTuple):
-    """Envelopes ``policy`` and ``in_force`` (b"": built-in). No day is begun after ``seconds`` of one processor, or
-    ``within_s`` real ones.
+    """The envelopes ``policy`` and ``in_force`` (b"": the built-in policy). No further day is begun after ``seconds``
+    of processor time or ``within_s`` real seconds.
     """
 
     journal: str
@@ -116,7 +121,7 @@ class RehearsalQuestion(NamedTuple):
 
 
 class BadMessage(ValueError):
-    """A line on the socket that is not what the other side sends."""
+    """A line on the socket that is not a valid question or answer."""
 
 
 class _QuestionLine(Shape, frozen=True):
@@ -129,7 +134,7 @@ class _QuestionLine(Shape, frozen=True):
 
 
 def question_line(question: RehearsalQuestion) -> bytes:
-    """The question as it goes over the socket."""
+    """The question as a line for the socket."""
     policy, in_force = (base64.b64encode(one).decode() for one in (question.policy, question.in_force))
     return msgspec.json.encode({**question._asdict(), "policy": policy, "in_force": in_force}) + b"\n"
 
@@ -145,7 +150,7 @@ def read_question(line: bytes) -> RehearsalQuestion:
 
 
 def answer_line(found: Rehearsed | Missed) -> bytes:
-    """The answer as it goes over the socket."""
+    """The answer as a line for the socket."""
     return msgspec.json.encode(to_json(found)) + b"\n"
 
 
@@ -158,7 +163,7 @@ def read_answer(line: bytes) -> Rehearsed | Missed:
 
 
 def of_report(said: Any) -> Rehearsed | Missed:
-    """Read ``rehearsal`` of a policy report. Raises ``BadMessage``."""
+    """Parse the field ``rehearsal`` of a policy report. Raises ``BadMessage``."""
     try:
         missed = isinstance(said, dict) and "missed" in said
         found: Rehearsed | Missed = read(Missed, said) if missed else read(Rehearsed, said)
@@ -170,13 +175,13 @@ def of_report(said: Any) -> Rehearsed | Missed:
 
 
 def to_json(found: Rehearsed | Missed) -> dict[str, Any]:
-    """The value as JSON, for the socket, the report and ``--json``."""
+    """The result as JSON values, for the socket, the report and ``--json``."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
     return {name: value for name, value in plain.items() if value is not None}
 
 
 def objection(found: Rehearsed | Missed, max_worse: int | None) -> Reason | None:
-    """Why the policy must not come into force, by its own ``rehearsal.max_worse``; None if nothing is against it."""
+    """Why the policy must not take effect by its own ``rehearsal.max_worse``; None if it may."""
     if max_worse is None:
         return None
     path = "rehearsal.max_worse"
@@ -197,7 +202,7 @@ def objection(found: Rehearsed | Missed, max_worse: int | None) -> Reason | None
 
 
 class _Judged(NamedTuple):
-    """A figure that may not be worse; less than ``felt`` nobody notices."""
+    """A figure that must not get worse; a difference below ``felt`` does not count, because nobody notices it."""
 
     words: str
     words_zh: str
@@ -223,7 +228,7 @@ def _change(english: str, chinese: str, old: float, new: float) -> tuple[str, st
 
 
 def sentences(found: Rehearsed | Missed) -> tuple[tuple[str, str], ...]:
-    """The result as lines, each in English and Chinese."""
+    """The result as lines, each as (English, Chinese)."""
     if isinstance(found, Missed):
         why, why_zh = MISSED[found.missed]
         return ((f"not rehearsed: {why}", f"未预演：{why_zh}"),)

@@ -1,14 +1,14 @@
-"""The signature algorithms a key may be of: Ed25519, and SM2 with SM3 (国密) where the extra ``gm`` is installed.
+"""The signature algorithms: Ed25519, and SM2 with SM3 (国密) if the extra ``gm`` is installed.
 
 Rules of this file:
 
-* The algorithm belongs to the key, as hall.toml's key files and the key list have it. An envelope names none, so nobody
-  can have a signature judged by another one.
-* A public key is taken only in one form and length for each algorithm.
-* The libraries are loaded by the first signature, not by the start.
+* The algorithm belongs to the key, as given in hall.toml's key files and the key list. An envelope names none, so
+  nobody can have a signature checked with another algorithm.
+* For each algorithm, only one form and length of public keys is accepted.
+* The libraries are loaded for the first signature, not at the start.
 
-Sources: RFC 8032 (Ed25519); GB/T 32918.2 (SM2), GM/T 0009 §7 (the signer's default id, and ASN.1 DER of r and s);
-RFC 5480 §2.2 (65 bytes of an uncompressed point); RFC 5958 (PKCS #8).
+Sources: RFC 8032 (Ed25519); GB/T 32918.2 (SM2), GM/T 0009 §7 (the signer's default id, and ASN.1 DER of r and s); RFC
+5480 §2.2 (65 bytes of an uncompressed point); RFC 5958 (PKCS #8).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LINE = 64
 
 
 class PublicKey(NamedTuple):
-    """A public key. ``raw``: 32 bytes for Ed25519; 65 bytes for SM2, an uncompressed point."""
+    """A public key. ``raw``: 32 bytes for Ed25519, 65 bytes (an uncompressed point) for SM2."""
 
     algorithm: str
     raw: bytes
@@ -49,7 +49,7 @@ class Sm2PrivateKey(NamedTuple):
     public: bytes
 
     def sign(self, data: bytes) -> bytes:
-        """The signature, in DER."""
+        """Sign ``data``; the signature is in DER."""
         import gmssl_pyx  # type: ignore[import-untyped]
 
         made: bytes = gmssl_pyx.sm2_sign(self.scalar, self.public[1:], data, SIGNER_ID)
@@ -66,7 +66,7 @@ def supported() -> frozenset[str]:
 
 
 def is_public(key: PublicKey) -> bool:
-    """Whether ``key`` has the length and form that its algorithm wants."""
+    """Whether ``key`` has the length and form that its algorithm requires."""
     formed = len(key.raw) == PUBLIC_BYTES.get(key.algorithm)
     return formed and (key.algorithm != SM2 or key.raw[:1] == UNCOMPRESSED)
 
@@ -104,7 +104,7 @@ def _signed_sm2(public: bytes, sig: bytes, data: bytes) -> bool:
 
 
 def sign_with(key: Ed25519PrivateKey | Sm2PrivateKey, data: bytes) -> bytes:
-    """The signature over ``data``."""
+    """Sign ``data``."""
     return key.sign(data)
 
 
@@ -131,7 +131,9 @@ def sm2_pem(key: Sm2PrivateKey) -> bytes:
 
 
 def read_sm2_pem(pem: bytes) -> Sm2PrivateKey | None:
-    """The SM2 key of a PKCS #8 PEM file; None if it holds anything else. Raises ``ImportError`` without ``gm``."""
+    """The SM2 key in a PKCS #8 PEM file; None if the file contains anything else. Raises ``ImportError`` without
+    ``gm``.
+    """
     try:
         lines = pem.decode("ascii").split("\n")
         start, end = (lines.index(line) for line in _ARMOUR)

@@ -1,7 +1,8 @@
 """Publishes the hall's state messages for the city, ``hall/{hall}/state/…``: retained JSON messages with the present
-state of an area, a window, the open cases or the standing alarms.
+state of an area, a window, the open cases or the alarms.
 
-To the outputs it is one more device whose levels are re-asserted: here, too, only the newest value counts.
+For the outputs it is a device like any other: its levels are sent again from time to time, and only the newest value
+matters.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ CASE_FIGURES = (
 
 
 class StateMessages:
-    """Publishes the summaries that the core makes. ``stamp`` turns an ``at_ms`` into RFC 3339 wall time of the hall."""
+    """Publishes the summaries that the core makes. ``stamp`` converts an ``at_ms`` to RFC 3339 wall time of the
+    hall.
+    """
 
     OPTIONS: ClassVar[type[Options]] = Options
     deadline_s = 1.0
@@ -46,15 +49,15 @@ class StateMessages:
         self._stamp = stamp
 
     async def show(self, point: Point, value: Value) -> None:
-        """Publish one summary, retained. Raises ``Unreachable`` while the broker is away."""
+        """Publish one summary, retained. Raises ``Unreachable`` without a connection to the broker."""
         self._link.publish(*self._message(value), retain=True)
 
     async def act(self, action: Action) -> None:
-        """Raises ``Refused``: the centre carries out no actions."""
+        """Always raises ``Refused``: the centre carries out no actions."""
         raise Refused(f"the centre takes no {action.body.kind}")
 
     async def run(self) -> None:
-        """Waits for ever: the link runs by itself and nothing is received here."""
+        """Wait until cancelled: nothing is received here."""
 
     def _message(self, value: Value) -> tuple[str, bytes]:
         if isinstance(value, AreaSummary):
@@ -92,7 +95,7 @@ class StateMessages:
         raise Refused(f"the centre has no {value.kind}")
 
     def _alarms(self, value: AlarmsSummary) -> list[dict[str, str]]:
-        """Oldest first; the newest ``WORDED`` say in words what is the matter and what to do."""
+        """The alarms, oldest first; the newest ``WORDED`` with the texts of what is wrong and what to do."""
         lost = dict(value.lost)
         plain = len(value.standing) - WORDED
         told = []

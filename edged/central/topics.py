@@ -1,11 +1,11 @@
 """Every topic between a hall and the centre, in one place (the devices' topics belong to their drivers).
 
-``CONTRACT`` is the one definition: the broker's access lists, the bridge's lines and configs/asyncapi.yaml are held to
-it by tests. Everything in it works over MQTT 3.1.1; an answer on a response topic is only the faster way to hear what
-the events ``operation.done|refused`` say anyway.
+``CONTRACT`` is the definition; tests compare the broker's access lists, the bridge's configuration and
+configs/asyncapi.yaml with it. Everything works over MQTT 3.1.1: an answer on a response topic (MQTT 5) only arrives
+sooner than the event ``operation.done|refused``, which says the same.
 
-Ids inside topics are ``[a-z0-9][a-z0-9-]{0,31}`` (checked where the hall's configuration is read), so none of them can
-hold a separator or a wildcard.
+Ids in topics are ``[a-z0-9][a-z0-9-]{0,31}`` (checked when hall.toml is read), so they contain no separator or
+wildcard.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 
 class Topic(NamedTuple):
-    """A topic of the contract. ``way``: up to the centre, down to the hall, or only between the hall's broker and the
-    hall (local).
+    """A topic of the interface. ``way``: up to the centre, down to the hall, or local (between the hall's broker and
+    the hall).
     """
 
     address: str
@@ -24,12 +24,12 @@ class Topic(NamedTuple):
     retained: bool = False
 
     def at(self, **names: str) -> str:
-        """The topic of one hall."""
+        """The topic with its placeholders replaced by ``names``."""
         return self.address.format_map(names)
 
     @property
     def filter(self) -> str:
-        """The subscription for this topic of all halls."""
+        """The subscription filter for this topic of all halls."""
         return re.sub(r"\{\w+\}", "+", self.address)
 
 
@@ -76,22 +76,24 @@ CONTRACT = (
 
 
 def status(hall: str) -> str:
-    """Retained, with will: online, degraded or offline."""
+    """Whether the hall is online, degraded or offline (retained, with an MQTT will)."""
     return STATUS.at(hall=hall)
 
 
 def line(hall: str) -> str:
-    """Retained, with will: 1 or 0, published by the bridge between the hall's broker and the city's."""
+    """Whether the bridge between the hall's broker and the city's is connected: 1 or 0, published by the bridge
+    (retained, with an MQTT will).
+    """
     return LINE.at(hall=hall)
 
 
 def page(hall: str, part: str) -> str:
-    """Retained, for the pages: ``part`` is names, window/ID, area/ID, calls, decisions, alarms and the like."""
+    """A page part (retained). ``part``: names, window/ID, area/ID, calls, decisions, alarms and so on."""
     return PAGE.at(hall=hall, part=part)
 
 
 def journal(hall: str) -> str:
-    """Retained, for the hall itself: where its journal stands."""
+    """The last step of the hall's journal, for the hall itself (retained)."""
     return JOURNAL.at(hall=hall)
 
 
@@ -111,12 +113,12 @@ def window_state(hall: str, window: str) -> str:
 
 
 def alarms_state(hall: str) -> str:
-    """State message of the standing alarms (retained)."""
+    """State message of the alarms in force (retained)."""
     return ALARMS_STATE.at(hall=hall)
 
 
 def events(hall: str) -> str:
-    """The hall's history, upwards."""
+    """The hall's events, to the centre."""
     return EVENTS.at(hall=hall)
 
 
@@ -136,7 +138,7 @@ def group_policy_push(group: str) -> str:
 
 
 def policy_report(hall: str) -> str:
-    """Retained answer to policy pushes: desired, applied, state, reason."""
+    """The hall's answer to pushed policies (retained): desired, applied, state, reason."""
     return POLICY_REPORT.at(hall=hall)
 
 
@@ -151,20 +153,20 @@ def group_keys_push(group: str) -> str:
 
 
 def keys_report(hall: str) -> str:
-    """Retained answer to key lists: desired, applied, state, reason."""
+    """The hall's answer to key lists (retained): desired, applied, state, reason."""
     return KEYS_REPORT.at(hall=hall)
 
 
 def operation(hall: str, name: str) -> str:
-    """A signed operation, never retained."""
+    """A signed operation (never retained)."""
     return OPERATION.at(hall=hall, operation=name)
 
 
 def answer(hall: str, request: str) -> str:
-    """Where the answer to an operation may be asked for (MQTT 5): nowhere else."""
+    """The answer to an operation (MQTT 5 response topic); answers are sent to no other topics."""
     return ANSWER.at(hall=hall, request=request)
 
 
 def appointments(hall: str) -> str:
-    """Appointments made with the centre, downwards."""
+    """Appointments made with the centre, to the hall."""
     return APPOINTMENTS.at(hall=hall)

@@ -1,13 +1,13 @@
-"""Sends the hall's history to the centre: ``hall/{hall}/events`` up, ``…/events/ack`` down. Rules of this file:
+"""Sends the hall's events to the centre: ``hall/{hall}/events`` up, ``…/events/ack`` down. Rules of this file:
 
-* What happened is sent after it was committed, at once; what could not be sent then is read from the journal and
-  sent behind it, oldest first and at a limited rate, marked ``historical``. History never delays what happens now.
+* Events are sent at once after their commit. Those that could not be sent then are read from the journal and sent
+  later, oldest first, at a limited rate and marked ``historical``. They never delay new events.
 * Only the centre's own acknowledgement counts ("I have every event up to this number"), not the broker's. Without one
-  for ``RESEND_S`` everything after the last is sent again, ever more seldom, until one comes.
+  for ``RESEND_S``, everything after the last acknowledged event is sent again, at growing intervals.
 * Numbers are counted, never stored: the n-th event of an epoch is number n, after every restart.
-* An acknowledgement of another epoch is ignored, one of a number that was never sent is ignored and told to people.
-* Nothing is dropped. While more than ``THIN_ABOVE`` events wait, telemetry is thinned; whoever misses it asks by not
-  acknowledging, and then gets all of it.
+* An acknowledgement of another epoch is ignored; one of a number that was never sent is ignored and raises an alarm.
+* Nothing is dropped. While more than ``THIN_ABOVE`` events wait, telemetry is thinned; a centre that wants all of it
+  does not acknowledge, and gets it with the next attempt.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ log = structlog.get_logger("edged.central")
 
 
 class Uplink(Observer):
-    """Sends one hall's events. ``start`` once, ``run`` until cancelled. ``stamp`` turns wall ms since 1970 into RFC
-    3339.
+    """Sends one hall's events. Call ``start`` once, then ``run`` until cancelled. ``stamp`` converts wall ms since 1970
+    to RFC 3339.
 
     ``ahead(why)`` is called when more is acknowledged than was sent, and with ``None`` once that is over.
     """
@@ -142,7 +142,7 @@ class Uplink(Observer):
     # -- what the journal and the link say --
 
     def committed(self, steps: Sequence[Step]) -> None:
-        """See ``Observer``."""
+        """As an observer: queue the notes of committed steps for sending."""
         for step in steps:
             if isinstance(step.event, ClockSet):
                 self._offset_ms = step.event.wall_ms - step.at_ms
@@ -166,7 +166,7 @@ class Uplink(Observer):
             self._rewind(thin=True)
 
     def acknowledged(self, message: PushMessage) -> None:
-        """Handle a message on ``events/ack``: the centre has stored events."""
+        """Handle a message on ``events/ack``: the centre has stored events up to a number."""
         message.ack()
         found = parse_ack(message.payload)
         if found is None:
@@ -185,7 +185,9 @@ class Uplink(Observer):
             self._rewind(thin=False)
 
     def _ahead(self, upto: int) -> None:
-        """The centre acknowledged more than we sent: somebody else acknowledges, or this journal is an older copy."""
+        """Raise the alarm that more was acknowledged than sent: another program acknowledges, or this journal is an
+        older copy.
+        """
         self._reject("ack_ahead", f"{upto} acknowledged, {self._sent} sent")
         if not self._ahead_told:
             self._ahead_told = True
@@ -214,7 +216,7 @@ class Uplink(Observer):
     # -- counting --
 
     async def _count(self) -> None:
-        """Number events of the journal that were not counted yet: after a start, or after too many at once."""
+        """Count the events of journal steps that were not counted yet: after a start, or after too many at once."""
         while self._behind:
             self.heartbeat.expect(READ_S)
             page = await read_page(self._outbox, self._step, COUNT_STEPS)
@@ -238,7 +240,9 @@ class Uplink(Observer):
     # -- sending --
 
     def _send_fresh(self) -> None:
-        """Send what was just committed. Steps kept only in memory (full disk) wait: their numbers may be lost."""
+        """Send the events of the newest commits. Those of steps only in memory (full disk) wait, because their numbers
+        may change.
+        """
         for _ in range(FRESH_SLICE):
             if not self._fresh or self._behind or not self._outbox.durable:
                 return
@@ -252,7 +256,7 @@ class Uplink(Observer):
             self._advance(step.seq, cloud_events.count_noted(step.notes))
 
     async def _send_history(self) -> None:
-        """Send one slice of what must be sent again, if its time has come and the centre keeps up."""
+        """Send the next events that must be sent again, if their time has come and the centre keeps up."""
         count = min(SLICE, self._until - self._next + 1, self._acked + WINDOW_MAX - self._next + 1)
         if count <= 0 or not self._up or monotonic_s() < self._history_due_s:
             return
@@ -296,7 +300,7 @@ class Uplink(Observer):
         return True
 
     def _look(self) -> None:
-        """If nothing was acknowledged for long, send again from the last acknowledgement."""
+        """Start again from the last acknowledged event if nothing was acknowledged for too long."""
         if self._up and self._acked < self._sent and self._quiet_s() > self._resend_s:
             self._resend_s = min(2 * self._resend_s, RESEND_MAX_S)
             self._rewind(thin=False)
@@ -338,7 +342,7 @@ class Uplink(Observer):
 
 
 def parse_ack(payload: bytes) -> tuple[int, int] | None:
-    """Epoch and number of an acknowledgement; None if it is not one."""
+    """The epoch and number in an acknowledgement; None if it is invalid."""
     try:
         fields: dict[str, Any] = strict_json.parse_document(payload, ACK_BYTES_MAX)
     except strict_json.NotStrictJson:

@@ -13,7 +13,7 @@ from edged.core.queue.ordering import ANYBODY, FIRST, RETURNING, WITHOUT_HEAD_ST
 
 
 def visit_contradictions(policy: Policy) -> Iterator[Reason]:
-    """Every contradiction in the sections ``calling`` and ``visits``."""
+    """Yield a refusal for every contradiction in the sections ``calling`` and ``visits``."""
     yield from _of_calling(policy.calling)
     yield from _of_visits(policy.visits)
 
@@ -50,7 +50,9 @@ def _of_calling(calling: Calling) -> Iterator[Reason]:
 
 
 def dead_ends(policy: Policy, known: Names) -> Iterator[Reason]:
-    """Journeys through a service that no window of the hall has among its skills, rules that no window can follow."""
+    """Yield a refusal for each journey through a service that no window of the hall has, and each calling rule that no
+    window can follow.
+    """
     for number, rule in enumerate(policy.calling.rules):
         windows = rule.windows or tuple(known.serves)
         services = {service for window in windows for service in known.serves.get(window, ())}

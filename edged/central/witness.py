@@ -1,9 +1,9 @@
-"""Publishes the journal's last step as a retained message, ``hall/{hall}/journal``: so the broker can testify if the
-journal lost its end.
+"""Publishes the number of the journal's last step as a retained message, ``hall/{hall}/journal``, so that the broker
+can show that the journal has lost its end.
 
-A journal that was put back from an older copy, or begun anew in an empty folder, cannot know what it does not know. The
-broker does: it repeats what was said last. Rules: nothing is said before the broker had time to repeat it; what is said
-was committed; a word that goes beyond this journal is handed on once.
+A journal restored from an older copy, or started in an empty folder, cannot know what is missing. The broker can: it
+repeats the last message. Nothing is published before the broker has had time to repeat it, and only committed steps are
+published. A message that is ahead of this journal is handed to it once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SAY_EVERY_S = 2.0
 
 
 class WitnessLink(Protocol):
-    """What is needed of ``edged.links.mqtt.link.MqttLink``."""
+    """The part of ``edged.links.mqtt.link.MqttLink`` that is used here."""
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
     def subscribe(self, topic_filter: str, handler: Handler) -> None: ...
@@ -35,7 +35,7 @@ class WitnessLink(Protocol):
 
 
 class WitnessedJournal(Protocol):
-    """What is needed of ``edged.store.journal.Journal``."""
+    """The part of ``edged.store.journal.Journal`` that is used here."""
 
     epoch: int
     last_seq: int
@@ -46,7 +46,9 @@ class WitnessedJournal(Protocol):
 
 
 class Witness:
-    """Publishes and compares: ``start`` once, ``look`` about once a second."""
+    """Publishes the journal's last step and compares it with the retained message. Call ``start`` once, ``look`` about
+    once a second.
+    """
 
     def __init__(
         self, link: WitnessLink, journal: WitnessedJournal, hall: str, state: Callable[[], State]
@@ -66,7 +68,7 @@ class Witness:
         self._journal.on_commit(self._on_commit)
 
     def look(self) -> None:
-        """Publish where the journal stands, if it moved on."""
+        """Publish the last committed step if it has changed."""
         if self._due_s is None or monotonic_s() < self._due_s or self._said == self._committed:
             return
         state = self._state()
