@@ -1,8 +1,7 @@
-"""The only file that reads time. Hall time may run faster than real time (in the demo); the code is the same. A
-simulated world replaces all clocks by its own (``reading``).
+"""The only file that reads time. Hall time may run faster than real time (in the demo).
 
-Decisions use hall time: milliseconds that never go back, continue over restarts and ignore steps of the wall clock.
-Wall time only labels. I/O deadlines are real seconds.
+Decisions use hall time: milliseconds that never go back, continue over restarts and ignore changes of the wall clock.
+Wall time is only for labels. I/O deadlines are real seconds. A simulation replaces all clocks by its own (``reading``).
 """
 
 from __future__ import annotations
@@ -25,9 +24,7 @@ _perf: Callable[[], float] = time.perf_counter
 
 @contextmanager
 def reading(monotonic: Callable[[], float], wall_ns: Callable[[], int]) -> Iterator[None]:
-    """Inside this context time comes from these functions: monotonic seconds, and ns since 1970 UTC. For simulated
-    worlds.
-    """
+    """Context manager for simulations: time comes from these functions (monotonic seconds, and ns since 1970 UTC)."""
     global _monotonic, _wall_ns, _perf
     before = _monotonic, _wall_ns, _perf
     _monotonic, _wall_ns, _perf = monotonic, wall_ns, monotonic
@@ -76,7 +73,7 @@ class Clock:
         return self._start_ms + int((_monotonic() - self._real0_s) * 1000 * self.speed)
 
     def skip(self, ms: int) -> None:
-        """Move hall time ahead by a time that passed unnoticed."""
+        """Move hall time ahead by ``ms`` in which the process was frozen."""
         self._start_ms += ms
 
     def now_s(self) -> float:
@@ -114,7 +111,7 @@ def perf_s() -> float:
 
 
 def thread_s() -> float:
-    """Processor seconds of this thread, to measure work independently of the load of the machine."""
+    """Processor seconds used by this thread, to measure work independently of the load of the machine."""
     return time.thread_time()
 
 

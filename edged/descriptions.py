@@ -1,12 +1,13 @@
-"""Descriptions of devices as data: one TOML file a model, in a closed language without any scripting. Rules:
+"""Descriptions of devices as data: one TOML file for each model, in a fixed format without any scripting. Rules:
 
-* A description is a shape of its family (``edged.shapes``): literal tables, JSON pointers, integer scales, named
-  states. An unknown key is a mistake; nothing in it is ever evaluated.
-* Files that come with the product lie in ``devices/<family>/*.toml``. A site keeps its own in the folder that hall.toml
-  names (``[hall] descriptions``), as ``<folder>/<family>/<name>.toml``: upgrades leave it alone, and its files win.
-* Each holds ``[[examples]]``, captured input with what must come of it, and levels with the bytes they send. One test
+* A description has the format of its family (``edged.shapes``): tables, JSON pointers, integer scales, named states. An
+  unknown key is an error; nothing in it is ever evaluated.
+* The product's files are ``devices/<family>/*.toml``. A site keeps its own in the folder that hall.toml names (``[hall]
+  descriptions``), as ``<folder>/<family>/<name>.toml``: an upgrade does not change them, and they win over the
+  product's.
+* Each has ``[[examples]]``: captured input with the expected result, and levels with the bytes sent for them. A test
   runs all of them, and ``edged devices list`` those of a site.
-* hall.toml may also hold a description itself, as a table where the name would stand.
+* hall.toml may also contain a description itself, as a table in place of the name.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ Named = str | dict[str, Any]  # in hall.toml: the name of a description, or the 
 
 
 class Description(Shape, frozen=True, kw_only=True):
-    """The keys that every description has. ``verified``: how its numbers were checked; ``source``: the document they
-    are from.
+    """The keys of every description. ``verified``: how its numbers were checked; ``source``: the document they come
+    from.
     """
 
     title: Annotated[str, Meta(min_length=1, max_length=120)]

@@ -1,4 +1,6 @@
-"""Contract between the loop and a device: ``Driver``, what it may emit, and the only errors that leave it."""
+"""The contract between the loop and a device: ``Driver``, the functions it is given, and the only errors it may
+raise.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,9 @@ WORD_S = 30.0  # real seconds between further reasons of one loss, so that an un
 
 
 class DeviceError(Exception):
-    """Base of all errors of drivers and links. The text goes to logs, so it holds no personal data.
+    """Base of all errors of drivers and links. The text is logged, so it must contain no personal data.
 
-    ``word``: the reason under which the device counts as lost, if it does (``edged.core.model.losses``).
+    ``word``: the reason if the device counts as lost because of it, one of ``edged.core.model.losses``.
     """
 
     word = OTHER
@@ -54,7 +56,7 @@ class Refused(DeviceError):
 
 
 class Garbled(DeviceError):
-    """The device's answer breaks its protocol: counted, then retried."""
+    """The device's answer violates its protocol: counted, then retried."""
 
     word = "bad-answer"
 
@@ -89,12 +91,12 @@ class DisplaySize:
 
 
 def row_channels(rows: int) -> frozenset[str]:
-    """The channels of a board of so many rows: "", the whole, and "area-0" … for one row each."""
+    """The channels of a board with so many rows: "" for the whole board, "area-0" and so on for single rows."""
     return frozenset({"", *(f"area-{row}" for row in range(rows))})
 
 
 def row_of(point: Point, rows: int) -> int | None:
-    """The row that ``point`` means, None for the whole board; see ``row_channels``. Raises ``Refused``."""
+    """The row that ``point`` addresses, None for the whole board; see ``row_channels``. Raises ``Refused``."""
     channel = channel_of(point)
     if not channel:
         return None
@@ -104,7 +106,7 @@ def row_of(point: Point, rows: int) -> int | None:
 
 
 class SharedWire(NamedTuple):
-    """A wire that several devices share: all with the same ``settings``, each with its own ``unit`` number."""
+    """A Modbus bus that several devices share: all with the same ``settings``, each with its own ``unit`` number."""
 
     address: str
     settings: str
@@ -134,7 +136,9 @@ class Options(Shape, frozen=True):
         return (), ()
 
     def speaker(self, device: str) -> str:
-        """The name at the broker of whoever publishes for it; its own, by default."""
+        """The client name at the broker under which this device's messages are published; by default the device's
+        id.
+        """
         return device
 
     def point_roles(self, channel: str) -> frozenset[str] | None:
@@ -155,7 +159,7 @@ class Options(Shape, frozen=True):
         return ""
 
     def shared_wire(self) -> SharedWire | None:
-        """The Modbus wire that the device shares with others; None if it has none."""
+        """The Modbus bus that the device shares with others; None if it uses none."""
         return None
 
     def service_ids(self) -> frozenset[str]:
@@ -185,10 +189,10 @@ class DeviceContext:
 
 
 class Presence:
-    """Reports to the core whether a device can be reached, once per change, and again if the inbox was full.
+    """Reports to the core whether a device can be reached: once for each change, and again if the inbox was full.
 
-    Without that repetition a ``DeviceLost`` refused by a full inbox would leave a dead lamp listed as lit. If the
-    reason of a loss turns out to be another one, that is reported as well, after ``SETTLE_S`` and then every
+    Without that repetition a ``DeviceLost`` refused by a full inbox would leave a dead lamp shown as lit. If the reason
+    of a loss turns out to be another one, that is reported as well, after ``SETTLE_S`` and then at most every
     ``WORD_S``.
     """
 
@@ -213,11 +217,11 @@ class Presence:
         self._tell()
 
     def unknown(self, word: str = "") -> None:
-        """Record that the link is up but the device was not heard yet; the last report stays valid.
+        """Record that the link is up but nothing was received from the device yet; the last report stays valid.
 
-        A message of the device that arrives before we learn that the link is up counts as heard. ``word``: for a
-        device that announces itself, the loss reported if nothing was heard for ``UNHEARD_S``. Commands are sent all
-        the same: a device that only listens may be present.
+        If a message of the device arrived just before the link was reported as up, the device stays reachable.
+        ``word``: for a device that announces itself, the loss reported if nothing is received for ``UNHEARD_S``.
+        Commands are sent all the same: a device that only receives may be present.
         """
         if self.there or (self.there is False and self._loss is not None and self._loss.word != OUR_LINK):
             return
@@ -239,9 +243,7 @@ class Presence:
         self._again = asyncio.get_running_loop().call_later(after_s, then)
 
     def forget(self) -> None:
-        """Forget the last report, because the driver ends or restarts: the next one is passed on even if it is the
-        same.
-        """
+        """Forget the last report, because the driver ends or restarts: the next one is sent even if it is the same."""
         self.there = self._told = None
         if self._again is not None:
             self._again.cancel()
@@ -270,14 +272,14 @@ class Presence:
 class Driver(Protocol):
     """One configured device. Constructed as ``DriverClass(context, options)``.
 
-    It emits ``DeviceBack`` at first contact and ``DeviceLost`` once per loss. ``run`` lives until cancelled and never
-    gives up; ``show`` and ``act`` return when the device took the command, or raise a ``DeviceError``, within
-    ``deadline_s`` real seconds. Points given to ``show``/``act`` always belong to this device.
+    It emits ``DeviceBack`` at the first contact and ``DeviceLost`` once for each loss. ``run`` runs until cancelled and
+    never gives up. ``show`` and ``act`` return when the device has taken the command, or raise a ``DeviceError``,
+    within ``deadline_s`` real seconds. The points passed to them always belong to this device.
 
-    ``reassert_s``: hall seconds between re-assertions of every level. ``pace_s``: the least real seconds between two
-    batches of texts, for a device that needs the newest text but not each one (lamps never wait); 0: no pacing.
+    ``reassert_s``: hall seconds after which every level is sent again. ``pace_s``: the least real seconds between two
+    batches of texts, for a device that needs the newest text but not each one (lamps never wait); 0: no limit.
 
-    A driver that uses ``Presence`` declares in ``LOSSES`` which words of ``edged.core.model.losses`` it may report.
+    A driver that uses ``Presence`` lists in ``LOSSES`` which words of ``edged.core.model.losses`` it may report.
     """
 
     OPTIONS: ClassVar[type[Options]]
@@ -294,20 +296,22 @@ class Driver(Protocol):
 
 @runtime_checkable
 class PromptDriver(Driver, Protocol):
-    """A driver whose ``show`` never waits: levels are sent in the loop turn that commanded them."""
+    """A driver that can send a level without waiting: it is sent in the same turn of the loop as the event that caused
+    it.
+    """
 
     def put(self, point: Point, value: Value) -> None:
-        """Synchronous ``show``. Raises a ``DeviceError``."""
+        """Like ``show``, but synchronous. Raises a ``DeviceError``."""
 
 
 @runtime_checkable
 class BeginningDriver(Driver, Protocol):
-    """A driver whose ``show`` sends at once and then waits for an answer: lamps are sent in the loop turn that
-    commanded them.
+    """A driver that sends a level at once and then waits for an answer: lamps are sent in the same turn of the loop as
+    the event that caused them.
     """
 
     def begin(self, point: Point, value: Value) -> Callable[[], Awaitable[None]]:
-        """Do the part of ``show`` that sends; call and await what it returns to wait for the answer.
+        """Send the level; call and await the result to wait for the answer.
 
         Raises a ``DeviceError`` if nothing was sent.
         """

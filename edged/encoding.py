@@ -1,9 +1,9 @@
-"""Reads text files that people saved: UTF-8, with or without a byte order mark; for any other encoding the error says
-which it is and where it begins.
+"""Reads text files that people saved: UTF-8, with or without a byte order mark. For any other encoding the error says
+which it is and where it starts.
 
-On a Chinese machine editors of Windows save "ANSI" as GBK (code page 936, a part of GB 18030) and "Unicode" as UTF-16.
-GBK is recognised without a word list: Chinese prose uses the common characters of GB 2312, whose two bytes are both
-0xA1 or more; other data hardly ever has such pairs.
+On Chinese Windows, editors save "ANSI" as GBK (code page 936, a subset of GB 18030) and "Unicode" as UTF-16. GBK is
+recognised without a word list: Chinese prose uses the common characters of GB 2312, both of whose bytes are 0xA1 or
+more; other data hardly ever has such pairs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SAVE_AS = "save it as UTF-8 (Notepad: Save as, Encoding; 记事本：另存为�
 class NotUtf8(ValueError):
     """The bytes are not UTF-8. The text says what they are and what to do, without quoting the file.
 
-    ``line`` and ``column`` count from 1; ``begins``: the faulty place decoded as GBK, "" if it is not GBK.
+    ``line`` and ``column`` count from 1; ``begins``: the faulty text decoded as GBK, "" if it is not GBK.
     """
 
     def __init__(self, what: str, line: int, column: int, begins: str = "") -> None:
@@ -32,7 +32,7 @@ class NotUtf8(ValueError):
 
     @property
     def at_column(self) -> str:
-        """The error text with the column and the decoded place: for a file that holds no secret."""
+        """The error text with the column and the decoded text, for a file that contains no secret."""
         begins = f' "{self.begins}"' if self.begins else ""
         return f"{self.what} (column {self.column}{begins}); {SAVE_AS}"
 

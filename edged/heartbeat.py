@@ -1,7 +1,7 @@
 """Heartbeat deadlines, which the watchdog checks, and detection of tasks that end by themselves.
 
-asyncio's TaskGroup accepts a child that returns, or that ends as cancelled though nobody cancelled it (awaiting a
-library's cancelled future does that), as finished: the daemon would go on without it. ``lasting`` turns that into a
+asyncio's TaskGroup treats a child as finished when it returns or when it ends as cancelled although nobody cancelled it
+(awaiting a library's cancelled future does that): the daemon would continue without it. ``lasting`` makes that a
 failure.
 """
 
@@ -14,12 +14,12 @@ from edged.clock import monotonic_s
 
 
 class PartEnded(RuntimeError):
-    """A task that should run as long as the daemon ended by itself: a bug, which ends the process."""
+    """A task that should run as long as the daemon has ended by itself: a bug, which ends the process."""
 
 
 class Heartbeat:
-    """A task's deadline (``clock.monotonic_s``), which the task renews before each wait; once it has passed, the task
-    hangs.
+    """A task's deadline in ``clock.monotonic_s``, which the task renews before each wait; a task past its deadline is
+    stuck.
     """
 
     __slots__ = ("due_s",)
@@ -28,7 +28,7 @@ class Heartbeat:
         self.due_s = monotonic_s()
 
     def expect(self, within_s: float) -> None:
-        """Renew the deadline: the task renews it again within so many real seconds."""
+        """Set the deadline: the task will renew it within so many real seconds."""
         self.due_s = monotonic_s() + within_s
 
 

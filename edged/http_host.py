@@ -1,7 +1,7 @@
-"""The Host header of an HTTP request, checked in one place for both of our listeners.
+"""The check of the Host header of an HTTP request, for both of our listeners.
 
-The check stops a web page on a clerk's PC from reading the hall through a DNS name that was rebound to it (OWASP ASVS
-4.0.3, V14.5.3). Source of the form: RFC 9112, 3.2 (exactly one Host) and RFC 3986, 3.2.2 and 3.2.3 (host and port).
+It prevents a web page on a clerk's PC from reading the hall through a DNS name rebound to it (OWASP ASVS 4.0.3,
+V14.5.3). Source of the form: RFC 9112, 3.2 (exactly one Host) and RFC 3986, 3.2.2 and 3.2.3 (host and port).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PORT_MAX = 65_535
 
 
 class HostNames:
-    """The names of one listener: where it listens, this machine, and what hall.toml adds."""
+    """The names of one listener: its address, this machine's names, and those that hall.toml adds."""
 
     def __init__(self, host: str, names: Iterable[str] = ()) -> None:
         """``host``: the address of the listener; ``names``: further names of this machine (``names = [...]`` of

@@ -1,7 +1,7 @@
-"""journald's native protocol: a log line with fields of its own, so that ``journalctl EDGED_WINDOW=w11`` finds it.
+"""journald's native protocol: a log line with its own fields, so that ``journalctl EDGED_WINDOW=w11`` finds it.
 
-Source: systemd.io/JOURNAL_NATIVE_PROTOCOL: one datagram an entry, made of lines ``NAME=value``; a name may stand more
-than once. What people read stays in MESSAGE, as it would be on the stream.
+Source: systemd.io/JOURNAL_NATIVE_PROTOCOL: one datagram for each entry, made of lines ``NAME=value``; a name may occur
+more than once. The text for people is in MESSAGE, the same as on the stream.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def fields_of(line: Mapping[str, Any]) -> bytes:
 
 
 class NativeJournal:
-    """journald's native socket. To be used in a thread of its own: ``send`` waits while journald stalls."""
+    """journald's native socket. Use it in a thread of its own: ``send`` blocks while journald stalls."""
 
     def __init__(self, place: str = SOCKET) -> None:
         self._place = place

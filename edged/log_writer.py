@@ -1,11 +1,11 @@
 """Writes log lines in a thread of its own, so that a log reader that stops reading blocks nothing.
 
-Rules (the table of decision 0031): the loop never waits for a log line; one that cannot be written is dropped and
-counted. The queue is bounded (``WAITING_BYTES_MAX``); when it is full the newest lines are dropped, because the oldest
-tell how the trouble began, and once lines can be written again one of them says how many were lost. The thread waits
-for a descriptor that somebody else made non-blocking. It reconnects to a journald that lost its sockets; no other
-stream is reopened. Lines with fields go to journald's native socket (``journald.py``); without it, or if it refuses
-one, the line goes to the stream.
+Rules (see the table of decision 0031): the loop never waits for a log line; one that cannot be written is dropped and
+counted. The queue is bounded (``WAITING_BYTES_MAX``). When it is full the newest lines are dropped, because the oldest
+show how the trouble began; once lines can be written again, one of them says how many were lost. The thread waits for a
+descriptor that another process made non-blocking. It reconnects to a journald that has restarted; no other stream is
+reopened. Lines with fields go to journald's native socket (``journald.py``), or to the stream if that is missing or
+refuses the line.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GONE = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNREFUSED, errno
 
 
 class LogWriter:
-    """Writes to ``descriptor``; ``journal``: it belongs to journald, and is reopened at ``STREAM`` when it breaks.
+    """Writes to ``descriptor``. ``journal``: it is a stream to journald, reopened at ``STREAM`` when it breaks.
 
     ``native``: journald's native socket for lines with fields, or None.
     """

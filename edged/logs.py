@@ -1,8 +1,8 @@
-"""Logs: JSON lines for machines, colours for a person at a terminal; on stderr (stdout belongs to commands).
+"""Logs: JSON lines for machines, coloured ones for a person at a terminal; on stderr (stdout is for commands' results).
 
-Rules: one line per step that commanded something (in a flood only some, and they say how many they stand for: the
-journal has them all); one line per change of a link, never per attempt; nothing a
-visitor could be known by. Speech and key arguments are not logged; long digit runs are masked in the rest.
+Rules: one line for each step that commanded something (during a flood only some, which say how many were left out; the
+journal has them all); one line for each change of a link, never for each attempt; nothing by which a visitor could be
+recognised. Speech and arguments of keys are not logged; long runs of digits are masked in all other texts.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def lost() -> int:
 
 
 def say(text: str) -> None:
-    """Write a text to stderr, after the log lines queued before it."""
+    """Write a text for a person to stderr, after the log lines queued before it."""
     if _writer is None:
         sys.stderr.write(text)
     else:
@@ -99,7 +99,7 @@ def drain() -> None:
 
 
 def stamp_with(stamp: Callable[[], str]) -> None:
-    """Stamp lines with the hall's own time from now on."""
+    """Stamp log lines with the hall's own time from now on; ``stamp`` returns it as text."""
     global _now
     _now = stamp
 
@@ -118,7 +118,7 @@ class _Lines(logging.StreamHandler[TextIO]):
     ) -> bool:
         """Write an INFO line like the chain of structlog processors, at a quarter of its cost; False if it cannot.
 
-        ``things``: returns further values for journald's fields; called only if the log goes to journald.
+        ``things``: returns windows, areas and tickets for journald's fields; called only if the log goes to journald.
         """
         if self._json_stamped is None:
             return False
@@ -165,7 +165,7 @@ class _Lines(logging.StreamHandler[TextIO]):
 
 
 class Allowance:
-    """Rate limit of one kind of log lines: ``burst`` at once, ``per_s`` for long."""
+    """A rate limit for one kind of log lines: ``burst`` lines at once, and ``per_s`` lines a second in the long run."""
 
     def __init__(self, burst: float, per_s: float, now_s: Callable[[], float] = clock.monotonic_s) -> None:
         self._burst = burst
@@ -176,7 +176,9 @@ class Allowance:
         self._left_out = 0
 
     def take(self) -> int | None:
-        """None: drop this line. Otherwise the number of lines dropped before it."""
+        """Ask to write one line. Returns None if it must be dropped, otherwise the number of lines dropped before
+        it.
+        """
         now_s = self._now_s()
         self._room = min(self._burst, self._room + (now_s - self._filled_s) * self._per_s)
         self._filled_s = now_s
@@ -189,10 +191,11 @@ class Allowance:
 
 
 class StepLog(Observer):
-    """Observer that logs one line per step that commanded something: the reasons (notes) and the kinds of commands.
+    """Observer that logs one line for each step that commanded something: the reasons (notes) and the kinds of
+    commands.
 
-    Writing a line costs more than the decision itself, and journald drops floods: so at most ``LINES_BURST`` lines at
-    once and ``LINES_PER_S`` for long; a line says how many were ``left_out`` before it.
+    Writing a line costs more than the decision itself, and journald drops floods. So at most ``LINES_BURST`` lines are
+    written at once and ``LINES_PER_S`` in the long run; ``left_out`` in a line says how many were dropped before it.
     """
 
     def __init__(self, now_s: Callable[[], float] = clock.monotonic_s) -> None:

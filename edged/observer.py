@@ -10,7 +10,9 @@ from edged.core.model.events import Event
 
 
 class Step(NamedTuple):
-    """One turn of the loop. ``seq`` counts journaled steps; a tick without effect repeats the last number."""
+    """One event and its results. ``seq`` counts the steps in the journal; a tick without effect is not stored and
+    repeats the last number.
+    """
 
     seq: int
     at_ms: int

@@ -1,11 +1,11 @@
-"""Finds personal numbers (identity card, mobile) in texts, in the forms in which people write them.
+"""Finds personal numbers (identity card, mobile phone) in texts, in the forms in which people write them.
 
-Inputs that hold one are refused and never stored; logs mask them. One recogniser serves both. Rules of this file:
+Inputs that contain one are refused and never stored; logs mask them; both use this module. Rules of this file:
 
-* A number is looked for in each run of digits, alone and together with its neighbours: ``138-1234 5678``,
-  ``+86 138 1234 5678``, ``110101 19900307 1234``, full-width digits, one digit at a time.
-* Sources: GB 11643-1999 (18 characters, the last may be X) and the 15 digits of before 1999; mobile numbers have 11
-  digits from 13 to 19 (MIIT numbering plan), with 86, +86 or 0086 before them.
+* Each run of digits is checked, alone and joined with its neighbours: ``138-1234 5678``, ``+86 138 1234 5678``,
+  ``110101 19900307 1234``, full-width digits, one digit at a time.
+* Sources: GB 11643-1999 (18 characters, the last may be X) and the 15 digits used before 1999; mobile numbers have 11
+  digits starting with 13 to 19 (MIIT numbering plan), with 86, +86 or 0086 before them.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def masked(text: str) -> str:
 
 
 class _Plain(dict[int, str]):
-    """Translation of every character into one that the patterns know; positions are unchanged."""
+    """A table for ``str.translate`` that maps every character to one that the patterns know, so that positions stay the
+    same.
+    """
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
@@ -95,7 +97,7 @@ def _may_hold_one(text: str) -> bool:
 
 
 def _found(text: str) -> Iterator[tuple[int, int]]:
-    """Begin and end of each personal number in the text, in order."""
+    """Start and end of each personal number in the text, in order."""
     if not _may_hold_one(text):
         return
     plain = text.translate(_PLAIN)
@@ -105,7 +107,9 @@ def _found(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _in_run(run: str, offset: int) -> Iterator[tuple[int, int]]:
-    """Personal numbers made of whole digit groups of a run: at each group the longest match, then on after it."""
+    """Personal numbers made of whole groups of digits in a run: the longest match at each group, then continuing after
+    it.
+    """
     groups = list(re.finditer(r"\d+[Xx]?|[Xx]", run))
     first = 0
     while first < len(groups):
@@ -137,7 +141,9 @@ def _is_personal(digits: str, groups: list[str]) -> bool:
 
 
 def _is_list(groups: list[str]) -> bool:
-    """Whether the groups are a list of window numbers (1 3 5 7 9 11 13 15), which only look like one number."""
+    """Whether the groups are a list of numbers such as windows (1 3 5 7 9 11 13 15), which only looks like one long
+    number.
+    """
     if any(len(group) > 3 or not group.isdigit() for group in groups):
         return False
     numbers = [int(group) for group in groups]

@@ -1,8 +1,8 @@
-"""Validates every external document (hall.toml, JSON of devices and of the centre) against a type and reports every
-fault.
+"""Validates every external document (hall.toml, JSON from devices and from the centre) against a type, and reports
+every fault.
 
-Rules: msgspec decides. It stops at the first mistake, so a refused value is then examined part by part to find all of
-them; the caller words the faults for its own reader.
+msgspec decides whether it is valid. It stops at the first mistake, so a refused value is then examined part by part to
+find all of them. The caller turns the faults into sentences for its own readers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _UNIONS = (types.UnionType, Union)
 
 
 class Fault(NamedTuple):
-    """``what`` is wrong with ``value`` at ``path``."""
+    """One fault of a document: ``what`` is wrong with ``value`` at ``path``."""
 
     path: Path
     what: What
@@ -51,12 +51,12 @@ class Fault(NamedTuple):
 
 
 def without_words(fault: Fault) -> str:
-    """Path and kind of the fault for a log, without the value and without keys that the sender invented."""
+    """Path and kind of the fault for a log, without the value and without unknown keys of the sender."""
     return f"{dotted(fault.path[:-1] if fault.what == 'unknown' else fault.path)}: {fault.what}"
 
 
 class Misshapen(ValueError):
-    """A value does not have the required shape; ``faults`` holds at least one fault."""
+    """A value does not have the required form; ``faults`` has at least one entry."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__(
@@ -66,9 +66,9 @@ class Misshapen(ValueError):
 
 
 class Rule:
-    """A check in ``Annotated[type, Rule(check)]``, for what bounds cannot express.
+    """A check in ``Annotated[type, Rule(check)]``, for conditions that bounds cannot express.
 
-    ``check`` receives a value of the type and returns the value to store; its ``ValueError`` says what is wrong.
+    ``check`` gets a value of the type and returns the value to store; it raises ``ValueError`` with what is wrong.
     """
 
     def __init__(self, check: Callable[[Any], Any]) -> None:
@@ -76,10 +76,11 @@ class Rule:
 
 
 class Shape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all shapes: unknown keys are refused, types are not converted ("8" is not 8), and values are immutable.
+    """Base of all document types: unknown keys are refused, types are not converted ("8" is not 8), and values are
+    immutable.
 
-    A subclass with its own ``__post_init__`` (which raises ``ValueError`` if its fields contradict each other) calls
-    this one.
+    A subclass with its own ``__post_init__`` (which raises ``ValueError`` if its fields contradict each other) must
+    call this one.
     """
 
     def __post_init__(self) -> None:
@@ -129,13 +130,13 @@ ID = form(r"^[a-z0-9][a-z0-9-]{0,31}$")
 
 
 def ecma(pattern: str) -> str:
-    """The original ECMA pattern of a form."""
+    """The ECMA 262 pattern given to ``form``, for a JSON schema."""
     return pattern.removeprefix(_ASCII).replace(_END, "$")
 
 
 def read(kind: type[S], fields: object, most: int | None = None) -> S:
-    """Convert ``fields`` to a ``kind``. Raises ``Misshapen`` with all faults, or at most ``most``, because finding
-    them costs time.
+    """Convert ``fields`` to a ``kind``. Raises ``Misshapen`` with all faults, or with at most ``most`` of them, because
+    finding them takes time.
     """
     try:
         return msgspec.convert(fields, kind, str_keys=True)
@@ -145,9 +146,9 @@ def read(kind: type[S], fields: object, most: int | None = None) -> S:
 
 
 def filled(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with content: empty text, blanks and null count as missing.
+    """The fields that have a value: empty text, blanks and null count as missing.
 
-    Much software fills in every field it knows of; an empty booking must not be taken for a booking.
+    Much software sends every field it knows; an empty appointment id must not count as an appointment.
     """
     return {key: value for key, value in fields.items() if not _says_nothing(value)}
 
@@ -194,7 +195,9 @@ def keys_of(kind: type[Struct]) -> dict[str, bool]:
 
 
 def json_schema(kind: type[Struct]) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12), with patterns as ECMA 262 has them and no titles made of the names of classes."""
+    """JSON Schema (draft 2020-12) of a document type, with patterns as in ECMA 262 and without class names as
+    titles.
+    """
     made: dict[str, Any] = _portable(msgspec.json.schema(kind))
     root = made.pop("$ref", "").removeprefix("#/$defs/")
     whole: dict[str, Any] = made["$defs"].pop(root) | made
@@ -222,7 +225,7 @@ def _portable(node: Any) -> Any:
 
 
 def dotted(path: Path) -> str:
-    """A path as people write it: ``body.tidal.areas.tax.close_at``, ``halls[0]``."""
+    """A path as text: ``body.tidal.areas.tax.close_at``, ``halls[0]``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -235,7 +238,7 @@ def _plain(kind: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _key(kind: Any, key: str) -> str | int:
-    """A key of a table is text, or a whole number if the entries are named by numbers."""
+    """A key of a table: text, or a whole number if ``kind`` says that its entries are numbered."""
     if _plain(kind)[0] is int:
         with suppress(msgspec.ValidationError):
             return next(iter(msgspec.convert({key: None}, dict[int, None], str_keys=True)))
@@ -267,7 +270,7 @@ def _of_shape(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator
 
 
 def _broken(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator[Fault]:
-    """Faults of a shape whose fields are each right but contradict each other."""
+    """Faults of a document whose fields are each right but contradict each other."""
     try:
         msgspec.convert(value, kind, str_keys=True)
     except msgspec.ValidationError as error:
@@ -307,7 +310,7 @@ def _is(value: object, kind: type) -> bool:
 
 
 def _unfit(metas: tuple[Any, ...], value: Any, path: Path) -> Iterator[Fault]:
-    """The bounds that ``value``, which has the right type, breaks."""
+    """The bounds that ``value``, which has the right type, violates."""
     for meta in metas:
         if not isinstance(meta, Meta):
             continue
@@ -360,7 +363,7 @@ def _ruled(kind: Any) -> bool:
 
 
 def _kept(value: Any, kind: Any) -> Any:
-    """``value`` after the rules of ``kind`` were applied. Raises ``ValueError``."""
+    """``value`` as returned by the rules of ``kind``. Raises ``ValueError``."""
     if value is None or value is msgspec.UNSET:
         return value
     plain, metas = _plain(kind)

@@ -1,10 +1,10 @@
 """Parses JSON from devices and from the centre into a plain dict, or refuses it with one reason. Rules of this file:
 
-* UTF-8 only, with or without a byte order mark (RFC 8259 §8.1 lets a reader pass over it); one object; no key twice;
-  finite numbers; bounded size. Python's own parser is laxer in each of these.
-* A whole number is one however it is written: ``1.0`` and ``1e0`` are integers, as JSON Schema has it (Lua, JavaScript
-  engines and some PLCs write every number with a point).
-* A document that decides something is bounded in depth and number of values too, and can be written down again.
+* UTF-8 only, with or without a byte order mark (which RFC 8259 §8.1 allows a parser to ignore); one object; no key
+  twice; finite numbers; bounded size. Python's own parser accepts more in each of these.
+* A whole number is an integer however it is written: ``1.0`` and ``1e0`` are integers, as in JSON Schema (Lua,
+  JavaScript engines and some PLCs write every number with a point).
+* A signed or stored document is also bounded in depth and number of values, and every text in it can be encoded again.
 * Whatever the bytes are, the result is a dict or ``NotStrictJson`` is raised, never another exception.
 """
 
@@ -25,8 +25,8 @@ EXACT_MAX = 2**53  # a larger float may differ from the integer that was meant
 
 
 class NotStrictJson(ValueError):
-    """The bytes are not strict JSON. ``reason``: a short fixed word for a counter; the text says more, and may quote
-    the input.
+    """The bytes are not strict JSON. ``reason``: a short fixed word for a counter; the exception's text says more and
+    may quote the input.
     """
 
     def __init__(self, reason: str, text: str) -> None:
@@ -35,7 +35,7 @@ class NotStrictJson(ValueError):
 
 
 def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]:
-    """Parse the object in ``data``. ``digits_max``: most digits of an integer; None leaves that check to the caller.
+    """Parse the object in ``data``. ``digits_max``: the most digits an integer may have; None: the caller checks that.
 
     Raises ``NotStrictJson``.
     """
@@ -61,7 +61,7 @@ def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]
 
 
 def parse_document(data: bytes, bytes_max: int) -> dict[str, Any]:
-    """Parse a document that decides something and is stored: with further bounds. Raises ``NotStrictJson``."""
+    """Parse a signed or stored document, with further bounds (see the module). Raises ``NotStrictJson``."""
     value = parse(data, bytes_max, None)
     _bounded(value)
     return value
