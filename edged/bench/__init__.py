@@ -1,10 +1,10 @@
-"""``edged bench``: measures the daemon on this machine, its disk, its broker and its wires. Rules of this package:
+"""``edged bench``: measures the daemon on this machine, with its disk, its broker and its lines. Rules of this package:
 
-* The daemon is the real one, a child process with a hall.toml of its own: validation, journal at
-  ``synchronous=FULL``, metrics. The meter is another process on raw sockets and ptys and holds no MQTT library.
-* Beside every latency stand peers measured in the same run through the same broker or port: a blocking raw-socket
-  echo (the limit), a bare asyncio echo, and aiomqtt with TCP_NODELAY on a no-delay broker. Ratios count, figures are
-  examples.
-* Rounds of peers are interleaved (A to Z, Z to A), so that a noisy moment of the machine hits all of them.
-* A press is a call panel's key; the output that ends its clock is one that only this press can have caused.
+* The daemon is the real one, a child process with a hall.toml of its own: validation, journal at ``synchronous=FULL``,
+  metrics. The meter is another process that uses raw sockets and ptys and no MQTT library.
+* Every latency is compared with peers measured in the same run through the same broker or port: a blocking raw-socket
+  echo (the lower limit), a bare asyncio echo, and aiomqtt with TCP_NODELAY on a broker with TCP_NODELAY. Only the
+  ratios are meaningful on another machine.
+* Rounds of the sides are interleaved (A to Z, then Z to A), so that a noisy moment of the machine affects all of them.
+* A press is a key of a call panel; its time ends with an output that only this press can have caused.
 """

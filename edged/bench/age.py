@@ -1,7 +1,7 @@
 """Measures what an old journal costs: the start from a cold disk within the unit's memory limit, reading it, replaying
 it.
 
-Also measures what a reader of the journal costs the running hall: keys are pressed while a child reads days of the
+It also measures how much a reader slows the running hall: keys are pressed while a child process reads days of the
 journal.
 """
 
@@ -35,13 +35,13 @@ from edged.store.journal import Journal
 from edged.store.replay import replay
 
 UNIT_BYTES = 256 << 20  # MemoryMax= of systemd/edged.service
-GROUPS = (  # where a memory group can be made, by whoever may, and the file of its limit
+GROUPS = (  # folders in which a memory group may be made, and the name of the file with its limit
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
     (Path("/sys/fs/cgroup"), "memory.max"),
 )
 WEAR_TICKETS = 120
 COMMAND_S = 600.0
-SPACING_S = 0.04  # of the presses beside a reader
+SPACING_S = 0.04  # between presses beside a reader
 REHEARSED = {
     "type": "policy",
     "halls": ["bench"],
@@ -51,11 +51,11 @@ REHEARSED = {
     "body": {"tidal": {"rule": "never"}},
 }
 REHEARSED_DAYS = 20
-READER_STARTS_S = 2.0  # until it is through with its imports and works
+READER_STARTS_S = 2.0  # until it has imported its modules and reads
 
 
 def age(place: Place, plan: Age, told: Told) -> dict[str, Any]:
-    """Measure a journal of ``plan.days`` business days; returns its figures beside those of its first day alone."""
+    """Measure a journal of ``plan.days`` business days; returns its figures next to those of its first day alone."""
     found: dict[str, Any] = {"tickets_a_day": plan.tickets}
     for count in sorted({1, plan.days}):
         folder = place.directory / f"age-{count}"
@@ -96,7 +96,9 @@ def _figures(place: Place, folder: Path, plan: Age, told: Told) -> dict[str, Any
 
 
 def _cold(folder: Path, web_port: int, group: Path | None) -> float:
-    """Milliseconds from start to READY with the journal not in the page cache."""
+    """Milliseconds from the start to READY, with the journal not in the page cache; ``group``: control group to start
+    in.
+    """
     _forget(folder / "hall.db")
     daemon = Daemon(folder, web_port)
     if group is not None:
@@ -125,7 +127,7 @@ def _forget(journal: Path) -> None:
 
 @contextmanager
 def _memory_group() -> Iterator[Path | None]:
-    """A control group with the unit's memory limit; None if this user may make none."""
+    """A control group with the unit's memory limit; None if this user may not make one."""
     for root, limit in GROUPS:
         group = root / f"edged-bench-{os.getpid()}"
         try:
@@ -148,7 +150,7 @@ def _command_s(*words: str) -> float:
     done = subprocess.run(  # noqa: S603 (ourselves)
         [sys.executable, "-m", "edged", *words], stdout=subprocess.DEVNULL, check=False, timeout=COMMAND_S
     )
-    assert done.returncode in (0, 1), words  # 1: a quiet day had nothing to explain
+    assert done.returncode in (0, 1), words  # 1: there was no decision to explain on a quiet day
     return perf_s() - start_s
 
 
@@ -167,7 +169,9 @@ def _steps(journal: Path) -> int:
 
 
 def _beside_a_reader(place: Place, journal: Path, plan: Age, told: Told) -> dict[str, Any]:
-    """Time from key to lamp, with and without a process that reads the whole ``journal`` beside it, in turn."""
+    """Measure the time from key to lamp, alternately with and without another process that reads the whole
+    ``journal``.
+    """
     told("keys beside a reader")
     alone, beside = Samples(), Samples()
     with ExitStack() as stack:
@@ -180,7 +184,7 @@ def _beside_a_reader(place: Place, journal: Path, plan: Age, told: Told) -> dict
         with _reader(journal) as reads:
             room.wait(READER_STARTS_S)
             for turn in range(plan.rounds):
-                # the other way about in every second round: what the daemon does every few seconds meets both
+                # the order alternates: work that the daemon does every few seconds then affects both
                 for goes_on in (False, True) if turn % 2 == 0 else (True, False):
                     reads(goes_on)
                     (beside if goes_on else alone).add(side.measure(plan.presses, SPACING_S))
@@ -196,10 +200,10 @@ def _beside_a_reader(place: Place, journal: Path, plan: Age, told: Told) -> dict
 
 @contextmanager
 def _reader(journal: Path) -> Iterator[Callable[[bool], None]]:
-    """Rehearse a policy on the journal's days again and again, as edged-rehearse does: in the idle class from its
-    first instruction (chrt(1)).
+    """Rehearse a policy on the journal's days repeatedly in a child process, at idle priority from its first
+    instruction (chrt(1)), as edged-rehearse does.
 
-    What it yields lets the reader go on (True) or holds it still (False).
+    Yields a function that lets it continue (True) or stops it (False).
     """
     policy = journal.with_name("rehearsed.json")
     policy.write_text(json.dumps(REHEARSED), "utf-8")
@@ -235,7 +239,7 @@ class _Written:
 
 
 def _wear(folder: Path, told: Told) -> dict[str, Any]:
-    """Bytes written to disk per visitor of a calm hall, where every step has a commit of its own."""
+    """Bytes written to disk per visitor of a calm hall, where every step is committed by itself."""
     told("bytes written for a visitor")
     folder.mkdir()
     written = asyncio.run(_calm_day(folder / "hall.db"))
@@ -264,6 +268,6 @@ async def _calm_day(path: Path) -> _Written:
 
 
 def _written_bytes() -> int:
-    """What this process sent to a disk so far (``/proc/self/io``, proc(5))."""
+    """Bytes that this process has caused to be written to a disk so far (``/proc/self/io``, proc(5))."""
     lines = Path("/proc/self/io").read_text("ascii").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("write_bytes")))

@@ -1,7 +1,7 @@
 """Makes a journal of any age through the daemon's own core and writer: business days of a hall under load.
 
-The hall is that of ``decisions.site_of``: areas of ten windows, two of them "+1". Visitors come evenly over eight
-hours, clerks call, serve and rest between two visitors, staff walk to a "+1" window when its lamp calls them.
+The hall is that of ``decisions.site_of``: areas of ten windows, two of them "+1". Visitors arrive evenly over eight
+hours; clerks call, serve and rest between visitors; staff walk to a "+1" window when its lamp blinks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edged.observer import Step
 from edged.store.journal import Journal
 from edged.store.records import is_recorded
 
-KEEP_DAYS = 3650  # its days lie in the past: a daemon that keeps ninety would prune them at its first start
+KEEP_DAYS = 3650  # the days are in the past: a daemon that keeps 90 would delete them at its first start
 DAY_MS = 86_400_000
 OPEN_MS = 8 * 3_600_000
 WINDOWS, TICKETS_A_DAY = 60, 1_920
@@ -38,7 +38,7 @@ DRAIN_STEPS = 512
 DISPENSER = Point("dispenser")
 NO_MORE: Mapping[str, str] = {}
 
-Due = tuple[int, int, str, Point]  # hall time, order, what, who
+Due = tuple[int, int, str, Point]  # hall time, order among equal times, what happens, at which point
 
 
 class Days:
@@ -58,8 +58,8 @@ class Days:
         self._tidal = {window.lamp: window for window in self.site.windows if window.tidal}
 
     def day(self, number: int) -> Iterator[tuple[Step, int]]:
-        """Every recorded step of business day ``number`` (from 0), with the hall time at which the engine was fed
-        it.
+        """Yield every recorded step of business day ``number`` (from 0), with the hall time (ms) at which the engine
+        got its event.
         """
         begin_ms = number * DAY_MS
         if number == 0:
@@ -138,14 +138,14 @@ class Days:
 
 
 def _prefix(place: int) -> str:
-    """A, B, … Z, AA, AB, …"""
+    """The ticket prefix of the ``place``-th service (from 0): A, B, …, Z, AA, AB and so on."""
     return (chr(64 + place // 26) if place >= 26 else "") + chr(65 + place % 26)
 
 
 def hall_toml(site: Site, broker_port: int, web_port: int, more: Mapping[str, str] = NO_MORE) -> str:
-    """A hall.toml for the daemon of ``site``, its journal ``hall.db`` beside it; every device speaks JSON over MQTT.
+    """A hall.toml for ``site`` with its journal ``hall.db`` in the same folder; every device speaks JSON over MQTT.
 
-    ``more``: devices that no part of the site names (counters, further dispensers), id to kind.
+    ``more``: further devices (people counters, dispensers), id to kind.
     """
     tables: list[tuple[str, dict[str, object]]] = [
         ("[hall]", {"id": site.hall, "name": site.name}),

@@ -1,4 +1,6 @@
-"""Brokers that a bench starts for itself: mosquitto as it comes, mosquitto with TCP_NODELAY, or the demo's amqtt."""
+"""Brokers that a bench starts for itself: mosquitto with its defaults, mosquitto with TCP_NODELAY, or the demo's
+amqtt.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ START_S = 15.0
 
 
 class OwnBroker:
-    """A broker process on 127.0.0.1 that can be started and killed any number of times: the port stays, no data is
-    kept.
+    """A broker process on 127.0.0.1 that can be started and killed repeatedly: its port stays the same, its data are
+    lost.
     """
 
     def __init__(self, directory: Path, *, no_delay: bool = False) -> None:
@@ -57,7 +59,7 @@ class OwnBroker:
         )
 
     def await_accepting(self) -> float:
-        """Wait until the broker accepts connections; returns that moment (``monotonic_s``). Raises ``Failed``."""
+        """Wait until the broker accepts connections; returns the time of that (``monotonic_s``). Raises ``Failed``."""
         until_s = monotonic_s() + START_S
         while monotonic_s() < until_s:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):

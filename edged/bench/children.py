@@ -1,4 +1,4 @@
-"""Child processes of a bench (the daemon, peers, background traffic) and their figures from /proc (Linux)."""
+"""The child processes of a bench (the daemon, peers, background traffic) and their figures from /proc (Linux)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from edged.bench.meter import rest
 from edged.clock import monotonic_s
 
 START_S = 30.0  # for a child to serve, on a busy mini-PC
-LOOK_S = 0.01  # between looks at a child that starts
-METRICS_S = 10.0  # a daemon under a load that it cannot bear answers late
+LOOK_S = 0.01  # between checks of a child that starts
+METRICS_S = 10.0  # an overloaded daemon answers late
 STOP_S = 8.0  # then it is killed
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 LOG_TAIL_CHARS = 2000
-UNIT_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}  # what systemd/edged.service gives the daemon
+UNIT_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}  # as in systemd/edged.service
 
 
 class Failed(RuntimeError):
@@ -37,7 +37,7 @@ class Child:
 
     def __init__(self, command: Sequence[str], job: str = "") -> None:
         pipe = subprocess.PIPE
-        # unbuffered: what readline had swallowed beyond its line, select would never see
+        # unbuffered: select would not see what readline had read beyond its line
         self._process = subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe)  # noqa: S603 (ourselves)
         assert self._process.stdin is not None
         self._process.stdin.write(job.encode() + b"\n")
@@ -46,7 +46,7 @@ class Child:
 
     @property
     def out(self) -> IO[bytes]:
-        """The process's standard output."""
+        """The process's standard output, unbuffered."""
         assert self._process.stdout is not None
         return self._process.stdout
 
@@ -55,9 +55,7 @@ class Child:
         return cpu_s(self._process.pid)
 
     def await_ready(self, meanwhile: Callable[[float], None] = rest) -> None:
-        """Wait until the child prints "ready"; calls ``meanwhile(seconds)`` again and again until then. Raises
-        ``Failed``.
-        """
+        """Wait until the child prints "ready", calling ``meanwhile(seconds)`` repeatedly. Raises ``Failed``."""
         until_s = monotonic_s() + START_S
         while not select.select([self.out], [], [], 0)[0] and monotonic_s() < until_s:
             meanwhile(LOOK_S)
@@ -99,7 +97,7 @@ class Daemon:
         self._notify: socket.socket | None = None
 
     def spawn(self) -> None:
-        """Start the process; ``started_s`` (``monotonic_s``) is the moment before."""
+        """Start the process; ``started_s`` (``monotonic_s``) is the time just before."""
         name = f"edged-bench-{secrets.token_hex(8)}"  # abstract: a path may be longer than a socket's can be
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(f"\0{name}")
@@ -123,12 +121,12 @@ class Daemon:
         raise Failed(f"the daemon does not serve: {self._log_tail()}")
 
     def start(self) -> float:
-        """Start the process and wait until it is ready; returns the milliseconds that took."""
+        """Start the process and wait until it is ready; returns the milliseconds this took."""
         self.spawn()
         return self.await_ready()
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Send a signal and wait for the end; after SIGKILL the daemon cannot tell anybody that it stops."""
+        """Send signal ``number`` and wait for the end of the process, at most ``STOP_S`` before SIGKILL."""
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(number)
@@ -174,7 +172,7 @@ class Daemon:
             connection.close()
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of all series of a metric that have these labels; 0 if there is none."""
+        """The sum of all series of a metric with these labels; 0 if there is none."""
         found = 0.0
         for line in re.findall(rf"^{re.escape(name)}(?:{{.*?}})? .*$", self.metrics(), re.M):
             head, value = line.rsplit(" ", 1)
@@ -195,7 +193,7 @@ class Daemon:
 
 
 def module(name: str) -> list[str]:
-    """The command line that runs one of this program's modules as a process."""
+    """The command line that runs module ``name`` of this program as a process."""
     return [sys.executable, "-m", name]
 
 

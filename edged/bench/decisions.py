@@ -1,4 +1,4 @@
-"""Measures what one decision of the core costs by the size of the hall: the core runs in this process, no wires."""
+"""Measures the time of one decision of the core by the size of the hall: in this process, without I/O."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEP_MS = 100  # hall time between events: a few times the busiest second of the
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The size of a measured hall: ``windows`` windows, ``waiting`` people in the queue."""
+    """A size of hall to measure: ``windows`` windows, ``waiting`` people waiting."""
 
     windows: int
     waiting: int
@@ -69,18 +69,18 @@ class Crowd:
             self.feed(self._arrival())
 
     def feed(self, event: Event) -> None:
-        """Give the engine one event now, after the ticks that are due."""
+        """Feed one event to the engine now, after the ticks that are due."""
         self.pass_ms(0)
         self.engine.handle(self._at_ms, event)
 
     def pass_ms(self, hall_ms: int) -> None:
-        """Move hall time forward by ``hall_ms``, with the ticks that fall due in it."""
+        """Advance hall time by ``hall_ms``, and feed the ticks that fall due."""
         self._at_ms += hall_ms
         while (due_ms := self.engine.next_due_ms) is not None and due_ms <= self._at_ms:
             self.engine.handle(max(due_ms, self.engine.state.at_ms), Tick())
 
     def steps(self, count: int) -> Iterator[tuple[float, float]]:
-        """Make ``count`` decisions; yields for each its wall time and its processor time in seconds, due ticks
+        """Make ``count`` decisions; yields the wall time and the processor time of each in seconds, due ticks
         included.
         """
         done, turn = 0, 0
@@ -108,8 +108,8 @@ class Crowd:
 
 
 def decision_figures(size: Size, count: int) -> dict[str, Any]:
-    """Measure one size: p50 and p99 in microseconds. ``cpu_p99`` counts processor time, so other programs do not
-    disturb it.
+    """Measure one size: p50 and p99 in microseconds. ``cpu_p99``: by processor time, which other programs do not
+    affect.
     """
     crowd = Crowd(size)
     gc.collect()

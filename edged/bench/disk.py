@@ -63,7 +63,7 @@ def _step(seq: int) -> Step:
 
 
 def sync_seconds(path: Path, count: int) -> list[float]:
-    """For each of ``count`` appended pages, the seconds until fdatasync returned."""
+    """Append ``count`` pages to a file, each with fdatasync; returns the seconds that each took."""
     seconds, page = [], os.urandom(PAGE_BYTES)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:

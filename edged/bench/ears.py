@@ -1,7 +1,8 @@
-"""The devices' ends of measured wires, as thin as possible: a Modbus TCP module, an RTU line and a Candle bus on ptys.
+"""The devices' ends of the measured lines, as fast as possible: a Modbus TCP module, an RTU line and a Candle bus on
+ptys.
 
-The drivers' own fakes misbehave by seed and run on an event loop; here only the stamp matters, so these are a read, a
-table look-up and a write.
+The drivers' own fakes misbehave by a seed and run on an event loop. Here only the time of arrival matters, so each
+consists of a read, a table look-up and a write.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ READ_COILS, WRITE_COIL = 1, 5
 MBAP_BYTES = 7
 RTU_REQUEST_BYTES = 8  # FC01 and FC05 alike
 GAP_CHARS = 3.5  # of silence that ends an RTU frame
-REPLIES_MAX = 64  # under way on a slow line; a master asks one thing at a time
+REPLIES_MAX = 64  # answers under way on a slow line; a master sends one request at a time
 CANDLE_FRAME_BYTES = 4
 
 
 class Coils:
-    """Eight coils of one Modbus module: answers requests and remembers which lamps are on."""
+    """Eight coils of a Modbus module: answers requests and remembers which lamps are on."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -42,7 +43,7 @@ class Coils:
 
 
 class TcpModule:
-    """A Modbus TCP module on 127.0.0.1:``port`` that serves one client (master) at a time."""
+    """A Modbus TCP module on 127.0.0.1:``port`` that serves one client at a time."""
 
     def __init__(self, name: str) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -52,11 +53,11 @@ class TcpModule:
         self._coils = Coils(name)
 
     def fileno(self) -> int:
-        """Descriptor of the client's connection, or of the listening socket while there is none."""
+        """File descriptor of the client's connection; while there is none, of the listening socket."""
         return (self._master or self._listener).fileno()
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """Read and answer requests; returns a mark, stamped ``at_s``, for each coil written."""
+        """Read and answer requests; returns (mark, ``at_s``) for each coil written."""
         if self._master is None:
             self._master, _ = self._listener.accept()
             self._master.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -69,7 +70,7 @@ class TcpModule:
                 answer, mark = self._coils.obey(frame[MBAP_BYTES:])
                 self._master.sendall(tcp_frame(int.from_bytes(frame[:2], "big"), frame[6], answer))
                 marks += [] if mark is None else [(mark, at_s)]
-        except OSError:  # a master that gave up on us; it comes again
+        except OSError:  # the master closed the connection; it will connect again
             data = b""
         if not data:
             self._master.close()
@@ -77,13 +78,13 @@ class TcpModule:
         return marks
 
     def due_s(self) -> None:
-        """None: this module has no timers."""
+        """Always None: this module has no timers."""
 
     def tick(self) -> None:
         """No-op: this module has no timers."""
 
     def close(self) -> None:
-        """Close the connection and the listening socket, as if the module lost its power."""
+        """Close the connection and the listening socket, as if the module had lost its power."""
         for end in (self._master, self._listener):
             if end is not None:
                 end.close()
@@ -97,7 +98,7 @@ class TcpModule:
 
 
 class BenchLine:
-    """A serial line made of a pty: the daemon opens ``path``; this object is the device's end."""
+    """A serial line made of a pty: the daemon opens ``path``; this object is the device's end of it."""
 
     def __init__(self) -> None:
         self._master, self._slave = (
@@ -107,7 +108,7 @@ class BenchLine:
         self.path = os.ttyname(self._slave)
 
     def fileno(self) -> int:
-        """Descriptor of the device's end."""
+        """File descriptor of the device's end."""
         return self._master
 
     def write(self, data: bytes) -> None:
@@ -115,24 +116,24 @@ class BenchLine:
         os.write(self._master, data)
 
     def due_s(self) -> float | None:
-        """When ``tick`` is to be called (``perf_s``); None: never. Only slow lines need it."""
+        """When ``tick`` must be called (``perf_s``); None: not at all. Only slow lines need it."""
         return None
 
     def tick(self) -> None:
         """No-op, except on slow lines."""
 
     def close(self) -> None:
-        """Close both ends, as if the line was unplugged."""
+        """Close both ends, as if the line had been unplugged."""
         os.close(self._master)
         os.close(self._slave)
 
 
 class RtuLine(BenchLine):
-    """Modbus modules ``1`` to ``units`` on one RS-485 line, all answering but ``dead``. ``char_s``: seconds a character
-    takes on the line (0: none).
+    """Modbus modules ``1`` to ``units`` on one RS-485 line; all of them answer except ``dead``. ``char_s``: seconds per
+    character on the line (0: no delay).
 
-    A lamp is lit when its write frame and the silence after it have been on the line; an answer is heard when its
-    last character has.
+    A lamp counts as lit after the time that its write frame and the silence after it take on the line. An answer is
+    sent to the daemon after the time of its last character.
     """
 
     def __init__(self, units: int, char_s: float = 0.0, dead: Iterable[int] = ()) -> None:
@@ -142,11 +143,11 @@ class RtuLine(BenchLine):
         self.dead = set(dead)
         self._modules = {unit: Coils(f"relay-r{unit}") for unit in range(1, units + 1)}
         self._held = b""
-        self._free_s = 0.0  # when the line falls silent
+        self._free_s = 0.0  # when the line becomes silent
         self._replies: deque[tuple[float, bytes]] = deque(maxlen=REPLIES_MAX)
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """Read requests and answer them at the line's pace; returns a mark for each coil written."""
+        """Read requests and answer them at the line's pace; returns (mark, time) for each coil written."""
         self._held += os.read(self._master, READ_BYTES)
         marks = []
         while len(self._held) >= RTU_REQUEST_BYTES:
@@ -166,24 +167,24 @@ class RtuLine(BenchLine):
         return marks
 
     def due_s(self) -> float | None:
-        """When the last character of the next answer has passed the line (``perf_s``); None: no answer is under way."""
+        """When the next answer must be sent (``perf_s``); None: there is none."""
         return self._replies[0][0] if self._replies else None
 
     def tick(self) -> None:
-        """Send the oldest answer that is under way."""
+        """Send the oldest answer that is due."""
         if self._replies:
             self.write(self._replies.popleft()[1])
 
 
 class CandleLine(BenchLine):
-    """Call panels on a Candle bus. A mark is ``address code`` (decimal) of an LED frame received."""
+    """Call panels on a Candle bus. The mark of a received LED frame is ``address code`` (decimal)."""
 
     def __init__(self) -> None:
         super().__init__()
         self._held = b""
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """Read LED frames; returns a mark for each."""
+        """Read LED frames; returns (mark, ``at_s``) for each."""
         self._held += os.read(self._master, READ_BYTES)
         marks = []
         while len(self._held) >= CANDLE_FRAME_BYTES:

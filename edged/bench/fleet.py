@@ -1,7 +1,8 @@
-"""``edged bench --fleet``: a simulated city whose consumer, broker, PostgreSQL and bridges are killed and cut off while
-visitors come.
+"""``edged bench --fleet``: a simulated city whose consumer, broker, PostgreSQL and bridges are killed or cut while
+visitors arrive.
 
-The database is the judge: for every hall, rows = highest number = acknowledged number = what the hall counted.
+The database decides the result: for every hall, number of rows = highest number = acknowledged number = the hall's own
+count.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any, NamedTuple
 from edged.clock import monotonic_s, wall_ms
 from edged.sim.city.town import HallCount, Say, SimulatedCity
 
-LIVE_P99_S = 5.0  # what happens now, while halls that were away send a day
+LIVE_P99_S = 5.0  # limit for live events, while returning halls send a whole day
 REFUSALS = 3
-AWAY_S = 3.0  # for which each killed part is away
+AWAY_S = 3.0  # how long each killed part stays away
 KNOWN_S = 120.0
 SETTLE_S = 900.0
 LOOK_S = 0.25
@@ -22,7 +23,9 @@ OPEN_ABOVE = 5
 
 
 class FleetPlan(NamedTuple):
-    """``phase_s``: how long each part of the bench lasts; ``returning`` halls come back with ``day`` events each."""
+    """``phase_s``: duration of each part of the bench in seconds; ``returning`` halls reconnect with ``day`` unsent
+    events each.
+    """
 
     phase_s: float
     returning: int
@@ -42,8 +45,8 @@ class FleetBench:
         city.wires.away |= set(self._absent)
 
     async def run(self) -> dict[str, Any]:
-        """Run all parts; returns the figures. ``good``: nothing is missing, exactly the faulty halls were refused, and
-        the p99 of live events kept its limit.
+        """Run all parts; returns the figures. ``good``: no event is missing, exactly the planned halls refused the
+        policy, and the p99 delay of live events is within its limit.
         """
         city = self._city
         async with asyncio.TaskGroup() as tasks:
@@ -65,7 +68,7 @@ class FleetBench:
         return self._summary(counts, pushed, delays, returned[1] - returned[0])
 
     async def _phase(self, name: str, what: Any) -> tuple[float, float]:
-        """When it began and ended, s since 1970."""
+        """Await ``what``; returns when it began and ended, in s since 1970."""
         self._say(name)
         began_s = wall_ms() / 1000
         await what
@@ -105,7 +108,9 @@ class FleetBench:
         await asyncio.sleep(between_s)
 
     async def _push(self) -> dict[str, list[str]]:
-        """Halls that refuse are those that were there all the time, and come last in the list."""
+        """Push a policy to the group; the last ``REFUSALS`` simulated halls, which were online all the time, refuse it.
+        Returns the halls by outcome.
+        """
         self._city.wires.refuse = set(sorted(self._city.wires.halls)[-REFUSALS:])
         pushed = await self._city.push(OPEN_ABOVE, 60.0)
         self._say(
@@ -114,7 +119,7 @@ class FleetBench:
         return pushed
 
     async def _return(self) -> None:
-        """Until the last of them has no history left that the city does not have."""
+        """Reconnect the absent halls; wait until the city has acknowledged all their history, at most ``SETTLE_S``."""
         self._city.wires.away.clear()
         halls = [self._city.wires.halls[name] for name in self._absent]
         until_s = monotonic_s() + SETTLE_S

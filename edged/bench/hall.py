@@ -1,7 +1,8 @@
-"""The hall that a bench serves: one measured desk per kind of wire, and a busy area that background visitors use.
+"""The hall of a bench: one measured window per kind of line, and a busy area for background visitors.
 
-Every area has a display and a "+1" window, so that each step does what it does in a hall: predicted wait, arbiter,
-signs, the state messages for the city. There is no loudspeaker: it would only add announcements nobody measures.
+Every area has a display and a "+1" window, so that each step does the same work as in a real hall: wait estimate,
+choice of "+1" windows, displays, state messages for the city. There is no loudspeaker, because announcements are not
+measured.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from edged.sim.broker import free_port
 DESK, BUSY = "desk", "busy"  # areas, and their services
 BUSY_PANELS = 4  # windows of the busy area
 LINE_PANELS = 8  # panels of the Candle bus: a panel takes ten presses a second
-LINE_PAUSE_MS = 20  # between frames on it: the least that a site may set
+LINE_PAUSE_MS = 20  # between frames on the bus: the least that a site may configure
 LINE_ADDRESS = 0x21
 PAUSE_REASON = "rest"
 
 
 @dataclass(frozen=True, slots=True)
 class BenchWires:
-    """What the measured outputs are connected to. ``rtu``: a modbus_relay URL, and how many units are on that line."""
+    """Where the measured outputs are connected. ``rtu``: a modbus_relay URL and the number of units on that line."""
 
     tcp_port: int | None = None
     rtu: str | None = None
@@ -36,7 +37,7 @@ NO_WIRES = BenchWires()
 
 
 class BenchHall:
-    """Writes a hall.toml into ``directory`` and holds the daemon that runs on it."""
+    """Writes a hall.toml into ``directory``; ``daemon`` runs with it."""
 
     def __init__(self, directory: Path, broker: Address, hall: str, wires: BenchWires = NO_WIRES) -> None:
         self.directory = directory
@@ -49,11 +50,11 @@ class BenchHall:
         self.daemon = Daemon(directory, self.web_port)
 
     def up(self, device: str, kind: str) -> str:
-        """The topic on which a device reports."""
+        """The topic on which a device publishes messages of ``kind``."""
         return f"hall/{self.hall}/dev/{device}/up/{kind}"
 
     def relay_windows(self) -> list[str]:
-        """The windows whose lamps are on RTU units, in the order of the units."""
+        """The windows whose lamps are on RTU units, in order of the units."""
         return [f"r{unit}" for unit in range(1, self.wires.rtu_units + 1)] if self.wires.rtu else []
 
     def _toml(self, web_port: int) -> str:
@@ -148,12 +149,12 @@ def key(seq: int, name: str, arg: str | None = None) -> bytes:
 
 
 def ticket(seq: int, number: str, service: str) -> bytes:
-    """Payload of a dispenser that has printed a number."""
+    """Payload of a dispenser that printed a number."""
     return json.dumps({"seq": seq, "number": number, "service": service}).encode()
 
 
 class BenchPanel:
-    """A window's panel whose key switches the window's lamp: the lamp shows when a press had its effect."""
+    """A window's panel whose keys switch the window's lamp, so that the lamp shows the effect of a press."""
 
     def __init__(self, hall: str, window: str, lamp: str) -> None:
         self.topic = f"hall/{hall}/dev/panel-{window}/up/key"
@@ -167,7 +168,7 @@ class BenchPanel:
         return key(self._seq, "login")
 
     def toggle(self) -> tuple[bytes, str]:
-        """Payload of the next key (pause or unpause), and the mark of the lamp's change that must follow."""
+        """Payload of the next key (pause or unpause), and the mark of the lamp's level that it must cause."""
         self.paused = not self.paused
         self._seq += 1
         if self.paused:
@@ -175,6 +176,6 @@ class BenchPanel:
         return key(self._seq, "unpause"), f"{self._lamp} on"
 
     def again(self) -> bytes:
-        """Payload of the last key once more, in case the daemon did not receive it."""
+        """Payload of the last key again, in case the daemon did not receive it."""
         self._seq += 1
         return key(self._seq, "pause", PAUSE_REASON) if self.paused else key(self._seq, "unpause")

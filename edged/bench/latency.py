@@ -1,4 +1,4 @@
-"""Runs latency cells: the daemon and its peers measured in turn, round by round."""
+"""Measures latency cells: the daemon and its peers alternately, in rounds."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Told = Callable[[str], None]
 
 
 def latency(place: Place, build: Build, cells: Sequence[Cell], told: Told) -> dict[str, Any]:
-    """Measure every cell of one pair of wires. The first cell's figures are the headline; those of the others are under
-    ``background`` and ``spacing``.
+    """Measure every cell of one pair of input and output lines. The figures of the first cell are at the top; those of
+    the others are under ``background`` and ``spacing``.
     """
     found: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -34,7 +34,9 @@ def latency(place: Place, build: Build, cells: Sequence[Cell], told: Told) -> di
 
 
 def _rounds(sides: Sequence[Side], cell: Cell) -> list[dict[str, Samples]]:
-    """The order of sides in each round: A to Z, then Z to A, so that a noisy minute of the machine meets all."""
+    """Measure all sides in each round: A to Z, then Z to A, so that a noisy minute of the machine affects all of
+    them.
+    """
     rounds = []
     for n in range(cell.rounds):
         one: dict[str, Samples] = {}

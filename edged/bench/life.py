@@ -1,4 +1,6 @@
-"""Measures a daemon from start to end: starting, a quiet hall, a full day, the restart after it, and a lost broker."""
+"""Measures a daemon's life cycle: start, a quiet hall, a full day, the restart after it, and an outage of the
+broker.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +20,20 @@ from edged.bench.plug import Plug
 from edged.bench.sides import BenchCell, Place
 from edged.clock import monotonic_s, perf_s
 
-LOGIN_EVERY_S = 0.005  # while the daemon starts: a clerk who cannot wait
+LOGIN_EVERY_S = 0.005  # between keys pressed while the daemon starts
 RECOVERY_PRESS_S = 0.02
 OUTAGE_S = 3.0
-RECOVER_MAX_S = 60.0  # then it never comes back
+RECOVER_MAX_S = 60.0  # longer counts as never
 HALL_RATE = 5.0  # messages a second: the rush of a hall with 2,000 visitors a day
-BUSY_RATE = 50.0  # the largest hall's
+BUSY_RATE = 50.0  # the rush of the largest hall
 CHUNK_S = 10.0
-DAY_MAX_S = 900.0  # for the long day; a slower daemon has shown what it can
+DAY_MAX_S = 900.0  # limit for the long day; a slower daemon has been measured long enough by then
 
 
 def starts(place: Place, count: int) -> dict[str, Any]:
     """Measure the time from the start of the process to READY, and to the first lamp lit by a key; medians in ms.
 
-    The bare aiomqtt echo is started in turn with the daemon, as a peer.
+    For comparison the bare aiomqtt echo is started alternately with the daemon.
     """
     ready, first, echoed = [], [], []
     for n in range(count):
@@ -57,7 +59,7 @@ def starts(place: Place, count: int) -> dict[str, Any]:
 
 
 class _Early:
-    """A clerk who presses keys while the daemon of ``hall`` is still starting."""
+    """A clerk who presses keys while the daemon is still starting."""
 
     def __init__(self, place: Place, stack: ExitStack, hall: str, side: str) -> None:
         self.hall = hall
@@ -68,7 +70,7 @@ class _Early:
         self.room.meter.add(self._lamps, Drain(self._presser))
 
     def press_until_lit(self, name: str) -> float:
-        """Press the desk's key again and again until its lamp is on; returns that moment (``monotonic_s``). Raises
+        """Press the panel's key repeatedly until its lamp is on; returns the time of that (``monotonic_s``). Raises
         ``Failed``.
         """
         for seq in range(1, int(RECOVER_MAX_S / LOGIN_EVERY_S)):
@@ -79,8 +81,8 @@ class _Early:
 
 
 def quiet(place: Place, seconds: float) -> dict[str, Any]:
-    """Measure memory after the start, and processor time and loop lag with no messages, ``HALL_RATE`` and ``BUSY_RATE``
-    messages a second.
+    """Measure memory after the start (MiB), and the processor time (%) and loop lag (ms) without messages, with
+    ``HALL_RATE`` and with ``BUSY_RATE`` messages a second.
     """
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "quiet")
@@ -100,8 +102,8 @@ def quiet(place: Place, seconds: float) -> dict[str, Any]:
 
 
 def day(place: Place, tickets: int, rate: float) -> dict[str, Any]:
-    """Run ``tickets`` visits, then ``kill -9``; measure the restart on their journal, until READY and until the lamps
-    are right.
+    """Run ``tickets`` visits at ``rate`` messages a second, then ``kill -9``; measure the restart on their journal in
+    ms, until READY and until the lamps are right.
     """
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "day")
@@ -131,8 +133,8 @@ def _restart(hall: LoadedHall) -> float:
 
 
 def outage(place: Place) -> dict[str, Any]:
-    """Kill the bench's own broker for 3 s, without keeping its data; measure the seconds until lamps are right and keys
-    act again.
+    """Kill the bench's own broker for ``OUTAGE_S`` and let it lose its data; measure the milliseconds from its return
+    until lamps are right and keys have an effect.
     """
     with ExitStack() as stack:
         broker = OwnBroker(place.directory)
@@ -163,7 +165,7 @@ def outage(place: Place) -> dict[str, Any]:
 
 
 def _until(meter: Meter, lamps: Lamps, state: str, press: Callable[[], None]) -> float:
-    """Press keys until the desk's lamp shows this level; returns the moment (``monotonic_s``)."""
+    """Call ``press`` repeatedly until the lamp shows ``state``; returns the time of that (``monotonic_s``)."""
     until_s = monotonic_s() + RECOVER_MAX_S
     while lamp_state(lamps.shown.get("lamp-m1", b"")) != state and monotonic_s() < until_s:
         press()

@@ -1,4 +1,4 @@
-"""The limits that README states, and whether a bench kept them. A figure that was not measured counts as kept."""
+"""The limits stated in the README, and whether a bench kept them. A figure that was not measured has no verdict."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from edged.bench.slow_line import POLL_MS, WIRE_MS
 
-LAMP_SPARE_MS = 10.0  # on a slow line, beyond the wire time of the lamp's own frames
-LAG_LEAST_MS = 5.0  # a lag below it is no lag
+LAMP_SPARE_MS = 10.0  # permitted on a slow line in addition to the transmission time of the lamp's own frames
+LAG_LEAST_MS = 5.0  # a lag below this is ignored
 STALL_US = 20_000.0  # half of the 40 ms that a delayed ACK costs: a median above it is a stall
-START_RATIO = 5.0  # half a second where the echo takes a tenth
+START_RATIO = 5.0  # for instance half a second if the echo takes a tenth
 PROGRAM_RATIOS = {"p50_us": 4.0, "p99_us": 5.0}  # against an echo in C
-BESIDE_RATIO = 1.2  # a reader runs when nobody else wants to
+BESIDE_RATIO = 1.2  # a reader has idle priority and should hardly be noticed
 PRESSES_MIN = 1_000  # ten of them are beyond the p99; with fewer it is nearly the slowest one
 LATENCIES = ("mqtt_mqtt", "mqtt_modbus_tcp", "mqtt_modbus_rtu", "serial_serial")
 
 
 @dataclass(frozen=True, slots=True)
 class LimitVerdict:
-    """One limit: its subject, the measured figure, and the most or least it may be."""
+    """One limit: its subject, the measured figure, and the greatest or least permitted value."""
 
     what: str
     found: float
@@ -34,7 +34,7 @@ class LimitVerdict:
         return self.found >= self.bound if self.least else self.found <= self.bound
 
     def to_json(self) -> dict[str, Any]:
-        """The limit and its figure as JSON values, for ``--json``."""
+        """The verdict as JSON values, for ``--json``."""
         sign = ">=" if self.least else "<="
         found = {"what": self.what, "found": self.found, "limit": f"{sign} {self.bound:g}", "unit": self.unit}
         return found | {"kept": self.kept}
@@ -47,7 +47,7 @@ def verdicts(found: Mapping[str, Any]) -> list[LimitVerdict]:
 
 
 def cells(figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every latency cell of one pair of wires, by name."""
+    """Yield every latency cell of one pair of lines, with its name."""
     for spacing, one in figures.get("spacing", {}).items():
         yield f"every {spacing} ms", one
     for rate, one in figures.get("background", {}).items():
@@ -55,7 +55,7 @@ def cells(figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def ratio(cell: Mapping[str, Any], which: str, of: str) -> float | None:
-    """``p50_us`` or ``p99_us`` of a cell, divided by that of one of its peers; None if either is missing."""
+    """``p50_us`` or ``p99_us`` (``which``) of a cell, divided by that of its peer ``of``; None if either is missing."""
     mine, theirs = cell.get(which), cell.get(f"{of}_{which}")
     return round(mine / theirs, 2) if mine is not None and theirs else None
 
@@ -103,7 +103,7 @@ def _decisions(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
 
 
 def _beside_the_echo(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
-    """Judge figures that depend on the machine by their ratio to the aiomqtt echo of the same run."""
+    """Verdicts on figures that depend on the machine, by their ratio to the aiomqtt echo of the same run."""
     listed = (
         ("messages a second, sustained", "throughput_msg_s", "aiomqtt_throughput_msg_s", 1.0, True),
         ("processor time of a ticket", "cpu_us_per_ticket", "aiomqtt_cpu_us_per_ticket", 1.0, False),

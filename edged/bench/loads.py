@@ -1,4 +1,4 @@
-"""Loads the daemon, and a bare aiomqtt echo: which rate each sustains, and the processor time of a message."""
+"""Loads the daemon, and a bare aiomqtt echo: the rate that each sustains, and the processor time per message."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from edged.bench.sides import BenchCell, Place, Side
 from edged.bench.traffic_child import Traffic
 from edged.clock import perf_s
 
-PROBE_S = 0.05  # between the presses that tell how far behind the daemon is
-SENT_SHARE_MIN = 0.98  # of what was due; less means that the broker held the sender back
-LAG_MAX_MS = 100.0  # of the last third's median: a queue that grows shows more after seconds
-DRAIN_S = 10.0  # for tickets that were sent to be taken
-STILL_S = 2.0  # without anything more handled: what is missing is lost
+PROBE_S = 0.05  # between presses, whose latency shows how far behind the daemon is
+SENT_SHARE_MIN = 0.98  # share of the due messages; less means that the broker slowed the sender
+LAG_MAX_MS = 100.0  # limit of the median of the last third: a growing queue exceeds it within seconds
+DRAIN_S = 10.0  # for sent tickets to be taken
+STILL_S = 2.0  # without progress: the missing messages are lost
 TICKET_RATE = 500.0
-WARM_S = 1.0  # of tickets before any counts
-REST_S = 0.3  # for what is on its way to be done
-VISIT = ("ticket.issued", "ticket.called", "ticket.finished")  # what its three messages become
+WARM_S = 1.0  # of tickets before the measurement
+REST_S = 0.3  # for messages under way to be handled
+VISIT = ("ticket.issued", "ticket.called", "ticket.finished")  # the events that its three messages cause
 EVENTS = "edged_events_total"
 ECHO_EVERY = 9  # of the messages are answered by the echo: a queue of eight, then a decision
 ECHO = "aiomqtt"
 
 
 class Loaded(ABC):
-    """One side under load (the daemon or a peer), with a client that probes its latency; a new one for each load.
-    ``counts``: the step by which ``handled`` grows, in messages.
+    """The daemon or a peer under load, with a client that measures its latency meanwhile; a new one for each load.
+    ``counts``: the steps in which ``handled`` grows, in messages.
     """
 
     counts = 1
@@ -48,14 +48,16 @@ class Loaded(ABC):
 
     @abstractmethod
     def begin(self, place: Place) -> Child | Daemon:
-        """Start the process of this side."""
+        """Start the process to be measured."""
 
     @abstractmethod
     def handled(self) -> int:
-        """How many messages had their effect so far."""
+        """How many messages have had their effect so far."""
 
     def await_handled(self, count: int) -> int:
-        """Wait until ``count`` messages had their effect, or until no more do; returns how many did."""
+        """Wait until ``count`` messages have had their effect, or until the number stops growing; returns the
+        number.
+        """
         most, moved_s = -1, perf_s()
         while (now := self.handled()) <= count - self.counts:
             if now > most:
@@ -66,7 +68,7 @@ class Loaded(ABC):
         return now
 
     def try_rate(self, rate: int, seconds: float) -> dict[str, Any]:
-        """Send visits at ``rate`` messages a second; reports whether all were handled with bounded lag."""
+        """Send visits at ``rate`` messages a second; reports whether all were handled and the lag stayed bounded."""
         before, cpu_s = self.handled(), self.child.cpu_s()
         self.probe.traffic.start(rate, seconds)
         end_s, samples = perf_s() + seconds, Samples()
@@ -87,7 +89,9 @@ class Loaded(ABC):
         }
 
     def cost(self, traffic: Traffic, seconds: float) -> tuple[float, int, int]:
-        """Measure the processor time of one ticket at ``TICKET_RATE``: (microseconds, tickets sent, tickets taken)."""
+        """Measure the processor time of tickets sent at ``TICKET_RATE``; returns (microseconds per ticket, tickets
+        sent, tickets taken).
+        """
         traffic.start(TICKET_RATE, WARM_S)
         warm = traffic.finished(WARM_S)
         self.room.meter.idle(perf_s() + REST_S)
@@ -104,7 +108,7 @@ class Loaded(ABC):
 
     @abstractmethod
     def tickets(self) -> int:
-        """How many tickets were taken so far."""
+        """How many tickets have been taken so far."""
 
 
 class LoadedHall(Loaded):
@@ -116,18 +120,18 @@ class LoadedHall(Loaded):
         super().__init__(place, stack, name, "edged")
 
     def begin(self, place: Place) -> Daemon:
-        """Start the whole daemon with a hall of its own."""
+        """Start the whole daemon with its own hall."""
         served = BenchHall(place.directory / self.hall, self.broker, self.hall)
         self.room.serve(served)
         self.daemon = served.daemon
         return served.daemon
 
     def handled(self) -> int:
-        """How many messages of visits had their effect so far."""
+        """How many messages of visits have had their effect so far."""
         return int(sum(self.daemon.metric(EVENTS, type=kind) for kind in VISIT))
 
     def tickets(self) -> int:
-        """Tickets taken, read from the daemon's metrics."""
+        """How many tickets have been taken, from the daemon's metrics."""
         return int(self.daemon.metric(EVENTS, type="ticket.issued"))
 
 
@@ -140,7 +144,7 @@ class LoadedEcho(Loaded):
         super().__init__(place, stack, name, ECHO)
 
     def begin(self, place: Place) -> Child:
-        """Start the aiomqtt echo of the latency sections, here with an answer to every ninth message."""
+        """Start the aiomqtt echo of the latency sections, set to answer every ninth message."""
         job = PeerJob(ECHO, self.hall, "panel-m1", "lamp-m1", "mqtt", self.broker.to_json(), ECHO_EVERY)
         return self.room.echo(job)
 
@@ -149,7 +153,7 @@ class LoadedEcho(Loaded):
         return ECHO_EVERY * self.lamps.told[OTHER_LAMP]
 
     def tickets(self) -> int:
-        """The same as ``handled``: to the echo tickets are messages like any other."""
+        """The same as ``handled``: for the echo a ticket is a message like any other."""
         return self.handled()
 
 
@@ -171,7 +175,9 @@ def _sustained(
 
 
 def throughput(place: Place, rates: Sequence[int], seconds: float, halvings: int) -> dict[str, Any]:
-    """Measure the rates that the daemon and the echo sustain; see ``Plan``."""
+    """Measure the rates (messages a second) that the daemon and the echo sustain. The parameters are those of
+    ``Plan``.
+    """
     with ExitStack() as stack:
         mine, tries = _sustained(LoadedHall(place, stack, "load"), rates, seconds, halvings)
     with ExitStack() as stack:
@@ -184,9 +190,9 @@ def throughput(place: Place, rates: Sequence[int], seconds: float, halvings: int
 
 
 def ticket_cost(place: Place, seconds: float) -> dict[str, Any]:
-    """Measure the processor time of one ticket (parse, decide, journal, metrics, signs) while the queue grows.
+    """Measure the processor time of one ticket (parse, decide, journal, metrics, displays) while the queue grows.
 
-    The echo is given the same tickets before and after.
+    The echo gets the same tickets before and afterwards, for comparison.
     """
     echoed_us = [_cost(LoadedEcho, place, "cost-a", seconds)[0]]
     used_us, sent, issued = _cost(LoadedHall, place, "cost", seconds)

@@ -1,4 +1,6 @@
-"""Presses keys and stamps the arrival of the outputs they cause. One thread; what it listens to is an ``Ear``."""
+"""Presses keys and records when the outputs they cause arrive. It has one thread; everything it reads from is an
+``Ear``.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +13,28 @@ from typing import Protocol
 from edged.bench.plug import Plug
 from edged.clock import monotonic_s, perf_s
 
-ANSWER_S = 3.0  # an output this late is lost: a hall would have pressed again
+ANSWER_S = 3.0  # an output this late counts as lost: a person would have pressed again
 
 
 class Ear(Protocol):
-    """Something on which outputs arrive: a socket or a line. A mark is the name of one output."""
+    """A socket or line on which outputs arrive. A "mark" is the name of one output, for instance ``lamp-m1 on``."""
 
     def fileno(self) -> int:
-        """The descriptor to wait on; may change from call to call."""
+        """The file descriptor to wait for; it may change between calls."""
 
     def hear(self, at_s: float) -> Iterable[tuple[str, float]]:
-        """Read what arrived; yields (mark, stamp in ``perf_s``). ``at_s``: when the descriptor became readable."""
+        """Read what arrived; yields (mark, time in ``perf_s``). ``at_s``: when the descriptor became readable."""
 
     def due_s(self) -> float | None:
-        """When ``tick`` is to be called (``perf_s``); None: never."""
+        """When ``tick`` must be called (``perf_s``); None: not at all."""
 
     def tick(self) -> None:
         """Called when the time of ``due_s`` has come."""
 
 
 class Lamps:
-    """Receives the levels of MQTT lamps: a mark is ``device state``. Remembers what each lamp showed last, and how
-    often a level was sent.
+    """Receives the levels of MQTT lamps; a mark is ``device state``. Remembers each lamp's last level, and how many
+    levels it received.
     """
 
     def __init__(self, plug: Plug, hall: str) -> None:
@@ -42,7 +44,7 @@ class Lamps:
         self._plug = plug
 
     def fileno(self) -> int:
-        """Descriptor of the broker connection."""
+        """File descriptor of the broker connection."""
         return self._plug.fileno()
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
@@ -56,7 +58,7 @@ class Lamps:
         return marks
 
     def due_s(self) -> None:
-        """None: lamps have no timers."""
+        """Always None: lamps have no timers."""
 
     def tick(self) -> None:
         """No-op: lamps have no timers."""
@@ -69,7 +71,7 @@ class Drain:
         self._presser = presser
 
     def fileno(self) -> int:
-        """Descriptor of the broker connection."""
+        """File descriptor of the broker connection."""
         return self._presser.fileno()
 
     def hear(self, _at_s: float) -> list[tuple[str, float]]:
@@ -78,14 +80,14 @@ class Drain:
         return []
 
     def due_s(self) -> None:
-        """None: there are no timers."""
+        """Always None: there are no timers."""
 
     def tick(self) -> None:
         """No-op: there are no timers."""
 
 
 def lamp_state(payload: bytes) -> str:
-    """Find ``state`` in a lamp's payload without a JSON parser, because this runs inside the measured time."""
+    """Extract ``state`` from a lamp's payload without a JSON parser, because this is part of the measured time."""
     for state in ("off", "on", "blink"):
         if f'"{state}"'.encode() in payload:
             return state
@@ -94,7 +96,7 @@ def lamp_state(payload: bytes) -> str:
 
 @dataclass(slots=True)
 class Samples:
-    """Latencies in seconds, and the number of outputs that never came."""
+    """Latencies in seconds, and the number of outputs that did not arrive."""
 
     seconds: list[float] = field(default_factory=list)
     lost: int = 0
@@ -105,14 +107,12 @@ class Samples:
         self.lost += other.lost
 
     def us(self, share: float) -> float | None:
-        """A quantile in microseconds; a missing output counts as the whole ``ANSWER_S``. None without samples."""
+        """A quantile in microseconds; an output that did not arrive counts as ``ANSWER_S``. None without samples."""
         return quantile(self.seconds + [ANSWER_S] * self.lost, share, 1e6)
 
 
 def quantile(values: Sequence[float], share: float, scale: float = 1.0, digits: int = 1) -> float | None:
-    """The value that the share ``share`` of all values does not exceed, times ``scale``, rounded; None without
-    values.
-    """
+    """The quantile ``share`` (0 to 1) of the values, times ``scale``, rounded; None without values."""
     if not values:
         return None
     ranked = sorted(values)
@@ -120,23 +120,23 @@ def quantile(values: Sequence[float], share: float, scale: float = 1.0, digits: 
 
 
 class Meter:
-    """Listens on everything of a cell at once, also on the sides that are not being measured now."""
+    """Reads from all ears of a cell, including those of sides that are not measured at the moment."""
 
     def __init__(self) -> None:
         self._ears: list[Ear] = []
 
     def add(self, *ears: Ear) -> None:
-        """Listen on these, too."""
+        """Read from these ears, too."""
         self._ears += ears
 
     def idle(self, until_s: float) -> None:
-        """Keep reading what arrives until ``until_s`` (``perf_s``)."""
+        """Read and discard what arrives until ``until_s`` (``perf_s``)."""
         while perf_s() < until_s:
             self._listen(until_s)
 
     def await_mark(self, ear: Ear, mark: str, within_s: float = ANSWER_S) -> float | None:
-        """Wait for ``mark`` on ``ear``; returns when it arrived (``perf_s``), None if it did not within ``within_s``
-        seconds.
+        """Wait for ``mark`` on ``ear``; returns the time of its arrival (``perf_s``), None if it did not arrive within
+        ``within_s`` seconds.
         """
         until_s = perf_s() + within_s
         while perf_s() < until_s:

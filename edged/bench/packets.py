@@ -1,5 +1,5 @@
-"""The part of MQTT 3.1.1 that a device needs, as bytes: no I/O, no library. Source: OASIS MQTT 3.1.1; sections are
-named beside.
+"""The packets of MQTT 3.1.1 that a device needs, as bytes: no I/O, no library. Source: OASIS MQTT 3.1.1; the code names
+the sections.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Published(NamedTuple):
 
 
 def connect(client_id: str, username: str | None, password: str | None) -> bytes:
-    """A CONNECT packet with a clean session and no keepalive."""
+    """A CONNECT packet with clean session and without keepalive."""
     flags, tail = CLEAN_SESSION, _text(client_id)
     if username is not None:
         flags |= HAS_USERNAME
@@ -58,7 +58,7 @@ def puback(mid: int) -> bytes:
 
 
 def published(packet: Packet) -> Published:
-    """The content of a PUBLISH packet."""
+    """Parse a PUBLISH packet."""
     body = packet.body
     end = 2 + int.from_bytes(body[:2], "big")
     topic, mid = body[2:end].decode(), 0
@@ -68,13 +68,13 @@ def published(packet: Packet) -> Published:
 
 
 class Reader:
-    """Cuts a byte stream into packets."""
+    """Splits a byte stream into packets."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def feed(self, data: bytes) -> list[Packet]:
-        """Add bytes; returns the packets that are complete now."""
+        """Add bytes; returns the packets that are complete by now."""
         held, at, found = self._held + data, 0, []
         while True:
             head = _length(held, at + 1)
@@ -88,7 +88,7 @@ class Reader:
 
 
 def _length(data: bytes, at: int) -> tuple[int, int] | None:
-    """Remaining length and where the body begins; None while there are too few bytes."""
+    """The remaining length, and where the body begins; None if more bytes are needed."""
     size = 0
     for place in range(REMAINING_MAX_BYTES):
         if at + place >= len(data):

@@ -1,7 +1,8 @@
-"""Measures the pages: their size, ``edged web`` under changes and many phones, and what readers cost the daemon's loop.
+"""Measures the pages: their size, ``edged web`` with many changes and many phones, and how much readers delay the
+daemon's event loop.
 
-``edged web`` runs as a child process on the bench's hall, as its systemd unit starts it. Readers and phones are sockets
-of the bench.
+``edged web`` is a child process for the bench's hall, started as by its systemd unit. Readers and phones are sockets of
+the bench.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from edged.clock import perf_s
 from edged.sim.broker import free_port
 
 WINDOWS, CHANGES_PER_S, READERS = 60, 10, 4
-PHONES, AREAS, AGAIN_S = 2_000, 5, 20.0  # how often each asks where its turn is far
+PHONES, AREAS, AGAIN_S = 2_000, 5, 20.0  # a phone whose turn is far away asks every 20 s
 IDLE, SLOW = 100, 20
 START_S = 20.0
 PAGES = ("/", "/board", "/duty", "/replay", "/report")
 LAG = "edged_loop_lag_seconds"
 BUCKET = re.compile(rf"^({LAG}_bucket{{.*?}}) (\S+)$", re.M)
-MARKS = (b'="/files/', b'from "./')  # behind which a page and a module name what they load
+MARKS = (b'="/files/', b'from "./')  # precede the name of each file that a page or a module loads
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class PagesChild:
             self.process.wait()
 
     def percent(self, seconds: float, meanwhile: Any) -> float:
-        """Percent of a processor core used during ``seconds`` of ``meanwhile(until)``."""
+        """Processor time used while ``meanwhile(until_s)`` runs for ``seconds``, in percent of one core."""
         assert self.process is not None
         began, used = perf_s(), cpu_s(self.process.pid)
         meanwhile(began + seconds)
@@ -75,7 +76,7 @@ class PagesChild:
 
 
 def pages(place: Place, seconds: float) -> dict[str, Any]:
-    """Measure all of it, ``seconds`` for each load."""
+    """Measure everything about the pages, with ``seconds`` for each load."""
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "pages")
         served = BenchHall(place.directory / f"{hall.hall}-web", hall.broker, hall.hall)
@@ -97,7 +98,9 @@ def pages(place: Place, seconds: float) -> dict[str, Any]:
 
 
 def _lag(hall: LoadedHall, seconds: float, drained: list[socket.socket] | None = None) -> float | None:
-    """99 in 100 looks at the loop, in ms, of a hall with its usual messages."""
+    """The 99 % quantile of the daemon's loop lag in ms, in a hall with its usual messages; ``drained``: sockets of
+    readers, emptied meanwhile.
+    """
     before = hall.daemon.metrics()
     with hall.probe.traffic.flowing(HALL_RATE):
         until_s = perf_s() + seconds
@@ -111,7 +114,7 @@ def _lag(hall: LoadedHall, seconds: float, drained: list[socket.socket] | None =
 
 
 def _since(before: str, now: str) -> str:
-    """The buckets of ``LAG`` without what was counted before."""
+    """The buckets of histogram ``LAG`` in ``now``, less the counts in ``before``."""
     known = dict(BUCKET.findall(before))
     return "\n".join(
         f"{name} {float(count) - float(known.get(name, 0)):g}" for name, count in BUCKET.findall(now)
@@ -119,7 +122,7 @@ def _since(before: str, now: str) -> str:
 
 
 def _weight(port: int, path: str) -> float:
-    """A page with all that it loads, compressed: KiB."""
+    """The compressed size of a page with everything it loads, in KiB."""
     seen: dict[str, int] = {}
     waiting = [path]
     while waiting:
@@ -152,7 +155,7 @@ def _stream(port: int) -> socket.socket:
 
 
 def _changes(child: PagesChild, plug: Plug, hall: str, seconds: float) -> dict[str, Any]:
-    """60 windows that change ten times a second, told to four readers."""
+    """Measure ``WINDOWS`` windows that change ``CHANGES_PER_S`` times a second, streamed to ``READERS`` readers."""
     readers = [_stream(child.port) for _ in range(READERS)]
     rounds, heard = [0], [0]
 
@@ -181,7 +184,7 @@ def _changes(child: PagesChild, plug: Plug, hall: str, seconds: float) -> dict[s
 
 
 def _phones(child: PagesChild, plug: Plug, hall: str, seconds: float) -> dict[str, Any]:
-    """2,000 phones that look after their numbers, each on a connection of its own as phones have."""
+    """Measure ``PHONES`` phones that ask for their numbers, each request on its own connection."""
     tokens = [secrets.token_hex(16) for _ in range(PHONES)]
     for area in range(AREAS):
         rows = [_row(token, place) for place, token in enumerate(tokens[area::AREAS])]

@@ -1,10 +1,10 @@
-"""The peers measured beside the daemon: the same key in, the same output out, nothing else. Rules:
+"""The peers measured for comparison with the daemon: the same key in, the same output out, nothing else. Rules:
 
 * A peer parses the JSON of every message of the hall, and answers the measured panel's keys with a lamp: no state, no
-  journal, no validation, no metrics. It is what the wire and a Python process cost at the least.
-* ``python -m edged.bench.peers`` reads one job as JSON on stdin, says "ready" on stdout, and echoes until killed.
+  journal, no validation, no metrics. Its time is the least that the line and a Python process need.
+* ``python -m edged.bench.peers`` reads one job as JSON from stdin, prints "ready" on stdout, and answers until killed.
 
-``blocking``: raw sockets, no event loop (the limit). ``asyncio``: one Protocol. ``aiomqtt``: with TCP_NODELAY.
+``blocking``: raw sockets, no event loop (the lower limit). ``asyncio``: one Protocol. ``aiomqtt``: with TCP_NODELAY.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ CANDLE_LEDS = {0x31: 0x36, 0x32: 0x31, 0x34: 0x32}
 
 @dataclass(frozen=True, slots=True)
 class PeerJob:
-    """What a peer process is to do. ``out``: "mqtt", "tcp:PORT" or "rtu:PATH"; a peer of ``kind`` "serial" reads and
-    answers on ``out`` "line:PATH" alone.
+    """What a peer process has to do. ``out``: where its output goes: "mqtt", "tcp:PORT" or "rtu:PATH". A peer of
+    ``kind`` "serial" reads and answers on ``out`` "line:PATH" alone.
 
     ``every``: the aiomqtt peer also switches ``OTHER_LAMP`` at every ``every``-th other message; 0: never.
     """
@@ -48,12 +48,12 @@ class PeerJob:
     every: int = 0
 
     def to_json(self) -> str:
-        """JSON that the peer process reads on its standard input."""
+        """The JSON that the peer process reads from its standard input."""
         return json.dumps(asdict(self))
 
 
 def command_of(payload: bytes) -> str | None:
-    """The lamp level that a key's payload asks for; None if it asks for none."""
+    """The lamp level that a key must cause; None if it causes none."""
     key = json.loads(payload).get("key")
     return {"pause": "off", "unpause": "on"}.get(key)
 
@@ -64,7 +64,7 @@ def coil(state: str) -> bytes:
 
 
 class Out:
-    """An output that does not go through the broker: a Modbus coil."""
+    """An output outside MQTT: a Modbus coil."""
 
     def __init__(self, out: str) -> None:
         kind, _, place = out.partition(":")
@@ -87,7 +87,7 @@ class Out:
 
 
 def blocking(job: PeerJob) -> None:
-    """The fastest possible peer: block in recv, answer, acknowledge."""
+    """Run the fastest possible peer: blocking recv, answer, acknowledge."""
     plug = Plug(Address.from_json(job.broker), f"{job.hall}-blocking")
     plug.subscribe(f"hall/{job.hall}/dev/+/up/+")
     out = None if job.out == "mqtt" else Out(job.out)
@@ -168,7 +168,7 @@ async def bare_asyncio(job: PeerJob) -> None:
 
 
 async def with_aiomqtt(job: PeerJob) -> None:
-    """Run the echo on aiomqtt: what a careful programmer gets from the usual library."""
+    """Run the echo on aiomqtt: what a careful programmer achieves with the usual library."""
     import aiomqtt
 
     broker = Address.from_json(job.broker)
@@ -213,7 +213,7 @@ class SerialEcho:
         self._held = b""
 
     def answer(self) -> None:
-        """Read the bytes that came and answer each complete frame."""
+        """Read the bytes that arrived and answer each complete frame."""
         self._held += os.read(self.fd, REPLY_BYTES)
         while len(self._held) >= CANDLE_FRAME_BYTES:
             frame, self._held = self._held[:CANDLE_FRAME_BYTES], self._held[CANDLE_FRAME_BYTES:]
@@ -223,7 +223,7 @@ class SerialEcho:
 
 
 def blocking_line(job: PeerJob) -> None:
-    """The fastest possible serial peer: block in read, answer."""
+    """Run the fastest possible serial peer: blocking read, answer."""
     line = SerialEcho(job.out.partition(":")[2])
     _ready()
     while True:
@@ -244,7 +244,7 @@ def _ready() -> None:
 
 
 def main() -> None:
-    """Do the one job described on stdin."""
+    """Run the job given on stdin."""
     job = PeerJob(**json.loads(sys.stdin.readline()))
     over_line = job.out.startswith("line:")
     blockers: dict[str, Callable[[PeerJob], None]] = {"blocking": blocking_line if over_line else blocking}

@@ -1,4 +1,4 @@
-"""How long and how often is measured: the full bench (half an hour) and the quick one (about two minutes)."""
+"""Durations and repetitions of the full bench (half an hour) and the quick one (about two minutes)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One latency cell: ``rounds`` of ``count`` presses every ``spacing_ms``, with ``background`` messages a second."""
+    """One latency cell: ``rounds`` of ``count`` presses, one every ``spacing_ms``, with ``background`` other messages a
+    second.
+    """
 
     spacing_ms: int
     background: int
@@ -17,8 +19,8 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """The old journal: its business days and visitors a day; how often each figure is taken; and the presses beside
-    a reader, ``rounds`` of ``presses`` with it and as many without, in turn.
+    """Parameters for the old journal: business days, visitors a day, how often each figure is measured; and keys beside
+    a reader: ``rounds`` of ``presses`` with it, alternating with as many without.
     """
 
     days: int

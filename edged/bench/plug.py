@@ -1,4 +1,4 @@
-"""A raw connection to a broker, as fast as a device could make it: TCP_NODELAY, no delayed ACK, no library."""
+"""A raw connection to a broker, as fast as a device's could be: TCP_NODELAY, no delayed ACK, no library."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The address of a broker. ``tls_ca`` switches TLS on; the three are paths of PEM files. ``protocol`` is the
-    daemon's.
+    """The address of a broker. ``tls_ca`` switches TLS on; the three ``tls_`` fields are paths of PEM files.
+    ``protocol`` is the daemon's; the bench itself speaks 3.1.1.
     """
 
     host: str
@@ -40,12 +40,12 @@ class Address:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Address:
-        """The address that ``to_json`` wrote."""
+        """Make an address from what ``to_json`` returned."""
         return cls(**fields)
 
 
 class BrokerGone(RuntimeError):
-    """The broker refused, or closed, the connection. The text says which."""
+    """The broker refused or closed the connection; the text says which."""
 
 
 def open_socket(address: Address) -> socket.socket:
@@ -67,11 +67,11 @@ def tls_context(address: Address) -> ssl.SSLContext | None:
 
 
 class Plug:
-    """A connected MQTT client with blocking calls; call ``take`` when its descriptor is readable."""
+    """An MQTT client with blocking calls, connected from the start; call ``take`` when its descriptor is readable."""
 
     def __init__(self, address: Address, client_id: str) -> None:
         """Connect to the broker. Raises ``BrokerGone`` or ``OSError``."""
-        self.acknowledged = 0  # PUBACKs heard
+        self.acknowledged = 0  # PUBACKs received
         self.sent = 0
         self._reader = packets.Reader()
         self._mid = 0
@@ -95,7 +95,7 @@ class Plug:
                 raise BrokerGone(f"the broker refuses a subscription to {topic_filter}; allow it in its ACL")
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Send one message at QoS 1 now."""
+        """Send one message at QoS 1 without waiting for its acknowledgement."""
         self._socket.sendall(packets.publish(topic, payload, self._next_mid(), retain))
         self.sent += 1
 
@@ -106,7 +106,7 @@ class Plug:
         self.sent += len(messages)
 
     def hear(self) -> list[Published]:
-        """Messages received, not yet acknowledged. Waits if there is none. Raises ``BrokerGone``."""
+        """Received messages, not acknowledged. Blocks until there is one. Raises ``BrokerGone``."""
         early, self._early = self._early, []
         return early or self._sorted(self._read())
 
@@ -117,7 +117,7 @@ class Plug:
             self._socket.sendall(acks)
 
     def take(self) -> list[Published]:
-        """Messages received, already acknowledged. Waits if there is none. Raises ``BrokerGone``."""
+        """Received messages, already acknowledged. Blocks until there is one. Raises ``BrokerGone``."""
         messages = self.hear()
         self.acknowledge(messages)
         return messages

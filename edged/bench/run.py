@@ -1,4 +1,4 @@
-"""Runs the whole bench, on brokers of its own if asked: one section after the other, one JSON object at the end."""
+"""Runs the whole bench, on its own brokers if asked: the sections in turn, one JSON object at the end."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from edged.bench.sides import Place
 from edged.bench.slow_line import slow_line
 from edged.clock import monotonic_s, perf_s
 
-FORGET_S = 0.5  # for a broker to say what stands there
+FORGET_S = 0.5  # for a broker to send its retained messages
 DAY_TITLE = "a long day and a restart"
 DAY_RATE_MIN, DAY_RATE_SHARE = (
     100.0,
     0.5,
-)  # of what is sustained, when the long day is lived as fast as possible
+)  # share of the sustained rate at which the long day is run
 LONG_DAY_TICKETS = 100_000
-# What ``--json`` always holds; null where a section was not asked for.
+# Keys that ``--json`` always has; null if a section was not run.
 KEYS: dict[str, Any] = {
     "mqtt_mqtt": None,
     "mqtt_modbus_tcp": None,
@@ -113,8 +113,8 @@ NAMES = (*SECTIONS, "day")
 def prepared(
     directory: Path, hall_broker: Address | None, echo: Path | None = None
 ) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Prepare a folder and a broker to work with; yields them with what the report says about them. ``hall_broker``
-    None: start a broker of our own.
+    """Prepare a folder and a broker; yields the ``Place`` and what the report says about it. ``hall_broker`` None:
+    start our own broker.
     """
     with ExitStack() as stack:
         broker, kind = hall_broker, "the hall's own"
@@ -140,16 +140,14 @@ def prepared(
             yield place, machine
         finally:
             if hall_broker is not None:
-                with suppress(OSError, BrokerGone):  # a broker that went away has forgotten us, or will never
+                with suppress(OSError, BrokerGone):  # nothing can be cleaned up at a broker that is gone
                     forget(place)
 
 
 def forget(place: Place) -> None:
-    """Clean up the hall's own broker after a bench: delete retained messages and the sessions of the bench's
-    daemons.
-    """
+    """Clean up the hall's broker after a bench: delete the retained messages and sessions of the bench."""
     for hall in place.halls:
-        plug = Plug(place.broker, f"edged-{hall}")  # a clean session ends the one that the daemon left
+        plug = Plug(place.broker, f"edged-{hall}")  # a clean session deletes the one that the daemon left
         try:
             plug.subscribe(f"hall/{hall}/#")
             until_s = monotonic_s() + FORGET_S
@@ -162,8 +160,8 @@ def forget(place: Place) -> None:
 
 
 def run(place: Place, plan: Plan, only: Collection[str], told: Callable[[str, str], None]) -> dict[str, Any]:
-    """Run every section of ``only``; ``told(section, what)`` reports progress. ``seconds`` in the result: how long each
-    section took.
+    """Run every section in ``only``; ``told(section, what)`` reports progress. ``seconds`` in the result: duration of
+    each section.
     """
     found: dict[str, Any] = {}
     took: dict[str, float] = {}
@@ -182,7 +180,7 @@ def run(place: Place, plan: Plan, only: Collection[str], told: Callable[[str, st
 
 
 def merged(found: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """The union of two results; tables under the same key are merged."""
+    """The union of two results; tables under the same key are merged recursively."""
     both = dict(found)
     for key, value in more.items():
         known = both.get(key)
@@ -195,7 +193,7 @@ def _told(told: Callable[[str, str], None], name: str, title: str, what: str) ->
 
 
 def _optimised() -> bool:
-    """Whether this Python was built with profile-guided optimisation, as Debian's is: a tenth faster."""
+    """Whether this Python was built with profile-guided optimisation, like Debian's; that makes it a tenth faster."""
     return "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
 
 

@@ -1,4 +1,4 @@
-"""The sides measured in one cell: the daemon and its peers, each with its own hall id, port or line."""
+"""The "sides" compared in one cell: the daemon and its peers, each with its own hall id, port or line."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ PEERS = {"limit": "blocking", "asyncio": "asyncio", "aiomqtt": "aiomqtt"}  # sid
 WARM_UP = 12  # presses before anything counts
 WARM_UP_SPACING_S = 0.03
 SETTLE_S = 1.0  # after READY: first assertions of levels, first state messages
-LOST_IN_ROW_MAX = 5  # then the round is over: who is this far behind would only keep the others waiting
-STRAY, GOLDEN = 0.25, 0.618034  # how far presses are off the beat, of its length; each elsewhere
-FILL_S = 10.0  # for fifty tickets to be kept
+LOST_IN_ROW_MAX = 5  # then the round ends: a side that is so late would only delay the others
+STRAY, GOLDEN = 0.25, 0.618034  # each press is delayed by a varying part of a quarter of the spacing
+FILL_S = 10.0  # for fifty tickets to be stored
 LINE_TICKETS = 400  # waiting visitors for the clerks on the Candle bus
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The environment of a bench run. ``no_delay``: the broker for the aiomqtt reference. ``name``: prefix of its
-    hall ids.
+    """The environment of a bench. ``broker``: the one under test; ``no_delay``: a broker with TCP_NODELAY for the
+    aiomqtt peer; ``name``: prefix of the hall ids.
 
-    ``echo``: a program that is one more peer, called with host, port, filter, press topic and lamp topic.
+    ``echo``: a program as a further peer, called with host, port, filter, press topic and lamp topic.
     """
 
     directory: Path
@@ -45,19 +45,21 @@ class Place:
     )  # ids in use: what a hall's own broker must forget afterwards
 
     def hall_id(self, part: str) -> str:
-        """A hall id for one side of one section."""
+        """The hall id for ``part`` of the bench."""
         hall = f"{self.name}-{part}"
         self.halls.append(hall)
         return hall
 
     def broker_of(self, side: str) -> Address:
-        """The broker that a side connects to."""
+        """The broker for this side."""
         return self.no_delay if side == "aiomqtt" else self.broker
 
 
 @dataclass(slots=True)
 class Side:
-    """One measured side. ``press(n)`` sends a key and returns the mark that must arrive on ``ear``."""
+    """The daemon or a peer as measured. ``press(n)`` sends the n-th key and returns the mark that must arrive on
+    ``ear``.
+    """
 
     name: str
     meter: Meter
@@ -67,11 +69,10 @@ class Side:
     pressed: int = 0
 
     def measure(self, count: int, spacing_s: float) -> Samples:
-        """Press ``count`` times, once every ``spacing_s``; ends early after ``LOST_IN_ROW_MAX`` missing outputs in a
-        row.
+        """Press ``count`` times, about one every ``spacing_s``; ends early after ``LOST_IN_ROW_MAX`` missing outputs in
+        a row.
 
-        Presses are not evenly spaced: in step with the background traffic all of a round would meet its messages, or
-        none.
+        The spacing varies: at equal distances all presses of a round might coincide with background messages, or none.
         """
         samples, lost_in_row = Samples(), 0
         next_s = perf_s()
@@ -93,7 +94,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class BenchCell:
-    """Everything that runs for one cell: processes and connections to be stopped at its end, and the meter of all its
+    """One cell while it is measured: its processes and connections, which are stopped at its end, and the meter of all
     sides.
     """
 
@@ -102,7 +103,7 @@ class BenchCell:
     meter: Meter = field(default_factory=Meter)
 
     def serve(self, hall: BenchHall) -> None:
-        """Start the daemon; its devices' ends of the wires are served meanwhile."""
+        """Start the daemon and wait until it has settled; the devices' ends of the lines are served meanwhile."""
         self.stack.callback(hall.daemon.stop)
         hall.daemon.start()
         self.meter.idle(perf_s() + SETTLE_S)
@@ -127,21 +128,21 @@ class BenchCell:
         return [str(self.place.echo), broker.host, str(broker.port), *topics]
 
     def plug(self, broker: Address, client_id: str) -> Plug:
-        """Open a broker connection for the meter; closed at the cell's end."""
+        """Open a broker connection for the meter; it is closed at the cell's end."""
         made = Plug(broker, client_id)
         self.stack.callback(made.close)
         return made
 
     def traffic(self, name: str, hall: str) -> Traffic:
-        """The background visits of a side."""
+        """The child process with the background visits of a side."""
         return Traffic(hall, self.place.broker_of(name), "visits", self.stack, self.wait)
 
     def wait(self, seconds: float) -> None:
-        """Serve the wires for ``seconds``: the daemon would report a module that is silent as lost."""
+        """Let ``seconds`` pass while the lines are served: the daemon would report a silent module as lost."""
         self.meter.idle(perf_s() + seconds)
 
     def keyed(self, name: str, hall: str, ear: Ear, desks: Sequence[tuple[str, str]]) -> Side:
-        """A side whose presses are MQTT keys. ``desks``: windows with the mark of their lamp, pressed in turn."""
+        """A side whose presses are MQTT keys. ``desks``: windows and the mark of each one's lamp, pressed in turn."""
         presser = self.plug(self.place.broker_of(name), f"{hall}-press")
         panels = [BenchPanel(hall, window, lamp) for window, lamp in desks]
         for panel in panels:
@@ -158,7 +159,7 @@ class BenchCell:
 
 
 def mqtt_sides(room: BenchCell) -> list[Side]:
-    """Sides with MQTT in and MQTT out; each receives background visits of its own if the cell has any."""
+    """Sides with MQTT in and MQTT out; each has its own background visits if the cell has any."""
     sides: list[Side] = []
     for name in ("edged", *PEERS, *(["program"] if room.place.echo is not None else [])):
         broker = room.place.broker_of(name)
@@ -188,8 +189,8 @@ def tcp_sides(room: BenchCell) -> list[Side]:
 
 
 def rtu_sides(room: BenchCell) -> list[Side]:
-    """Sides with MQTT in and a coil on an RTU line out; bytes take no time on this line, the protocol's pauses are
-    kept.
+    """Sides with MQTT in and a coil on an RTU line out. The line has no transmission time, but the protocol's
+    pauses.
     """
     sides: list[Side] = []
     for name in ("edged", "limit", "asyncio"):
@@ -217,7 +218,7 @@ def line_sides(room: BenchCell) -> list[Side]:
 
 
 def slow_line_side(room: BenchCell, line: RtuLine, units: Sequence[int]) -> Side:
-    """The daemon alone on an RTU line at its real pace; the lamps of ``units`` are measured in turn."""
+    """The daemon alone on an RTU line with its real transmission time; the lamps of ``units`` are measured in turn."""
     hall = room.place.hall_id(f"w{len(line.dead)}")
     room.meter.add(line)
     wires = BenchWires(rtu=f"rtu://{line.path}?baudrate=9600", rtu_units=line.units)
@@ -226,7 +227,7 @@ def slow_line_side(room: BenchCell, line: RtuLine, units: Sequence[int]) -> Side
 
 
 def _start(room: BenchCell, name: str, hall: str, wires: BenchWires, peer: tuple[str, str]) -> None:
-    """Start the daemon with ``wires``, or the peer with its panel and output."""
+    """Start the daemon with ``wires``, or a peer with (panel, output) of ``peer``."""
     broker = room.place.broker_of(name)
     if name != "edged":
         room.echo(PeerJob(PEERS[name], hall, peer[0], "", peer[1], broker.to_json()))
@@ -238,7 +239,7 @@ def _start(room: BenchCell, name: str, hall: str, wires: BenchWires, peer: tuple
 
 
 def _fill(room: BenchCell, hall: BenchHall) -> None:
-    """Send tickets for the clerks on the bus, fifty at a time: a broker drops what it cannot queue."""
+    """Send tickets for the clerks on the bus, fifty at a time, because a broker drops what it cannot queue."""
     dispenser = room.plug(room.place.broker, f"{hall.hall}-fill")
     topic = hall.up("dispenser-2", "ticket")
     for first in range(1, LINE_TICKETS, 50):
@@ -247,7 +248,9 @@ def _fill(room: BenchCell, hall: BenchHall) -> None:
 
 
 def _line_press(line: CandleLine) -> Callable[[int], str]:
-    """Each clerk in turn presses next; then all arrive; then all finish."""
+    """A ``press`` for a Candle bus: every clerk presses "next" in turn, then every one "arrive", then every one
+    "finish".
+    """
     keys = list(CANDLE_LEDS.items())
 
     def press(n: int) -> str:
@@ -260,14 +263,14 @@ def _line_press(line: CandleLine) -> Callable[[int], str]:
 
 
 def _warm(sides: list[Side]) -> list[Side]:
-    """A few presses that are not counted."""
+    """Press a few times on each side without counting; returns the sides."""
     for side in sides:
         side.measure(WARM_UP, WARM_UP_SPACING_S)
     return sides
 
 
 def pooled(rounds: Sequence[dict[str, Samples]]) -> dict[str, Samples]:
-    """The samples of all rounds, for each side."""
+    """The samples of all rounds together, by side."""
     found: dict[str, Samples] = {}
     for one in rounds:
         for name, samples in one.items():
@@ -276,7 +279,7 @@ def pooled(rounds: Sequence[dict[str, Samples]]) -> dict[str, Samples]:
 
 
 def figures(by_side: dict[str, Samples]) -> dict[str, Any]:
-    """The results of one cell, for JSON."""
+    """The results of one cell as JSON values."""
     found: dict[str, Any] = {}
     for name, samples in by_side.items():
         prefix = "" if name == "edged" else f"{name}_"

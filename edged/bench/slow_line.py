@@ -1,7 +1,8 @@
-"""Lamps on an RS-485 line at its real pace: 9600 baud, eight other modules polled, then one of them dead.
+"""Lamps on an RS-485 line with its real transmission time: 9600 baud, eight modules polled, first with a ninth that
+answers, then with one that does not.
 
-A write is eight characters and a silence of 3.5, its answer the same: 24 ms at 9600 baud, 8N1. A lamp may have to let
-one exchange under way end (a poll: 21 characters).
+A write is eight characters and a silence of 3.5; so is its answer: 24 ms at 9600 baud, 8N1. A lamp may have to wait for
+the end of one exchange (a poll: 21 characters).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ BAUDRATE = 9600
 CHAR_S = 10 / BAUDRATE
 UNITS = 9
 LIVE_UNITS = range(1, UNITS)
-SPACING_S = 0.075  # of the presses on one line: a write, its read-back and a little
+SPACING_S = 0.075  # between presses on one line: time for a write, its read-back and some more
 WIRE_MS = 2 * (RTU_REQUEST_BYTES + GAP_CHARS) * CHAR_S * 1000
 POLL_MS = (
     (RTU_REQUEST_BYTES + 6 + 2 * GAP_CHARS) * CHAR_S * 1000
@@ -27,7 +28,7 @@ POLL_MS = (
 
 
 def slow_line(place: Place, rounds: int, count: int) -> dict[str, Any]:
-    """Measure p50 and p99 of the lamps of eight modules, with a ninth that answers and with a ninth that does not."""
+    """Measure p50 and p99 of the lamps of eight modules, with a ninth that answers and with a ninth that is dead."""
     with ExitStack() as stack:
         room = BenchCell(place, stack)
         lines = [RtuLine(UNITS, CHAR_S), RtuLine(UNITS, CHAR_S, dead=(UNITS,))]
@@ -54,7 +55,9 @@ def slow_line(place: Place, rounds: int, count: int) -> dict[str, Any]:
 def _round(
     room: BenchCell, sides: Sequence[Side], samples: Sequence[Samples], count: int, order: tuple[int, int]
 ) -> None:
-    """``count`` presses of each, in turn: both meet the same minutes, and one line rests while the other lights."""
+    """Press ``count`` times on each line, alternately, so that both have the same conditions and each rests while the
+    other is measured.
+    """
     next_s = perf_s()
     for _ in range(count):
         if sum(one.lost for one in samples) >= LOST_IN_ROW_MAX:

@@ -1,4 +1,4 @@
-"""Prints the results of a bench in a terminal: latencies beside those of the peers, other figures, and the verdict."""
+"""Formats the results of a bench for a terminal: latencies next to those of the peers, other figures, verdicts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edged.bench.limits import LATENCIES, LimitVerdict, cells, ratio
 
 
 def report(found: Mapping[str, Any], verdicts: Sequence[LimitVerdict]) -> RenderableType:
-    """The whole report, ready to print."""
+    """The whole report as something that rich can print."""
     parts: list[RenderableType] = [_machine(found)]
     if any(found.get(key) for key in LATENCIES):
         parts.append(_latencies(found))

@@ -1,11 +1,11 @@
-"""Other people in the hall: a process that sends visits to the busy area at a steady rate. Rules:
+"""Background load: a process that sends visits to the busy area at a steady rate. Rules:
 
 * One visit is three messages: a ticket is printed, a clerk calls, a clerk finishes; so the queue stays short.
-  ``tickets`` sends tickets alone: the queue grows.
+  ``tickets`` sends tickets alone, so the queue grows.
 * Open loop: messages leave when they are due, whatever the daemon does.
 
-``python -m edged.bench.traffic`` reads one job as JSON on stdin, says "ready", then for each further line
-"RATE SECONDS" sends at that rate (0 s: until the next line) and says "sent N".
+``python -m edged.bench.traffic`` reads one job as JSON from stdin and prints "ready". For each further line "RATE
+SECONDS" it sends at that rate (0 s: until the next line) and prints "sent N".
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from edged.bench.hall import BUSY, BUSY_PANELS, key, ticket
 from edged.bench.plug import Address, Plug
 from edged.clock import perf_s
 
-BATCH_S = 0.001  # what falls due within a millisecond leaves in one write
+BATCH_S = 0.001  # messages due within a millisecond are sent in one write
 
 
 def visits(hall: str) -> Iterator[tuple[str, bytes]]:
-    """Yields messages of visits (topic, payload) without end; one clerk after the other."""
+    """Yield messages of visits (topic, payload) without end; the clerks take turns."""
     seq = 0
     dispenser = f"hall/{hall}/dev/dispenser-1/up/ticket"
     while True:
@@ -36,7 +36,7 @@ def visits(hall: str) -> Iterator[tuple[str, bytes]]:
 
 
 def tickets(hall: str) -> Iterator[tuple[str, bytes]]:
-    """Yields messages of printed tickets (topic, payload) without end."""
+    """Yield messages of printed tickets (topic, payload) without end."""
     seq = 0
     while True:
         seq += 1
@@ -64,7 +64,7 @@ def send(plug: Plug, messages: Iterator[tuple[str, bytes]], rate: float, seconds
 
 
 def main() -> None:
-    """Read one job from stdin, then rates, a line each."""
+    """Read the job, then one line per rate, from stdin."""
     job = json.loads(sys.stdin.readline())
     hall = job["hall"]
     plug = Plug(Address.from_json(job["broker"]), f"{hall}-traffic-{job['kind']}")

@@ -1,4 +1,4 @@
-"""Starts and steers a process of ``edged.bench.traffic``."""
+"""Starts and controls a process of ``edged.bench.traffic``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from edged.bench.children import Child, module
 from edged.bench.meter import rest
 from edged.bench.plug import Address
 
-SAY_S = 10.0  # for the child to say how much it sent, beyond the time it was given
+SAY_S = 10.0  # for the child to report how much it sent, after the time it was given
 
 
 class Traffic:
-    """A child process that sends ``kind`` ("visits" or "tickets") to a hall when told to."""
+    """A child process that sends ``kind`` ("visits" or "tickets") to a hall on demand."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Traffic:
 
     @contextmanager
     def flowing(self, rate: float) -> Iterator[None]:
-        """While the block runs, send ``rate`` messages a second."""
+        """Send ``rate`` messages a second while the ``with`` block runs."""
         if rate:
             self._child.tell(f"{rate} 0")
         yield
@@ -42,7 +42,7 @@ class Traffic:
             self._child.line(SAY_S)
 
     def start(self, rate: float, seconds: float) -> None:
-        """Begin to send ``rate`` messages a second for ``seconds``; ``finished`` waits for the end."""
+        """Begin to send ``rate`` messages a second for ``seconds``; then call ``finished``."""
         self._child.tell(f"{rate} {seconds}")
 
     def finished(self, seconds: float) -> int:
