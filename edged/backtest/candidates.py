@@ -1,10 +1,10 @@
-"""The candidates that a backtest compares: a policy of the daemon's core, a baseline of the small simulator, or the
+"""The candidates that a backtest compares: a policy in the daemon's core, a baseline in the small simulator, or the
 clairvoyant plan.
 
-``never``, ``always``, ``naive10`` (10 waiting, no hysteresis) and ``band`` (6 waiting, closed when nobody waits) are
-the published baselines and run in ``model``; what the core makes of a policy runs in ``runner``. Policies by name:
-``pw`` (as shipped), ``pw-shorter-waits``, ``pwf``, ``pw-reference``, ``pw-no-release`` (no early release in a shared
-pool), ``core-band`` (the shipped band), ``core-never``, ``core-always``.
+``never``, ``always``, ``naive10`` (opens at 10 waiting, no hysteresis) and ``band`` (opens at 6 waiting, closes when
+nobody waits) are the published baselines and run in ``model``; policies of the core run in ``runner``. Policies by
+name: ``pw`` (predicted wait, as shipped), ``pw-shorter-waits``, ``pwf``, ``pw-reference``, ``pw-no-release`` (no early
+release in a shared pool), ``core-band`` (the shipped band), ``core-never``, ``core-always``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ CORE_POLICIES: dict[str, Callable[[], Policy]] = {
 
 
 def _band_of(opens: int, closes: int) -> Policy:
-    """A band without hysteresis in time, as the small simulator's simple rules are."""
+    """A policy of the core that opens and closes at these numbers of waiting people at once, like the simple rules of
+    the small simulator.
+    """
     band = Band(
         open_above=opens - 1, open_step=0, close_at=closes, close_sustain_s=0, min_open_s=0, cooldown_s=0
     )
@@ -60,7 +62,9 @@ SHARED: dict[str, Callable[[], Policy]] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One candidate: its name and, if it runs in the core, its policy; without one the name is that of a baseline."""
+    """One candidate: its name, and its policy if it runs in the core; otherwise the name is that of a baseline or the
+    plan.
+    """
 
     name: str
     policy: Policy | None = None
@@ -75,10 +79,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class CandidateDay:
-    """One day under one candidate.
+    """One day to be run under one candidate.
 
-    ``quotes``: compare the wait each visitor was told with the real one, which takes time. ``curves``: keep what the
-    day's charts are drawn of; includes ``quotes``.
+    ``quotes``: compare each visitor's predicted wait with the real one, which takes time. ``curves``: record the data
+    of the day's charts; includes ``quotes``.
     """
 
     candidate: Candidate
@@ -92,10 +96,10 @@ class CandidateDay:
 
 
 def named(name: str, shared: bool = False) -> Candidate:
-    """A candidate by name. Raises ``KeyError``, whose text lists the names there are.
+    """The candidate of this name. Raises ``KeyError``, whose text lists the names.
 
-    ``shared``: several areas have one pool. Then a simple rule runs in the core, where the pool is one: in the small
-    simulator each area would have all of it, and the comparison would be with a hall of three times the staff.
+    ``shared``: several areas share one pool of "+1" windows. Simple rules then run in the core, where the pool is
+    shared; in the small simulator each area would have the whole pool, as a hall with several times the staff.
     """
     if shared and name in SHARED:
         return Candidate(name, SHARED[name]())
@@ -108,7 +112,7 @@ def named(name: str, shared: bool = False) -> Candidate:
 
 
 def outcome(job: CandidateDay, over: Callable[[], bool] | None = None) -> DayMeasures:
-    """Run one day under one candidate. Raises ``TimeOver`` where the core runs it and ``over()`` is true meanwhile."""
+    """Run one day under one candidate. In the core, raises ``TimeOver`` as soon as ``over()`` is true."""
     hall, day, policy = job.hall, job.day, job.candidate.policy
     if policy is not None:
         scenario = Scenario(
@@ -123,9 +127,7 @@ def outcome(job: CandidateDay, over: Callable[[], bool] | None = None) -> DayMea
             over=over,
         )
         return run(scenario, day)
-    if (
-        hall.parts
-    ):  # the small simulator and the plan know one area: each alone, as if the whole pool were its own
+    if hall.parts:  # small simulator and plan handle one area: each is run alone with the whole pool
         return pool.together(outcome(replace(job, hall=part, day=own)) for part, own in pool.apart(hall, day))
     if job.candidate.name == CLAIRVOYANT:
         _, changes = plan(hall, day, job.setup_ms, job.prices)
@@ -134,5 +136,5 @@ def outcome(job: CandidateDay, over: Callable[[], bool] | None = None) -> DayMea
 
 
 def with_pw(policy: Policy, **changes: Any) -> Policy:
-    """A copy of the policy with other values in its ``Pw`` section (the rule on the predicted wait)."""
+    """A copy of the policy with other values in its ``pw`` section (the rule on the predicted wait)."""
     return replace(policy, tidal=replace(policy.tidal, pw=dataclasses.replace(policy.tidal.pw, **changes)))

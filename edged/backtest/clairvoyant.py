@@ -1,10 +1,11 @@
-"""The best plan with full knowledge of arrivals and services: the reference that no real policy can beat.
+"""A plan made with full knowledge of all arrivals and services: the reference for policies, which do not have it.
 
-A beam search over a grid of ``GRID_MS``: at each grid time the number of serving "+1" windows may change by any
-amount. Plans are kept per (next visitor, serving windows): of those the ``BEAM`` cheapest that no other plan beats
-in both cost and residual work. Waits and ends are exact; only the instants of change lie on the grid. A window that
-serves from g was ordered at g minus the set-up time, so a plan may have one from the first grid time after the set-
-up. Giving back takes the window that is free soonest; it drains. An achievable plan, not a proven lower bound.
+A beam search over a grid of ``GRID_MS``: at each grid time the number of serving "+1" windows may change by any amount.
+Plans are kept per (next visitor, serving windows): the ``BEAM`` cheapest of those that no other plan beats in both cost
+and residual work. Waits and ends are exact; only changes happen on the grid. A window that serves from time g was
+ordered at g minus the set-up time, so the first one can serve from the first grid time after the set-up. A release
+takes the window that is free soonest; it finishes its visitor. The result is an achievable plan, not a proven lower
+bound.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from edged.backtest.traces import Day, Hall
 
 GRID_MS = 150_000
 BEAM = 24
-SLACK = 5.0  # a plan this many openings dearer than one that has served as many visitors is given up
+# a plan is dropped if it costs this many openings more than another that has served as many visitors
+SLACK = 5.0
 
 Free = tuple[int, ...]  # when each window is free, ascending
 
 
 Change = tuple[int, int]  # grid ms, serving windows from then on
-Trail = tuple[Any, Change] | None  # the changes of a plan, last first; plans share what they have in common
+# the changes of a plan as a linked list, last first; plans share common beginnings
+Trail = tuple[Any, Change] | None
 
 
 @dataclass(slots=True)
@@ -133,7 +136,7 @@ class _Search:
         return kept
 
     def _limits(self, buckets: dict[tuple[int, int], list[_Openings]]) -> dict[int, float]:
-        """For each next visitor: the cost above which a plan cannot be the best any more."""
+        """The highest cost, by next visitor, with which a plan may still become the best."""
         least: dict[int, float] = {}
         for (following, _), plans in buckets.items():
             cheapest = min(plan.cost for plan in plans)
@@ -145,13 +148,13 @@ class _Search:
         return limit
 
     def _ended(self, plan: _Openings, at_ms: int) -> _Openings:
-        """All visitors are being served: the "+1" windows close, as early as the rules of closing allow."""
+        """The plan after the last service has begun: its "+1" windows close as early as the rules permit."""
         cost = plan.cost + self.staff_price * sum(free - at_ms for free in plan.tidal if free > at_ms)
         return _Openings(cost, plan.next, plan.regular, plan.tidal, plan.draining, (plan.trail, (at_ms, 0)))
 
 
 def plan(hall: Hall, day: Day, setup_ms: int, prices: Prices, beam: int = BEAM) -> tuple[float, list[Change]]:
-    """The cost of the best plan found, and its changes (grid ms, number of serving "+1" windows)."""
+    """The cost of the best plan found, and its changes: (grid ms, number of serving "+1" windows from then on)."""
     found = _Search(hall, day, setup_ms, prices).run(beam)
     changes: list[Change] = []
     trail = found.trail
@@ -162,8 +165,8 @@ def plan(hall: Hall, day: Day, setup_ms: int, prices: Prices, beam: int = BEAM) 
 
 
 def carried_out(hall: Hall, day: Day, setup_ms: int, changes: list[Change]) -> DayMeasures:
-    """Simulate the plan visitor by visitor: waits, staff time and openings, counted without the search."""
-    windows = [[0, 0] for _ in range(hall.regular)]  # serves from, free at
+    """Simulate the plan visitor by visitor, independently of the search: waits, staff time and openings."""
+    windows = [[0, 0] for _ in range(hall.regular)]  # per window: (serves from, free at) in ms
     serving: list[list[int]] = []
     waits: list[int] = []
     staff_ms = openings = done = 0

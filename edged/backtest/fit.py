@@ -1,9 +1,10 @@
 """Fits the rule on the predicted wait to a hall's own days, and says how much of the gain may be chance.
 
-The settings of the grid run over the train days in the core, in heats: what is plainly worse is out. The cheapest is
-then compared with the shipped one on the test days, which the choice never saw. Gains on the days a choice was made on
-flatter it, so three figures are given: the gain in training, the gain on unseen days with its 95 % interval, and how
-many settings nobody could tell from the chosen one in training (their paired 95 % intervals contain zero).
+All settings of a grid run on the training days in the core, in several heats; after each, settings that are clearly
+worse are dropped. The cheapest is then compared with the shipped one on the test days, which had no part in the choice.
+Because the gain on training days is too optimistic, three figures are given: the gain in training, the gain on test
+days with its 95 % interval, and how many settings could not be distinguished from the chosen one in training (their
+paired 95 % intervals contain zero).
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ OPEN_WAIT_S = (360, 450, 540, 600, 720)
 CLOSE_WAIT_S = (0, 90, 180)
 MIN_OPEN_S = (600, 900)
 SHIPPED = "as shipped"
-HEATS = (0.15, 0.3, 0.55)  # shares of the train days after which what is plainly worse is out
-HEAT_DAYS_MIN = 5  # fewer say nothing about the next ones
+HEATS = (0.15, 0.3, 0.55)  # shares of the training days after which clearly worse settings are dropped
+HEAT_DAYS_MIN = 5  # fewer days do not predict others
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The result for one hall: the chosen setting and its gains, in J per day against the shipped setting."""
+    """The result for one hall: the chosen setting, and its gains in cost (J) per day against the shipped setting."""
 
     hall: Hall
     open_wait_s: int
@@ -44,21 +45,21 @@ class Fit:
     test_gain: float
     test_half_width: float
     shipped_cost: float
-    profile_gain: float  # of knowing the usual arrivals, per unseen day, against knowing none
+    profile_gain: float  # per test day: gain of knowing the usual arrivals, against not knowing them
 
     @property
     def keeps_profile(self) -> bool:
-        """Whether using the usual arrivals of the training days gained anything on the test days."""
+        """Whether knowing the usual arrivals, learnt on training days, reduced the cost of the test days."""
         return self.profile_gain > 0
 
     @property
     def proven(self) -> bool:
-        """Whether the gain on test days is larger than its confidence interval."""
+        """Whether the gain on test days exceeds half the width of its 95 % interval."""
         return self.test_gain > self.test_half_width
 
     @property
     def verdict(self) -> str:
-        """The result in one sentence, for whoever decides."""
+        """The result in one sentence."""
         if self.proven:
             return "the gain holds on unseen days: worth pushing"
         if self.test_gain > 0:
@@ -67,7 +68,7 @@ class Fit:
 
 
 def settings(policy: Policy) -> tuple[Candidate, ...]:
-    """All settings to try, the shipped one first."""
+    """The settings to try, the shipped one first."""
     grid = tuple(
         Candidate(
             f"{opens},{closes},{least}",
@@ -117,7 +118,9 @@ def _raced(
     question: Question,
     progress: Progress,
 ) -> dict[str, list[float]]:
-    """Cost per day of each setting; a setting clearly worse than the best so far is dropped early."""
+    """Cost on each training day by setting; a setting that is clearly worse than the best so far is dropped after a
+    heat.
+    """
     costs: dict[str, list[float]] = {one.name: [] for one in candidates}
     alive, total = list(candidates), len(candidates) * len(days)
     for begin, end in pairwise((0, *(round(share * len(days)) for share in HEATS), len(days))):
@@ -159,7 +162,7 @@ def _alike(best: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def body(fits: Sequence[Fit]) -> dict[str, Any]:
-    """The policy body to sign: the chosen setting and the usual arrivals, each only if it helped on test days."""
+    """The policy body to sign: chosen settings and usual arrivals, each only if it helped on test days."""
     areas: dict[str, Any] = {}
     for one in fits:
         own: dict[str, Any] = {}

@@ -1,8 +1,8 @@
-"""Reads recorded journals as days of visitors, so that the same people can be simulated with other windows.
+"""Reads journals as recorded days of visitors, so that the same people can be simulated with other policies.
 
-A visitor arrives when the ticket was issued and needs what the service took, both as the core noted them; whoever left
-without being served is left out. Each area of the site is a hall of its own: its "+1" windows count in every area they
-can serve, regular windows that serve several areas by their share. Days are dates of the hall's own zone.
+A visitor arrives when the ticket was issued and needs the recorded service time; whoever left without being served is
+left out. Each area of the site becomes a ``Hall`` of its own: its "+1" windows count fully in every area they can
+serve, regular windows that serve several areas by their share. Days are dates in the hall's zone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from edged.store.notes import NotedRow, Progress, Unreadable, day_start, noted_r
 
 DAY_MS = 86_400_000
 BIN_MS = BIN_MIN * MINUTE_MS
-TRAIN_SHARE = 0.6  # the earlier days; a hall changes, so the later ones are the test
+TRAIN_SHARE = 0.6  # share of days for training: the earlier ones, because a hall changes
 KINDS = ("ticket.issued", "ticket.finished")
 SPLIT_FROM_DAYS = 3  # fewer cannot be split
 
@@ -44,14 +44,14 @@ class _Visit:
 
 
 class _FactData(msgspec.Struct, gc=False):
-    """What counts here of a note's data; all else is passed over."""
+    """The fields of a note's data that are needed here; all others are skipped."""
 
     service: str | float | None = None
     service_s: str | float | None = None
 
 
 class _Fact(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A note, of which the reader needs little: a third of what reading a whole ``Note`` takes."""
+    """A note reduced to the fields needed here; decoding it takes a third of the time of a whole ``Note``."""
 
     kind: str
     subject: str
@@ -75,9 +75,10 @@ def read_journals(
     days: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> Traces:
-    """Every area and day of these journals, or of the last ``days``. ``split``: the earlier days are ``train``.
+    """Every area and day in these journals, or of the last ``days`` days (0: all). ``split``: the earlier days become
+    part ``train``, the later ones ``test``.
 
-    ``progress(done, total)`` counts the steps of each. Raises ``BadTrace``.
+    ``progress(done, total)`` counts steps within each journal. Raises ``BadTrace``.
     """
     halls: dict[str, Hall] = {}
     found_days: list[Day] = []
@@ -135,7 +136,7 @@ def _note(recorded: _Recorded, at_ms: int, note: _Fact) -> None:
 
 
 def _by_area(site: Site, visits: Iterable[_Visit]) -> dict[str, list[_Visit]]:
-    """Who was served, in order of arrival, by the area of the service."""
+    """The served visitors in order of arrival, by the area of their service."""
     found: dict[str, list[_Visit]] = {area.id: [] for area in site.areas}
     of_service = {service.id: found[service.area] for service in site.services}
     for visit in visits:
@@ -207,5 +208,5 @@ def _windows(site: Site, area: str) -> tuple[int, int]:
 
 
 def _date(number: int) -> str:
-    """Days since 1970 as YYYY-MM-DD."""
+    """Format a number of days since 1970 as YYYY-MM-DD."""
     return date.fromordinal(date(1970, 1, 1).toordinal() + number).isoformat()

@@ -1,7 +1,7 @@
-"""What a day under a policy cost: waits, staff minutes, openings, and their sum at given prices.
+"""The cost of a day under a policy: waits, staff minutes, openings, and their sum J at given prices.
 
 J = wait price x sum of waits + excess price x sum of minutes above the target + staff minutes + opening price x
-openings; the unit is one minute of one member of staff. Quantiles interpolate between the two nearest waits.
+openings; its unit is one minute of one member of staff. Quantiles interpolate between the two nearest waits.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 MINUTE_MS = 60_000
-JUDGED_MIN = (15, 20, 30)  # what halls report: the share that waited longer
-SHORT_MIN = 10.0  # an opening given back sooner moved people for nothing
+JUDGED_MIN = (15, 20, 30)  # halls report the share of visitors that waited longer than these
+SHORT_MIN = 10.0  # a shorter opening was hardly worth moving people
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Prices of the cost J, in staff minutes: per minute waited, per minute above ``target_min``, per staff minute, per
-    opening.
-    """
+    """Prices in the cost J: per minute waited, per minute above ``target_min``, per staff minute, per opening."""
 
     wait: float = 0.2
     excess: float = 1.0
@@ -33,9 +31,10 @@ DEFAULT_PRICES = Prices()
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """What one day's charts are drawn of.
+    """The data of one day's charts.
 
-    (minute of the day, value) where a value changes; and per visitor (minute, predicted wait, real wait), in minutes.
+    (minute of the day, value) wherever a value changes; for each visitor (minute, predicted wait, real wait), in
+    minutes.
     """
 
     waiting: tuple[tuple[float, int], ...] = ()
@@ -46,9 +45,11 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class DayMeasures:
-    """One day under one policy. ``waits_ms`` in order of arrival; ``open_min`` per opening given back by the policy.
+    """One day under one policy. ``waits_ms``: in order of arrival; ``open_min``: duration of each opening that the
+    policy ended.
 
-    ``releases``: openings taken away early for another area. ``quotes_ms``: predicted minus real wait where quoted.
+    ``releases``: openings ended early for another area. ``quotes_ms``: predicted minus real wait of visitors who were
+    told one.
     """
 
     waits_ms: tuple[int, ...]
@@ -58,7 +59,7 @@ class DayMeasures:
     releases: int = 0
     quotes_ms: tuple[int, ...] = ()
     events: int = 0
-    urgent_ms: tuple[int, ...] = ()  # of the waits, those of visitors with priority
+    urgent_ms: tuple[int, ...] = ()  # the waits of visitors with priority, also contained in waits_ms
     curves: Curves = field(default=Curves())
 
     @property
@@ -84,7 +85,7 @@ class DayMeasures:
         )
 
     def short(self) -> int:
-        """Openings that the policy gave back within ``SHORT_MIN``."""
+        """How many openings the policy ended within ``SHORT_MIN``."""
         return sum(minutes < SHORT_MIN for minutes in self.open_min)
 
 
@@ -99,7 +100,7 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def summary(outcomes: Iterable[DayMeasures], prices: Prices) -> dict[str, float]:
-    """The figures of the table over some days; waits are pooled over visitors, the rest is per day."""
+    """The figures of one row of the table over some days; waits are pooled over all visitors, the rest is per day."""
     days = list(outcomes)
     waits = sorted(wait / MINUTE_MS for day in days for wait in day.waits_ms)
     errors = sorted(error / MINUTE_MS for day in days for error in day.quotes_ms)

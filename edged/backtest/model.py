@@ -1,10 +1,12 @@
-"""A small simulator of one area, first come first served: regular windows, "+1" windows, and a policy asked on a grid.
+"""A small simulator of one area, first come first served: regular windows, "+1" windows, and a policy that decides at
+fixed intervals.
 
-It follows the mechanics of the published benchmark, to the order of things at one instant: the policy's look, then ends
-of service and arrivals of staff in the order they were scheduled, then visitors. Visitors go to the first idle regular
-window, then to the first idle "+1" window. An order staffs the first free slot after the set-up time; giving back takes
-an idle window (the one open longest), else the one whose service began first, which drains. Staff minutes run from the
-order to the real close. After closing time the first look that finds nobody closes everything.
+It follows the mechanics of the published benchmark, including the order of events at one instant: first the policy's
+decision, then ends of service and arrivals of staff in the order they were scheduled, then visitors. Visitors go to the
+first idle regular window, else to the first idle "+1" window. An order to open staffs the first free "+1" slot after
+the set-up time. An order to close takes an idle window (the one open longest), else the one whose service began first,
+which finishes its visitor. Staff minutes run from the order to the real close. After closing time, the first decision
+at which nobody is left closes everything.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ Slot = Literal["off", "setup", "idle", "busy", "drain"]
 
 @dataclass(slots=True)
 class Floor:
-    """The state of the small simulator that a policy may use. ``typical_ms`` belongs to policies that learn."""
+    """The state of the small simulator that a policy may use. ``waiting[head:]``: arrival times (ms) of waiting
+    visitors; ``slots``: state of each "+1" slot.
+    """
 
     regular: int
     tidal: int
@@ -60,13 +64,13 @@ def never(_floor: Floor) -> int:
 
 
 def always(floor: Floor) -> int:
-    """Policy: every "+1" window from the first decision to the end of the day."""
+    """Policy: order every "+1" window at the first decision, and keep it to the end of the day."""
     return floor.tidal if floor.at_ms == 0 else 0
 
 
 def band(open_at: int, close_at: int) -> Look:
-    """Policy: open one more window at ``open_at`` waiting unless one is being opened, close one at ``close_at``;
-    decides at every look, without timers.
+    """Policy: order one more window at ``open_at`` waiting unless one is being opened, close one at ``close_at``; it
+    decides each time without any timers.
     """
 
     def look(floor: Floor) -> int:
@@ -90,8 +94,8 @@ def simulate(
 ) -> DayMeasures:
     """Run one day under a policy of this module.
 
-    ``setup_ms``: one value for every opening, or one after the other. ``at_events``: decide after every event instead
-    of every ``LOOK_MS``, as the textbook models do.
+    ``setup_ms``: one value for all openings, or the values of successive openings. ``at_events``: decide after every
+    event instead of every ``LOOK_MS``, as textbook models do.
     """
     setups = iter(setup_ms) if isinstance(setup_ms, Iterable) else repeat(setup_ms)
     return _ModelRun(hall, day, setups, look, at_events).run()
@@ -109,13 +113,13 @@ class _ModelRun:
         heapify(self.free)
         self.events: list[
             tuple[int, int, int, int]
-        ] = []  # at, order, slot or -1 - regular window, visitor or -1
+        ] = []  # (ms, order among equal times, slot or -1 - regular window, visitor or -1)
         self.order = self.staff_ms = self.openings = 0
         self.waits = [0] * len(day.arrive_ms)
         self.open_min: list[float] = []
 
     def run(self) -> DayMeasures:
-        """Merge the three streams of events (decisions, ends and arrivals, visitors) and run them."""
+        """Merge the three streams of events (decisions; ends and arrivals; visitors) and process them."""
         floor, arrive = self.floor, self.day.arrive_ms
         count, coming, look_ms = len(arrive), 0, 0
         while True:
@@ -124,9 +128,7 @@ class _ModelRun:
             first = min((at for at in (next_end, next_in) if at is not None), default=None)
             if first is None or look_ms <= first:
                 floor.at_ms = look_ms
-                served = not floor.queue or (
-                    first is None and self.at_events
-                )  # nothing will ever happen again
+                served = not floor.queue or (first is None and self.at_events)  # no event is left
                 if look_ms >= self.close_ms and served and coming >= count:
                     break
                 if not self.at_events:

@@ -1,4 +1,4 @@
-"""Reads policy documents for the backtest with the daemon's own checks, except signature and dates."""
+"""Reads policy documents for the backtest with the daemon's own checks, except those of signature and dates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BadPolicy(Exception):
 
 
 def policy_file(path: Path) -> Candidate:
-    """Read a policy: a document in the form that is signed, or only its ``body``. Raises ``BadPolicy``."""
+    """Read a policy: a whole document as it is signed, or only its ``body``. Raises ``BadPolicy``."""
     try:
         document = json.loads(uncommented(file_text(path).encode()))
     except json.JSONDecodeError as error:
@@ -38,7 +38,7 @@ def policy_file(path: Path) -> Candidate:
 
 
 def _envelope(document: dict[str, Any]) -> bytes:
-    """An unsigned envelope around a document: it is only read, nobody trusts it."""
+    """An unsigned envelope around a document, which the reader requires; its signature is not checked here."""
     payload = base64.b64encode(json.dumps(document, ensure_ascii=False).encode()).decode()
     signatures = [{"keyid": "none", "sig": base64.b64encode(bytes(64)).decode()}]
     envelope = {"payloadType": PAYLOAD_TYPE, "payload": payload, "signatures": signatures}

@@ -1,7 +1,7 @@
 """Several areas that share one pool of "+1" windows and staff: joins their days into one, and splits it again.
 
-What the small simulator and the clairvoyant plan say of such a day is a sum over its areas, each with the whole pool
-for itself: a relaxed reference that no shared pool can reach.
+For such a day the small simulator and the clairvoyant plan give the sum over its areas, each with the whole pool to
+itself: a reference that no shared pool can reach.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from edged.backtest.traces import BadTrace, Day, Hall, Traces
 
 
 def joined(traces: Traces, areas: Sequence[tuple[str, int]], pool: int, urgent: float) -> Traces:
-    """One hall made of ``areas`` (set, regular windows): its n-th day holds the n-th day of each. Raises ``BadTrace``.
+    """One hall made of ``areas`` (name of a trace set, regular windows); its n-th day consists of the n-th day of each.
+    Raises ``BadTrace``.
 
-    Fewer regular windows than the set has meet as many fewer of its visitors, chosen under a fixed seed; 0 is all.
+    An area with fewer regular windows than its set gets proportionally fewer of its visitors, chosen by a fixed seed; 0
+    windows: as many as the set has.
     """
     unknown = [name for name, _ in areas if name not in traces.halls]
     if unknown:
@@ -82,7 +84,7 @@ def _beside(hall: Hall, days: Sequence[Day]) -> Day:
 
 
 def apart(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
-    """A joined day, split into the days of its areas."""
+    """Split a joined day into the days of its areas."""
     first = 0
     for part in hall.parts:
         kinds = range(first, first + len(part.means_s))
@@ -93,7 +95,7 @@ def apart(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
 
 
 def together(outcomes: Iterable[DayMeasures]) -> DayMeasures:
-    """Sum the measures of several areas; waits in the order of the areas."""
+    """The measures of several areas added up; waits in the order of the areas."""
     each = list(outcomes)
     return DayMeasures(
         tuple(wait for one in each for wait in one.waits_ms),

@@ -1,9 +1,9 @@
-"""Runs a new policy and the one in force on a hall's own recorded days: what ``edged backtest --journal`` would say of
-both.
+"""Runs a new policy and the one in force on a hall's own recorded days, with the same figures as ``edged backtest
+--journal``.
 
-Days are taken newest first, both policies on each, so that a rehearsal that has to end early is one of the last days.
-The journal is read in short looks, never in one long transaction: a reader that stands still inside one would stop the
-checkpoints of the daemon that writes it. What would open or close now is asked of the core as of the last step.
+The newest days come first, and each runs under both policies, so that a rehearsal that ends early covers the last days.
+The journal is read in short transactions: a long one would stop the daemon's checkpoints. In addition, the core says
+which windows the new policy would open or close in the state after the last step.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from edged.store.journal import Journal
 from edged.store.replay import due_ticks, recover
 
 SETUP_MS = 2 * MINUTE_MS  # as `edged backtest` takes it
-SOON_MS = MINUTE_MS  # what happens within this happens "now"
+SOON_MS = MINUTE_MS  # events within this time count as "now"
 VERSION = 1 << 53  # of the rehearsed policy in the core: newer than any
 
 Progress = Callable[[int, int], None]
 
 
 class Pair(NamedTuple):
-    """The two policies that are compared."""
+    """The two policies to compare: the one in force, and the new one."""
 
     before: Policy
     after: Policy
 
     @property
     def prices(self) -> Prices:
-        """The backtest's prices; the target is the wait that the policy in force promises."""
+        """The backtest's prices; their target wait is that of the policy in force."""
         return Prices(target_min=self.before.tidal.pw.target_wait_s / 60)
 
 
@@ -59,14 +59,14 @@ def rehearse(
     over: Callable[[], bool] = lambda: False,
     progress: Progress = lambda done, total: None,
 ) -> Rehearsed | Missed:
-    """Run both policies on the last ``days`` recorded days, as many as end before ``over()`` is true, and on the
-    present state. Never raises because of a journal's content.
+    """Run both policies on the last ``days`` recorded days, and on the present state. It ends early once ``over()`` is
+    true, and never raises because of the journal's content.
     """
     try:
         traces = read_journals([journal], days=days)
     except BadTrace as error:
         return Missed(missed="no-days" if "nobody was served" in str(error) else "journal")
-    gc.freeze()  # a day makes no cycles, and looking for them took a fifth of its time
+    gc.freeze()  # a day makes no reference cycles, and searching for them took a fifth of its time
     gc.set_threshold(GARBAGE_AFTER)
     return over_days(traces, pair, days, over, progress, moves_now(journal, pair))
 
@@ -79,7 +79,9 @@ def over_days(
     progress: Progress = lambda done, total: None,
     moves: Now | None = None,
 ) -> Rehearsed | Missed:
-    """The figures of both policies on the last ``days`` recorded days."""
+    """Figures of both policies on the last ``days`` recorded days; ``Missed`` if none could be run before
+    ``over()``.
+    """
     dates = sorted({day.name for day in traces.days}, reverse=True)[:days]
     found: tuple[list[DayMeasures], list[DayMeasures]] = [], []
     done = 0
@@ -107,7 +109,9 @@ def over_days(
 def _on_date(
     traces: Traces, date: str, pair: Pair, over: Callable[[], bool]
 ) -> tuple[list[DayMeasures], ...]:
-    """Every area of one date under each policy. Raises ``TimeOver``: half a date would be compared with a whole one."""
+    """Run every area of one date under each policy. Raises ``TimeOver``, because a part of a date cannot be compared
+    with a whole one.
+    """
     if over():
         raise TimeOver
     return tuple(
@@ -133,8 +137,8 @@ def _side(days: list[DayMeasures], prices: Prices) -> RehearsedSide:
 
 
 def moves_now(journal: Path, pair: Pair) -> Now | None:
-    """The windows that the new policy would open or close within a minute of the last step, and the one in force would
-    not.
+    """The windows that the new policy, unlike the one in force, would open or close within a minute after the last
+    step.
 
     None if the state cannot be read.
     """
@@ -157,7 +161,7 @@ def moves_now(journal: Path, pair: Pair) -> Now | None:
 
 
 def _moves(state: State, last_ms: int, policy: Policy) -> tuple[set[str], set[str]]:
-    """Windows asked for and windows given back under ``policy``, from this state on."""
+    """The windows that ``policy`` would open, and those that it would close, within ``SOON_MS`` from this state."""
     engine = Engine(state)
     at_ms = max(last_ms, state.at_ms)
     _, notes = engine.handle(at_ms, PolicyApplied(VERSION, "", policy))

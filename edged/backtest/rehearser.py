@@ -1,7 +1,7 @@
-"""The process that rehearses a policy for a daemon: takes one question over a Unix socket, answers it, and ends.
+"""The process that rehearses a policy for the daemon: it answers one question on a Unix socket, then ends.
 
-systemd holds the socket (edged-rehearse.socket) and starts this when the daemon connects; its memory, its priority and
-its longest life are those of edged-rehearse.service. Whatever becomes of it, the daemon only misses an answer.
+systemd holds the socket (edged-rehearse.socket) and starts the process when the daemon connects; edged-rehearse.service
+limits its memory, priority and running time. If it fails, the daemon merely gets no answer.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from edged.clock import monotonic_s, processor_s
 
 LISTEN_FD = 3  # sd_listen_fds(3): the first socket that systemd hands over
 IDLE_S = 10.0  # for a question after a connection, and for a connection after a start
-SERVED_S = 5.0  # a daemon that does not take 16 KiB within this is gone
+SERVED_S = 5.0  # to send 16 KiB; a daemon that does not read them by then is gone
 
 
 def handed_over() -> socket.socket | None:
-    """The listening socket passed by systemd; None if this process was started in another way (sd_listen_fds(3))."""
+    """The listening socket passed by systemd (sd_listen_fds(3)); None if something else started this process."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
         return None
     return socket.socket(fileno=LISTEN_FD)
 
 
 def listening(path: Path) -> socket.socket:
-    """Open a listening Unix socket at ``path`` that only its owner may use. Raises ``OSError``."""
+    """Open a listening Unix socket at ``path`` that only its owner can use. Raises ``OSError``."""
     path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made.bind(str(path))
@@ -47,7 +47,7 @@ def listening(path: Path) -> socket.socket:
 
 
 def serve_one(door: socket.socket, idle_s: float | None = IDLE_S) -> bool:
-    """Answer one client; False if none connected within ``idle_s`` seconds (None: wait for ever)."""
+    """Answer one client; returns False if none connected within ``idle_s`` seconds (None: wait for ever)."""
     door.settimeout(idle_s)
     try:
         line, _ = door.accept()
@@ -60,12 +60,12 @@ def serve_one(door: socket.socket, idle_s: float | None = IDLE_S) -> bool:
             line.settimeout(SERVED_S)
             line.sendall(answer_line(found))
         except (OSError, BadMessage):
-            pass  # it hears no answer, and says so itself
+            pass  # the daemon gets no answer, and logs that itself
     return True
 
 
 def _question(line: socket.socket) -> bytes:
-    """Up to the line's end. Raises ``BadMessage`` and ``OSError``."""
+    """Read up to the end of the line. Raises ``BadMessage`` and ``OSError``."""
     heard = bytearray()
     while not heard.endswith(b"\n"):
         part = line.recv(65536)

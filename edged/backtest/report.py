@@ -1,7 +1,7 @@
-"""Writes the comparison as one HTML file: tables and charts (inline SVG), nothing fetched from elsewhere.
+"""Writes the comparison as one self-contained HTML file: tables, and charts as inline SVG.
 
-Charts are of the day of median cost per set under the policy under test: people waiting, windows serving and "+1"
-staff over the day, and each visitor's predicted against their real wait.
+For each set of days the charts show the day of median cost under the policy under test: people waiting, windows serving
+and "+1" staff over the day, and each visitor's predicted and real wait.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Steps = Sequence[tuple[float, float]]
 
 
 def render(document: Mapping[str, Any], charts: Mapping[str, tuple[Day, DayMeasures]]) -> str:
-    """The report as one HTML page."""
+    """The report as one HTML page; ``charts``: by set, the day to draw and its measures."""
     tested = str(document["policy"])
     prices = document["prices"]
     parts = [

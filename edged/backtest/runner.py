@@ -1,10 +1,10 @@
-"""Runs a day through the daemon's own core, in virtual time: visitors, clerks and standby staff of an invented hall.
+"""Runs a day through the daemon's own core in virtual time: visitors, clerks and standby staff of an invented hall.
 
-The runner keeps the two promises of ``Engine`` (stamps never go back; every due ``Tick`` first). At one instant: due
-ticks, then ends of service and staff who arrive in the order they were scheduled, then visitors. Regular windows are
-there all day. An idle clerk calls as soon as somebody waits, in the order of the windows; a called visitor is there at
-once. A member of staff who is paged accepts at once and logs in exactly ``setup_ms`` after the request. The day ends at
-the first look (``LOOK_MS``) after closing time that finds nobody waiting.
+It keeps the two rules for callers of ``Engine`` (time stamps never decrease; every due ``Tick`` comes first). Order at
+one instant: due ticks, then ends of service and arrivals of staff in the order they were scheduled, then visitors.
+Regular windows are open all day. An idle clerk calls as soon as somebody waits, in the order of the windows; a called
+visitor arrives at once. A paged member of staff accepts at once and logs in exactly ``setup_ms`` after the request. The
+day ends at the first multiple of ``LOOK_MS`` after closing time at which nobody waits.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ NEVER_MS = 1 << 60
 ASKED_EVERY = 256  # events: some ten milliseconds
 PRINTER = point_of("printer")
 FIRST_DAY_MS = 1_767_225_600_000  # 2026-01-01 00:00 UTC: any day will do, the hall's zone offset is 0
-ARRIVE_MARGIN_S = 60  # a member who comes exactly after the set-up must not be given up on by a shorter limit
+ARRIVE_MARGIN_S = 60  # by this the limit for staff to arrive exceeds the set-up time
 
 
 def site_of(hall: Hall, typed: bool = True, prior_scale: float = 1.0) -> Site:
-    """The hall as a site without devices; ``typed`` False gives every service the mean of all.
+    """The hall as a site without devices; ``typed`` False: every service has the mean service time of all.
 
-    Areas that share a pool have their own regular windows; every "+1" window and member of staff can serve them all.
+    Areas that share a pool have their own regular windows; every "+1" window and member of staff can serve all of them.
     """
     areas: list[Area] = []
     services: list[Service] = []
@@ -86,10 +86,10 @@ def _window(number: int, services: Iterable[Service], tidal: bool) -> Window:
 
 def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True) -> Policy:
     """The policy, completed with what is known of this hall (opening hours, mix of services, arrivals, set-up time)
-    where the policy does not say it.
+    where the policy leaves it open.
 
-    Every "+1" window is in the pool, and no member of staff on their way is given up. Areas that the policy names by
-    their kind, or where they are present, are those of this hall.
+    Every "+1" window is in the pool, and the time limit for staff to arrive is longer than ``setup_ms``. Areas that the
+    policy names by kind are replaced by this hall's areas.
     """
     areas = {part.area: part.kind for part in (*hall.parts, hall)}
     kinds = {area: kind for area, kind in areas.items() if kind is not None}
@@ -125,12 +125,13 @@ def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True)
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a day is run with. ``lost_finish``: visitors (by index) whose end the clerk never keys in.
+    """The conditions of a day. ``setup_ms``: from a request to the arrival of staff; ``close_ms``: closing time after
+    opening; ``opens_min``: opening time, minutes after midnight. ``lost_finish``: visitors (by index) after whom the
+    clerk does not press "finish".
 
-    ``urgent``: visitors with priority.
-    ``disturb`` turns a device event into what reaches the controller (nothing, repeats, ones held back). ``quotes``:
-    compare what each visitor is told with what they wait; ``curves``: keep what the day's charts are drawn of.
-    ``over``: whether the time for it is over; asked every ``ASKED_EVERY`` events.
+    ``urgent``: visitors with priority. ``disturb``: turns a device event into those that reach the core (none,
+    repeated, delayed). ``quotes``: compare each visitor's predicted wait with the real one; ``curves``: record the data
+    of the day's charts. ``over``: whether the run must end; checked every ``ASKED_EVERY`` events.
     """
 
     site: Site
@@ -147,17 +148,17 @@ class Scenario:
 
 
 class TimeOver(Exception):
-    """The day was given up, because the time for it is over."""
+    """The run of a day was given up because ``Scenario.over`` was true."""
 
 
 def run(scenario: Scenario, day: Day) -> DayMeasures:
-    """Run one day. The engine starts empty: it has learnt nothing from the day before. Raises ``TimeOver``."""
+    """Run one day. The engine starts without anything learnt from earlier days. Raises ``TimeOver``."""
     return _CoreRun(scenario, day).run()
 
 
 @dataclass(slots=True)
 class _Tide:
-    """A "+1" window of this day: ordered, perhaps staffed, perhaps draining."""
+    """One opening of a "+1" window: ordered, then perhaps staffed, then perhaps draining."""
 
     ordered_ms: int
     area: str
@@ -181,9 +182,11 @@ class _CoreRun:
         self.panels = {window.id: window.panel or point_of(window.id) for window in scenario.site.windows}
         self.pagers = {staff.id: staff.pager or point_of(staff.id) for staff in scenario.site.staff}
         self.regular = {window.id for window in scenario.site.windows if not window.tidal}
-        self.idle: dict[str, bool] = dict.fromkeys(self.panels, False)  # somebody sits there and is free
+        self.idle: dict[str, bool] = dict.fromkeys(self.panels, False)  # a clerk is there and free
         self.at_window: dict[str, int] = {}
-        self.scheduled: list[tuple[int, int, str, int]] = []  # at, order, window, visitor or -1 for staff
+        self.scheduled: list[
+            tuple[int, int, str, int]
+        ] = []  # (ms, order among equal times, window, visitor or -1 for staff)
         self.order = self.fed = self.staff_ms = self.openings = self.releases = 0
         self.seq = 0
         self.tides: dict[str, _Tide] = {}
@@ -238,7 +241,7 @@ class _CoreRun:
             if visitor:
                 at_ms = arrive[coming]
             if end_ms is None and at_ms == NEVER_MS:
-                end_ms = self._end()  # nobody will ever end anything again: whoever still waits waits in vain
+                end_ms = self._end()  # no service will end any more: those who still wait are never served
             due_ms = engine.next_due_ms
             if due_ms is not None and due_ms <= at_ms and (end_ms is None or due_ms < end_ms):
                 self.now_ms = max(self.now_ms, due_ms)
@@ -258,7 +261,9 @@ class _CoreRun:
                 end_ms = self._end()
 
     def _end(self) -> int:
-        """When the day's simulation ends: at the first look after the last event, not before closing time."""
+        """The end of the simulated day: the first multiple of ``LOOK_MS`` after the last event and not before closing
+        time.
+        """
         closing = -(-self.scenario.close_ms // LOOK_MS) * LOOK_MS
         return max(closing, self.now_ms // LOOK_MS * LOOK_MS + LOOK_MS)
 
@@ -308,7 +313,7 @@ class _CoreRun:
                 tide.staffed = True
                 self.idle[window] = (
                     window not in self.at_window
-                )  # the one given up on too soon may still be there
+                )  # a clerk whom the core gave up on too early may still be there
                 self._key(window, "login", tide.staff)
             return
         del self.at_window[window]
@@ -318,7 +323,7 @@ class _CoreRun:
         )
         if visitor not in self.scenario.lost_finish:
             self._key(window, "finish")
-        elif tide is not None and tide.given_back:  # the clerk goes; only the controller does not know
+        elif tide is not None and tide.given_back:  # the clerk leaves; the core does not know it yet
             self.staff_ms += self.now_ms - self.tides.pop(window).ordered_ms
 
     def _key(self, window: str, key: str, arg: str | None = None) -> None:
@@ -378,13 +383,13 @@ class _CoreRun:
             return
         self.idle[note.subject] = False
         ends = {window: at_ms for at_ms, _, window, visitor in self.scheduled if visitor >= 0}
-        left_ms = ends.get(note.subject, self.now_ms)  # given up on too soon: the clerk stays for the visitor
+        left_ms = ends.get(note.subject, self.now_ms)  # given up on too early, a clerk still ends the service
         self.staff_ms += left_ms - tide.ordered_ms
         if not tide.given_back:  # given up before it was staffed
             self.open_min.append((self.now_ms - tide.ordered_ms) / MINUTE_MS)
 
     def _close_up(self) -> None:
-        """Close "+1" windows at the end of the day; staff time runs to the end of a service at hand."""
+        """Close "+1" windows at the end of the day; their staff time runs to the end of a service in progress."""
         ends = {window: at_ms for at_ms, _, window, visitor in self.scheduled if visitor >= 0}
         for window, tide in self.tides.items():
             self.staff_ms += ends.get(window, self.now_ms) - tide.ordered_ms

@@ -1,7 +1,7 @@
 """Runs many days under several candidates on all processors; computes sums, ratios and paired confidence intervals.
 
-Candidates meet the same visitors with the same service needs, so differences are taken day by day. The first candidate
-is the one under test.
+All candidates get the same visitors with the same service times, so differences are taken day by day. The first
+candidate is the one under test.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from edged.backtest.candidates import CLAIRVOYANT, Candidate, CandidateDay, outc
 from edged.backtest.measures import DEFAULT_PRICES, DayMeasures, Prices, half_width_95, summary
 from edged.backtest.traces import Day, Traces
 
-CHUNK = 4  # days handed to a process at once: short enough for an even end, long enough to cost nothing
-GARBAGE_AFTER = 200_000  # objects: a day makes no cycles, and looking for them took a fifth of its time
+# days passed to a process at once: few, so that all end together; more than one, because passing costs time
+CHUNK = 4
+# objects: a day makes no reference cycles, and searching for them took a fifth of its time
+GARBAGE_AFTER = 200_000
 Progress = Callable[[int, int], None]
 
 
@@ -35,7 +37,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """Outcomes per candidate, in the order of ``days``."""
+    """Measures by candidate, each in the order of ``days``."""
 
     question: Question
     days: tuple[Day, ...]
@@ -49,7 +51,7 @@ def ask(
     progress: Progress = lambda done, total: None,
     processes: int | None = None,
 ) -> StudyResult:
-    """Run every candidate over every day; ``progress(done, total)`` counts days times candidates."""
+    """Run every candidate on every day; ``progress(done, total)`` counts pairs of day and candidate."""
     jobs = [
         CandidateDay(
             one,
@@ -73,7 +75,7 @@ def ask(
 
 
 def all_but_one() -> int:
-    """The number of processors to use: all but one, which is left to a hall served on this machine."""
+    """How many processors to use: all but one, which is left to a daemon on this machine; at least one."""
     return max(1, (os.cpu_count() or 1) - 1)
 
 
@@ -97,7 +99,7 @@ def _settle_memory() -> None:
 
 
 def charted(answer: StudyResult, traces: Traces) -> dict[str, tuple[Day, DayMeasures]]:
-    """Per hall: its day of median cost under the policy under test, simulated again with curves."""
+    """By hall: the day of median cost under the policy under test, simulated again with curves."""
     first = answer.question.candidates[0]
     found: dict[str, tuple[Day, DayMeasures]] = {}
     for hall in dict.fromkeys(day.hall for day in answer.days):
@@ -114,7 +116,7 @@ def charted(answer: StudyResult, traces: Traces) -> dict[str, tuple[Day, DayMeas
 
 
 def document(answer: StudyResult) -> dict[str, Any]:
-    """The result as JSON: ``sets``, ``policies`` (all sets together) and ``total`` (the policy under test)."""
+    """The result as JSON values: ``sets``, ``policies`` (over all sets) and ``total`` (the policy under test)."""
     question = answer.question
     first = question.candidates[0].name
     halls = dict.fromkeys(day.hall for day in answer.days)
@@ -145,7 +147,7 @@ def document(answer: StudyResult) -> dict[str, Any]:
 
 
 def rule_in_force(candidate: Candidate) -> dict[str, str]:
-    """What opens and closes a window under the policy under test, in one sentence each."""
+    """One sentence each on what makes the policy under test open and close a window."""
     if candidate.policy is None:
         return {"zh": f"基准方案：{candidate.name}", "en": f"Baseline {candidate.name}"}
     tidal = candidate.policy.tidal

@@ -25,7 +25,9 @@ COLUMNS = (  # as halls are judged: 平均等候、超时比例、最长等候�
 
 
 def table(name: str, policies: Mapping[str, Mapping[str, Any]], tested: str) -> Table:
-    """One set: a row per policy; waits in minutes, staff and openings per day, the last column paired over days."""
+    """One set of days: a row per policy; waits in minutes, staff minutes and openings per day; the last column is the
+    paired difference in cost.
+    """
     count = int(next(iter(policies.values()))["days"])
     found = Table(title=f"{name}: {count} days", title_justify="left")
     found.add_column("policy")
@@ -39,7 +41,7 @@ def table(name: str, policies: Mapping[str, Mapping[str, Any]], tested: str) -> 
 
 
 def difference(paired: Mapping[str, float | None] | None) -> str:
-    """Mean difference, half of its 95 % interval, and the difference as a share of the sum."""
+    """The mean difference, half of its 95 % interval, and the difference in percent of the total."""
     if paired is None:
         return ""
     half, share = paired["half_width_95"], paired["share"]

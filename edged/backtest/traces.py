@@ -1,8 +1,9 @@
-"""Traces: recorded or made-up days of visitors.
+"""Traces: recorded or invented days of visitors.
 
 Formats: a folder with ``sets.json`` and ``traces.csv.gz`` (``set,day,part,t_min,service_min,stype``; times in minutes
-after opening), or one CSV file with the columns ``t_min,service_min`` and optionally ``set,day,part,stype``. A file
-without a ``sets.json`` beside it takes its hall from ``TraceHall``. Every mistake is a ``BadTrace`` with file and line.
+after opening), or one CSV file with the columns ``t_min,service_min`` and optionally ``set,day,part,stype``. For a file
+without a ``sets.json`` beside it, a ``TraceHall`` describes the hall. Every mistake raises ``BadTrace`` with file and
+line.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ class BadTrace(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hall:
-    """A hall of the backtest: one area with ``regular`` windows all day and up to ``tidal`` more on call.
+    """A hall of the backtest: one area with ``regular`` windows all day and up to ``tidal`` "+1" windows on demand.
 
-    ``means_s`` and ``shares`` are per service (prior mean and mix), ``mean_s`` is over all. ``profile`` counts the
-    arrivals expected in each quarter of an hour after opening, empty if unknown. ``opens_min``: after midnight.
-    ``kind``: of the area, by which a policy for many halls may name it.
-    ``parts``: areas that share ``tidal`` windows (``pool.py``); ``urgent``: the share of visitors with priority.
+    ``means_s`` and ``shares`` are per service (prior mean service time; share of visitors), ``mean_s`` is over all.
+    ``profile``: expected arrivals in each quarter of an hour after opening, empty if unknown. ``opens_min``: opening
+    time, minutes after midnight. ``kind``: the area's kind, by which a policy for many halls may name it. ``parts``:
+    areas that share the ``tidal`` windows (``pool.py``); ``urgent``: share of visitors with priority.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Hall:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The visitors of one day in order of arrival: for each, ms after opening, ms of service, index of the service."""
+    """The visitors of one day in order of arrival; for each: ms after opening, ms of service, index of the service."""
 
     hall: str
     name: str
@@ -75,7 +76,7 @@ class Traces:
     days: tuple[Day, ...]
 
     def part(self, part: str) -> tuple[Day, ...]:
-        """The days of one part; ``all`` for every day."""
+        """The days of one part ("train", "test"); "all" for every day."""
         return tuple(day for day in self.days if part in ("all", day.part))
 
 
@@ -181,8 +182,8 @@ def _visit(row: Mapping[str, str]) -> tuple[int, int, int]:
 
 
 def guess(name: str, days: Iterable[Day], shape: TraceHall) -> Hall:
-    """A hall description for days that came without one: means, mix and profile from the train days (all, if there
-    are none).
+    """The description of a hall for days that came without one: means, mix and profile from the train days (from all
+    days if there are none).
     """
     days = list(days)
     known = [day for day in days if day.part == "train"] or days
@@ -207,7 +208,7 @@ def guess(name: str, days: Iterable[Day], shape: TraceHall) -> Hall:
 
 
 def profile_of(days: Iterable[Day]) -> tuple[float, ...]:
-    """Mean arrivals per quarter of an hour over these days."""
+    """Mean arrivals per quarter of an hour over ``days``."""
     counts: dict[int, int] = {}
     number = 0
     for day in days:
