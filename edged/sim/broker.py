@@ -26,8 +26,8 @@ from edged import clock
 from edged.parent import end_with_parent
 
 START_S = 15.0  # a cold start on a cheap mini-PC; 1 s is usual
-STOP_S = 5.0  # then it is killed: nothing in it is worth waiting for
-POLL_S = 0.02  # between looks at the port while it starts
+STOP_S = 5.0  # then it is killed; its data are not needed
+POLL_S = 0.02  # between checks of the port while it starts
 USERNAME = "edged-demo"  # any name will do
 PORTS = range(
     20_000, 32_768
@@ -64,7 +64,7 @@ class EmbeddedBroker:
         if importlib.util.find_spec("amqtt") is None:
             raise BrokerMissing("the demo's broker needs amqtt: pip install 'edged[demo]'")
         command = ["-m", "edged.sim.broker", "--port", str(self.port), "--parent", str(os.getpid())]
-        # stdin is a pipe nobody writes to: its end tells the child that we are gone, however we went.
+        # stdin is a pipe without a writer: it ends when this process ends, however that happens.
         pipe = asyncio.subprocess.PIPE
         process = self._process = await asyncio.create_subprocess_exec(sys.executable, *command, stdin=pipe)
         deadline_s = clock.monotonic_s() + START_S
@@ -156,7 +156,7 @@ def _lasting_broker() -> Any:
                 await super()._publish_retained_messages_for_subscription(subscription, session)
 
         async def _client_message_loop(self, client_session: Any, handler: Any) -> None:
-            # The connection that it took over may just have said goodbye for both.
+            # The connection that was taken over may have marked the shared session as disconnected.
             if not client_session.transitions.is_connected():
                 client_session.transitions.connect()
             await super()._client_message_loop(client_session, handler)

@@ -23,8 +23,8 @@ from edged.central.envelope import load_private, sign
 from edged.sim.given_broker import BrokerPlace
 
 RETRY_S = 0.5  # between connections, and between pushes until the hall has answered
-ANSWER_S = 3.0  # aiomqtt waits for ever for a broker that hangs up before it answers
-ACK_EVERY_S = 0.5  # real seconds; the hall sends again after five
+ANSWER_S = 3.0  # aiomqtt waits for ever for a broker that disconnects before it answers
+ACK_EVERY_S = 0.5  # real seconds; the hall sends events again after five
 ORDER_MIN = 30  # hall minutes that an order stays valid: half a real minute at sixty times the speed
 OUT_MAX = 1_000  # messages for the broker; a hall day of the demo has a few hundred
 NAME = "区政务服务中心"
@@ -41,11 +41,11 @@ class DemoCentre:
         self._key = directory / "city.key"
         self._wall_ms = wall_ms
         self._out: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(OUT_MAX)
-        self._in_force = 0  # the version that the hall says it follows
+        self._in_force = 0  # the policy version that the hall reports as in force
         self._reported = asyncio.Event()
         self._ahead: set[int] = set()
         self._epoch = 0
-        self.acknowledged = 0  # every event up to this number has come
+        self.acknowledged = 0  # every event up to this number has been received
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -151,7 +151,7 @@ class DemoCentre:
             except (
                 aiomqtt.MqttError,
                 asyncio.CancelledError,
-            ):  # the latter when another part saw the end first
+            ):  # the latter if another task saw the end of the connection first
                 self._out.put_nowait((topic, payload))
                 raise
 

@@ -25,10 +25,10 @@ from edged.sim.wires import HallWires
 
 KEYS = frozenset(get_args(Key))
 TEXT_MAX = 64  # characters of a key's argument
-COUNT_MAX = 200  # people that a counter is told of at once
+COUNT_MAX = 200  # people that a counter may count in one request
 RUSH_VISITORS, RUSH_S = 60, 600.0  # hall seconds; a Monday's first minutes
-HARM_VISITORS, HARM_S = 120, 1200.0  # more than the regular windows serve: their wait doubles whatever it was
-COACH_VISITORS, COACH_S = 40, 120.0  # they come together, for one matter
+HARM_VISITORS, HARM_S = 120, 1200.0  # more than the regular windows can serve: at least twice any usual wait
+COACH_VISITORS, COACH_S = 40, 120.0  # they come together, for the same service
 LED = "led-tax"
 PAPERS_SHOWN = 8
 SCENES_MAX = 8  # at once

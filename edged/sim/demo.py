@@ -49,13 +49,13 @@ CONSULTS, CONSULTANT = "w13", "林芳"  # a tidal window at rest whose clerk ans
 DYING_BAR = "led-biz"
 BAR_DIES_S, BAR_DEAD_S = 1500.0, 600.0  # hall seconds after opening
 START_REAL_S = 20.0  # for the daemon to serve
-RESTART_REAL_S = 1.0  # systemd waits 2 s; the demo is impatient
+RESTART_REAL_S = 1.0  # systemd waits 2 s
 STOP_REAL_S = 5.0
 SETTLE_REAL_S = 2.0  # after the last key, for everything under way to arrive
 DUTY_NAME, DUTY_PIN = "赵敏", "482915"  # who may act at /duty of the demo's pages
-BROKER_AWAY_REAL_S = 3.0  # of a broker that somebody killed
-CONVERGE_REAL_S = 15.0  # from then on: every device shows what it should by then, on a busy machine, too
-LOOKS = 5  # at the devices, each time they are compared
+BROKER_AWAY_REAL_S = 3.0  # until a killed broker is started again
+CONVERGE_REAL_S = 15.0  # limit for every device to show the right thing, even on a busy machine
+LOOKS = 5  # observations of the devices in each comparison
 RECOVER_REAL_S = 5.0  # after a start of the daemon, for every device to be found again
 POLL_REAL_S = 0.25
 
@@ -99,8 +99,8 @@ class Demo:
         self._stopping = False
         self._started_s = 0.0
         self._process: asyncio.subprocess.Process | None = None
-        self.pages: str | None = None  # the address, where the pages can be served
-        self.touch: str | None = None  # of the controls
+        self.pages: str | None = None  # URL of the pages, if they can be served
+        self.touch: str | None = None  # URL of the page of controls
         self._own_broker: EmbeddedBroker | None = None
 
     async def run(self, show: Callable[[Scene], None]) -> Summary:
@@ -244,7 +244,7 @@ class Demo:
         try:
             while not self._stopping:
                 command = [sys.executable, "-m", "edged", "run", "--config", str(self.config_file)]
-                pipe = asyncio.subprocess.PIPE  # nobody writes to it: its end tells that the demo is gone
+                pipe = asyncio.subprocess.PIPE  # no writer: it ends when the demo ends
                 self._process = await asyncio.create_subprocess_exec(
                     *command, "--warp", str(self.warp), "--child", stdin=pipe, stdout=log, stderr=log
                 )
@@ -284,7 +284,7 @@ class Demo:
         deadline_s = monotonic_s() + CONVERGE_REAL_S
         fakes, speed = self.wires.fakes, self.settings.speed
         while True:
-            for look in range(LOOKS):  # a blink is only seen by looking more than once
+            for look in range(LOOKS):  # a blinking lamp needs several observations
                 fakes.look(anew=look == 0)
                 await asyncio.sleep(POLL_REAL_S / LOOKS)
             for step in tail.read():
@@ -328,7 +328,7 @@ class Demo:
             return
         log = stack.enter_context((self.settings.directory / "web.log").open("ab"))
         command = [sys.executable, "-m", "edged", "web", "--config", str(self.config_file)]
-        pipe = asyncio.subprocess.PIPE  # nobody writes to it: its end tells the pages that the demo is gone
+        pipe = asyncio.subprocess.PIPE  # no writer: it ends when the demo ends
         process = await asyncio.create_subprocess_exec(
             *command, "--warp", str(self.warp), "--child", stdin=pipe, stdout=log, stderr=log
         )

@@ -32,7 +32,7 @@ from edged.driver import Unreachable
 from edged.links.pty import Pty
 from edged.sim.given_broker import BrokerPlace
 
-SIGNAL_BYTES = 4  # of a key on a Candle bus
+SIGNAL_BYTES = 4  # bytes of a key's frame on a Candle bus
 COUNT_EVERY_S = 60.0  # hall seconds between reports of a people counter
 JSON_FAKES: dict[str, type[FakeDevice]] = {
     "dispenser": FakeDispenser,
@@ -70,7 +70,7 @@ class Fakes:
         self.buttons: dict[str, dict[str, int]] = {}  # bus -> service -> kiosk button
         self.in_flight: Counter[str] = (
             Counter()
-        )  # by bus: frames the daemon had read, not kept, when it was killed
+        )  # by bus: frames that the daemon had read but not stored when it was killed
         self._looks: list[tuple[dict[str, list[Seen]], dict[str, tuple[str, ...]]]] = []
         self._ptys: list[Pty] = []
         self._bus_ptys: dict[str, Pty] = {}
@@ -140,7 +140,7 @@ class Fakes:
         assert isinstance(coroutine, Coroutine)
         try:
             self._tasks.create_task(coroutine)
-        except RuntimeError:  # all ends, and a wire said one more thing
+        except RuntimeError:  # everything ends, and a device sends one more message
             coroutine.close()
 
     async def run(self) -> None:
@@ -196,7 +196,7 @@ class Fakes:
         while True:
             await self._clock.sleep(COUNT_EVERY_S)
             for device, (topic, camera) in self.cameras.items():
-                came, self.came = self.came, 0  # not alone, some of them
+                came, self.came = self.came, 0  # some visitors bring somebody with them
                 camera.passed(came + dice.randint(0, came // 2 + 1), dice.randint(0, came + 1))
                 self.fleet.publish(topic, camera.periodic())
                 self.counted[device] = self.counted.get(device, 0) + 1
@@ -221,5 +221,5 @@ class Fakes:
 
 
 async def _answer(pty: Pty, data: bytes) -> None:
-    with suppress(Unreachable):  # unplugged this very moment: nobody hears it
+    with suppress(Unreachable):  # unplugged at this moment: the bytes are lost
         await pty.write(data)

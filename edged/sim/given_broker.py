@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 
-ANSWER_REAL_S = 3.0  # for a broker that was named to take us
+ANSWER_REAL_S = 3.0  # limit for the given broker to accept a connection
 REFUSES_LOGIN = (4, 5, 134, 135)  # MQTT 3.1.1 and 5: bad name or password, not authorised
 PLAIN, SECURE = ("mqtt", "tcp"), ("mqtts", "ssl", "tls")
 PASSWORD_FILE = "broker.password"  # noqa: S105 (a file's name)
@@ -88,7 +88,7 @@ async def check(place: BrokerPlace) -> None:
     try:
         async with asyncio.timeout(ANSWER_REAL_S):
             # first alone: the MQTT library looks up, connects and shakes hands in threads that a silent host holds for
-            # longer than this, and a process ends only after its threads
+            # longer than this, and the process would end only after those threads
             await _reached(place)
             greeted = True
             async with aiomqtt.Client(

@@ -141,7 +141,7 @@ class DemoClerk:
             elif view.state in ("STANDBY", "COOLDOWN"):
                 return
             else:
-                await self._wires.changed(LOOK_AGAIN_S)  # nobody waits, or the signs are not complete yet
+                await self._wires.changed(LOOK_AGAIN_S)  # nobody waits, or the panel is not complete yet
 
     async def _consult(self, state: str) -> None:
         """Answer questions of people without a number. If invited to open the window: accept, or ask to be invited
@@ -168,7 +168,7 @@ class DemoClerk:
         await self._wires.sleep(visitor.service_s)
         view = self._wires.panel(self._window.id)
         if view is None or view.number != number:
-            return  # a key too many has sent them away
+            return  # one key too many has ended the visit
         plans, target = self.plans, self.plans.transfer
         if plans.case_code is not None:
             self._wires.press(self._window.id, "case", plans.case_code)
@@ -209,7 +209,7 @@ class DemoClerk:
             view = self._wires.panel(self._window.id)
             if view is None or view.number != number:
                 return
-            if view.state == "SERVING":  # taken for arrived because nobody said otherwise
+            if view.state == "SERVING":  # the core assumed that the visitor arrived
                 await self._insist("finish", number)
                 return
             self._wires.press(self._window.id, "recall")
@@ -267,7 +267,7 @@ class Helper:
             await self._wires.sleep(self._rng.uniform(30, 100))
             view = self._wires.panel(page.window)
             if view is None or view.state != "ACTIVATING":
-                continue  # somebody else took it, or the tide fell
+                continue  # somebody else opened the window, or it is no longer needed
             window = next(window for window in self._site.windows if window.id == page.window)
             await DemoClerk(self._wires, self._site, window, self._seed).work(self._staff, lambda: False)
 

@@ -22,12 +22,12 @@ from edged.sim.wires import HallWires
 Beat = tuple[int, Callable[[], None]]
 DUTY_NAME = "赵敏"
 BLOCK = 6  # appointments of a block
-EARLY_S = (240.0, 900.0)  # before their time people check in
-BAD = "Bad rating"  # as the page says it
+EARLY_S = (240.0, 900.0)  # hall seconds before the appointment at which its visitor checks in
+BAD = "Bad rating"  # beginning of the page's text
 NEW_CASE = "New case"
-CASE_WAITS = "Case waits: "  # as a case window's panel says it
+CASE_WAITS = "Case waits: "  # beginning of the text on a case window's panel
 WAITS_TO_RATE_S = 600.0  # until the evaluator asks about a closed case
-SHORT_S, LONG_S = 240.0, 960.0  # a pause within the limit, and one beyond it
+SHORT_S, LONG_S = 240.0, 960.0  # hall seconds of a pause within the limit, and of one beyond it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Story:
         """Do everything in the timetable at its time."""
         async with asyncio.TaskGroup() as self._under_way:
             for minute, act in sorted(self._timetable(), key=lambda beat: beat[0]):
-                if minute >= self._starts_min:  # one whose time passed while the hall started is not lost
+                if minute >= self._starts_min:  # if its time passed during the start, it is done late
                     await self._cast.wires.sleep(max(0.0, minute - self._cast.rota.minute()) * 60)
                     act()
 
@@ -134,7 +134,7 @@ async def manage(wires: HallWires, seed: int) -> None:
     while True:
         page = await wires.next_page(DUTY)
         if NEW_CASE in page.text:
-            continue  # the case window has seen it, too
+            continue  # the clerk of the case window handles it
         await wires.sleep(dice.uniform(15, 60))
         if BAD in page.text:
             await wires.sleep(dice.uniform(60, 180))

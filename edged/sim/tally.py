@@ -21,7 +21,7 @@ from edged.store import database
 from edged.store.records import decode_step
 
 EXPLANATIONS_KEPT = 8
-WANTED_KEPT = 200  # values of an output: more than one shows within the grace of the audit
+WANTED_KEPT = 200  # values kept per output: several may be wanted within the grace time of the final check
 Wanted = deque[tuple[int, Value]]  # with its hall ms
 EXPLAINED = (
     "tidal.requested",
@@ -72,9 +72,9 @@ class DemoTotals:
     hours: dict[str, int] = field(default_factory=dict)  # phase of an area (or its mode) -> how often entered
     alarms: Counter[str] = field(default_factory=Counter)
     wanted: dict[tuple[Point, str], Wanted] = field(default_factory=dict)
-    wishes: dict[tuple[str, str], bool] = field(default_factory=dict)  # area and who asked -> it stands
-    unanswered: list[str] = field(default_factory=list)  # keys after which their panel said nothing
-    prompts: dict[Point, str | None] = field(default_factory=dict)  # what panels and pagers say
+    wishes: dict[tuple[str, str], bool] = field(default_factory=dict)  # (area, who asked) -> request stands
+    unanswered: list[str] = field(default_factory=list)  # keys that had no visible answer
+    prompts: dict[Point, str | None] = field(default_factory=dict)  # prompt on each panel and pager
     events: int = 0  # of the hall's history, for the centre
     explanations: deque[tuple[int, Note]] = field(default_factory=lambda: deque(maxlen=EXPLANATIONS_KEPT))
 
@@ -168,7 +168,7 @@ class Tail:
                 return []
         try:
             steps = [decode_step(row) for row in database.rows(self._connection, self._seq)]
-        except apsw.SQLError:  # the schema is being made
+        except apsw.SQLError:  # the tables are not created yet
             return []
         if steps:
             self._seq = steps[-1].seq

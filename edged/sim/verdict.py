@@ -118,4 +118,4 @@ def _on_bus(config: HallConfig, fakes: Fakes, device: str, channel: str, value: 
     if not panel.digits or not isinstance(value, Panel):
         return lit
     seen = digits(panel.address, value).text
-    return lit and unit.text.startswith(seen)  # it has no more digits, whatever noise wrote beyond them
+    return lit and unit.text.startswith(seen)  # noise may have written digits beyond those that the panel has

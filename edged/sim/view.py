@@ -32,7 +32,7 @@ STATE_STYLE = {
     "CLOSED": "dim",
 }
 HOURS = {"open": "开放", "noon": "午间", "stopped": "停号", "draining": "清号", "closed": "关闭"}
-# In words beside the form, dark on light and light on dark: a terminal may have either ground.
+# Each state has a word and a form; the colours are readable on dark and on light terminals.
 LAMP_TEXT = {
     "on": ("● 亮 on", "bold reverse"),
     "blink": ("◉ 闪 blinks", "bold magenta"),
@@ -56,8 +56,8 @@ class Scene:
     wall_offset_ms: int
     progress: float
     acknowledged: int
-    pages: str | None = None  # where a browser finds this hall
-    touch: str | None = None  # and where it takes numbers, presses keys and breaks things
+    pages: str | None = None  # URL of the hall's pages
+    touch: str | None = None  # URL of the page of controls
 
 
 def draw(scene: Scene) -> RenderableType:

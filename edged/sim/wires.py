@@ -18,7 +18,7 @@ from edged.sim.fakes import Fakes
 from edged.sim.given_broker import BrokerPlace
 from edged.sim.people import DUTY, LOOK_AGAIN_S, PageView, PanelView
 
-PATIENCE_REAL_S = 2.0  # a busy machine takes so long at times; pressing again would be another key
+PATIENCE_REAL_S = 2.0  # a busy machine may need this long; a second press would be another key
 PAGES_MAX = 100  # unread pages of one member of staff; a demo day has a few
 LED_STATE = {LED_GREEN: "OPEN", LED_GREEN_SLOW: "CALLING", LED_RED: "SERVING", LED_RED_SLOW: "PAUSED"}
 # What a panel with four keys has instead of the key somebody wants.
@@ -125,7 +125,7 @@ class HallWires:
             return
         count = (
             self._own_numbers.get(service, 500) + 1
-        )  # its own half of the numbers, so that none is given twice
+        )  # its own range of numbers, so that none is issued twice
         self._own_numbers[service] = count
         dispenser.ticket(f"{self._prefixes[service]}{count:03d}", service, wanted)
 

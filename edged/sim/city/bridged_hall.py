@@ -22,7 +22,7 @@ from edged.sim.city.processes import CityProcesses, accepts
 from edged.store.uplink import noted_steps
 
 PAGE_STEPS = 500
-START_S = 60.0  # for a daemon, beside twenty other programs
+START_S = 60.0  # for a daemon to start, beside twenty other programs
 
 
 class BridgedHall:

@@ -13,9 +13,9 @@ from edged.clock import monotonic_s
 from edged.sim.city.town import HallCount, Say, SimulatedCity
 
 REFUSING = 1  # halls that refuse the policy, on purpose
-READY_S = 60.0  # for all halls to be kept by the consumer
+READY_S = 60.0  # for the consumer to store the status of all halls
 TELL_S = 5.0
-OPEN_ABOVE = 5  # what the pushed policy says
+OPEN_ABOVE = 5  # waiting people above which the pushed policy opens a window
 
 
 class CityDemo:

@@ -13,8 +13,8 @@ from importlib.resources import files
 from edged.sim.broker import free_port
 from edged.sim.city.processes import CityProcesses, PartMissing, accepts
 
-PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # not in everybody's PATH
-# Lines of the shipped files that hold here as they do there.
+PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not in PATH
+# Settings of the shipped files that apply here, too.
 LIMITS = (
     *(
         "message_size_limit",

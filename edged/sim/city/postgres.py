@@ -18,7 +18,7 @@ START_S = 60.0
 LOOK_S = 0.05
 USER = "postgres"
 PLACES = ("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/pgsql-*/bin")
-# No wait for a disk: the machine stays up.
+# Without fsync: the data need not survive a power cut.
 SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=40", "listen_addresses=")
 
 

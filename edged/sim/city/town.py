@@ -22,7 +22,7 @@ from edged.sim.demo import write_keys
 
 GROUP = "demo-city"
 KEY = "city"  # city.key and city.pub.json
-SETTLE_S = 120.0  # for everything that happened to be kept and acknowledged
+SETTLE_S = 120.0  # for all events to be stored and acknowledged
 LOOK_S = 0.25
 DAEMON_PAUSE_S = 2.0  # between visitors of a real daemon's hall
 

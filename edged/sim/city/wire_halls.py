@@ -25,11 +25,11 @@ from edged.central import topics
 from edged.central.policies import claimed
 from edged.clock import monotonic_s, wall_ms
 
-RESEND_S = 1.0  # a hall waits five; whoever plays a city is in a hurry
+RESEND_S = 1.0  # a real hall waits five; shorter to save time
 RETRY_S = 0.2  # between connections
 SLICE = 200
-ANSWER_S = 10.0  # aiomqtt waits for ever for a broker that hangs up before it answers
-REFUSED = 0x80  # of SUBACK (MQTT 3.1.1 §3.9.3)
+ANSWER_S = 10.0  # aiomqtt waits for ever for a broker that disconnects before it answers
+REFUSED = 0x80  # return code of SUBACK (MQTT 3.1.1 §3.9.3)
 PENDING_MAX = (
     1_000  # publications under way, above which the library warns: a slice, and what many halls say now
 )
@@ -37,9 +37,9 @@ NODELAY = (
     socket.IPPROTO_TCP,
     socket.TCP_NODELAY,
     1,
-)  # or each message waits for the last one's delayed acknowledgement
-TOLD_S = 5.0  # for the broker to take an event; it is sent again anyway
-LINE_MAX = 3  # visitors that wait before a window calls one
+)  # otherwise each message waits for the delayed ACK of the one before
+TOLD_S = 5.0  # for the broker to accept an event; a lost one is sent again
+LINE_MAX = 3  # visitors that wait before one is called
 SERVICES = (("tax", "tax-general", "w1"), ("estate", "estate-general", "w2"))
 
 
@@ -250,7 +250,7 @@ class WireCity:
     async def _tell(self, name: str, payload: bytes) -> None:
         if self._client is not None and name not in self.away:
             with suppress(aiomqtt.MqttError, TimeoutError):
-                async with asyncio.timeout(TOLD_S):  # on a connection that just ended it would wait for ever
+                async with asyncio.timeout(TOLD_S):  # waits for ever on a connection that has just ended
                     await self._client.publish(topics.events(name), payload, qos=1)
 
     async def _resend(self, client: aiomqtt.Client) -> None:

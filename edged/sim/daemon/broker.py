@@ -23,7 +23,7 @@ from edged.links.mqtt.packets import Publish
 from edged.links.mqtt.settings import RECEIVE_MAXIMUM, MqttSettings
 from edged.links.mqtt.talk import Ack, ConnectionLoss, LossKind, Outbound
 
-QUEUE_MAX = 1_000  # for a client that is away; mosquitto drops silently beyond it, and so does this
+QUEUE_MAX = 1_000  # messages for an absent client; like mosquitto it drops further ones silently
 HELD_MAX = 100_000  # messages that a frozen broker has not read
 WINDOW_MAX = 20  # mosquitto's max_inflight_messages
 

@@ -27,7 +27,7 @@ from edged.sim.daemon.broker import Broker
 ACK_EVERY_S = 1.0
 VALID_DAYS = 400
 ORDER_H = 2
-CHANGING = ("previous", "historical")  # of an event: how it was sent, not what happened
+CHANGING = ("previous", "historical")  # fields of an event that may differ when it is sent again
 
 
 class SimulatedCentre:

@@ -41,10 +41,10 @@ from edged.store import database
 from edged.store.replay import replay
 
 FAULTS_H = 2.0  # hours with arrivals and faults
-SETTLES_MS = 3 * HOUR_MS  # within this much hall time after the faults stopped nobody waits any more
+SETTLES_MS = 3 * HOUR_MS  # limit, in hall time, for the hall to recover after the faults have ended
 OPENS_MS = 5 * MINUTE_MS  # after the daemon started
 CLOSES_MS = 20 * MINUTE_MS
-LOOK_MS = 5_000  # between looks at READY and the watchdog
+LOOK_MS = 5_000  # between checks of READY and the watchdog
 HALL = Path(__file__).with_name("hall.toml")
 FAST = Path("/dev/shm")  # noqa: S108  (the disk that fails is a model; the real one need not be slow)
 

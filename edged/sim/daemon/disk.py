@@ -19,8 +19,8 @@ from typing import Any, Literal
 import apsw
 
 SECTOR_BYTES = 512
-QUICK_S, SLOW_S = (0.0005, 0.003), (0.2, 2.0)  # a commit on a healthy disk, and while it is busy with itself
-SHARED = "-shm"  # a mapped file of the running process; made anew after a cut
+QUICK_S, SLOW_S = (0.0005, 0.003), (0.2, 2.0)  # seconds of a commit on a healthy disk, and on a busy one
+SHARED = "-shm"  # SQLite's shared memory file, created anew after a power cut
 WAL = "-wal"
 BALLAST = ".ballast"
 WAL_HEADER, WAL_FRAME = 32, 24 + 4096  # bytes; one page a frame (sqlite.org/fileformat2.html#walformat)
@@ -80,7 +80,7 @@ class Disk(apsw.VFS):
             other.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             for statement in HOLDS[how]:
                 other.execute(statement).fetchall()
-        except apsw.Error:  # the daemon was quicker, or has it open: this program gives up
+        except apsw.Error:  # the daemon has the database open already: this program gives up
             other.close(True)
             return
         self._other = other
@@ -164,7 +164,7 @@ class Disk(apsw.VFS):
         if not self.full:
             return
         if not self._room_bytes and not any(self.folder.glob(f"*{BALLAST}")):
-            self._room_bytes = 1 << 24  # given up for us
+            self._room_bytes = 1 << 24  # the ballast was deleted
         if size > self._room_bytes:
             self.met["full"] += 1
             raise apsw.FullError("disk full")
@@ -178,7 +178,7 @@ class _Kept:
 
     def __init__(self, durable: bytearray) -> None:
         self.durable = durable
-        self.inode = 0  # 0: not made yet
+        self.inode = 0  # 0: the file does not exist yet
         self.unsynced: list[tuple[int, bytes | None]] = []
 
     def sync(self) -> None:
@@ -187,7 +187,7 @@ class _Kept:
         self.unsynced.clear()
 
     def fail(self) -> None:
-        self.unsynced.clear()  # still read by whoever asks, never written
+        self.unsynced.clear()  # readable until the power is cut, but never durable
 
     def after_cut(self, rng: Random) -> bytes:
         for op in self.unsynced:

@@ -72,7 +72,7 @@ class MemoryFleet(FakeFleet):
         _, _, _, device, _, kind = topic.split("/")
         fake = self._devices.get(device)
         if fake is None or not fake.online or self._last.get(topic) == payload:
-            return  # a level said again is nothing new
+            return  # a repeated level is no change
         self._last[topic] = payload
         fake.hear(kind, json.loads(payload))
 
@@ -151,7 +151,7 @@ class Machine(Platform):
         self._fakes = fakes
         self._buses: dict[str, ModbusBus] = {}
         self.service = Manager()
-        self.spoilt = spoilt  # hall.toml, at the next look
+        self.spoilt = spoilt  # whether hall.toml has a mistake when it is read next
         self.reload: Callable[[], None] = lambda: None
 
     def open_journal(self, config: HallConfig, alive: Callable[[], None]) -> Journal:

@@ -42,12 +42,12 @@ from edged.sim.worlds.world import Process
 from edged.store.database import StoreError
 
 RESTART_S = 2.0  # systemd's RestartSec
-READY_MAX_S = 10.0  # virtual seconds from a start to READY; the broker is waited for 3
-FED_MAX_S = 10.5  # between two feedings of the watchdog, and a little for the look itself
+READY_MAX_S = 10.0  # virtual seconds from a start to READY, of which up to 3 are a wait for the broker
+FED_MAX_S = 10.5  # limit between two watchdog messages, with some time for the check
 GONE_MAX_S = 10.0  # TimeoutStopSec of systemd/edged.service
-LATE_S = 25.0  # a message on its way longer than a device repeats (30 s) looks like one of a restarted device
-TWO_IN_ONE = ("next-or-recall", "no-show-or-finish")  # keys of panels that have four; others lack them
-OWN_FIRST = 500  # a dispenser that prints its own numbers has its own half of them
+LATE_S = 25.0  # longest delay: after 30 s a message would look like one of a restarted device
+TWO_IN_ONE = ("next-or-recall", "no-show-or-finish")  # keys of panels with only four keys
+OWN_FIRST = 500  # first number of a dispenser that prints its own
 
 
 class House:
@@ -74,14 +74,14 @@ class House:
         self.broken: str | None = None
         self.where = ""
         self.app: Application | None = None
-        self.spoilt = False  # hall.toml
-        self.over = False  # no process follows the last one
+        self.spoilt = False  # whether hall.toml has a mistake
+        self.over = False  # the daemon is not started again
         self.clock_wrong_ms = 0  # how far the machine's wall clock is off
         self._machine: Machine | None = None
         self._task: asyncio.Task[None] | None = None
         self._born_s = 0.0
         self._died = asyncio.Event()
-        self._leaving_s: float | None = None  # when it was told, or made, to go
+        self._leaving_s: float | None = None  # when the daemon was told to stop, or killed
         self._killed = False
         self.dice = Random(f"{seed}/wires")
         self._pages: dict[str, list[PageView]] = {}
@@ -312,7 +312,7 @@ class House:
             self.send(TicketRequested(asking, service, priority))
             return
         if service not in self._own or rng.random() >= self.faults.repeat_share:
-            self._own[service] = self._own.get(service, OWN_FIRST) + 1  # else it prints the last one again
+            self._own[service] = self._own.get(service, OWN_FIRST) + 1  # else the last one is printed again
         self.send(
             TicketPrinted(printing, f"{self._prefixes[service]}{self._own[service]:03d}", service, priority)
         )

@@ -12,8 +12,8 @@ from typing import Any
 
 from edged.log_writer import LogWriter
 
-PIPE_BYTES = 512  # a small one: a world writes a line or two a minute
-WAITING_BYTES = 1_024  # so that a stall of some minutes fills it
+PIPE_BYTES = 512  # small, because a simulation logs only a line or two a minute
+WAITING_BYTES = 1_024  # small, so that a stall of some minutes fills it
 LEVELS = ("info", "warning", "error", "exception", "critical")
 LINES_MAX = 20  # of the daemon's log, shown with a broken promise
 TOLD = "log-lines-lost"
@@ -24,8 +24,8 @@ class LogPipe:
 
     def __init__(self, stalled: bool = False) -> None:
         self.stalled = stalled
-        self.lines = 0  # that went in
-        self.told = 0  # lost lines that a line told of
+        self.lines = 0  # lines written into the pipe
+        self.told = 0  # lost lines that the log reported
         self._bytes = 0
 
     def room(self, size: int) -> bool:

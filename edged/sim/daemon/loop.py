@@ -13,10 +13,10 @@ from contextvars import copy_context
 from heapq import heappop, heappush
 from typing import Any
 
-PORT_FIRST = 20_000  # of servers that ask for any port
+PORT_FIRST = 20_000  # first port for servers that ask for port 0
 SOON_MAX = 1_000_000  # callbacks in one turn
-TICK_S = 1e-5  # what a real loop needs for a turn
-PAIRS_MAX = 1_000  # connections that a world remembers, to cut them
+TICK_S = 1e-5  # about the time that a turn takes on a real loop
+PAIRS_MAX = 1_000  # connections remembered, in order to cut them
 
 
 class Standstill(Exception):
@@ -82,7 +82,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Advance the time without running timers, as if the whole machine had been frozen."""
         self._now_s += seconds
 
-    # What costs in asyncio's own: comparing handles, selecting, debugging, at every turn.
+    # Faster than asyncio's own: no comparing of handles, no select, no debug checks in each turn.
 
     def call_soon(  # type: ignore[override]  # a handle of our own
         self, callback: Any, *args: Any, context: Any = None

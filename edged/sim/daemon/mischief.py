@@ -21,8 +21,8 @@ from edged.sim.worlds.wild import Wild
 from edged.sim.worlds.world import Process
 
 SECOND_MS, MINUTE_MS, HOUR_MS = 1_000, 60_000, 3_600_000
-CENTURY_MS = 125 * 365 * 24 * HOUR_MS  # a clock chip without its battery may say 2151
-OFF_S = RESEND_MS / 1000 + 10  # longer than what a device said before may be under way
+CENTURY_MS = 125 * 365 * 24 * HOUR_MS  # a clock chip without battery may show the year 2151
+OFF_S = RESEND_MS / 1000 + 10  # longer than an earlier message of a device can be under way
 HELD_HOW: tuple[Hold, ...] = ("changes", "changes", "reading", "alone")
 BUSY_CODES = (
     4,
@@ -30,7 +30,7 @@ BUSY_CODES = (
     6,
     10,
     11,
-)  # exceptions that Modbus modules and gateways answer with while something passes
+)  # Modbus exceptions for temporary conditions of modules and gateways
 HOSTILE = (
     b"",
     b"\xff\xfe",
@@ -84,7 +84,7 @@ class Mischief:
             line.mend()
         for name, bus in house.fakes.buses.items():
             bus.babble(False)
-            bus.addresses = dict(self._addresses[name])  # noise may have told a unit to take another's
+            bus.addresses = dict(self._addresses[name])  # noise may have changed a unit's address
         for bar in house.fakes.bars.values():
             if not bar.alive:
                 bar.alive = True
@@ -94,7 +94,7 @@ class Mischief:
             device.mute = False
             if not device.online:
                 self._back(device.id)
-            device.health()  # whoever was taken for lost on a stale will is heard
+            device.health()  # a device that counts as lost because of a stale will is found again
         house.fakes.fleet.flush()
 
     def _kinds(self) -> dict[str, Callable[[Random], None]]:
@@ -189,7 +189,7 @@ class Mischief:
         device = self._house.fakes.json[rng.choice(sorted(self._house.fakes.json))]
         if device.online:
             device.go(False)
-            device.shown.clear()  # it comes back with an empty screen
+            device.shown.clear()  # its screen is empty when it comes back
             self._later(rng.uniform(5, 1200), lambda: self._back(device.id))
 
     def _back(self, name: str) -> None:

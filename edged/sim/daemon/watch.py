@@ -27,13 +27,13 @@ ONCE = (
     "say",
     "print",
     "refuse",
-)  # actions that a person hears or sees each time; a page comes again under its id
-OFFERED_AGAIN = "print"  # by the next life of the process: the machine knows the id and prints no second slip
-SEQ_MAX = 1_000_000  # of the fakes' own numbers; what lies beyond is somebody else's
-DAY_MS = 86_400_000  # of UTC: a hall of these worlds is open within one
-WRONG_MS = DAY_MS  # all wrong clocks that can be true, and their restarts, make less of a day
-ALWAYS_BUSY = "exception-6"  # of a module that says so once in ten requests at most
-SHOWN_MAX = 64  # newest values of a slot that may still be on their way
+)  # actions that must not be repeated, because people notice; a repeated page is recognised by its id
+OFFERED_AGAIN = "print"  # by the next process; the printer knows the id and prints no second slip
+SEQ_MAX = 1_000_000  # of the fakes' own sequence numbers; higher ones are invented
+DAY_MS = 86_400_000  # days of UTC: a simulated hall is open within one
+WRONG_MS = DAY_MS  # the error that plausible wrong clocks and restarts can add up to is less
+ALWAYS_BUSY = "exception-6"  # loss reason of a module that answers "busy" to at most one request in ten
+SHOWN_MAX = 64  # newest values of an output that may still be under way
 
 
 class Watch(Observer):
@@ -45,27 +45,27 @@ class Watch(Observer):
         """``json_devices``: ids of devices that receive levels as JSON. ``true_ms``: returns the right wall time."""
         self._json = json_devices
         self._true_ms = true_ms
-        self._began: int | None = None  # true time less hall time, at the first step
+        self._began: int | None = None  # true time minus hall time, at the first step
         self.steps = 0
         self.deaths = 0
         self.tickets: list[str] = []
-        self.policy_version = 0  # in force on the disk
+        self.policy_version = 0  # version in force according to the journal
         self._harmful: set[int] = set()  # versions that the hall itself found harmful
-        self._left: set[int] = set()  # ... and took out of force
+        self._left: set[int] = set()  # of these, the versions rolled back
         self.promises: Promises | None = Promises(site)
         self._app: Application | None = None
         self._pending: dict[int, tuple[Step, Facts]] = {}  # not yet seen on the disk
-        self._told = 0  # steps whose acceptance the daemon has acted on
-        self._accepted = 0  # ... while it said that they are on the disk
+        self._told = 0  # last step that the daemon treated as accepted
+        self._accepted = 0  # the same, while it reported that steps reach the disk
         self._verified = 0
         self._judged = 0
         self._epoch: int | None = None
         self._seen: dict[tuple[str, int], tuple[DeviceEvent, int]] = {}
         self._orders: dict[str, int] = {}
-        self._actions: dict[str, int] = {}  # id -> times it came to a device
-        self._prints: set[str] = set()  # ids of those that are slips, of this life of the process
+        self._actions: dict[str, int] = {}  # action id -> how often a device received it
+        self._prints: set[str] = set()  # ids of print actions of the present process
         self._committed: dict[str, int] = {}  # action id -> step
-        self._end_lost = False  # by the disk, after it had said that all was kept
+        self._end_lost = False  # the disk lost data after it had reported them synced
         self._gone: set[tuple[str, int]] = set()  # inputs whose steps are lost: see ``_forget``
         self._papers: dict[tuple[int, str], str] = {}  # (day, number) -> the action that printed it
         self._acked: set[tuple[str, int]] = set()
@@ -116,7 +116,7 @@ class Watch(Observer):
                 self._journaled.add(place)
             self._judge(step, facts)
         if self._told > self._accepted and self._told > head:
-            self._papers.clear()  # numbers that were given from memory may be given again, as was said
+            self._papers.clear()  # numbers issued without a durable journal may be issued again, as announced
         if self._told > head:
             self._forget(head)
         missing = sorted(self._acked - self._journaled - self._gone)
@@ -181,7 +181,7 @@ class Watch(Observer):
         )
         assert version not in self._left, f"policy: version {version} is back, which was taken back"
         self._believed(step)
-        if step.seq not in self._pending:  # else a tick without effect, which is no row
+        if step.seq not in self._pending:  # otherwise a tick without effect, which has no row
             self._pending[step.seq] = (step, Facts.of(state))
             for command in step.commands:
                 if isinstance(command, Desired) and command.point in self._json:

@@ -9,7 +9,7 @@ from typing import Any
 
 from edged.store.writer import FULL_RETRY_S, GROUP_MAX, IDLE_BEAT_S, JournalWriter, WriterJob
 
-JOBS_MAX = 1_000_000  # the journal keeps the real bound; beyond this a world is broken
+JOBS_MAX = 1_000_000  # the journal enforces the real bound; more is an error of the simulation
 
 
 class InlineWriter(JournalWriter):

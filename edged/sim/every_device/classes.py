@@ -30,7 +30,7 @@ FAMILIES = {
     "input": "USB keypads and scanners",
     "radio": "433 MHz buttons",
 }
-WORDS = {  # what the devices with words of their own say, as captured
+WORDS = {  # captured messages of devices with a protocol of their own
     "kiosk": ("zigbee2mqtt/kiosk", '{"action":"1_single","linkquality":120}'),
     "zigbee": ("zigbee2mqtt/button-1", '{"action":"single","battery":100,"linkquality":120}'),
     "esphome": ("desk-8/binary_sensor/button/state", "ON"),
@@ -46,7 +46,7 @@ WORDS = {  # what the devices with words of their own say, as captured
 }
 Touch = Callable[[FarEnds], Awaitable[None] | None]
 NUMBER = r"A\d{3}"
-FIGURES = r"^(?!0+$)\d{1,3}$"  # what a numeric display makes of it
+FIGURES = r"^(?!0+$)\d{1,3}$"  # the number as a numeric display shows it
 LAMP = "on|blink"
 WALK_S = 0.2  # real seconds between a clerk's looks at their panel
 WALKS = 100

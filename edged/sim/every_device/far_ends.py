@@ -45,7 +45,7 @@ from edged.config import HallConfig
 from edged.links.pty import Pty
 
 SECRET = "eleven-o-clock"  # noqa: S105 (of the simulated counters)
-POST_AGAIN_S = 0.2  # a camera posts again what was not taken
+POST_AGAIN_S = 0.2  # a camera repeats a post that was not accepted
 POST_TRIES = 100
 PULSE_S = 15.0  # Tasmota's PulseTime: a lamp goes dark by itself
 JSON_FAKES: dict[str, type[FakeDevice]] = {

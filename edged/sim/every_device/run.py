@@ -40,10 +40,10 @@ from edged.sim.every_device.far_ends import SECRET, FarEnds
 from edged.sim.tally import Tail
 from edged.store.replay import replay
 
-SPEED = 20.0  # hall time; the tide waits a minute before it asks, which is three seconds here
+SPEED = 20.0  # of hall time: the minute that the tidal loop waits before it asks takes three seconds
 FIRST_S = 60.0  # until every device was found, on a busy machine
 INPUT_S = 20.0  # until an input is in the journal
-SHOWN_S = 60.0  # until every output stands at its device
+SHOWN_S = 60.0  # until every output is shown by its device
 STOP_S = 10.0
 POLL_S = 0.1
 GAP_HALL_S = 4.0  # between two touches of one device: a button pressed twice at once counts once
@@ -51,7 +51,7 @@ FIRST_HEARD = (
     "mqtt_map",
     "http_counter",
     "milesight_mqtt",
-)  # drivers whose devices are there with their first word
+)  # drivers whose devices count as present from their first message
 KINDS: dict[type[Event], str] = {
     TicketPrinted: "ticket",
     TicketRequested: "ticket",
@@ -92,7 +92,7 @@ class EveryDevice:
         self._tell = tell
         self._far = FarEnds()
         self._said = DeviceJournal()
-        self._shown: dict[str, str] = {}  # by point, what it showed first of what it should
+        self._shown: dict[str, str] = {}  # by point: the first right output that the device showed
         self._warp = Warp(SPEED, wall_ms(), HALL_DAY_MS)
 
     async def run(self) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class EveryDevice:
         """Start ``edged WORDS...``; with ``ready`` wait for its first line of output and return it. Raises
         ``RuntimeError``.
         """
-        pipe = asyncio.subprocess.PIPE  # nobody writes to it: its end tells that we are gone
+        pipe = asyncio.subprocess.PIPE  # no writer: it ends when this process ends
         log = self._directory / f"{words[0]}.log"
         with log.open("ab") as file:
             process = await asyncio.create_subprocess_exec(

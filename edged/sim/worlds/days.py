@@ -25,7 +25,7 @@ from edged.store.replay import due_ticks
 
 OPENS_H = 9.0
 FAULTS_H = 6.5  # hours with arrivals and faults
-SETTLES_MS = 3 * HOUR_MS  # within this much hall time after the faults stopped nobody waits any more
+SETTLES_MS = 3 * HOUR_MS  # limit, in hall time, for the hall to recover after the faults have ended
 FIRST_DAY_MS = (
     1_795_392_000_000  # 2026-11-23 00:00 in the hall's zone (UTC+8), a Monday, in ms since 1970 UTC
 )

@@ -17,25 +17,25 @@ HOUR_MS = 3_600_000
 class WorldFaults:
     """Rates of faults: ``*_share`` per message, key or page; ``*_per_h`` per hall hour. 0: not in this world."""
 
-    duplicate_share: float = 0.0  # a device message comes again, a little or much later
-    late_share: float = 0.0  # ... is overtaken by up to twenty seconds of others
-    lost_share: float = 0.0  # ... of a serial device never arrives
+    duplicate_share: float = 0.0  # a device's message is repeated, a little or much later
+    late_share: float = 0.0  # a device's message is delayed by up to 20 s and overtaken by others
+    lost_share: float = 0.0  # a serial device's message is lost
     twice_share: float = 0.0  # a key is pressed again at once
     forgotten_share: float = 0.0  # a clerk does not press "finish"
     wrong_key_share: float = 0.0  # a clerk presses some other key first
-    stuck_per_h: float = 0.0  # a key hangs: fifty presses within a second
-    dead_per_h: float = 0.0  # a device is gone for up to twenty minutes
+    stuck_per_h: float = 0.0  # a key is stuck: fifty presses within a second
+    dead_per_h: float = 0.0  # a device is off for up to twenty minutes
     deaf_share: float = 0.0  # nobody answers a page
-    unknown_share: float = 0.0  # the outcome of an action is never told
+    unknown_share: float = 0.0  # the outcome of an action is never reported
     failed_share: float = 0.0  # an action fails
     repeat_share: float = 0.0  # a dispenser prints a number of today again
     clock_per_h: float = 0.0  # the wall clock is set: an hour, a day, 1970
-    freeze_per_h: float = 0.0  # the process stands still for up to two minutes
-    restart_per_h: float = 0.0  # the process dies and comes back from its state
+    freeze_per_h: float = 0.0  # the process is frozen for up to two minutes
+    restart_per_h: float = 0.0  # the process dies and restarts from its stored state
     wild_per_h: float = 0.0  # any event with any content
     policy_per_h: float = 0.0  # another policy, anywhere within its bounds
-    reborn_per_h: float = 0.0  # a device loses its power and counts from 1 again
-    night_share: float = 0.0  # a device is off at night, and counts from 1 in the morning
+    reborn_per_h: float = 0.0  # a device loses its power; its sequence numbers begin at 1 again
+    night_share: float = 0.0  # a device is off at night; its sequence numbers begin at 1 in the morning
 
     @classmethod
     def draw(cls, rng: Random) -> Self:

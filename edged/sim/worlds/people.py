@@ -35,8 +35,8 @@ ASIDE: tuple[Key, ...] = (  # what a clerk presses by mistake or for a reason of
     "next-or-recall",
     "no-show-or-finish",
 )
-CONSULT_SHARE = 0.25  # of the tidal windows at rest, with somebody who answers questions (业务咨询)
-PATIENCE = 6  # looks at a panel that does not change before a clerk presses again
+CONSULT_SHARE = 0.25  # share of the tidal windows at rest whose clerk answers questions (业务咨询)
+PATIENCE = 6  # a clerk looks this often at an unchanged panel before pressing again
 
 
 class PanelSeen(Protocol):
@@ -161,7 +161,7 @@ class WorldClerk:
     def _attend(self, view: PanelSeen) -> Process:
         assert view.number is not None
         service = self._services.get(view.number.rstrip("0123456789"))
-        if service is None:  # a number that was never this hall's: a wild event's
+        if service is None:  # the number comes from a random event (``wild.py``)
             yield LOOK_MS
             self._press("finish" if view.state != "CALLING" else "no-show")
             return

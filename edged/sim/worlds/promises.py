@@ -41,8 +41,8 @@ from edged.core.model.site import Site
 from edged.core.model.state import State
 from edged.core.signage.signs import slot
 
-PATIENCE_MS = 20_000  # a loudspeaker that does not answer for so long is taken to be done
-OVERRIDE = "override"  # the rule of a window that a person ordered, past the pool
+PATIENCE_MS = 20_000  # a loudspeaker that does not report the end for so long counts as done
+OVERRIDE = "override"  # the rule of a window opened by a person, which may exceed the pool
 DROPPED = ("ticket.cancelled", "ticket.no_show", "ticket.issue_failed")
 
 
@@ -69,18 +69,16 @@ class Promises:
 
     def __init__(self, site: Site) -> None:
         self._holds: dict[str, str | None] = {}  # window -> number on it
-        self._issued: dict[str, int] = {}  # number -> when it was given out last
+        self._issued: dict[str, int] = {}  # number -> when it was issued last
         self._over: set[str] = set()  # numbers whose visit has ended
         self._called: set[str] = set()
         self._rated: set[str] = set()
         self._last_action = 0
         self._offered: dict[int, Page | Print] = {}
         self._levels: dict[str, object] = {}
-        self._touched: dict[str, bool] = {}  # tidal window -> somebody used its panel since nobody was there
-        self._speaking: dict[
-            str, tuple[str, int]
-        ] = {}  # loudspeaker -> the action it was given last, and when
-        self._heard: dict[str, tuple[KeyPressed, int]] = {}  # panel -> its last key, and when
+        self._touched: dict[str, bool] = {}  # tidal window -> panel used since last unstaffed
+        self._speaking: dict[str, tuple[str, int]] = {}  # loudspeaker -> (its last action, when it got it)
+        self._heard: dict[str, tuple[KeyPressed, int]] = {}  # panel -> (its last key, when it was pressed)
         self._know(site)
 
     def step(
@@ -132,7 +130,7 @@ class Promises:
 
     def _double_press(self, facts: Facts, event: KeyPressed, notes: tuple[Note, ...]) -> None:
         if any(note.data.get("reason") == "duplicate" for note in notes):
-            return  # the message came again, not the finger
+            return  # the message was repeated, the key was not pressed again
         last = self._heard.get(event.point)
         self._heard[event.point] = (event, facts.at_ms)
         if last is None or (last[0].key, last[0].arg) != (event.key, event.arg):
@@ -164,7 +162,7 @@ class Promises:
             self._issued[note.subject] = facts.at_ms
             self._called.discard(note.subject)
         elif note.kind in ("ticket.finished", "ticket.cancelled"):
-            self._over.add(note.subject)  # a dispenser that counts anew may print it again
+            self._over.add(note.subject)  # a dispenser whose count began anew may print it again
         elif note.kind in ("ticket.called", "ticket.recalled"):
             self._called.add(note.subject)
             self._call(event, note)
@@ -199,7 +197,7 @@ class Promises:
         value = command.value
         if isinstance(value, WindowSummary):
             self._holds[value.window] = value.number
-            if value.state == "STANDBY" and not configured:  # another configuration sends nobody away
+            if value.state == "STANDBY" and not configured:  # a new configuration does not send staff away
                 self._touched[value.window] = False
         elif isinstance(value, AreaSummary):
             _range(value.area, value)
@@ -216,7 +214,7 @@ class Promises:
         number = int(action.id.removeprefix("a"))
         before = self._offered.get(number)
         if before is not None and for_any_life(before) == for_any_life(action.body):
-            return  # asked, or printed, again after a restart, under its old id, then as no request's answer
+            return  # the same page or slip again after a restart, with its old id, not as an answer to a request
         assert number > self._last_action, f"actions: {action.id} after a{self._last_action}"
         self._last_action = number
         if isinstance(action.body, Page | Print):

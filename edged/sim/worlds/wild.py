@@ -36,9 +36,9 @@ MADE_ELSEWHERE = (
     SafeModeSet,
     JournalRenewed,
     OutcomeKept,
-)  # each has a fault of its own, or promises to keep
+)  # these are covered by faults of their own
 NOWHERE = ("", "mars", "w99", "x" * 64, "A9999", "号", "-1")
-TRIES = 20  # policies drawn until one does not contradict itself
+TRIES = 20  # attempts to draw a policy that is consistent
 WORDS_MAX = 2**31
 
 

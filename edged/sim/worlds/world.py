@@ -45,10 +45,10 @@ SECOND_MS = 1_000
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 UTC_OFFSET_MIN = 480
-NOWHERE = ("", "")  # of a window without a panel
+NOWHERE = ("", "")  # the panel of a window without one
 TICKS_MAX = 5_000  # between two events: more means that the engine asks for the same tick again and again
-STARTED = 8  # the first numbers of a device come in their order: who hears the second before the first sees a restart
-LATE_MS = 20_000  # a message is overtaken by so much of others at most: within what a sender's epoch allows
+STARTED = 8  # the first numbers of a device arrive in order: number 2 before 1 would look like a restart
+LATE_MS = 20_000  # longest delay of a message; a longer one would look like a restart of the device
 LOOK_MS = 5_000  # how often people look at a panel
 
 
@@ -78,20 +78,20 @@ class World:
         self.pages: dict[str, list[Page]] = {}
         self.numbers: list[str] = []
         self.dead: set[str] = set()
-        self._policy = policy  # what the hall runs unless a fault pushes another
+        self._policy = policy  # the policy in force unless a fault pushes another
         self._pushed: dict[int, Policy] = {0: Policy()}  # by version
-        self._wall_ms = wall_ms  # of hall time 0: the true clock
+        self._wall_ms = wall_ms  # true wall time at hall time 0
         self._last_ms = 0
         self._down_until_ms = 0
         self._order = count()
         self._queue: list[tuple[int, int, Process]] = []
-        self._waiting: dict[str, Desired] = {}  # for devices that are gone
+        self._waiting: dict[str, Desired] = {}  # outputs for devices without power
         self._wild = Wild(site, Random(f"{seed}/wild"))
         self._seq: dict[Point, int] = {}
-        self._spoke_ms: dict[str, int] = {}  # when the last thing that a device said arrives
+        self._spoke_ms: dict[str, int] = {}  # by device: when its last message arrives
         self._lives: dict[str, int] = {}  # how often a device was switched on again
         self._dice = Random(f"{seed}/wires")
-        self._panels = {  # of each window: whose device it is, and what of ``shown`` it shows
+        self._panels = {  # by window: the device and the key of ``shown`` of its panel
             window.id: (device_of(window.panel), f"{window.panel}|{Panel.kind}")
             for window in site.windows
             if window.panel is not None
@@ -118,7 +118,7 @@ class World:
         looked: tuple[Engine, int, int] | None = None
         due_ms = 0
         while True:
-            # Most processes only look at their panel; what is due changes by steps, restarts and absences.
+            # Most processes only look at a panel; the next tick changes only by steps, restarts and absences.
             now = (self.engine, self.ledger.steps, self._down_until_ms)
             if now != looked:
                 looked, due_ms = now, self._due_ms()
@@ -199,7 +199,7 @@ class World:
             event = replace(event, seq=self._seq[event.point])
         elif self._dice.random() < self.faults.lost_share:
             return
-        # what one device says comes in its order, unless it is overtaken
+        # messages of a device arrive in order, unless one is delayed
         delay_ms = max(self._dice.randrange(5, 60), self._spoke_ms.get(device, 0) - self.now_ms)
         self._spoke_ms[device] = self.now_ms + delay_ms
         if (event.seq or 0) > STARTED and self._dice.random() < self.faults.late_share:
@@ -207,7 +207,7 @@ class World:
         self.start(self._arrive(event, delay_ms))
         if event.seq is not None and self._dice.random() < self.faults.duplicate_share:
             again_ms = self._dice.choice((1, 200, 30_000, 300_000))
-            # a radio says it twice at once; what comes later is the broker's, and marked
+            # a radio repeats at once; a later repetition comes from the broker and is marked
             told = event if again_ms < 1_000 else replace(event, again=True)
             self.start(self._arrive(told, delay_ms + again_ms, self._lives.get(device, 0)))
 
@@ -223,10 +223,10 @@ class World:
         while self.now_ms < self._down_until_ms:
             if event.seq is None:
                 return  # nobody listened on the serial line
-            yield self._down_until_ms - self.now_ms + 1  # the broker kept it
+            yield self._down_until_ms - self.now_ms + 1  # the broker queued it meanwhile
         device = device_of(event.point)
         if repeated_in is not None and (device in self.dead or repeated_in != self._lives.get(device, 0)):
-            return  # a broker repeats in order: before anything that a device says after its restart
+            return  # a broker repeats messages before it delivers those sent after the device's restart
         commands, notes = self.feed(event)
         if repeated_in is not None:
             self.promises.changed_nothing(event, commands, notes)
@@ -259,7 +259,7 @@ class World:
             yield self._down_until_ms - self.now_ms + 1
         self.feed(event)
         return
-        yield  # a process like the others
+        yield  # makes this function a generator, as all processes are
 
     def panel(self, window: str) -> Panel | None:
         """What a window's panel shows; None if it never showed anything or has no power."""
@@ -300,7 +300,7 @@ class World:
             self.dead.discard(device)
             self.feed(DeviceBack(point_of(device)))
             for key in [key for key in self._waiting if device_of(point_of_slot(key)) == device]:
-                self.shown[key] = self._waiting.pop(key).value  # outputs show everything again on return
+                self.shown[key] = self._waiting.pop(key).value  # a device that returns gets its outputs again
 
     def _fault_reborn(self, rng: Random) -> None:
         device = rng.choice(sorted({device_of(point) for point in self._seq}) or [""])
@@ -372,7 +372,7 @@ class World:
         event = self._wild.event(self.numbers)
         self.feed(event)
         if isinstance(event, DeviceEvent) and event.seq is not None:
-            # To the hall a made-up number may be another life of the device.
+            # An invented number may look to the hall like a restart of the device.
             device = device_of(event.point)
             self._lives[device] = self._lives.get(device, 0) + 1
 
