@@ -11,16 +11,25 @@ from edged.core.cases import case_book, ratings
 from edged.core.engine import Engine
 from edged.core.model import forecast
 from edged.core.model.commands import Page
-from edged.core.model.events import WHOLE_HALL, ClockSet, PolicyApplied, SiteLoaded
+from edged.core.model.events import WHOLE_HALL, ClockSet, GoneOn, PolicyApplied, SiteLoaded
 from edged.core.model.forecast import Load, Stream
 from edged.core.model.lookup import Lookup
 from edged.core.model.point import Point
 from edged.core.model.policy import Policy
 from edged.core.model.policy.calling import CallRule
-from edged.core.model.state import Alarm, AreaHours, Learnt, PendingAction, PolicyTrial, Rating, Ticket
+from edged.core.model.state import (
+    Alarm,
+    AreaHours,
+    DeviceState,
+    Learnt,
+    PendingAction,
+    PolicyTrial,
+    Rating,
+    Ticket,
+)
 from edged.core.model.turn import Turn
 from edged.core.people import staffing, undelivered
-from edged.core.queue import demand, ordering
+from edged.core.queue import by_hand, demand, ordering, people_counters
 from edged.core.tide import tidal_loop
 from edged.core.tide.rules import DECIDE_MS, Look
 from edged.core.windows import activation, overrides
@@ -199,3 +208,21 @@ def test_what_may_be_given_back_is_looked_at_again(decided: bool, since_ms: int 
     now = Look(0, 0.0, ("w8",), decided=decided, watch=True)
     grid_ms = (AT_MS // DECIDE_MS + 1) * DECIDE_MS
     assert (tidal_loop._next_look(turn, "tax", now) == grid_ms) is looks
+
+
+@pytest.mark.parametrize(("number", "last"), [(1, 0), (999, 998), (1000, 0), (0, 0)])
+def test_numbers_by_hand_go_on_to_the_last_of_three_digits(number: int, last: int) -> None:
+    turn = a_turn()
+    turn.state.last_number["tax-general"] = last
+    by_hand.go_on(turn, GoneOn(f"A{number:03}", "chen"))
+    assert [note.kind for note in turn.notes] == ["numbers.gone_on" if 0 < number <= 999 else "ignored"]
+
+
+@pytest.mark.parametrize(("up", "people"), [(True, 20), (False, 200)])
+def test_a_counter_that_begins_again_counted_since_it_came_back(up: bool, people: int) -> None:
+    """Twenty a minute; heard ten minutes ago, back for one. One that is not back may have counted all the time."""
+    turn = a_turn(at_ms=AT_MS + 10 * MINUTE_MS)
+    door = Point("door")
+    turn.state.policy = replace(POLICY, counting=replace(POLICY.counting, people_per_minute=20))
+    turn.state.devices["door"] = DeviceState(up, turn.at_ms - MINUTE_MS)
+    assert people_counters._anew(turn, door, AT_MS) == people

@@ -83,6 +83,29 @@ def test_garbage_is_a_value_error_and_nothing_else(head: int, body: bytes, five:
     assert len(found.topic) + len(found.payload) < len(body)
 
 
+@pytest.mark.parametrize(
+    "properties",
+    [
+        None,
+        b"",
+        expiry_property(15),
+        b"\x08\x00\x03r/s" + correlation_property(b"id"),
+        b"\x26\x00\x01k\x00\x01v",
+    ],
+)
+def test_a_packet_that_ends_too_early_is_refused_wherever_it_ends(properties: bytes | None) -> None:
+    packet = publish_packet(b"a/b", b"", 0x32, 7, properties)
+    start, end = packet_end(packet, 0, LIMIT) or (0, 0)
+    five = properties is not None
+    assert read_publish(packet[0], packet[start:end], five).topic == b"a/b"
+    for cut in range(start, end):
+        with pytest.raises(ValueError):  # noqa: PT011 - the kind is what its reader waits for
+            read_publish(packet[0], packet[start:cut], five)
+    for cut in range(2):
+        with pytest.raises(ValueError, match="shorter"):
+            read_puback(bytes(cut))
+
+
 @given(st.binary(max_size=8))
 def test_heads_are_complete_or_refused(data: bytes) -> None:
     try:
