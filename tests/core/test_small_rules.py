@@ -11,7 +11,15 @@ from edged.core.cases import case_book, ratings
 from edged.core.engine import Engine
 from edged.core.model import forecast
 from edged.core.model.commands import Page
-from edged.core.model.events import WHOLE_HALL, ClockSet, GoneOn, PolicyApplied, SiteLoaded
+from edged.core.model.events import (
+    WHOLE_HALL,
+    ClockSet,
+    CountRead,
+    GoneOn,
+    KeyPressed,
+    PolicyApplied,
+    SiteLoaded,
+)
 from edged.core.model.forecast import Load, Stream
 from edged.core.model.lookup import Lookup
 from edged.core.model.point import Point
@@ -30,6 +38,7 @@ from edged.core.model.state import (
 from edged.core.model.turn import Turn
 from edged.core.people import staffing, undelivered
 from edged.core.queue import by_hand, demand, ordering, people_counters
+from edged.core.sequence import SEEN_PER_POINT, is_redelivery
 from edged.core.tide import tidal_loop
 from edged.core.tide.rules import DECIDE_MS, Look
 from edged.core.windows import activation, overrides
@@ -226,3 +235,21 @@ def test_a_counter_that_begins_again_counted_since_it_came_back(up: bool, people
     turn.state.policy = replace(POLICY, counting=replace(POLICY.counting, people_per_minute=20))
     turn.state.devices["door"] = DeviceState(up, turn.at_ms - MINUTE_MS)
     assert people_counters._anew(turn, door, AT_MS) == people
+
+
+def test_a_counter_keeps_its_last_lines_and_forgets_the_one_heard_longest_ago() -> None:
+    turn = a_turn()
+    for number in (*range(people_counters.LINES_MAX), 0, people_counters.LINES_MAX):
+        people_counters.read(turn, CountRead(Point("door"), "total", 5, 0, line=str(number)))
+    known = list(turn.state.counters[Point("door")].lines)
+    assert known == [
+        str(number) for number in (*range(2, people_counters.LINES_MAX), 0, people_counters.LINES_MAX)
+    ]
+
+
+@pytest.mark.parametrize("heard", [SEEN_PER_POINT, SEEN_PER_POINT + 1])
+def test_of_each_device_so_many_messages_are_known_again(heard: int) -> None:
+    turn = a_turn()
+    for number in range(1, heard + 1):
+        assert not is_redelivery(turn, KeyPressed(Point("p1"), "next", seq=number))
+    assert list(turn.state.seen[Point("p1")]) == list(range(1, heard + 1))[-SEEN_PER_POINT:]

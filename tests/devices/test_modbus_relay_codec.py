@@ -28,9 +28,10 @@ from devices.modbus_relay.codec import (
 )
 from devices.modbus_relay.driver import RelayOptions
 from devices.modbus_relay.profiles import profile_of
-from edged.driver import Garbled
+from edged.driver import Garbled, SharedWire
 from edged.links.modbus import pdus
 from edged.links.modbus.frames import RequestReader, crc16, open_rtu_frame, rtu_frame, tcp_frame
+from edged.links.modbus.wire import parse_url
 from edged.shapes import read
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "modbus_frames.json").read_text("utf-8"))[
@@ -202,3 +203,13 @@ def test_a_register_profile_reads_nothing_back_and_has_no_pulses(bad: dict[str, 
 def test_an_answer_without_a_byte_has_no_function() -> None:
     with pytest.raises(Garbled, match="function 0, 0 bytes"):
         decode_answer(b"")
+
+
+@pytest.mark.parametrize(
+    ("profile", "unit", "found"), [("juying-dam", None, 254), ("juying-dam", 3, 3), ("waveshare", None, 1)]
+)
+def test_two_modules_of_a_wire_differ_in_the_unit_that_is_asked(
+    profile: str, unit: int | None, found: int
+) -> None:
+    options = RelayOptions(url="rtu:///dev/ttyUSB0", profile=profile, unit=unit)
+    assert options.shared_wire() == SharedWire("/dev/ttyUSB0", parse_url(options.url).settings, found)
