@@ -162,6 +162,13 @@ def test_documents_that_do_not_fit(changes: dict[str, Any], code: str, path: str
     assert (found.code, found.path) == (code, path)
 
 
+@pytest.mark.parametrize(("count", "named"), [(5, "h1, h2, h3, h4, h5"), (6, "h1, h2, h3, h4, h5, …")])
+def test_of_the_halls_of_another_document_five_are_named(count: int, named: str) -> None:
+    found = refusal(envelope(document() | {"halls": [f"h{number}" for number in range(1, count + 1)]}))
+    assert found.code == "wrong-hall"
+    assert f"meant for {named};" in found.message
+
+
 @pytest.mark.parametrize(
     ("tidal", "code", "path"),
     [

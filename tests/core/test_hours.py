@@ -83,6 +83,8 @@ def test_hours_outlive_the_store_and_fire_in_time() -> None:
         until(one, 10 * 60_000)
         assert (phase(one), phase(one, "social")) == ("draining", "closed")
     assert again.state == engine.state
+    hours = engine.state.hours
+    assert (hours["tax"].closes_ms, hours["social"].closes_ms) == (10 * 60_000, None), "of who is still there"
 
 
 def test_a_refused_request_says_why_in_both_languages_and_takes_no_number() -> None:
