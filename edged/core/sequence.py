@@ -80,12 +80,15 @@ def is_redelivery(turn: Turn, event: DeviceEvent) -> bool:
     seen[event.seq] = digest
     if len(seen) > SEEN_PER_POINT:
         del seen[next(iter(seen))]
-    if judged == "later" and not _is_a_twin(turn, event, sender):
+    last = turn.state.last_seq.get(event.point)
+    jumped = judged == "later" and last is not None and event.seq != last + 1
+    if jumped and not _is_a_twin(turn, event, sender):
         _look_for_a_hole(turn, event.point, event.seq)
     if judged != "late":
         turn.state.last_seq[event.point] = event.seq
     _hear(turn, event, sender)
-    _tell_twins(turn, event.point, sender)
+    if sender.twice >= ECHOES:
+        _tell_twins(turn, event.point, sender)
     return False
 
 
@@ -142,9 +145,11 @@ def _skip(sender: Sender, away_ms: int) -> None:
 def _sender(turn: Turn, event: DeviceEvent) -> Sender:
     """The record of the device that sent an event; created if it is new."""
     assert event.seq is not None
-    hearing(turn, event.point)
     sender = turn.state.senders.get(event.point)
-    if sender is None:
+    if sender is not None:
+        if sender.deaf_ms is not None:
+            hearing(turn, event.point)
+    else:
         first = min(turn.state.seen[event.point], default=event.seq)
         sender = turn.state.senders[event.point] = Sender(first, turn.at_ms, boot=event.boot)
     return sender
@@ -216,12 +221,13 @@ def _restart(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
 
 
 def _is_a_twin(turn: Turn, event: DeviceEvent, sender: Sender) -> bool:
-    """Whether the number jumps to where the epoch before would have continued: a sign of a second device."""
+    """Whether a number that is not the next one jumps to where the epoch before would have continued: a sign of a
+    second device.
+    """
     assert event.seq is not None
-    last = turn.state.last_seq.get(event.point)
-    if last is None or event.seq == last + 1 or not _goes_on(sender, event.seq):
+    if not _goes_on(sender, event.seq):
         return False
-    sender.before = last
+    sender.before = turn.state.last_seq[event.point]
     _suspect(turn, event.point, sender, ECHOES // TURNS)
     return True
 
@@ -251,7 +257,7 @@ def _suspect(turn: Turn, point: Point, sender: Sender, sign: int) -> None:
 
 
 def _tell_twins(turn: Turn, point: Point, sender: Sender) -> None:
-    if sender.twice >= ECHOES and turn.at_ms - sender.sign_ms <= RESEND_MS:
+    if turn.at_ms - sender.sign_ms <= RESEND_MS:
         alarms.sound(turn, alarms.TWINS, point)
         turn.set_timer(f"{TWINS_TIMER}/{point}", turn.at_ms + WHOLE_MS)
 
@@ -271,9 +277,9 @@ def _hear(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
 
 
 def _look_for_a_hole(turn: Turn, point: Point, seq: int) -> None:
-    last = turn.state.last_seq.get(point)
-    missed = 0 if last is None else seq - last - 1
-    if not 0 < missed <= HOLE_MAX:
+    last = turn.state.last_seq[point]
+    missed = seq - last - 1
+    if missed > HOLE_MAX:
         return
     turn.note("device.fault", point, fault="inputs missed", missed=missed, after_seq=last)
     alarms.sound(turn, ALARM, point, missed=missed)

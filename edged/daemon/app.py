@@ -417,6 +417,7 @@ class Application:
             raise ConfigErrors([mistake]) from None
 
     def _observe(self) -> None:
+        self.mqtt.on_reading(self.loop.reading)
         self.journal.on_commit_seconds(lambda seconds, _steps: self.metrics.commit(seconds))
         self.journal.on_durable(self.metrics.set_durable)
         self.journal.on_durable(lambda _durable: self._tell_kept())

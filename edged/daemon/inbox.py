@@ -35,16 +35,18 @@ class Item(NamedTuple):
 
 
 class Inbox:
-    """A bounded queue of events, which ``get`` stamps with hall time. For the event loop's thread only."""
+    """A bounded queue of events; ``take`` stamps them with hall time. Call all methods in the event loop's thread."""
 
     def __init__(self, clock: Clock, last_ms: int, next_due: Callable[[], int | None]) -> None:
         self._clock = clock
         self._last_ms = last_ms
         self._next_due = next_due
         self._queue: deque[tuple[Event, Callable[[], None] | None, Attachments, float]] = deque()
-        self._woken: asyncio.Future[None] | None = None  # set while ``get`` waits
-        self._timer: asyncio.TimerHandle | None = None  # fires no later than ``get`` must check again
-        self._rings_s = 0.0  # when the timer fires, in ``monotonic_s``
+        self._deliver: Callable[[], None] | None = None
+        self._held = False
+        self._call: asyncio.Handle | None = None  # calls ``_deliver`` in the next turn of the event loop
+        self._timer: asyncio.TimerHandle | None = None  # calls it when a tick is due, or once in ``WAKE_S``
+        self._rings_s = 0.0  # when, in ``monotonic_s``
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
         self._first: deque[Event] = deque(maxlen=FIRST_MAX)
@@ -59,8 +61,27 @@ class Inbox:
         if len(self._queue) >= DEPTH_MAX:
             return False
         self._queue.append((event, ack, attachments, perf_s()))
-        self._wake()
+        if not self._held and self._call is None and self._deliver is not None:
+            self._call = asyncio.get_running_loop().call_soon(self._called)
         return True
+
+    def hold(self, held: bool) -> None:
+        """``held``: no call is scheduled for events that come from now on, because the caller takes them before the
+        event loop goes on.
+        """
+        self._held = held
+
+    def deliver_to(self, take_all: Callable[[], None] | None) -> None:
+        """From now on call ``take_all`` soon after an event came or a tick became due, and at least every ``WAKE_S``
+        real seconds; None ends that. ``take_all`` calls ``take`` until it returns None.
+        """
+        self._deliver = take_all
+        self._rest()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if take_all is not None:
+            self._call = asyncio.get_running_loop().call_soon(self._called)
 
     def was_away(self, *events: Event) -> None:
         """Record that the process stood still: ``events`` (a ``Resumed``) come first, stamped with the last moment
@@ -75,21 +96,21 @@ class Inbox:
 
     def take_now(self) -> Item:
         """Take the next item without waiting, during start and stop. The inbox must not be empty."""
-        item = self._take()
+        item = self._take(self._clock.at_ms())
         assert item is not None
         return item
 
-    async def get(self) -> Item:
-        """Wait for the next stamped event or due tick, and return it."""
-        while True:
-            self._look_back()
-            item = self._take()
-            if item is not None:
-                return item
-            await self._wait()
+    def take(self) -> Item | None:
+        """The next event or due tick, stamped; None if there is neither."""
+        now_ms = self._clock.at_ms()
+        self._look_back(now_ms)
+        item = self._take(now_ms)
+        if item is None:
+            self._rest()
+        return item
 
-    def _take(self) -> Item | None:
-        stamp = self._last_ms if self._first else max(self._clock.at_ms(), self._last_ms)
+    def _take(self, now_ms: int) -> Item | None:
+        stamp = self._last_ms if self._first else max(now_ms, self._last_ms)
         due_ms = self._next_due()
         if due_ms is not None and due_ms <= stamp:
             self._last_ms = max(due_ms, self._last_ms)
@@ -102,38 +123,41 @@ class Inbox:
         self._last_ms = stamp
         return Item(stamp, event, ack, attachments, arrived_s)
 
-    async def _wait(self) -> None:
-        """Wait for an event, for the next due tick, or for ``WAKE_S`` seconds; may return earlier.
+    def _rest(self) -> None:
+        """Nothing waits: make no call before the next tick is due.
 
         A timer that fires too early is kept, because a new timer for each message would cost more than one needless
         check.
         """
-        loop, due_ms = asyncio.get_running_loop(), self._next_due()
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if self._deliver is None:
+            return
+        due_ms = self._next_due()
         delay_s = WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms))
-        rings_s = monotonic_s() + delay_s
+        rings_s = self._alive_s + delay_s
         if self._timer is None or rings_s < self._rings_s:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer, self._rings_s = loop.call_later(delay_s, self._ring), rings_s
-        self._woken = loop.create_future()
-        try:
-            await self._woken
-        finally:
-            self._woken = None
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._rung)
+            self._rings_s = rings_s
 
-    def _ring(self) -> None:
+    def _called(self) -> None:
+        self._call = None
+        if self._deliver is not None:
+            self._deliver()
+
+    def _rung(self) -> None:
         self._timer = None
-        self._wake()
+        if self._deliver is not None:
+            self._deliver()
 
-    def _wake(self) -> None:
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
-
-    def _look_back(self) -> None:
+    def _look_back(self, now_ms: int) -> None:
         """Notice that the whole process stood still (suspend, SIGSTOP), before a timer that became due meanwhile fires,
         and queue a ``Resumed``.
         """
-        now_s, now_ms = monotonic_s(), self._clock.at_ms()
+        now_s = monotonic_s()
         away_s, away_ms = now_s - self._alive_s, now_ms - self._alive_ms
         self._alive_s, self._alive_ms = now_s, now_ms
         if away_s > WAKE_S + FREEZE_S:

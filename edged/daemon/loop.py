@@ -4,6 +4,7 @@ observers.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 
@@ -40,17 +41,49 @@ class Loop:
         self._seq = journal.last_seq
         self._observers = observers
         self._broke = broke
+        self._held: asyncio.Future[None] | None = None  # done when a full journal or an error stops the turns
         journal.on_commit(self._committed)
 
     async def run(self) -> None:
-        """Run until cancelled. While the journal's queue is full no events are taken; once the inbox is full as well,
-        inputs are rejected.
+        """Run until cancelled, or until a turn fails. While the journal's queue is full no events are taken; once the
+        inbox is full as well, inputs are rejected.
         """
         while True:
-            item = await self._inbox.get()
-            if self._journal.full:
-                await self._journal.drain()
-            self.turn(item)
+            self._held = asyncio.get_running_loop().create_future()
+            self._inbox.deliver_to(self._take_turns)
+            try:
+                await self._held
+            finally:
+                self._held = None
+                self._inbox.deliver_to(None)
+            await self._journal.drain()
+
+    def reading(self, begins: bool) -> None:
+        """Called by a link before (``begins``) and after it puts the messages of one read into the inbox. Afterwards
+        their turns are taken at once.
+
+        Otherwise they would wait for the next turn of the event loop. Its code is no longer in the processor's caches
+        when a key comes after a pause, and takes 40 us then (decision 0001).
+        """
+        self._inbox.hold(begins)
+        if not begins:
+            self._take_turns()
+
+    def _take_turns(self) -> None:
+        """Take a turn for each event that waits and each tick that is due; nothing while ``run`` does not run."""
+        held = self._held
+        if held is None or held.done():
+            return
+        try:
+            while not self._journal.full:
+                item = self._inbox.take()
+                if item is None:
+                    return
+                self.turn(item)
+        except Exception as error:  # noqa: BLE001 - ``run`` raises it
+            held.set_exception(error)
+        else:
+            held.set_result(None)
 
     def turn(self, item: Item) -> Step:
         """Feed one item to the core and hand out the result, without waiting for anything. Returns the step."""

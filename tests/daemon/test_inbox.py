@@ -43,8 +43,20 @@ def inbox_at(last_ms: int, next_due: Callable[[], int | None], start_ms: int = S
 
 
 async def get(inbox: Inbox) -> Item:
-    async with asyncio.timeout(DEADLINE_S):
-        return await inbox.get()
+    """The next item, as the loop takes it; waits for one."""
+    got: asyncio.Future[Item] = asyncio.get_running_loop().create_future()
+
+    def take_one() -> None:
+        item = None if got.done() else inbox.take()
+        if item is not None:
+            got.set_result(item)
+
+    inbox.deliver_to(take_one)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            return await got
+    finally:
+        inbox.deliver_to(None)
 
 
 async def test_due_ticks_leave_before_a_later_event_each_at_its_own_time() -> None:

@@ -26,6 +26,7 @@ from tests.support.core_hall import hall_site
 
 MONDAY_MS = 1_772_416_800_000  # 2026-03-02 10:00 in Beijing
 KEY = KeyPressed(Point("panel-1"), "next", None, 1)
+OTHER_KEY = KeyPressed(Point("panel-2"), "next", None, 1)
 
 
 class Steps(Observer):
@@ -72,6 +73,77 @@ async def test_a_broken_step_ends_the_loop(tmp_path: Path, monkeypatch: pytest.M
         async with asyncio.timeout(5):
             await asyncio.wait({run})
         assert isinstance(run.exception(), AssertionError)
+
+
+async def test_what_one_reading_hands_over_is_a_step_before_the_event_loop_goes_on(tmp_path: Path) -> None:
+    async with waiting_loop(tmp_path, Engine(State())) as (loop, inbox, steps, run):
+        await asyncio.sleep(0)  # its first look, which finds nothing
+        loop.reading(True)
+        inbox.put(KEY)
+        inbox.put(OTHER_KEY)
+        assert not steps.seen, "a reading is handed over whole before anything is decided"
+        loop.reading(False)
+        assert [step.event for step in steps.seen] == [KEY, OTHER_KEY]
+        inbox.put(KEY)
+        assert len(steps.seen) == 2, "outside a reading, in the next turn of the event loop"
+        await asyncio.sleep(0)
+        assert [step.event for step in steps.seen] == [KEY, OTHER_KEY, KEY]
+        assert not run.done()
+
+
+async def test_a_step_that_breaks_in_a_reading_ends_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(State())
+
+    def broken(*_: object) -> None:
+        raise AssertionError("a broken invariant")
+
+    async with waiting_loop(tmp_path, engine) as (loop, inbox, _steps, run):
+        await asyncio.sleep(0)
+        monkeypatch.setattr(engine, "lamps_first", broken)
+        loop.reading(True)
+        inbox.put(KEY)
+        loop.reading(False)
+        loop.reading(False)  # whoever reads on meanwhile moves nothing any more
+        assert len(inbox) == 0
+        async with asyncio.timeout(5):
+            await asyncio.wait({run})
+        assert isinstance(run.exception(), AssertionError)
+
+
+async def test_a_full_journal_holds_a_reading_back_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, room = [True], asyncio.Event()
+    monkeypatch.setattr(Journal, "full", property(lambda _journal: full[0]))
+    monkeypatch.setattr(Journal, "drain", lambda _journal: room.wait())
+    async with waiting_loop(tmp_path, Engine(State())) as (loop, inbox, steps, run):
+        loop.reading(True)
+        inbox.put(KEY)
+        loop.reading(False)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not steps.seen
+        assert len(inbox) == 1
+        full[0] = False
+        room.set()
+        async with asyncio.timeout(5):
+            while not steps.seen:
+                await asyncio.sleep(0)
+        assert [step.event for step in steps.seen] == [KEY]
+        assert not run.done()
+
+
+async def test_before_the_loop_runs_and_after_it_a_reading_only_fills_the_inbox(tmp_path: Path) -> None:
+    async with waiting_loop(tmp_path, Engine(State())) as (loop, inbox, steps, run):
+        run.cancel()
+        await asyncio.wait({run})
+        loop.reading(True)
+        inbox.put(KEY)
+        loop.reading(False)
+        assert not steps.seen
+        assert len(inbox) == 1
 
 
 class Wanted(Outputs):

@@ -93,7 +93,7 @@ async def test_who_subscribes_while_the_link_comes_up_is_heard() -> None:
 
 async def test_a_connection_that_ends_is_not_waited_for() -> None:
     async with real_mosquitto() as broker:
-        connection = Connection(settings_for(broker), lambda _message, _ack: None, print, frozenset())
+        connection = Connection(settings_for(broker), lambda *_: None, print, frozenset(), lambda _: None)
         await connection.open()
         asyncio.get_running_loop().call_soon(connection.fail, "closed", "cable pulled")
         with pytest.raises(Unreachable, match="cable pulled"):

@@ -265,10 +265,10 @@ def prompt_of(turn: Turn, window: str) -> str | None:
     there = 1 + len(state.helpers)
     return (
         attendance.prompt(turn, window)
-        or preparation.prompt(turn, window)
+        or (None if state.prepared is None else preparation.prompt(turn, window))
         or overrides.window_line(turn, window)
         or (_invitation(turn, state) if state.state == "INVITED" else PROMPT.get(state.state))
-        or case_signs.prompt(turn, window)
+        or (case_signs.prompt(turn, window) if turn.state.cases else None)
         or (f"{there}人办理 {there} at this window" if state.helpers else None)
     )
 

@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Set
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import aiomqtt
@@ -56,6 +57,9 @@ BROKER_QUEUE_MAX = 1000  # mosquitto's max_queued_messages: what may come at onc
 CERT_HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL
 PACKET_MAX_BYTES = 268_435_460  # §1.5.5: what a length can say, where the broker names no limit (§3.2.2.3.6)
 OVERHEAD_BYTES = 16  # fixed header, two lengths, packet identifier
+TOPICS_KEPT = (
+    4096  # names that were checked and encoded: those of a thousand windows' lamps, panels and displays
+)
 UNHEARD = 0x10  # §3.4.2.1: No matching subscribers
 REFUSED = 0x80  # §2.4: from here on a reason code is a failure
 REASONS = {
@@ -79,10 +83,11 @@ class Connection:
         on_message: Callable[[Publish, Ack | None], None],
         on_refused: Callable[[str, str], None],
         unwanted: Set[str],
+        on_reading: Callable[[bool], None],
     ) -> None:
         """The parameters are those of ``talk.Connect``."""
         self._settings = settings
-        self._on_message = on_message
+        self._on_message, self._on_reading = on_message, on_reading
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self.lost: asyncio.Future[ConnectionLoss] = self._loop.create_future()
@@ -336,11 +341,13 @@ class Connection:
         wire = self.wire
         if wire is None or self.lost.done():
             return
+        self._on_reading(True)
         try:
             more = self._read(wire)
         except Exception as error:  # noqa: BLE001 - a broker's garbage must not end the process
             more = False
             self.fail("broken", f"unreadable: {type(error).__name__}")
+        self._on_reading(False)
         wire.acknowledge()
         if more:
             self._loop.call_soon(self._readable)  # after other callbacks of the event loop
@@ -422,6 +429,7 @@ class Connection:
             self.lost.set_result(ConnectionLoss("closed", "connection closed by the broker"))
 
 
+@lru_cache(TOPICS_KEPT)
 def _checked(topic: str) -> bytes:
     """``topic`` encoded as UTF-8. Raises ``Refused`` if it is no valid topic to publish on."""
     fault = topic_fault(topic)

@@ -112,6 +112,7 @@ class MqttLink:
             set()
         )  # topics whose messages the broker refuses; bounded by what we publish
         self._refusal_watchers: list[Callable[[str, str], None]] = []
+        self._on_reading: Callable[[bool], None] = _unfollowed
         self._connection: Talk | None = None
         self._up: bool | None = None
         self._reason = ""
@@ -205,6 +206,12 @@ class MqttLink:
         """
         self._refusal_watchers.append(callback)
 
+    def on_reading(self, callback: Callable[[bool], None]) -> None:
+        """Call ``callback(True)`` before the messages of one read go to their handlers, and ``callback(False)`` after
+        the last of them. Call this before ``run``.
+        """
+        self._on_reading = callback
+
     def publish(
         self,
         topic: str,
@@ -256,7 +263,9 @@ class MqttLink:
 
     async def _live_once(self) -> ConnectionOutcome:
         """Make one connection, and serve it until it ends."""
-        connection = self._connect(self.settings, self._received, self._publish_refused, self._unwanted)
+        connection = self._connect(
+            self.settings, self._received, self._publish_refused, self._unwanted, self._on_reading
+        )
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:
             try:
@@ -399,7 +408,7 @@ class MqttLink:
     def _received(self, message: Publish, ack: Ack | None) -> None:
         route = self._routes.get(message.topic) or self._route(message.topic)
         if ack is None:
-            release = _no_ack
+            release: Callable[[], None] = _no_ack
         else:
             release = ack
             ack.left = len(route.handlers)
@@ -494,3 +503,7 @@ def _new_matcher() -> Any:
 
 def _no_ack() -> None:
     """The ``ack`` of a QoS 0 message: no-op."""
+
+
+def _unfollowed(_begins: bool) -> None:
+    """The ``on_reading`` of a link that has none: no-op."""

@@ -84,6 +84,7 @@ class Connect(Protocol):
 
     ``on_message`` gets each received PUBLISH and, at QoS 1, its ``Ack``. ``on_refused`` gets the topic of a published
     message that the broker refused and the reason; with reason "" a topic in ``unwanted`` that it accepts again.
+    ``on_reading`` is called with True before the messages of one read go to ``on_message``, and with False after them.
     """
 
     def __call__(
@@ -92,4 +93,5 @@ class Connect(Protocol):
         on_message: Callable[[Publish, Ack | None], None],
         on_refused: Callable[[str, str], None],
         unwanted: Set[str],
+        on_reading: Callable[[bool], None],
     ) -> Talk: ...

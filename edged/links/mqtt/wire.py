@@ -65,6 +65,8 @@ class MqttWire:
         """First byte and body of the next complete packet; None if there is none. Raises ``ValueError`` for a malformed
         one.
         """
+        if self._at == len(self._in):
+            return None
         bounds = packet_end(self._in, self._at, self._limit_bytes)
         if bounds is None or bounds[1] > len(self._in):
             return None

@@ -230,11 +230,12 @@ class MemoryTalk:
         on_message: Callable[[Publish, Ack | None], None],
         _on_refused: Callable[[str, str], None],
         _unwanted: Set[str],
+        on_reading: Callable[[bool], None],
     ) -> None:
         """``_on_refused`` is never called: this broker accepts every publication."""
         self._broker = broker
         self.settings = settings
-        self._on_message = on_message
+        self._on_message, self._on_reading = on_message, on_reading
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[ConnectionLoss] = self._loop.create_future()
         self.opened_s = 0.0
@@ -303,6 +304,11 @@ class MemoryTalk:
         """Deliver a PUBLISH to the daemon."""
         if self.lost.done():
             return
+        self._on_reading(True)
+        self._hand_on(mid, kept)
+        self._on_reading(False)
+
+    def _hand_on(self, mid: int, kept: Kept) -> None:
         if kept.topic == self.settings.ping_topic:  # subscribed at QoS 0
             self._broker.acknowledged(mid)
             self._on_message(Publish(kept.topic.encode(), kept.payload, 0, kept.retain, 0), None)
