@@ -12,10 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from edged.clock import monotonic_s
-from edged.driver import Refused
 from edged.links.mqtt.link import MqttLink
 from tests.support.brokers import (
     Mosquitto,
@@ -67,12 +64,31 @@ def write_named(acl: Path, denied: str) -> None:
 async def test_limits_that_the_broker_names_are_kept() -> None:
     async with real_mosquitto("max_packet_size 2000") as broker:
         link = MqttLink(settings_for(broker), Rejections())
+        told: list[tuple[str, str]] = []
+        link.on_refused(lambda topic, why: told.append((topic, why)))
         async with running(link):
-            with pytest.raises(Refused, match="2000"):
-                link.publish("a/b", bytes(3000))
+            link.publish("a/b", bytes(3000))
+            assert told == [("a/b", "larger than the broker takes (2000 bytes)")]
             link.publish("a/b", bytes(1900))
-            await asyncio.sleep(0.5)
+            await until(lambda: told[1:] == [("a/b", "")])
             assert link.connected
+
+
+async def test_a_broker_that_takes_only_small_messages_ends_nobody(tmp_path: Path) -> None:
+    """github.com/mqttjs/MQTT.js/issues/768 and github.com/LabOverWire/mqtt-lib/pull/103: a message above the broker's
+    limit ended connection after connection, there; here it ended the daemon, at each start.
+    """
+    async with (
+        real_mosquitto("max_packet_size 400") as broker,
+        small_hall(tmp_path, broker) as (files, daemon, machines),
+    ):
+        await daemon.start()
+        await until(lambda: "larger than the broker takes (400 bytes)" in str(health(files)["concerns"]))
+        machines.tickets(2)
+        await until(lambda: machines.panel.waiting == 2)
+        assert any(alarm.startswith("broker-refuses/") for alarm in health(files)["alarms"])
+        assert await daemon.stop() == 0
+        assert len(daemon.logged("link-up")) == 1
 
 
 async def test_a_broker_without_retained_messages_is_spoken_to() -> None:

@@ -234,8 +234,9 @@ class Connection:
     def publish(self, message: Outbound, qos: int = 1, retain: bool = False, urgent: bool = False) -> None:
         """Buffer one message for sending; ``urgent``: write it to the socket before this returns.
 
-        Raises ``Unreachable`` if the connection is down or the broker does not read, and ``Refused`` for an invalid
-        topic or a message that is too large.
+        A message above the broker's limit is refused as by the broker itself, through ``on_refused``: sending it would
+        end the connection. Raises ``Unreachable`` if the connection is down or the broker does not read, and
+        ``Refused`` for an invalid topic.
         """
         wire = self.wire
         if wire is None or not self.ready or self.lost.done():
@@ -244,7 +245,9 @@ class Connection:
             raise Unreachable("broker does not read")
         topic = _checked(message.topic)
         if len(topic) + len(message.payload) + len(message.properties) + OVERHEAD_BYTES > self._packet_max:
-            raise Refused(f"{len(message.payload)} bytes are more than the broker takes ({self._packet_max})")
+            # without its own size: the list of alarms grows by the alarm about its size
+            self._on_refused(message.topic, f"larger than the broker takes ({self._packet_max} bytes)")
+            return
         retain = retain and self._retains
         properties = message.properties if self._five else None
         if qos == 0:

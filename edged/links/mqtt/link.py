@@ -228,7 +228,8 @@ class MqttLink:
         ``unheard`` is called later if the broker reports that nobody has subscribed to the topic (see ``Outbound``).
 
         Raises ``Unreachable`` while the link is down or the broker does not read. A message that is not acknowledged
-        when the connection ends is not sent again: output values are sent again anyway, and actions time out.
+        when the connection ends is not sent again: output values are sent again anyway, and actions time out. What the
+        broker refuses, or takes none so large of, is told ``on_refused``.
         """
         properties = b"" if expiry_s is None else expiry_property(expiry_s)
         self._there().publish(Outbound(topic, payload, properties, unheard), 1, retain, urgent)
@@ -487,7 +488,8 @@ class MqttLink:
 
     def _publish_refused(self, topic: str, why: str) -> None:
         if why and topic not in self._unwanted:
-            log.error("publish-refused", topic=topic, reason=why, remedy="allow it in the broker's ACL")
+            remedy = "allow it in the broker's configuration (ACL, max_packet_size)"
+            log.error("publish-refused", topic=topic, reason=why, remedy=remedy)
             self._reject("publish_refused", topic)
         (self._unwanted.add if why else self._unwanted.discard)(topic)
         self._tell_refused(topic, why)
