@@ -7,6 +7,7 @@ hall's names where the report has its own, and ``source`` is the address behind 
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from edged.links.mqtt.link import MqttLink
 from tests.devices.test_evdev import DEVICE, desk
 from tests.devices.test_mqtt_map import Bench
 from tests.support.brokers import Rejections, plain_client, real_mosquitto, running, settings_for, until
+from tests.support.core_transcript import rerun
 
 BUTTON, PLACE = Point("d"), "zigbee2mqtt/b"
 CALLED, GONE, THERE = KeyPressed(BUTTON, "next-or-recall"), DeviceLost(BUTTON, "offline"), DeviceBack(BUTTON)
@@ -172,6 +174,37 @@ async def test_a_button_behind_a_stopped_bridge_is_lost_whatever_lies_at_the_bro
             await client.publish(PLACE, '{"action":"single"}', qos=1)
             await until(lambda: bench.events[-2:] == [THERE, CALLED])
             life.cancel()
+
+
+AGAIN = [  # source, what was scanned after the booking's code, and the papers that came out
+    (
+        "cseg-michigan/chez-betty/issues/298",
+        "08:50:01 request tax-general appointment=b-1 from=disp\n",
+        "A001 A001",
+    ),
+    (
+        "UCSD/campus-mobile/issues/1042",
+        "08:58:00 request tax-general appointment=b-1 from=disp\n",
+        "A001 A001",
+    ),
+    ("opengovsg/queuesg/pull/34", "09:01:00 request tax-general appointment=b-1 from=disp\n", "A001 A001"),
+    (  # somebody shows the picture of a code whose visitor is being served
+        "Gimhae-Yay/Regional-Event-Platform-Backend/issues/798",
+        "08:59:00 p1 login qin\n08:59:05 p1 next\n08:59:40 p1 arrive\n"
+        "09:01:00 request tax-general appointment=b-1 from=disp\n",
+        "A001 A002",
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "lines", "papers"), AGAIN)
+def test_a_bookings_code_again_is_the_same_visitor(source: str, lines: str, papers: str) -> None:
+    assert source
+    told = rerun(
+        "show actions\n08:00:20 appointment b-1 tax-general 09:00:00\n"
+        f"08:50:00 request tax-general appointment=b-1 from=disp\n{lines}"
+    )
+    assert re.findall(r"> print \S+ disp (\S+)", told) == papers.split()
 
 
 COUNTED = [  # source, payload of a counter's plain topic, how many

@@ -195,7 +195,7 @@ class Ticket:
 
     ``queued_ms``: since when it has been waiting this time. ``stages``: services still to come. ``trail``: finished
     stages. ``returning``: the visitor was told which papers are missing and is back. ``direct``: served without a
-    number.
+    number. ``booked``: the appointment with which it was given.
     """
 
     id: int
@@ -225,6 +225,7 @@ class Ticket:
     reoffers: int = 0
     print_failed: bool = False
     direct: bool = False
+    booked: str | None = None
     stages: list[str] = field(default_factory=list)
     trail: list[Stop] = field(default_factory=list)
 

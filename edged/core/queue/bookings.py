@@ -125,6 +125,12 @@ def holds(turn: Turn, appointment: str, service: str) -> bool:
     return -visits.check_in_early_s * 1000 <= late_ms <= visits.check_in_late_s * 1000
 
 
+def names(turn: Turn, appointment: str | None, service: str) -> bool:
+    """Whether this booking exists, is unused and for this service (or journey), whatever its time."""
+    booking = turn.state.bookings.get(appointment or "")
+    return booking is not None and booking.service == service
+
+
 def forget(turn: Turn, appointment: str) -> None:
     """Delete an appointment that is used or cancelled."""
     del turn.state.bookings[appointment]

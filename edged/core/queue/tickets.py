@@ -35,6 +35,7 @@ TABLE: dict[TicketState, dict[str, TicketState]] = {
     "CANCELLED": {},
 }
 ENDED: tuple[TicketState, ...] = ("SERVED", "CANCELLED", "NO_SHOW")
+AHEAD_OF_SERVICE: tuple[TicketState, ...] = ("BOOKED", "WAITING", "ISSUE_FAILED", "CALLED")
 TIMER_OF: dict[TicketState, str] = {  # what is waited for in a state; leaving it ends the wait
     "BOOKED": "booked",
     "PARKED": "park",
@@ -80,6 +81,21 @@ def by_number(turn: Turn, number: str | None) -> Ticket | None:
     used = turn.state.used_numbers
     ticket_id = used.get(number or "") or used.get(numbering.spelled(number or ""))
     return None if ticket_id is None else turn.state.tickets.get(ticket_id)
+
+
+def checked_in(turn: Turn, event: TicketRequested) -> Ticket | None:
+    """Whoever checked in with this booking and still waits, where its code comes once more: a scanner reads twice, a
+    paper is lost. A code that nobody booked never finds anybody: machines send one word for all.
+    """
+    if event.appointment is None or bookings.holds(turn, event.appointment, event.service):
+        return None
+    mine = (
+        ticket
+        for ticket in turn.state.tickets.values()
+        if ticket.booked == event.appointment and ticket.state in AHEAD_OF_SERVICE
+    )
+    found = next(mine, None)
+    return found if found is not None and found.service in (_stages(turn, event.service) or ()) else None
 
 
 def known_class(turn: Turn, priority: Priority) -> bool:
@@ -155,6 +171,7 @@ def issue(turn: Turn, number: str, stages: list[str], event: TicketPrinted | Tic
     state = turn.state
     service, *later = stages
     priority, callable_ms = bookings.unbooked(event.priority), None
+    known = bookings.names(turn, event.appointment, event.service)
     if event.appointment is not None:
         check_in = bookings.claim(turn, event.appointment, event.service, priority)
         priority, callable_ms = check_in.priority, check_in.callable_ms
@@ -174,6 +191,7 @@ def issue(turn: Turn, number: str, stages: list[str], event: TicketPrinted | Tic
         source=event.point,
         stages=later,
         reason=event.reason,
+        booked=event.appointment if known else None,
     )
     state.next_ticket += 1
     state.tickets[ticket.id] = ticket

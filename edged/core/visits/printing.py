@@ -17,7 +17,7 @@ from edged.core.people import alarms
 from edged.core.queue import issuing
 from edged.core.queue.by_hand import BY_HAND
 from edged.core.queue.ordering import ahead
-from edged.core.queue.tickets import allot, by_number, move
+from edged.core.queue.tickets import allot, by_number, checked_in, move
 from edged.core.visits import detours, own_page, slips
 
 ALARM = "print-failed"
@@ -61,8 +61,10 @@ def issue_requested(turn: Turn, event: TicketRequested) -> None:
         issuing.turn_away(turn, event)
         return
     ticket = None if event.returning is None else detours.check_in(turn, event.returning, event.point)
-    if ticket is None:
-        ticket = allot(turn, event)
+    again = checked_in(turn, event) if ticket is None else None
+    if again is not None:
+        turn.note("ticket.reprint", again.number, point=event.point, appointment=event.appointment)
+    ticket = ticket or again or allot(turn, event)
     if ticket is not None:
         print_slip(turn, ticket, event.point, event)
     else:
