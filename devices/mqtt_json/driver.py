@@ -31,7 +31,7 @@ from devices.mqtt_json.codec import (
     encode_level,
     to_event,
 )
-from edged.core.model.commands import Action, Page, Print, Value, for_any_life
+from edged.core.model.commands import Action, Page, Print, Value, without_request
 from edged.core.model.events import CommandFailed, InputRefused, TicketRequested
 from edged.core.model.losses import NOT_LISTENING, OFFLINE, OUR_LINK
 from edged.core.model.point import Point, point_of
@@ -256,7 +256,7 @@ class MqttJson:
         """Send open pages, and actions that had no subscriber, once more, because the device came online only now."""
         offered, self._offered = self._offered, {}
         for action in offered.values():
-            tail, payload = encode_action(replace(action, body=for_any_life(action.body)))
+            tail, payload = encode_action(replace(action, body=without_request(action.body)))
             with suppress(Refused, Unreachable):  # it waits for its answer, or for the link's end, as before
                 self._send(action, f"{self._root}/down/{tail}", payload)
 

@@ -222,7 +222,7 @@ class KeyDesk:
             root=listed.root,
             keys=len(listed.keys),
             revoked=[one.name for one in listed.revoked],
-            passed_over=list(listed.unknown) or None,
+            ignored=list(listed.unknown) or None,
         )
         self._say("applied", self._named(listed))
         self._changed()
@@ -252,7 +252,7 @@ class KeyDesk:
             self._condemned.check(self._kept)
             self._ring.listed = reread(self._kept, self._roots)
         except Exception as error:  # noqa: BLE001 - the hall starts, whatever an earlier version has kept
-            self._why_not = f"the kept key list does not count, the keys in hall.toml do: {error}"
+            self._why_not = f"the stored key list is not used, the keys in hall.toml are: {error}"
             log.error("stored-key-list-refused", detail=str(error), remedy="push a key list")
 
     def _revoked_in_force(self) -> dict[str, str]:
@@ -286,7 +286,9 @@ class KeyDesk:
         try:
             self._kept, self._marks = kept_list(stored)
         except (ValueError, TypeError, KeyError, AttributeError):
-            log.error("key-list-unreadable", effect="the keys in hall.toml count until a list is pushed")
+            log.error(
+                "key-list-unreadable", effect="the keys in hall.toml are used until a key list is pushed"
+            )
 
     def _named(self, listed: KeyList | None) -> dict[str, Any]:
         return (

@@ -214,7 +214,12 @@ class OperationDesk(Observer):
         try:
             self._tell(asked)
         except Exception as error:  # noqa: BLE001 - it is done: only the answer failed
-            log.error("operation-answer-failed", error=type(error).__name__, detail=str(error))
+            log.error(
+                "operation-answer-failed",
+                error=type(error).__name__,
+                detail=str(error),
+                effect="the order was handled, its answer was not sent",
+            )
         asked.request.ack()
 
     def _tell(self, asked: _Asked) -> None:
@@ -227,7 +232,7 @@ class OperationDesk(Observer):
             by=order.by,
             id=order.id,
             counter=order.counter.value,
-            ignored=refused or None,
+            refused_by_core=refused or None,
         )
         if answer is not None and refused:
             self._answer(asked.request, _not_done(answer), order.id)
@@ -291,5 +296,8 @@ def _read(stored: str) -> dict[str, LastOrder]:
         found = json.loads(stored or "{}")
         return {str(key): LastOrder(int(value), str(sha256)) for key, (value, sha256) in found.items()}
     except (ValueError, TypeError, AttributeError):
-        log.error("operation-counters-unreadable", effect="replays are held off by their dates only")
+        log.error(
+            "operation-counters-unreadable",
+            effect="an order sent again is carried out again while its dates are valid",
+        )
         return {}

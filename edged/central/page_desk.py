@@ -347,7 +347,13 @@ class PageDesk(Observer):
             except Exception as error:  # noqa: BLE001 - whatever it is, the hall goes on without this part
                 if part not in self._failures and len(self._failures) < FAILURES_LOGGED_MAX:
                     self._failures.add(part)
-                    log.error("page-part-failed", part=part, error=type(error).__name__, detail=str(error))
+                    log.error(
+                        "page-part-failed",
+                        part=part,
+                        error=type(error).__name__,
+                        detail=str(error),
+                        effect="the pages show this part as it was before",
+                    )
                 continue
             if self._said.get(part) != payload and self._publish(part, payload):
                 self._said[part] = payload

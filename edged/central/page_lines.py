@@ -112,7 +112,12 @@ class LineDesk:
         except Exception as error:  # noqa: BLE001 - whatever it is, the hall goes on without this part
             if not self._failed:
                 self._failed = True
-                log.error("ticket-pages-failed", error=type(error).__name__, detail=str(error))
+                log.error(
+                    "ticket-pages-failed",
+                    error=type(error).__name__,
+                    detail=str(error),
+                    effect="visitors' own pages are not updated",
+                )
             return
         calls_max = self._from.state().policy.calling.max_calls
         for area, rows in lines.items():

@@ -85,7 +85,7 @@ class PlaceNames:
         return Words(f"{name.en}, where present", f"{name.zh}（如有）") if depends(id_) else name
 
 
-def fallen_back(policy: Policy) -> tuple[str, ...]:
+def built_in_sections(policy: Policy) -> tuple[str, ...]:
     """The sections of ``policy`` that equal the built-in ones, probably because the document leaves them out."""
     plain = Policy()
     return tuple(

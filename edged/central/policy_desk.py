@@ -277,7 +277,11 @@ class PolicyDesk(Observer):
             again, self._unkept = self._unkept, None
             self.receive(_Again(again.envelope))
         if self.expired != self._reported_expired:
-            log.warning("policy-expired", version=self._applied.version if self._applied else 0)
+            log.warning(
+                "policy-expired",
+                version=self._applied.version if self._applied else 0,
+                effect="it stays in force until another policy is pushed",
+            )
             self._say_again()
 
     def keys_changed(self) -> None:
@@ -462,7 +466,12 @@ class PolicyDesk(Observer):
         try:
             self._in_force_now(waiting.verified, waiting.rehearsal)
         except Exception as error:  # noqa: BLE001 - it is in force: only the report of it failed
-            log.error("policy-report-failed", error=type(error).__name__, detail=str(error))
+            log.error(
+                "policy-report-failed",
+                error=type(error).__name__,
+                detail=str(error),
+                effect="the policy is in force, its report was not sent",
+            )
         for ack in waiting.acks:
             ack()
 
@@ -473,7 +482,7 @@ class PolicyDesk(Observer):
             log.warning(
                 "policy-predecessor-differs",
                 version=verified.version,
-                detail="it was written for another predecessor",
+                detail="it was written to follow another policy than the one it replaces",
             )
         self._applied = verified
         if not back:

@@ -274,7 +274,12 @@ class Uplink(Observer):
                 self._previous = fact.number
             self._next = max(self._next, fact.number + 1)
         if not facts:  # cannot be; and must not keep back what can be read
-            log.error("uplink-events-missing", first=self._next, last=self._until)
+            log.error(
+                "uplink-events-missing",
+                first=self._next,
+                last=self._until,
+                effect="these event numbers are not sent to the centre: the journal has no such events",
+            )
             self._next = self._until + 1
 
     def _publish(self, fact: Fact, previous: int, historical: bool) -> bool:

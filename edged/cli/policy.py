@@ -441,7 +441,7 @@ def tell_refusal(refusal: DocumentRefused) -> None:
 def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None:
     """Print which sections take built-in values, and the changes against the policy in force if that can be read."""
     from edged.central.policies import inspect, of_hall
-    from edged.central.policy_changes import changes, fallen_back, left_out
+    from edged.central.policy_changes import built_in_sections, changes, left_out
     from edged.central.refusals import DocumentRefused
 
     audience = audience_of(config)
@@ -452,7 +452,7 @@ def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None
     after, without = found.policy, left_out(found.unmet)
     if without is not None:
         typer.echo(f"  {without}", err=err)
-    sections = fallen_back(after)
+    sections = built_in_sections(after)
     if sections:
         typer.echo(f"  built-in values for / 采用内置值：{', '.join(sections)}", err=err)
     _tell_unshown(after, config, err)

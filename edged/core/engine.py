@@ -75,7 +75,7 @@ class Engine:
         self._due: list[tuple[int, str, str]] = []  # a heap; entries overtaken by a change are skipped
         self._pushed: dict[tuple[str, str], int] = {}  # what stands in it, so that nothing is pushed twice
         self._lookup: Lookup | None = None
-        self._standings: dict[str, AreaLoad] = {}
+        self._loads: dict[str, AreaLoad] = {}
         if self.state.site is not None:
             self._lookup = Lookup(self.state.site)
             self._index_due()
@@ -113,7 +113,7 @@ class Engine:
         if self._lookup is None:
             yield self._before_site(event)
             return
-        turn = Turn(self.state, self._lookup, at_ms, self._standings)
+        turn = Turn(self.state, self._lookup, at_ms, self._loads)
         if isinstance(event, DeviceEvent) and sequence.is_redelivery(turn, event):
             turn.ignore(event.point, "duplicate", seq=event.seq)
         else:
@@ -137,7 +137,7 @@ class Engine:
         lookup = Lookup(event.site)
         turn = Turn(self.state, lookup, at_ms)
         if load_site(turn, event.site):
-            self._lookup, self._standings = lookup, turn.standings
+            self._lookup, self._loads = lookup, turn.loads
             phases.judge_all(turn)
             self._index_due()
             self.state.paced_ms = 0  # everything is shown anew, now

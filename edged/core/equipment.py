@@ -39,10 +39,10 @@ def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
     up = isinstance(event, DeviceBack)
     reason, detail = (event.reason, event.detail or None) if isinstance(event, DeviceLost) else (None, None)
     if up:
-        sequence.hearing(turn, event.point)
+        sequence.link_up(turn, event.point)
         undelivered.device_back(turn, event.point)
     elif reason == OUR_LINK:
-        sequence.deaf(turn, event.point)
+        sequence.link_down(turn, event.point)
     before = turn.state.devices.get(event.point)
     if before is not None and before.up == up:
         if not up and before.reason != reason:

@@ -103,24 +103,24 @@ def _written(kind: type[DeviceEvent]) -> tuple[str, Callable[[object], Any]]:
     return f"{kind.__qualname__}({', '.join(f'{name}=%r' for name in names)})", attrgetter(*names)
 
 
-def whole_again(turn: Turn, point: Point) -> None:
+def holes_over(turn: Turn, point: Point) -> None:
     """Timer: no message was missing for ``WHOLE_MS``. Clear the alarm ``inputs-missed``."""
     alarms.clear(turn, ALARM, point)
 
 
-def one_again(turn: Turn, point: Point) -> None:
+def twins_over(turn: Turn, point: Point) -> None:
     """Timer: no sign of a second device with this id for ``WHOLE_MS``. Clear the alarm ``device-twice``."""
     alarms.clear(turn, alarms.TWINS, point)
 
 
-def deaf(turn: Turn, point: Point) -> None:
+def link_down(turn: Turn, point: Point) -> None:
     """Record that our connection is down: the device cannot be received, and the times of its numbers stop."""
     sender = turn.state.senders.get(point)
     if sender is not None and sender.deaf_ms is None:
         sender.deaf_ms = turn.at_ms
 
 
-def hearing(turn: Turn, point: Point) -> None:
+def link_up(turn: Turn, point: Point) -> None:
     """Record that our connection is back: the device can be received again."""
     sender = turn.state.senders.get(point)
     if sender is not None and sender.deaf_ms is not None:
@@ -148,7 +148,7 @@ def _sender(turn: Turn, event: DeviceEvent) -> Sender:
     sender = turn.state.senders.get(event.point)
     if sender is not None:
         if sender.deaf_ms is not None:
-            hearing(turn, event.point)
+            link_up(turn, event.point)
     else:
         first = min(turn.state.seen[event.point], default=event.seq)
         sender = turn.state.senders[event.point] = Sender(first, turn.at_ms, boot=event.boot)

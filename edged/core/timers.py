@@ -37,8 +37,8 @@ FIRES: dict[str, Callable[[Turn, Any], None]] = {
     "reoffer": detours.offer_again,
     "return": detours.not_back,
     stranded.TIMER: stranded.over,
-    sequence.TIMER: sequence.whole_again,
-    sequence.TWINS_TIMER: sequence.one_again,
+    sequence.TIMER: sequence.holes_over,
+    sequence.TWINS_TIMER: sequence.twins_over,
     wishes.TIMER: wishes.expire,
     "unmanned": attendance.seat_empty,
     "unserved": attendance.area_waits,
@@ -49,7 +49,7 @@ FIRES: dict[str, Callable[[Turn, Any], None]] = {
     case_book.ACKNOWLEDGE: case_book.unanswered,
     case_book.DUE: case_book.due,
     case_book.KEEP: case_book.forget,
-    case_requests.RATE: case_requests.asked_no_more,
+    case_requests.RATE: case_requests.stop_asking,
 }
 ON_THE_WALL: frozenset[str] = frozenset(
     {

@@ -103,4 +103,4 @@ async def test_an_operator_reads_where_an_order_is_wrong_and_the_log_why_it_did_
         ("body.window: no such window", "body.window: 没有这个窗口"),
         ("too late", "已过期"),
     ]
-    assert [line["ignored"] for line in logs] == [None, "number_unknown"]
+    assert [line["refused_by_core"] for line in logs] == [None, "number_unknown"]

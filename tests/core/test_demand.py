@@ -60,7 +60,7 @@ def test_a_window_that_stands_unmanned_is_a_regular_one_all_the_same() -> None:
     alarms.sound(turn, alarms.UNMANNED, "w2")
     turn.touch_area("tax")
     load = demand.load_of(turn, "tax")
-    assert (load.windows, demand.standing(turn, "tax").unmanned) == (1.0, 1.0)
+    assert (load.windows, demand.area_load(turn, "tax").unmanned) == (1.0, 1.0)
     found = demand.plain_stream(turn, "tax", load)
     assert found.steady_per_min == pytest.approx(forecast.STEADY_LOAD * 2 * 60 / load.mean_s)
 

@@ -29,17 +29,17 @@ LOOK_EVERY = 25  # steps: signing a whole hall anew costs more than twenty of th
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each figure that was asked for stood already; each is compared with one from nothing."""
-    ask: Callable[[Turn, str], AreaLoad] = demand.standing
+    ask: Callable[[Turn, str], AreaLoad] = demand.area_load
     seen: list[bool] = []
 
     def compared(turn: Turn, area: str) -> AreaLoad:
-        seen.append(area in turn.standings)
+        seen.append(area in turn.loads)
         found = ask(turn, area)
         assert found._replace(until_ms=0) == demand.work_out(turn, area)._replace(until_ms=0)
         return found
 
     for module in (demand, rules, tidal_loop, triggers, signs, cutoff):
-        monkeypatch.setattr(module, "standing", compared, raising=False)
+        monkeypatch.setattr(module, "area_load", compared, raising=False)
     return seen
 
 

@@ -149,7 +149,7 @@ def test_people_above_one_are_two() -> None:
 
 
 def test_no_window_is_unmanned_while_no_alarm_says_so() -> None:
-    assert demand.standing(a_turn(), "tax").unmanned == 0.0
+    assert demand.area_load(a_turn(), "tax").unmanned == 0.0
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 import json
 
 from edged.central.envelope import public_entry
-from edged.central.policy_changes import changes, fallen_back
+from edged.central.policy_changes import built_in_sections, changes
 from edged.core.model.policy import Policy
 from tests.support.brokers import Mosquitto, plain_client, until
 from tests.support.daemon_checks import watching
@@ -16,9 +16,9 @@ from tests.support.policies import KEY, document, envelope
 Parts = tuple[Hall, Daemon, Machines]
 
 
-def test_the_built_in_policy_changes_nothing_and_is_all_fallen_back() -> None:
+def test_the_built_in_policy_changes_nothing_and_is_all_built_in_sections() -> None:
     assert changes(Policy(), Policy()) == []
-    assert "tidal" in fallen_back(Policy())
+    assert "tidal" in built_in_sections(Policy())
 
 
 async def test_check_says_what_falls_back_and_what_becomes_different(hall: Parts, broker: Mosquitto) -> None:

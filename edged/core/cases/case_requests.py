@@ -132,14 +132,14 @@ def rate(turn: Turn, window: str, level: int) -> bool:
     """Rate the case that this window has just closed. Returns False if there is none: then the rating is for a
     visit.
     """
-    case = turn.state.cases.get(asked(turn, window) or "")
+    case = turn.state.cases.get(case_to_rate(turn, window) or "")
     if case is None or level not in LEVELS:
         return False
-    asked_no_more(turn, window)
+    stop_asking(turn, window)
     return _rate(turn, case, level, window)
 
 
-def asked(turn: Turn, window: str) -> str | None:
+def case_to_rate(turn: Turn, window: str) -> str | None:
     """The case that the evaluator of a window asks to be rated; None once the next visitor is served there.
 
     A rating belongs to the person at the window: the next visitor rates their own visit.
@@ -153,7 +153,7 @@ def asked(turn: Turn, window: str) -> str | None:
     return None if sits else case.id
 
 
-def asked_no_more(turn: Turn, window: str) -> None:
+def stop_asking(turn: Turn, window: str) -> None:
     """Stop asking for a rating of the case: it was rated, or (timer) nobody rated it in time."""
     if window in turn.lookup.windows:
         turn.window(window).last_case = None

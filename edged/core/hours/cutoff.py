@@ -56,7 +56,7 @@ def _needs_ms(turn: Turn, area: str) -> dict[str, int]:
     """Milliseconds from now until a visitor who came now would have been served, for each service; without the wait
     while no window serves.
     """
-    now = demand.standing(turn, area)
+    now = demand.area_load(turn, area)
     load = now.load
     wait_s = 0.0
     if load.windows > len(load.opening):

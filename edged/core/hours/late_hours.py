@@ -1,6 +1,6 @@
 """Late hours (延时服务) by key: an area, or the hall, closes later today; with a name and for a limited time.
 
-The key takes the argument of the override keys (``overrides.said``): ``[area] [by=name] [for_s=seconds]``. The seconds
+The key has the argument of the override keys (``overrides.parsed``): ``[area] [by=name] [for_s=seconds]``. The seconds
 are added to today's closing time, or to now if that has passed, up to midnight. Only the centre can order shorter hours
 (``hours-flex``).
 """
@@ -18,7 +18,7 @@ KEY = "extend-hours"
 
 def press(turn: Turn, event: KeyPressed) -> None:
     """Handle the key for late hours: at a window for its area, at the duty manager's panel for any area."""
-    said = overrides.said(turn, event)
+    said = overrides.parsed(turn, event)
     if said is None:
         return
     if said.for_s == 0:

@@ -292,7 +292,7 @@ class Refuse:
 Body = Say | Print | Page | Refuse
 
 
-def for_any_life(body: Body) -> Body:
+def without_request(body: Body) -> Body:
     """The same body without the ``boot`` and ``seq`` of a request, so that the device prints it even if it has
     restarted since.
     """

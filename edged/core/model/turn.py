@@ -48,18 +48,18 @@ class Turn:
         "dirty_pagers",
         "dirty_windows",
         "issuing_changed",
+        "loads",
         "lookup",
         "notes",
         "only_due",
         "put_off",
-        "standings",
         "state",
         "ticking",
         "timed",
     )
 
     def __init__(
-        self, state: State, lookup: Lookup, at_ms: int, standings: dict[str, AreaLoad] | None = None
+        self, state: State, lookup: Lookup, at_ms: int, loads: dict[str, AreaLoad] | None = None
     ) -> None:
         self.state = state
         self.lookup = lookup
@@ -77,8 +77,8 @@ class Turn:
         self.issuing_changed = False  # what dispensers show has to be looked at again
         self.cases_changed = False  # their signs have to be looked at again
         self.timed: dict[str, None] = {}  # timers that were set in this turn
-        # what is worked out of areas (``demand.standing``) holds from turn to turn, until one is touched
-        self.standings: dict[str, AreaLoad] = {} if standings is None else standings
+        # what is worked out of areas (``demand.area_load``) holds from turn to turn, until one is touched
+        self.loads: dict[str, AreaLoad] = {} if loads is None else loads
 
     def note(self, kind: str, subject: str, **data: str | int | float | None) -> None:
         """Record a fact for observers and for the centre."""
@@ -123,7 +123,7 @@ class Turn:
         """Mark a window: its lamp, display and panel are computed again."""
         self.dirty_windows[window] = None
         for area in self.lookup.window_areas.get(window, ()):
-            self.standings.pop(area, None)
+            self.loads.pop(area, None)
 
     def touch_pager(self, point: Point | None) -> None:
         """Mark a pager: what it shows is computed again. No-op if ``point`` is None."""
@@ -135,7 +135,7 @@ class Turn:
         self.dirty_areas[area] = None
         self.only_due.discard(area)
         for near in self.lookup.near_areas.get(area, ()):
-            self.standings.pop(near, None)
+            self.loads.pop(near, None)
 
     def touch_cases(self) -> None:
         """Mark the cases: what lamps, displays, panels and pagers show of them is computed again."""

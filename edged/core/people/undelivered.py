@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edged.core.model.commands import Action, Page, Print, for_any_life
+from edged.core.model.commands import Action, Page, Print, without_request
 from edged.core.model.losses import (
     NOT_LISTENING,
     OFFLINE,
@@ -62,7 +62,7 @@ def offer(turn: Turn, action: str) -> None:
     """Send a stored page or slip if somebody still needs it; the time to answer a page runs from now."""
     pending = turn.state.undelivered.pop(action)
     if isinstance(pending.body, Print) and _is_missed(turn, pending.body, pending.at_ms):
-        paper = for_any_life(pending.body)
+        paper = without_request(pending.body)
         turn.state.actions[action] = replace(pending, body=paper)
         turn.commands.append(Action(action, pending.point, paper))
         turn.note("paper.offered_again", pending.body.number, about=pending.body.about, point=pending.point)

@@ -29,7 +29,7 @@ DEFAULT_MEAN_S = 900  # of an area that has no service: nobody will ever wait th
 
 def commanded(turn: Turn, area: str) -> tuple[str, ...]:
     """The tidal windows that serve the area or have been asked to; draining ones do not count."""
-    return standing(turn, area).commanded
+    return area_load(turn, area).commanded
 
 
 def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
@@ -55,14 +55,14 @@ def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
 
 def load_of(turn: Turn, area: str) -> Load:
     """The people present in the area and the windows that work for them now."""
-    return standing(turn, area).load
+    return area_load(turn, area).load
 
 
-def standing(turn: Turn, area: str) -> AreaLoad:
+def area_load(turn: Turn, area: str) -> AreaLoad:
     """The load of an area, cached until something in the area changes."""
-    found = turn.standings.get(area)
+    found = turn.loads.get(area)
     if found is None or turn.at_ms > found.until_ms:
-        found = turn.standings[area] = work_out(turn, area)
+        found = turn.loads[area] = work_out(turn, area)
     return found
 
 
@@ -255,7 +255,7 @@ def lost_finish_s(turn: Turn, ticket: Ticket) -> float | None:
     pw = turn.pw(area)
     if not pw.lost_finish_means:
         return None
-    return pw.lost_finish_means * standing(turn, area).each_s[ticket.service]
+    return pw.lost_finish_means * area_load(turn, area).each_s[ticket.service]
 
 
 def minute_of_day(turn: Turn) -> float | None:
@@ -277,7 +277,7 @@ def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
         return Stream(minute - pw.profile_start_min, profile, 0.0)
     states = map(turn.state.windows.__getitem__, turn.lookup.area_windows[area])
     helping = sum(staffing.pace(turn, state) - 1 for state in states if state.helpers)
-    now = standing(turn, area)
+    now = area_load(turn, area)
     regular = max(1.0, load.windows + now.unmanned - helping - len(now.commanded))
     steady = forecast.STEADY_LOAD * regular * 60 / load.mean_s
     return Stream((turn.at_ms - turn.state.day_start_ms) / MINUTE_MS, (), steady)
@@ -285,7 +285,7 @@ def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
 
 def newcomer_range(turn: Turn, area: str) -> Range | None:
     """The predicted wait of somebody who takes a ticket now; None while no prediction is possible."""
-    unknown = turn.area(area).stale is not None or not standing(turn, area).manned
+    unknown = turn.area(area).stale is not None or not area_load(turn, area).manned
     found = None if unknown else _newcomer(load_of(turn, area))
     return None if found is None else through_rest(turn, area, found)
 
@@ -301,7 +301,7 @@ def ticket_range(turn: Turn, ticket: Ticket) -> Range | None:
     prediction is possible.
     """
     area = turn.lookup.area_of(ticket.service)
-    if turn.area(area).stale is not None or not standing(turn, area).manned:
+    if turn.area(area).stale is not None or not area_load(turn, area).manned:
         return None
     load = load_of(turn, area)
     if load.windows <= len(load.opening):
@@ -330,7 +330,7 @@ def through_rest(turn: Turn, area: str, found: Range) -> Range | None:
 
 def work_ahead(turn: Turn, ticket: Ticket) -> float:
     """How much is served before ``ticket``, in units of the area's mean service time."""
-    now = standing(turn, turn.lookup.area_of(ticket.service))
+    now = area_load(turn, turn.lookup.area_of(ticket.service))
     return (
         sum(count * now.each_s[service] for service, count in ahead(turn, ticket).items()) / now.load.mean_s
     )

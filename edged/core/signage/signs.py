@@ -26,7 +26,7 @@ from edged.core.model.state import WindowState, WindowStateName
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, pagers
 from edged.core.queue import issuing
-from edged.core.queue.demand import standing
+from edged.core.queue.demand import area_load
 from edged.core.queue.ordering import ASKED, WORKING, prepared_at, serving_services
 from edged.core.signage import boards
 from edged.core.visits import follow, rating
@@ -100,7 +100,7 @@ def _sign_touched(turn: Turn) -> None:
         _sign_hall(turn)
     queue = turn.lookup.site.queue
     if queue is not None and turn.dirty_windows:
-        _show(turn, queue, follow.wish(turn))
+        _show(turn, queue, follow.windows_to_serve(turn))
 
 
 def _answer_on_panels(turn: Turn) -> None:
@@ -140,7 +140,7 @@ class _Counts:
     def _count(self, services: tuple[str, ...], area: str | None) -> Counts:
         queues = self._turn.state.queues
         waiting = sum([len(queue) for s in services if s in queues for queue in queues[s].values()])
-        told = None if area is None else standing(self._turn, area).told
+        told = None if area is None else area_load(self._turn, area).told
         return (waiting, None, None) if told is None else (waiting, told[0], told[2])
 
 
@@ -171,7 +171,7 @@ def _sign_window(turn: Turn, window: str) -> None:
     if site.lamp is not None:
         _show(turn, site.lamp, LAMPS[LAMP_OF[state.state]])
     if site.evaluator is not None:
-        case = case_requests.asked(turn, window)
+        case = case_requests.case_to_rate(turn, window)
         rater = None if case is not None else rating.may_rate(turn, window)
         asked = Evaluator(window, None if rater is None else rater.number, case)
         _show(turn, site.evaluator, asked)
@@ -278,14 +278,14 @@ def _is_told_otherwise(turn: Turn, area: str) -> bool:
     shown = turn.state.shown.get(slot(point_of(CENTRE, area), AreaSummary))
     if not isinstance(shown, AreaSummary):
         return True
-    told = standing(turn, area).told
+    told = area_load(turn, area).told
     return told != (None if shown.wait_low_s is None else (shown.wait_low_s, shown.wait_s, shown.wait_high_s))
 
 
 def _sign_area(turn: Turn, area: str) -> None:
     site = turn.lookup.areas[area]
     state = turn.area(area)
-    now = standing(turn, area)
+    now = area_load(turn, area)
     told = now.told
     states = turn.state.windows
     windows = [states[window] for window in turn.lookup.area_windows[area]]

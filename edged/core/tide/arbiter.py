@@ -15,7 +15,7 @@ from edged.core.queue.ordering import ASKED, STAFFED
 from edged.core.tide import considered, sharing
 from edged.core.tide.rules import OVERRIDE, Facts, Look, too_late
 from edged.core.windows import overrides, wishes
-from edged.core.windows.activation import drain, forget_tries, in_vain, opened, stand_by
+from edged.core.windows.activation import drain, forget_tries, opened, stand_by, why_nobody_came
 from edged.core.windows.machine import move_window
 
 ACTION_GAP_MS = (
@@ -89,7 +89,7 @@ def _asked_after_hours(turn: Turn, area: str) -> bool:
     """Whether the area is draining and no person wished for a window: then those who did not come are not paged
     again.
     """
-    return opening.of(turn, area).phase == "draining" and wishes.standing(turn, area) is None
+    return opening.of(turn, area).phase == "draining" and wishes.open_wish(turn, area) is None
 
 
 def _grant_override(turn: Turn, area: str, now: Look) -> bool:
@@ -360,7 +360,7 @@ def _escalate(turn: Turn, area: str, window: str) -> None:
     turn.area(area).escalated_ms = turn.at_ms
     tried = ",".join(turn.area(area).tried_staff)
     roster = considered.staff(turn, area)
-    because = in_vain(turn, area)
+    because = why_nobody_came(turn, area)
     turn.note("tidal.escalated", area, window=window, because=because, tried=tried, roster=roster)
     place = turn.lookup.areas[area]
     alarms.sound(turn, "no-staff", area, window=window)

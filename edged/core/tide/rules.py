@@ -70,7 +70,7 @@ def look(turn: Turn, area: str) -> Look:
 
 
 def _look(turn: Turn, area: str) -> Look:
-    now = demand.standing(turn, area)
+    now = demand.area_load(turn, area)
     oldest_s = 0.0 if now.oldest_ms is None else turn.seconds_since(now.oldest_ms)
     seen = Look(turn.area(area).waiting, oldest_s, now.commanded)
     rule = turn.state.policy.tidal.rule
@@ -246,7 +246,7 @@ def too_late(turn: Turn, area: str) -> bool:
 def _closing(turn: Turn, area: str, found: Look, load: Load, kept: bool) -> Look:
     """Whether one window fewer is enough; its required duration runs from the first decision that found so."""
     state, pw = turn.area(area), turn.pw(area)
-    if found.commanded and turn.state.wishes and wishes.standing(turn, area) is not None:
+    if found.commanded and turn.state.wishes and wishes.open_wish(turn, area) is not None:
         state.under_since_ms = None
         return found  # somebody wants a window: the one that is being staffed is for them
     fewer_s = forecast.newcomer_wait_s(load, load.windows - 1) if found.commanded else inf

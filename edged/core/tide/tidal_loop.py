@@ -11,7 +11,7 @@ from __future__ import annotations
 from edged.core.calendar import opening
 from edged.core.model.turn import Turn
 from edged.core.queue import sensors
-from edged.core.queue.demand import commanded, standing
+from edged.core.queue.demand import area_load, commanded
 from edged.core.tide import arbiter, peaks, sharing
 from edged.core.tide.rules import CLOSING_SOON, DECIDE_MS, TOO_FEW, Look, look
 from edged.core.windows.activation import forget_tries
@@ -90,7 +90,7 @@ def _limits_ms(turn: Turn, area: str) -> list[int]:
     """
     tidal = turn.state.policy.tidal
     stamps = [turn.window(window).later_until_ms for window in turn.lookup.area_tidal[area]]
-    queue = standing(turn, area)
+    queue = area_load(turn, area)
     if queue.oldest_ms is not None:
         limit_s = turn.band(area).open_oldest_wait_s if tidal.rule == "band" else tidal.triggers.oldest_wait_s
         stamps.append(queue.oldest_ms + limit_s * 1000)

@@ -27,7 +27,7 @@ def asks(turn: Turn, area: str, oldest_wait_s: float, load: Load | None) -> Aske
     """The first trigger whose condition holds; None if none does. ``load`` None: no wait can be predicted."""
     limits = turn.state.policy.tidal.triggers
     state = turn.area(area)
-    wish = wishes.standing(turn, area) if turn.state.wishes else None
+    wish = wishes.open_wish(turn, area) if turn.state.wishes else None
     if wish is not None:
         return Asked(wish.trigger, 1, 1, oldest_wait_s)
     banded = turn.state.policy.tidal.rule == "band"
@@ -49,7 +49,7 @@ def asks(turn: Turn, area: str, oldest_wait_s: float, load: Load | None) -> Aske
 
 def priority_wait_s(turn: Turn, area: str) -> float:
     """How many seconds the longest-waiting priority visitor of the area has waited; 0 if there is none."""
-    since_ms = demand.standing(turn, area).priority_ms
+    since_ms = demand.area_load(turn, area).priority_ms
     return 0.0 if since_ms is None else turn.seconds_since(since_ms)
 
 

@@ -132,7 +132,7 @@ def transfer(turn: Turn, window: str, arg: str | None) -> None:
     before = ticket.service
     ticket.service, ticket.only_window = to_service, to_window
     move(turn, ticket, "transfer")
-    outcomes.tread(turn, ticket, before, "transferred")
+    outcomes.add_stop(turn, ticket, before, "transferred")
     turn.touch_area(turn.lookup.area_of(before))
     turn.note(
         "ticket.transferred", ticket.number, window=window, target=arg, first_window=ticket.first_window

@@ -4,7 +4,7 @@ and displays.
 The queue system is always right. Where our state differs it is corrected, and each correction is a note
 ``follow.healed`` with what was wrong, so that it is counted. A call of an unknown number creates its visit. Keys and
 dispensers that would call or issue are refused. The list of windows that are to serve is sent to the queue system as a
-level (``wish``), and it sends visitors there.
+level (``windows_to_serve``), and it sends visitors there.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def issued(turn: Turn, event: TicketPrinted) -> None:
         mirrored(turn, event.number, event.service, event.point)
 
 
-def wish(turn: Turn) -> Serve:
+def windows_to_serve(turn: Turn) -> Serve:
     """The windows that should serve now, each with its services, for the queue system."""
     return Serve(
         tuple(

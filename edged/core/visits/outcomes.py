@@ -56,7 +56,7 @@ def finish(
     turn.state.served_today += 1
     turn.touch_area(turn.lookup.area_of(service))
     _learn(turn, ticket, service)
-    tread(turn, ticket, service, outcome)
+    add_stop(turn, ticket, service, outcome)
     said = {"papers": ",".join(papers)} if papers else {}
     _say_finished(turn, ticket, service, inferred=int(inferred), outcome=outcome, **said)
     until_ms = turn.at_ms + turn.state.policy.visits.return_within_s * 1000 if returns else None
@@ -78,7 +78,7 @@ def presume_gone(turn: Turn, window: str) -> None:
     ticket = turn.ticket_at(window)
     if ticket is not None and move(turn, ticket, "finish"):
         turn.state.served_today += 1
-        tread(turn, ticket, ticket.service, "served")
+        add_stop(turn, ticket, ticket.service, "served")
         _say_finished(turn, ticket, ticket.service, inferred=1, outcome="served")
         free(turn, window)
 
@@ -100,7 +100,7 @@ def _say_finished(turn: Turn, ticket: Ticket, service: str, **said: str | int) -
     )
 
 
-def tread(turn: Turn, ticket: Ticket, service: str, outcome: str) -> None:
+def add_stop(turn: Turn, ticket: Ticket, service: str, outcome: str) -> None:
     """Append a finished stage to the trail of a visit; beyond ``TRAIL_KEPT`` the second oldest is dropped."""
     ticket.trail.append(Stop(ticket.window or "", service, outcome, turn.at_ms))
     if len(ticket.trail) > TRAIL_KEPT:

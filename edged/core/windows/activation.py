@@ -261,7 +261,7 @@ def _learn_setup(turn: Turn, to_staffed_s: float) -> None:
     if known_s is None:
         known_s = float(turn.state.policy.tidal.pw.setup_s)
     turn.state.setup_s = known_s + SETUP_WEIGHT * (to_staffed_s - known_s)
-    turn.standings.clear()  # every window that is being staffed is expected at another time
+    turn.loads.clear()  # every window that is being staffed is expected at another time
 
 
 def drain(turn: Turn, window: str, reason: str, **why: str | int | float | None) -> None:
@@ -325,7 +325,7 @@ def clear(turn: Turn, window: str) -> None:
     state.acknowledged = state.consults = False
 
 
-def in_vain(turn: Turn, area: str) -> str:
+def why_nobody_came(turn: Turn, area: str) -> str:
     """Why nobody came after all attempts: a key of ``alarms.NO_STAFF`` (all declined, none answered, or mixed)."""
     heard = set(turn.area(area).heard)
     return heard.pop() if len(heard) == 1 else "not-come"

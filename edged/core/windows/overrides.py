@@ -117,7 +117,7 @@ class OverrideWords:
 
 def press(turn: Turn, event: KeyPressed) -> None:
     """Handle an override key of a panel."""
-    order = said(turn, event)
+    order = parsed(turn, event)
     if order is None:
         return
     if event.key == "lift":
@@ -126,7 +126,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
     decide(turn, OverrideSet(KIND_OF_KEY[event.key], order.target, order.by, order.for_s, order.area))
 
 
-def said(turn: Turn, event: KeyPressed) -> OverrideWords | None:
+def parsed(turn: Turn, event: KeyPressed) -> OverrideWords | None:
     """Parse the ``arg`` of an override key: ``[target [area]] [by=name] [for_s=seconds]``, the words with "=" in any
     position.
 

@@ -49,7 +49,7 @@ def withdraw_all(turn: Turn, area: str, by: str) -> bool:
     return bool(names)
 
 
-def standing(turn: Turn, area: str) -> Wish | None:
+def open_wish(turn: Turn, area: str) -> Wish | None:
     """The oldest open wish for this area; None if there is none."""
     return next((wish for wish in turn.state.wishes.values() if wish.area == area), None)
 

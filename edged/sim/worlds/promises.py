@@ -19,7 +19,7 @@ from edged.core.model.commands import (
     Print,
     Say,
     WindowSummary,
-    for_any_life,
+    without_request,
 )
 from edged.core.model.events import (
     CallReported,
@@ -213,7 +213,7 @@ class Promises:
     def _action(self, facts: Facts, action: Action) -> None:
         number = int(action.id.removeprefix("a"))
         before = self._offered.get(number)
-        if before is not None and for_any_life(before) == for_any_life(action.body):
+        if before is not None and without_request(before) == without_request(action.body):
             return  # the same page or slip again after a restart, with its old id, not as an answer to a request
         assert number > self._last_action, f"actions: {action.id} after a{self._last_action}"
         self._last_action = number
