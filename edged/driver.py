@@ -202,7 +202,7 @@ class Presence:
         self._loss: Loss | None = None
         self._told: bool | None = None
         self._told_word = ""
-        self._word_from_s = 0.0  # from when another reason may be reported, in ``monotonic_s``
+        self._word_from_s = 0.0  # when another reason may be reported, in ``monotonic_s``
         self._again: asyncio.TimerHandle | None = None
 
     def back(self) -> None:

@@ -25,9 +25,9 @@ from edged.personal import masked
 
 LAST_S = 0.5  # for the last lines of a process: systemd kills the unit after ten seconds
 LINES_BURST = 100.0  # step lines at once: a minute of a busy hall
-LINES_PER_S = 10.0  # step lines per second for long: ten times a busy hall
-REFUSALS_BURST = 20.0  # lines about refused documents at once: somebody at the centre tries something out
-REFUSALS_PER_S = 0.1  # per second for long; the rest is only counted
+LINES_PER_S = 10.0  # step lines per second in the long run: ten times a busy hall
+REFUSALS_BURST = 20.0  # lines about refused documents at once: somebody at the centre is trying something
+REFUSALS_PER_S = 0.1  # per second in the long run; the rest is only counted
 TEXT_MAX_CHARS = 500  # a device's error text; longer ones are cut, so that a log line fits one journal field
 # syslog levels understood by journald as a "<n>" prefix (sd-daemon(3))
 _SYSLOG = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}

@@ -30,7 +30,7 @@ _MOBILE = re.compile(r"(?:0|(?:00)?86)?1[3-9]\d{9}")
 _PROVINCE = "(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|9[19])"
 _DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _IDENTITY = re.compile(rf"{_PROVINCE}\d{{4}}(?:(?:19|20)\d\d{_DAY}\d{{3}}[\dXx]|\d\d{_DAY}\d{{3}})")
-_ONE_PIECE = re.compile(r"\d{17}[\dXx]")  # eighteen in one piece are never believed to be anything else
+_ONE_PIECE = re.compile(r"\d{17}[\dXx]")  # in one piece, always an identity number
 _SEPARATORS = " ()+._-‐‑‒–—−－．・·　\u00a0\u00ad\u200b\u200c\u200d\u2060\ufeff（）＋"
 
 

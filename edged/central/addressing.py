@@ -122,7 +122,7 @@ class _Walk:
         found: dict[str, Any] = {}
         for key in sorted(
             value, key=lambda one: not one.startswith(KIND)
-        ):  # what is named itself comes last, and counts
+        ):  # the area's own name comes last and wins
             for id_ in self._ids(key_hint, key, f"{stood}.{key}"):
                 part = self._part(hint, value[key], f"{path}.{id_}", f"{stood}.{key}")
                 found.pop(id_, None)

@@ -27,8 +27,8 @@ from edged.driver import Reject
 from edged.shapes import ID, Misshapen, Shape, filled, form, read, without_words
 
 BYTES_MAX = 4_096
-AT_ONCE_MAX = BOOKINGS_MAX  # the book of a hall, sent again as a whole
-PER_S = 1.0  # after that: many times what a hall's visitors book and call off, and no disk is filled by it
+AT_ONCE_MAX = BOOKINGS_MAX  # all appointments of a hall, sent again at once
+PER_S = 1.0  # in the long run: far more than visitors book, and too few to fill a disk
 
 ID_FORM = r"^[0-9A-Za-z_.-]{1,64}$"
 _ID = re.compile(ID_FORM)

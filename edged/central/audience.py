@@ -32,9 +32,9 @@ Moment = Annotated[
         examples=["2026-12-01T00:00:00+08:00"],
     ),
 ]
-NONE = b""  # the envelope of version 0, the built-in policy, where it came back into force
+NONE = b""  # stands for the envelope of the built-in policy (version 0)
 CLOCK_TRUSTED_FROM_MS = (
-    1_767_225_600_000  # 2026-01-01: an earlier clock was never set, dates cannot be judged
+    1_767_225_600_000  # 2026-01-01: a clock before that was never set, and dates are not checked
 )
 
 

@@ -21,7 +21,7 @@ from edged.store.uplink import NotedStep
 
 _ENCODER = msgspec.json.Encoder()
 TELEMETRY = frozenset({"people.counted"})
-THINNED_TO_MS = 60_000  # of telemetry that is thinned, one reading of each counter in this time stays
+THINNED_TO_MS = 60_000  # of thinned telemetry, one reading of each counter is sent per this time
 
 
 class Fact(NamedTuple):

@@ -18,7 +18,7 @@ import structlog
 from edged.central.refusals import DocumentRefused, reason
 from edged.core.model.events import Event
 
-KEPT_MAX = 64  # documents remembered, the newest: a hall that fails on more has another problem
+KEPT_MAX = 64  # the newest documents; more failures have another cause
 SHA256_DIGITS = 64
 
 log = structlog.get_logger("edged.central")

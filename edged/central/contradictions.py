@@ -15,7 +15,7 @@ from edged.core.model.policy.signage import NEEDED, blanks_of
 
 BLANK = re.compile(r"\{([a-z_]*)\}")
 NUMBERS_PER_DAY = 999  # of one service: a queue cannot be longer
-HOLD_MAX_S = 1800  # a window may wait this long for one absent visitor, all calls together
+HOLD_MAX_S = 1800  # the longest that one absent visitor may hold a window, over all calls
 CLOSE_SHARE_MAX = 0.6  # of the opening wait; measured: nearer, openings double and most last a few minutes
 
 

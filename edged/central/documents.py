@@ -53,7 +53,7 @@ def parse(payload: bytes, kind: type[D], kept: bool = False) -> D:
     except strict_json.NotStrictJson as error:
         raise DocumentRefused(reason("not-json", detail=error)) from None
     if not kept:
-        # a hash may look like a person
+        # not in hashes, which may look like a personal number
         _check_texts({name: plain[name] for name in ("body", "by", "id") if name in plain})
     try:
         return read(kind, filled(plain))

@@ -41,10 +41,10 @@ from edged.central.signatures import (
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-ENVELOPE_BYTES_MAX = 64 * 1024  # WIRE: policy messages; a policy for 50 areas is under 20 KiB
+ENVELOPE_BYTES_MAX = 64 * 1024  # a policy for 50 areas has less than 20 KiB
 SIGNATURES_MAX = 4  # two active keys and their successors: more only costs verification time
 KEYS_MAX = 16
-ATTEMPTS_MAX = SIGNATURES_MAX * KEYS_MAX  # verifications of one envelope, whatever it leaves out
+ATTEMPTS_MAX = SIGNATURES_MAX * KEYS_MAX  # verifications of one envelope, with or without key ids
 KEY_FILE_BYTES_MAX = 64 * 1024
 KEYID_DIGITS = 16
 NAMES = {ED25519: "Ed25519", SM2: "SM2"}

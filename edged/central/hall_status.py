@@ -17,7 +17,7 @@ from edged.central import topics
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS
 from edged.core.model.state import State
 
-REASONS_MAX = 16  # named; a hall with more wrong is one that needs a visit anyway
+REASONS_MAX = 16  # reasons in one message
 
 
 class StatusLink(Protocol):
@@ -80,7 +80,7 @@ class HallStatus:
         self._publish(link, self.payload("offline", standing))
 
     def _publish(self, link: StatusLink, payload: bytes) -> None:
-        with suppress(Exception):  # the broker may be away; its own will says the same
+        with suppress(Exception):  # without a connection the MQTT will says the same
             link.publish(self.topic, payload, retain=True)
 
 

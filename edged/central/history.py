@@ -14,7 +14,7 @@ from edged.store.uplink import Cursor, NotedStep, clock_before, noted_steps
 
 T = TypeVar("T")
 
-FACTS_MAX = 10_000  # in hand; a step of the end of a day has one for each ticket
+FACTS_MAX = 10_000  # in memory; a step at the end of a day has one for each ticket
 PAGE_STEPS_MAX = 64  # read and parsed in one go: about half a millisecond of the loop
 
 

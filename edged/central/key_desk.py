@@ -102,7 +102,7 @@ class KeyDesk:
         self._changed = changed
         self._ring = Keyring()
         self._roots: Keys | None = {}
-        self._kept = b""  # the envelope of the newest list that was ever taken
+        self._kept = b""  # the envelope of the newest list ever accepted
         self._marks: dict[str, Mark] = {}
         self._unkept: bytes | None = None  # refused because the journal could not keep it
         self._lines = Allowance(REFUSALS_BURST, REFUSALS_PER_S)

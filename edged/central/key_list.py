@@ -33,7 +33,7 @@ from edged.shapes import Shape, form
 PAYLOAD_TYPE = "application/vnd.edged.keys+json"
 TYPE = "keys"
 VERSION_MAX = 2**53 - 1  # exact in every JSON reader
-ENTRIES_MAX = 32  # of either kind: with the sixteen of a duty desk's file fewer than counters are remembered
+ENTRIES_MAX = 32  # of each kind; with the 16 of a duty desk's file less than KEYS_MAX of operation_desk.py
 SCOPE_FORM = r"^(policies|duty|operations(:[a-z][a-z-]{0,31})?)$"
 NAME_FORM = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 

@@ -133,7 +133,7 @@ class Keyring:
             return None
         named = {
             scope.partition(":")[2] for scope in one.scopes if scope.startswith(OPERATIONS + ":")
-        }  # names this version does not know do no harm
+        }  # unknown operation names are harmless
         return frozenset(named | (self.duty_operations if DUTY in one.scopes else frozenset()))
 
     def _not_listed(self, listed: KeyList) -> dict[str, Reason]:

@@ -29,7 +29,7 @@ from edged.observer import Observer
 from edged.store.journal import Journal
 
 TOLD_MAX = (
-    10  # refusals that the journal keeps within TOLD_WITHIN_MS: whoever floods us does not fill the disk
+    10  # refusals recorded in the journal within TOLD_WITHIN_MS, so that a flood does not fill the disk
 )
 TOLD_WITHIN_MS = 60_000
 
@@ -163,7 +163,7 @@ class Office:
         """Count a refusal and report it to the core, so that it becomes an event for the centre; at most ``TOLD_MAX``
         in ``TOLD_WITHIN_MS``.
         """
-        if kind != "appointment":  # those are counted as inputs
+        if kind != "appointment":  # counted as inputs already
             self._given.count_refused(why.code)
         now_ms = self._given.wall_ms()
         self._told_ms = [at_ms for at_ms in self._told_ms if 0 <= now_ms - at_ms < TOLD_WITHIN_MS]

@@ -38,12 +38,12 @@ from edged.observer import Observer, Step
 from edged.store.records import Attachments, MetaLine
 from edged.store.uplink import COUNTERS
 
-NOWHERE = Site("", "", (), (), ())  # before the core has its hall
-OF_DIGITS = 32  # of the SHA-256 of an order's bytes, by which its answer is known in the page part
+NOWHERE = Site("", "", (), (), ())  # until the core has its site
+OF_DIGITS = 32  # of the SHA-256 of an order's bytes, which identify its answer in the page part
 KEYS_MAX = 64  # counters remembered: four times the keys that a hall may trust at once
 _A_NAME = re.compile(
     r"[a-z][a-z-]{0,31}"
-)  # of an operation, as far as somebody who signed nothing may name one
+)  # the form of operation names that may be logged before the signature is checked
 REQUEST_FORM = r"[A-Za-z0-9_.-]{1,64}"
 
 log = structlog.get_logger("edged.central")
@@ -257,7 +257,7 @@ class OperationDesk(Observer):
         self, request: OrderMessage, why: Reason | None, id_: str | None, done: KeyAnswer | None = None
     ) -> None:
         body = {"ok": why is None, "code": "done", "message": "done", "message_zh": "已执行", "id": id_}
-        if done is not None:  # when it acts, and why not at once
+        if done is not None:  # says when it acts, or why not at once
             body |= {"message": done.text_en, "message_zh": done.text}
         if why is not None:
             path = f"{why.path}: " if why.path else ""

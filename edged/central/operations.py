@@ -69,7 +69,7 @@ def _exists(moment: str) -> str:
 
 PAYLOAD_TYPE = "application/vnd.edged.operation+json"
 TYPE = "operation"
-LIFE_MAX_H = 24  # an order is for now: what is found a day later would surprise everybody
+LIFE_MAX_H = 24  # an order is for now; one carried out a day later would surprise everybody
 SKEW_MS = 120_000  # between the centre's clock and ours
 COUNTER_MAX = 2**53 - 1
 FOR_MAX_S = 86_400
@@ -394,7 +394,7 @@ def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Pa
     body = body_of(document)
     event, version = body.order(document.by), body.version if isinstance(body, Rollback) else None
     if event is not None:
-        event = cast(Event, replace(cast(Any, event), order=document.id))  # every event of a body has it
+        event = cast(Event, replace(cast(Any, event), order=document.id))  # each event of a body has it
     return Order(name, document.id, document.by, opened.keyid, counter, event, counter == last, version)
 
 

@@ -38,20 +38,20 @@ from edged.explain.words import DECISIONS
 from edged.heartbeat import Heartbeat
 from edged.observer import Observer, Step
 
-EVERY_S = 0.25  # real seconds between looks: pages are for people
-ROUND_S = 2.0  # between steps of the slow round, and between beats
-ROUND_PARTS = 40  # windows and areas of a step of the round: a hall of 60 is gone through in four seconds
+EVERY_S = 0.25  # real seconds between evaluations: pages are for people
+ROUND_S = 2.0  # between steps of the round (``_go_round``) and between heartbeats
+ROUND_PARTS = 40  # windows and areas in one step of the round: 60 take four seconds
 AT_ONCE = 8  # parts made before the loop has its turn: half a millisecond
 CALLS_KEPT = 12
 DECISIONS_KEPT = 24
-ANSWERS_KEPT = 32  # as many orders in a quarter of a second are a flood
-TOUCHED_MAX = 20_000  # marks between two looks; a hall has fewer points and names
+ANSWERS_KEPT = 32  # more orders than that in a quarter of a second are a flood
+TOUCHED_MAX = 20_000  # marks between two evaluations; a hall has fewer points and names
 FAILURES_LOGGED_MAX = 20
 OUTCOMES = frozenset(
     {"tidal.opened", "tidal.unanswered", "tidal.not_now", "tidal.released", "tidal.acknowledged"}
 )
 _LEADS_SOMEWHERE = ("tidal.requested", "window.lent")
-PARTS = ("alarms", "overrides", "staff", "policy", "links")  # small, and looked at in every round
+PARTS = ("alarms", "overrides", "staff", "policy", "links")  # small, and computed in every step of the round
 _PART_OF: dict[str, tuple[str, ...]] = {
     "alarm": ("alarms",),
     "override": ("overrides",),
@@ -89,13 +89,13 @@ class PageDesk(Observer):
         self._from = sources
         self.heartbeat = Heartbeat()
         self._up = False
-        self._touched: dict[str, None] = {}  # points and subjects since the last look
-        self._dirty: dict[str, None] = {}  # parts to be looked at
-        self._said: dict[str, bytes] = {}  # by part
+        self._touched: dict[str, None] = {}  # points and subjects changed since the last evaluation
+        self._dirty: dict[str, None] = {}  # parts to be computed
+        self._said: dict[str, bytes] = {}  # part -> the payload published last
         self._site: Site | None = None
         self._lookup: Lookup | None = None
         self._words: dict[str, Pair] = {}  # what people call each device
-        self._parts: dict[str, tuple[str, ...]] = {}  # by point or subject
+        self._parts: dict[str, tuple[str, ...]] = {}  # point or subject -> parts
         self._round = 0
         self._round_at_s = 0.0
         self._day = 0
@@ -105,7 +105,7 @@ class PageDesk(Observer):
         self._decisions: deque[_Decision] = deque(maxlen=DECISIONS_KEPT)
         self._answers: deque[dict[str, Any]] = deque(maxlen=ANSWERS_KEPT)
         self._failures: set[str] = set()
-        self._before: dict[str, None] = {}  # windows and areas of the configuration that the last process had
+        self._before: dict[str, None] = {}  # parts that the last process may have published
 
     def start(self) -> None:
         """Follow the state of the connection; count today's visits in the restored state."""
@@ -138,10 +138,10 @@ class PageDesk(Observer):
 
     def _link_changed(self, up: bool, _reason: str) -> None:
         self._up = up
-        self._said.clear()  # a broker that was away may have lost what it kept
+        self._said.clear()  # the broker may have lost its retained messages
         self._site = None
 
-    # -- what steps tell --
+    # -- steps --
 
     def step(self, step: Step, decision_s: float) -> None:
         """As an observer: mark the parts that this step changed, and store what only its notes contain."""
@@ -278,7 +278,7 @@ class PageDesk(Observer):
         self._answers.appendleft(told | {"at": at})
         self._dirty["answers"] = None
 
-    # -- looking --
+    # -- publishing --
 
     async def look(self) -> None:
         """Compute every marked part, and publish those that changed."""
@@ -298,7 +298,7 @@ class PageDesk(Observer):
         dirty, self._dirty = list(self._dirty), {}
         for first in range(0, len(dirty), AT_ONCE):
             if not self._up:
-                return  # all of it is looked at when the broker is back
+                return  # everything is published again after a reconnect
             self._say(dirty[first : first + AT_ONCE])
             await asyncio.sleep(0)
 
@@ -339,7 +339,7 @@ class PageDesk(Observer):
     def _say(self, parts: list[str]) -> None:
         state, at_ms = self._from.state(), self._from.at_ms()
         if state.site is not self._site or self._lookup is None:
-            return  # the next look learns it
+            return  # the next ``look`` handles the new site
         made = PageParts(state, self._lookup, at_ms, self._from.stamp, self._words)
         for part in parts:
             try:

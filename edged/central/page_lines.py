@@ -32,7 +32,7 @@ from edged.heartbeat import Heartbeat
 EVERY_S = 3.0  # real seconds between rounds; a phone asks every five at most
 AT_ONCE = 8  # tickets between two turns of the loop: half a millisecond
 ROWS_MAX = 1_000  # of an area: 115 bytes each, and a reader takes 128 KiB
-OVER_MS = 15 * 60_000  # for how long a phone is told that the visit is over
+OVER_MS = 15 * 60_000  # for how long a finished visit is published
 OF_DIGITS = 24
 COLUMNS = (
     "of",
@@ -97,7 +97,7 @@ class LineDesk:
 
     def _link_changed(self, up: bool, _reason: str) -> None:
         self._up = up
-        self._said.clear()  # a broker that was away may have lost what it kept
+        self._said.clear()  # the broker may have lost its retained messages
 
     async def look(self) -> None:
         """Compute the rows of all areas once, and publish those that changed."""

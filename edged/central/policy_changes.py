@@ -17,9 +17,9 @@ from edged.core.model.policy import Policy, Session, Special, Tidal
 from edged.core.model.policy.parameter import taken_apart
 from edged.core.model.site import Site
 
-LISTED_MAX = 8  # entries of a list or characters' worth of texts that one line names
+LISTED_MAX = 8  # entries of a list shown in one line
 TEXT_MAX = 60  # characters of one value
-BOTH = "areas", "band", "pw_areas", "pw"  # fields of Tidal: those of single areas lie over those of all
+BOTH = "areas", "band", "pw_areas", "pw"  # fields of Tidal: values of single areas replace those of all
 DAYS = (
     ("Mon", "周一"),
     ("Tue", "周二"),

@@ -50,9 +50,9 @@ from edged.logs import REFUSALS_BURST, REFUSALS_PER_S, Allowance
 from edged.observer import Observer, Step
 from edged.store.records import ALONE, Attachments, MetaLine, Policies
 
-CHECK_S = 1.0  # between looks at the clock and at a full inbox: a policy is never in a hurry
+CHECK_S = 1.0  # between checks of the clock and of a full inbox
 LEFT_OUT_MAX = 20  # names in a report: enough to see a mistake in one
-ACKS_MAX = 32  # redeliveries of one policy waiting for its commit: the link's own receive maximum
+ACKS_MAX = 32  # redeliveries of one policy waiting for its commit: the link's receive maximum
 
 log = structlog.get_logger("edged.central")
 
@@ -189,7 +189,7 @@ class PolicyDesk(Observer):
         self._unkept: Verified | None = None  # refused because the journal could not keep it
         self.heartbeat = Heartbeat()
         self._report: dict[str, Any] = {}
-        self._pushed_wall_ms: int | None = None  # when the report was made; None: it is the start's own
+        self._pushed_wall_ms: int | None = None  # when the report was made; None: at start, without a push
         self._reported_expired = False
         self._ledger = ledger
         self._state = state
@@ -248,7 +248,7 @@ class PolicyDesk(Observer):
             if left[-1].version == self._mark.version:
                 self._mark = HighestVersion(
                     left[-1].version, left[-1].sha256
-                )  # a redelivery of it is no replay
+                )  # so that the same content again is a redelivery
             self._say_left(left[-1])
         else:
             self._say("applied", self._in_force())
@@ -391,7 +391,7 @@ class PolicyDesk(Observer):
                 refused = str(refusal)
             except Exception as error:  # noqa: BLE001 - whatever it is, this document caused it
                 refused = str(self._condemned.failed(envelope, error))
-        self._going_back = trial  # said once; nobody but people can mend it
+        self._going_back = trial  # logged once; a person has to act
         log.error(
             "policy-rollback-failed",
             version=trial.good_version,
@@ -427,7 +427,7 @@ class PolicyDesk(Observer):
                 self._say("staged", _named(verified))
             return
         if waiting.staged:
-            self.keys_changed()  # a key may have ended while it waited for its date
+            self.keys_changed()  # a key may have expired while the policy waited for its date
             if self._waiting is not waiting:
                 return
         if waiting.rehearsed is None:

@@ -18,11 +18,11 @@ from edged.core.model.policy import Band, Parameter, Policy, Pw, Tidal
 from edged.core.model.policy.parameter import taken_apart
 from edged.shapes import ID, Shape, form
 
-UNIONS = (UnionType, Union)  # what "X | None" is depends on X
+UNIONS = (UnionType, Union)  # the origin of "X | None" depends on X
 LAID_OVER: dict[str, tuple[str, type]] = {
     "areas": ("band", Band),
     "pw_areas": ("pw", Pw),
-}  # per area, of Tidal
+}  # field for single areas -> (field for all areas, its class)
 NAMED_MAX = 50  # entries of a mapping
 LISTED_MAX = 400  # entries of a list: the quarters of a day (96), the holidays of several years
 TEXT_MAX = 200  # characters that somebody reads or hears
@@ -79,7 +79,7 @@ def _default(field: dataclasses.Field[Any]) -> dict[str, Any]:
         return {"default": msgspec.to_builtins(field.default)}
     if field.default_factory is not dataclasses.MISSING:
         return {"default": msgspec.to_builtins(field.default_factory())}
-    return {}  # it has to be given
+    return {}  # required
 
 
 def _type(parameter: Parameter, hint: Any) -> Any:

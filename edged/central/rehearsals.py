@@ -27,8 +27,8 @@ from edged.central.rehearsed import (
 from edged.heartbeat import Heartbeat
 
 SECONDS = 60.0  # of one processor: twenty days of a hall with sixty windows (edged/bench/MEASUREMENTS.md)
-DEADLINE_S = 150.0  # it runs when nobody else wants to; edged-rehearse.service ends it a little later
-ANSWER_SHARE = 0.7  # of the deadline, after which it begins no more days and says what it managed
+DEADLINE_S = 150.0  # it has the lowest priority; edged-rehearse.service ends it a little later
+ANSWER_SHARE = 0.7  # of the deadline; after that it begins no more days and answers
 CHECK_S = 1.0
 
 log = structlog.get_logger("edged.central")
@@ -76,7 +76,7 @@ class Rehearsals:
         self._wanted = _Wanted(question, done)
         self._changed.set()
         if self._line is not None:
-            self._line.transport.abort()  # the connection ends, and with it the work for the one before
+            self._line.transport.abort()  # closing the connection ends the earlier rehearsal
         return None
 
     async def run(self) -> None:
@@ -109,7 +109,7 @@ class Rehearsals:
             return Missed(missed="no-answer")
         except (FileNotFoundError, ConnectionRefusedError, PermissionError):
             return Missed(missed="no-service")
-        except (OSError, ValueError) as error:  # cut off, too long, or no answer of ours
+        except (OSError, ValueError) as error:  # cut off, too long, or invalid
             log.warning("rehearsal-aborted", error=type(error).__name__, detail=str(error)[:200])
             return Missed(missed="broke-off")
 

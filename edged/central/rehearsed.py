@@ -23,7 +23,7 @@ WORSE_MAX_PERCENT = 500
 QUESTION_BYTES_MAX = 256 * 1024  # two envelopes of 64 KiB in base64, and a path
 ANSWER_BYTES_MAX = 16 * 1024  # as every message to the centre
 MOVED_MAX = 50  # windows named as opening or closing now
-# A wait that grows from 0.1 to 0.2 minutes has doubled, and nobody has noticed.
+# A wait that grows from 0.1 to 0.2 minutes has doubled, but nobody notices.
 FELT_MIN, FELT_SHARE = 0.5, 0.01
 
 _Whole = Annotated[int, Meta(ge=0, le=10**9)]

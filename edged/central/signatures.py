@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ED25519, SM2 = "ed25519", "sm2"
 PUBLIC_BYTES = {ED25519: 32, SM2: 65}
 UNCOMPRESSED = b"\x04"
-SIGNER_ID = b"1234567812345678"  # GM/T 0009 §7: where nothing else was agreed upon
+SIGNER_ID = b"1234567812345678"  # GM/T 0009 §7: the default id
 # PKCS #8 of an SM2 key as `openssl genpkey -algorithm SM2` writes it (OpenSSL 3): version, id-ecPublicKey with the
 # curve 1.2.156.10197.1.301, ECPrivateKey with 32 bytes of the key; then the public point.
 _PKCS8_HEAD = bytes.fromhex("308187020100301306072a8648ce3d020106082a811ccf5501822d046d306b0201010420")
@@ -99,7 +99,7 @@ def _signed_sm2(public: bytes, sig: bytes, data: bytes) -> bool:
         return False
     try:
         return bool(gmssl_pyx.sm2_verify(public[1:], data, sig, SIGNER_ID))
-    except gmssl_pyx.GmsslInnerError:  # a point that is not on the curve, DER that is none
+    except gmssl_pyx.GmsslInnerError:  # a point that is not on the curve, or invalid DER
         return False
 
 

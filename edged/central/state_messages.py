@@ -40,7 +40,7 @@ class StateMessages:
 
     OPTIONS: ClassVar[type[Options]] = Options
     deadline_s = 1.0
-    pace_s = 0.25  # for people and dashboards: the newest value, four times a second at most
+    pace_s = 0.25  # at most four times a second: read by people and dashboards
     reassert_s = 60.0  # retained and re-sent on reconnect; this only heals a broker that lost its store
 
     def __init__(self, link: MqttLink, hall: str, stamp: Callable[[int], str]) -> None:

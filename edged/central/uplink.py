@@ -39,20 +39,20 @@ WINDOW_MAX = (
 FRESH_MAX = 2_000  # committed steps not sent yet; beyond it they are read from the journal
 FRESH_SLICE = 20  # steps sent before others have their turn
 FRESH_EVERY_S = 0.001  # with FRESH_SLICE: more steps a second than a hall can have
-BUSY_S = 0.1  # until history is tried again where the broker takes nothing
+BUSY_S = 0.1  # until the next attempt after the broker took nothing
 RESEND_S = 5.0  # the centre acknowledges at least every second or every 50 events
 RESEND_MAX_S = 60.0  # between attempts while the centre says nothing
 ASKED_AGAIN_S = (
     1.0  # the same number twice, this long after the last progress: the centre misses what follows
 )
-KEEP_S = 1.0  # between writes of the cursor: so much of what was acknowledged may be sent again after a kill
+KEEP_S = 1.0  # between writes of the acknowledged number; after a kill that much is sent again
 MARK_EVENTS = 64  # events between points at which the count is remembered
-MARKS_MAX = 100_000  # of them, 6.4 million events; beyond it more is read again when the centre is back
+MARKS_MAX = 100_000  # 6.4 million events; beyond it more is read again when the centre is back
 THIN_ABOVE = 10_000  # waiting events: a busy day
 COUNT_STEPS = 256  # read and counted in one go after a start: about a millisecond
 ACK_BYTES_MAX = 1_024
-IDLE_S = 0.5  # between looks at the time
-READ_S = 15.0  # for the journal to read a page behind what it writes; whether it lives is for its own heartbeat to say
+IDLE_S = 0.5  # between checks of the time
+READ_S = 15.0  # for the journal to read a page; the journal has a heartbeat of its own
 
 log = structlog.get_logger("edged.central")
 
@@ -87,14 +87,14 @@ class Uplink(Observer):
         self._step, self._number = kept.step, kept.number  # counted so far: events up to this step
         self._marks: deque[tuple[int, int]] = deque(
             [(kept.step, kept.number)]
-        )  # one per MARK_EVENTS not acked
-        self._fresh: deque[tuple[Step, int]] = deque()  # with the offset in force
+        )  # (step, number): one for every MARK_EVENTS unacknowledged events
+        self._fresh: deque[tuple[Step, int]] = deque()  # (step, wall time minus hall time)
         self._offset_ms = self._first_offset_ms = 0  # wall time less hall time: now, and when we started
         self._behind = True  # the journal has steps that were not counted
         self._counted = False
         self._up = False
         self._history = History(outbox, kept.step, kept.number, 0)
-        self._next, self._until = self._acked + 1, self._acked  # what of history is still to be sent
+        self._next, self._until = self._acked + 1, self._acked  # numbers still to be sent again
         self._previous = self._acked
         self._thin = True
         self._thinned: dict[str, int] = {}
@@ -139,7 +139,7 @@ class Uplink(Observer):
         if self._kept != self._acked:
             self._keep(now=True)
 
-    # -- what the journal and the link say --
+    # -- callbacks of the journal and the link --
 
     def committed(self, steps: Sequence[Step]) -> None:
         """As an observer: queue the notes of committed steps for sending."""
@@ -155,13 +155,13 @@ class Uplink(Observer):
             self._wake.set()
 
     def _durable_changed(self, durable: bool) -> None:
-        if durable:  # what was kept in memory is in the journal now, and may have been too much for ours
+        if durable:  # what was only in memory is in the journal now, and ``_fresh`` may lack some of it
             self._behind = True
             self._wake.set()
 
     def _link_changed(self, up: bool, _reason: str) -> None:
         self._up = up
-        if up:  # what was handed to the connection before may never have arrived
+        if up:  # what was sent before may not have arrived
             self._resend_s = RESEND_S
             self._rewind(thin=True)
 
@@ -176,7 +176,7 @@ class Uplink(Observer):
         if epoch != self._outbox.epoch:
             self._reject("ack_epoch", f"epoch {epoch}, ours is {self._outbox.epoch}")
         elif not self._counted:
-            log.debug("uplink-ack-early", upto=upto)  # it is said again
+            log.debug("uplink-ack-early", upto=upto)  # the centre repeats it
         elif upto > self._sent:
             self._ahead(upto)
         elif upto > self._acked:
@@ -209,7 +209,7 @@ class Uplink(Observer):
         while len(self._marks) > 1 and self._marks[1][1] <= upto:
             self._marks.popleft()
         silent, self._resend_s = self._resend_s > RESEND_S, RESEND_S
-        if silent and upto < self._sent:  # the centre is back: what was sent meanwhile went nowhere
+        if silent and upto < self._sent:  # the centre is back: what was sent meanwhile was lost
             self._rewind(thin=True)
         self._wake.set()
 
@@ -264,7 +264,7 @@ class Uplink(Observer):
         history = self._history
         facts = await history.take(self._next - 1, self._until, count)
         if history is not self._history:
-            return  # begun anew meanwhile
+            return  # ``_rewind`` was called meanwhile
         for position, fact in enumerate(facts):
             if not (self._thin and self._left_out(fact)):
                 if not self._publish(fact, max(self._previous, self._acked), historical=True):
@@ -273,7 +273,7 @@ class Uplink(Observer):
                     return
                 self._previous = fact.number
             self._next = max(self._next, fact.number + 1)
-        if not facts:  # cannot be; and must not keep back what can be read
+        if not facts:  # should not happen, and must not block later events
             log.error(
                 "uplink-events-missing",
                 first=self._next,
@@ -322,7 +322,7 @@ class Uplink(Observer):
         self._next, self._until = self._acked + 1, self._number
         self._wake.set()
 
-    # -- remembering --
+    # -- storing the acknowledged number --
 
     def _keep(self, now: bool = False) -> None:
         if self._kept == self._acked or not (now or monotonic_s() - self._kept_s >= KEEP_S):

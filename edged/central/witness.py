@@ -22,7 +22,7 @@ from edged.links.mqtt.link import Handler
 from edged.observer import Step
 from edged.store.identity import Whereabouts, read
 
-SETTLE_S = 2.0  # after a connect, for the broker to repeat what stands there
+SETTLE_S = 2.0  # after a connect, for the broker to send its retained message
 SAY_EVERY_S = 2.0
 
 

@@ -53,7 +53,7 @@ def _ask(turn: Turn, event: ev.WindowAsked) -> None:
     if event.area not in turn.lookup.areas:
         turn.ignore(event.area, "unknown_area", by=event.by)
         return
-    turn.state.active_ms = turn.at_ms  # somebody is there
+    turn.state.active_ms = turn.at_ms  # it counts as a sign of use, like a key
     if not event.withdraw:
         triggers.ask(turn, event.area, "operator", event.by)
     elif not (wishes.withdraw_all if event.everybody else wishes.withdraw)(turn, event.area, event.by):

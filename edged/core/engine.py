@@ -46,9 +46,9 @@ from edged.core.tide import tidal_loop
 from edged.core.visits import outcomes, promises
 from edged.core.windows import activation, attendance, machine, overrides, preparation
 
-DUE_SLACK = 256  # overtaken due times that may stand in the heap before it is built anew
+DUE_SLACK = 256  # outdated entries allowed in the heap before it is rebuilt
 
-# whoever sends one of these is in the hall
+# events that show that somebody is in the hall
 SOMEBODY = (
     TicketPrinted,
     TicketRequested,
@@ -58,7 +58,7 @@ SOMEBODY = (
     EndReported,
     JournalRenewed,  # somebody may hold a number of today
 )
-# what the office says of today, also before the hall opens: the day that ends it has begun
+# events about today, possibly before the hall opens: the business day begins first
 OF_TODAY = (RosterTold, GoneOn, WindowAsked)
 
 
@@ -72,8 +72,8 @@ class Engine:
     def __init__(self, state: State | None = None, *, with_signs: bool = True) -> None:
         self.state = State() if state is None else state
         self._with_signs = with_signs
-        self._due: list[tuple[int, str, str]] = []  # a heap; entries overtaken by a change are skipped
-        self._pushed: dict[tuple[str, str], int] = {}  # what stands in it, so that nothing is pushed twice
+        self._due: list[tuple[int, str, str]] = []  # a heap; outdated entries are skipped
+        self._pushed: dict[tuple[str, str], int] = {}  # the newest entry of each in the heap
         self._lookup: Lookup | None = None
         self._loads: dict[str, AreaLoad] = {}
         if self.state.site is not None:
@@ -126,7 +126,7 @@ class Engine:
             self._dispatch(turn, event)
         self._settle_windows(turn)
         certain = 0
-        if not turn.ticking and turn.commands:  # in a tick nobody presses
+        if not turn.ticking and turn.commands:  # in a tick nobody waits for a lamp
             certain = len(turn.commands)
             yield tuple(turn.commands), ()
         self._finish(turn)
@@ -140,7 +140,7 @@ class Engine:
             self._lookup, self._loads = lookup, turn.loads
             phases.judge_all(turn)
             self._index_due()
-            self.state.paced_ms = 0  # everything is shown anew, now
+            self.state.paced_ms = 0  # show everything now
             self._settle_windows(turn)
             self._finish(turn)
         return tuple(turn.commands), tuple(turn.notes)
@@ -217,7 +217,7 @@ class Engine:
         for name in [key for kind, key in due if kind == "timer"]:
             if (
                 self.state.timers.get(name, turn.at_ms + 1) <= turn.at_ms
-            ):  # not dropped or moved by one before it
+            ):  # unless an earlier one has dropped or moved it
                 timers.fire(turn, name)
 
     def _take_due(self, at_ms: int) -> list[tuple[str, str]]:

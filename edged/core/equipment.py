@@ -20,7 +20,7 @@ from edged.core.queue import sensors
 from edged.core.visits import printing
 from edged.core.windows import activation, attendance
 
-# How an action fails that may have reached its device all the same (``outputs``, drivers).
+# Errors of actions that may have reached their device nevertheless (``outputs``, drivers).
 MAY_HAVE_ARRIVED = ("no answer in time", "interrupted", "driver failed")
 
 
@@ -57,7 +57,7 @@ def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
     else:
         turn.note("device.lost", event.point, reason=reason)
     attendance.panel_changed(turn, event.point, up)
-    for area in sensors.areas_of(turn, event.point):  # what they hear and see may end here
+    for area in sensors.areas_of(turn, event.point):  # their figures may be incomplete now
         turn.touch_area(area)
 
 

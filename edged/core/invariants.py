@@ -136,7 +136,7 @@ def _window(name: str, window: WindowState, state: State) -> None:
     }
     assert at_window in allowed.get(window.state, (None,)), f"{name} is {window.state} with {at_window}"
     waits = window.state in ("ACTIVATING", "INVITED", "COOLDOWN") or at_window == "CALLED"
-    may_wait = waits or window.state == "DRAINING"  # for an end of service that was never heard
+    may_wait = waits or window.state == "DRAINING"  # for an end of service that is never reported
     assert waits <= (window.due_ms is not None) <= may_wait, f"{name} is {window.state}, due {window.due_ms}"
     assert window.pause_reason is None or window.state == "PAUSED", f"{name} is {window.state}, yet paused"
     paused = window.state == "PAUSED"

@@ -61,11 +61,11 @@ def _shown(turn: Turn, window: str) -> tuple[str, str | None]:
 def _answer_window(turn: Turn, window: str, before: tuple[str, str | None], noted: int) -> None:
     """Show the answer to a key on the panel for a short time, unless its ordinary line already says it."""
     shown = _shown(turn, window)
-    if shown[1] is not None and shown[1] != before[1]:  # it says it already
+    if shown[1] is not None and shown[1] != before[1]:  # its line shows the effect
         return
     answer = answers.answer_of(turn.lookup, turn.notes[noted:])
     if answer is not None and not answer.code and wishes.prompt(turn, window) is not None:
-        return  # it goes on saying how the wish stands
+        return  # its line goes on showing the wish
     if answer is not None:
         nobody = answer.code == "nobody_waiting"
         staffing.hint(turn, window, answer.both, staffing.NOBODY if nobody else shown[0])

@@ -15,7 +15,7 @@ from edged.core.people.answers import ACCEPTED, ORDERED, answer_of
 def tell(turn: Turn, event: Event) -> None:
     """Note the outcome of the order in ``event``, at the end of its turn; no-op if it has none."""
     order: str = getattr(event, "order", "")
-    if not order or isinstance(event, DocumentRejected):  # that one is noted where it is taken
+    if not order or isinstance(event, DocumentRejected):  # noted by its own handler
         return
     answer = answer_of(turn.lookup, turn.notes, ACCEPTED | ORDERED)
     if answer is None:

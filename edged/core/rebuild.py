@@ -14,7 +14,7 @@ from edged.core.queue.ordering import ASKED, AT_REST
 from edged.core.queue.tickets import by_number
 from edged.core.windows import activation, attendance, overrides, wishes
 
-PAGE_AGAIN_MS = 60_000  # an outcome comes within 15 s; an older page was heard, or is repeated anyway
+PAGE_AGAIN_MS = 60_000  # outcomes come within 15 s; an older page arrived or is repeated anyway
 
 
 def conflicts(state: State, site: Site) -> list[str]:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from edged.core.model.events import JournalRenewed
 from edged.core.model.turn import Turn
 
-SKIP_MAX = 400  # numbers of a service that are skipped unseen: more than half of its 999 are left for the day
-IDS_PER_STEP = 20  # actions of one step: a few, but for a hall that is shown anew
-SLACK = 1_000  # ids cost nothing
+SKIP_MAX = 400  # numbers skipped for one service: more than half of its 999 remain for the day
+IDS_PER_STEP = 20  # actions of one step: usually a few
+SLACK = 1_000  # skipping ids costs nothing
 
 
 def skip(turn: Turn, event: JournalRenewed) -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from edged.core.model.state import State
 from edged.core.model.turn import Turn
 
-EVERY_MS = 50  # between looks in a rush: what an area is late by at most; half of what people call at once
-AT_ONCE = 50  # looks before the pace holds
+EVERY_MS = 50  # between evaluations in a rush; people notice no delay up to 100 ms
+AT_ONCE = 50  # evaluations without a limit
 AHEAD_MS = AT_ONCE * EVERY_MS
 
 

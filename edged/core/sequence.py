@@ -42,18 +42,18 @@ from edged.core.people import alarms
 # Contents remembered, to tell a repetition from another message: 32 messages are in flight. A broker without such a
 # limit (MQTT 3.1.1) may repeat a thousand; an older number that is marked as a repetition is one.
 SEEN_PER_POINT = 256
-RESEND_MS = 30_000  # a device that lost its radio is back by then, and repeats what nobody acknowledged
-FRESH_MAX = SEEN_PER_POINT  # numbers with their time: those of a key that hangs, too
-HOLE_MAX = 1_000  # numbers missing at once: a broker's queue; a wider jump is a counter that was set
-WHOLE_MS = 3_600_000  # an hour without a hole: whatever choked has passed
+RESEND_MS = 30_000  # after a radio loss a device is back by then and repeats what was not acknowledged
+FRESH_MAX = SEEN_PER_POINT  # enough even for a key that sticks
+HOLE_MAX = 1_000  # the most numbers a broker's queue loses; a wider jump is a counter that was set
+WHOLE_MS = 3_600_000  # an hour without a missing number: the trouble is over
 ALARM = "inputs-missed"
 TIMER = "missed"
 TWINS_TIMER = "twice"
-TURNS = 2  # changes back and forth that are no chance any more
-ECHO_MS = 250  # nothing starts again so soon: what comes then is a radio's double
-AT_ONCE_MS = 1_000  # a radio says a thing twice at once, two people at two machines do not
-ECHOES = 4  # numbers in a row that all came twice: no radio does that
-NOT_CONTENT = frozenset({"again", "boot", "line"})  # how it came, or of reports that have no number
+TURNS = 2  # changes back and forth that cannot be chance
+ECHO_MS = 250  # no device restarts that fast: a message then is a radio's repetition
+AT_ONCE_MS = 1_000  # a radio repeats at once, people at two machines do not
+ECHOES = 4  # numbers in a row that all came twice, which no radio causes
+NOT_CONTENT = frozenset({"again", "boot", "line"})  # how it came, or only in reports without a number
 Judged = Literal["repeated", "later", "late", "restarted"]
 
 
@@ -169,7 +169,7 @@ def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) ->
     if last is None or seq > last:
         return "later"
     if event.again:
-        # the broker kept it for us: it is of the epoch it was sent in
+        # the broker stored it for us: it belongs to the epoch in which it was sent
         return "repeated" if same is None and _is_forgotten(turn, sender, event.point, seq) else "late"
     if same and seq == last != sender.first:
         return "repeated"
@@ -183,7 +183,7 @@ def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) ->
     newest_ms = sender.fresh.get(last)
     lately = lately and newest_ms is not None and turn.at_ms - newest_ms <= RESEND_MS
     seen = turn.state.seen[event.point]
-    # A number missing between two is this life's, even if an earlier life ended just before it.
+    # A number missing between two known ones belongs to this epoch, even if the last epoch ended just before it.
     missing = seq - 1 in seen and seq + 1 in seen
     late = same is None and lately and seq > sender.first and (missing or not _goes_on(sender, seq))
     return "late" if late else "restarted"
@@ -213,7 +213,7 @@ def _restart(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
     assert event.seq is not None
     other = event.boot is not None and event.boot == sender.before_boot
     if other or _goes_on(sender, event.seq):
-        # no device takes an earlier life up again
+        # no device continues an earlier epoch
         _suspect(turn, event.point, sender, ECHOES if other else ECHOES // TURNS)
     sender.before, sender.before_boot = turn.state.last_seq.get(event.point), sender.boot
     sender.first, sender.boot = event.seq, event.boot

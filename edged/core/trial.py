@@ -31,13 +31,13 @@ TIMER = "trial"
 NAME = f"{TIMER}/look"
 ALARM = "policy-harmful"
 LOOK_MS = 60_000
-LEARN_MS = 300_000  # between looks at the usual queue: a queue does not change faster than that
-KNOWN_DAYS = 3  # a time of day that was seen so often is known
+LEARN_MS = 300_000  # between samples of the usual waits
+KNOWN_DAYS = 3  # days on record after which a time of day counts as known
 PRESSURE_MIN = 60
 SLOT_MIN = 30
 SLOTS = wall.DAY_MIN // SLOT_MIN
-FADES = 0.9  # a day: a Monday still counts half a week later
-LEFT_KEPT = 8  # as many documents as the journal's desk looks back on
+FADES = 0.9  # factor for each day: about half after a week
+LEFT_KEPT = 8  # as many policies as the journal keeps
 
 
 class WaitingNow(NamedTuple):
@@ -67,7 +67,7 @@ def set_policy(state: State, event: PolicyApplied) -> None:
     state.policy_version, state.policy_sha256 = event.version, event.sha256
     if state.put_aside is None:
         state.policy = event.policy
-    else:  # safe mode: it waits for its end
+    else:  # in safe mode it takes effect when that ends
         state.put_aside = event.policy
 
 
@@ -177,7 +177,7 @@ def _missed_window(turn: Turn, trial: PolicyTrial) -> str:
         if area in turn.lookup.case_areas or not opening.tide_runs(turn, area):
             continue
         if state.tried_staff or state.tried_windows or state.escalated_ms is not None:
-            continue  # nobody comes: no policy helps
+            continue  # nobody comes there, whatever the policy
         load, ordered = demand.load_of(turn, area), len(demand.commanded(turn, area))
         pw, band = tidal.pw_areas.get(area, tidal.pw), tidal.areas.get(area, tidal.band)
         if tidal.rule == "band":

@@ -13,7 +13,7 @@ from typing import Literal
 from edged.core.calendar.wall import DAY_MIN, date, iso_date, weekday
 from edged.core.model.policy import Hours, Mode, Session, Special
 
-HOLIDAY = 8  # the day of the week that public holidays are
+HOLIDAY = 8  # number of public holidays in ``Session.days``
 SERVING: tuple[Mode, ...] = ("full", "extended", "assisted")  # windows call; elsewhere only machines help
 ADDED: tuple[Mode, ...] = ("extended", "self-service", "online")
 LOOK_AHEAD_DAYS = 31  # no public holiday lasts so long; a hall closed for longer says so by a notice

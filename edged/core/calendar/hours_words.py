@@ -100,7 +100,7 @@ def _closed(turn: Turn, own: AreaHours) -> Line:
     if wall.day(opens) == wall.day(now):
         return f"未到开放时间，{time}开放", f"Opens at {time}"
     _, month, day = wall.date(wall.day(opens))
-    shut = "已闭厅" if turn.state.hall_phase == "closed" else "已下班"  # others are open still
+    shut = "已闭厅" if turn.state.hall_phase == "closed" else "已下班"  # 已下班: other areas are still open
     return f"{shut}，{month}月{day}日{time}开放", f"Closed, opens {wall.iso_date(wall.day(opens))} {time}"
 
 

@@ -14,7 +14,7 @@ from edged.core.model.events import Priority
 from edged.core.model.state import AreaHours
 from edged.core.model.turn import Turn
 
-QUIET_MS = 3_600_000  # an hour without a key or a ticket: whoever still stands in a queue has gone home
+QUIET_MS = 3_600_000  # an hour without a key or a ticket: those still in the queue have gone home
 Why = Literal["paused", "closed", "self-service", "online", "noon", "stopped", "draining"]
 
 

@@ -14,7 +14,7 @@ from edged.core.model.state import Case, Ticket
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, staffing
 
-CLOSED_KEPT = 1000  # months of a large hall; what falls out early is counted all the same
+CLOSED_KEPT = 1000  # months of a large hall; older ones are only counted
 ACKNOWLEDGE = "case-ack"
 DUE = "case-due"
 KEEP = "case-keep"

@@ -15,7 +15,7 @@ from edged.core.model.state import Case, Rating, Ticket
 from edged.core.model.turn import Turn
 
 VERBS = ("open", "ack", "close", "reopen", "extend")
-RATE = "case-rate"  # timer: until when the evaluator of a window asks about a closed case
+RATE = "case-rate"  # timer: the evaluator of a window stops asking about a closed case
 
 
 def tell(turn: Turn, event: CaseTold) -> None:

@@ -13,7 +13,7 @@ from edged.core.model.point import Point, point_of
 from edged.core.model.state import Case, State
 from edged.core.model.turn import Turn
 
-LISTED_MAX = 60  # in the message for the city: it has 16 KiB; the rest are counted
+LISTED_MAX = 60  # in the message for the city, which has at most 16 KiB; all are counted
 
 
 def signs(turn: Turn, centre: str) -> Iterator[tuple[Point, Value]]:

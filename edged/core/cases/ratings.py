@@ -13,14 +13,14 @@ from edged.core.model.state import Rating
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, staffing
 
-KEPT = 2000  # a week of a busy hall; what is older is corrected in the centre's books
+KEPT = 2000  # a week of a busy hall; older ones are corrected at the centre
 UNANSWERED_MAX = 100  # a hall with more needs no reminder of each; further ones are notes only
 REMIND = "rating"  # timer: the next reminder of a bad rating
 ALARM = "bad-rating"
 DAY_MS = 86_400_000
 LEVELS = range(1, 6)
-FOLLOWED = "reopened"  # the answer that opening the case again is
-CORRECTED = "corrected"  # the answer that a correction to a good level is
+FOLLOWED = "reopened"  # the answer recorded when the case is reopened
+CORRECTED = "corrected"  # the answer recorded when the rating is corrected to a good one
 
 
 def keep(turn: Turn, name: str, rating: Rating, followed: bool = False) -> None:

@@ -18,9 +18,7 @@ from edged.core.visits import kept
 from edged.core.visits.detours import cancel
 from edged.core.windows import activation, overrides, roster, wishes
 
-SHORTEST_DAY_MS = (
-    6 * 3_600_000
-)  # a date that changes sooner is a clock being set, not a night; halls rest longer
+SHORTEST_DAY_MS = 6 * 3_600_000  # a date that changes sooner is a clock being corrected, not a new day
 WAITS: tuple[TicketState, ...] = (
     "BOOKED",
     "WAITING",
@@ -29,7 +27,7 @@ WAITS: tuple[TicketState, ...] = (
     "PARKED",
     "RETURN_PENDING",
 )
-NAMED_MAX = 40  # numbers in one note; with more of them nobody reads on
+NAMED_MAX = 40  # numbers in one note
 
 
 def turn_day(turn: Turn) -> None:
@@ -49,7 +47,7 @@ def turn_day(turn: Turn) -> None:
         if ticket.ended_ms is None and turn.at_ms - ticket.issued_ms >= SHORTEST_DAY_MS:
             cancel(turn, ticket, "by_reset")
         elif ticket.state == "NO_SHOW":
-            turn.drop_timer(f"reoffer/{ticket.id}")  # yesterday's absentee
+            turn.drop_timer(f"reoffer/{ticket.id}")  # absent since yesterday
     state.last_number.clear()
     state.past_numbers.clear()
     state.used_numbers = {t.number: t.id for t in state.tickets.values() if t.ended_ms is None}
@@ -78,7 +76,7 @@ def reset(turn: Turn, event: DayReset) -> None:
     if waiting and not event.force:
         turn.ignore(hall, "people_wait", by=by, waiting=len(waiting), numbers=numbers)
         return
-    for ticket in waiting:  # whoever is being served is served
+    for ticket in waiting:  # visitors at a window are still served
         cancel(turn, ticket, "by_reset")
     turn.state.served_today = 0
     _rest_everybody(turn)

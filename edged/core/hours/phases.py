@@ -23,8 +23,8 @@ from edged.core.queue.ordering import ASKED, STAFFED
 from edged.core.windows import activation, overrides
 from edged.core.windows.machine import move_window
 
-STEP_MS = 300_000  # a clock that drifts is set by seconds; more is a mistake, then or now
-DOUBT_MS = 900_000  # a server that tells the wrong time is overruled or mended by then
+STEP_MS = 300_000  # drift is corrected by seconds; a larger step is an error, before or now
+DOUBT_MS = 900_000  # by then a wrong time server has been corrected
 HALL = ""  # the key of the whole hall in ``State.flexed``
 
 
@@ -74,7 +74,7 @@ def follow(turn: Turn) -> None:
     followed = False
     seen: set[str] = set()
     while found := [area for area in turn.dirty_areas if area not in seen]:
-        seen.update(found)  # what is settled in one may touch another that shares a window
+        seen.update(found)  # settling one may change another that shares a window
         for area in found:
             own = opening.of(turn, area)
             if own.known and area not in turn.only_due and not _in_full_swing(turn, own):
@@ -142,7 +142,7 @@ def closes_min(turn: Turn, area: str) -> int | None:
 
 def _spans_today(turn: Turn, area: str, today: int) -> tuple[Span, ...]:
     found = day_spans.spans(turn.state.policy.hours, area, today)
-    for name in (HALL, area):  # what was said of the area comes last
+    for name in (HALL, area):  # the area's own change is applied last
         said = turn.state.flexed.get(name)
         if said is not None and said.day == today:
             found = day_spans.flexed(found, said.opens_min, said.closes_min)
@@ -224,7 +224,7 @@ def _settle(turn: Turn, area: str, own: AreaHours) -> None:
     stops_ms: int | None = None
     if not own.serving:
         own.stopped.clear()
-    elif not own.noon:  # at noon a few windows say nothing of the afternoon
+    elif not own.noon:  # the windows on duty at noon do not show the afternoon's capacity
         stops_ms = cutoff.judge(turn, area, own)
     phase = _phase(turn, area, own)
     if not own.serving:

@@ -35,7 +35,7 @@ Key = Literal[
     "logout",
     "accept",
     "decline",
-    "later",  # a consultation window that is asked to open finishes a conversation first
+    "later",  # answer of a consultation window that is asked to open: first finish the conversation
     "case",
     "commissioner",
     "guide",
@@ -46,18 +46,18 @@ Key = Literal[
     "green-lane",
     "reprint",
     "next-or-recall",  # one physical key on candle485 panels: call next, or recall while a call is open
-    "no-show-or-finish",  # its other half: no-show while calling, finish while serving
+    "no-show-or-finish",  # the other one there: no-show while calling, finish while serving
     "force-open",  # overrides (人工干预), see ``overrides.press``
     "force-close",
     "hold",
     "lift",
     "pause-issuing",
     "priority-insert",
-    "extend-hours",  # today's, of an area or the hall, see ``late_hours.py``
+    "extend-hours",  # an area or the hall closes later today, see ``late_hours.py``
     "roster",  # who is absent today, back, or serves another area, see ``roster.py``
     "go-on",  # numbers were given by hand, see ``by_hand.py``
     "promise-kept",  # papers that were promised (容缺受理) came
-    "answer",  # of the duty manager: a bad rating is looked after
+    "answer",  # of the duty manager: a bad rating was dealt with
 ]
 OverrideKind = Literal["open", "close", "hold", "pause-issuing", "priority-insert"]
 CaseWord = Literal["open", "acknowledge", "close", "reopen", "extend", "rate"]

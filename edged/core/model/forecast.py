@@ -17,16 +17,16 @@ from typing import NamedTuple
 
 from edged.core.model.state import Learnt
 
-BIN_MS = 30_000  # arrivals are counted in the decision period
-BINS_KEPT = 240  # two hours: the day's level is judged over them
-BIN_MIN = 15  # a profile's step
+BIN_MS = 30_000  # arrivals are counted in bins as long as the decision period
+BINS_KEPT = 240  # two hours, over which the day's level is computed
+BIN_MIN = 15  # one step of a profile
 LEVEL_MIN = 120.0
 RECENT_MIN = 20.0
-LEVEL_WEIGHT = 20.0  # visitors that the profile is worth against what was seen
-EXCESS_MIN = 15.0  # minutes that "as the profile says" is worth against the last RECENT_MIN
-EXCESS_FADES_MIN = 25.0  # a group or a lull is over after about this
-STEADY_LOAD = 0.8  # of the regular windows, where no profile says more
-MIX_KEPT = 1000  # visitors remembered for the mix of services; then both halves count half
+LEVEL_WEIGHT = 20.0  # weight of the profile against the arrivals counted, in visitors
+EXCESS_MIN = 15.0  # weight of "no excess" against the last RECENT_MIN, in minutes
+EXCESS_FADES_MIN = 25.0  # time constant with which a group of arrivals, or a lull, passes
+STEADY_LOAD = 0.8  # assumed load of the regular windows without a profile
+MIX_KEPT = 1000  # visitors counted for the mix of services; then all counts are halved
 Z10 = 1.2815515655446004  # the normal distribution's 90 % point
 
 
@@ -40,8 +40,8 @@ class Load(NamedTuple):
     windows: float
     mean_s: float
     opening: tuple[float, ...] = ()  # seconds until each of the windows being staffed is ready
-    leaving: tuple[tuple[float, float], ...] = ()  # in how many seconds a shift ends, and how many windows go
-    hoped: tuple[float, ...] = ()  # of ``opening``: lit for whoever sees it, nobody was paged
+    leaving: tuple[tuple[float, float], ...] = ()  # (seconds until a shift ends, windows lost)
+    hoped: tuple[float, ...] = ()  # those of ``opening`` for which nobody was paged
 
     @property
     def present(self) -> float:
@@ -91,7 +91,7 @@ def count_issued(learnt: Learnt, service: str, at_ms: int) -> None:
     if sum(learnt.issued.values()) > MIX_KEPT:
         for name in learnt.issued:
             learnt.issued[name] //= 2
-    number = (at_ms - 1) // BIN_MS  # whoever comes at the very stamp of a decision comes after it
+    number = (at_ms - 1) // BIN_MS  # an arrival at the stamp of a decision counts after it
     learnt.arrived[number] = learnt.arrived.get(number, 0) + 1
     while next(iter(learnt.arrived)) < number - BINS_KEPT:
         del learnt.arrived[next(iter(learnt.arrived))]
@@ -180,7 +180,7 @@ class Stream(NamedTuple):
     steady_per_min: float
     level: float = 1.0
     excess_per_min: float = 0.0
-    opening_left: float | None = None  # of the profile's first step, once those who waited at the door are in
+    opening_left: float | None = None  # arrivals still expected in the profile's first step
 
     def mass(self, from_min: float, to_min: float) -> float:
         """How many arrivals the profile alone expects between two times in minutes."""

@@ -119,8 +119,8 @@ ANYWHERE: dict[str, Reader] = {
     "logout": _one(staff_meant),
     "roster": _roster,
 }
-AT_WINDOW: dict[str, Reader] = {"accept": _one(staff_meant)}  # who comes
-AT_PAGER: dict[str, Reader] = {  # what is answered
+AT_WINDOW: dict[str, Reader] = {"accept": _one(staff_meant)}  # who accepts
+AT_PAGER: dict[str, Reader] = {  # the window or area whose page is answered
     "accept": _one(window_or_area_meant),
     "decline": _one(window_or_area_meant),
 }

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-OUR_LINK = "broker"  # the device may well be there: our own link to the broker is down
+OUR_LINK = "broker"  # our own connection to the broker is down; the device may be fine
 OTHER = "other"
-OFFLINE = "device is offline"  # how an action fails that was not sent, because the device said goodbye
-NOT_LISTENING = "not-listening"  # begins the error of an action that nobody can have heard, too
+OFFLINE = "device is offline"  # error of an action not sent because the device reported itself offline
+NOT_LISTENING = "not-listening"  # also the start of the error of an action that no device received
 
 
 class LossWords(NamedTuple):

@@ -123,7 +123,7 @@ class Site:
     case_displays: tuple[Point, ...] = ()
     displays: tuple[Point, ...] = ()
     boards: tuple[Board, ...] = ()
-    dispensers: tuple[Point, ...] = ()  # points that show which services give no numbers
+    dispensers: tuple[Point, ...] = ()  # points that show which services give no numbers now
     queue: Point | None = None
     tickets_url: str | None = None
-    printers: tuple[tuple[str, Point], ...] = ()  # device that gives numbers, and who prints them for it
+    printers: tuple[tuple[str, Point], ...] = ()  # (device that asks for numbers, device that prints them)

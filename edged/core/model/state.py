@@ -218,8 +218,8 @@ class Ticket:
     rated: bool = False
     print_action: str | None = None
     quoted_s: tuple[int, int, int] | None = None
-    late: bool = False  # printed when no numbers were given
-    ahead_ms: int = 0  # how far before its place a person put it, by hand
+    late: bool = False  # printed by a dispenser while no numbers were to be given
+    ahead_ms: int = 0  # how far it was moved ahead of its place by hand
     queued_ms: int = 0
     reason: str | None = None
     reoffers: int = 0
@@ -254,7 +254,7 @@ class WindowState:
     rule: str | None = None
     reason: str | None = None
     reason_zh: str | None = None
-    reason_en: str | None = None  # as reason_zh, for people; ``reason`` has the rule's own word and seconds
+    reason_en: str | None = None  # like reason_zh, for people; ``reason`` has the rule's name and figures
     pause_reason: str | None = None
     paused_ms: int | None = None
     stale: bool = False
@@ -315,7 +315,7 @@ class AreaState:
     last_action_ms: int | None = None
     tried_staff: list[str] = field(default_factory=list)
     tried_windows: list[str] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)  # what became of each request of this round
+    heard: list[str] = field(default_factory=list)  # results of this round's requests (``forget_tries``)
     escalated_ms: int | None = None
     refused: str | None = None
     held: str | None = None
@@ -325,8 +325,8 @@ class AreaState:
     learnt: Learnt = field(default_factory=Learnt)
     last_request_ms: int | None = None
     looked_ms: int | None = None
-    asked: str | None = None  # of dumps from before wishes: read, not used
-    asked_until_ms: int = 0  # and this
+    asked: str | None = None  # only in dumps of earlier versions: read, not used
+    asked_until_ms: int = 0  # likewise
     released_ms: list[int] = field(default_factory=list)
     stale: str | None = None
     sources: list[str] = field(default_factory=list)
@@ -595,7 +595,7 @@ class State:
     policy: Policy = field(default_factory=Policy)
     policy_version: int = 0
     policy_sha256: str = ""
-    policy_since_ms: int | None = None  # of the version in force; None: the built-in one, from the beginning
+    policy_since_ms: int | None = None  # when the version in force took effect; None: built-in
     at_ms: int = 0
     wall_offset_ms: int | None = None
     utc_offset_min: int = 0
@@ -605,9 +605,9 @@ class State:
     next_ticket: int = 1
     next_action: int = 1
     last_number: dict[str, int] = field(default_factory=dict)
-    used_numbers: dict[str, int] = field(default_factory=dict)  # today's, of the tickets that are kept
+    used_numbers: dict[str, int] = field(default_factory=dict)  # today's numbers -> ticket ids
     past_numbers: dict[str, list[int]] = field(default_factory=dict)  # today's others (numbering.py)
-    # what was asked about numbers by hand: the next one, the first that waits, and until when a yes counts
+    # an order that must be repeated (by_hand.py): next number, first that waits; until which stamp
     many_by_hand: tuple[tuple[str, str], int] = (("", ""), 0)
     tickets: dict[int, Ticket] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
@@ -638,12 +638,12 @@ class State:
     overrides: dict[str, Override] = field(default_factory=dict)
     pages: dict[str, OpenPage] = field(default_factory=dict)
     wishes: dict[str, Wish] = field(default_factory=dict)
-    crowded: dict[str, int] = field(default_factory=dict)  # areas that a guide was paged to, since when
+    crowded: dict[str, int] = field(default_factory=dict)  # areas to which a guide was paged, since when
     helps: dict[str, Help] = field(default_factory=dict)  # by window
-    roster: dict[str, Today] = field(default_factory=dict)  # of today only, by member
+    roster: dict[str, Today] = field(default_factory=dict)  # by member, today only
     replies: dict[Point, str] = field(
         default_factory=dict
-    )  # of pagers: what the last key there came to, by point
+    )  # the answer to the last key of each pager, by point
     voices: dict[Point, Voice] = field(default_factory=dict)
     hours: dict[str, AreaHours] = field(default_factory=dict)
     flexed: dict[str, Flex] = field(default_factory=dict)  # by area; "" is the whole hall
@@ -656,8 +656,8 @@ class State:
     left: list[LeftPolicy] = field(default_factory=list)  # policies taken out of force, the newest last
     usual: dict[int, UsualQueue] = field(default_factory=dict)  # by half hour of the day
     usual_due_ms: int = 0
-    # in a rush (rush.py): areas that wait for their look, windows that wait for their words, each since when
+    # in a rush (rush.py): areas and windows whose evaluation was postponed, each since when
     put_off: dict[str, int] = field(default_factory=dict)
     words_put_off: dict[str, int] = field(default_factory=dict)
-    paced_ms: int = 0  # up to when looks are taken
-    ticket_secret: str = ""  # what the addresses of visitors' pages are made of; "": none was drawn yet
+    paced_ms: int = 0  # the rate limit of evaluations is used up to this stamp
+    ticket_secret: str = ""  # the secret of own_page.py; "": not drawn yet

@@ -13,7 +13,7 @@ from edged.core.model.point import Point
 from edged.core.model.policy import Band, Pw
 from edged.core.model.state import AreaState, Override, PendingAction, State, Ticket, WindowState
 
-PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses outcomes, and each costs memory
+PENDING_KEPT = 1000  # ten full device queues; more means that outcomes are not reported
 
 
 class AreaLoad(NamedTuple):
@@ -65,19 +65,19 @@ class Turn:
         self.lookup = lookup
         self.at_ms = at_ms
         self._lost: bool | None = None
-        self.alarmed = False  # whether an alarm rose or ended
-        self.ticking = False  # whether this turn is a due tick: decisions on the grid are made in those only
+        self.alarmed = False  # whether an alarm was raised or cleared
+        self.ticking = False  # whether this turn is a due tick: rule "pw" decides in ticks only
         self.commands: list[Command] = []
         self.notes: list[Note] = []
         self.dirty_windows: dict[str, None] = {}  # dicts keep the order: same events, same commands
         self.dirty_areas: dict[str, None] = {}
         self.dirty_pagers: dict[Point, None] = {}
-        self.only_due: set[str] = set()  # of these: nothing changed, their time came
-        self.put_off = False  # whether the signs of what was touched wait for the next look (rush.py)
-        self.issuing_changed = False  # what dispensers show has to be looked at again
-        self.cases_changed = False  # their signs have to be looked at again
+        self.only_due: set[str] = set()  # dirty areas in which nothing changed but their due time came
+        self.put_off = False  # whether what changed is evaluated later (rush.py)
+        self.issuing_changed = False  # whether the levels of dispensers are computed again
+        self.cases_changed = False  # whether what shows the cases is computed again
         self.timed: dict[str, None] = {}  # timers that were set in this turn
-        # what is worked out of areas (``demand.area_load``) holds from turn to turn, until one is touched
+        # computed loads of areas (``demand.area_load``), kept between turns until the area changes
         self.loads: dict[str, AreaLoad] = {} if loads is None else loads
 
     def note(self, kind: str, subject: str, **data: str | int | float | None) -> None:

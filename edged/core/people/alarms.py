@@ -189,7 +189,7 @@ DO: dict[str, tuple[str, str]] = {
     "print-failed": ("请在窗口补打，或到取号机查看", "print again at the window, or look at the dispenser"),
 }
 
-NO_STAFF: dict[str, tuple[str, str]] = {  # the same alarm, by what those who were asked did
+NO_STAFF: dict[str, tuple[str, str]] = {  # texts of alarm "no-staff" by the answers of those who were paged
     "declined": ("被呼叫人员均已谢绝", "everybody asked has declined"),
     "silent": ("待命人员无人应答", "nobody on standby answers"),
     "not-come": TEXT["no-staff"],

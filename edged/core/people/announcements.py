@@ -17,7 +17,7 @@ from edged.core.model.policy.signage import fill
 from edged.core.model.state import Spoken, Ticket, Voice
 from edged.core.model.turn import Turn
 
-PATIENCE_MS = 20_000  # outputs give up on an action after 15 s; whoever says nothing by then never will
+PATIENCE_MS = 20_000  # outputs give up on an action after 15 s; no report comes later
 PLAIN_WITHIN_MS = 600_000  # an announcement is not about one visitor: it may wait longer than a call
 
 
@@ -108,7 +108,7 @@ def _put(turn: Turn, point: Point, spoken: Spoken) -> None:
     if spoken.ticket is not None:
         for position, other in enumerate(voice.waiting):
             if (other.ticket, other.window) == (spoken.ticket, spoken.window):
-                voice.waiting[position] = spoken  # the recall of somebody who was not heard yet
+                voice.waiting[position] = spoken  # a recall before the first call was played
                 return
     voice.waiting.append(spoken)
     _go_on(turn, point, voice)

@@ -13,7 +13,7 @@ from edged.core.model.commands import Note
 from edged.core.model.lookup import Lookup
 
 Pair = tuple[str, str]
-SILENT = ("double_press", "duplicate")  # the answer to the first press stands
+SILENT = ("double_press", "duplicate")  # no answer: that to the first press stays
 RECEIVED: Pair = ("已收到", "Received")
 
 STATES: dict[str, Pair] = {
@@ -154,7 +154,7 @@ REFUSED: dict[str, Pair] = {
     "window_state": ("窗口{window_state}，此键无效", "The window is {window_state}"),
     "without_number": ("该办事人没有号码", "This visitor has no number"),
 }
-# What was done, where the state of the window does not show it.
+# The effect of a key, where the state of the window does not show it.
 ACCEPTED: dict[str, Pair] = {
     "commissioner.helped": ("帮办已结束", "The help is over"),
     "consultation.answered": ("已记录咨询，今日第{today}次", "Question {today} of today"),
@@ -206,7 +206,7 @@ OVERRIDES: dict[str, Pair] = {
     "pause-issuing": ("暂停取号", "pause issuing"),
     "priority-insert": ("提前办理", "go first"),
 }
-# What an order came to: its step shows whether it acts at once, and why not.
+# The effect of an order: whether it acts at once, or why not.
 ORDERED: dict[str, Pair] = {
     "notice.unshown": (
         "已发布；有的显示屏没有“{missing}”字，显示为“?”，可换用其他写法",
@@ -219,7 +219,7 @@ ORDERED: dict[str, Pair] = {
     "tidal.refused": ("已登记，{held}", "Taken: {held}"),
     "tidal.requested": ("已请{staff}到{subject}号窗口", "{staff} is paged to window {subject}"),
 }
-LIT: Pair = (  # the same where nobody is free to be paged
+LIT: Pair = (  # if nobody is free to be paged
     "{subject}号窗口指示灯已闪，暂无空闲待命人员，请派人到岗",
     "Window {subject} blinks; nobody on standby is free: send somebody",
 )
@@ -266,7 +266,7 @@ def answer_of(lookup: Lookup, notes: Sequence[Note], told: Mapping[str, Pair] = 
     )
     for note in reversed(notes):
         if note.kind in ORDERED and note.kind.startswith("tidal.") and not wanted:
-            continue  # the tide's own business in the same step
+            continue  # done by the tidal loop in the same step
         if note.kind in told:
             nobody = note.kind == "tidal.requested" and note.data.get("staff") is None
             return KeyAnswer("", *_filled(lookup, LIT if nobody else told[note.kind], note))

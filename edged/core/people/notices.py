@@ -6,7 +6,7 @@ from edged.core.model.events import NoticePosted, NoticeWithdrawn
 from edged.core.model.state import Notice
 from edged.core.model.turn import Turn
 
-NOTICES_MAX = 20  # nobody reads more; the oldest must be withdrawn by somebody
+NOTICES_MAX = 20  # nobody reads more; one must be withdrawn before the next
 
 
 def post(turn: Turn, event: NoticePosted) -> None:
@@ -15,7 +15,7 @@ def post(turn: Turn, event: NoticePosted) -> None:
     if problem is not None:
         turn.ignore(event.id, problem, by=event.by)
         return
-    turn.state.notices.pop(event.id, None)  # the newest is the last
+    turn.state.notices.pop(event.id, None)  # so that the newest is last
     turn.state.notices[event.id] = Notice(
         event.text, event.text_en, event.areas, event.until_wall_ms, event.by
     )
@@ -25,7 +25,7 @@ def post(turn: Turn, event: NoticePosted) -> None:
         turn.drop_timer(f"notice/{event.id}")
     turn.note("notice.posted", event.id, by=event.by, areas=",".join(event.areas) or None)
     missing = _unshown(turn, event)
-    if missing:  # whoever posted it is told, because nobody there can say what "?" stands for
+    if missing:  # for the person who posted it: the board shows "?" there
         turn.note("notice.unshown", event.id, missing=missing)
     _touch(turn)
 

@@ -16,8 +16,8 @@ from edged.core.model.turn import Turn
 from edged.core.people import alarms, helps, staffing, undelivered
 from edged.core.people.staffing import DUTY_MANAGER
 
-COMMISSIONER: Role = "commissioner"  # what a clerk asks for, and
-GUIDE: Role = "guide"  # (导办); every other page is an alarm's
+COMMISSIONER: Role = "commissioner"  # pages of these two roles are ordered by clerks or a crowd;
+GUIDE: Role = "guide"  # (导办) all others are about alarms
 UNANSWERED: dict[str, str] = {COMMISSIONER: "commissioner-unanswered", GUIDE: "guide-unanswered"}
 
 
@@ -125,7 +125,7 @@ def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
             after_s=turn.seconds_since(page.since_ms),
         )
         if key == "decline" and who != DUTY_MANAGER:
-            page.tried += [who] * turn.state.policy.staffing.page_tries  # not asked again for this
+            page.tried += [who] * turn.state.policy.staffing.page_tries  # not paged again for this
             _send_on(turn, name, page)
         else:
             _answered(turn, name, page, who, comes=key == "accept")
@@ -165,9 +165,9 @@ def close(turn: Turn, kind: str, subject: str) -> None:
 def unanswered(turn: Turn, name: str) -> None:
     """Timer: nobody answered a page in time. Repeat it, or page the next person."""
     page = turn.state.pages.get(name)
-    if page is None or quiet(turn):  # everybody went home: nobody is paged through the night
+    if page is None or quiet(turn):  # not while the hall is empty
         return
-    if page.action in turn.state.undelivered:  # they could not know
+    if page.action in turn.state.undelivered:  # the page was never sent
         turn.set_timer(f"page/{name}", turn.at_ms)
         undelivered.offer(turn, page.action)
     elif page.to == DUTY_MANAGER:
@@ -250,7 +250,7 @@ def _send_on(turn: Turn, name: str, page: OpenPage) -> None:
 
 def _send(turn: Turn, name: str, page: OpenPage, who: str) -> None:
     policy = turn.state.policy.staffing
-    staffing.touch_pagers(turn, page.to)  # it is not theirs any more
+    staffing.touch_pagers(turn, page.to)  # no longer for the person before
     undelivered.forget(turn, page.action)
     page.to = who
     page.sent += 1
@@ -259,7 +259,7 @@ def _send(turn: Turn, name: str, page: OpenPage, who: str) -> None:
     page.action = staffing.send(turn, Page(who, page.area, page.window, page.text, page.text_en))
     page.to_duty += who == DUTY_MANAGER
     if who == DUTY_MANAGER and (page.action is None or page.to_duty >= policy.duty_tries):
-        turn.drop_timer(f"page/{name}")  # no pager, or no answer: the alarm on the display must do
+        turn.drop_timer(f"page/{name}")  # no pager, or no answer: only the alarm remains
         return
     wait_s = policy.duty_repeat_s if who == DUTY_MANAGER else policy.page_ack_s
     turn.set_timer(f"page/{name}", turn.at_ms + wait_s * 1000)
@@ -301,7 +301,7 @@ def _answered(turn: Turn, name: str, page: OpenPage, who: str, comes: bool) -> N
         called = "导办" if page.about == GUIDE else "帮办"
         text = f"{called}已应答，马上到 Help is coming" if comes else "值班长已知悉 Duty manager knows"
         staffing.hint(turn, page.window, text)
-    else:  # the alarm stands until its cause is gone
+    else:  # its alarm stays until the cause is gone
         turn.drop_timer(f"page/{name}")
         del turn.state.pages[name]
         staffing.touch_pagers(turn, page.to)

@@ -68,7 +68,7 @@ def leaves_in_s(turn: Turn, staff: str) -> float | None:
     if member is None or local_ms is None:
         return None
     minute, left_min = wall.minute(local_ms), 0
-    for _ in range(len(member.shifts) + 1):  # one may begin where another ends, all around the clock
+    for _ in range(len(member.shifts) + 1):  # a shift may begin where another ends, up to a whole day
         at = (minute + left_min) % wall.DAY_MIN
         ends = [end for start, end in member.shifts if _within(at, start, end)]
         if not ends:

@@ -14,11 +14,11 @@ from edged.core.model.turn import Turn
 from edged.core.people import alarms, pages
 
 Kind = Literal["paper-in-doubt", "nobody-gets-a-number", "device-unreadable", "queue-system-unfit"]
-QUIET_MS = 3_600_000  # whoever was sent has been there
+QUIET_MS = 3_600_000  # by then somebody has been there
 TIMER = "stranded"
 ASK = "请咨询导办人员"
 ASK_EN = "please ask our staff"
-# What the dispenser shows: to whoever holds a paper that counts for nothing, and to whoever got none.
+# What the dispenser shows to a visitor whose printed number is in no queue, or who got no number.
 WORDS: dict[str, tuple[str, str]] = {
     "number_repeated": (f"号码重复，{ASK}", f"This number was given before, {ASK_EN}"),
     "unknown_service": (f"业务未开通，{ASK}", f"This service is not known here, {ASK_EN}"),

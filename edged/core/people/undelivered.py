@@ -13,7 +13,7 @@ from edged.core.model.commands import Action, Page, Print, without_request
 from edged.core.model.losses import (
     NOT_LISTENING,
     OFFLINE,
-    OUR_LINK,  # the actions' errors that met no broker begin with it, too
+    OUR_LINK,  # also the start of errors of actions sent without a connection to the broker
 )
 from edged.core.model.point import Point, device_of
 from edged.core.model.state import PendingAction
@@ -21,10 +21,10 @@ from edged.core.model.turn import Turn
 from edged.core.people import alarms
 from edged.core.people.staffing import DUTY_MANAGER
 
-NO_SUCH_DEVICE = "no such device"  # how an action fails whose device hall.toml does not have
-UNDELIVERED = "undelivered"  # begins the error of a page whose own way out (a robot's vendor) was closed
-KEPT_MAX = 100  # a page for every need of a large hall; the oldest gives way
-PAPER_MS = 600_000  # a slow kiosk starts in five minutes; whoever waited longer for paper has asked somebody
+NO_SUCH_DEVICE = "no such device"  # error of an action for a device that is not in hall.toml
+UNDELIVERED = "undelivered"  # start of the error of a page that a vendor's service did not take
+KEPT_MAX = 100  # a page for every window of a large hall; beyond that the oldest is dropped
+PAPER_MS = 600_000  # a slow kiosk starts in five minutes; nobody waits longer for paper
 
 
 def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
@@ -110,7 +110,7 @@ def to_window(turn: Turn, window: str) -> str | None:
 
 def wanted(turn: Turn, action: str, page: Page) -> bool:
     """Whether somebody still needs this page."""
-    if page.staff == DUTY_MANAGER:  # about cases and ratings, too: of these nobody keeps the page
+    if page.staff == DUTY_MANAGER:  # pages about cases and ratings are not in State.pages
         return True
     return any(one.action == action for one in turn.state.pages.values()) or _is_paged_to(turn, page)
 
@@ -135,7 +135,7 @@ def _is_missed(turn: Turn, paper: Print, at_ms: int) -> bool:
 
 
 def _by_our_link(turn: Turn, point: Point, error: str) -> bool:
-    if error == NO_SUCH_DEVICE:  # hall.toml has it no more, and nobody will say that it is back
+    if error == NO_SUCH_DEVICE:  # removed from hall.toml: it never comes back
         return False
     known = turn.state.devices.get(Point(device_of(point)))
     cut = known is not None and not known.up and known.reason == OUR_LINK

@@ -12,7 +12,7 @@ from edged.core.model.state import Booking
 from edged.core.model.turn import Turn
 from edged.core.model.value import value
 
-APPOINTMENT: Priority = "appointment"  # the class that a booking gives, and nothing else
+APPOINTMENT: Priority = "appointment"  # the class that only an appointment gives
 KNOWN = "appointment_known"
 BOOKINGS_MAX = 5_000  # a hall of forty windows books about a thousand a day; more is a fault of the sender
 
@@ -30,7 +30,7 @@ def made(turn: Turn, event: AppointmentMade) -> None:
     problem = _problem(turn, event)
     if problem is not None:
         turn.ignore(event.id, problem, service=event.service)
-        if problem != KNOWN:  # the acknowledgement of the first one stands
+        if problem != KNOWN:  # a repeated message is no error
             _refuse(turn, event.id, problem)
         return
     state = turn.state

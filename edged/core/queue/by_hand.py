@@ -16,9 +16,9 @@ from edged.core.people import pagers, staffing
 from edged.core.queue import numbering, tickets
 
 KEY = "go-on"
-BY_HAND = Point("by-hand")  # the source of such a number: no dispenser has it to print again
-MANY = 100  # numbers of one service by hand: two hours of a busy one, at most a day of most
-CONFIRM_MS = 60_000  # long enough to read the figure, look at the pad of numbers and order it again
+BY_HAND = Point("by-hand")  # the source of such a number: no dispenser can print it again
+MANY = 100  # numbers of one service: two hours of a busy one
+CONFIRM_MS = 60_000  # time to read the answer, check the pad of numbers and repeat the order
 
 
 def press(turn: Turn, event: KeyPressed) -> None:

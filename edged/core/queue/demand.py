@@ -24,7 +24,7 @@ COMMANDED: tuple[WindowStateName, ...] = ("ACTIVATING", *STAFFED)
 MINUTE_MS = 60_000
 DAY_MIN = 1440
 FOR_EVER_MS = 1 << 62
-DEFAULT_MEAN_S = 900  # of an area that has no service: nobody will ever wait there
+DEFAULT_MEAN_S = 900  # of an area without services, where nobody can wait
 
 
 def commanded(turn: Turn, area: str) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ def work_out(turn: Turn, area: str) -> AreaLoad:
     if working.leaving:
         leaving = tuple(sorted(working.leaving))
         ahead_s = max(staffing.setup_s(turn, pw), 0.0 if found is None else found.high_s)
-        if leaving[0][0] <= ahead_s:  # within what is told, or within the set-up of somebody else
+        if leaving[0][0] <= ahead_s:  # within the predicted wait, or before another clerk could be there
             load, until_ms = load._replace(leaving=leaving), turn.at_ms
             found = None if unknown else _newcomer(load)
         else:
@@ -94,7 +94,7 @@ def work_out(turn: Turn, area: str) -> AreaLoad:
     )
     told = None if found is None else found.in_minutes()
     rest = opening.of(turn, area).rest_ms
-    if found is not None and rest is not None:  # the same queue reaches into noon from some moment on
+    if found is not None and rest is not None:  # later the same wait reaches into noon
         until_ms = min(until_ms, max(turn.at_ms, rest[0] - round(found.high_s * 1000)))
     return AreaLoad(
         load, each_s, ordered, oldest_ms, priority_ms, told, until_ms, working.manned, working.unmanned
@@ -152,7 +152,7 @@ def _count(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float], unmanned:
     leaving: list[tuple[float, float]] = []
     until_ms = FOR_EVER_MS
     states, serves = turn.state.windows, turn.lookup.window_areas
-    shares: dict[tuple[str, ...], float] = {}  # of windows that are nobody's in particular
+    shares: dict[tuple[str, ...], float] = {}  # shares of windows that are neither activated nor lent
     missing = 0.0
     for window in turn.lookup.area_windows[area]:
         state = states[window]
@@ -177,11 +177,11 @@ def _count(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float], unmanned:
                     busy += share
                     until_ms = min(until_ms, gone_ms - 1)
         elif state.state == "ACTIVATING" and state.area == area:
-            until_ms = turn.at_ms  # it is nearer with every moment
+            until_ms = turn.at_ms  # the time until it is ready shrinks
             asked_ms = turn.at_ms if state.requested_ms is None else state.requested_ms
             ready_s = max(0.0, staffing.setup_s(turn, pw) - turn.seconds_since(asked_ms))
             paged = state.paged_staff
-            # whose shift ends before that will not serve
+            # a member whose shift ends before that will not serve
             if paged not in turn.lookup.staff or staffing.on_shift(turn, paged, ready_s):
                 windows += 1
                 opening.append(ready_s)
@@ -292,7 +292,7 @@ def newcomer_range(turn: Turn, area: str) -> Range | None:
 
 def _newcomer(load: Load) -> Range | None:
     if load.windows <= len(load.opening):
-        return None  # nobody serves: staffed windows that are only lit are a hope, not a prediction
+        return None  # nobody serves yet: no prediction from windows that are only lit
     return forecast.wait_range(load, load.work)
 
 

@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from edged.core.model.state import State, Ticket
 
-DIGITS_MAX = 9  # of a number that are counted; what stands in front of them is its prefix
+DIGITS_MAX = 9  # digits at the end of a number; the rest is its prefix
 
 
 def given(state: State, number: str) -> bool:
@@ -42,7 +42,7 @@ def mark_given(state: State, number: str) -> None:
     bounds = state.past_numbers.setdefault(run, [])
     if bisect_right(bounds, count) % 2 == 1:
         return  # the queue system called it again after its first ticket was gone
-    for bound in (count, count + 1):  # where two runs meet, neither begins nor ends any more
+    for bound in (count, count + 1):  # adjacent ranges are merged
         at = bisect_left(bounds, bound)
         if bounds[at : at + 1] == [bound]:
             del bounds[at]

@@ -118,7 +118,7 @@ def enqueue(state: State, ticket: Ticket) -> None:
     """Put a waiting ticket into its lane."""
     lane = state.queues.setdefault(ticket.service, {}).setdefault(lane_of(ticket), [])
     if not lane or _place(state.tickets[lane[-1]]) < _place(ticket):
-        lane.append(ticket.id)  # nearly everybody comes last
+        lane.append(ticket.id)  # the usual case: the latest place
     else:
         insort(lane, ticket.id, key=lambda other: _place(state.tickets[other]))
 
@@ -128,7 +128,7 @@ def dequeue(state: State, ticket: Ticket) -> None:
     lanes, name = state.queues[ticket.service], lane_of(ticket)
     lane = lanes[name]
     del lane[bisect_left(lane, _place(ticket), key=lambda other: _place(state.tickets[other]))]
-    if not lane and ticket.only_window is not None:  # those of a class stay: there are a handful
+    if not lane and ticket.only_window is not None:  # empty lanes of classes are kept: there are few
         del lanes[name]
 
 
@@ -350,9 +350,7 @@ def ahead(turn: Turn, ticket: Ticket) -> dict[str, int]:
     effective_ms = place_ms(ticket) - head_start_ms(class_of(lane_own), calling)
     own = (_rank(turn, ticket.service, lane_own), effective_ms, ticket.id)
     first: dict[str, int] = {}
-    spans: list[
-        tuple[list[int], int]
-    ] = []  # of each lane: how many go before, and from where they are younger
+    spans: list[tuple[list[int], int]] = []  # (lane, how many of it are called before)
     younger = passed = older_total = 0
     oldest_passed: tuple[int, int] | None = None
     for service in turn.lookup.area_services[turn.lookup.area_of(ticket.service)]:
@@ -403,7 +401,7 @@ def _older(turn: Turn, queue: list[int], place: tuple[int, int]) -> int:
     """How many tickets of a lane have an earlier place."""
     tickets = turn.state.tickets
     if not queue or _place(tickets[queue[-1]]) < place:
-        return len(queue)  # as nearly always: whoever asks came last
+        return len(queue)  # the usual case: a new ticket
     if queue[-1] == place[1]:
         return len(queue) - 1
     return bisect_left(queue, place, key=lambda other: _place(tickets[other]))

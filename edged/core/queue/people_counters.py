@@ -20,8 +20,8 @@ from edged.core.people import alarms, pages
 SUSPECT = "counter-suspect"
 MISSING = "tickets-missing"
 WRAPS = (1 << 16, 1 << 32)
-TRUSTED_AFTER = 3  # plausible reports in a row: one may be chance
-LINES_MAX = 64  # of one counter: a dozen cameras; a further one takes the place of that heard longest ago
+TRUSTED_AFTER = 3  # plausible reports in a row until a counter is trusted again
+LINES_MAX = 64  # of one counter; a further one replaces the one that has been silent longest
 BIN_MS = 60_000
 LOOK_MS = 60_000
 
@@ -97,7 +97,7 @@ def _came(counter: PeopleCounter, event: CountRead, limit: int, anew: int) -> tu
         return (event.entered, None) if max(event.entered, event.left) <= limit else (0, "jump")
     last, counter.total = counter.total, event.entered
     if last is None:
-        return 0, None  # what came before it was heard is the past
+        return 0, None  # the first total is only a base
     return _since(last, event.entered, limit, anew)
 
 
@@ -106,7 +106,7 @@ def _crossed(turn: Turn, counter: PeopleCounter, event: CountRead, name: str) ->
     line adds nobody.
     """
     line = counter.lines.pop(name, None)
-    counter.lines[name] = CounterLine(event.entered, turn.at_ms)  # the last one heard stands last
+    counter.lines[name] = CounterLine(event.entered, turn.at_ms)  # the newest report is last
     if len(counter.lines) > LINES_MAX:
         del counter.lines[next(iter(counter.lines))]
     if line is None:

@@ -11,7 +11,7 @@ from edged.core.model.point import Point, device_of
 from edged.core.model.turn import Turn
 from edged.core.queue.ordering import WORKING
 
-SOURCES_KEPT = 16  # dispensers that printed for one area; a hall has a handful
+SOURCES_KEPT = 16  # dispensers stored for one area; a hall has a handful
 
 
 def heard_from(turn: Turn, area: str, point: Point) -> None:
@@ -68,7 +68,7 @@ def judge(turn: Turn, area: str) -> str | None:
         stale = "schedule" if blind_s >= limits.stale_schedule_s else "hold"
     if stale != state.stale:
         state.stale = stale
-        turn.touch_area(area)  # what is told of waits comes or goes on every panel
+        turn.touch_area(area)  # predicted waits appear on, or disappear from, every panel
         if stale is None:
             turn.note("tidal.fresh", area)
         else:

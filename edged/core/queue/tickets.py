@@ -36,7 +36,7 @@ TABLE: dict[TicketState, dict[str, TicketState]] = {
 }
 ENDED: tuple[TicketState, ...] = ("SERVED", "CANCELLED", "NO_SHOW")
 AHEAD_OF_SERVICE: tuple[TicketState, ...] = ("BOOKED", "WAITING", "ISSUE_FAILED", "CALLED")
-TIMER_OF: dict[TicketState, str] = {  # what is waited for in a state; leaving it ends the wait
+TIMER_OF: dict[TicketState, str] = {  # timer of a state, dropped when the ticket leaves it
     "BOOKED": "booked",
     "PARKED": "park",
     "RETURN_PENDING": "return",
@@ -65,7 +65,7 @@ def put(turn: Turn, ticket: Ticket, after: TicketState) -> None:
     if before == "WAITING":
         dequeue(turn.state, ticket)
         turn.area(area).waiting -= 1
-        ticket.returning = False  # called, or gone home: being back with the papers is over
+        ticket.returning = False  # only while it waits after the return
     if before in ENDED:
         _reopen(turn, ticket)
     ticket.state = after
@@ -218,7 +218,7 @@ def due(turn: Turn, key: str) -> None:
     ticket = turn.state.tickets.get(int(key))
     if ticket is None or ticket.state != "BOOKED":
         return
-    ticket.place_ms = turn.at_ms  # nobody gains by coming early
+    ticket.place_ms = turn.at_ms  # checking in early gives no earlier place
     move(turn, ticket, "due")
     _expect(turn, ticket)
     turn.note("appointment.due", ticket.number, service=ticket.service)
@@ -231,7 +231,7 @@ def _join(turn: Turn, ticket: Ticket) -> None:
 
 
 def _queue(turn: Turn, ticket: Ticket) -> None:
-    ticket.queued_ms, ticket.quoted_s = turn.at_ms, None  # what was said about another wait is no promise
+    ticket.queued_ms, ticket.quoted_s = turn.at_ms, None  # of this stage no wait was told yet
     enqueue(turn.state, ticket)
     turn.area(turn.lookup.area_of(ticket.service)).waiting += 1
 
@@ -239,7 +239,7 @@ def _queue(turn: Turn, ticket: Ticket) -> None:
 def _expect(turn: Turn, ticket: Ticket) -> None:
     """Count a new arrival for the area's forecast, and store the wait that the visitor is told."""
     count_issued(turn.area(turn.lookup.area_of(ticket.service)).learnt, ticket.service, turn.at_ms)
-    quoted = demand.ticket_range(turn, ticket)  # last: the tide and the signs find the load worked out
+    quoted = demand.ticket_range(turn, ticket)  # last: tide and boards use the load computed here
     if quoted is not None:
         ticket.quoted_s = (round(quoted.low_s), round(quoted.mean_s), round(quoted.high_s))
 
@@ -250,7 +250,7 @@ def _next_number(turn: Turn, service: str, prefix: str) -> str | None:
     for step in range(1, LAST_NUMBER + 1):
         value = last + step
         if value > LAST_NUMBER:
-            return None  # never reused the same day
+            return None  # numbers are never used twice in a day
         number = f"{prefix}{value:03d}"
         if not numbering.given(state, number):
             state.last_number[service] = value

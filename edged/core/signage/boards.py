@@ -24,7 +24,7 @@ from edged.core.queue.ordering import STAFFED, next_up, serving_services
 from edged.core.windows import attendance
 
 Line = tuple[str, str]
-NO_NUMBER = "正在办理"  # of whom a window serves without a number
+NO_NUMBER = "正在办理"  # for a visitor served without a number
 TEXT_OF: dict[WindowStateName, str] = {  # templates; CALLING, SERVING and DRAINING show the number
     "CLOSED": "closed",
     "OPEN": "open",
@@ -36,7 +36,7 @@ TEXT_OF: dict[WindowStateName, str] = {  # templates; CALLING, SERVING and DRAIN
     "INVITED": "standby",  # until the clerk has said yes
 }
 NO_ALARM: Line = ("无告警", "No alarms")
-NOTICES_SHOWN = 3  # of an area, on a board of unknown size: calls must not scroll out of sight
+NOTICES_SHOWN = 3  # of an area on a board of unknown size, so that calls stay visible
 ALARMS_SHOWN = 8  # rows of the largest bar; all of them are in the state message
 IN_WORDS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz:./-")
 WIDE_FROM = 0x2E80  # from here on a character takes two columns (CJK, full-width signs)

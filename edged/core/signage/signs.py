@@ -32,7 +32,7 @@ from edged.core.signage import boards
 from edged.core.visits import follow, rating
 from edged.core.windows import attendance, overrides, preparation
 
-CENTRE = "centre"  # the point whose driver publishes the state messages; not a device of the hall
+CENTRE = "centre"  # device id that stands for the city: its driver publishes state messages
 ALARMS_TOLD = 100  # the newest, to the centre: a message has 16 KiB
 LampLevel = Literal["off", "on", "blink"]
 
@@ -214,7 +214,7 @@ def _sign_panels(turn: Turn) -> None:
                         or state.state == "INVITED"
                     )
                     (_sign_panel if whole else _count_on_panel)(turn, window, counts.of(window))
-    for wish in turn.state.wishes.values():  # an answer at another window says how theirs stands
+    for wish in turn.state.wishes.values():  # a change at another window may change their line
         if wish.window in slots and wish.window not in signed and signed:
             signed[wish.window] = None
             _sign_panel(turn, wish.window, counts.of(wish.window))

@@ -21,10 +21,10 @@ from edged.core.windows.machine import move_window
 ACTION_GAP_MS = (
     30_000  # at most one opening or closing per area in 30 s: the next decision sees the effect of the last
 )
-HALL_QUIET = "hall_quiet"  # this refusal ends with the next key or ticket; nothing is looked at until then
-AREA_CLOSED = "area_closed"  # and this one when the area opens
-COUNTED = ("queue", "saturation", "oldest-wait", "people")  # asked for by numbers, not by a person or a date
-REASONS = {  # why, where it is not for a newcomer's wait: Chinese, English
+HALL_QUIET = "hall_quiet"  # ends with the next key or ticket; not evaluated until then
+AREA_CLOSED = "area_closed"  # ends when the area opens; not evaluated until then
+COUNTED = ("queue", "saturation", "oldest-wait", "people")  # asked for by counts, not by a person or a date
+REASONS = {  # why a window opens if not for the predicted wait: (Chinese, English)
     "queue": ("等候人数超过启用标准", "more wait than the limit"),
     "saturation": ("各窗口均已饱和", "its windows are saturated"),
     "oldest-wait": ("最长等候超过启用标准", "the longest wait is above the limit"),
@@ -163,7 +163,7 @@ def earliest_open_ms(turn: Turn, area: str) -> int:
     banded = turn.state.policy.tidal.rule == "band"
     sustain_s = turn.band(area).open_sustain_s if banded else 0
     stamps = [0 if state.over_since_ms is None else state.over_since_ms + sustain_s * 1000]
-    if not (state.tried_staff or state.tried_windows):  # a request nobody answered moves on at once
+    if not (state.tried_staff or state.tried_windows):  # after a request in vain the next follows at once
         last_ms = state.last_open_ms if banded else state.last_request_ms
         cooldown_s = turn.band(area).cooldown_s if banded else turn.pw(area).cooldown_s
         if last_ms is not None:
@@ -193,14 +193,14 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
     state = turn.window(window)
     staffed = state.staff is not None
     staff = state.staff if staffed else staffing.pick(turn, area)
-    anybody = now.ask != OVERRIDE and staffing.to_page(turn, area)  # an order lights the window all the same
+    anybody = now.ask != OVERRIDE and staffing.to_page(turn, area)  # an order lights the window in any case
     if staff is None and (anybody or window in turn.area(area).tried_windows):
         _escalate(turn, area, window)
         _relieve(turn, area, now)
         return False
     area_state = turn.area(area)
     limits = _limits(turn, area)
-    if not staffed or now.ask == OVERRIDE:  # who is asked politely may say no: nothing is opened yet
+    if not staffed or now.ask == OVERRIDE:  # a consultation window may decline: nothing is opened yet
         area_state.last_open_ms = area_state.last_request_ms = area_state.last_action_ms = turn.at_ms
     area_state.refused = area_state.held = None
     state.area, state.rule, state.requested_ms = area, now.ask, turn.at_ms
@@ -233,7 +233,7 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
     state.acknowledged = False
     state.paged_staff = staff
     tidal = turn.state.policy.tidal
-    wait_s = tidal.staff_ack_s + (0 if staff else tidal.staff_arrive_s)  # nobody to page: the lamp must do
+    wait_s = tidal.staff_ack_s + (0 if staff else tidal.staff_arrive_s)  # nobody to page: only the lamp calls
     state.due_ms = turn.at_ms + wait_s * 1000
     if staff is not None:
         staffing.page(turn, staff, area, window)
@@ -304,7 +304,7 @@ def _why(turn: Turn, window: str) -> str:
 
 def _refuse(turn: Turn, area: str, reason: str, now: Look) -> None:
     state = turn.area(area)
-    if state.refused != reason:  # once per reason, not once per look
+    if state.refused != reason:  # once for each reason
         state.refused = reason
         turn.note(
             "tidal.refused",
@@ -377,7 +377,7 @@ def try_close(turn: Turn, area: str, now: Look) -> None:
     banded = rule == "band"
     timely = turn.at_ms >= earliest_close_ms(turn, area)
     if now.waiting == 0 and (banded or (timely and turn.pw(area).withdraw)):
-        for window in now.commanded:  # the tide fell before anybody came: put the lamp out
+        for window in now.commanded:  # nobody waits any more and nobody has come yet
             if turn.window(window).state in ASKED and not overrides.kept(turn, window):
                 _withdraw(turn, area, window, now)
                 return
@@ -387,7 +387,7 @@ def try_close(turn: Turn, area: str, now: Look) -> None:
     if not timely:
         return
     if not banded:
-        state.under_since_ms = turn.at_ms  # the next one has to be spare for as long again
+        state.under_since_ms = turn.at_ms  # the required duration starts again for the next window
     if windows and now.release is not None:
         state.last_action_ms = turn.at_ms
         state.held = None
@@ -403,7 +403,7 @@ def _withdraw(turn: Turn, area: str, window: str, now: Look) -> None:
     turn.note("tidal.released", window, area=area, reason=reason, open_s=0, waiting=now.waiting, **why)
     stand_by(turn, window)
     forget_tries(turn, area)
-    state.over_since_ms = None  # the next queue has to stand its own time
+    state.over_since_ms = None  # the required duration starts again with the next queue
     state.last_action_ms = turn.at_ms
 
 

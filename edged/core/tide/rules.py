@@ -23,14 +23,14 @@ from edged.core.queue import demand, sensors
 from edged.core.tide import peaks, triggers
 from edged.core.windows import overrides, wishes
 
-DECIDE_MS = 30_000  # longer costs waiting (5 min: 8 %), shorter gains nothing measurable
-LOOK_AHEAD_S = 480.0  # how far the forecast looks at least; nearer than this a window hardly helps
+DECIDE_MS = 30_000  # measured: longer makes waits longer (5 min: 8 %), shorter gains nothing
+LOOK_AHEAD_S = 480.0  # least horizon of the forecast
 CALM_MIN = 10.0  # a window is kept if the next 10 min bring work for it
-CALM_PER_MIN = 0.02  # … and the longer a set-up takes, the sooner it is kept
-GUARD_S = 600.0  # no opening so near to closing time, unless the queue lasts twice as long
-CLOSING_SOON = "closing_soon"  # why the rule asks for nothing, though the predicted wait is long
+CALM_PER_MIN = 0.02  # … more readily the longer it takes to staff one again
+GUARD_S = 600.0  # no opening in the last 10 min, unless the wait is twice as long
+CLOSING_SOON = "closing_soon"  # why the rule does not ask although the predicted wait is long
 TOO_FEW = "too_few_waiting"
-OVERRIDE = "override"  # asks for one window, past pool and limits
+OVERRIDE = "override"  # asks for one window regardless of pool and limits
 Facts = Mapping[str, str | int | float | None]
 
 
@@ -48,16 +48,16 @@ class Look(NamedTuple):
     ask: str | None = None
     release: str | None = None
     urgency_s: float = 0.0
-    facts: Callable[[], Facts] = dict  # none
-    why: Callable[[], str] = str  # nothing
-    closing: Callable[[], Facts] = dict  # inputs and thresholds of giving one back
-    held: str | None = None  # what keeps a window that could be spared
-    watch: bool = False  # something may change with time alone: look again at the next decision
+    facts: Callable[[], Facts] = dict  # default: returns {}
+    why: Callable[[], str] = str  # default: returns ""
+    closing: Callable[[], Facts] = dict  # inputs and thresholds for giving a window back
+    held: str | None = None  # why a window that could be spared is kept
+    watch: bool = False  # evaluate again at the next decision, even without an event
 
 
 def look(turn: Turn, area: str) -> Look:
     """Evaluate one area: first windows that a person ordered open, then the policy's rule, then the triggers."""
-    if area in turn.lookup.case_areas:  # 办不成事: never a candidate, and nobody's reason for one
+    if area in turn.lookup.case_areas:  # cases (办不成事) never ask for a window
         return Look(turn.area(area).waiting, 0.0, (), decided=False)
     found = _look(turn, area)
     ordered = overrides.wanted(turn, area) if turn.state.overrides else ()
@@ -140,7 +140,7 @@ def _pw(turn: Turn, area: str, seen: Look) -> Look:
         held = Look(seen.waiting, seen.oldest_wait_s, seen.commanded, decided=False, watch=watch)
         return _asked(turn, area, held, load)
     setup_s = staffing.setup_s(turn, pw)
-    now, load = load, load.staying(setup_s)  # whoever goes before one more could be there does not count
+    now, load = load, load.staying(setup_s)  # without clerks who leave before another could be there
     if turn.state.policy.tidal.rule == "pwf":
         plain = demand.plain_stream(turn, area, now)
         wait_s = forecast.look_ahead_wait_s(load, turn.area(area).learnt, turn.at_ms, plain, setup_s)
@@ -248,7 +248,7 @@ def _closing(turn: Turn, area: str, found: Look, load: Load, kept: bool) -> Look
     state, pw = turn.area(area), turn.pw(area)
     if found.commanded and turn.state.wishes and wishes.open_wish(turn, area) is not None:
         state.under_since_ms = None
-        return found  # somebody wants a window: the one that is being staffed is for them
+        return found  # a person wishes for a window: none is given back
     fewer_s = forecast.newcomer_wait_s(load, load.windows - 1) if found.commanded else inf
     spare = fewer_s <= pw.close_wait_s
     if not spare or kept:

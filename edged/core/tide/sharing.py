@@ -17,7 +17,7 @@ from edged.core.windows import overrides
 from edged.core.windows.activation import drain
 
 HOUR_MS = 3_600_000
-RELIEF_GAP_MS = 30_000  # a trigger asks at every event; what the others can spare does not change that fast
+RELIEF_GAP_MS = 30_000  # triggers ask at every event, but what others can spare changes slowly
 
 
 def relieve(turn: Turn, asker: str, wait_s: float, any_window: bool) -> None:
@@ -56,9 +56,7 @@ def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> b
     found: list[tuple[float, int, str, list[str]]] = []
     for number, donor in enumerate(turn.lookup.areas):
         ordered = demand.commanded(turn, donor)
-        if (
-            not ordered
-        ):  # of a hundred areas most have nothing to give, and each that wants something asks all
+        if not ordered:  # most of a hundred areas have nothing to give, and this runs for each that asks
             continue
         state = turn.area(donor)
         staffed = [w for w in ordered if turn.window(w).state in STAFFED]
@@ -104,7 +102,7 @@ def _lend(turn: Turn, asker: str, wait_s: float) -> None:
     names = turn.lookup.area_windows[asker]
     if any(turn.window(window).lent_to == asker for window in names):
         return
-    ready: dict[str, bool] = {}  # donor -> whether it may lend one more; asked for every window, judged once
+    ready: dict[str, bool] = {}  # donor -> whether it may lend one more, computed once
     for window in names:
         state = turn.window(window)
         if turn.lookup.windows[window].tidal or state.state not in WORKING or state.lent_to:

@@ -48,7 +48,7 @@ def _remember(turn: Turn, area: str, now: Look) -> None:
     if now.release is None and now.held is None:
         state.held = None
     lit = any(turn.window(window).state == "ACTIVATING" for window in now.commanded)
-    if not lit:  # a lit window counts as if it served: that alone does not end the request that lit it
+    if not lit:  # a lit window counts as serving, which must not end the request that lit it
         state.over_since_ms = None
         if state.refused not in (CLOSING_SOON, TOO_FEW):
             state.refused = None

@@ -16,7 +16,7 @@ from edged.core.queue.tickets import by_number, known_class, move, needs_reason
 from edged.core.visits import first_owner, outcomes
 from edged.core.windows.machine import arrive, free
 
-PARK_MINUTES_MAX = 240  # a park of half a day is a new visit
+PARK_MINUTES_MAX = 240  # half a day; after that it is a new visit
 
 
 def finish_key(turn: Turn, window: str, arg: str | None) -> None:

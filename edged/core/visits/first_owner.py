@@ -27,7 +27,7 @@ def still_unserved(turn: Turn, key: str) -> None:
     """Timer: a transferred visitor still waits. Remind the first owner, and start the timer again."""
     ticket = turn.state.tickets.get(int(key))
     if ticket is None or ticket.state != "WAITING" or opening.quiet(turn):
-        return  # also where everybody went home: nobody is told through the night
+        return  # not while the hall is empty
     waited_s = turn.seconds_since(ticket.queued_ms)
     place, minutes = turn.lookup.areas[turn.lookup.area_of(ticket.service)], int(waited_s // 60)
     chinese = f"首问负责：{ticket.number}转至{place.name}已等候{minutes}分钟，仍未办理"

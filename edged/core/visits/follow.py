@@ -23,7 +23,7 @@ from edged.core.visits.outcomes import finish
 from edged.core.windows import activation, attendance
 from edged.core.windows.machine import arrive, call, free, move_window, no_show, recall
 
-THEIRS = frozenset(  # keys that decide who is called: the queue system's own panels have them
+THEIRS = frozenset(  # keys that decide who is called, which is done by the queue system
     {
         "next",
         "next-or-recall",
@@ -45,7 +45,7 @@ THEIRS = frozenset(  # keys that decide who is called: the queue system's own pa
         "priority-insert",
     }
 )
-LIST_LAG_MS = 30_000  # a list was put together before it was sent: so much older than a call it may be
+LIST_LAG_MS = 30_000  # a list may be this much older than a call, because it is made before it is sent
 SYSTEM = "queue-system"
 BY_SYSTEM = "by_queue_system"
 

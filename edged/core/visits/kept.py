@@ -20,8 +20,8 @@ from edged.core.visits.recorded import AT_WINDOW, OVER, alike
 from edged.core.windows.machine import free, hold, move_window
 
 ALARM = "decided-otherwise"
-BEFORE = "version-before"  # who opened a window
-NAMED_MAX = 20  # alarms of one upgrade: with more of them people look at the whole hall
+BEFORE = "version-before"  # the reason noted for windows opened here
+NAMED_MAX = 20  # alarms of one upgrade; with more, people check the whole hall anyway
 QUIET: tuple[TicketState, ...] = ("WAITING", "SERVED", "CANCELLED", "NO_SHOW", "PARKED")
 
 

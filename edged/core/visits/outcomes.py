@@ -18,7 +18,7 @@ from edged.core.visits import promises, slips
 from edged.core.windows.machine import arrive, free
 
 OUTCOMES = ("served", "told-once", "promise")
-TRAIL_KEPT = 16  # stops of one visit; more are transfers back and forth, whose middle nobody reads
+TRAIL_KEPT = 16  # stages stored of one visit; beyond that the second oldest is dropped
 PAPERS_MAX = 8  # codes in one argument
 CODE_MAX_CHARS = 32  # as every id of the hall
 _CODE_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -127,7 +127,7 @@ def _learn(turn: Turn, ticket: Ticket, service: str) -> None:
     pw = turn.pw(area)
     prior_s = float(turn.lookup.services[service].mean_s)
     service_s = 0.0 if ticket.serving_ms is None else turn.seconds_since(ticket.serving_ms)
-    if ticket.window is not None:  # what one clerk alone would have taken
+    if ticket.window is not None:  # the time that one clerk alone would have needed
         service_s *= staffing.pace(turn, turn.window(ticket.window))
     if pw.outlier_means:
         service_s = min(service_s, pw.outlier_means * prior_s)

@@ -13,7 +13,7 @@ from edged.core.model.events import TicketSecretDrawn
 from edged.core.model.state import State, Ticket
 from edged.core.model.turn import Turn
 
-TOKEN_BYTES = 16  # 128 bits: nobody guesses one, however many are tried
+TOKEN_BYTES = 16  # 128 bits: cannot be guessed
 
 
 def draw(turn: Turn, event: TicketSecretDrawn) -> None:

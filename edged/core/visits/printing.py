@@ -56,7 +56,7 @@ def print_slip(turn: Turn, ticket: Ticket, point: Point, event: TicketRequested 
 def issue_requested(turn: Turn, event: TicketRequested) -> None:
     """Handle a dispenser's request: a visitor who is back keeps their number, anybody else gets the next one."""
     if alarms.stands(turn, alarms.TWINS, event.point):
-        # both would print what is sent to this id
+        # two devices have this id, and both would print
         turn.ignore(event.point, "device_twice", service=event.service)
         issuing.turn_away(turn, event)
         return
@@ -83,7 +83,7 @@ def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
         return
     ticket.print_failed = True
     if ticket.source != point and turn.lookup.printer_of(ticket.source) == point:
-        # whoever asked stands elsewhere than the printer, which knows
+        # the visitor stands at another device than the printer
         turn.act(ticket.source, Refuse(ticket.service, PRINT_FAILED, *_no_paper(ticket.number)))
     if ticket.state == "WAITING" and not turn.state.policy.visits.queue_unprinted:
         move(turn, ticket, "print-failed")
@@ -116,7 +116,7 @@ def reprint(turn: Turn, window: str, arg: str | None) -> None:
     ticket = by_number(turn, arg) if arg is not None else _failed_last(turn)
     by_hand = ticket is not None and (
         ticket.source in turn.lookup.windows or ticket.source == BY_HAND
-    )  # there is no printer
+    )  # given at a window or by hand: no printer
     if ticket is None or ticket.ended_ms is not None or by_hand:
         turn.ignore(window, "nothing_to_print", number=arg)
     else:

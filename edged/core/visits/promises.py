@@ -14,7 +14,7 @@ from edged.core.model.turn import Turn
 from edged.core.people import alarms, staffing
 from edged.core.visits import slips
 
-KEPT = 1000  # open ones; a hall with more has stopped looking at them
+KEPT = 1000  # open promises; beyond that the oldest is ended
 DUE = "promise"  # timer
 OVERDUE = "promise-overdue"
 

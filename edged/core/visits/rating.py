@@ -34,7 +34,7 @@ def give(turn: Turn, window: str, event: RatingGiven) -> None:
     elif ticket is not None and ticket.state == "CALLED":
         assert ticket.called_ms is not None
         if turn.at_ms - ticket.called_ms < turn.state.policy.calling.infer_arrival_s * 1000:
-            ticket = None  # too soon: still the one before, for the second time
+            ticket = None  # too soon for the called visitor: the last one pressed twice
         else:
             arrive(turn, window, inferred=True)
     if ticket is None or ticket.rated:

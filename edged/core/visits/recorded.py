@@ -15,7 +15,7 @@ from edged.core.model.point import Point
 from edged.core.model.site import Site
 from edged.core.model.state import State, TicketState
 
-LEAVES_TO: dict[str, TicketState] = {  # what a note says of the visit whose number it names
+LEAVES_TO: dict[str, TicketState] = {  # kind of a note -> state of its visit afterwards
     "ticket.issued": "WAITING",
     "ticket.reprinted": "WAITING",
     "ticket.transferred": "WAITING",
@@ -122,7 +122,7 @@ def difference(theirs: Recorded, ours: Recorded, state: State) -> OutcomeKept | 
     visits = [
         visit for number, visit in theirs.visits.items() if _differs(visit, ours.visits.get(number))
     ] + [
-        replace(visit, state="CANCELLED", window=None)  # nobody was ever given this number
+        replace(visit, state="CANCELLED", window=None)  # nobody was given this number
         for number, visit in ours.visits.items()
         if number not in theirs.visits and visit.state not in OVER
     ]

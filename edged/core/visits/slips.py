@@ -166,7 +166,7 @@ def _put(turn: Turn, ticket: Ticket, window: str, about: About, lines: list[Line
 
 def _put_at(turn: Turn, what: tuple[str, str, Point], window: str, about: About, lines: list[Line]) -> None:
     """Print a slip at a given dispenser; ``what``: ticket number, service and dispenser."""
-    if turn.lookup.site.queue is not None:  # the queue system has the paper
+    if turn.lookup.site.queue is not None:  # in follow mode the queue system prints
         return
     number, service, source = what
     point = _printer(turn, source)

@@ -13,7 +13,7 @@ from edged.core.queue import issuing, tickets
 from edged.core.queue.ordering import serving_services
 from edged.core.windows.machine import move_window
 
-NOT_GREEN: tuple[Priority, ...] = ("normal", "appointment")  # nobody's green lane
+NOT_GREEN: tuple[Priority, ...] = ("normal", "appointment")  # classes that get no number by hand
 
 
 def walk_direct(turn: Turn, window: str, arg: str | None) -> None:

@@ -17,7 +17,7 @@ from edged.core.windows.machine import move_window
 STAFF_LEFT = "staff left"
 NO_ANSWER = "no answer in time"
 DECLINED = "declined"
-SETUP_WEIGHT = 0.2  # of the newest set-up time: a change of shift is learnt within ten openings
+SETUP_WEIGHT = 0.2  # weight of the newest sample: a change is learnt within ten openings
 
 
 def accept(turn: Turn, staff: str) -> None:
@@ -27,7 +27,7 @@ def accept(turn: Turn, staff: str) -> None:
         turn.ignore(staff, "not_paged")
         return
     state = turn.window(window)
-    if state.acknowledged:  # the time to arrive runs from the first answer, or a lamp could blink for ever
+    if state.acknowledged:  # the time to arrive starts with the first answer only
         turn.ignore(staff, "answered_already", window=window)
         return
     state.acknowledged = True
@@ -62,7 +62,7 @@ def consult(turn: Turn, window: str, staff: str) -> None:
     if meant is None or meant.area not in turn.lookup.window_areas[window] or _is_closed(turn, window):
         move_window(turn, window, "consult")
         seat(turn, staff, window)
-        for own in map(turn.area, turn.lookup.window_areas[window]):  # nobody came, but somebody is here now
+        for own in map(turn.area, turn.lookup.window_areas[window]):  # somebody is here now: ask again
             own.tried_windows[:] = [other for other in own.tried_windows if other != window]
             own.tried_staff[:] = [other for other in own.tried_staff if other != staff]
         sit_ready(turn, window)
@@ -221,7 +221,7 @@ def sit_ready(turn: Turn, window: str) -> None:
             if state.state == "ACTIVATING" and state.area == area and not state.acknowledged:
                 paged = state.paged_staff
                 unanswered(turn, lit, reason="another window was staffed first")
-                if paged in turn.area(area).tried_staff:  # they had no time to answer
+                if paged in turn.area(area).tried_staff:  # they had no time to answer and may be paged again
                     turn.area(area).tried_staff.remove(paged)
                 return
 
@@ -261,7 +261,7 @@ def _learn_setup(turn: Turn, to_staffed_s: float) -> None:
     if known_s is None:
         known_s = float(turn.state.policy.tidal.pw.setup_s)
     turn.state.setup_s = known_s + SETUP_WEIGHT * (to_staffed_s - known_s)
-    turn.loads.clear()  # every window that is being staffed is expected at another time
+    turn.loads.clear()  # expected times of all windows being staffed have changed
 
 
 def drain(turn: Turn, window: str, reason: str, **why: str | int | float | None) -> None:
@@ -305,7 +305,7 @@ def _gone_ms(turn: Turn, window: str) -> int | None:
     limit_s = demand.lost_finish_s(turn, ticket)
     if limit_s is None:
         return None
-    return max(turn.at_ms + 1, ticket.serving_ms + round(limit_s * 1000))  # a tick is never due in itself
+    return max(turn.at_ms + 1, ticket.serving_ms + round(limit_s * 1000))  # a deadline lies after this tick
 
 
 def stand_by(turn: Turn, window: str) -> None:

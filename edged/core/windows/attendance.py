@@ -28,7 +28,7 @@ def pause(turn: Turn, window: str, arg: str | None) -> None:
     policy = turn.state.policy.staffing
     known = reason_of(turn, arg)
     if "pause" not in TABLE[turn.window(window).state]:
-        move_window(turn, window, "pause")  # says why not
+        move_window(turn, window, "pause")  # notes why not
     elif arg is None and not policy.pause_unspecified:
         turn.ignore(window, "pause_without_reason")
     elif arg is not None and known is None:
@@ -120,7 +120,7 @@ def seat_empty(turn: Turn, window: str) -> None:
         return
     if alarms.sound(turn, alarms.UNMANNED, window, cause=cause, empty_s=turn.seconds_since(since_ms)):
         _touch_capacity(turn, window)
-        if cause == "no-key":  # a silent panel is the technician's, and has its own news
+        if cause == "no-key":  # a lost panel has its own alarm, for the technician
             _call_duty(turn, alarms.UNMANNED, window)
 
 
@@ -143,7 +143,7 @@ def prompt(turn: Turn, window: str) -> str | None:
     state = turn.window(window)
     if state.hint is not None and _hint_holds(turn, window, state):
         return state.hint
-    if turn.state.alarms:  # every panel asks at every event
+    if turn.state.alarms:  # for speed: runs for every panel at every event
         if alarms.stands(turn, PAUSE, window):
             return "暂停超时，请恢复服务 Pause is over its limit"
         if alarms.stands(turn, alarms.UNMANNED, window):

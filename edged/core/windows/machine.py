@@ -15,7 +15,7 @@ from edged.core.queue.ordering import Choice, choose, count_call
 from edged.core.queue.tickets import move
 from edged.core.windows import preparation
 
-QUOTE = ("quoted_low_s", "quoted_s", "quoted_high_s")  # what the visitor was told when the ticket was issued
+QUOTE = ("quoted_low_s", "quoted_s", "quoted_high_s")  # the wait predicted when the ticket was issued
 TABLE: dict[WindowStateName, dict[str, WindowStateName]] = {
     "CLOSED": {"open": "OPEN"},
     "OPEN": {
@@ -128,7 +128,7 @@ def announce(turn: Turn, ticket: Ticket, window: str) -> None:
     calls.insert(0, CallShown(ticket.number, number))
     del calls[turn.state.policy.calling.last_calls :]
     turn.touch_area(area_id)
-    if turn.lookup.site.queue is None:  # where a queue system calls, it speaks
+    if turn.lookup.site.queue is None:  # in follow mode the queue system speaks
         announcements.call(turn, ticket, window)
 
 
@@ -174,9 +174,9 @@ def free(turn: Turn, window: str) -> None:
     rateable = ticket is not None and ticket.state in ("SERVED", "RETURN_PENDING") and not ticket.rated
     case = turn.state.cases.get(state.last_case or "")
     if ticket is not None and ticket.serving_ms is not None and (case is None or case.visit != ticket.id):
-        state.last_case = None  # somebody else sat here since: the evaluator asks about them
+        state.last_case = None  # another visitor was served since: the evaluator asks about that visit
     state.last_ticket, state.ticket = state.ticket if rateable else None, None
-    if rateable and turn.lookup.windows[window].evaluator is not None:  # it stops asking then
+    if rateable and turn.lookup.windows[window].evaluator is not None:  # when its evaluator stops asking
         turn.set_timer(f"rate/{window}", turn.at_ms + turn.state.policy.ratings.within_s * 1000)
     state.last_ticket_ended_ms = turn.at_ms
     state.due_ms = None

@@ -42,7 +42,7 @@ _TEXT: dict[OverrideKind, str] = {
 
 def decide(turn: Turn, event: OverrideSet) -> None:
     """Apply an override, or refuse it with a reason. Repeating one restarts its time, under the newer name."""
-    turn.state.active_ms = turn.at_ms  # somebody is there
+    turn.state.active_ms = turn.at_ms  # it counts as a sign of use, like a key
     problem = _problem(turn, event)
     if problem is not None:
         turn.ignore(event.target, problem, override=event.kind, by=event.by)
@@ -65,9 +65,7 @@ def decide(turn: Turn, event: OverrideSet) -> None:
     _touch(turn, event.target)
     if event.kind == "open":
         if area is not None and area in turn.state.areas:
-            activation.forget_tries(
-                turn, area, over=False
-            )  # an order does not wait for who was asked in vain
+            activation.forget_tries(turn, area, over=False)  # for an order everybody is asked again
         _open(turn, event.target)
     elif event.kind == "close":
         _close(turn, event.target, event.by)
@@ -196,7 +194,7 @@ def settle(turn: Turn, window: str) -> None:
 
 def window_line(turn: Turn, window: str) -> str | None:
     """The overrides in force at a window, for a clerk to read; None if there are none."""
-    if not turn.state.overrides:  # every panel asks at every event
+    if not turn.state.overrides:  # for speed: runs for every panel at every event
         return None
     return next((text for kind in OF_A_WINDOW if (text := _line(turn, kind, window))), None)
 
@@ -263,10 +261,10 @@ def _open(turn: Turn, window: str) -> None:
         turn.note("window.unpaused", window, reason="override")
     elif state.state == "CLOSED" and move_window(turn, window, "open"):
         turn.note("window.opened", window, staff=state.staff, reason="override")
-    elif state.state == "COOLDOWN":  # an order does not wait for a rest
+    elif state.state == "COOLDOWN":  # an order ends the pause after a tide
         state.due_ms = None
         activation.cooled(turn, window)
-    elif state.state == "INVITED":  # an order is no question
+    elif state.state == "INVITED":  # an order does not wait for the clerk's answer
         activation.acknowledge(turn, window, None)
 
 
@@ -298,10 +296,10 @@ def _end(turn: Turn, name: str, reason: str, by: str | None, said: str | None = 
     if state is None or turn.lookup.windows[override.target].tidal or reason == "replaced":
         return True
     if override.kind == "close" and state.state == "CLOSED" and state.staff is not None:
-        move_window(turn, override.target, "open")  # the clerk never left
+        move_window(turn, override.target, "open")  # the clerk is still there
         turn.note("window.opened", override.target, staff=state.staff)
     elif override.kind == "open" and state.state == "OPEN" and state.staff is None:
-        move_window(turn, override.target, "close")  # nobody ever came
+        move_window(turn, override.target, "close")  # no clerk ever came
         turn.note("window.closed", override.target, reason="override")
     return True
 

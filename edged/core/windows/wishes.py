@@ -30,7 +30,7 @@ def make(turn: Turn, area: str, trigger: str, by: str | None, window: str | None
         turn.state.wishes[name] = Wish(area, trigger, turn.at_ms, window, by)
     turn.set_timer(f"{TIMER}/{name}", turn.at_ms + turn.state.policy.tidal.triggers.hold_s * 1000)
     state = turn.area(area)
-    state.refused = state.held = None  # whoever asks is told anew what stands against it
+    state.refused = state.held = None  # the reasons against it are noted again
     turn.note("tidal.asked", area, trigger=trigger, by=by, window=window)
     _touch(turn, area)
     return True

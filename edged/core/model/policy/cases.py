@@ -61,7 +61,7 @@ class Cases:
     ] = True
     keep_days: Annotated[int, Parameter("days a closed case is kept", "办结后保留天数", 1, 400)] = 90
     open_max: Annotated[int, Parameter("open cases at once at most", "同时未办结反映的上限", 1, 500)] = (
-        200  # each is a line of every snapshot, for days; a hall with more needs no list
+        200  # each is a line in every snapshot, for days
     )
     codes: Annotated[tuple[Word, ...], Parameter("words a case may be opened with", "反映原因用语")] = (
         "refused",

@@ -22,4 +22,4 @@ class Overrides:
     ] = 1800
     longest_s: Annotated[
         int, Parameter("seconds an override stands at most", "人工干预的最长时长（秒）", 60, 43200)
-    ] = 14400  # half a day: nothing done by hand outlives the business day
+    ] = 14400  # half a day: every override ends with the business day

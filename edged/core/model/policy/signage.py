@@ -152,7 +152,7 @@ BLANKS: Mapping[str, frozenset[str]] = {
     "last_call": frozenset({"number", "window"}),
     "next": frozenset({"numbers"}),
 }
-NEEDED: Mapping[str, frozenset[str]] = {  # a call that does not say who, or where to, is none
+NEEDED: Mapping[str, frozenset[str]] = {  # a call must name the visitor and the window
     "call": frozenset({"number", "window"}),
     "call_en": frozenset({"number", "window"}),
     "called": frozenset({"number"}),

@@ -159,7 +159,7 @@ class Pw:
 
 SHORTER_WAITS = Pw(
     open_wait_s=420
-)  # a named setting: windows open two minutes sooner, for more staff minutes
+)  # a named alternative: windows open two minutes sooner, for more staff time
 REFERENCE_PW = Pw(
     open_wait_s=600,
     close_wait_s=180,

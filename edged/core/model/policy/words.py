@@ -11,9 +11,7 @@ from typing import Annotated
 AreaId = Annotated[str, "area"]
 ServiceId = Annotated[str, "service"]
 WindowId = Annotated[str, "window"]
-StaffId = Annotated[
-    str, "id"
-]  # a member of staff may leave the roster before the policy is changed: not checked
+StaffId = Annotated[str, "id"]  # not checked: staff may leave before the policy is changed
 Word = Annotated[str, "id"]  # a short name of the policy's own, such as a reason or a class
 Date = Annotated[str, "date"]  # 2026-10-01
 TimeOfDay = Annotated[str, "time"]  # 09:00; 24:00 is the end of the day
