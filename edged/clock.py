@@ -60,7 +60,7 @@ class Warp:
 
 
 class Clock:
-    """Hall time, continuing from ``start_ms`` at construction."""
+    """Hall time, which continues from ``start_ms`` when the clock is created."""
 
     def __init__(self, start_ms: int = 0, warp: Warp | None = None) -> None:
         self._warp = warp

@@ -130,7 +130,7 @@ def _pointer(text: str) -> str:
 
 
 def octets(text: str) -> bytes:
-    """Bytes from hex text with spaces anywhere. Raises ``ValueError``."""
+    """Convert hex text, with spaces anywhere, to bytes. Raises ``ValueError``."""
     return bytes.fromhex("".join(text.split()))
 
 

@@ -92,9 +92,10 @@ FORM_WORDS: dict[str, str] = {}  # pattern -> description of such a text, for th
 
 
 def form(pattern: str, words: str = "") -> Meta:
-    """Constraint ``^…$`` for a text: ``$`` is its very end, never before a newline, and ``\\d`` an ASCII digit.
+    """A constraint for texts: a pattern ``^…$`` in which ``$`` is the very end, never before a newline, and ``\\d`` an
+    ASCII digit.
 
-    ``words`` describe such a text for people who do not read patterns.
+    ``words``: a description of such a text, for people who do not read patterns.
     """
     whole = f"{_ASCII}{pattern.removesuffix('$')}{_END}"
     if words:
@@ -363,7 +364,7 @@ def _ruled(kind: Any) -> bool:
 
 
 def _kept(value: Any, kind: Any) -> Any:
-    """``value`` as returned by the rules of ``kind``. Raises ``ValueError``."""
+    """``value`` as returned by the checks (``Rule``) in its type ``kind``. Raises ``ValueError``."""
     if value is None or value is msgspec.UNSET:
         return value
     plain, metas = _plain(kind)

@@ -70,7 +70,7 @@ class Listening(Protocol):
 
 
 class AppointmentBook:
-    """Puts every received appointment into the inbox; the message is acknowledged once its step is on disk."""
+    """Puts every received appointment into the inbox and acknowledges its message once its step is on disk."""
 
     def __init__(self, hall: str, link: Listening, put: Put, reject: Reject, refused: TellRefusal) -> None:
         self._topic = topics.appointments(hall)

@@ -52,7 +52,7 @@ class HallStatus:
         self._since_ms = 0
 
     def payload(self, word: str, standing: HallStanding, why: tuple[str, ...] = ()) -> bytes:
-        """The message for ``word``: online, degraded or offline."""
+        """The message for ``word`` (online, degraded or offline), with the reasons ``why``."""
         if word != self._word or not self._since_ms:
             self._word, self._since_ms = word, standing.wall_ms
         body = {

@@ -190,5 +190,5 @@ class Office:
         return heartbeats if self._given.silent else heartbeats | {"uplink": self.uplink.heartbeat.due_s}
 
     def stop(self) -> None:
-        """Stop every part, before the journal closes."""
+        """Stop every part; to be called before the journal closes."""
         self.uplink.stop()

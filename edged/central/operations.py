@@ -1,14 +1,15 @@
 """Operations: what a hall may be ordered to do at once. From the bytes of an envelope to a core event, or a refusal.
 
-The checks, in order; the first that fails ends it:
+The checks, in this order; the first that fails ends it:
 
 1. not retained   2. size, signing key, signature over the raw bytes (``envelope.verify``)   3. strict parse
 4. type, halls, the operation is the one the topic names, and one that this key may order
 5. dates: valid now, and for a day at most
-6. counter above the last one of this key (replay)   7. the shape of its body
+6. counter above the last one of this key (replay)   7. the form of its body
 
-What is left is the core's to judge: whether there is such a window, whether anybody waits with that number. One class
-per operation, one line in ``OPERATIONS``; ``by`` is the name of the person, for the journal and for who stands there.
+The core checks the rest: whether there is such a window, whether anybody waits with that number. There is one class for
+each operation and one line in ``OPERATIONS``. ``by`` is the name of the person who gives the order, for the journal and
+for those whom it concerns.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ class PriorityInsert(Body, frozen=True):
 
 
 class SetOverride(Body, frozen=True):
-    """Order any override; ``kind`` says which one."""
+    """Set any override; ``kind`` says which one."""
 
     kind: OverrideKind
     target: Called
@@ -417,7 +418,7 @@ Finder = Callable[[Site, str], str | None]
 
 
 def _subject_meant(site: Site, said: str) -> str | None:
-    """The id of the window, area, service or member of staff that an alarm's subject names; otherwise ``said``."""
+    """The id of the window, area or member of staff that an alarm's subject names; None if it names none."""
     finders = (window_meant, area_meant, staff_meant)
     return next((found for find in finders if (found := find(site, said)) is not None), None)
 

@@ -41,7 +41,7 @@ MODES = {
 
 
 class Words(NamedTuple):
-    """One text in both languages."""
+    """One text in English and Chinese; ``str()`` gives both."""
 
     en: str
     zh: str

@@ -21,7 +21,7 @@ def keep_pace(turn: Turn) -> None:
     """Postpone what changed until the next evaluation, or take everything postponed into this turn.
 
     Postponed are the tide and displays of areas and the texts of windows. Lamps that follow from the event have been
-    ordered already, and the panels of changed windows are updated except for their counts.
+    commanded already, and the panels of changed windows are updated except for their counts.
     """
     state = turn.state
     if not (turn.dirty_areas or turn.dirty_windows or turn.ticking):

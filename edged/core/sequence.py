@@ -94,8 +94,8 @@ def is_redelivery(turn: Turn, event: DeviceEvent) -> bool:
 
 @cache
 def _written(kind: type[DeviceEvent]) -> tuple[str, Callable[[object], Any]]:
-    """The parts of an event's ``repr``, as a format string and a getter of its fields; formatting them takes a third of
-    the time.
+    """The parts of an event's ``repr``, as a format string and a getter of its fields: formatting these takes a third
+    of the time of ``repr``.
 
     Digests of the text are stored in state dumps, so its format must never change.
     """
@@ -114,7 +114,9 @@ def twins_over(turn: Turn, point: Point) -> None:
 
 
 def link_down(turn: Turn, point: Point) -> None:
-    """Record that our connection is down: the device cannot be received, and the times of its numbers stop."""
+    """Record that our connection is down: the device cannot be received, and this time does not count for its
+    numbers.
+    """
     sender = turn.state.senders.get(point)
     if sender is not None and sender.deaf_ms is None:
         sender.deaf_ms = turn.at_ms
@@ -129,7 +131,7 @@ def link_up(turn: Turn, point: Point) -> None:
 
 
 def after_gap(turn: Turn, gap_ms: int) -> None:
-    """Leave the time in which the process did not run out of the times of devices' numbers."""
+    """Do not count the time in which the process did not run for the ages of devices' numbers."""
     for sender in turn.state.senders.values():
         _skip(sender, gap_ms)
         if sender.deaf_ms is not None:
@@ -190,8 +192,8 @@ def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) ->
 
 
 def _is_forgotten(turn: Turn, sender: Sender, point: Point, seq: int) -> bool:
-    """Whether a number that is not known any more was heard in this epoch: so many came after it, and a broker sends
-    in order what it has kept.
+    """Whether a number that is no longer stored was received in this epoch: many came after it, and a broker delivers
+    what it stored in order.
     """
     full = len(turn.state.seen[point]) >= SEEN_PER_POINT
     return full and sender.first <= seq <= turn.state.last_seq[point] - SEEN_PER_POINT // 2
@@ -237,8 +239,8 @@ def _goes_on(sender: Sender, seq: int) -> bool:
 
 
 def _echo(turn: Turn, point: Point, sender: Sender) -> None:
-    """Record that the newest number came again although no connection was down: once is a resend by radio, for every
-    number it is a second device.
+    """Record that the newest number came again although no connection was down. A single one is a resend by radio; if
+    every number comes twice, there is a second device.
 
     The alarm is raised with the next new number, because a redelivery changes nothing.
     """

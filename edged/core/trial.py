@@ -141,7 +141,9 @@ def somebody_is_here(turn: Turn) -> None:
 
 
 def look(turn: Turn, _key: str) -> None:
-    """Timer: compare the waits under the policy on trial with the limit."""
+    """Timer: compare the waits under the policy on trial with the limit; end the trial, or mark the policy as harmful,
+    if it is time.
+    """
     trial = turn.state.trial
     if trial is None or turn.state.put_aside is not None or opening.quiet(turn):
         return

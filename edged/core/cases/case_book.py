@@ -66,7 +66,7 @@ def open_case(turn: Turn, case: Case, by: str) -> str | None:
 
 
 def opened_by_ticket(turn: Turn, ticket: Ticket) -> None:
-    """A ticket of a case service was taken at a kiosk: it opens a case, whichever window serves it."""
+    """Open a case for a ticket of a case service, taken at a kiosk; no-op for a ticket of any other service."""
     service = turn.lookup.services[ticket.service]
     if service.case:
         case = _empty(turn, ticket.source)
@@ -80,7 +80,7 @@ def _empty(turn: Turn, source: str) -> Case:
 
 
 def case_of(turn: Turn, source: str, code: str | None, special: bool, ticket: Ticket | None) -> Case:
-    """A new case, not yet in the state, with the facts of the visit it comes from (if there is one)."""
+    """A new case, not yet in the state, with number, area and service of the visit it comes from (if there is one)."""
     case = _empty(turn, source)
     case.code, case.special = code or "", special
     if ticket is not None:
@@ -247,7 +247,9 @@ def extend(turn: Turn, case: Case, by: str) -> None:
 
 
 def plan(turn: Turn, case: Case) -> None:
-    """Count the case's working days and set its next timer; done again whenever the calendar or the clock changed."""
+    """Compute the case's last working day and set its next timer; repeated whenever the calendar or the clock
+    changes.
+    """
     local, limits = wall.local_ms(turn), turn.state.policy.cases
     if local is None or case.state == "CLOSED":
         return
@@ -268,7 +270,9 @@ def plan(turn: Turn, case: Case) -> None:
 
 
 def due(turn: Turn, name: str) -> None:
-    """Timer: the case's last day has begun, or is over."""
+    """Timer: the case's last day has begun, or is over. Note it and page the duty manager; when it is over, raise an
+    alarm.
+    """
     case, local, limits = turn.state.cases.get(name), wall.local_ms(turn), turn.state.policy.cases
     if case is None or case.state == "CLOSED" or case.due_day is None or local is None:
         return
@@ -305,7 +309,7 @@ def forget(turn: Turn, name: str) -> None:
 
 
 def fit(turn: Turn) -> None:
-    """Set every open case's deadlines anew, because the clock, the calendar or the limits changed."""
+    """Recompute the deadlines of every open case, because the clock, the calendar or the limits changed."""
     for case in turn.state.cases.values():
         plan(turn, case)
 
@@ -319,12 +323,12 @@ def working_days_after(turn: Turn, day: int, count: int) -> int:
 
 
 def is_working_day(turn: Turn, day: int) -> bool:
-    """Whether the hall's people work on this day: no weekend, no public holiday, or a make-up working day."""
+    """Whether the staff work on this day: a weekday that is no public holiday, or a make-up working day."""
     return day_spans.kind_of(turn.state.policy.hours, day) in ("workday", "make-up")
 
 
 def due_date(case: Case) -> str | None:
-    """The case's last day as people write it: 2026-10-01."""
+    """The case's last day as ISO text (2026-10-01); None while it is unknown."""
     return None if case.due_day is None else wall.iso_date(case.due_day)
 
 

@@ -1,5 +1,5 @@
-"""The business day (当日清零): when a new one begins, numbers and counts of "+1" turns start again, and visitors left
-over from the day before are cancelled.
+"""The business day (当日清零): when a new one begins, ticket numbers and the counts of "+1" openings start again, and
+visitors left over from the day before are cancelled.
 
 It begins when the hall opens, or at the first key or ticket if that is sooner, not at midnight; and only when at least
 ``SHORTEST_DAY_MS`` have passed since the last one began. A date that changes sooner is a clock being corrected: nothing
@@ -84,8 +84,8 @@ def reset(turn: Turn, event: DayReset) -> None:
 
 
 def _rest_everybody(turn: Turn) -> None:
-    """At the end of a day, set the counts of "+1" turns to zero, take old calls off the boards, and log clerks out of
-    windows that are not in use.
+    """At the end of a day, set the counts of "+1" openings to zero, take old calls off the boards, and log clerks out
+    of windows that are not in use.
     """
     for name, window in turn.state.windows.items():
         window.activations = 0

@@ -292,8 +292,8 @@ def _enter(turn: Turn, area: str, own: AreaHours, phase: Phase) -> None:
 
 
 def _left_open(turn: Turn, area: str, own: AreaHours) -> bool:
-    """Whether a window was opened again after closing time, by a key pressed too often. Before the day's opening it is
-    an early clerk, and False.
+    """Whether a window was opened again after closing time, because a key was pressed too often. False before the day's
+    opening, when a clerk is just early.
     """
     return _closed_today(turn, own) and any(
         turn.window(w).state in ("OPEN", "PAUSED") for w in turn.lookup.area_windows[area]

@@ -312,7 +312,7 @@ class Action:
 
 @value
 class Note:
-    """A fact for observers. ``kind`` is an event type of the city interface ("ticket.called"), or "ignored" with a
+    """A fact for observers. ``kind`` is the type of an event for the city ("ticket.called"), or "ignored" with a
     ``reason``.
     """
 

@@ -176,8 +176,8 @@ class RatingGiven:
 
 @value
 class CountRead:
-    """A people counter's report. ``semantics``: the numbers count since its reset, since its last report, or who is
-    present.
+    """A people counter's report. ``semantics``: "total", people since the counter's reset; "window", since its last
+    report; "occupancy", people present.
 
     ``line``: which line of a counter that has several lines or cameras; None: the only one.
     """
@@ -301,7 +301,7 @@ class Resumed:
 class WindowAsked:
     """An operator (``by``: at most 64 characters) asks for a "+1" window in ``area``; the arbiter decides.
 
-    ``withdraw``: the operator takes the wish back; with ``everybody`` all wishes for that area are withdrawn.
+    ``withdraw``: the operator withdraws the wish instead; with ``everybody`` all wishes for that area are withdrawn.
     """
 
     area: str

@@ -76,7 +76,9 @@ def _fewer(windows: float, share: float) -> float:
 
 
 def learn(learnt: Learnt, service: str, service_s: float, prior_s: float, decay: float) -> None:
-    """Learn from one visit that took ``service_s`` seconds: the weight of earlier visits is multiplied by ``decay``."""
+    """Update the sums of an area from one visit that took ``service_s`` seconds: the weight of earlier visits is
+    multiplied by ``decay``.
+    """
     learnt.all_sum_s = learnt.all_sum_s * decay + service_s
     learnt.all_weight = learnt.all_weight * decay + 1
     learnt.ratio_sum = learnt.ratio_sum * decay + service_s / prior_s
@@ -109,8 +111,9 @@ def overall_mean_s(learnt: Learnt, prior_s: float, prior_weight: int) -> float:
 
 
 def service_means_s(learnt: Learnt, priors_s: Mapping[str, float], prior_weight: int) -> dict[str, float]:
-    """The mean service time of each service in seconds: its own visits, and the prior scaled by how all visits compare
-    to theirs.
+    """The mean service time of each service in seconds, from its own visits and a prior.
+
+    The prior is the configured time, scaled by how the visits to all services compare with their configured times.
     """
     ratio = (prior_weight + learnt.ratio_sum) / (prior_weight + learnt.ratio_weight)
     return {
@@ -202,8 +205,8 @@ def stream_of(learnt: Learnt, at_ms: int, plain: Stream) -> Stream:
     """``plain`` (level 1, no excess) corrected by the arrivals of the last two hours (level) and of the last 20 minutes
     (excess).
 
-    Not corrected in the day's first 15 minutes: whoever came at once had waited at the door. The profile expects them
-    in that step, and they say nothing about later arrivals.
+    In the day's first 15 minutes nothing is corrected: those who come at once have waited at the door, which the
+    profile expects, and which says nothing about later arrivals.
     """
     minute = plain.minute
     long_min, short_min = min(LEVEL_MIN, minute), min(RECENT_MIN, minute)
@@ -223,8 +226,8 @@ def stream_of(learnt: Learnt, at_ms: int, plain: Stream) -> Stream:
 
 
 def look_ahead_wait_s(load: Load, learnt: Learnt, at_ms: int, plain: Stream, setup_s: float) -> float:
-    """The older forecast ("pwf"): the longest predicted wait in the 8 min after a window ordered now would be ready, in
-    seconds.
+    """The older forecast ("pwf"): the longest predicted wait, in seconds, in the 8 min after a window asked for now
+    would be ready.
     """
     minute = plain.minute
     recent_min = min(RECENT_MIN, max(0.0, minute))

@@ -89,7 +89,7 @@ class Turn:
         self.notes.append(Note("ignored", subject, {"reason": reason, **data}))
 
     def act(self, point: Point, body: Body) -> str:
-        """Order an action and return its id."""
+        """Command an action and return its id."""
         action_id = f"a{self.state.next_action}"
         self.state.next_action += 1
         self.state.actions[action_id] = PendingAction(point, body, self.at_ms)

@@ -28,7 +28,7 @@ def level(turn: Turn, point: Point) -> Pager:
 
 
 def show_anew(turn: Turn) -> None:
-    """Mark every pager on which something stands, after all that was shown was forgotten."""
+    """Mark every pager that has something to show, because ``State.shown`` was cleared."""
     site = turn.lookup.site
     for point in (*turn.lookup.staff_of_pager, site.duty_pager, site.duty_panel):
         if point is not None and level(turn, point) != Pager(0, None):

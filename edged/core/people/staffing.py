@@ -35,7 +35,7 @@ def serves(turn: Turn, staff: str, area: str) -> bool:
 
 
 def is_known(turn: Turn, area: str) -> bool:
-    """Whether anybody is on standby for ``area``. If nobody is, a "+1" window is only lit and nobody is paged."""
+    """Whether anybody is on standby for ``area``. If nobody is, a "+1" window is lit without paging anybody."""
     return any("standby" in staff.roles and serves(turn, staff.id, area) for staff in turn.lookup.site.staff)
 
 

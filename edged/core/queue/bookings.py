@@ -126,7 +126,9 @@ def holds(turn: Turn, appointment: str, service: str) -> bool:
 
 
 def names(turn: Turn, appointment: str | None, service: str) -> bool:
-    """Whether this booking exists, is unused and for this service (or journey), whatever its time."""
+    """Like ``holds``, but whatever the time: whether this appointment exists, is unused and is for this service (or
+    journey).
+    """
     booking = turn.state.bookings.get(appointment or "")
     return booking is not None and booking.service == service
 

@@ -290,8 +290,8 @@ def _lanes(turn: Turn, window: str) -> Iterator[tuple[str, list[int]]]:
 
 
 def _may_call(turn: Turn, window: str, service: str, lane: str) -> bool:
-    """Whether this window may call a lane. A lane of one window is left to it while it is staffed and serves that
-    service.
+    """Whether this window may call a lane. A lane for one window is left to that window while it is staffed and serves
+    the service.
     """
     sent_to = lane.partition("@")[2]
     if not sent_to or sent_to == window:

@@ -84,8 +84,10 @@ def by_number(turn: Turn, number: str | None) -> Ticket | None:
 
 
 def checked_in(turn: Turn, event: TicketRequested) -> Ticket | None:
-    """Whoever checked in with this booking and still waits, where its code comes once more: a scanner reads twice, a
-    paper is lost. A code that nobody booked never finds anybody: machines send one word for all.
+    """The ticket of somebody who checked in with this appointment and is not yet served; None if there is none.
+
+    For a code that comes again, because a scanner read it twice or the paper was lost. A code that was never an
+    appointment finds nobody, because some machines send the same text for all visitors.
     """
     if event.appointment is None or bookings.holds(turn, event.appointment, event.service):
         return None

@@ -65,7 +65,7 @@ def sign_lamps(turn: Turn) -> None:
 
 
 def sign(turn: Turn) -> None:
-    """Order all levels of the changed windows and areas.
+    """Command the levels of all changed windows and areas.
 
     In a rush they may be postponed to the next evaluation (``rush.py``), except the panels of changed windows, so that
     the clerk sees the answer to a key at once.
@@ -89,7 +89,7 @@ def sign(turn: Turn) -> None:
 
 
 def _sign_touched(turn: Turn) -> None:
-    """Order the levels of all changed windows and areas, and the panels that count their waiting visitors."""
+    """Command the levels of all changed windows and areas, and of the panels that count their waiting visitors."""
     for window in turn.dirty_windows:
         _sign_window(turn, window)
     _sign_panels(turn)
@@ -247,7 +247,9 @@ def _sign_panel(turn: Turn, window: str, counts: Counts) -> None:
 
 
 def _invitation(turn: Turn, state: WindowState) -> str | None:
-    """The panel's line while the clerk of a consultation window is asked to open it for an area; None if none asks."""
+    """The panel's line while the clerk of a consultation window is asked to open it for an area; None if no area
+    asks.
+    """
     if state.area is None:
         return None
     place, waiting = turn.lookup.areas[state.area], turn.area(state.area).waiting
@@ -274,7 +276,7 @@ def prompt_of(turn: Turn, window: str) -> str | None:
 
 
 def _is_told_otherwise(turn: Turn, area: str) -> bool:
-    """Whether the predicted wait shown for an area has changed, although nothing but time has."""
+    """Whether the predicted wait of an area differs from the one shown, only because time has passed."""
     shown = turn.state.shown.get(slot(point_of(CENTRE, area), AreaSummary))
     if not isinstance(shown, AreaSummary):
         return True

@@ -40,7 +40,7 @@ ASLEEP = (HALL_QUIET, AREA_CLOSED)
 
 
 def try_open(turn: Turn, area: str, now: Look) -> bool:
-    """Order the window that ``now`` asks for, or note why not. True if a window was ordered."""
+    """Start opening the window that ``now`` asks for, or note why not. True if one was started."""
     state = turn.area(area)
     tidal = turn.state.policy.tidal
     if now.ask == OVERRIDE:
@@ -93,7 +93,9 @@ def _asked_after_hours(turn: Turn, area: str) -> bool:
 
 
 def _grant_override(turn: Turn, area: str, now: Look) -> bool:
-    """Order a window that a person wants open: the policy's limits do not apply, but somebody still has to come."""
+    """Start opening a window that a person wants open: the policy's limits do not apply, but somebody still has to
+    come.
+    """
     state = turn.area(area)
     if state.escalated_ms is not None:
         if turn.at_ms < state.escalated_ms + turn.state.policy.tidal.retry_s * 1000:

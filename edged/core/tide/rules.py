@@ -1,4 +1,4 @@
-"""The rules: each evaluates an area's figures to a ``Look``, which may ask for one more window or release one. The
+"""The rules: each turns an area's figures into a ``Look``, which may ask for one more window or release one. The
 arbiter decides on it.
 
 Rule ``pw`` decides at stamps that are multiples of ``DECIDE_MS`` (as due ticks, before other events of the same stamp),
@@ -194,8 +194,9 @@ def _stream(turn: Turn, area: str, load: Load) -> forecast.Stream:
 
 
 def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[float, float | None]) -> Look:
-    """Whether to ask for a window. ``predicted``: the wait in seconds, and the expected arrivals (None: no
-    forecast).
+    """The result with or without a request for one more window.
+
+    ``predicted``: the wait in seconds, and the expected arrivals (None: no forecast).
     """
     pw, (wait_s, expected) = turn.pw(area), predicted
     long = wait_s >= pw.open_wait_s
@@ -244,7 +245,9 @@ def too_late(turn: Turn, area: str) -> bool:
 
 
 def _closing(turn: Turn, area: str, found: Look, load: Load, kept: bool) -> Look:
-    """Whether one window fewer is enough; its required duration runs from the first decision that found so."""
+    """The result ``found``, with ``release`` set if one window fewer is enough; the required duration of that runs from
+    the first decision that found so.
+    """
     state, pw = turn.area(area), turn.pw(area)
     if found.commanded and turn.state.wishes and wishes.open_wish(turn, area) is not None:
         state.under_since_ms = None

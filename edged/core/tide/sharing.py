@@ -46,7 +46,9 @@ def _on_its_way(turn: Turn, asker: str, any_window: bool) -> bool:
 
 
 def spare_wait_s(turn: Turn, area: str, share: float = 1.0) -> float:
-    """The predicted wait in seconds in ``area`` if it had one window (or the ``share`` of one) fewer."""
+    """The predicted wait in seconds in ``area`` if it had one window fewer (or only the ``share`` of a window
+    fewer).
+    """
     load = demand.load_of(turn, area)
     return forecast.newcomer_wait_s(load, load.windows - share)
 
@@ -138,8 +140,8 @@ def _can_spare(turn: Turn, donor: str, window: str, wait_s: float) -> bool:
 
 
 def take_back(turn: Turn, area: str) -> None:
-    """End the lending of windows of ``area`` whose time is over, or that are needed by their own area or no longer by
-    the other.
+    """End the lending of windows of ``area`` whose time is over, that the other area no longer needs, or that their own
+    area needs.
     """
     states = turn.state.windows
     for window in turn.lookup.area_windows[area]:

@@ -115,7 +115,7 @@ def leave(turn: Turn, window: str) -> None:
 
 
 def answer_question(turn: Turn, window: str) -> None:
-    """Count one more question answered for somebody without a number."""
+    """Count a question that a clerk answered for somebody without a number."""
     state = turn.window(window)
     state.answered += 1
     turn.note("consultation.answered", window, staff=state.staff, today=state.answered)
@@ -213,7 +213,9 @@ def _abandon(turn: Turn, left: str | None) -> None:
 
 
 def sit_ready(turn: Turn, window: str) -> None:
-    """A clerk sits at a window at rest: it replaces a window that still blinks without an answer, if there is one."""
+    """A clerk sits at a window at rest: give up a window that still blinks without an answer, so that this one is
+    chosen in its place.
+    """
     for area in turn.lookup.window_areas[window]:
         turn.touch_area(area)
         for lit in turn.lookup.area_windows[area]:

@@ -88,7 +88,7 @@ def call(turn: Turn, window: str, chosen: Choice) -> None:
 
 
 def hold(turn: Turn, window: str, ticket: Ticket) -> bool:
-    """Give the ticket to the window as called, without announcing it; False if the state of either forbids it."""
+    """Mark the ticket as called to the window, without announcing it; False if the state of either forbids it."""
     if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
         return False
     ticket.window = window
@@ -103,7 +103,7 @@ def hold(turn: Turn, window: str, ticket: Ticket) -> bool:
 
 
 def recall(turn: Turn, window: str) -> None:
-    """Call the same visitor again; after ``max_calls`` calls the visitor is a no-show."""
+    """Call the same visitor again; after ``max_calls`` calls the visitor counts as a no-show."""
     ticket = turn.ticket_at(window)
     if ticket is None or ticket.state != "CALLED":
         turn.ignore(window, "nobody_called")

@@ -70,7 +70,7 @@ def fulfilled(turn: Turn, area: str, window: str) -> None:
 
 
 def expire(turn: Turn, name: str) -> None:
-    """Timer: the time of a wish is over without a window. It goes on while somebody is on the way."""
+    """Timer: end a wish for which no window has opened in time; extended while somebody is on the way."""
     wish = turn.state.wishes.get(name)
     if wish is None:
         return

@@ -16,8 +16,8 @@ class Band:
     """When an area asks for a "+1" window and when it gives one back (a hysteresis band on the number of callable
     visitors).
 
-    Open: ``waiting > open_above + open_step * n`` (``n``: "+1" windows already ordered for the area), or the oldest
-    visitor has waited ``open_oldest_wait_s``; for ``open_sustain_s``, and not within ``cooldown_s`` of the last
+    Open: ``waiting > open_above + open_step * n`` (``n``: "+1" windows that the area has or has asked for), or the
+    oldest visitor has waited ``open_oldest_wait_s``; for ``open_sustain_s``, and not within ``cooldown_s`` of the last
     opening. Close: ``waiting <= close_at`` for ``close_sustain_s``, after at least ``min_open_s``.
     """
 
@@ -199,12 +199,12 @@ class Peak:
 
 @value
 class Triggers:
-    """What may ask for a "+1" window beside the rule; 0: off. The arbiter decides on each, and only the rule gives
-    windows back.
+    """What may ask for a "+1" window in addition to the rule; 0: off. The arbiter decides on each, and only the rule
+    gives windows back.
 
-    ``waiting_above`` asks while no wait can be predicted, because nobody serves yet; ``waiting_per_window`` while
-    visitors wait and every window is busy; ``people_above`` uses people counters that report how many are present.
-    ``hold_s``: how long a wish (by key or order) stays without a window being opened for it.
+    ``waiting_above`` asks while no wait can be predicted, because nobody serves yet; ``waiting_per_window`` when more
+    than that wait for each window; ``people_above`` uses people counters that report how many are present. ``hold_s``:
+    how long a wish (by key or order) stays without a window being opened for it.
     """
 
     waiting_above: Annotated[
