@@ -89,7 +89,7 @@ class LastSeen:
     numbers: tuple[tuple[str, int], ...] = ()
 
 
-def given_at_most(copy: apsw.Connection, age_s: int) -> dict[str, int]:
+def issued_at_most(copy: apsw.Connection, age_s: int) -> dict[str, int]:
     """Estimate how many numbers each service can have issued since the copy was taken, ``age_s`` seconds ago: ``RUSH``
     times the rate of the busiest minute in the copy, all the time.
 
@@ -113,7 +113,7 @@ def given_at_most(copy: apsw.Connection, age_s: int) -> dict[str, int]:
     return most
 
 
-def _belong(journal: Path) -> None:
+def _give_to_folders_owner(journal: Path) -> None:
     """Change the owner of the journal's files to that of their folder, because root restores but the daemon runs as
     that user.
     """
@@ -124,34 +124,44 @@ def _belong(journal: Path) -> None:
             os.chown(there, owner.st_uid, owner.st_gid)
 
 
+def _undo(made: list[Path], aside: list[tuple[Path, Path]]) -> None:
+    """After a restore failed: delete the files it made, and move those back that it moved aside."""
+    for file in made:
+        file.unlink(missing_ok=True)
+    for there, moved in aside:
+        os.replace(moved, there)
+
+
 def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen()) -> Renewal:
     """Make ``copy`` the journal; an existing journal is moved aside. ``age_s``: seconds since the copy was taken.
 
     The epoch grows by ``age_s``, so that two machines that continue from the same copy do not report different
-    histories to the centre under one epoch. Raises ``BackupError``; the previous journal is then still in its place,
-    unless only the last renames failed.
+    histories to the centre under one epoch. Raises ``BackupError``; the previous journal is then back in its place.
     """
     fresh = journal.with_name(journal.name + ".restoring")
+    made, aside = [fresh], list[tuple[Path, Path]]()  # aside: (where a file was, where it is now)
     try:
         journal.parent.mkdir(parents=True, exist_ok=True)
         fresh.write_bytes(copy.read_bytes())
         connection = apsw.Connection(str(fresh), apsw.SQLITE_OPEN_READONLY)
         epoch = int(database.get_meta(connection, "epoch") or 0)
-        skips = given_at_most(connection, max(0, age_s))
+        skips = issued_at_most(connection, max(0, age_s))
         connection.close()
         lost = max(SKIP_MAX, age_s * STEPS_PER_S)
         renewal = Renewal(
             epoch + 1 + max(0, age_s), "older-copy", lost, seen.day, seen.numbers, tuple(skips.items())
         )
         for part in PARTS:  # only now: an unreadable copy or a full disk must change nothing
-            there = journal.with_name(journal.name + part)
+            there, moved = (journal.with_name(journal.name + end) for end in (part, ASIDE + part))
             if there.exists():
-                os.replace(there, journal.with_name(journal.name + ASIDE + part))
+                os.replace(there, moved)
+                aside.append((there, moved))
+        made += [journal.with_name(journal.name + ".renewed"), journal]
         leave_renewal(journal, renewal, database.sync_directory)
         os.replace(fresh, journal)
-        _belong(journal)
+        _give_to_folders_owner(journal)
         database.sync_directory(journal.parent)
     except (OSError, apsw.Error, codec.CodecError, database.Damaged) as error:
-        fresh.unlink(missing_ok=True)
+        _undo(made, aside)
         raise BackupError(f"{journal}: cannot be restored: {error}") from None
     return renewal

@@ -1,4 +1,4 @@
-"""Putting a copy back that cannot be read, or for which there is no room, leaves the hall what it had."""
+"""A restore that fails leaves the journal that was there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from edged.core.engine import Engine
 from edged.core.model.state import State
+from edged.store import backup
 from edged.store.backup import BackupError, put_back
 from edged.store.journal import Journal
 
@@ -22,4 +23,24 @@ def test_a_copy_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(BackupError):
         put_back(copy, journal, 60)
     copy.unlink()
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("fails", ["leave_renewal", "_give_to_folders_owner"])
+def test_a_restore_that_fails_late_leaves_the_journal_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    journal, copy = tmp_path / "hall.db", tmp_path / "copy.db"
+    opened = Journal.open(journal)
+    Engine(opened.restore(State).state)
+    opened.close()
+    backup.copy_journal(journal, copy)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(backup, fails, full)
+    with pytest.raises(BackupError):
+        put_back(copy, journal, 60)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
