@@ -197,7 +197,7 @@ class Candle485:
             self._press(frame.address, KeyPressed(self._context.point(panel), key))
 
     def _press(self, address: int, event: Event) -> None:
-        self._ear.spoke()
+        self._ear.understood()
         if self._presses.allows(address, self._context.now_s()):
             self._context.emit(event)
         else:

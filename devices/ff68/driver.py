@@ -183,7 +183,7 @@ class Ff68:
         return True
 
     def _press(self, caller: str, frame: CallerFrame) -> None:
-        self._ear.spoke()
+        self._ear.understood()
         point = self._context.point(caller)
         event = self._event(point, frame)
         if isinstance(event, InputRefused):

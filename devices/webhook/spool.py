@@ -113,7 +113,7 @@ class Spool(Outlet):
             error = await self._sent(wanted)
         except (OSError, subprocess.SubprocessError) as problem:
             error = f"{UNDELIVERED}: {type(problem).__name__}"
-            log.warning("message-not-written", device=self.device, error=type(problem).__name__)
+            log.warning("text-message-not-queued", device=self.device, error=type(problem).__name__)
         wanted.answer(error)
 
     async def _sent(self, wanted: Wanted) -> str | None:

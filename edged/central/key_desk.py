@@ -47,7 +47,7 @@ log = structlog.get_logger("edged.central")
 
 
 class Concern(Protocol):
-    """Reports everything of one kind of alarm that is wrong now; ``Concerns.tell``."""
+    """Reports everything of one kind of alarm that is wrong now; ``Concerns.report``."""
 
     def __call__(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None: ...
 

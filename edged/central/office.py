@@ -39,7 +39,7 @@ class Dependencies(NamedTuple):
 
     ``count_refused(code)`` counts a refused document. ``answered(of, body)`` is called with each answer to an order.
     ``ahead(why)`` is called when events are acknowledged that were never sent, with ``None`` once that is over.
-    ``concern``: ``Concerns.tell``. ``silent``: safe mode, in which no events are sent to the centre.
+    ``concern``: ``Concerns.report``. ``silent``: safe mode, in which no events are sent to the centre.
     """
 
     put: Put

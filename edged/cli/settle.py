@@ -27,14 +27,14 @@ def settle(
     """
     from edged.store.database import StoreError
     from edged.store.notes import Unreadable
-    from edged.store.settle import given_since
+    from edged.store.settle import issued_since
     from edged.store.settle import settle as run
 
     if not journal.is_file():
         raise fail(f"{journal}: no such journal", 1)
     if since is not None:
         try:
-            typer.echo(" ".join(given_since(journal, since)))
+            typer.echo(" ".join(issued_since(journal, since)))
         except Unreadable as error:
             raise fail(str(error), 1) from None
         return

@@ -55,13 +55,13 @@ from edged.daemon.concerns import Concerns
 from edged.daemon.devices import Devices
 from edged.daemon.files import Reading, named_files
 from edged.daemon.inbox import Inbox
-from edged.daemon.lifetime import outlive
+from edged.daemon.lifetime import confirm_start
 from edged.daemon.loop import Loop
 from edged.daemon.outputs import OutputContext, Outputs
 from edged.daemon.platform import Platform
 from edged.daemon.reloads import Reloads, Taken
 from edged.daemon.service_manager import ServiceManager
-from edged.daemon.strangers import Strangers
+from edged.daemon.unknown_devices import UnknownDevices
 from edged.daemon.wall_clock import STEP_MS, WallClock
 from edged.driver import DeviceContext, Driver
 from edged.heartbeat import Heartbeat, lasting
@@ -81,7 +81,9 @@ ACT_WAIT_S = 5.0  # real seconds that actions wait for a broker that may start w
 REJECTED_NAMED_MAX = 500  # reasons and senders in the log: every device of a hall, with some reason
 LINK_WAIT_S = 3.0  # real seconds that READY waits for the broker: a dispenser may start with us
 OFFLINE_FLUSH_S = 0.2  # real seconds for the broker to receive the offline status
-KEPT = "another version decided these steps; what it called, printed and handed out is kept"
+KEPT = (
+    "the version before decided these steps differently; what it called, printed and handed out stays valid"
+)
 FIXED = ("timezone", "mqtt", "store", "web", "policy")  # of hall.toml: read at start only
 
 log = structlog.get_logger("edged.app")
@@ -149,15 +151,15 @@ class Application:
         told = (*ours, *self.office.observers, self.pages, *self._platform.observers())
         self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs, told, broke=condemned.broke)
         self.witness = Witness(self.mqtt, self.journal, config.hall, lambda: self.engine.state)
-        self.strangers = Strangers(config.hall, self._drivers.keys, self.concerns, self.reject)
-        self.mqtt.rest(self.strangers.topic_filter, self.strangers.heard)
+        self.unknown_devices = UnknownDevices(config.hall, self._drivers.keys, self.concerns, self.reject)
+        self.mqtt.subscribe_rest(self.unknown_devices.topic_filter, self.unknown_devices.received)
         self.web = WebServer(self.metrics.render, self._health, self.metrics.rejected)
         self._rejected: set[tuple[str, str]] = set()
         self._certificates = CertificateWatch(
             config.mqtt,
             self.clock.wall_ms,
             self.metrics.certificate,
-            lambda soon: self.concerns.tell("certificate-ends", soon),
+            lambda soon: self.concerns.report("certificate-ends", soon),
             lambda: self.mqtt.settings.held.peer_end_ms,
         )
         self._up_since_s: float | None = None  # the broker's link
@@ -199,8 +201,8 @@ class Application:
             condemned=condemned,
             count_refused=self.metrics.policy_rejected,
             answered=self.pages.answered,
-            ahead=lambda why: self.concerns.tell("ack-ahead", {} if why is None else {"centre": why}),
-            concern=self.concerns.tell,
+            ahead=lambda why: self.concerns.report("ack-ahead", {} if why is None else {"centre": why}),
+            concern=self.concerns.report,
             silent=self._safe,
         )
 
@@ -274,8 +276,8 @@ class Application:
         fleet = self._start(tasks)
         tasks.create_task(self._announce_ready(manager), name="ready")
         tasks.create_task(self._release_actions(), name="actions")
-        tasks.create_task(outlive(self._starts, self._safe, self.stop.set), name="lifetime")
-        tasks.create_task(manager.watch(lambda: self._hearts(fleet)), name="watchdog")
+        tasks.create_task(confirm_start(self._starts, self._safe, self.stop.set), name="lifetime")
+        tasks.create_task(manager.watch(lambda: self._heartbeats(fleet)), name="watchdog")
         self._platform.hook_signals(self.stop.set, self.reloads.ask)
         await self.stop.wait()
         manager.stopping()
@@ -313,7 +315,7 @@ class Application:
         self.witness.start()
         self.pages.start()
         self.lines.start()
-        self._tell_of_the_journal()
+        self._report_renewal()
         while len(self.inbox):
             at_ms = self.loop.turn(self.inbox.take_now()).at_ms
         if kept is not None:  # so that no later start decides those steps again
@@ -389,7 +391,7 @@ class Application:
 
     # -- parts --
 
-    def _hearts(self, fleet: Devices) -> dict[str, float]:
+    def _heartbeats(self, fleet: Devices) -> dict[str, float]:
         """Heartbeat deadlines (``monotonic_s``) of all parts for which only a restart of the process cures a hang."""
         return {
             "loop": self.inbox.last_wake_s,
@@ -420,13 +422,13 @@ class Application:
         self.mqtt.on_reading(self.loop.reading)
         self.journal.on_commit_seconds(lambda seconds, _steps: self.metrics.commit(seconds))
         self.journal.on_durable(self.metrics.set_durable)
-        self.journal.on_durable(lambda _durable: self._tell_kept())
+        self.journal.on_durable(lambda _durable: self._report_durability())
         self.metrics.set_durable(self.journal.durable)
         self.metrics.set_link("mqtt", False)
 
         def changed(up: bool, reason: str) -> None:
             if not up and self.mqtt.taken:
-                self.concerns.tell("client-id-taken", {self.mqtt.settings.client_id: reason})
+                self.concerns.report("client-id-taken", {self.mqtt.settings.client_id: reason})
             self._up_since_s = monotonic_s() if up else None
             self.metrics.set_link("mqtt", up)
             self._link_tried.set()
@@ -439,11 +441,11 @@ class Application:
         self.mqtt.on_state(changed)
         self.mqtt.on_refused(self._broker_refused)
 
-    def _look_at_id(self) -> None:
+    def _check_client_id(self) -> None:
         """End the alarm ``client-id-taken`` once a connection has lasted ``OURS_S``; done once per connection."""
         if self._up_since_s is not None and monotonic_s() - self._up_since_s > OURS_S:
             self._up_since_s = None
-            self.concerns.tell("client-id-taken", {})
+            self.concerns.report("client-id-taken", {})
 
     def _broker_refused(self, topic: str, why: str) -> None:
         """Raise or end the alarm ``broker-refuses`` for the device that ``topic`` belongs to, or for ``topic`` itself
@@ -465,7 +467,7 @@ class Application:
             for one, topics in self._refused.items()
             if topics
         }
-        self.concerns.tell("broker-refuses", standing)
+        self.concerns.report("broker-refuses", standing)
 
     def _health(self) -> HallHealth:
         state = self.engine.state
@@ -499,7 +501,7 @@ class Application:
             *losses.LOSSES[reason],
         )
 
-    def _tell_lost(self) -> None:
+    def _report_lost(self) -> None:
         """Raise the alarm ``device-lost`` for each device lost for ``LOST_MS`` or longer, except those lost only
         because our own link to the broker is down.
         """
@@ -509,7 +511,7 @@ class Application:
             for device, known in self._lost().items()
             if known.since_ms <= since_ms and known.reason != losses.OUR_LINK
         }
-        self.concerns.tell("device-lost", standing)
+        self.concerns.report("device-lost", standing)
 
     # -- status, time, reload --
 
@@ -538,21 +540,21 @@ class Application:
             self.inbox.was_away(Resumed(away_ms, restart=False))
         self.inbox.put(ClockSet(wall_ms, utc_offset_min(wall_ms, self.config.timezone)))
 
-    def _tell_of_the_journal(self) -> None:
+    def _report_renewal(self) -> None:
         """If the journal began a new epoch, tell the core which ticket numbers to skip because they may be on paper,
         and raise the alarm ``journal-renewed``.
         """
-        self._tell_kept()
+        self._report_durability()
         renewal = self.journal.renewal
         if renewal is None:
             return
         event = JournalRenewed(renewal.epoch, renewal.lost, renewal.day, renewal.numbers, renewal.skips)
         self.inbox.put(event, self.journal.renewal_kept)
         detail = f"{renewal.why}: {renewal.lost} acknowledged steps are missing; epoch {renewal.epoch}"
-        self.concerns.tell("journal-renewed", {"journal": detail})
+        self.concerns.report("journal-renewed", {"journal": detail})
 
-    def _tell_kept(self) -> None:
-        self.concerns.tell("not-kept", {} if self.journal.durable else {"journal": self.journal.why_not})
+    def _report_durability(self) -> None:
+        self.concerns.report("not-kept", {} if self.journal.durable else {"journal": self.journal.why_not})
 
     def _end_renewal(self) -> None:
         """End the alarm ``journal-renewed`` with the business day: no visitor holds a number of the lost steps any
@@ -561,7 +563,7 @@ class Application:
         state = self.engine.state
         alarm = state.alarms.get("journal-renewed/journal")
         if alarm is not None and state.day_start_ms > alarm.since_ms:
-            self.concerns.tell("journal-renewed", {})
+            self.concerns.report("journal-renewed", {})
 
     async def _watch_clock(self) -> None:
         told_ms = self.clock.at_ms()
@@ -569,10 +571,10 @@ class Application:
             self._clock_heartbeat.expect(CLOCK_CHECK_S)
             await asyncio.sleep(CLOCK_CHECK_S)
             self.status.look(self.mqtt, self._standing())
-            self._look_at_id()
-            self._tell_lost()
+            self._check_client_id()
+            self._report_lost()
             self.witness.look()
-            self.strangers.look()
+            self.unknown_devices.check()
             self._end_renewal()
             now_ms = self.clock.at_ms()
             offset_ms = self.engine.state.wall_offset_ms
@@ -594,7 +596,9 @@ class Application:
         """
         for file in named_files(self.config):
             self.metrics.secret(file, file not in spoilt)
-        self.concerns.tell("file-refused", {Path(file).name: f"{file} {why}" for file, why in spoilt.items()})
+        self.concerns.report(
+            "file-refused", {Path(file).name: f"{file} {why}" for file, why in spoilt.items()}
+        )
 
     def _take(self, fleet: Devices, reading: Reading) -> Taken:
         """Apply a configuration. The result says what was not applied: all of it if it would drop a visit, or the

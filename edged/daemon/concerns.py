@@ -33,7 +33,7 @@ class Concerns:
         self._told: dict[MachineAlarm, dict[str, str]] = {}
         self._sent: dict[str, bool] = {}  # alarm key -> last value sent; else the core's state counts
 
-    def tell(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None:
+    def report(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None:
         """Report all present faults of one kind: ``standing`` maps subject to reason. Other faults of this kind have
         ended.
         """
@@ -56,11 +56,11 @@ class Concerns:
 
     def add(self, alarm: MachineAlarm, subject: str, detail: str) -> None:
         """Report one more fault of this kind; the others stay."""
-        self.tell(alarm, {**self._told.get(alarm, {}), subject: detail})
+        self.report(alarm, {**self._told.get(alarm, {}), subject: detail})
 
     def drop(self, alarm: MachineAlarm, subject: str) -> None:
         """Report that one fault of this kind has ended; the others stay."""
-        self.tell(alarm, {one: why for one, why in self._told.get(alarm, {}).items() if one != subject})
+        self.report(alarm, {one: why for one, why in self._told.get(alarm, {}).items() if one != subject})
 
     @property
     def details(self) -> dict[str, str]:

@@ -14,16 +14,16 @@ from edged.store.starts import LIVED_S, SAFE_S, Starts
 log = structlog.get_logger("edged.lifetime")
 
 
-async def outlive(starts: Starts, safe: bool, stop: Callable[[], None]) -> None:
+async def confirm_start(starts: Starts, safe: bool, stop: Callable[[], None]) -> None:
     """Reset the crash counter after ``LIVED_S``. In safe mode do so after ``SAFE_S`` and then call ``stop``, so that
     the next start is a normal one.
     """
     if safe:
         log.error(
             "safe-mode",
-            ended_fast=starts.failed,
-            left_out="the pushed policy, the tide, sending history to the centre",
-            remedy="see what ended it before; push another policy; restarting the service tries everything again",
+            crashes_in_a_row=starts.failed,
+            disabled="the pushed policy, tidal windows, sending history to the centre",
+            remedy="find the crashes in the log; push another policy; a restart of the service tries everything again",
         )
     await asyncio.sleep(SAFE_S if safe else LIVED_S)
     starts.forget()

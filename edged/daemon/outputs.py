@@ -164,7 +164,7 @@ class Worker:
         self._actions_wanted = asyncio.Event()
         self._returned = asyncio.Event()
         self._failures = 0
-        self._hearts = (Heartbeat(), Heartbeat())  # of the two lanes
+        self._heartbeats = (Heartbeat(), Heartbeat())  # of the two lanes
         self._refused: dict[str, float] = {}  # key -> real second from which it is tried again
         self._refused_s = REFUSED_S / around.clock.speed
         self._reassert_s = driver.reassert_s / around.clock.speed
@@ -179,13 +179,13 @@ class Worker:
     @property
     def due_s(self) -> float:
         """The earlier of its two heartbeat deadlines (values, actions), in ``monotonic_s``."""
-        return min(heartbeat.due_s for heartbeat in self._hearts)
+        return min(heartbeat.due_s for heartbeat in self._heartbeats)
 
     def expect(self, within_s: float) -> None:
         """Move both heartbeat deadlines to ``within_s`` real seconds from now, for a time in which the worker does not
         run.
         """
-        for heartbeat in self._hearts:
+        for heartbeat in self._heartbeats:
             heartbeat.expect(within_s)
 
     def want(self, point: Point, value: Value, arrived_s: float | None = None, now: bool = False) -> None:
@@ -268,7 +268,7 @@ class Worker:
             lanes.create_task(lasting("actions", self._run_actions()))
 
     async def _run_levels(self) -> None:
-        heartbeat, _ = self._hearts
+        heartbeat, _ = self._heartbeats
         reassert_at_s = monotonic_s() + self._reassert_s
         while True:
             if not self._dirty:
@@ -292,7 +292,7 @@ class Worker:
     async def _keep_pace(self) -> None:
         wait_s = self._text_at_s - monotonic_s()
         if wait_s > 0:
-            self._hearts[0].expect(wait_s)
+            self._heartbeats[0].expect(wait_s)
             await asyncio.sleep(wait_s)
         self._text_at_s = monotonic_s() + self._pace_s
 
@@ -340,7 +340,7 @@ class Worker:
         return False
 
     async def _run_actions(self) -> None:
-        _, heartbeat = self._hearts
+        _, heartbeat = self._heartbeats
         while True:
             while self._actions:
                 heartbeat.expect(ACT_DEADLINE_S)

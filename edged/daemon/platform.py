@@ -101,7 +101,7 @@ class Platform:
         except OSError as error:
             log.warning("configuration-copy-not-written", error=error.strerror)
 
-    async def tell_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
+    async def write_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
         """Write the outcome of a reload to the file for which `edged reload` waits."""
         try:
             await asyncio.to_thread(verdicts.write, Path(config.store.path), verdict)

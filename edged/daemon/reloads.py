@@ -43,7 +43,7 @@ class Desk(Protocol):
 
     async def read_config(self, file: Path) -> Reading: ...
     async def keep_config(self, config: HallConfig) -> None: ...
-    async def tell_verdict(self, config: HallConfig, verdict: FileVerdict) -> None: ...
+    async def write_verdict(self, config: HallConfig, verdict: FileVerdict) -> None: ...
 
 
 class Reloads:
@@ -158,11 +158,11 @@ class Reloads:
 
     def _show(self) -> None:
         name = self._config.file.name
-        self._concerns.tell("config-refused", {name: "; ".join(self.mistakes)} if self.mistakes else {})
+        self._concerns.report("config-refused", {name: "; ".join(self.mistakes)} if self.mistakes else {})
 
     def _show_waiting(self, why: tuple[str, ...]) -> None:
         name = self._config.file.name
-        self._concerns.tell("config-waiting", {name: "; ".join(why)} if why else {})
+        self._concerns.report("config-waiting", {name: "; ".join(why)} if why else {})
 
     async def _tell(self, state: str, lines: tuple[str, ...]) -> None:
-        await self._desk.tell_verdict(self._config, FileVerdict.of(self._count, state, lines[:LINES_MAX]))
+        await self._desk.write_verdict(self._config, FileVerdict.of(self._count, state, lines[:LINES_MAX]))

@@ -41,7 +41,7 @@ def _serve(config: Path, log_level: str, warp: str | None) -> int:
     """``serve`` without flushing the log at the end."""
     gc.disable()  # until the start is over: it would scan a hundred thousand permanent objects again and again
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looked for in every installed package
-    _spare_guests()
+    _skip_rich()
     import asyncio
 
     from edged import logs
@@ -85,7 +85,7 @@ def _say(line: str) -> None:
     logs.say(f"{line}\n")
 
 
-def _spare_guests() -> None:
+def _skip_rich() -> None:
     """Keep structlog from importing rich and greenlet where they are installed: 6 MiB and a tenth of the start."""
     if "structlog" in sys.modules:
         return

@@ -65,9 +65,9 @@ class BusListener(Generic[FrameT]):
         if self._babbling:
             raise Unreachable("babble", "babble")
 
-    def spoke(self) -> None:
+    def understood(self) -> None:
         """A frame of a configured unit was understood: forget the noise before it."""
-        self._babble.spoke()
+        self._babble.understood()
 
     def take(self, data: bytes) -> None:
         """Handle received bytes."""
@@ -104,7 +104,7 @@ class BusListener(Generic[FrameT]):
         if count == 0:
             return
         now_s = monotonic_s()
-        babbles = self._babble.heard(count, now_s)
+        babbles = self._babble.count(count, now_s)
         self._later("quiet", self._babble.quiet_in_s(now_s), self._fell_quiet)
         if not self._babbling:
             self._context.reject("noise", f"{count} bytes")

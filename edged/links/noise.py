@@ -22,7 +22,7 @@ class Babble:
         self._last_s = 0.0
         self._bytes = 0
 
-    def heard(self, noise_bytes: int, now_s: float) -> bool:
+    def count(self, noise_bytes: int, now_s: float) -> bool:
         """Count ``noise_bytes`` that arrived now; True if the bus babbles."""
         if self._since_s is None or now_s - self._last_s >= QUIET_S:
             self._since_s, self._bytes = now_s, 0
@@ -30,7 +30,7 @@ class Babble:
         self._bytes += noise_bytes
         return now_s - self._since_s >= BABBLE_S and self._bytes >= BABBLE_BYTES
 
-    def spoke(self) -> None:
+    def understood(self) -> None:
         """A frame of a configured unit was understood: forget the noise before it."""
         self._since_s = None
 

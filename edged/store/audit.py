@@ -31,7 +31,7 @@ PACK_S = 0.01  # work per rewritten slice, without the sync; a slower machine ta
 
 
 class Audit:
-    """The background verification of one journal. ``look`` is called in the writer thread, between commits."""
+    """The background verification of one journal. ``verify_next`` is called in the writer thread, between commits."""
 
     def __init__(self, path: Path) -> None:
         self.holes = Holes(path)
@@ -46,7 +46,7 @@ class Audit:
         """Seconds until the next slice is due."""
         return max(0.0, self._due_s - monotonic_s())
 
-    def look(self, connection: apsw.Connection) -> str | None:
+    def verify_next(self, connection: apsw.Connection) -> str | None:
         """Verify the next slice, if it is due. Returns a sentence for the log if a state dump was found changed and
         deleted.
 

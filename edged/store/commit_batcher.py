@@ -38,7 +38,7 @@ class CommitBatcher:
         elif not self._under_way:
             self._wait()
 
-    def told(self, jobs: int, steps: int) -> None:
+    def reported(self, jobs: int, steps: int) -> None:
         """Count ``jobs`` jobs as done, as the writer reported; ``steps`` of them were steps that were committed."""
         self._under_way -= jobs
         if steps:

@@ -54,13 +54,13 @@ class Renewal:
 
 
 class Marks:
-    """Writes the mark file of one journal. ``say`` takes microseconds and never waits for the disk."""
+    """Writes the mark file of one journal. ``write`` takes microseconds and never waits for the disk."""
 
     def __init__(self, journal: Path) -> None:
         self._path = mark_path(journal)
         self._file: int | None = None
 
-    def say(self, epoch: int, seq: int) -> None:
+    def write(self, epoch: int, seq: int) -> None:
         """Record that step ``seq`` of ``epoch`` was committed. Disk errors are ignored here: the next commit reports
         them.
         """

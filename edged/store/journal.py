@@ -267,7 +267,7 @@ class Journal:
         try:
             leave_renewal(self.path, renewal, database.sync_directory)
         except OSError as error:
-            _LOG.error("the next start cannot be told to begin a new epoch: %s", error)
+            _LOG.error("the order for a new epoch cannot be written: %s", error)
             return
         self._fail(
             JournalBroken(
@@ -284,7 +284,7 @@ class Journal:
             self._begin()
             self._batcher.put(WriterJob(stop=True))
             if not self._writer.join(CLOSE_WAIT_S):
-                _LOG.error("the disk did not answer at the end: left to the next start")
+                _LOG.error("the disk did not answer at the stop: the next start reads what was written")
         else:
             self._connection.close()
         if self._lock is not None:
@@ -314,7 +314,7 @@ class Journal:
         first = database.first_seq(self._connection)
         tail = _tail(self._connection, start)
         if start is None and first not in (None, 1):
-            _LOG.error("no state dump can be read and the first steps are gone: starting empty")
+            _LOG.error("no state dump can be read and the first steps are gone: starting with an empty hall")
             tail = iter(())
         head, seq, at_ms = self._head, *((0, 0) if start is None else (start.seq, start.at_ms))
         return Restored(state, seq, at_ms, tail, head.seq, head.at_ms, head.wall_ms)
@@ -347,9 +347,9 @@ class Journal:
         """Pass a report to the loop thread; called in the writer thread."""
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed: nobody needs the report
-                self._loop.call_soon_threadsafe(self._hear, report)
+                self._loop.call_soon_threadsafe(self._handle, report)
 
-    def _hear(self, report: Report) -> None:
+    def _handle(self, report: Report) -> None:
         """Handle a report of the writer thread; called in the loop thread."""
         for notice in report.notices:
             _LOG.error(notice)
@@ -362,7 +362,7 @@ class Journal:
             self._fail(error)
 
     def _pass_on(self, report: Report) -> None:
-        self._batcher.told(len(report.jobs), report.rows)
+        self._batcher.reported(len(report.jobs), report.rows)
         steps = [job.step for job in report.jobs if job.step is not None]
         self._pending -= len(steps)
         for policy in report.policies:

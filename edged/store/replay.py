@@ -171,7 +171,7 @@ def replay(
                 break
             more = _Replay(connection, make_engine or _engine, state_type, start).run(progress)
             result = _joined(result, more)
-        return _told(result, found)
+        return _with_differences(result, found)
     except (apsw.Error, codec.CodecError, Damaged) as error:
         raise Unreadable(f"{path}: {error}") from error
     finally:
@@ -374,7 +374,7 @@ def _joined(before: ReplayResult, stretch: ReplayResult) -> ReplayResult:
     return replace(stretch, first_seq=before.first_seq, agrees_since=since, **counts)
 
 
-def _told(result: ReplayResult, found: list[Difference]) -> ReplayResult:
+def _with_differences(result: ReplayResult, found: list[Difference]) -> ReplayResult:
     """The result with all differences ``found`` in earlier stretches."""
     if not found:
         return result

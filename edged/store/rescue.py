@@ -332,7 +332,7 @@ def _refresh_keep(path: Path, opened: OpenedJournal, keep: Keep) -> None:
     try:
         write_keep(path, now)
     except OSError as error:  # a full disk must not keep the hall from starting: the database itself is good
-        opened.notices.append(f"no second copy of snapshot and policy: {error}")
+        opened.notices.append(f"no second copy of state dump and policy (keep file): {error}")
 
 
 def _remove(path: Path) -> None:

@@ -29,7 +29,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Room:
-    """The disk space of one journal. ``look`` and ``free`` are called in the writer thread, between commits."""
+    """The disk space of one journal. ``maintain`` and ``free`` are called in the writer thread, between commits."""
 
     def __init__(self, path: Path, epoch: int, keep_days: int) -> None:
         self._epoch = epoch
@@ -39,7 +39,7 @@ class Room:
         self._keep_ms = keep_days * DAY_MS
         self._looked_s = -LOOK_S
 
-    def look(self, connection: apsw.Connection, now_ms: int) -> bool:
+    def maintain(self, connection: apsw.Connection, now_ms: int) -> bool:
         """Every ``LOOK_S`` seconds: create the ballast file if there is space for it, and prune a batch of steps. True
         if more steps can be pruned now.
 

@@ -42,7 +42,7 @@ def settle(path: Path) -> Settled:
         raise SchemaTooNew(f"{path}: {error}") from error
 
 
-def given_since(journal: Path, copy: Path) -> list[str]:
+def issued_since(journal: Path, copy: Path) -> list[str]:
     """The tickets issued in ``journal`` after the last step of ``copy``, which would be lost by going back to the copy.
     Raises ``Unreadable``.
     """

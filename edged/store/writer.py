@@ -63,7 +63,7 @@ class WriterJob:
     found: object = None
     waiter: asyncio.Future[Any] | None = None
     stop: bool = False
-    told: bool = False
+    reported: bool = False
 
 
 @dataclass(slots=True)
@@ -158,11 +158,11 @@ class JournalWriter:
         stop = any(job.stop for job in taken)
         self._waiting.extend(taken)
         if len(self._waiting) > WAITING_MAX:  # the disk is full; an answered query needs no space
-            self._waiting = deque(job for job in self._waiting if job.query is None or not job.told)
+            self._waiting = deque(job for job in self._waiting if job.query is None or not job.reported)
         if self._durable or stop or monotonic_s() - self._tried_s >= FULL_RETRY_S:
             self._write()
         else:
-            self._tell_untold()
+            self._report_unwritten()
         if self._durable and not self._waiting and not stop:
             self._make_room()
             if not taken:
@@ -190,7 +190,7 @@ class JournalWriter:
         """Use idle time to verify a slice of the journal, and to compress it if an old version wrote it (audit.py)."""
         notice = None
         with suppress(apsw.BusyError, apsw.LockedError, apsw.FullError):
-            notice = self._audit.look(self._connection)
+            notice = self._audit.verify_next(self._connection)
         self._checkpoint()
         if notice is not None:
             self._notices.append(notice)
@@ -198,12 +198,12 @@ class JournalWriter:
 
     def _make_room(self) -> None:
         """Prune old steps while nothing is queued. If the disk is full meanwhile, the next commit handles that."""
-        self._look_for_the_file()
+        self._check_file()
         with suppress(apsw.FullError, apsw.BusyError, apsw.LockedError):
-            while self._room.look(self._connection, self._head.at_ms) and self._queue.empty():
+            while self._room.maintain(self._connection, self._head.at_ms) and self._queue.empty():
                 self.last_beat_s = monotonic_s()
 
-    def _look_for_the_file(self) -> None:
+    def _check_file(self) -> None:
         """If another program deleted or replaced the file, restore it from the one that is still open, and raise
         ``JournalBroken`` for a restart.
         """
@@ -218,7 +218,7 @@ class JournalWriter:
         finally:
             copy.close()
         database.sync_file(fresh)
-        raise JournalBroken(f"{self._room.path} was deleted or replaced by another program: put back")
+        raise JournalBroken(f"{self._room.path} was deleted or replaced by another program: restored")
 
     def _take(self) -> list[WriterJob]:
         """Wait for a job, at most for the next idle work, then take whatever else is queued."""
@@ -242,7 +242,7 @@ class JournalWriter:
             except apsw.FullError:
                 if self._room.free(self._connection, self._head.at_ms):
                     self._notices.append(
-                        "the disk is full: the ballast was given up for old steps to be deleted"
+                        "the disk is full: the ballast file was deleted to make room for deleting old steps"
                     )
                     continue
                 self._memory_only("the disk is full")
@@ -254,7 +254,7 @@ class JournalWriter:
                 self._waiting.popleft()
             if not self._waiting and not self._durable:
                 self._durable = True
-                self._notices.append(f"no longer so: {self._why}; everything is on the disk")
+                self._notices.append(f"over: {self._why}; all steps are on the disk again")
                 self._why = ""
                 self._connection.set_busy_timeout(LOCKED_MS)
             self._send(report)
@@ -281,7 +281,7 @@ class JournalWriter:
                     raise JournalBroken(f"state dump of step {job.snapshot.seq} after step {head.seq}")
                 dumps.append(replace(job.snapshot, chain=head.chain))
         policies = [policy for policy in map(_policy_of, group) if policy is not None]
-        report = Report([job for job in group if not job.told], policies=policies)
+        report = Report([job for job in group if not job.reported], policies=policies)
         lines = [job.line for job in group if job.line is not None]
         if new_rows or dumps or lines:
             start_s = perf_s()
@@ -289,7 +289,7 @@ class JournalWriter:
             report.rows, report.seconds = len(new_rows), perf_s() - start_s
         self._head = head
         if new_rows:
-            self._marks.say(self._epoch, head.seq)
+            self._marks.write(self._epoch, head.seq)
         self._remember(policies, dumps)
         return report
 
@@ -350,7 +350,7 @@ class JournalWriter:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._notices.append(f"no second copy of snapshot and policy: {error}")
+            self._notices.append(f"no second copy of state dump and policy (keep file): {error}")
 
     def _checkpoint(self) -> None:
         """Checkpoint the WAL once it is long. If a reader prevents it, try again after ``CHECKPOINT_PAGES`` more
@@ -361,7 +361,7 @@ class JournalWriter:
         try:
             pages, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except (apsw.FullError, apsw.BusyError, apsw.LockedError) as error:
-            self._notices.append(f"no checkpoint: {error}")
+            self._notices.append(f"no checkpoint of the write-ahead log, tried again later: {error}")
             pages = self._wal_pages
         self._checkpoint_at = pages + CHECKPOINT_PAGES
 
@@ -378,17 +378,17 @@ class JournalWriter:
         if why != self._why:
             self._why = why
             self._notices.append(f"{why}: steps are kept in memory only and would be lost with the process")
-        self._tell_untold()
+        self._report_unwritten()
 
-    def _tell_untold(self) -> None:
+    def _report_unwritten(self) -> None:
         """While nothing can be written, report steps that are kept in memory as accepted, at most ``BACKLOG_MAX``, so
         that the hall goes on.
         """
-        self._send(Report([job for job in islice(self._waiting, BACKLOG_MAX) if not job.told]))
+        self._send(Report([job for job in islice(self._waiting, BACKLOG_MAX) if not job.reported]))
 
     def _send(self, report: Report) -> None:
         for job in report.jobs:
-            job.told = True
+            job.reported = True
         report.durable, report.why = self._durable, self._why
         report.notices, self._notices = self._notices, []
         if report.jobs or report.rows or report.notices:
@@ -397,11 +397,11 @@ class JournalWriter:
     def _close(self) -> None:
         if self._waiting:
             steps = sum(job.step is not None for job in self._waiting)
-            self._notices.append(f"{steps} steps are lost: {self._why} to the end")
+            self._notices.append(f"{steps} steps are lost: {self._why} until the process ended")
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except (apsw.FullError, apsw.BusyError, apsw.LockedError) as error:
-            self._notices.append(f"no checkpoint at the end: {error}")
+            self._notices.append(f"no checkpoint of the write-ahead log at the stop: {error}")
         self._connection.close()
         self._audit.holes.close()
         self._marks.close()

@@ -75,7 +75,7 @@ def test_a_daemon_loads_none_of_what_it_does_not_use() -> None:
     spared += ("pydantic",)  # of the command line's framework
     spared += ("typer", "greenlet", "edged.central.policies", "edged.central.operations")
     code = (
-        "import sys; from edged.daemon.start import _spare_guests; _spare_guests();"
+        "import sys; from edged.daemon.start import _skip_rich; _skip_rich();"
         "import edged.daemon.app, edged.logs, edged.config, devices.mqtt_json.driver;"
         f"print([name for name in {spared} if name in sys.modules])"
     )

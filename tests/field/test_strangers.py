@@ -11,7 +11,7 @@ import json
 import aiomqtt
 import pytest
 
-from edged.daemon.strangers import NAMED_MAX
+from edged.daemon.unknown_devices import NAMED_MAX
 from tests.support.brokers import Mosquitto, plain_client, until
 from tests.support.daemons import Daemon, Hall, Machines, device_table, edged
 

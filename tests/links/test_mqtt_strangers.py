@@ -49,7 +49,7 @@ def strangers(link: MqttLink) -> list[Message]:
         heard.append(message)
         message.ack()
 
-    link.rest(WIDE, keep)
+    link.subscribe_rest(WIDE, keep)
     return heard
 
 

@@ -22,8 +22,8 @@ class Disk:
     def sizes(self) -> list[int]:
         return [len(batch) for batch in self.batches]
 
-    def told(self, steps: int) -> None:
-        self.batcher.told(len(self.batches[-1]), steps)
+    def reported(self, steps: int) -> None:
+        self.batcher.reported(len(self.batches[-1]), steps)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_while_the_disk_works_jobs_gather_and_go_once_it_is_done() -> None
         disk.batcher.put(WriterJob())
     await turns()
     assert disk.sizes() == [1]
-    disk.told(steps=0)
+    disk.reported(steps=0)
     await turns()
     assert disk.sizes() == [1, 4]
 
@@ -68,7 +68,7 @@ async def test_on_the_heels_of_a_commit_they_wait_but_for_a_while_only(
     disk = Disk()
     disk.batcher.put(WriterJob())
     await turns()
-    disk.told(steps=1)
+    disk.reported(steps=1)
     disk.batcher.put(WriterJob())
     await turns()
     assert disk.sizes() == [1]
@@ -83,7 +83,7 @@ async def test_whoever_waits_takes_all_before_it_along(urgent: WriterJob | str) 
     disk = Disk()
     disk.batcher.put(WriterJob())
     await turns()
-    disk.told(steps=1)
+    disk.reported(steps=1)
     disk.batcher.put(WriterJob())
     if isinstance(urgent, str):
         urgent = WriterJob(waiter=asyncio.get_running_loop().create_future())
@@ -97,11 +97,11 @@ async def test_a_broker_that_wants_its_acknowledgements_does_not_wait() -> None:
     disk = Disk()
     disk.batcher.put(WriterJob())
     await turns()
-    disk.told(steps=1)
+    disk.reported(steps=1)
     for _ in range(2 * GATHER_MAX + 1):
         disk.batcher.put(WriterJob())
     assert disk.sizes() == [1, GATHER_MAX, GATHER_MAX]
-    disk.batcher.told(GATHER_MAX, GATHER_MAX)
-    disk.batcher.told(GATHER_MAX, 0)
+    disk.batcher.reported(GATHER_MAX, GATHER_MAX)
+    disk.batcher.reported(GATHER_MAX, 0)
     disk.batcher.put(WriterJob(stop=True))
     assert disk.sizes() == [1, GATHER_MAX, GATHER_MAX, 2], "the last one was not forgotten"

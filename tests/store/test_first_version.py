@@ -64,7 +64,7 @@ def on_disk(path: Path) -> int:
 
 def _pass(look: Audit, connection: apsw.Connection) -> None:
     while not look.passes:
-        look.look(connection)
+        look.verify_next(connection)
 
 
 async def test_it_is_packed_while_served_and_its_room_given_back(written: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_a_process_that_ends_half_way_leaves_a_journal_to_go_on_with(
     look = Audit(path)
     total = old_rows(path)
     while old_rows(path) > total / 2:
-        look.look(connection)
+        look.verify_next(connection)
     left = tmp_path / "two"
     left.mkdir()
     for suffix in ("", "-wal"):
@@ -146,7 +146,7 @@ def test_a_slow_machine_packs_fewer_steps_at_once(
     path = copy(written, tmp_path)
     connection, look = upgraded(path), Audit(path)
     for _ in range(40):
-        look.look(connection)
+        look.verify_next(connection)
     connection.close()
     assert sizes[:6] == [30, 15, 7, 3, 1, 2]
     assert max(sizes[4:]) * 0.004 <= 2 * audit.PACK_S
@@ -197,11 +197,11 @@ def test_a_full_disk_leaves_the_slice_for_later(written: Path, tmp_path: Path) -
     database.migrate(connection)
     look = Audit(path)
     for _ in range(5):
-        look.look(connection)
+        look.verify_next(connection)
     left, full = old_rows(path), True
     for _ in range(3):
         with pytest.raises(apsw.FullError):
-            look.look(connection)
+            look.verify_next(connection)
     full = False
     _pass(look, connection)
     assert left > 0

@@ -138,7 +138,7 @@ async def test_a_really_full_disk_gives_up_its_ballast_calls_on_from_memory_and_
                 step()
                 await journal.drain()
         assert not ballast.exists()
-        assert "the ballast was given up" in caplog.text
+        assert "the ballast file was deleted" in caplog.text
         durable_steps = len(steps_in(path))
         assert durable_steps > 50, "the ballast's room was used before memory was"
         for _ in range(20):

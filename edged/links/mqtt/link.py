@@ -162,7 +162,7 @@ class MqttLink:
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
 
-    def rest(self, topic_filter: str, handler: Handler) -> None:
+    def subscribe_rest(self, topic_filter: str, handler: Handler) -> None:
         """Call ``handler`` with messages under ``topic_filter`` that no other handler gets. To be called before
         ``run``.
 
@@ -173,8 +173,8 @@ class MqttLink:
         self._rest[topic_filter] = handler
 
     def _covering(self, topic_filter: str) -> str | None:
-        """The wide filter of ``rest`` whose subscription includes ``topic_filter``; None if there is none or the broker
-        refuses it.
+        """The filter of ``subscribe_rest`` whose subscription includes ``topic_filter``; None if there is none or the
+        broker refuses it.
         """
         return next((w for w in self._rest if w not in self._unheard and covers(w, topic_filter)), None)
 

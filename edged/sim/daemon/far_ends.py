@@ -211,7 +211,7 @@ class Machine(Platform):
     async def keep_config(self, config: HallConfig) -> None:
         """See ``Platform``."""
 
-    async def tell_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
+    async def write_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
         """See ``Platform``."""
 
     async def open_web(self, web: WebServer, table: WebTable) -> None:

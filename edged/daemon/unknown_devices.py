@@ -25,7 +25,7 @@ STATUS_BYTES_MAX = 4096  # of a status message
 UNREADABLE = "?"  # shown instead of a name that cannot be repeated
 
 
-class Strangers:
+class UnknownDevices:
     """The unknown devices. ``known`` returns the device ids of hall.toml; ``concerns`` raises an alarm for each other
     device, with the topic it uses.
     """
@@ -39,7 +39,7 @@ class Strangers:
         self._reject = reject
         self._heard: dict[str, tuple[str, float]] = {}  # name -> text of the alarm, time of the last message
 
-    def heard(self, message: Message) -> None:
+    def received(self, message: Message) -> None:
         """Handle a message under ``topic_filter`` that no configured device subscribes to."""
         message.ack()
         name, what = message.topic.split("/")[3], message.topic.split("/up/", 1)[-1]
@@ -59,7 +59,7 @@ class Strangers:
         if new:
             self._tell_all()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Forget devices that are in hall.toml by now, and those silent for ``GONE_S``. To be called once a second."""
         known, since_s = self._known(), monotonic_s() - GONE_S
         over = [name for name, (_, heard_s) in self._heard.items() if name in known or heard_s < since_s]
@@ -74,7 +74,7 @@ class Strangers:
         return f"speaks under {self.topic_filter.replace('+', name)} and is not in hall.toml{meant}"
 
     def _tell_all(self) -> None:
-        self._concerns.tell("device-unknown", {name: text for name, (text, _) in self._heard.items()})
+        self._concerns.report("device-unknown", {name: text for name, (text, _) in self._heard.items()})
 
 
 def _gone(message: Message) -> bool:
