@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +27,7 @@ from edged.bridge.sources import HttpSource, Source, SourceAway, SqlSource
 from edged.clock import monotonic_s
 from edged.links.mqtt.publisher import publisher
 from edged.links.mqtt.settings import MqttSettings, first_line
+from edged.whole_file import whole_file
 
 RETRY_BROKER_S = (0.5, 1.0, 2.0, 5.0)  # real seconds
 SEND_S = 10.0  # real seconds for the broker's acknowledgement
@@ -59,12 +59,8 @@ class BridgeState:
 
     def write(self) -> None:
         """Replace the file atomically (synced)."""
-        fresh = self._file.with_name(self._file.name + ".new")
-        with fresh.open("w", encoding="utf-8") as stream:
-            stream.write(self.progress.to_json())
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(self._file)
+        with whole_file(self._file) as stream:
+            stream.write(self.progress.to_json().encode())
 
 
 class Bridge:

@@ -9,7 +9,6 @@ as empty.
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import structlog
 
 from edged.central.refusals import DocumentRefused, reason
 from edged.core.model.events import Event
+from edged.whole_file import whole_file
 
 KEPT_MAX = 64  # the newest documents; more failures have another cause
 SHA256_DIGITS = 64
@@ -81,10 +81,8 @@ class Condemned:
 
     def _write(self) -> None:
         if self._file is not None:
-            fresh = self._file.with_name(self._file.name + ".new")
-            with suppress(OSError):
-                fresh.write_text("".join(f"{sha256}\n" for sha256 in self._known), "ascii")
-                os.replace(fresh, self._file)
+            with suppress(OSError), whole_file(self._file, synced=False) as stream:
+                stream.write("".join(f"{sha256}\n" for sha256 in self._known).encode())
 
 
 def _sha256(raw: bytes) -> str:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from edged.config import FILE_BYTES_MAX, ConfigErrors, HallConfig, load, parse
 from edged.config.shape import StoreTable
+from edged.whole_file import whole_file
 
 SUFFIX = ".accepted.toml"
 _HEAD = "# Written by edged: the last accepted content of "
@@ -63,12 +64,8 @@ def keep(config: HallConfig) -> None:
     with suppress(OSError):
         if place.read_bytes() == data:
             return
-    fresh = place.with_name(place.name + ".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+    with whole_file(place, 0o600) as stream:
         stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(fresh, place)
 
 
 def beside(journal: Path) -> Path:

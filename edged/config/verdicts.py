@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from edged.whole_file import whole_file
+
 SUFFIX = ".reload.json"
 BYTES_MAX = 64 * 1024
 LINES_MAX = 50  # mistakes listed at most; with fifty it is probably the wrong file
@@ -47,10 +49,8 @@ class FileVerdict:
 
 def write(journal: Path, verdict: FileVerdict) -> None:
     """Replace the verdict file of ``journal``. Raises ``OSError``."""
-    place = _place(journal)
-    fresh = place.with_name(place.name + ".new")
-    fresh.write_text(json.dumps(asdict(verdict), ensure_ascii=False), encoding="utf-8")
-    os.replace(fresh, place)
+    with whole_file(_place(journal), synced=False) as stream:  # a verdict ends with its process
+        stream.write(json.dumps(asdict(verdict), ensure_ascii=False).encode())
 
 
 def read(journal: Path) -> FileVerdict | None:

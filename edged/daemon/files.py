@@ -9,7 +9,6 @@ them (``links/mqtt/settings.py``).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from edged.central.envelope import KeyFileError, load_keys
 from edged.central.signatures import PublicKey
 from edged.config import HallConfig, load
 from edged.config.broker import secret_files, spoilt_secrets
+from edged.whole_file import whole_file
 
 SUFFIX = ".accepted.keys.json"
 ROOTS_SUFFIX = ".accepted.roots.json"
@@ -112,9 +112,5 @@ def _copy(file: Path, kept: Path) -> None:
     data = file.read_bytes()
     if kept.exists() and kept.read_bytes() == data:
         return
-    fresh = kept.with_name(kept.name + ".new")
-    with fresh.open("wb") as stream:
+    with whole_file(kept) as stream:
         stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(fresh, kept)

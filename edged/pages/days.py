@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from edged.clock import Clock, rfc3339
 from edged.pages.day_recorder import DayRecorder
+from edged.whole_file import whole_file
 
 if TYPE_CHECKING:
     from edged.pages.server import Pages
@@ -154,13 +155,9 @@ def _add(slots: list[tuple[float, int]], begin: int, waiting: list[float | None]
 def _replace(directory: Path, date: str, data: bytes) -> None:
     """Write a day's file atomically, and delete the oldest files beyond ``DAYS_KEPT``."""
     directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-    fresh = directory / f".{date}.part"
-    with fresh.open("wb") as stream:
+    with whole_file(directory / f"{date}.json") as stream:
         stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.chmod(0o640)
-    fresh.replace(directory / f"{date}.json")
+        os.fchmod(stream.fileno(), 0o640)
     kept = sorted(one for one in directory.glob("*.json") if DATE.fullmatch(one.stem))
     for old in kept[:-DAYS_KEPT]:
         with suppress(OSError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged import strict_json
+from edged.whole_file import whole_file
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -58,15 +59,11 @@ def keep(file: Path, name: str, pin: str | None) -> None:
         people[name] = _hasher().hash(pin)
     if len(people) > PEOPLE_MAX:
         raise ValueError(f"at most {PEOPLE_MAX} people may act")
-    fresh = file.with_name(f"{file.name}.new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE), "w", encoding="utf-8") as stream:
-        json.dump({"pins": people}, stream, ensure_ascii=False, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-    with suppress(OSError):  # keep the previous owner, where permitted
-        known = file.stat()
-        os.chown(fresh, known.st_uid, known.st_gid)
-    os.replace(fresh, file)
+    with whole_file(file, MODE) as stream:
+        stream.write(json.dumps({"pins": people}, ensure_ascii=False, indent=1).encode())
+        with suppress(OSError):  # keep the previous owner, where permitted
+            known = file.stat()
+            os.fchown(stream.fileno(), known.st_uid, known.st_gid)
 
 
 def check_form(pin: str) -> None:

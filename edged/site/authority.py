@@ -8,7 +8,6 @@ RFC 5280, mosquitto.conf(5) (certfile, cafile, crlfile).
 from __future__ import annotations
 
 import ipaddress
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edged.clock import wall_ms
+from edged.whole_file import whole_file
 
 AUTHORITY_DAYS = 3650
 # certificates are valid from this long before now, because clocks of devices differ
@@ -167,10 +167,5 @@ def _write(file: Path, data: bytes, mode: int, new: bool) -> None:
     """Write a file as a whole or not at all; ``new``: only if it does not exist yet."""
     if new and file.exists():
         raise AuthorityError(f"{file}: is there already; nothing is overwritten")
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as stream:
+    with whole_file(file, mode) as stream:
         stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(fresh, file)

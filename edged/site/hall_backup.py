@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import tarfile
 import tomllib
@@ -24,6 +23,7 @@ from edged.core.queue.numbering import spelled
 from edged.core.renewal import SKIP_MAX
 from edged.store.backup import BackupError, Copied, LastSeen, copy_journal, put_back
 from edged.store.database import DAY_MS
+from edged.whole_file import whole_file
 
 MANIFEST, JOURNAL, HALL = "manifest.json", "hall.db", "hall.toml"
 MANIFEST_BYTES_MAX = 64 * 1024
@@ -55,18 +55,17 @@ def backup(hall: HallConfig, out: Path, whole: bool, secrets: bool) -> Copied:
             "epoch": copied.epoch,
             "seq": copied.seq,
         }
-        part = out.with_name(out.name + ".part")
         try:
-            with tarfile.open(part, "w:gz", compresslevel=6) as archive:
+            with (
+                whole_file(out, 0o600) as stream,
+                tarfile.open(fileobj=stream, mode="w:gz", compresslevel=6) as archive,
+            ):
                 _add(archive, MANIFEST, json.dumps(manifest, indent=2).encode())
                 _add(archive, HALL, hall.text.encode())
                 archive.add(copy, JOURNAL)
                 for file in _named(hall, secrets):
                     archive.add(file, f"files{file}")
-            os.chmod(part, 0o600)
-            os.replace(part, out)
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise BackupError(f"{out}: cannot be written: {error.strerror}") from None
     return copied
 

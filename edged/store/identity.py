@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from edged.core.model.value import value
+from edged.whole_file import whole_file
 
 MARK_BYTES = 128
 RENEWAL_BYTES_MAX = 64 * 1024
@@ -93,9 +94,8 @@ def read_mark(journal: Path) -> Whereabouts:
 def leave_renewal(journal: Path, renewal: Renewal, sync: Callable[[Path], None]) -> None:
     """Write the order that the next start begins a new epoch. Raises ``OSError``."""
     path = _renewal_path(journal)
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_bytes(msgspec.json.encode(renewal))
-    os.replace(fresh, path)
+    with whole_file(path) as stream:
+        stream.write(msgspec.json.encode(renewal))
     sync(path.parent)
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edged.store import codec
 from edged.store.database import PolicyRow, Snapshot, sync_directory
+from edged.whole_file import whole_file
 
 MAX_BYTES = 64 * 1024 * 1024  # a state dump is well under 1 MiB; a bigger file is not ours and is not read
 
@@ -54,12 +54,8 @@ def write_keep(journal: Path, keep: Keep) -> None:
     """Replace the keep file; it is on disk when this returns. Raises ``OSError``."""
     body = json.dumps(_fields(keep), separators=(",", ":")).encode()
     path = keep_path(journal)
-    fresh = path.with_name(path.name + ".new")
-    with open(fresh, "wb") as file:
-        file.write(codec.sha256(body).encode() + b"\n" + body)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
+    with whole_file(path) as stream:
+        stream.write(codec.sha256(body).encode() + b"\n" + body)
     sync_directory(path.parent)
 
 

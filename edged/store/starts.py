@@ -7,9 +7,10 @@ may prevent the hall from starting.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
+
+from edged.whole_file import whole_file
 
 FAST_STARTS = (
     5  # after so many processes in a row that ended before LIVED_S, the next one starts in safe mode
@@ -48,7 +49,5 @@ class Starts:
 
     def _write(self, number: int) -> None:
         if self._path is not None:
-            fresh = self._path.with_name(self._path.name + ".new")
-            with suppress(OSError):
-                fresh.write_bytes(b"%d\n" % number)
-                os.replace(fresh, self._path)
+            with suppress(OSError), whole_file(self._path, synced=False) as stream:
+                stream.write(b"%d\n" % number)
