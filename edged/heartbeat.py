@@ -31,6 +31,21 @@ class Heartbeat:
         """Set the deadline: the task will renew it within so many real seconds."""
         self.due_s = monotonic_s() + within_s
 
+    async def sleep(self, seconds: float) -> None:
+        """Renew the deadline and sleep for so many real seconds."""
+        self.expect(seconds)
+        await asyncio.sleep(seconds)
+
+    async def wait(self, event: asyncio.Event, within_s: float) -> None:
+        """Renew the deadline and wait for ``event``, at most so many real seconds; then clear it."""
+        self.expect(within_s)
+        handle = asyncio.get_running_loop().call_later(within_s, event.set)
+        try:
+            await event.wait()
+        finally:
+            handle.cancel()
+            event.clear()
+
 
 async def lasting(name: str, part: Awaitable[object]) -> None:
     """Await ``part`` until cancelled. Passes on its exceptions, and raises ``PartEnded`` if it ends otherwise."""

@@ -14,7 +14,6 @@ file:
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -154,8 +153,7 @@ class KeyDesk:
         """Check validity dates, and the keys that signed the policy in force, until cancelled."""
         while True:
             self.look()
-            self.heartbeat.expect(CHECK_S)
-            await asyncio.sleep(CHECK_S)
+            await self.heartbeat.sleep(CHECK_S)
 
     def look(self) -> None:
         """Update the alarms about keys that end soon and a policy signed with a revoked key; retry a list that could

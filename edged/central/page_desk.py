@@ -131,8 +131,7 @@ class PageDesk(Observer):
     async def run(self) -> None:
         """Publish the page parts until cancelled."""
         while True:
-            self.heartbeat.expect(EVERY_S)
-            await asyncio.sleep(EVERY_S)
+            await self.heartbeat.sleep(EVERY_S)
             if self._up:
                 await self.look()
 

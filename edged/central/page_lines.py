@@ -90,8 +90,7 @@ class LineDesk:
     async def run(self) -> None:
         """Publish the places of waiting visitors until cancelled."""
         while True:
-            self.heartbeat.expect(EVERY_S)
-            await asyncio.sleep(EVERY_S)
+            await self.heartbeat.sleep(EVERY_S)
             if self._up:
                 await self.look()
 

@@ -20,7 +20,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -261,8 +260,7 @@ class PolicyDesk(Observer):
     async def run(self) -> None:
         """Check the clock until cancelled: staged policies become due, the one in force expires."""
         while True:
-            self.heartbeat.expect(CHECK_S)
-            await asyncio.sleep(CHECK_S)
+            await self.heartbeat.sleep(CHECK_S)
             self.look()
 
     def look(self) -> None:

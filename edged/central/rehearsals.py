@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -95,11 +94,8 @@ class Rehearsals:
 
     async def _rest(self) -> None:
         """Wait for a new policy, at most ``CHECK_S``."""
-        self.heartbeat.expect(CHECK_S)
         self._changed.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CHECK_S):
-                await self._changed.wait()
+        await self.heartbeat.wait(self._changed, CHECK_S)
 
     async def _answer(self, question: RehearsalQuestion) -> Rehearsed | Missed:
         try:

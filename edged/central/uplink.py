@@ -337,13 +337,8 @@ class Uplink(Observer):
             return
         sending = self._up and self._next <= min(self._until, self._acked + WINDOW_MAX)
         delay_s = max(0.0, self._history_due_s - monotonic_s()) if sending else IDLE_S
-        self.heartbeat.expect(delay_s)
         self._wake.clear()
-        handle = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
-        try:
-            await self._wake.wait()
-        finally:
-            handle.cancel()
+        await self.heartbeat.wait(self._wake, delay_s)
 
 
 def parse_ack(payload: bytes) -> tuple[int, int] | None:

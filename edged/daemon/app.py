@@ -568,8 +568,7 @@ class Application:
     async def _watch_clock(self) -> None:
         told_ms = self.clock.at_ms()
         while True:
-            self._clock_heartbeat.expect(CLOCK_CHECK_S)
-            await asyncio.sleep(CLOCK_CHECK_S)
+            await self._clock_heartbeat.sleep(CLOCK_CHECK_S)
             self.status.look(self.mqtt, self._standing())
             self._check_client_id()
             self._report_lost()

@@ -272,7 +272,7 @@ class Worker:
         reassert_at_s = monotonic_s() + self._reassert_s
         while True:
             if not self._dirty:
-                await _woken(self._levels_wanted, max(0.0, reassert_at_s - monotonic_s()), heartbeat)
+                await heartbeat.wait(self._levels_wanted, max(0.0, reassert_at_s - monotonic_s()))
             # Also while one busy slot keeps this loop from ever waiting above:
             if monotonic_s() >= reassert_at_s:
                 reassert_at_s = monotonic_s() + self._reassert_s
@@ -286,14 +286,13 @@ class Worker:
                 heartbeat.expect(self._driver.deadline_s)
                 if not (await self._show(key) if self._put is None else self._put_level(key)):
                     pause_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1]
-                    await _woken(self._returned, pause_s, heartbeat)
+                    await heartbeat.wait(self._returned, pause_s)
                     break
 
     async def _keep_pace(self) -> None:
         wait_s = self._text_at_s - monotonic_s()
         if wait_s > 0:
-            self._heartbeats[0].expect(wait_s)
-            await asyncio.sleep(wait_s)
+            await self._heartbeats[0].sleep(wait_s)
         self._text_at_s = monotonic_s() + self._pace_s
 
     async def _show(self, key: str) -> bool:
@@ -353,7 +352,7 @@ class Worker:
                     self._fail(action, "too late to be spoken")
                 else:
                     await self._do(action)
-            await _woken(self._actions_wanted, ACT_DEADLINE_S, heartbeat)
+            await heartbeat.wait(self._actions_wanted, ACT_DEADLINE_S)
 
     async def _do(self, action: Action) -> None:
         self._doing = action
@@ -378,14 +377,3 @@ class Worker:
 def _fault(error: Exception) -> str:
     """The kind of an error as a metric's label: "unreachable" for a timeout, else the class name in lower case."""
     return "unreachable" if isinstance(error, TimeoutError) else type(error).__name__.lower()
-
-
-async def _woken(event: asyncio.Event, timeout_s: float, heartbeat: Heartbeat) -> None:
-    """Wait for ``event`` at most ``timeout_s`` real seconds, then clear it."""
-    heartbeat.expect(timeout_s)
-    handle = asyncio.get_running_loop().call_later(timeout_s, event.set)
-    try:
-        await event.wait()
-    finally:
-        handle.cancel()
-        event.clear()

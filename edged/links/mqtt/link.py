@@ -256,8 +256,7 @@ class MqttLink:
             while True:
                 outcome = await self._live_once()
                 pause_s = backoff.delay_s(outcome, clock.monotonic_s())
-                self.heartbeat.expect(pause_s)
-                await asyncio.sleep(pause_s)
+                await self.heartbeat.sleep(pause_s)
         finally:
             if self._up:
                 self._changed(False, "stopped")
