@@ -60,7 +60,7 @@ def _standing(broker: str | None, hall: str | None, config: Path | None) -> list
     from edged.central import topics
     from edged.cli.exchange import NoAnswer, conversation
     from edged.cli.hall_names import HallNames
-    from edged.cli.status import QUIET_S, RETAINED_S, body_of
+    from edged.cli.status import QUIET_S, RETAINED_S
     from edged.cli.target import fail, find_or_exit
     from edged.explain.alarm_words import alarm_words
 
@@ -73,7 +73,7 @@ def _standing(broker: str | None, hall: str | None, config: Path | None) -> list
     try:
         with conversation(target, wanted) as talk:
             for heard in talk.hear(RETAINED_S, QUIET_S):
-                said[heard.topic] = body_of(heard.payload)
+                said[heard.topic] = heard.body
     except NoAnswer as error:
         raise fail(str(error)) from None
     found = said.get(standing)

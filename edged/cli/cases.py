@@ -48,9 +48,9 @@ def cases(
         with conversation(target, [topics.cases_state(target.hall), named]) as talk:
             for heard in talk.hear(RETAINED_S, QUIET_S):
                 if heard.topic == named:
-                    names = _object(heard.payload)
+                    names = heard.body
                 else:
-                    summary = _object(heard.payload) or summary
+                    summary = heard.body or summary
     except NoAnswer as error:
         raise fail(str(error)) from None
     if as_json:
@@ -88,11 +88,3 @@ def _tell(hall: str, summary: dict[str, Any], names: HallNames) -> None:
 
 def _percent(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.1%}"
-
-
-def _object(payload: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(payload)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

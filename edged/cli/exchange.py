@@ -22,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edged import clock
+from edged.cli.json_object import json_object
 from edged.cli.target import Target
 
 CONNECT_S = 5.0  # a broker on the same network answers in milliseconds
@@ -39,6 +40,11 @@ class Heard(NamedTuple):
     topic: str
     payload: bytes
     retain: bool
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON object that the message holds; {} if it holds none."""
+        return json_object(self.payload)
 
 
 class Conversation:

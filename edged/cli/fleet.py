@@ -8,7 +8,6 @@ broker does not say which retained message is the last: a member whose first mes
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -176,8 +175,4 @@ def _tell(hall: str, answer: FleetAnswer) -> None:
 
 def _said(heard: Heard) -> tuple[str, dict[str, Any]]:
     parts = heard.topic.split("/")
-    try:
-        fields = json.loads(heard.payload)
-    except ValueError:
-        fields = {}
-    return parts[1] if len(parts) > 1 else "", fields if isinstance(fields, dict) else {}
+    return parts[1] if len(parts) > 1 else "", heard.body

@@ -124,7 +124,7 @@ def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str,
             else:
                 talk.say(topics.operation(target.hall, name), raw)
             for heard in talk.hear(wait_s):
-                found = _json(heard.payload)
+                found = heard.body
                 if heard.topic != answers:
                     found = outcome_of(found, order)
                 if found:
@@ -148,16 +148,6 @@ def outcome_of(event: dict[str, Any], order: str) -> dict[str, Any]:
         words = {"message": "refused; the hall's log says more", "message_zh": "大厅已拒绝，详见大厅日志"}
         return {"ok": False} | words | data
     return {}
-
-
-def _json(raw: bytes) -> dict[str, Any]:
-    import json
-
-    try:
-        found = json.loads(raw)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _read_signed(file: Path) -> tuple[bytes, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from edged.cli.json_object import json_object
 from edged.cli.policy_explain import explain, names_of, new, sentences
 from edged.cli.policy_rehearse import rehearse
 from edged.cli.target import Target, fail, find_or_exit
@@ -21,6 +22,7 @@ from edged.cli.target import Target, fail, find_or_exit
 if TYPE_CHECKING:
     from edged.central.audience import Audience
     from edged.central.refusals import DocumentRefused
+    from edged.cli.exchange import Conversation
     from edged.core.model.policy import Policy
 
 CHANGES_SHOWN = 40  # lines: a screen
@@ -219,7 +221,7 @@ def status(broker: Broker = None, hall: HallId = None, config: Config = None) ->
     target = find_or_exit(broker, hall, config)
     try:
         with conversation(target, [topics.policy_report(target.hall)]) as talk:
-            report = next((_json(heard.payload) for heard in talk.hear(2.0)), None)
+            report = next((heard.body for heard in talk.hear(2.0)), None)
     except NoAnswer as error:
         raise fail(str(error)) from None
     if not report:
@@ -284,7 +286,7 @@ def _meant_for(raw: bytes, halls: list[str]) -> bytes:
     """The document, addressed to these halls unless it names halls itself."""
     import json
 
-    document = _json(raw)
+    document = json_object(raw)
     if not document or "halls" in document:
         return raw
     return json.dumps({**document, "halls": halls}, ensure_ascii=False).encode()
@@ -347,16 +349,16 @@ def _signed(payload: bytes, key: Path, audience: Audience | None) -> bytes:
         raise fail("not signed, because every hall would refuse it / 未签名") from None
 
 
-def _version_in_force(talk: Any) -> int:
+def _version_in_force(talk: Conversation) -> int:
     """The highest policy version in the hall's retained report."""
     for heard in talk.hear(1.0):
-        report = _json(heard.payload)
+        report = heard.body
         named = [report.get("applied"), report.get("desired")]
         return max((int(one.get("version", 0)) for one in named if isinstance(one, dict)), default=0)
     return 0
 
 
-def _answer(talk: Any, raw: bytes, wait_s: float) -> dict[str, Any] | None:
+def _answer(talk: Conversation, raw: bytes, wait_s: float) -> dict[str, Any] | None:
     """Wait for the hall's report on this push; retained reports are ignored, because they are older. None: no report
     within ``wait_s``.
     """
@@ -366,7 +368,7 @@ def _answer(talk: Any, raw: bytes, wait_s: float) -> dict[str, Any] | None:
     ours = claimed(raw)
     for seconds in (wait_s, fleet.REHEARSAL_S):
         for heard in talk.hear(seconds):
-            report = _json(heard.payload)
+            report = heard.body
             desired = report.get("desired")
             sha256 = desired.get("sha256") if isinstance(desired, dict) else None
             if (
@@ -552,17 +554,7 @@ def document_of(raw: bytes) -> bytes:
 
 def is_envelope(raw: bytes) -> bool:
     """Whether a file holds a signed envelope, and not a plain document."""
-    return "payloadType" in _json(raw)
-
-
-def _json(raw: bytes) -> dict[str, Any]:
-    import json
-
-    try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return "payloadType" in json_object(raw)
 
 
 def read_file(file: Path) -> bytes:

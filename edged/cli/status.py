@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from edged.cli.hall_names import HallNames, wide
+from edged.cli.json_object import json_object
 from edged.cli.target import Target, fail, find_or_exit
 
 RETAINED_S = 1.5  # retained messages arrive within ms of subscribing; a slow line gets this long
@@ -86,7 +87,7 @@ def left_at_broker(target: Target) -> dict[str, Any]:
     ]
     with conversation(target, wanted) as talk:
         for heard in talk.hear(RETAINED_S, QUIET_S):
-            body = body_of(heard.payload)
+            body = heard.body
             name = heard.topic.rpartition("/")[2]
             if heard.topic == wanted[0]:
                 found["status"] = body
@@ -118,7 +119,7 @@ def _health(target: Target) -> dict[str, Any] | None:
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=HEALTH_S)
     try:
         connection.request("GET", "/healthz")
-        return body_of(connection.getresponse().read(HEALTH_BYTES_MAX))
+        return json_object(connection.getresponse().read(HEALTH_BYTES_MAX))
     except (OSError, http.client.HTTPException):
         return None
     finally:
@@ -211,12 +212,3 @@ def _tell_alarms(alarms: dict[str, Any], names: HallNames) -> None:
         words = alarm_words(str(one.get("alarm")), str(one.get("reason") or ""))
         about = names.any(str(one.get("subject")))
         typer.echo(f"  ALARM {about}: {words.zh} {words.en}, since {one.get('since')}")
-
-
-def body_of(payload: bytes) -> dict[str, Any]:
-    """The JSON object in a retained message; empty for anything else."""
-    try:
-        found = json.loads(payload)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

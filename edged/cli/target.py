@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from edged.cli.json_object import json_object
 from edged.clock import Clock, Warp
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -205,10 +206,9 @@ def _read(file: Path) -> dict[str, object]:
         with os.fdopen(handle, "rb") as stream:
             if os.fstat(stream.fileno()).st_uid != os.getuid():
                 return {}
-            fields = json.loads(stream.read(DEMO_FILE_BYTES_MAX))
-    except (OSError, ValueError):
+            return json_object(stream.read(DEMO_FILE_BYTES_MAX))
+    except OSError:
         return {}
-    return fields if isinstance(fields, dict) else {}
 
 
 def fail(text: str, code: int = 1) -> typer.Exit:
