@@ -17,7 +17,8 @@ from edged.backtest.measures import MINUTE_MS, Curves, DayMeasures
 from edged.backtest.traces import Day, Hall
 from edged.central.addressing import local
 from edged.central.audience import Names
-from edged.core.calendar.day_spans import HOLIDAY, clock
+from edged.core.calendar.day_spans import HOLIDAY
+from edged.core.calendar.wall import clock
 from edged.core.engine import Engine
 from edged.core.model.commands import Note
 from edged.core.model.events import (

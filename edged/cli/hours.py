@@ -113,7 +113,7 @@ def _read(policy: Path, config: Path | None) -> tuple[Hours, dict[str, str]]:
 
 def _lines(found: Hours, areas: dict[str, str], day: date) -> list[str]:
     """The opening times of one day: one line for each group of areas with the same times."""
-    from edged.core.calendar import day_spans
+    from edged.core.calendar import day_spans, wall
 
     number = (day - EPOCH).days
     plans: dict[tuple[Span, ...], list[str]] = {}
@@ -124,10 +124,8 @@ def _lines(found: Hours, areas: dict[str, str], day: date) -> list[str]:
     lines = []
     for spans, names in plans.items():
         noon = day_spans.noon_of(found, spans)
-        times = ", ".join(
-            f"{day_spans.clock(s.start_min)}-{day_spans.clock(s.end_min)}{MODES[s.mode]}" for s in spans
-        )
-        rest = "" if noon is None else f"（午间 noon {day_spans.clock(noon[0])}-{day_spans.clock(noon[1])}）"
+        times = ", ".join(f"{wall.clock(s.start_min)}-{wall.clock(s.end_min)}{MODES[s.mode]}" for s in spans)
+        rest = "" if noon is None else f"（午间 noon {wall.clock(noon[0])}-{wall.clock(noon[1])}）"
         whose = "" if len(plans) == 1 else f"  [{' '.join(names)}]"
         lines.append(f"{head}  {times or '不开放 closed'}{rest}{whose}")
         head = " " * 10

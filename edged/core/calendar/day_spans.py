@@ -35,13 +35,8 @@ def configured(hours: Hours) -> bool:
 
 
 def minutes(time: str) -> int:
-    """Parse a time of day "HH:MM" into minutes after midnight."""
+    """Parse a time of day "HH:MM" into minutes after midnight; inverse of ``wall.clock``."""
     return int(time[:2]) * 60 + int(time[3:])
-
-
-def clock(minute: int) -> str:
-    """The text ``HH:MM`` of a number of minutes after midnight; inverse of ``minutes``."""
-    return f"{minute // 60:02d}:{minute % 60:02d}"
 
 
 def kind_of(hours: Hours, days: int) -> Kind:

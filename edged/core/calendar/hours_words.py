@@ -63,7 +63,7 @@ def case_taken(turn: Turn, area: str) -> Line | None:
     if opens is None:
         return "已登记，开窗后由工作人员响应", "Taken: our staff answer when windows open"
     _, month, day = wall.date(wall.day(opens))
-    time = wall.clock(opens)
+    time = wall.clock(wall.minute(opens))
     return (
         f"已登记，{month}月{day}日{time}起由工作人员响应",
         f"Taken: our staff answer from {wall.iso_date(wall.day(opens))} {time}",
@@ -96,7 +96,7 @@ def _closed(turn: Turn, own: AreaHours) -> Line:
     now, opens = wall.local_ms(turn), own.opens_local_ms
     if opens is None or now is None:
         return "暂未开放", "Closed"
-    time = wall.clock(opens)
+    time = wall.clock(wall.minute(opens))
     if wall.day(opens) == wall.day(now):
         return f"未到开放时间，{time}开放", f"Opens at {time}"
     _, month, day = wall.date(wall.day(opens))
@@ -119,4 +119,4 @@ def _clock(turn: Turn, at_ms: int | None) -> str:
     local = wall.local_ms(turn)
     assert local is not None
     assert at_ms is not None
-    return wall.clock(local + at_ms - turn.at_ms)
+    return wall.clock(wall.minute(local + at_ms - turn.at_ms))

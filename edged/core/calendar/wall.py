@@ -37,10 +37,9 @@ def minute(local: int) -> int:
     return local // MINUTE_MS % DAY_MIN
 
 
-def clock(local: int) -> str:
-    """A local time as text "HH:MM"."""
-    hour, minutes = divmod(minute(local), 60)
-    return f"{hour:02d}:{minutes:02d}"
+def clock(minutes: int) -> str:
+    """Minutes after midnight as text "HH:MM"."""
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def weekday(days: int) -> int:

@@ -29,7 +29,7 @@ HALL = ""  # the key of the whole hall in ``State.flexed``
 
 
 @value
-class _Hours:
+class _CalendarHours:
     """The hours of an area now by the calendar alone, without regard to who is there."""
 
     mode: Mode
@@ -120,8 +120,8 @@ def flex(turn: Turn, event: HoursFlexed) -> None:
     turn.note(
         "hours.flexed",
         subject,
-        opens=None if event.opens_min is None else day_spans.clock(event.opens_min),
-        closes=None if event.closes_min is None else day_spans.clock(event.closes_min),
+        opens=None if event.opens_min is None else wall.clock(event.opens_min),
+        closes=None if event.closes_min is None else wall.clock(event.closes_min),
         by=event.by,
     )
     judge_all(turn)
@@ -149,7 +149,7 @@ def _spans_today(turn: Turn, area: str, today: int) -> tuple[Span, ...]:
     return found
 
 
-def _plan(turn: Turn, area: str) -> _Hours | None:
+def _plan(turn: Turn, area: str) -> _CalendarHours | None:
     hours = turn.state.policy.hours
     local_ms = wall.local_ms(turn)
     if local_ms is None or not day_spans.configured(hours):
@@ -167,7 +167,7 @@ def _plan(turn: Turn, area: str) -> _Hours | None:
     rest = None
     if noon is not None and minute < noon[1] and not opening.noon_windows(turn, area):
         rest = (midnight_ms + noon[0] * wall.MINUTE_MS, midnight_ms + noon[1] * wall.MINUTE_MS)
-    return _Hours(
+    return _CalendarHours(
         "full" if span is None else span.mode,
         closes_min is not None,
         at_noon and closes_min is not None,
@@ -210,7 +210,7 @@ def _judge(turn: Turn, area: str) -> None:
     _settle(turn, area, own)
 
 
-def _ends_early(turn: Turn, own: AreaHours, plan: _Hours) -> bool:
+def _ends_early(turn: Turn, own: AreaHours, plan: _CalendarHours) -> bool:
     """Whether the new time would close an open area early, or reopen one that has closed today: not believed at
     once.
     """

@@ -135,7 +135,7 @@ def moment(turn: Turn, at_ms: int | None) -> Line:
 def day_and_time(day: int, minute: int) -> Line:
     """A day (since 1970) and a minute of it, in Chinese and English."""
     _, month, day_of_month = wall.date(day)
-    clock = f"{minute // 60:02d}:{minute % 60:02d}"
+    clock = wall.clock(minute)
     return f"{month}月{day_of_month}日{clock}", f"{wall.iso_date(day)} {clock}"
 
 

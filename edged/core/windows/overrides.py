@@ -210,7 +210,7 @@ def _line(turn: Turn, kind: OverrideKind, target: str) -> str | None:
         return None
     local = wall.local_ms(turn)
     left_ms = turn.state.timers[f"{TIMER}/{override_key(kind, target)}"] - turn.at_ms
-    until = "" if local is None else f" → {wall.clock(local + left_ms)}"
+    until = "" if local is None else f" → {wall.clock(wall.minute(local + left_ms))}"
     staff = turn.lookup.staff.get(override.by)
     return f"{_TEXT[kind]}{until} ({override.by if staff is None else staff.name})"
 

@@ -34,7 +34,7 @@ from edged.sim.daemon.log import WorldLog
 from edged.sim.daemon.loop import VirtualLoop
 from edged.sim.daemon.mischief import Mischief
 from edged.sim.verdict import shows
-from edged.sim.worlds.days import DAY_MS, FIRST_DAY_MS, OPENS_H, WorldVerdict
+from edged.sim.worlds.days import DAY_MS, FIRST_DAY_MS, OPENS_H, WorldVerdict, day_and_time
 from edged.sim.worlds.people import staff_hall
 from edged.sim.worlds.world import HOUR_MS, MINUTE_MS, Process
 from edged.store import database
@@ -55,7 +55,7 @@ def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> Worl
     loop = VirtualLoop()
     start_day = Random(f"{seed}/calendar").randrange(0, 120)
     base_ms = FIRST_DAY_MS + start_day * DAY_MS + round(OPENS_H * HOUR_MS)
-    day = _Days(seed, base_ms, written)
+    day = _DaemonDays(seed, base_ms, written)
     with ExitStack() as stack:
         root = FAST if FAST.is_dir() else None
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edged-world-", dir=root)))
@@ -88,7 +88,7 @@ class Broken(Exception):
         self.where = where
 
 
-class _Days:
+class _DaemonDays:
     def __init__(self, seed: int, base_ms: int, log: WorldLog) -> None:
         self._seed = seed
         self._log = log
@@ -179,8 +179,7 @@ class _Days:
         house = self._house
         if house is None:
             return WorldVerdict(self._seed, days, 0, 0, 0, {}, "", broken, where)
-        day, ms = divmod(house.now_ms + round(OPENS_H * HOUR_MS), DAY_MS)
-        at = f"day {day + 1} {ms // HOUR_MS:02d}:{ms // MINUTE_MS % 60:02d}:{ms // 1000 % 60:02d}"
+        at = day_and_time(house.now_ms + round(OPENS_H * HOUR_MS))
         return WorldVerdict(
             self._seed,
             days,

@@ -73,7 +73,7 @@ def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> Worl
         len(world.numbers),
         WorldFaults.draw(Random(f"{seed}/faults")).said(),
         world.ledger.digest.hexdigest()[:16],
-        broken and f"{_clock(world)}: {broken}",
+        broken and f"{day_and_time(world.now_ms + round((OPENS_H - 0.5) * HOUR_MS))}: {broken}",
         where,
     )
 
@@ -83,8 +83,9 @@ def live_core(site: Site, days: int, seed: int) -> WorldVerdict:
     return live(site, seed, days)
 
 
-def _clock(world: World) -> str:
-    day, ms = divmod(world.now_ms + round((OPENS_H - 0.5) * HOUR_MS), DAY_MS)
+def day_and_time(ms: int) -> str:
+    """Milliseconds since the midnight before the first day as text "day 2 09:30:00"."""
+    day, ms = divmod(ms, DAY_MS)
     return f"day {day + 1} {ms // HOUR_MS:02d}:{ms // MINUTE_MS % 60:02d}:{ms // 1000 % 60:02d}"
 
 
