@@ -44,7 +44,7 @@ class Misbehaviour:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outgoing:
+class _DevicePublish:
     topic: str
     payload: bytes
     retain: bool
@@ -76,10 +76,10 @@ class FakeFleet:
         self.client_id = f"fakes-{hall}"
         self._devices: dict[str, FakeDevice] = {}
         self._client: mqtt.Client | None = None
-        self._waiting: deque[_Outgoing] = deque()  # until the broker is there: then in their order
+        self._waiting: deque[_DevicePublish] = deque()  # until the broker is there: then in their order
         self._unanswered = 0
         self._drained = asyncio.Event()
-        self._held: _Outgoing | None = None
+        self._held: _DevicePublish | None = None
         self._misbehaviour = Misbehaviour()
         self._random = random.Random(0)
         self.connected = asyncio.Event()
@@ -97,7 +97,7 @@ class FakeFleet:
     def send(self, device: str, kind: str, fields: dict[str, Any], retain: bool = False) -> None:
         """Publish ``up/{kind}``. Only inputs have faults, not retained states and answers."""
         payload = json.dumps(fields, ensure_ascii=False).encode()
-        outgoing = _Outgoing(f"hall/{self.hall}/dev/{device}/up/{kind}", payload, retain)
+        outgoing = _DevicePublish(f"hall/{self.hall}/dev/{device}/up/{kind}", payload, retain)
         if retain or kind == "done":
             self._put(outgoing)
             return
@@ -114,7 +114,7 @@ class FakeFleet:
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish to any topic, for a device with topics of its own."""
-        self._put(_Outgoing(topic, payload, False))
+        self._put(_DevicePublish(topic, payload, False))
 
     def flush(self) -> None:
         """Send a message that was held back for reordering."""
@@ -189,7 +189,7 @@ class FakeFleet:
         if fake is not None and message.payload:
             fake.hear(kind, json.loads(message.payload))
 
-    def _put(self, outgoing: _Outgoing) -> None:
+    def _put(self, outgoing: _DevicePublish) -> None:
         self._unanswered += 1
         if self.connected.is_set():
             self._publish(outgoing)
@@ -200,7 +200,7 @@ class FakeFleet:
         if held is not None:
             self._put(held)
 
-    def _publish(self, outgoing: _Outgoing) -> None:
+    def _publish(self, outgoing: _DevicePublish) -> None:
         """Publish at QoS 1; if the connection has just ended, paho sends it after the reconnect."""
         assert self._client is not None
         self._client.publish(outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain)

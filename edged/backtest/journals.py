@@ -50,7 +50,7 @@ class _FactData(msgspec.Struct, gc=False):
     service_s: str | float | None = None
 
 
-class _Fact(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+class _NoteRead(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A note reduced to the fields needed here; decoding it takes a third of the time of a whole ``Note``."""
 
     kind: str
@@ -58,11 +58,11 @@ class _Fact(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     data: _FactData
 
 
-_FACTS = msgspec.json.Decoder(list[_Fact])
+_FACTS = msgspec.json.Decoder(list[_NoteRead])
 
 
 @dataclass(slots=True)
-class _Recorded:
+class _HallRecorded:
     site: Site | None = None
     offset_ms: int = 0
     visits: list[_Visit] = field(default_factory=list)
@@ -98,8 +98,8 @@ def read_journals(
     return Traces(halls, tuple(found_days))
 
 
-def _read(path: Path, days: int, progress: Progress) -> _Recorded:
-    recorded = _Recorded()
+def _read(path: Path, days: int, progress: Progress) -> _HallRecorded:
+    recorded = _HallRecorded()
     try:
         with opened(path) as connection:
             start = (day_start(connection, days) if days else None) or oldest_dump(connection)
@@ -114,7 +114,7 @@ def _read(path: Path, days: int, progress: Progress) -> _Recorded:
     return recorded
 
 
-def _facts(row: NotedRow) -> list[_Fact]:
+def _facts(row: NotedRow) -> list[_NoteRead]:
     """The notes of a step. Raises ``Unreadable``."""
     try:
         return _FACTS.decode(row.notes or b"[]")
@@ -122,7 +122,7 @@ def _facts(row: NotedRow) -> list[_Fact]:
         raise Unreadable(f"notes of step {row.seq}: {error}") from None
 
 
-def _note(recorded: _Recorded, at_ms: int, note: _Fact) -> None:
+def _note(recorded: _HallRecorded, at_ms: int, note: _NoteRead) -> None:
     if note.kind == "ticket.issued":
         visit = _Visit(at_ms + recorded.offset_ms, str(note.data.service))
         recorded.visits.append(visit)

@@ -79,7 +79,7 @@ class OrderLedger(DeskLedger, Protocol):
 
 
 @dataclass(slots=True)
-class _Asked:
+class _OpenOrder:
     """An order that the core is handling, and the notes of its step."""
 
     order: Order
@@ -114,7 +114,7 @@ class OperationDesk(Observer):
         self._ledger = ledger
         self._put = put
         self._counters = _read(ledger.counters)
-        self._asked: dict[int, _Asked] = {}  # by identity of the event; at most the inbox's depth
+        self._asked: dict[int, _OpenOrder] = {}  # by identity of the event; at most the inbox's depth
         self._site = site
         self._wall_ms = wall_ms
         self._policies = policies
@@ -165,7 +165,7 @@ class OperationDesk(Observer):
         return order._replace(event=operations.meant(order.event, self._site() or NOWHERE))
 
     def _hand_over(self, order: Order, event: Event, request: OrderMessage) -> None:
-        asked = self._asked[id(event)] = _Asked(order, request)
+        asked = self._asked[id(event)] = _OpenOrder(order, request)
         self._condemned.handed_over(event, request.payload)
         if not self._put(
             event, lambda: self._committed(event, asked), Attachments(line=self._line_with(order))
@@ -186,7 +186,7 @@ class OperationDesk(Observer):
         earlier = policies.earlier(last.version, self._policies.left_versions)
         if earlier is None:
             raise DocumentRefused(reason("no-earlier-policy"))
-        asked = _Asked(order, request)
+        asked = _OpenOrder(order, request)
         self._policies.roll_back(
             earlier.envelope, self._line_with(order), lambda: self._done(asked), order.id
         )
@@ -206,11 +206,11 @@ class OperationDesk(Observer):
         self._condemned.arrived(event)
         self._asked.pop(id(event), None)
 
-    def _committed(self, event: Event, asked: _Asked) -> None:
+    def _committed(self, event: Event, asked: _OpenOrder) -> None:
         self._forget(event)
         self._done(asked)
 
-    def _done(self, asked: _Asked) -> None:
+    def _done(self, asked: _OpenOrder) -> None:
         try:
             self._tell(asked)
         except Exception as error:  # noqa: BLE001 - it is done: only the answer failed
@@ -222,7 +222,7 @@ class OperationDesk(Observer):
             )
         asked.request.ack()
 
-    def _tell(self, asked: _Asked) -> None:
+    def _tell(self, asked: _OpenOrder) -> None:
         order = asked.order
         answer = answer_of(Lookup(self._site() or NOWHERE), asked.notes, ACCEPTED | ORDERED)
         refused = answer is not None and answer.code

@@ -70,7 +70,7 @@ log = structlog.get_logger("edged.central")
 
 
 @dataclass(slots=True)
-class _Decision:
+class _ShownDecision:
     """A decision of the tidal loop or of a person, and its outcome; ``body``: its JSON form, once it was computed."""
 
     n: int
@@ -102,7 +102,7 @@ class PageDesk(Observer):
         self._days: dict[str, AreaDay] = {}
         self._n = 0
         self._calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
-        self._decisions: deque[_Decision] = deque(maxlen=DECISIONS_KEPT)
+        self._decisions: deque[_ShownDecision] = deque(maxlen=DECISIONS_KEPT)
         self._answers: deque[dict[str, Any]] = deque(maxlen=ANSWERS_KEPT)
         self._failures: set[str] = set()
         self._before: dict[str, None] = {}  # parts that the last process may have published
@@ -223,7 +223,7 @@ class PageDesk(Observer):
                     break
         if note.kind in DECISIONS:
             self._n += 1
-            self._decisions.appendleft(_Decision(self._n, at_ms, note))
+            self._decisions.appendleft(_ShownDecision(self._n, at_ms, note))
             self._dirty["decisions"] = None
 
     def _told(self, site: Site) -> list[dict[str, Any]]:
@@ -232,7 +232,7 @@ class PageDesk(Observer):
                 made.body = self._in_words(made, site)
         return [made.body for made in self._decisions if made.body]
 
-    def _in_words(self, made: _Decision, site: Site) -> dict[str, Any]:
+    def _in_words(self, made: _ShownDecision, site: Site) -> dict[str, Any]:
         found = explained(made.note, site)
         if found is None:
             return {}

@@ -44,7 +44,7 @@ Done = Callable[[Rehearsed | Missed], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _RehearsalWanted:
     question: RehearsalQuestion
     done: Done
 
@@ -56,7 +56,7 @@ class Rehearsals:
 
     def __init__(self, socket: str, journal: str, limits: Limits = Limits()) -> None:  # noqa: B008 (immutable)
         self._socket, self._journal, self._limits = socket, journal, limits
-        self._wanted: _Wanted | None = None
+        self._wanted: _RehearsalWanted | None = None
         self._changed = asyncio.Event()
         self._line: asyncio.StreamWriter | None = None
         self.heartbeat = Heartbeat()
@@ -72,7 +72,7 @@ class Rehearsals:
         limits = self._limits
         within_s = limits.deadline_s * ANSWER_SHARE
         question = RehearsalQuestion(self._journal, policy, in_force, days, limits.processor_s, within_s)
-        self._wanted = _Wanted(question, done)
+        self._wanted = _RehearsalWanted(question, done)
         self._changed.set()
         if self._line is not None:
             self._line.transport.abort()  # closing the connection ends the earlier rehearsal

@@ -143,7 +143,7 @@ def load(path: str | FilePath) -> HallConfig:
 def parse(file: FilePath, text: str) -> HallConfig:
     """Check ``text`` as the content of ``file``. Raises ``ConfigErrors``."""
     try:
-        return _Reading(file, text, _parsed(file, text)).result()
+        return _TablesRead(file, text, _parsed(file, text)).result()
     except RecursionError:
         raise ConfigErrors([f"{file}:1: nested too deeply to be a hall's configuration"]) from None
 
@@ -182,7 +182,7 @@ def _syntax_line(file: FilePath, text: str, message: str) -> str:
     return f"{file}:{line}: TOML: {found[1]}{column}{wording.syntax_hint(shown, int(found[3] or 1))}"
 
 
-class _Reading:
+class _TablesRead:
     """One pass over a parsed document: collects the mistakes and the tables without any."""
 
     def __init__(self, file: FilePath, text: str, raw: dict[str, Any]) -> None:

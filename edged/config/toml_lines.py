@@ -30,10 +30,10 @@ _STRINGS = (
 
 def index(text: str) -> dict[Path, int]:
     """Path -> line for valid TOML 1.0 ``text``."""
-    return _Scan(text.replace("\r\n", "\n")).document()
+    return _TomlScan(text.replace("\r\n", "\n")).document()
 
 
-class _Scan:
+class _TomlScan:
     """One pass over the text. ``at``: offset of the cursor. Values are skipped; only the lines where they begin are
     recorded.
     """

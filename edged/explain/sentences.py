@@ -74,7 +74,7 @@ def sentences(note: Note, site: Site) -> tuple[str, str]:
     found = SENTENCES.get(note.kind)
     if found is None:
         return "", f"{note.kind} {note.subject}"
-    names = _Names(site)
+    names = _SiteNames(site)
     zh, en = (template.format_map(_words(note, names, place)) for place, template in enumerate(found))
     return zh, en
 
@@ -84,7 +84,7 @@ def explained(note: Note, site: Site) -> Explained | None:
     decision = DECISIONS.get(note.kind)
     if decision is None or (note.kind == "tidal.released" and not note.data.get("reason")):
         return None
-    names, data = _Names(site), note.data
+    names, data = _SiteNames(site), note.data
     zh, en = sentences(note, site)
     about_window = note.subject in names.windows
     area = data.get("area") if about_window else note.subject
@@ -106,7 +106,7 @@ def explained(note: Note, site: Site) -> Explained | None:
     )
 
 
-class _Names:
+class _SiteNames:
     def __init__(self, site: Site) -> None:
         self.windows = {window.id: window.number for window in site.windows}
         self.areas = {area.id: (area.name, area.name_en) for area in site.areas}
@@ -124,7 +124,7 @@ class _Names:
         return self.area(name, place)
 
 
-def _alternatives(kind: str, words: object, names: _Names) -> list[Alternative]:
+def _alternatives(kind: str, words: object, names: _SiteNames) -> list[Alternative]:
     found = []
     for word in str(words or "").split():
         name, _, reason = word.partition("=")
@@ -138,8 +138,8 @@ def _alternatives(kind: str, words: object, names: _Names) -> list[Alternative]:
     return found
 
 
-def _words(note: Note, names: _Names, place: int) -> _Words:
-    words = _Words(
+def _words(note: Note, names: _SiteNames, place: int) -> _FactWords:
+    words = _FactWords(
         {
             key: duration(value, place)
             if key.endswith("_s") and isinstance(value, int | float)
@@ -196,7 +196,7 @@ def duration(seconds: float, place: int) -> str:
 
 def area_name(site: Site, area: str, place: int) -> str:
     """An area's name, or the id as given if no area has it; ``place``: 0 Chinese, 1 English."""
-    return _Names(site).area(area, place)
+    return _SiteNames(site).area(area, place)
 
 
 def number(value: Any) -> str:
@@ -212,7 +212,7 @@ def number(value: Any) -> str:
     )
 
 
-class _Words(dict[str, str]):
+class _FactWords(dict[str, str]):
     """Facts for ``str.format_map``; a missing fact is shown as a dash."""
 
     def __missing__(self, key: str) -> str:

@@ -93,7 +93,7 @@ class ReplayResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _StoredTurn:
     at_ms: int
     commands: tuple[Command, ...]
     notes: tuple[Note, ...]
@@ -105,7 +105,7 @@ class _Differs(Exception):
         super().__init__(what)
 
 
-def due_ticks(engine: EngineLike, until_ms: int, last_ms: int) -> Iterator[_Turn]:
+def due_ticks(engine: EngineLike, until_ms: int, last_ms: int) -> Iterator[_StoredTurn]:
     """Feed every tick due up to ``until_ms`` to the engine, each stamped with its due time but never earlier than
     ``last_ms``.
     """
@@ -114,7 +114,7 @@ def due_ticks(engine: EngineLike, until_ms: int, last_ms: int) -> Iterator[_Turn
         if due_ms is None or due_ms > until_ms:
             return
         last_ms = max(due_ms, last_ms)
-        yield _Turn(last_ms, *engine.handle(last_ms, Tick()))
+        yield _StoredTurn(last_ms, *engine.handle(last_ms, Tick()))
     raise AssertionError(f"the engine asked for {TICKS_MAX} ticks up to {until_ms} ms")
 
 
@@ -279,7 +279,7 @@ class _Replay:
         self._last_ms = max(self._last_ms, row.at_ms)
         self._steps += 1
 
-    def _input(self, row: Row) -> _Turn:
+    def _input(self, row: Row) -> _StoredTurn:
         event = codec.decode_event(row.kind, row.event)
         for turn in self._feed(row.at_ms):
             if is_recorded(Tick(), turn.commands, turn.notes):
@@ -288,9 +288,9 @@ class _Replay:
                     turn.at_ms,
                     f"replay has a tick here the journal has not: {_say(turn.commands)}",
                 )
-        return _Turn(row.at_ms, *self._engine.handle(row.at_ms, event))
+        return _StoredTurn(row.at_ms, *self._engine.handle(row.at_ms, event))
 
-    def _recorded_tick(self, row: Row) -> _Turn:
+    def _recorded_tick(self, row: Row) -> _StoredTurn:
         for turn in self._feed(row.at_ms):
             if is_recorded(Tick(), turn.commands, turn.notes):
                 if turn.at_ms != row.at_ms:
@@ -298,7 +298,7 @@ class _Replay:
                 return turn
         raise _Differs(row.seq, row.at_ms, f"replay has no tick here; the journal has {_text(row.commands)}")
 
-    def _feed(self, until_ms: int) -> Iterator[_Turn]:
+    def _feed(self, until_ms: int) -> Iterator[_StoredTurn]:
         for turn in due_ticks(self._engine, until_ms, self._last_ms):
             self._last_ms = turn.at_ms
             self._ticks += 1
@@ -340,7 +340,7 @@ class _Replay:
         self._other_form = ours != mark.sha256
         return ours or mark.sha256
 
-    def _silent(self, mark: Snapshot, turn: _Turn) -> None:
+    def _silent(self, mark: Snapshot, turn: _StoredTurn) -> None:
         if is_recorded(Tick(), turn.commands, turn.notes):
             what = (
                 f"replay has a tick here, before the state dump, the journal has not: {_say(turn.commands)}"
@@ -348,7 +348,7 @@ class _Replay:
             raise _Differs(mark.seq, turn.at_ms, what)
 
 
-def _compare(row: Row, turn: _Turn) -> None:
+def _compare(row: Row, turn: _StoredTurn) -> None:
     ours = codec.encode_commands(turn.commands) if turn.commands else None
     same = row.commands == ours or codec.canonical(row.commands) == codec.canonical(ours)
     recorded = turn.commands if same else codec.decode_commands(row.commands)

@@ -165,7 +165,7 @@ class WebServer:
         """
         self._names = HostNames(host, names)
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: self.doorkeeper.guard(_Connection(self.doorkeeper, self.answer)),
+            lambda: self.doorkeeper.guard(_OneRequest(self.doorkeeper, self.answer)),
             host,
             port,
             backlog=BACKLOG,
@@ -206,7 +206,7 @@ class WebServer:
         return HttpAnswer(health.status, body, "application/json; charset=utf-8")
 
 
-class _Connection(asyncio.Protocol):
+class _OneRequest(asyncio.Protocol):
     """One request, one answer, then the connection is closed."""
 
     def __init__(self, doorkeeper: Doorkeeper, answer: Callable[[HttpRequest | None], HttpAnswer]) -> None:

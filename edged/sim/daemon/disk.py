@@ -51,7 +51,7 @@ class Disk(apsw.VFS):
         self.slow_share = 0.0
         self.met = {"fsync": 0, "full": 0, "torn": 0, "locked": 0, "lost": 0}
         self._other: apsw.Connection | None = None
-        self._files: dict[str, _Kept] = {}
+        self._files: dict[str, _FileOnPlatter] = {}
         self._rng = rng
         self._room_bytes = 0
         super().__init__(name, "")
@@ -136,12 +136,12 @@ class Disk(apsw.VFS):
             super().xDelete(filename, syncdir)
             self._files.pop(Path(filename).name, None)
 
-    def file(self, name: str) -> _Kept:
+    def file(self, name: str) -> _FileOnPlatter:
         """The record of a file, by inode: a file that replaces another one gets a new record."""
         kept, path = self._files.get(name), self.folder / name
         inode = path.stat().st_ino if path.exists() else 0
         if kept is None or kept.inode not in (0, inode):
-            kept = self._files[name] = _Kept(bytearray(path.read_bytes() if inode else b""))
+            kept = self._files[name] = _FileOnPlatter(bytearray(path.read_bytes() if inode else b""))
         kept.inode = kept.inode or inode
         return kept
 
@@ -171,7 +171,7 @@ class Disk(apsw.VFS):
         self._room_bytes -= size
 
 
-class _Kept:
+class _FileOnPlatter:
     """The durable content of a file, and the writes since its last sync: (offset, data), or (size, None) for a
     truncation.
     """
