@@ -202,11 +202,11 @@ class Stream(NamedTuple):
 
 
 def stream_of(learnt: Learnt, at_ms: int, plain: Stream) -> Stream:
-    """``plain`` (level 1, no excess) corrected by the arrivals of the last two hours (level) and of the last 20 minutes
-    (excess).
+    """The expected arrivals ``plain``, corrected by the arrivals that were counted: ``level`` by those of the last two
+    hours, ``excess_per_min`` by those of the last 20 minutes.
 
-    In the day's first 15 minutes nothing is corrected: those who come at once have waited at the door, which the
-    profile expects, and which says nothing about later arrivals.
+    In the profile's first 15 minutes only ``opening_left`` is set: visitors who arrive then have waited at the door, as
+    the profile expects, and say nothing about later arrivals.
     """
     minute = plain.minute
     long_min, short_min = min(LEVEL_MIN, minute), min(RECENT_MIN, minute)
