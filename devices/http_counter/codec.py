@@ -21,6 +21,7 @@ SIZE_MAX_BYTES = 64 * 1024
 MESSAGE_MAX_BYTES = 1024  # of what goes through the broker
 COUNT_MAX = 2**32 - 1
 LINES_MAX = 200  # readings in one report: an hour of minutes for three lines
+ALERTS_MAX = 50  # in one post: what a camera kept while nobody listened
 TAGS_MAX = 2000  # of an XML document; a report has 30
 Kind = Literal["total", "window", "crossing"]
 Vendor = Literal["hikvision", "dahua", "xovis", "axis", "terabee"]
@@ -47,16 +48,25 @@ def decode(vendor: Vendor, data: bytes) -> list[Counted]:
 
 
 def _hikvision(data: bytes) -> Iterator[Counted]:
-    """ISAPI EventNotificationAlert, alone or a part of multipart/form-data (ISAPI 2.0, PeopleCounting; fixtures of
+    """ISAPI EventNotificationAlerts, alone or parts of multipart/form-data (ISAPI 2.0, PeopleCounting; fixtures of
     three public decoders). realTime is cumulative; timeRange and signalTrigger are of a window. The namespace differs
     by firmware. Cut out of the text, a document has no DTD, so no entities.
     """
     text = data.decode("utf-8", "replace")
-    begin, end = text.find("<EventNotificationAlert"), text.rfind("</EventNotificationAlert>")
-    if begin < 0 or end < begin or text.count("<", begin, end) > TAGS_MAX:
+    alerts = _ALERT.findall(text) if text.count("<EventNotificationAlert") <= ALERTS_MAX else []
+    if not alerts or any(alert.count("<") > TAGS_MAX for alert in alerts):
         raise Garbled("no_alert")
+    for alert in alerts:
+        yield from _alert(alert)
+
+
+_ALERT = re.compile(r"<EventNotificationAlert\b.*?</EventNotificationAlert>", re.DOTALL)
+
+
+def _alert(text: str) -> Iterator[Counted]:
+    """One alert; of another kind than counting it says nothing."""
     try:
-        root = ElementTree.fromstring(text[begin : end + len("</EventNotificationAlert>")])  # noqa: S314 - see above
+        root = ElementTree.fromstring(text)  # noqa: S314 - see above
     except ElementTree.ParseError:
         raise Garbled("not_xml") from None
     found = {one.tag.rpartition("}")[2]: one for one in root}
@@ -118,7 +128,7 @@ def _logic(logic: dict[str, Any]) -> Iterator[Counted]:
     line = str(logic.get("id", ""))[:32]
     for record in _dicts(logic.get("records")):
         counts = {str(one.get("name")): one.get("value") for one in _dicts(record.get("counts"))}
-        if "fw" in counts and "bw" in counts:
+        if counts.get("fw") is not None and counts.get("bw") is not None:  # null: not counted
             mark = f"{line} {record.get('from')} {record.get('to')}"[:96]
             yield Counted("window", line, _people(counts["fw"]), _people(counts["bw"]), mark)
 
@@ -236,6 +246,9 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 
 def _people(value: Any) -> int:
+    """A whole number of people, also as text: AXIS writes "7"."""
+    if isinstance(value, str):
+        return _digits(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= COUNT_MAX:
         raise Garbled("invalid")
     return value

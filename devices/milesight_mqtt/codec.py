@@ -62,7 +62,7 @@ def decode(payload: bytes) -> tuple[CountedLine, ...]:
 
 def _object(payload: bytes) -> dict[str, Any]:
     try:
-        return parse(payload, SIZE_MAX_BYTES, None)
+        return parse(payload.rstrip(b"\0"), SIZE_MAX_BYTES, None)
     except NotStrictJson as error:
         raise Garbled(error.reason) from None
 

@@ -294,7 +294,7 @@ def by_parts(kind: str, payload: bytes) -> Decoded:
     """
     model = MODELS[kind]
     try:
-        fields = parse(payload, SIZE_MAX_BYTES, DIGITS_MAX)
+        fields = parse(payload.rstrip(b"\0") or payload, SIZE_MAX_BYTES, DIGITS_MAX)  # in C a text's end
     except NotStrictJson as error:  # its text may quote a visitor's words
         raise Unfit(error.reason, f"{len(payload)} bytes") from None
     known = _KEYS[kind]

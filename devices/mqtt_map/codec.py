@@ -279,6 +279,7 @@ def _document(payload: bytes) -> Any:
     """The payload as a JSON object or, if it is none, as one word."""
     if len(payload) > SIZE_MAX_BYTES:
         raise Garbled("too_large")
+    payload = payload.rstrip(b"\0")  # programs in C send the end of their text, too
     if payload.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         try:
             return parse(payload, SIZE_MAX_BYTES, None)

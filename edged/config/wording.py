@@ -30,6 +30,10 @@ LOOK_ALIKES = {
     "【": "[", "】": "]", "〔": "[", "〕": "]", "—": "-", "–": "-", "−": "-", "‐": "-", "\u3000": " ", "\u00a0": " ",
     "\ufeff": "", "\u200b": "", "\u200c": "", "\u200d": "", "\u2060": "",
 }  # fmt: skip
+CONTROLS = {
+    "\0": "a power cut left this file half written; put a copy back",
+    "\r": "its lines end as on an old Mac; save it with line ends LF or CRLF",
+}
 KIND_WORDS = {
     "text": 'text in quotes ("…")',
     "whole": "a whole number",
@@ -158,7 +162,12 @@ def wide_hint(value: object) -> str:
 
 
 def look_alike(char: str) -> str:
-    """The hint for one character: ``"＝" (U+FF1D FULLWIDTH EQUALS SIGN): write "=" instead``."""
+    """The hint for one character: ``"＝" (U+FF1D FULLWIDTH EQUALS SIGN): write "=" instead``.
+
+    Control characters are named only: a terminal acts on them.
+    """
+    if unicodedata.category(char) == "Cc":
+        return f"a control character (U+{ord(char):04X}): {CONTROLS.get(char, 'delete it')}"
     plain = LOOK_ALIKES[char] if char in LOOK_ALIKES else unicodedata.normalize("NFKC", char)
     named = f'"{char}" (U+{ord(char):04X} {unicodedata.name(char, "unnamed")})'
     mark = "'" if plain == '"' else '"'

@@ -42,6 +42,16 @@ async def test_the_brokers_ended_certificate_is_called_that(tmp_path: Path) -> N
         await until(lambda: health(guarded.files)["mqtt_reason"] == "the broker's certificate has ended")
 
 
+async def test_a_certificate_that_is_not_valid_yet_names_the_clock(tmp_path: Path) -> None:
+    """github.com/espressif/esp-at/issues/432 and github.com/wez/mosquitto-rs/issues/11: a machine without a battery
+    begins its day in the past.
+    """
+    async with guarded_hall(tmp_path, broker_begins_days=1) as guarded:
+        await guarded.daemon.start()
+        why = "the broker's certificate is not valid yet by this machine's clock"
+        await until(lambda: health(guarded.files)["mqtt_reason"] == why)
+
+
 async def test_our_own_ended_certificate_is_called_that(tmp_path: Path) -> None:
     """The broker closes the socket; TLS's alert says why."""
     async with guarded_hall(tmp_path, own_days=-1) as guarded:

@@ -1,4 +1,5 @@
-"""More inputs that others reported in public: what scanners type, what buttons and their gateways say of themselves.
+"""More inputs that others reported in public: what scanners type, what buttons and their gateways say of themselves,
+what counters write, and files as a power cut or an editor left them.
 
 The rules are those of ``test_public_reports.py``: bytes, messages and their order are those of the report, with this
 hall's names where the report has its own, and ``source`` is the address behind github.com.
@@ -13,7 +14,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from devices.escpos import codec as escpos
 from devices.evdev.codec import EV_KEY, KEY_NAMES, CodeReader, InputRecord
+from devices.http_counter.codec import Vendor
+from devices.http_counter.codec import decode as counted_in
+from devices.mqtt_json.codec import Unfit, decode
+from edged.config import ConfigErrors, load
 from edged.core.model.events import (
     CountRead,
     DeviceBack,
@@ -24,11 +30,13 @@ from edged.core.model.events import (
     TicketRequested,
 )
 from edged.core.model.point import Point
+from edged.links.modbus.frames import find_rtu_answer
 from edged.links.mqtt.link import MqttLink
 from tests.devices.test_evdev import DEVICE, desk
 from tests.devices.test_mqtt_map import Bench
 from tests.support.brokers import Rejections, plain_client, real_mosquitto, running, settings_for, until
 from tests.support.core_transcript import rerun
+from tests.support.halls import GOOD
 
 BUTTON, PLACE = Point("d"), "zigbee2mqtt/b"
 CALLED, GONE, THERE = KeyPressed(BUTTON, "next-or-recall"), DeviceLost(BUTTON, "offline"), DeviceBack(BUTTON)
@@ -233,3 +241,145 @@ def test_a_number_as_its_counter_writes_it(source: str, payload: str, people: in
     counted = [one for one in bench.events if isinstance(one, CountRead)]
     assert counted == ([] if people is None else [CountRead(BUTTON, "occupancy", occupancy=people)])
     assert bench.rejections.reasons == ([] if people is not None else ["invalid"])
+
+
+ENDED = [  # source, topic and payload with the end of a text in C behind it, what comes of it
+    ("tuanpmt/espduino/issues/10", "d/binary_sensor/button/state", b"ON\0\0", [THERE, CALLED]),
+    ("eclipse-mosquitto/mosquitto/issues/130", "d/status", b"offline\0", [GONE]),
+    ("philbowles/PangolinMQTT/issues/7", "d/status", b"online\0", [THERE]),
+]
+
+
+@pytest.mark.parametrize(("source", "topic", "payload", "heard"), ENDED)
+def test_the_end_of_a_text_in_c_is_no_character(
+    source: str, topic: str, payload: bytes, heard: list[Event]
+) -> None:
+    assert source
+    bench = Bench()
+    driver = bench.driver(model="esphome-button", topic="d")
+    driver._received(bench.message(topic, payload))
+    assert (bench.events, bench.rejections.reasons) == (heard, [])
+    driver._presence.forget()
+
+
+def test_a_dispensers_json_may_end_as_a_text_in_c() -> None:
+    """github.com/monstrenyatko/ArduinoMqtt/issues/16: the payload's length counted the terminating NUL."""
+    said = b'{"seq":1,"number":"A001","service":"tax-general"}'
+    assert decode("ticket", said + b"\0").body == decode("ticket", said).body
+    with pytest.raises(Unfit):
+        decode("ticket", said[:20] + b"\0" + said[20:])
+
+
+ALERT = (
+    '<EventNotificationAlert version="2.0" xmlns="http://www.hikvision.com/ver20/XMLSchema"><channelID>1</channelID>'
+    "<dateTime>2020-12-18T22:39:43+01:00</dateTime><eventType>{}</eventType>{}</EventNotificationAlert>"
+)
+COUNT = (
+    "<peopleCounting><statisticalMethods>realTime</statisticalMethods><enter>{}</enter><exit>3</exit>"
+    "</peopleCounting>"
+)
+HEADER = '--boundary\r\nContent-Type: application/xml; charset="UTF-8"\r\nContent-Length: 847\r\n\r\n'
+XOVIS = (
+    '{"logics_data":{"logics":[{"id":1,"records":[{"from":1,"to":2,"counts":[{"name":"fw","value":null},'
+    '{"name":"bw","value":null}]},{"from":2,"to":3,"counts":[{"name":"fw","value":4},{"name":"bw","value":1}]}]}]}}'
+)
+POSTED = [  # source, vendor, what a counter posted, who came in
+    (
+        "Supergiovane/node-red-contrib-hikvision-ultimate/issues/4",  # each alert of another kind, one after the other
+        "hikvision",
+        HEADER + ALERT.format("videoloss", "") + HEADER + ALERT.format("PeopleCounting", COUNT.format(7)),
+        [7],
+    ),
+    (
+        "home-assistant/core/issues/82767",
+        "hikvision",
+        ALERT.format("PeopleCounting", COUNT.format(7)) + ALERT.format("PeopleCounting", COUNT.format(9)),
+        [7, 9],
+    ),
+    (
+        "henry-spanka/node-red-contrib-hikvision/issues/32",
+        "hikvision",
+        HEADER + ALERT.format("videoloss", ""),
+        [],
+    ),
+    (
+        "CityofToronto/bdit_data-sources/pull/389",
+        "xovis",
+        XOVIS,
+        [4],
+    ),  # nothing was counted in the first minute
+]
+
+
+@pytest.mark.parametrize(("source", "vendor", "posted", "entered"), POSTED)
+def test_what_a_counter_posted_counts_once_and_whole(
+    source: str, vendor: Vendor, posted: str, entered: list[int]
+) -> None:
+    assert source
+    assert [one.entered for one in counted_in(vendor, posted.encode())] == entered
+
+
+ON_THE_LINE = [  # source, the request, what the port heard, the answer in it
+    (
+        "stephane/libmodbus/issues/302",  # a zero when the line turns round
+        "01 04 00 00 00 01 31 CA",
+        "00 01 04 02 03 25 78 1B",
+        "01 04 02 03 25 78 1B",
+    ),
+    (  # its own request first
+        "rosenrot00/esphome_modbus_bridge/pull/21",
+        "01 04 00 00 00 01 31 CA",
+        "01 04 00 00 00 01 31 CA 01 04 02 03 28 B9 DE",
+        "01 04 02 03 28 B9 DE",
+    ),
+    (  # the gateway swallowed what was between
+        "eModbus/eModbus/issues/198",
+        "01 03 00 00 00 1F 05 C2",
+        "01 03 3E 00 71 02 7B 00 04 01 3D 00 00 00 00 02 79 01",
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "sent", "heard", "answer"), ON_THE_LINE)
+def test_an_answer_is_found_between_what_else_is_on_the_line(
+    source: str, sent: str, heard: str, answer: str
+) -> None:
+    assert source
+    assert find_rtu_answer(bytes.fromhex(sent), bytes.fromhex(heard)) == bytes.fromhex(answer)
+
+
+def test_status_bytes_of_printers_that_others_could_not_read() -> None:
+    """github.com/lsongdev/node-escpos/issues/288: 22 (the drawer's pin is high); github.com/python-escpos/
+    python-escpos/issues/143: 114 (the roll was taken out); XON and XOFF of a port with flow control are no answers.
+    """
+    assert (escpos.is_at_once(22), 22 & escpos.OFFLINE) == (True, 0)
+    assert (escpos.is_at_once(114), escpos.paper_at_once(114)) == (True, "out")
+    assert not any(escpos.is_at_once(one) or escpos.is_in_turn(one) for one in (0x11, 0x13))
+
+
+SPOILT = [  # source, the file, what the technician reads
+    ("sysrepo/sysrepo/issues/2270", "\0" * 400, "hall.toml:1: ", "a power cut left this file half written"),
+    ("neard/neard/issues/115", f"{GOOD}{chr(0) * 400}", "(U+0000): a power cut", "put a copy back"),
+    ("toml-lang/toml/issues/837", GOOD.replace("\n", "\r"), "(U+000D)", "save it with line ends LF"),
+    (
+        "herdrdev/herdr/issues/3678",
+        GOOD.replace("[[areas]]", "\ufeff[[areas]]", 1),
+        "ZERO WIDTH",
+        "delete it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "text", "place", "says"), SPOILT)
+def test_a_file_that_was_spoilt_says_how(
+    source: str, text: str, place: str, says: str, tmp_path: Path
+) -> None:
+    assert source
+    file = tmp_path / "hall.toml"
+    file.write_bytes(text.encode())
+    with pytest.raises(ConfigErrors) as refused:
+        load(file)
+    told = "\n".join(refused.value.lines)
+    assert (place in told, says in told) == (True, True), told
+    assert not set(told) & {"\0", "\r"}, "a terminal acts on them"

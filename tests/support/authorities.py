@@ -27,12 +27,15 @@ class Authority:
         made = made.add_extension(SIGNS, True)
         self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(PEM))
 
-    def issue(self, name: str, days: int = 60) -> tuple[Path, Path]:
-        """Certificate and key for ``name`` on 127.0.0.1; ended, with negative ``days``."""
+    def issue(self, name: str, days: int = 60, begins_days: int = -60) -> tuple[Path, Path]:
+        """Certificate and key for ``name`` on 127.0.0.1; ended, with negative ``days``, not valid yet, with positive
+        ``begins_days``.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        made = self._builder(subject, key, days).add_extension(here, False).sign(self._key, hashes.SHA256())
+        builder = self._builder(subject, key, days, begins_days)
+        made = builder.add_extension(here, False).sign(self._key, hashes.SHA256())
         cert_file, key_file = self._directory / f"{name}.pem", self._directory / f"{name}.key"
         cert_file.write_bytes(made.public_bytes(PEM))
         plain = serialization.NoEncryption()
@@ -53,7 +56,7 @@ class Authority:
         return file
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int, begins_days: int = -60
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         ours = x509.AuthorityKeyIdentifier.from_issuer_public_key(
@@ -65,7 +68,7 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=60))
+            .not_valid_before(now + datetime.timedelta(days=begins_days))
             .not_valid_after(now + datetime.timedelta(days=days))
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
             .add_extension(ours, False)

@@ -44,10 +44,14 @@ class Guarded:
 
 
 @asynccontextmanager
-async def guarded_hall(tmp_path: Path, broker_days: int = 60, own_days: int = 60) -> AsyncIterator[Guarded]:
-    """The daemon is not started yet. The broker's certificate and the daemon's own are good for so many days."""
+async def guarded_hall(
+    tmp_path: Path, broker_days: int = 60, own_days: int = 60, broker_begins_days: int = -60
+) -> AsyncIterator[Guarded]:
+    """The daemon is not started yet. The broker's certificate and the daemon's own are good for so many days; the
+    broker's from ``broker_begins_days`` on.
+    """
     authority = Authority(tmp_path)
-    cert, key = authority.issue("broker", broker_days)
+    cert, key = authority.issue("broker", broker_days, broker_begins_days)
     acl = tmp_path / "edged.acl"
     acl.write_text((CONFIGS / "edged.acl").read_text())
     acl.chmod(0o600)

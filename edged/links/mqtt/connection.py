@@ -54,7 +54,10 @@ WRITE_LIMIT_BYTES = (
 )  # a broker that lets this much stand does not read: publishing fails, memory stays
 UNACKED_MAX = 65_535  # as many packet identifiers as there are (MQTT 5 §2.2.1)
 BROKER_QUEUE_MAX = 1000  # mosquitto's max_queued_messages: what may come at once where nothing else bounds it
-CERT_HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL
+BY_THE_CLOCK = {  # X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL
+    9: "is not valid yet by this machine's clock",
+    10: "has ended",
+}
 PACKET_MAX_BYTES = 268_435_460  # §1.5.5: what a length can say, where the broker names no limit (§3.2.2.3.6)
 OVERHEAD_BYTES = 16  # fixed header, two lengths, packet identifier
 TOPICS_KEPT = (
@@ -155,9 +158,8 @@ class Connection:
         fault = None if self.wire is None else self.wire.fault
         first = error.__context__  # aiomqtt keeps only its text
         if isinstance(first, ssl.SSLCertVerificationError):
-            ended = first.verify_code == CERT_HAS_EXPIRED
-            said = "has ended" if ended else f"is not accepted here: {first.verify_message}"
-            return f"the broker's certificate {said}"
+            other = f"is not accepted here: {first.verify_message}"
+            return f"the broker's certificate {BY_THE_CLOCK.get(first.verify_code, other)}"
         if isinstance(fault, ssl.SSLError):
             reason = (fault.reason or "").lower().replace("_", " ")
             return f"the broker refuses our certificate: {reason or fault}"
