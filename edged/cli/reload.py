@@ -35,7 +35,7 @@ def reload(
 
     journal = _journal(config)
     before = None if journal is None else verdicts.read(journal)
-    if journal is None or before is None or not before.lives:
+    if journal is None or before is None or not before.is_running:
         raise fail(_nobody(config))
     try:
         os.kill(before.pid, signal.SIGHUP)

@@ -104,7 +104,7 @@ class DeviceConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RemarkLine:
     """One printable remark about a hall.toml. ``grave``: a part of the hall will not work until it is fixed."""
 
     line: str
@@ -131,7 +131,7 @@ class HallConfig:
     name_en: str | None = None
     duty: DutyTable = field(default_factory=DutyTable)
     text: str = field(default="", compare=False, repr=False)
-    remarks: tuple[Said, ...] = field(default=(), compare=False, repr=False)
+    remarks: tuple[RemarkLine, ...] = field(default=(), compare=False, repr=False)
 
 
 def load(path: str | FilePath) -> HallConfig:
@@ -201,7 +201,7 @@ class _TablesRead:
             self._single(kind, model)
         for kind, (model, most) in REPEATED.items():
             self._repeated(kind, model, most)
-        self.mistakes += wording.odd_texts(self.raw)
+        self.mistakes += wording.invisible_characters(self.raw)
         self.mistakes += references.check(self.raw)
         options = {device.id: device.options for device in self.devices}
         self.mistakes += references.check_options(self.raw, options)
@@ -302,12 +302,12 @@ class _TablesRead:
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
 
-    def _remarks(self) -> Iterator[Said]:
+    def _remarks(self) -> Iterator[RemarkLine]:
         lines = index(self.text)
         options = {device.id: device.options for device in self.devices}
         for remark in remarks(self.raw, options):
             line, place = line_of(lines, remark.place), references.place(remark.place, self.raw)
-            yield Said(f"{self.file}:{line}: {place}: {remark.text}", remark.grave)
+            yield RemarkLine(f"{self.file}:{line}: {place}: {remark.text}", remark.grave)
 
     def _lines(self) -> list[str]:
         lines = index(self.text)

@@ -37,7 +37,7 @@ class FileVerdict:
         return cls(os.getpid(), born(os.getpid()), count, state, lines)
 
     @property
-    def lives(self) -> bool:
+    def is_running(self) -> bool:
         """Whether the process that wrote the verdict still runs.
 
         Inside the unit's sandbox the reload command cannot see other processes (ProtectProc=); it then checks only that

@@ -89,7 +89,7 @@ def sentence(fault: Fault) -> str:
     return f"must be {BOUND_WORDS[fault.what]} {wanted}, not {shown}"
 
 
-def odd_texts(node: Any, at: Path = ()) -> Iterator[Mistake]:
+def invisible_characters(node: Any, at: Path = ()) -> Iterator[Mistake]:
     """Yield a mistake for each text with an invisible character; most are pasted from web pages or chats."""
     inside: Iterable[tuple[str | int, Any]] = ()
     if isinstance(node, str):
@@ -101,7 +101,7 @@ def odd_texts(node: Any, at: Path = ()) -> Iterator[Mistake]:
     elif isinstance(node, list):
         inside = enumerate(node)
     for part, child in inside:
-        yield from odd_texts(child, (*at, part))
+        yield from invisible_characters(child, (*at, part))
 
 
 def one_of(choices: Iterable[object]) -> str:

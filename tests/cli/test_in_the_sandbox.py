@@ -16,13 +16,13 @@ GONE = 2**22 + 1  # beyond the kernel's greatest process id
 
 def test_a_daemon_whose_process_cannot_be_seen_lives_if_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdicts, "born", lambda pid: "")
-    assert FileVerdict(os.getpid(), "17", 0, "serving").lives
-    assert not FileVerdict(GONE, "17", 0, "serving").lives
-    assert not FileVerdict(0, "17", 0, "serving").lives
+    assert FileVerdict(os.getpid(), "17", 0, "serving").is_running
+    assert not FileVerdict(GONE, "17", 0, "serving").is_running
+    assert not FileVerdict(0, "17", 0, "serving").is_running
 
 
 def test_a_process_id_that_somebody_else_has_now_is_none_of_ours() -> None:
-    assert not FileVerdict(os.getpid(), "17", 0, "serving").lives
+    assert not FileVerdict(os.getpid(), "17", 0, "serving").is_running
 
 
 @pytest.mark.parametrize(
