@@ -49,14 +49,14 @@ class CityAddress(NamedTuple):
     others: tuple[tuple[str, int], ...] = ()
 
 
-class Letter(NamedTuple):
-    """A received message; ``life``: number of the connection that delivered it; ``mid``: its MQTT packet id."""
+class CityDelivery(NamedTuple):
+    """A received message; ``connection``: number of the connection that delivered it; ``mid``: its MQTT packet id."""
 
     topic: str
     payload: bytes
     mid: int
     qos: int
-    life: int
+    connection: int
 
 
 class CityLink:
@@ -64,9 +64,9 @@ class CityLink:
 
     def __init__(self, address: CityAddress, name: str) -> None:
         self._address = address
-        self._letters: queue.Queue[Letter] = queue.Queue(QUEUE_MAX)
+        self._deliveries: queue.Queue[CityDelivery] = queue.Queue(QUEUE_MAX)
         self._filters: list[str] = []
-        self._life = 0
+        self._connection_number = 0
         self._leaving = False
         self._how: dict[str, Any] = {}  # how to connect
         self._nodes = deque([(address.host, address.port), *address.others], maxlen=NODES_MAX)
@@ -113,22 +113,22 @@ class CityLink:
         if self._client.is_connected():
             self._client.subscribe([(one, 1) for one in filters])
 
-    def take(self, most: int, wait_s: float) -> list[Letter]:
+    def take(self, most: int, wait_s: float) -> list[CityDelivery]:
         """Up to ``most`` received messages; waits up to ``wait_s`` seconds for the first. [] if none arrives."""
-        taken: list[Letter] = []
+        taken: list[CityDelivery] = []
         try:
-            taken.append(self._letters.get(timeout=wait_s))
+            taken.append(self._deliveries.get(timeout=wait_s))
             while len(taken) < most:
-                taken.append(self._letters.get_nowait())
+                taken.append(self._deliveries.get_nowait())
         except queue.Empty:
             pass
         return taken
 
-    def acknowledge(self, letters: Sequence[Letter]) -> None:
+    def acknowledge(self, deliveries: Sequence[CityDelivery]) -> None:
         """Acknowledge messages to the broker, once they are stored."""
-        for letter in letters:
-            if letter.life == self._life and letter.qos:
-                self._client.ack(letter.mid, letter.qos)
+        for delivery in deliveries:
+            if delivery.connection == self._connection_number and delivery.qos:
+                self._client.ack(delivery.mid, delivery.qos)
 
     def say(self, topic: str, payload: bytes, *, retain: bool = False) -> paho.MQTTMessageInfo:
         """Publish a message, now or when the connection is back; wait on the returned object for the
@@ -143,7 +143,7 @@ class CityLink:
         self._client.loop_stop()
 
     def _connected(self, code: Any, on_change: Callable[[bool, str], None]) -> None:
-        self._life += 1
+        self._connection_number += 1
         if code.is_failure:
             on_change(False, str(code))
             return
@@ -171,9 +171,11 @@ class CityLink:
             self._client.connect_async(*self._nodes[0], **self._how)
 
     def _heard(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
-        letter = Letter(message.topic, bytes(message.payload), message.mid, message.qos, self._life)
+        delivery = CityDelivery(
+            message.topic, bytes(message.payload), message.mid, message.qos, self._connection_number
+        )
         try:
-            self._letters.put_nowait(letter)
+            self._deliveries.put_nowait(delivery)
         except queue.Full:  # more than any receive window: not acknowledged, so the broker sends it again
             return
 

@@ -19,10 +19,16 @@ import psycopg
 import structlog
 
 from edged.central import topics
-from edged.centre.broker import CityLink, Letter
+from edged.centre.broker import CityDelivery, CityLink
 from edged.centre.gauges import ConsumerGauges
+from edged.centre.hall_messages import (
+    HallEvent,
+    RetainedMessage,
+    UnreadableMessage,
+    read_event,
+    read_retained,
+)
 from edged.centre.ledger import CentreLedger, HallEpoch, forget_before, utc_now
-from edged.centre.letters import BadLetter, HallEvent, RetainedMessage, read_event, read_retained
 from edged.clock import monotonic_s
 
 BATCH_MAX = 500
@@ -80,9 +86,9 @@ class Consumer:
         prefix = f"$share/{self._share.group}/" if self._share.group else ""
         self._link.start([prefix + topics.EVENTS.filter], self._changed)
         while not self._stop.is_set():
-            letters = self._link.take(BATCH_MAX, WAIT_S)
-            if letters:
-                self._take(letters)
+            deliveries = self._link.take(BATCH_MAX, WAIT_S)
+            if deliveries:
+                self._take(deliveries)
             try:
                 self._keep_house()
             except psycopg.Error as error:
@@ -94,30 +100,30 @@ class Consumer:
         self._gauges.connected.set(up)
         log.info("broker-up") if up else log.warning("broker-down", detail=why)
 
-    def _take(self, letters: list[Letter]) -> None:
-        batch = self._sorted(letters)
+    def _take(self, deliveries: list[CityDelivery]) -> None:
+        batch = self._sorted(deliveries)
         while not self._stop.is_set():
             try:
                 upto = self._keep(batch)
             except psycopg.Error as error:
                 self._lost(error)
                 continue
-            self._link.acknowledge(letters)
+            self._link.acknowledge(deliveries)
             for (hall, epoch), number in upto.items():
                 body = json.dumps({"epoch": epoch, "upto": number}).encode()
                 self._link.say(topics.events_ack(hall), body)
             return
 
-    def _sorted(self, letters: list[Letter]) -> Sorted:
+    def _sorted(self, deliveries: list[CityDelivery]) -> Sorted:
         batch = Sorted([], [])
-        for letter in letters:
+        for delivery in deliveries:
             try:
-                if letter.topic.endswith("/events"):
-                    batch.events.append(read_event(letter.topic, letter.payload))
+                if delivery.topic.endswith("/events"):
+                    batch.events.append(read_event(delivery.topic, delivery.payload))
                 else:
-                    batch.retained.append(read_retained(letter.topic, letter.payload))
-            except BadLetter as error:
-                self._refused(letter.topic, error.reason)
+                    batch.retained.append(read_retained(delivery.topic, delivery.payload))
+            except UnreadableMessage as error:
+                self._refused(delivery.topic, error.reason)
         return batch
 
     def _keep(self, batch: Sorted) -> dict[HallEpoch, int]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from edged.centre.letters import HallEvent, RetainedMessage
+from edged.centre.hall_messages import HallEvent, RetainedMessage
 from edged.clock import wall_ms
 
 FIRST_MONTH = (2026, 1)  # an earlier date comes from a clock that was never set

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from edged.centre.gauges import ConsumerGauges
+from edged.centre.hall_messages import HallEvent, read_retained
 from edged.centre.ledger import CentreLedger
-from edged.centre.letters import HallEvent, read_retained
 from edged.sim.broker import free_port
 from tests.centre.test_reports import story
 from tests.support.brokers import until

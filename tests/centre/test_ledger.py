@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from edged.centre import scan, standing
+from edged.centre.hall_messages import HallEvent, UnreadableMessage, read_event, read_retained
 from edged.centre.ledger import CentreLedger, forget_before, joined, prepare
-from edged.centre.letters import BadLetter, HallEvent, read_event, read_retained
 
 AT = datetime(2026, 12, 1, 2, 0, tzinfo=UTC)
 
@@ -143,7 +143,7 @@ def message(**changes: Any) -> bytes:
     ],
 )
 def test_what_is_no_event_of_this_hall_is_refused(topic: str, payload: bytes, reason: str) -> None:
-    with pytest.raises(BadLetter) as refused:
+    with pytest.raises(UnreadableMessage) as refused:
         read_event(topic, payload)
     assert refused.value.reason == reason
 

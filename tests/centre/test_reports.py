@@ -16,8 +16,8 @@ import psycopg
 import pytest
 
 from edged.centre import reports, standing
+from edged.centre.hall_messages import HallEvent, read_retained
 from edged.centre.ledger import CentreLedger
-from edged.centre.letters import HallEvent, read_retained
 from tests.support.daemons import ROOT
 
 EXAMPLE = ROOT / "configs" / "hall-example.toml"

@@ -20,8 +20,8 @@ import psycopg
 import pytest
 
 from edged.central.envelope import opened_unverified, private_pem
+from edged.centre.hall_messages import read_retained
 from edged.centre.ledger import CentreLedger
-from edged.centre.letters import read_retained
 from edged.centre.rollouts import ANSWER_S, Rollout, RolloutPlan, begin, sizes
 from tests.centre.test_consume import ask, consuming
 from tests.support.brokers import real_mosquitto, until

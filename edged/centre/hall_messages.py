@@ -1,7 +1,7 @@
 """Parses the messages of halls: events of ``hall/{hall}/events``, and retained messages.
 
-Rules: a malformed message raises ``BadLetter`` with one fixed word, and nothing else. Identity and mobile numbers in
-texts are masked: halls do not send any, and the centre stores none in any case.
+Rules: a malformed message raises ``UnreadableMessage`` with one fixed word, and nothing else. Identity and mobile
+numbers in texts are masked: halls do not send any, and the centre stores none in any case.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class RetainedMessage(NamedTuple):
     payload: str
 
 
-class BadLetter(ValueError):
+class UnreadableMessage(ValueError):
     """A message that cannot be read. ``reason``: a fixed word, for a counter."""
 
     def __init__(self, reason: str) -> None:
@@ -55,29 +55,29 @@ class BadLetter(ValueError):
 
 
 def read_event(topic: str, payload: bytes) -> HallEvent:
-    """Parse an event. Raises ``BadLetter``."""
+    """Parse an event. Raises ``UnreadableMessage``."""
     named = HALL_TOPIC.fullmatch(topic)
     if named is None or topic != topics.events(named[1]):
-        raise BadLetter("topic")
+        raise UnreadableMessage("topic")
     fields = _parsed(payload)
     hall, _, rest = str(fields.get("id")).partition("/")
     epoch, _, number = rest.partition("/")
     if hall != named[1]:
-        raise BadLetter("hall")
+        raise UnreadableMessage("hall")
     seq, previous, kind = (
         fields.get("sequence"),
         fields.get("previous"),
         KIND.fullmatch(str(fields.get("type"))),
     )
     if kind is None:
-        raise BadLetter("type")
+        raise UnreadableMessage("type")
     if not (type(seq) is type(previous) is int and 0 <= previous < seq <= NUMBER_MAX and number == str(seq)):
-        raise BadLetter("sequence")
+        raise UnreadableMessage("sequence")
     if not (epoch.isascii() and epoch.isdigit() and int(epoch) <= EPOCH_MAX):
-        raise BadLetter("epoch")
+        raise UnreadableMessage("epoch")
     subject, data = fields.get("subject", ""), fields.get("data", {})
     if not isinstance(subject, str) or not isinstance(data, dict):
-        raise BadLetter("data")
+        raise UnreadableMessage("data")
     at = _moment(fields.get("time"))
     text = json.dumps(_plain(data), ensure_ascii=False)
     historical = fields.get("historical") is True
@@ -85,15 +85,15 @@ def read_event(topic: str, payload: bytes) -> HallEvent:
 
 
 def read_retained(topic: str, payload: bytes) -> RetainedMessage:
-    """Parse a retained message. Raises ``BadLetter``."""
+    """Parse a retained message. Raises ``UnreadableMessage``."""
     named = HALL_TOPIC.fullmatch(topic)
     if named is None:
-        raise BadLetter("topic")
+        raise UnreadableMessage("topic")
     if not payload:
         return RetainedMessage(topic, named[1], "null")
     if topic == topics.line(named[1]):
         if payload not in (b"0", b"1"):
-            raise BadLetter("line")
+            raise UnreadableMessage("line")
         return RetainedMessage(topic, named[1], payload.decode())
     return RetainedMessage(topic, named[1], json.dumps(_plain(_parsed(payload)), ensure_ascii=False))
 
@@ -102,14 +102,14 @@ def _parsed(payload: bytes) -> dict[str, Any]:
     try:
         return strict_json.parse_document(payload, EVENT_BYTES_MAX)
     except NotStrictJson as error:
-        raise BadLetter(error.reason) from None
+        raise UnreadableMessage(error.reason) from None
 
 
 def _moment(text: Any) -> datetime:
     try:
         return ZERO + timedelta(milliseconds=epoch_ms(str(text)))
     except (ValueError, OverflowError):
-        raise BadLetter("time") from None
+        raise UnreadableMessage("time") from None
 
 
 def _plain(value: Any) -> Any:
