@@ -15,14 +15,14 @@ def main() -> None:
         if options is not None:
             _serve(**options)
     from edged.cli import COMPLETE, app
-    from edged.cli.terminal import survive
+    from edged.cli.terminal import substitute_unprintable
 
     if COMPLETE in os.environ:
         from edged.cli.completion import prepare
 
         prepare()
 
-    survive()
+    substitute_unprintable()
     app()
 
 

@@ -72,7 +72,7 @@ def _standing(broker: str | None, hall: str | None, config: Path | None) -> list
     ]
     try:
         with conversation(target, wanted) as talk:
-            for heard in talk.hear(RETAINED_S, QUIET_S):
+            for heard in talk.receive(RETAINED_S, QUIET_S):
                 said[heard.topic] = heard.body
     except NoAnswer as error:
         raise fail(str(error)) from None

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edged.cli.hall_names import HallNames, wide
+from edged.cli.hall_names import HallNames, padded
 from edged.cli.target import fail, find_or_exit
 
 STATES = {"OPEN": "待响应", "ACKNOWLEDGED": "办理中"}
@@ -46,7 +46,7 @@ def cases(
     named = topics.page(target.hall, "names")
     try:
         with conversation(target, [topics.cases_state(target.hall), named]) as talk:
-            for heard in talk.hear(RETAINED_S, QUIET_S):
+            for heard in talk.receive(RETAINED_S, QUIET_S):
                 if heard.topic == named:
                     names = heard.body
                 else:
@@ -70,15 +70,15 @@ def _tell(hall: str, summary: dict[str, Any], names: HallNames) -> None:
     typer.echo(f"  {', '.join(figures)}")
     if summary.get("cases"):
         typer.echo(
-            f"\n{wide('case 编号', 18)}{wide('state 状态', 22)}{wide('due 到期', 14)}{wide('area 专区', 22)}"
-            f"{wide('why 原因', 14)}opened 登记"
+            f"\n{padded('case 编号', 18)}{padded('state 状态', 22)}{padded('due 到期', 14)}{padded('area 专区', 22)}"
+            f"{padded('why 原因', 14)}opened 登记"
         )
     for case in summary.get("cases", ()):
         state = f"{case['state']} {STATES.get(case['state'], '')}"
         marks = (" !" if case["overdue"] else "") + (" special 特殊" if case["special"] else "")
         typer.echo(
-            f"{wide(case['case'], 18)}{wide(state, 22)}{wide(case['due'] or '-', 14)}"
-            f"{wide(names.area(case['area'] or '-'), 22)}{wide(case['code'], 14)}"
+            f"{padded(case['case'], 18)}{padded(state, 22)}{padded(case['due'] or '-', 14)}"
+            f"{padded(names.area(case['area'] or '-'), 22)}{padded(case['code'], 14)}"
             f"{case['opened']}{marks}"
         )
     hidden = waiting + in_hand - len(summary.get("cases", ()))

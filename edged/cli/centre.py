@@ -370,7 +370,7 @@ def rollout(
         else:
             number = resume
         typer.echo(f"rollout {number} / 分批推送 {number}")
-        with speaking(city_of(broker, ca, cert, cert_key)) as say:
+        with city_publisher(city_of(broker, ca, cert, cert_key)) as say:
             moved = Rollout(connection, number, say)
             moved.resume()
             told = ""
@@ -413,7 +413,7 @@ def abort(
     from edged.centre.rollouts import Rollout, RolloutRefused, outcomes
 
     try:
-        with speaking(city_of(broker, ca, cert, cert_key)) as say:
+        with city_publisher(city_of(broker, ca, cert, cert_key)) as say:
             moved = Rollout(connection, number, say)
             version = moved.progress().version
             ids = moved.abort(lambda hall: _rollback(hall, version, by, key))
@@ -490,16 +490,16 @@ def _rollback(hall: str, version: int, by: str, key: Path) -> tuple[str, bytes]:
 
 
 @contextmanager
-def speaking(city: Target) -> Iterator[CityVoice]:
+def city_publisher(city: Target) -> Iterator[CityPublisher]:
     """Publish at the city's broker inside a ``with`` block; connects at the first message."""
-    voice = CityVoice(city)
+    voice = CityPublisher(city)
     try:
         yield voice
     finally:
         voice.close()
 
 
-class CityVoice:
+class CityPublisher:
     """A function that publishes at the city's broker. Each call returns once the broker has acknowledged the message,
     or raises ``OSError``.
 
@@ -524,7 +524,7 @@ class CityVoice:
             self.close()
         while True:
             try:
-                self._opened().say(topic, payload)
+                self._opened().publish(topic, payload)
                 self._used_s = monotonic_s()
                 return
             except NoAnswer as error:

@@ -117,7 +117,7 @@ def opened(url: str) -> Iterator[tuple[ModbusWire, ByteWire]]:
         line.close()
 
 
-class Told(NamedTuple):
+class ProbeResult(NamedTuple):
     """The result of a request: the bytes in both directions and their meaning in words; ``remedy``: what to do if it
     failed.
     """
@@ -131,7 +131,7 @@ class Told(NamedTuple):
     remedy_zh: str = ""
 
 
-def ask(url: str, unit: int, request: str, deadline_s: float) -> Told:
+def ask(url: str, unit: int, request: str, deadline_s: float) -> ProbeResult:
     """Send one request and wait for the answer. Raises ``ValueError`` for text that is not a request."""
     try:
         pdu = bytes.fromhex("".join(request.split()))
@@ -139,7 +139,7 @@ def ask(url: str, unit: int, request: str, deadline_s: float) -> Told:
         raise ValueError(f'"{request}" is not hex; 01 0000 0008 reads eight coils') from None
     if len(pdu) < 5 or pdu[0] not in FUNCTIONS:
         raise ValueError(f"functions: {', '.join(f'{code:02X} {name}' for code, name in FUNCTIONS.items())}")
-    sent, asked = b"", said_request(pdu)
+    sent, asked = b"", describe_request(pdu)
     try:
         with opened(url) as (wire, line):
             sent, received, answer = exchange(wire, line, unit, pdu, deadline_s)
@@ -148,13 +148,13 @@ def ask(url: str, unit: int, request: str, deadline_s: float) -> Told:
     if answer:
         failed = answer[0] & FAILED
         remedy = exception_error(answer[1]) if failed else None
-        meaning = f"unit {unit}: {said_answer(pdu, answer)}"
-        return Told(sent, asked, received, meaning, not failed, str(remedy or ""))
+        meaning = f"unit {unit}: {describe_answer(pdu, answer)}"
+        return ProbeResult(sent, asked, received, meaning, not failed, str(remedy or ""))
     odd = misfit(sent, received, wire.rtu)
     return _lost(sent, asked, received, "bad-answer" if received else "no-answer", odd)
 
 
-def ask_raw(url: str, family: str, request: str, deadline_s: float) -> Told:
+def ask_raw(url: str, family: str, request: str, deadline_s: float) -> ProbeResult:
     """Send whole frames unchanged; returns what arrives within ``deadline_s``. Raises ``ValueError`` if they are not
     hex.
     """
@@ -177,14 +177,14 @@ def ask_raw(url: str, family: str, request: str, deadline_s: float) -> Told:
         return _lost(sent, asked, received, *loss_of(error))
     meaning = "; ".join(decode(received))
     if meaning:
-        return Told(sent, asked, received, meaning, True)
+        return ProbeResult(sent, asked, received, meaning, True)
     return _lost(sent, asked, received, "bad-answer" if received else "no-answer")
 
 
-def _lost(sent: bytes, asked: str, received: bytes, word: str, detail: str = "") -> Told:
+def _lost(sent: bytes, asked: str, received: bytes, word: str, detail: str = "") -> ProbeResult:
     words = LOSSES[known(word)]
     meaning = ": ".join(part for part in (words.en, detail) if part)
-    return Told(sent, asked, received, meaning, False, words.do_en, words.do_zh)
+    return ProbeResult(sent, asked, received, meaning, False, words.do_en, words.do_zh)
 
 
 def exchange(
@@ -215,7 +215,7 @@ def present(url: str, units: list[int], deadline_s: float) -> Iterator[tuple[int
         for number, unit in enumerate(units, 1):
             _, _, answer = exchange(wire, line, unit, pdu, deadline_s, number)
             if answer and not (answer[0] & FAILED and answer[1] in NOBODY):
-                yield unit, said_answer(pdu, answer)
+                yield unit, describe_answer(pdu, answer)
             elif wire.rtu:
                 _drain(line)
 
@@ -260,14 +260,14 @@ def bursts(url: str, seconds: float) -> Iterator[tuple[float, bytes]]:
             yield first_s, held
 
 
-def said_request(pdu: bytes) -> str:
+def describe_request(pdu: bytes) -> str:
     """Describe a Modbus request in words."""
     address, value = int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
     what = f"value {value:#06x}" if pdu[0] in (5, 6) else f"{value} from there"
     return f"{FUNCTIONS.get(pdu[0], f'function {pdu[0]}')}, address {address:#06x}, {what}"
 
 
-def said_answer(request: bytes, answer: bytes) -> str:
+def describe_answer(request: bytes, answer: bytes) -> str:
     """Describe a Modbus answer in words."""
     if answer[0] & FAILED:
         return f"exception {answer[1]}: {EXCEPTIONS.get(answer[1], (None, 'unknown'))[1]}"
@@ -289,7 +289,7 @@ def _modbus(data: bytes) -> list[str]:
                 unit, pdu = open_rtu_frame(data[place : place + size])
             except Garbled:
                 continue
-            found.append(f"unit {unit}: {_said_either_way(pdu)}")
+            found.append(f"unit {unit}: {_describe_either_way(pdu)}")
             place += size
             break
         else:
@@ -297,12 +297,12 @@ def _modbus(data: bytes) -> list[str]:
     return found
 
 
-def _said_either_way(pdu: bytes) -> str:
+def _describe_either_way(pdu: bytes) -> str:
     """Describe a PDU that was overheard: an echoed write looks the same as request and as answer."""
     if pdu[0] & FAILED:
-        return said_answer(pdu, pdu)
+        return describe_answer(pdu, pdu)
     if len(pdu) == 5 or pdu[0] in (15, 16):
-        return said_request(pdu) if len(pdu) >= 5 else pdu.hex(" ")
+        return describe_request(pdu) if len(pdu) >= 5 else pdu.hex(" ")
     return f"answer to {FUNCTIONS.get(pdu[0], f'function {pdu[0]}')}: {pdu[2:].hex(' ')}"
 
 

@@ -29,7 +29,7 @@ DO_CLOCK = (
 )
 
 
-def told_s(payload: bytes, zone: tzinfo) -> float | None:
+def message_time_s(payload: bytes, zone: tzinfo) -> float | None:
     """The latest time in a JSON message, in seconds since 1970; None without one. A time without a zone is taken as
     local time in ``zone``.
     """
@@ -40,7 +40,7 @@ def told_s(payload: bytes, zone: tzinfo) -> float | None:
     return max(_times(message, zone, DEEP), default=None)
 
 
-def off_words(off_s: float) -> tuple[str, str]:
+def clock_error_words(off_s: float) -> tuple[str, str]:
     """Describe a clock that is ``off_s`` seconds ahead of ours (negative: behind)."""
     minutes = round(abs(off_s) / 60)
     days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60

@@ -19,9 +19,9 @@ from edged.config import DeviceConfig, HallConfig
 from edged.core.model.losses import LOSSES, known
 
 if TYPE_CHECKING:
-    from edged.cli.exchange import Heard
+    from edged.cli.exchange import ReceivedMessage
 
-    Stamped = tuple[float, Heard]  # arrival in seconds of our clock, and the payload
+    Stamped = tuple[float, ReceivedMessage]  # arrival in seconds of our clock, and the payload
 
 PROBE_S = 10.0  # long enough for a module at 9600 baud whose driver pauses between tries
 SETTLE_S = 3.0  # wait after a loss, because a better reason may follow
@@ -222,7 +222,7 @@ def _hear(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dic
     topics = {device.id: device.options.topics(hall.hall, device.id)[0] for device in devices}
     every = sorted({one for listed in topics.values() for one in listed})
     with conversation(from_config(hall.file), every) as talk:
-        heard = [(wall_ms() / 1000, message) for message in talk.hear(listen_s)]
+        heard = [(wall_ms() / 1000, message) for message in talk.receive(listen_s)]
     return {
         name: [one for one in heard if any(Topic(one[1].topic).matches(topic) for topic in listed)]
         for name, listed in topics.items()
@@ -254,14 +254,14 @@ def _with_clock(hall: HallConfig, device: DeviceConfig, found: Found, heard: lis
     told = [
         (when, at_s)
         for at_s, message in heard
-        if not message.retain and (when := doctor_clocks.told_s(message.payload, zone)) is not None
+        if not message.retain and (when := doctor_clocks.message_time_s(message.payload, zone)) is not None
     ]
     if found.state != "well" or not told:
         return found
     off_s = told[-1][0] - told[-1][1]
     if abs(off_s) <= doctor_clocks.OFF_MAX_S:
         return well(f"{found.chinese}；时钟与本机一致", f"{found.english}; its clock agrees with ours")
-    zh, en = doctor_clocks.off_words(off_s)
+    zh, en = doctor_clocks.clock_error_words(off_s)
     return ill(f"{zh}{place_of(device, ZH)}", f"{en}{place_of(device)}", *doctor_clocks.remedy(off_s))
 
 

@@ -34,7 +34,7 @@ class NoAnswer(Exception):
     """The broker did not do what was asked; the text says what is missing and names the broker."""
 
 
-class Heard(NamedTuple):
+class ReceivedMessage(NamedTuple):
     """One message received in a conversation."""
 
     topic: str
@@ -136,7 +136,7 @@ class Conversation:
         plain = ": is that its port without TLS?" if cut and self.target.tls else ""
         return f"no broker at {self._place}: {met or error}{plain}"
 
-    def say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish and wait for the broker's acknowledgement. Raises ``NoAnswer``."""
         self._runner.run(self._deliver(topic, payload, retain, None))
 
@@ -150,8 +150,8 @@ class Conversation:
         except (aiomqtt.MqttError, ValueError) as error:
             raise NoAnswer(f"the broker took nothing: {error}") from None
 
-    def ask(self, topic: str, payload: bytes, answer_topic: str) -> None:
-        """``say`` with a response topic (MQTT 5); ``answer_topic`` must be among the subscribed topics."""
+    def request(self, topic: str, payload: bytes, answer_topic: str) -> None:
+        """``publish`` with a response topic (MQTT 5); ``answer_topic`` must be among the subscribed topics."""
         properties = cast(Any, Properties)(PacketTypes.PUBLISH)
         properties.ResponseTopic = answer_topic
         properties.CorrelationData = secrets.token_bytes(8)
@@ -162,7 +162,7 @@ class Conversation:
         """Whether the broker can carry answers: MQTT 3.1.1 has no response topics."""
         return self.target.protocol == "5"
 
-    def hear(self, timeout_s: float, quiet_s: float | None = None) -> Iterator[Heard]:
+    def receive(self, timeout_s: float, quiet_s: float | None = None) -> Iterator[ReceivedMessage]:
         """Yield messages as they arrive, until ``timeout_s`` from now or until none arrived for ``quiet_s``."""
         deadline_s = clock.monotonic_s() + timeout_s
         while (left_s := deadline_s - clock.monotonic_s()) > 0:
@@ -171,13 +171,13 @@ class Conversation:
                 return
             yield heard
 
-    async def _next(self, within_s: float) -> Heard | None:
+    async def _next(self, within_s: float) -> ReceivedMessage | None:
         """The next message; ``None`` if none arrives in time or the connection ended."""
         assert self._client is not None
         with suppress(TimeoutError, aiomqtt.MqttError):
             async with asyncio.timeout(within_s):
                 message = await anext(aiter(self._client.messages))
-                return Heard(str(message.topic), message.payload, message.retain)
+                return ReceivedMessage(str(message.topic), message.payload, message.retain)
         return None
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from edged.clock import monotonic_s
 
 if TYPE_CHECKING:
     from edged.central.topics import Topic
-    from edged.cli.exchange import Conversation, Heard
+    from edged.cli.exchange import Conversation, ReceivedMessage
 
 RETAINED_S = 20.0  # to receive the retained messages of two hundred halls
 # No message for so long: that was probably all. A busy broker pauses for half a second.
@@ -45,7 +45,7 @@ def filters(report: Topic = topics.POLICY_REPORT) -> list[str]:
     return [topics.STATUS.filter, report.filter]
 
 
-def found(
+def find_halls(
     talk: Conversation,
     halls: tuple[str, ...],
     group: str | None,
@@ -57,7 +57,7 @@ def found(
     ``members_s``: seconds to listen for members; 0: until nothing has arrived for ``QUIET_S``.
     """
     versions, members = [0], list[str]()
-    for heard in talk.hear(members_s) if members_s else talk.hear(RETAINED_S, QUIET_S):
+    for heard in talk.receive(members_s) if members_s else talk.receive(RETAINED_S, QUIET_S):
         hall, said = _said(heard)
         if heard.topic == report.at(hall=hall) and (not halls or hall in halls):
             named = [said.get("applied"), said.get("desired")]
@@ -67,14 +67,14 @@ def found(
     return Fleet(halls or tuple(sorted(set(members))), max(versions))
 
 
-def told(
+def last_reports(
     talk: Conversation, halls: tuple[str, ...], group: str | None, report: Topic
 ) -> dict[str, dict[str, Any]]:
     """The message that each hall retains on ``report``, by hall id; {} for a hall without one. The halls are ``halls``
     and those whose status names ``group``.
     """
     retained, members = dict[str, dict[str, Any]](), set(halls)
-    for heard in talk.hear(RETAINED_S, QUIET_S):
+    for heard in talk.receive(RETAINED_S, QUIET_S):
         hall, said = _said(heard)
         if heard.topic == report.at(hall=hall):
             retained[hall] = said
@@ -98,7 +98,7 @@ def follow(
     """
     following = _Following(fleet.halls, sha256, report, group)
     for seconds in (wait_s, REHEARSAL_S):
-        following.hear(talk, seconds)
+        following.listen(talk, seconds)
         for hall in following.give_up_on_silent():
             typer.echo(f"{hall}: NO ANSWER in {wait_s:g} s / 没有回应")
     for hall in sorted(following.waiting):
@@ -115,13 +115,13 @@ class _Following:
         self._known, self._rehearsing = set(self.waiting), set[str]()
         self._sha256, self._report, self._group = sha256, report, group
 
-    def hear(self, talk: Conversation, seconds: float) -> None:
+    def listen(self, talk: Conversation, seconds: float) -> None:
         """Listen for ``seconds``, or until every hall has answered and no further member appears."""
         deadline_s = monotonic_s() + seconds
         while (left_s := deadline_s - monotonic_s()) > 0:
             if not self.waiting and self._group is None:
                 return
-            heard = next(talk.hear(left_s, None if self.waiting else QUIET_S), None)
+            heard = next(talk.receive(left_s, None if self.waiting else QUIET_S), None)
             if heard is None:
                 return
             self._take(heard)
@@ -133,7 +133,7 @@ class _Following:
         self.bad += len(silent)
         return silent
 
-    def _take(self, heard: Heard) -> None:
+    def _take(self, heard: ReceivedMessage) -> None:
         hall, said = _said(heard)
         if (
             heard.topic == topics.status(hall)
@@ -173,6 +173,6 @@ def _tell(hall: str, answer: FleetAnswer) -> None:
         )
 
 
-def _said(heard: Heard) -> tuple[str, dict[str, Any]]:
+def _said(heard: ReceivedMessage) -> tuple[str, dict[str, Any]]:
     parts = heard.topic.split("/")
     return parts[1] if len(parts) > 1 else "", heard.body

@@ -58,7 +58,7 @@ def _beside(names: tuple[str, str] | None, name: str) -> str:
     return name if names is None or names[0] == name else f"{names[0]} {name}"
 
 
-def wide(text: str, columns: int) -> str:
+def padded(text: str, columns: int) -> str:
     """``text`` padded to ``columns`` of a terminal, where a Chinese character takes two."""
     taken = sum(TAKEN if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
     return text + " " * max(1, columns - taken)

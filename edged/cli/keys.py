@@ -236,13 +236,13 @@ def push(
         raise fail(f"{file}: not signed; `edged keys sign` first / 尚未签名", 2)
     try:
         with conversation(target, fleet.filters(topics.KEYS_REPORT)) as talk:
-            found = fleet.found(talk, named, group, topics.KEYS_REPORT, members_s)
+            found = fleet.find_halls(talk, named, group, topics.KEYS_REPORT, members_s)
             if not found.halls:
                 raise fail(f'no hall at this broker says that it is of group "{group}" / 没有大厅属于该分组')
             if group is not None:
-                talk.say(topics.group_keys_push(group), raw, retain=retain)
+                talk.publish(topics.group_keys_push(group), raw, retain=retain)
             for one in named:
-                talk.say(topics.keys_push(one), raw, retain=retain)
+                talk.publish(topics.keys_push(one), raw, retain=retain)
             typer.echo(f"key list version {ours['version']} to {len(found.halls)} halls / 已推送密钥清单")
             well = fleet.follow(talk, found, str(ours["sha256"]), wait_s, topics.KEYS_REPORT, group)
     except NoAnswer as error:
@@ -270,7 +270,7 @@ def status(
     named = named or (() if group is not None else (target.hall,))
     try:
         with conversation(target, fleet.filters(topics.KEYS_REPORT)) as talk:
-            told = fleet.told(talk, named, group, topics.KEYS_REPORT)
+            told = fleet.last_reports(talk, named, group, topics.KEYS_REPORT)
     except NoAnswer as error:
         raise fail(str(error)) from None
     for one, report in told.items():

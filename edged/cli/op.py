@@ -120,10 +120,10 @@ def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str,
     try:
         with conversation(target, listened) as talk:
             if talk.answers_possible:
-                talk.ask(topics.operation(target.hall, name), raw, answers)
+                talk.request(topics.operation(target.hall, name), raw, answers)
             else:
-                talk.say(topics.operation(target.hall, name), raw)
-            for heard in talk.hear(wait_s):
+                talk.publish(topics.operation(target.hall, name), raw)
+            for heard in talk.receive(wait_s):
                 found = heard.body
                 if heard.topic != answers:
                     found = outcome_of(found, order)

@@ -199,7 +199,7 @@ def push(
             if not is_envelope(raw):
                 raw = _sign_for(target, raw, key, _version_in_force(talk) + 1)
             _tell_effect(document_of(raw), config, err=True)
-            talk.say(topics.policy_push(target.hall), raw, retain=retain)
+            talk.publish(topics.policy_push(target.hall), raw, retain=retain)
             report = _answer(talk, raw, wait_s)
     except NoAnswer as error:
         raise fail(str(error)) from None
@@ -221,7 +221,7 @@ def status(broker: Broker = None, hall: HallId = None, config: Config = None) ->
     target = find_or_exit(broker, hall, config)
     try:
         with conversation(target, [topics.policy_report(target.hall)]) as talk:
-            report = next((heard.body for heard in talk.hear(2.0)), None)
+            report = next((heard.body for heard in talk.receive(2.0)), None)
     except NoAnswer as error:
         raise fail(str(error)) from None
     if not report:
@@ -255,7 +255,7 @@ def _push_to_many(
     target = find_or_exit(broker, hall or (named[0] if named else "city"), config)
     try:
         with conversation(target, fleet.filters()) as talk:
-            found = fleet.found(talk, named, group, members_s=members_s)
+            found = fleet.find_halls(talk, named, group, members_s=members_s)
             if not found.halls:
                 raise fail(f'no hall at this broker says that it is of group "{group}" / 没有大厅属于该分组')
             raw = read_file(file)
@@ -267,9 +267,9 @@ def _push_to_many(
             ours = claimed(raw)
             sha256 = "" if ours is None else str(ours["sha256"])
             if group is not None:
-                talk.say(topics.group_policy_push(group), raw, retain=retain)
+                talk.publish(topics.group_policy_push(group), raw, retain=retain)
             for one in named:
-                talk.say(topics.policy_push(one), raw, retain=retain)
+                talk.publish(topics.policy_push(one), raw, retain=retain)
             typer.echo(f"version {ours['version'] if ours else '?'} to {len(found.halls)} halls / 已推送")
             well = fleet.follow(talk, found, sha256, wait_s, group=group)
     except NoAnswer as error:
@@ -351,7 +351,7 @@ def _signed(payload: bytes, key: Path, audience: Audience | None) -> bytes:
 
 def _version_in_force(talk: Conversation) -> int:
     """The highest policy version in the hall's retained report."""
-    for heard in talk.hear(1.0):
+    for heard in talk.receive(1.0):
         report = heard.body
         named = [report.get("applied"), report.get("desired")]
         return max((int(one.get("version", 0)) for one in named if isinstance(one, dict)), default=0)
@@ -367,7 +367,7 @@ def _answer(talk: Conversation, raw: bytes, wait_s: float) -> dict[str, Any] | N
 
     ours = claimed(raw)
     for seconds in (wait_s, fleet.REHEARSAL_S):
-        for heard in talk.hear(seconds):
+        for heard in talk.receive(seconds):
             report = heard.body
             desired = report.get("desired")
             sha256 = desired.get("sha256") if isinstance(desired, dict) else None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-Told = Callable[[int, int], None]
+ReportProgress = Callable[[int, int], None]
 
 
 def silent(_done: int, _total: int) -> None:
@@ -25,7 +25,7 @@ def give_way() -> None:
 
 
 @contextmanager
-def progress(what: str, quiet: bool = False) -> Iterator[Told]:
+def progress(what: str, quiet: bool = False) -> Iterator[ReportProgress]:
     """Show a progress bar on stderr, if that is a terminal; yields the function to call with (done, total)."""
     from rich.console import Console
     from rich.progress import Progress

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edged.cli.hall_names import HallNames, wide
+from edged.cli.hall_names import HallNames, padded
 from edged.cli.json_object import json_object
 from edged.cli.target import Target, fail, find_or_exit
 
@@ -86,7 +86,7 @@ def left_at_broker(target: Target) -> dict[str, Any]:
         topics.keys_report(target.hall),
     ]
     with conversation(target, wanted) as talk:
-        for heard in talk.hear(RETAINED_S, QUIET_S):
+        for heard in talk.receive(RETAINED_S, QUIET_S):
             body = heard.body
             name = heard.topic.rpartition("/")[2]
             if heard.topic == wanted[0]:
@@ -166,23 +166,25 @@ def _tell(target: Target, retained: dict[str, Any]) -> None:
 def _tell_parts(retained: dict[str, Any], names: HallNames) -> None:
     if retained["areas"]:
         typer.echo(
-            f"\n{wide('area 专区', 26)}{'waiting 等候':>12}{'open 开放':>10}{'+1 潮汐':>9}{'asked 待到岗':>10}"
+            f"\n{padded('area 专区', 26)}{'waiting 等候':>12}{'open 开放':>10}{'+1 潮汐':>9}{'asked 待到岗':>10}"
             "  oldest since 最早取号"
         )
     for name, area in sorted(retained["areas"].items()):
         typer.echo(
-            f"{wide(names.area(name), 26)}{area.get('waiting', '?'):>14}{area.get('open_windows', '?'):>12}"
+            f"{padded(names.area(name), 26)}{area.get('waiting', '?'):>14}{area.get('open_windows', '?'):>12}"
             f"{area.get('tidal_windows', '?'):>10}{area.get('asked_windows', '?'):>12}"
             f"  {area.get('oldest_since') or '-'}"
         )
     if retained["windows"]:
-        typer.echo(f"\n{wide('window 窗口', 16)}{wide('state 状态', 24)}{wide('number 号', 11)}tidal 潮汐")
+        typer.echo(
+            f"\n{padded('window 窗口', 16)}{padded('state 状态', 24)}{padded('number 号', 11)}tidal 潮汐"
+        )
     for name, window in sorted(retained["windows"].items(), key=lambda pair: names.place(pair[0])):
         state = str(window.get("state", "?"))
         state = f"{state} {STATES.get(state, '')}" + (" 失联 stale" if window.get("stale") else "")
         tidal = " ".join(_tide_of(window, names))
         number = window.get("number") or "-"
-        typer.echo(f"{wide(names.window(name), 16)}{wide(state, 24)}{number:<11}{tidal}".rstrip())
+        typer.echo(f"{padded(names.window(name), 16)}{padded(state, 24)}{number:<11}{tidal}".rstrip())
 
 
 def _tide_of(window: dict[str, Any], names: HallNames) -> Iterator[str]:

@@ -18,7 +18,7 @@ STANDS_FOR = {
 NAME = "edged-terminal"
 
 
-def survive() -> None:
+def substitute_unprintable() -> None:
     """Make stdout and stderr print substitutes for missing characters from now on, instead of raising."""
     codecs.register_error(NAME, _otherwise)
     for stream in (sys.stdout, sys.stderr):

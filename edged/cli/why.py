@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edged.cli.reading import Told, give_way, progress, silent
+from edged.cli.reading import ReportProgress, give_way, progress, silent
 from edged.cli.target import SITE, NoTarget, fail, running_demo
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _journal(journal: Path | None, config: Path | None) -> Path:
 def decisions(
     path: Path,
     enough: Callable[[list[Decision]], bool] = lambda found: False,
-    told: Told = silent,
+    told: ReportProgress = silent,
     most_days: int = 0,
 ) -> list[Decision]:
     """Read decisions from a journal, oldest first. The newest day is read first, then more days until ``enough`` is
@@ -124,7 +124,9 @@ def decisions(
         return _decisions_from(connection, oldest_dump(connection), told)
 
 
-def _decisions_from(connection: apsw.Connection, start: Snapshot | None, told: Told) -> list[Decision]:
+def _decisions_from(
+    connection: apsw.Connection, start: Snapshot | None, told: ReportProgress
+) -> list[Decision]:
     from edged.explain.sentences import explained, sentences
     from edged.explain.words import DECISIONS
     from edged.store.notes import noted

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edged.cli.doctor_clocks import DO_CLOCK, DO_ZONE, off_words, remedy, told_s
+from edged.cli.doctor_clocks import DO_CLOCK, DO_ZONE, clock_error_words, message_time_s, remedy
 from edged.cli.doctor_links import look_at_links
 from edged.config import load
 from edged.sim.broker import free_port
@@ -34,7 +34,7 @@ NOON = datetime(2026, 11, 30, 12, 0, tzinfo=SHANGHAI).timestamp()
     ],
 )
 def test_times_as_devices_write_them(message: dict[str, object]) -> None:
-    assert told_s(json.dumps(message).encode(), SHANGHAI) == NOON
+    assert message_time_s(json.dumps(message).encode(), SHANGHAI) == NOON
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_times_as_devices_write_them(message: dict[str, object]) -> None:
     [b"", b"17", b"\xff", b'{"time": "noon"}', b'{"time": 12}', b'{"time": true}', b'{"ts": 1e300}'],
 )
 def test_what_is_no_time_is_none(payload: bytes) -> None:
-    assert told_s(payload, SHANGHAI) is None
+    assert message_time_s(payload, SHANGHAI) is None
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_what_is_no_time_is_none(payload: bytes) -> None:
     ],
 )
 def test_the_difference_in_words_and_what_helps(off_s: float, zh: str, en: str, do: tuple[str, str]) -> None:
-    assert (off_words(off_s), remedy(off_s)) == ((zh, en), do)
+    assert (clock_error_words(off_s), remedy(off_s)) == ((zh, en), do)
 
 
 async def test_the_doctor_hears_whose_clock_is_wrong(tmp_path: Path) -> None:

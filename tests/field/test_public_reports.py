@@ -25,7 +25,7 @@ from devices.mqtt_map.driver import MqttMapOptions
 from edged.central.audience import epoch_ms
 from edged.central.operations import inspect
 from edged.central.refusals import DocumentRefused
-from edged.cli.terminal import NAME, survive
+from edged.cli.terminal import NAME, substitute_unprintable
 from edged.config import ConfigErrors, accepted, load
 from edged.driver import Garbled
 from edged.links.modbus.frames import find_rtu_answer, find_tcp_answer, misfit, rtu_frame
@@ -404,7 +404,7 @@ PRINTED = [  # source, what could not be printed on a GBK terminal
 @pytest.mark.parametrize(("source", "text"), PRINTED)
 def test_a_character_that_the_terminal_lacks(source: str, text: str) -> None:
     assert source
-    survive()
+    substitute_unprintable()
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="gbk", errors=NAME)
     terminal.write(f"{text} 完成\n")
     terminal.flush()

@@ -75,7 +75,7 @@ async def test_nothing_planted_is_in_the_archive_and_what_helps_is(tmp_path: Pat
 def _leave(config: Path, topic: str) -> None:
     with conversation(from_config(config)) as talk:
         body = {"waiting": 1, "override": f"{NAMES[0]} {IDENTITY}", "oldest_since": None}
-        talk.say(topic, json.dumps(body).encode(), retain=True)
+        talk.publish(topic, json.dumps(body).encode(), retain=True)
 
 
 def test_a_broken_hall_is_told_as_far_as_it_can_be(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import aiomqtt
 import pytest
 
 from edged.cli import centre, exchange
-from edged.cli.centre import CityVoice
+from edged.cli.centre import CityPublisher
 from edged.cli.target import from_url
 from edged.sim.broker import free_port
 from tests.support.brokers import real_mosquitto
@@ -18,7 +18,7 @@ from tests.support.brokers import real_mosquitto
 async def test_what_is_said_while_the_broker_is_away_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "CONNECT_S", 1.0)  # for the acknowledgement that a dead broker owes
     async with real_mosquitto() as broker, asyncio.TaskGroup() as tasks:
-        voice = CityVoice(from_url(f"mqtt://127.0.0.1:{broker.port}", ""))
+        voice = CityPublisher(from_url(f"mqtt://127.0.0.1:{broker.port}", ""))
         await asyncio.to_thread(voice, "hall/east/policy/push", b"first")
         await broker.kill()
         second = tasks.create_task(asyncio.to_thread(voice, "hall/east/policy/push", b"second"))
@@ -35,7 +35,7 @@ async def test_what_is_said_while_the_broker_is_away_arrives(monkeypatch: pytest
 async def test_a_connection_that_nobody_used_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(centre, "IDLE_S", -1.0)
     async with real_mosquitto() as broker:
-        voice = CityVoice(from_url(f"mqtt://127.0.0.1:{broker.port}", ""))
+        voice = CityPublisher(from_url(f"mqtt://127.0.0.1:{broker.port}", ""))
         await asyncio.to_thread(voice, "hall/east/policy/push", b"1")
         before = voice.talk
         await asyncio.to_thread(voice, "hall/east/policy/push", b"2")
@@ -47,5 +47,5 @@ def test_a_broker_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(centre, "SAID_S", 0.0)
     nobody = free_port()
     told = pytest.raises(OSError, match=f"took nothing for 0 s: no broker at 127.0.0.1:{nobody}")
-    with centre.speaking(from_url(f"mqtt://127.0.0.1:{nobody}", "")) as say, told:
+    with centre.city_publisher(from_url(f"mqtt://127.0.0.1:{nobody}", "")) as say, told:
         say("hall/east/policy/push", b"1")
