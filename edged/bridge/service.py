@@ -106,7 +106,10 @@ class Bridge:
             if fault != self._fault:
                 payload = json.dumps({"paper": "unknown", "fault": fault}, ensure_ascii=False)
                 await self._publish(client, "health", payload)
-                (log.info if fault is None else log.warning)("source", fault=fault)
+                if fault is None:
+                    log.info("source-readable")
+                else:
+                    log.warning("source-unreadable", fault=fault)
                 self._fault = fault
             await asyncio.sleep(self._settings.every_s)
 

@@ -340,7 +340,7 @@ class Application:
             watch_files = self._platform.watch_files(self.config, self._files_changed)
             tasks.create_task(lasting("files", watch_files), name="files")
         if self.config.mqtt.tls is not None:
-            self.mqtt.on_state(lambda up, _reason: self._certificates.look() if up else None)
+            self.mqtt.on_state(lambda up, _reason: self._certificates.check_now() if up else None)
             tasks.create_task(lasting("certificates", self._certificates.run()), name="certificates")
         return fleet
 
@@ -629,7 +629,7 @@ class Application:
             self.inbox.put(SiteLoaded(config.site))
         self.office.serve(config.site)
         self._draw_secret(config)
-        self._certificates.look()  # they may have been replaced
+        self._certificates.check_now()  # they may have been replaced
         log.info("reloaded", devices_started=started)
         return Taken(restart=fixed)
 

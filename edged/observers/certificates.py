@@ -21,7 +21,7 @@ log = structlog.get_logger("edged.certificates")
 
 
 class CertificateWatch:
-    """Checks certificates: ``run`` until cancelled; ``look`` triggers a check, for instance after a handshake.
+    """Checks certificates: ``run`` until cancelled; ``check_now`` triggers a check, for instance after a handshake.
 
     ``report(name, end)`` gets each expiry in seconds since 1970 UTC; ``warn`` gets those within ``WARN_DAYS``, each
     with a text; ``peer_end_ms`` returns the expiry of the broker's certificate (ms since 1970 UTC), ``None`` before the
@@ -44,12 +44,12 @@ class CertificateWatch:
         self._told: dict[str, int] = {}  # by file: days left when it was last logged
         self._peer_end_ms = peer_end_ms
 
-    def look(self) -> None:
+    def check_now(self) -> None:
         """Make ``run`` check all certificates now."""
         self._due.set()
 
     async def run(self) -> None:
-        """Check all certificates every ``LOOK_S`` and after each call of ``look``, until cancelled."""
+        """Check all certificates every ``LOOK_S`` and after each call of ``check_now``, until cancelled."""
         while True:
             self._due.clear()
             try:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 LOOK_S = 10.0  # real seconds: short for somebody who has just replaced a file
-REMEDY = "mend it, readable for edged; what the service unit hands over as a credential also needs a restart"
+REMEDY = "replace the file, readable for edged; a credential passed by the service unit also needs a restart"
 
 log = structlog.get_logger("edged.secrets")
 

@@ -114,7 +114,7 @@ class RecordedDays:
                     days[area] = days.get(area, 0) + 1
                     _add(sums.setdefault(area, [(0.0, 0)] * SLOTS), int(day["begin"]), lanes["waiting"])
             except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-                log.warning("day-unreadable", date=date, detail=str(error)[:120])
+                log.warning("recorded-day-unreadable", date=date, detail=str(error)[:120])
         return {
             area: [round(total / count, 1) if count else None for total, count in slots]
             for area, slots in sums.items()
@@ -130,7 +130,7 @@ class RecordedDays:
         except (OSError, msgspec.DecodeError):
             return DayRecorder(date)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            log.warning("day-unreadable", date=date, detail=str(error)[:120])
+            log.warning("recorded-day-unreadable", date=date, detail=str(error)[:120])
             return DayRecorder(date)
 
     async def _write(self, day: DayRecorder) -> None:
@@ -140,7 +140,7 @@ class RecordedDays:
         try:
             await asyncio.to_thread(_replace, self._directory, day.date, data)
         except OSError as error:
-            log.warning("day-not-saved", directory=str(self._directory), detail=str(error)[:120])
+            log.warning("recorded-day-not-saved", directory=str(self._directory), detail=str(error)[:120])
 
 
 def _add(slots: list[tuple[float, int]], begin: int, waiting: list[float | None]) -> None:
