@@ -140,7 +140,7 @@ class Trusted(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What an operation is checked against: the wall clock in ms since 1970 UTC, and the last counter of every key."""
+    """The data with which an operation is checked: the wall clock in ms since 1970 UTC, every key's last counter."""
 
     now_ms: int
     counters: dict[str, LastOrder]

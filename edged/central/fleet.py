@@ -1,4 +1,4 @@
-"""Evaluates the reports of halls about one policy, for those who push it to many halls."""
+"""Evaluates the reports of halls about one policy, for the commands that push it to many halls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FleetAnswer(NamedTuple):
 
 
 def answer_to(report: Any, sha256: str) -> FleetAnswer | None:
-    """What ``report`` says about the policy with this payload hash; None if it is about another policy."""
+    """The part of ``report`` about the policy with this payload hash; None if it is about another policy."""
     if not isinstance(report, dict):
         return None
     desired, reason, state = report.get("desired"), report.get("reason"), report.get("state")

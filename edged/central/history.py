@@ -67,7 +67,7 @@ class History:
         self._facts.extendleft(reversed(facts))
 
     async def _read(self) -> bool:
-        """Read one more page; False at the end of what is on disk."""
+        """Read one more page; False at the end of the journal on disk."""
         if not self._clock_found:
             self._clock_found = True
             known_ms = await self._outbox.ask(lambda connection: clock_before(connection, self._step))

@@ -45,7 +45,7 @@ Algorithm = Annotated[str, form(r"^[a-z0-9-]{1,32}$")]
 
 
 class KeyEntry(Shape, frozen=True, kw_only=True):
-    """One key: what it may sign, and from when until when.
+    """One key: its scopes (what it may sign) and its period of validity.
 
     ``scopes``: "policies", "operations" (all), "operations:open" (only this operation), "duty" (those that each hall's
     ``[duty] operations`` allows).

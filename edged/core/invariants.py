@@ -1,4 +1,4 @@
-"""What must hold in every hall between two events, asserted by ``Engine.check``.
+"""Invariants of the state between two events, asserted by ``Engine.check``.
 
 Each function takes the whole state and raises ``AssertionError`` with the names of what is wrong. It takes time in
 proportion to everybody present, so simulators and tests run it after every step, the daemon does not.

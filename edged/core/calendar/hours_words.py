@@ -41,7 +41,7 @@ def area_line(turn: Turn, area: str) -> Line | None:
 
 
 def window_line(turn: Turn, window: str) -> Line | None:
-    """What a window without a visitor shows while all its areas are closed or have their noon break; None otherwise."""
+    """The text at a window without a visitor while all its areas are closed or in their noon break; else None."""
     owns = [opening.of(turn, area) for area in turn.lookup.window_areas[window]]
     if owns and all(own.known and own.phase == "closed" for own in owns):
         return _closed(turn, owns[0])

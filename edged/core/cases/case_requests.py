@@ -120,7 +120,7 @@ def any_waits(turn: Turn) -> bool:
 
 
 def answer_oldest(turn: Turn, subject: str, by: str) -> None:
-    """Acknowledge the case that has waited longest for an answer: what the plain "case ack" key does."""
+    """Acknowledge the case that has waited longest for an answer (the key "case ack" without a number)."""
     waiting = [case for case in turn.state.cases.values() if case.state == "OPEN"]
     if waiting:
         case_book.acknowledge(turn, min(waiting, key=lambda case: case.asked_ms), by)

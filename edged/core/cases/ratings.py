@@ -114,7 +114,7 @@ def _named(turn: Turn, word: str) -> str | None:
 
 
 def subject_of(turn: Turn, name: str) -> tuple[str, str]:
-    """What a rating is about, in Chinese and English: a visitor's number, or a case."""
+    """The subject of a rating in Chinese and English: a visitor's number, or a case."""
     rating = turn.state.ratings.get(name)
     number = name if rating is None else rating.subject
     if number in turn.state.cases:

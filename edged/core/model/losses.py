@@ -15,7 +15,7 @@ NOT_LISTENING = "not-listening"  # also the start of the error of an action that
 
 
 class LossWords(NamedTuple):
-    """What is wrong with the device, and what to do about it."""
+    """A sentence on the device's fault, and one on its remedy."""
 
     zh: str
     en: str

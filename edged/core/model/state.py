@@ -283,7 +283,7 @@ class WindowState:
 
 @dataclass(slots=True)
 class Learnt:
-    """What an area has learnt from its finished visits (exponentially aged sums, in seconds) and issued tickets
+    """The statistics of an area from its finished visits (exponentially aged sums, in seconds) and issued tickets
     (counts).
     """
 
@@ -297,7 +297,7 @@ class Learnt:
     arrived: dict[int, int] = field(default_factory=dict)
 
     def forget_missing(self, services: Container[str]) -> None:
-        """Drop what was learnt of services that the hall no longer has."""
+        """Forget the figures of services that the hall no longer has."""
         for known in (self.sum_s, self.weight, self.issued):
             for service in [service for service in known if service not in services]:
                 del known[service]

@@ -20,7 +20,7 @@ def owner(turn: Turn, point: Point) -> str | None:
 
 
 def level(turn: Turn, point: Point) -> Pager:
-    """What the pager at ``point`` shows now."""
+    """The present display of the pager at ``point``."""
     who = owner(turn, point)
     texts = [] if who is None else _texts(turn, who)
     reply = turn.state.replies.get(point)

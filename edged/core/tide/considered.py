@@ -14,7 +14,7 @@ CHOSEN = "chosen"
 
 
 def windows(turn: Turn, area: str, chosen: str | None = None) -> str:
-    """Every "+1" window that can serve ``area``, and why it was chosen to open or not."""
+    """Every "+1" window that can serve ``area``, with the reason if it was not chosen: "w11=chosen w12=nobody-came"."""
     return " ".join(
         f"{window}={CHOSEN if window == chosen else _why_not(turn, area, window)}"
         for window in turn.lookup.area_tidal[area]
@@ -41,7 +41,7 @@ def _why_not(turn: Turn, area: str, window: str) -> str:
 
 
 def staff(turn: Turn, area: str, chosen: str | None = None) -> str:
-    """Every member of staff with the skill for ``area``, and why they were paged or not."""
+    """Every member of staff with the skill for ``area``, with the reason if they were not chosen to be paged."""
     return " ".join(
         f"{member.id}={CHOSEN if member.id == chosen else _not_asked(turn, area, member.id)}"
         for member in turn.lookup.site.staff

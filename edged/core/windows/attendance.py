@@ -139,7 +139,7 @@ def area_waits(turn: Turn, area: str) -> None:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """What the clerk must read now beside the state of the window; None if nothing."""
+    """The line that the clerk must read now beside the state of the window; None if there is none."""
     state = turn.window(window)
     if state.hint is not None and _hint_holds(turn, window, state):
         return state.hint

@@ -1,4 +1,4 @@
-"""What a policy value means and which values it may have, declared beside the field's type."""
+"""The meaning and the range of a policy value, declared beside the field's type."""
 
 from __future__ import annotations
 
