@@ -253,3 +253,13 @@ def test_of_each_device_so_many_messages_are_known_again(heard: int) -> None:
     for number in range(1, heard + 1):
         assert not is_redelivery(turn, KeyPressed(Point("p1"), "next", seq=number))
     assert list(turn.state.seen[Point("p1")]) == list(range(1, heard + 1))[-SEEN_PER_POINT:]
+
+
+@pytest.mark.parametrize(("late_ms", "in_time"), [(0, True), (1, False)])
+def test_a_case_that_is_answered_in_its_last_moment_is_answered_in_time(late_ms: int, in_time: bool) -> None:
+    limit_ms = POLICY.cases.acknowledge_s * 1000
+    turn = a_turn()
+    case = case_book.case_of(turn, "window", None, special=False, ticket=None)
+    turn.at_ms = case.asked_ms + limit_ms + late_ms
+    case_book.acknowledge(turn, case, "zhou")
+    assert case.responded is in_time

@@ -368,6 +368,23 @@ async def test_a_late_answer_never_confirms_the_next_text() -> None:
     assert "late_answer" in strip.core.rejections.reasons
 
 
+@pytest.mark.parametrize(
+    ("command", "serial", "result", "fits"),
+    [
+        (codec.DATA, 5, codec.TAKEN, True),
+        (codec.DATA, 4, codec.TAKEN, False),  # of the part before
+        (codec.DATA, 4, 0, True),  # not taken: the number is that of the part it wants
+        (codec.END, 5, codec.TAKEN, False),
+    ],
+)
+def test_a_part_is_acknowledged_by_its_own_number(command: int, serial: int, result: int, fits: bool) -> None:
+    strip = Strip()
+    strip.driver._awaited = codec.StripPacket(codec.DATA, 5)
+    assert strip.driver._fits(codec.Answer(command, serial, result)) is fits
+    strip.driver._awaited = codec.StripPacket(codec.END, 5)
+    assert strip.driver._fits(codec.Answer(codec.END, 4, result)) is False
+
+
 async def test_a_network_that_echoes_is_heard_and_left_alone() -> None:
     strip = Strip()
     strip.echo = True

@@ -300,6 +300,7 @@ async def test_exception_codes_become_device_errors(code: int, kind: type[Device
         with pytest.raises(DeviceError) as caught:
             await link.read_coils(1, 0, 8)
         assert (link.rest_s(1) > 0) == (code in (10, 11))
+        assert link.counts.refused == link.counts.exchanges >= 1, "of 5 and 6 it is asked again"
     line.close()
     assert type(caught.value) is kind
 
@@ -382,6 +383,7 @@ async def test_babbling_line_is_garbled_without_a_byte_sent_into_it() -> None:
         await talking
         await link_rested(link, 1)
         assert (await link.read_coils(1, 0, 8))[0]
+        assert (link.counts.exchanges, link.counts.refused) == (1, 0)
     line.close()
 
 

@@ -9,9 +9,13 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import aiomqtt
 import pytest
 import structlog
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from edged.driver import Unreachable
 from edged.links.mqtt.connection import SUBACK_S, Connection
@@ -70,6 +74,25 @@ async def test_message_goes_round_and_retained_state_is_marked(broker: Broker) -
         await until(lambda: len(live) == 1 and len(state) == 1)
         assert (live[0].payload, live[0].retain) == ("请A012号".encode(), False)
         assert (state[0].payload, state[0].retain) == (b"old", True)
+
+
+async def test_a_request_is_answered_where_it_asks_for_it_and_with_its_own_mark() -> None:
+    asks = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    asks.ResponseTopic, asks.CorrelationData = "city/answers", b"17"
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        asked = collect(link, "hall/t/ask")
+        five = aiomqtt.ProtocolVersion.V5
+        city = aiomqtt.Client("127.0.0.1", broker.port, username="city", password="any", protocol=five)
+        async with city, running(link):
+            await city.subscribe("city/answers", qos=1)
+            await city.publish("hall/t/ask", b"who", qos=1, properties=asks)
+            await city.publish("hall/t/ask", b"a word that asks nothing", qos=1)
+            await until(lambda: len(asked) == 2)
+            assert [link.respond(one, b"us") for one in asked] == [True, False]
+            answer = await anext(aiter(city.messages))
+            told: Any = answer.properties
+            assert (answer.payload, told.CorrelationData) == (b"us", b"17")
 
 
 async def test_who_subscribes_while_the_link_comes_up_is_heard() -> None:
