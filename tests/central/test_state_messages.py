@@ -7,10 +7,14 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from edged.central import page_desk
 from edged.central.page_desk import PageDesk
 from edged.central.page_sources import PageSources
 from edged.central.page_words import devices_in_words
 from edged.core.engine import Engine
+from edged.core.model.commands import AreaSummary, Desired
 from edged.core.model.events import (
     ClockSet,
     Event,
@@ -18,10 +22,12 @@ from edged.core.model.events import (
     OverrideSet,
     PolicyApplied,
     SiteLoaded,
+    Tick,
     TicketRequested,
 )
-from edged.core.model.point import Point
+from edged.core.model.point import Point, point_of
 from edged.core.model.policy import Policy
+from edged.core.signage.signs import CENTRE, slot
 from edged.observer import Step
 from tests.support.core_hall import SiteText, hall_site
 
@@ -129,6 +135,19 @@ async def test_a_policy_says_since_when_and_what_became_of_the_last_push() -> No
     hall.pushed = {"version": 6, "state": "rejected", "why": why, "at": "2026-11-23T10:00:00+08:00"}
     policy = (await hall.told())["policy"]
     assert (policy["version"], policy["since"], policy["pushed"]) == (7, since, hall.pushed)
+
+
+async def test_what_time_alone_changed_is_told_without_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_desk, "monotonic_s", lambda: 0.0)  # one round, at the first look
+    hall = Hall()
+    await hall.told()
+    place, longer = point_of(CENTRE, "tax"), AreaSummary("tax", 3, None, 1, 0, wait_s=900)
+    hall.engine.state.shown[slot(place, longer)] = longer
+    await hall.desk.look()
+    assert hall.link.bodies["area/tax"]["wait_s"] is None, "nothing says that it changed"
+    hall.desk.step(Step(0, hall.at_ms, Tick(), (Desired(place, longer),), ()), 0.0)
+    await hall.desk.look()
+    assert hall.link.bodies["area/tax"]["wait_s"] == 900
 
 
 async def test_an_area_that_gives_no_numbers_says_so() -> None:

@@ -9,6 +9,7 @@ import pytest
 from edged.core import keys, rebuild, trial
 from edged.core.cases import case_book, ratings
 from edged.core.engine import Engine
+from edged.core.hours import day
 from edged.core.model import forecast
 from edged.core.model.commands import Page
 from edged.core.model.events import (
@@ -263,3 +264,13 @@ def test_a_case_that_is_answered_in_its_last_moment_is_answered_in_time(late_ms:
     turn.at_ms = case.asked_ms + limit_ms + late_ms
     case_book.acknowledge(turn, case, "zhou")
     assert case.responded is in_time
+
+
+def test_on_a_new_day_nobody_calls_yesterdays_absentee_again() -> None:
+    turn = a_turn(at_ms=AT_MS + 30 * 60 * MINUTE_MS)
+    absent, here = a_ticket(1), a_ticket(2)
+    absent.state, absent.ended_ms, here.issued_ms = "NO_SHOW", AT_MS, turn.at_ms
+    turn.state.tickets = {1: absent, 2: here}
+    turn.state.timers |= {"reoffer/1": turn.at_ms + 1, "reoffer/2": turn.at_ms + 1}
+    day.turn_day(turn)
+    assert [name for name in turn.state.timers if name.startswith("reoffer/")] == ["reoffer/2"]

@@ -204,6 +204,15 @@ async def test_an_adapter_that_hears_itself_presses_no_key_twice(tmp_path: Path,
         assert made.rejections.reasons == []
 
 
+async def test_only_an_echo_that_is_overdue_is_missed(tmp_path: Path) -> None:
+    async with bench(tmp_path, echo=None) as made:
+        driver = made.driver
+        shown = CallerFrame(1, BEEP, bytes(9))
+        driver._own, driver._misses = [(shown, 5.0), (shown, 9.0), (shown, 9.1)], 0
+        driver._forget_own(9.0)
+        assert (driver._misses, driver._own) == (2, [(shown, 9.1)])
+
+
 async def test_a_lost_acknowledgement_is_given_again_and_the_key_counts_once(tmp_path: Path) -> None:
     async with bench(tmp_path, echo=False) as made:
         made.fake.faults = CallerFaults(deaf=1.0)

@@ -104,6 +104,7 @@ def event_of(kind: str, payload: str | bytes, **options: Any) -> Event:
             '{"seq":22,"in":2,"out":1,"from":"a","to":"b"}',
             CountRead(Point("d1"), "window", 2, 1, None, 22),
         ),
+        ("count", '{"seq":24,"in_total":0,"out_total":0}', CountRead(Point("d1"), "total", 0, 0, None, 24)),
         ("count", '{"seq":23,"occupancy":-4}', CountRead(Point("d1"), "occupancy", 0, 0, -4, 23)),
         ("health", '{"paper":"low","fault":"cutter\\njam"}', HealthRead(Point("d1"), "low", "cutter jam")),
         ("done", '{"id":"x-1","ok":true}', CommandDone("x-1")),

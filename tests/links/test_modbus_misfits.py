@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edged.links.modbus.frames import LATE, misfit, tcp_frame
+from edged.links.modbus.frames import LATE, misfit, rtu_frame, tcp_frame
 
 READ = bytes((3, 0, 0, 0, 1))
 ANSWER = bytes((3, 2, 0, 7))
@@ -26,6 +26,12 @@ def sent() -> bytes:
 )
 def test_an_answer_that_does_not_fit_is_explained(transaction: int, unit: int, said: str) -> None:
     assert said in misfit(sent(), tcp_frame(transaction, unit, ANSWER), rtu=False)
+
+
+@pytest.mark.parametrize("answer", [ANSWER, bytes((0x83, 2))])
+def test_on_a_serial_line_too_the_unit_that_answered_is_named(answer: bytes) -> None:
+    said = "unit 5 answers where unit 4 was asked"
+    assert misfit(rtu_frame(UNIT, READ), b"\0" + rtu_frame(5, answer) + b"\xff", rtu=True) == said
 
 
 def test_what_does_not_even_answer_a_read_says_nothing() -> None:

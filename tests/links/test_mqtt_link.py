@@ -95,6 +95,18 @@ async def test_a_request_is_answered_where_it_asks_for_it_and_with_its_own_mark(
             assert (answer.payload, told.CorrelationData) == (b"us", b"17")
 
 
+async def test_a_broker_that_keeps_nothing_is_not_asked_to() -> None:
+    """It would end the connection (MQTT 5 §3.2.2.3.5)."""
+    async with real_mosquitto("retain_available false") as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        got, changes = collect(link, "hall/t/state"), list[bool]()
+        link.on_state(lambda up, reason: changes.append(up))
+        async with running(link):
+            link.publish("hall/t/state", b"on", retain=True)
+            await until(lambda: len(got) == 1)
+            assert changes == [True]
+
+
 async def test_who_subscribes_while_the_link_comes_up_is_heard() -> None:
     """As a device does that a reload adds between our SUBSCRIBE and the broker's answer."""
 

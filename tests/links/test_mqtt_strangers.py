@@ -123,6 +123,22 @@ class Stern(Connection):
         return [*refused, *(topic for topic, _ in asked if topic == WIDE)]
 
 
+async def test_a_topic_that_is_refused_to_a_device_that_comes_later_is_told() -> None:
+    class Sterner(Connection):
+        async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
+            asked = list(filters)
+            await super().subscribe(asked)
+            return [topic for topic, _ in asked if topic.startswith("hall/test/dev/w7")]
+
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections(), Sterner)
+        refusals: list[str] = []
+        link.on_refused(lambda topic, why: refusals.append(topic))
+        async with running(link):
+            collect(link, "hall/test/dev/w7/up/+")
+            await until(lambda: refusals == ["hall/test/dev/w7/up/+"])
+
+
 async def test_a_broker_that_refuses_the_wide_one_is_asked_for_each() -> None:
     async with real_mosquitto() as broker, plain_client(broker) as device:
         link = MqttLink(settings_for(broker), Rejections(), Stern)

@@ -13,14 +13,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edged.links.mqtt.link import MqttLink
-from tests.support.brokers import Rejections, collect, real_mosquitto, running, settings_for, until
+from tests.support.brokers import Broker, Rejections, collect, real_mosquitto, running, settings_for, until
 
 BURST = 500
 BIG_BYTES = 60_000  # four records of 16 KiB
 
 
-def certificate(directory: Path, name: str) -> tuple[Path, Path]:
-    """A key and a certificate that vouches for itself, for 127.0.0.1."""
+def certificate(directory: Path, name: str, days: int = 1) -> tuple[Path, Path]:
+    """A key and a certificate that vouches for itself, for 127.0.0.1; it ends in ``days``."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -30,8 +30,8 @@ def certificate(directory: Path, name: str) -> tuple[Path, Path]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=9))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
         )
@@ -62,17 +62,28 @@ async def test_a_burst_and_a_large_message_come_whole_and_in_order(protocol: str
         assert got[-1].payload == bytes(BIG_BYTES)
 
 
+async def refusal(broker: Broker, ca: Path) -> str:
+    """Why the link does not come up with what ``ca`` vouches for, in the words of its first report."""
+    link = MqttLink(replace(settings_for(broker), tls_ca=str(ca)), Rejections())
+    reasons: list[str] = []
+    link.on_state(lambda up, reason: reasons.append("up" if up else reason))
+    async with running(link, up=False):
+        await until(lambda: reasons != [])
+    assert "up" not in reasons
+    return reasons[0]
+
+
 async def test_a_broker_that_another_authority_vouches_for_is_not_spoken_to(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path, "broker")
     other, _ = certificate(tmp_path, "other")
     async with real_mosquitto(f"certfile {cert}", f"keyfile {key}") as broker:
-        link = MqttLink(replace(settings_for(broker), tls_ca=str(other)), Rejections())
-        reasons: list[str] = []
-        link.on_state(lambda up, reason: reasons.append("up" if up else reason))
-        async with running(link, up=False):
-            await until(lambda: reasons != [])
-        assert "up" not in reasons
-        assert "certificate" in reasons[0].lower()
+        assert "the broker's certificate is not accepted here: " in await refusal(broker, other)
+
+
+async def test_a_certificate_that_has_ended_is_called_so(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "broker", days=-1)
+    async with real_mosquitto(f"certfile {cert}", f"keyfile {key}") as broker:
+        assert "the broker's certificate has ended" in await refusal(broker, cert)
 
 
 async def test_the_end_of_the_brokers_certificate_is_known_to_the_second(tmp_path: Path) -> None:
