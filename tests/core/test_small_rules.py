@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from edged.core import keys, rebuild, trial
+from edged.core import invariants, keys, rebuild, trial
 from edged.core.cases import case_book, ratings
 from edged.core.engine import Engine
 from edged.core.hours import day
@@ -37,6 +37,7 @@ from edged.core.model.state import (
     Ticket,
 )
 from edged.core.model.turn import Turn
+from edged.core.people import pages as guide_pages
 from edged.core.people import staffing, undelivered
 from edged.core.queue import by_hand, demand, ordering, people_counters
 from edged.core.sequence import SEEN_PER_POINT, is_redelivery
@@ -274,3 +275,37 @@ def test_on_a_new_day_nobody_calls_yesterdays_absentee_again() -> None:
     turn.state.timers |= {"reoffer/1": turn.at_ms + 1, "reoffer/2": turn.at_ms + 1}
     day.turn_day(turn)
     assert [name for name in turn.state.timers if name.startswith("reoffer/")] == ["reoffer/2"]
+
+
+@pytest.mark.parametrize(("waiting", "pages"), [(6, 0), (7, 1), (4, 1), (3, 0)])
+def test_a_guide_is_wanted_above_the_limit_and_until_half_of_it(waiting: int, pages: int) -> None:
+    turn = a_turn(
+        replace(POLICY, staffing=replace(POLICY.staffing, guide_above=6)), "staff lan 兰 tax roles=guide"
+    )
+    if waiting < 6:
+        turn.area("tax").waiting = 7
+        guide_pages.crowd(turn, "tax")
+    turn.area("tax").waiting = waiting
+    guide_pages.crowd(turn, "tax")
+    assert len(turn.state.pages) == pages
+
+
+def test_the_last_day_of_a_case_that_is_over_or_gone_warns_nobody() -> None:
+    turn = a_turn()
+    case = case_book.case_of(turn, "window", None, special=False, ticket=None)
+    case.id, case.state, case.due_day = "c1", "CLOSED", 1
+    turn.state.cases["c1"] = case
+    for name in ("c1", "c2"):
+        case_book.due(turn, name)
+    assert (case.warned, turn.state.pages, turn.notes) == (False, {}, [])
+
+
+@pytest.mark.parametrize(("timer", "state"), [(False, "OPEN"), (True, "CLOSED")])
+def test_a_window_that_keeps_somebody_for_ever_is_seen(timer: bool, state: str) -> None:
+    turn = a_turn()
+    window = turn.window("w1")
+    window.state, window.prepared = state, 1  # type: ignore[assignment]
+    if timer:
+        turn.state.timers["prepared/w1"] = turn.at_ms
+    with pytest.raises(AssertionError, match="w1 keeps somebody"):
+        invariants._prepared(turn.state)

@@ -221,3 +221,5 @@ def test_every_byte_outside_a_frame_is_counted_once() -> None:
     assert reader.garbled == 2
     list(reader.feed(b"\xa5\x01\xa5"))  # one that never ended
     assert reader.garbled == 3
+    list(reader.feed(b"\x01\xa6\x07"))  # an escape that is none
+    assert reader.garbled == 4

@@ -302,6 +302,21 @@ async def test_second_client_with_our_id_is_named_and_no_war_follows() -> None:
         assert settled <= 9
 
 
+@pytest.mark.parametrize(
+    ("lives", "ours", "told"), [(1, False, False), (2, False, True), (2, True, False), (3, False, True)]
+)
+def test_a_ping_kept_by_another_process_names_it_but_at_our_first_connection(
+    lives: int, ours: bool, told: bool
+) -> None:
+    """The first finds what an earlier process of ours left at the broker."""
+    refused = Rejections()
+    link = MqttLink(MqttSettings("hall", ping_topic="ping/hall"), refused)
+    link._lives = lives
+    word = link._signature if ours else b"another process"
+    link._ping_heard(Message("ping/hall", word, True, lambda: None))
+    assert (link._rival, refused.reasons) == (told, ["client_id_in_use"] * told)
+
+
 async def test_broker_holds_back_what_we_have_not_stored() -> None:
     async with real_mosquitto("max_inflight_messages 0") as broker:
         link = MqttLink(settings_for(broker, keepalive_s=1), Rejections())

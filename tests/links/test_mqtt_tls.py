@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edged.links.mqtt.link import MqttLink
+from edged.links.mqtt.link import MqttLink, MqttSettings
 from tests.support.brokers import Broker, Rejections, collect, real_mosquitto, running, settings_for, until
 
 BURST = 500
@@ -84,6 +84,17 @@ async def test_a_certificate_that_has_ended_is_called_so(tmp_path: Path) -> None
     cert, key = certificate(tmp_path, "broker", days=-1)
     async with real_mosquitto(f"certfile {cert}", f"keyfile {key}") as broker:
         assert "the broker's certificate has ended" in await refusal(broker, cert)
+
+
+def test_files_that_were_good_once_serve_on_and_bad_ones_at_the_start_are_told(tmp_path: Path) -> None:
+    cert, _ = certificate(tmp_path, "broker")
+    settings = MqttSettings("hall", tls_ca=str(cert))
+    good = settings.held.context(settings)
+    cert.write_text("half a cert")
+    assert settings.held.context(settings) is good
+    fresh = MqttSettings("hall", tls_ca=str(cert))
+    with pytest.raises((OSError, ValueError)):
+        fresh.held.context(fresh)
 
 
 async def test_the_end_of_the_brokers_certificate_is_known_to_the_second(tmp_path: Path) -> None:
