@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import subprocess
 import sys
 import time
@@ -82,8 +83,8 @@ async def test_a_request_is_answered_where_it_asks_for_it_and_with_its_own_mark(
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         asked = collect(link, "hall/t/ask")
-        five = aiomqtt.ProtocolVersion.V5
-        city = aiomqtt.Client("127.0.0.1", broker.port, username="city", password="any", protocol=five)
+        who: dict[str, Any] = {"username": "city", "password": "any", "protocol": aiomqtt.ProtocolVersion.V5}
+        city = aiomqtt.Client("127.0.0.1", broker.port, timeout=math.inf, **who)
         async with city, running(link):
             await city.subscribe("city/answers", qos=1)
             await city.publish("hall/t/ask", b"who", qos=1, properties=asks)
