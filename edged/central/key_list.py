@@ -181,7 +181,9 @@ def _key_list(document: KeyListDocument, raw: bytes, sha256: str, root: str, roo
 
 
 def _wrong(document: KeyListDocument, roots: envelope.Keys) -> Iterator[Reason]:
-    """Check 7: every key matches its id and appears once, its dates are in order, and no root key is among them."""
+    """The module's check 7 (the keys): every key matches its id and appears once, its dates are in order, and no root
+    key is among them.
+    """
     seen: dict[str, str] = {}
     for path, one in _entries(document):
         if one.keyid in seen:

@@ -127,7 +127,10 @@ def _verified(document: PolicyDocument, raw: bytes, sha256: str, known: Names | 
 
 
 def _bounded(document: PolicyDocument, known: Names | None) -> addressing.Local:
-    """Make check 7. ``known`` None: the hall's names are unknown, so names are not checked."""
+    """The module's check 7 (bounds, names, contradictions): the policy adapted to this hall. Raises
+    ``DocumentRefused`` with the first ``REASONS_MAX`` mistakes. ``known`` None: the hall's names are unknown, so
+    names are not checked.
+    """
     wrong = [*_bounds(document.body), *addressing.named_twice(names(document.body, "body"))]
     if known is not None:
         wrong += _unknown(document.body, known)

@@ -190,9 +190,9 @@ class Notice:
 
 @dataclass(slots=True)
 class Ticket:
-    """A number (号票) and the state of its visit. ``place_ms`` is its place in the queue: when the visit began, not the
-    stage.
+    """A number (号票) and the state of its visit.
 
+    ``place_ms``: the time that decides its place in every queue: when the visit began, not its present stage.
     ``queued_ms``: since when it has been waiting this time. ``stages``: services still to come. ``trail``: finished
     stages. ``returning``: the visitor was told which papers are missing and is back. ``direct``: served without a
     number. ``booked``: the appointment with which it was given.
