@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from zlib import crc32
 
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Value
@@ -103,6 +104,11 @@ def row_of(point: Point, rows: int) -> int | None:
     if channel not in row_channels(rows):
         raise Refused(f"{device_of(point)} has no {channel!r}: area-0 to area-{rows - 1}")
     return int(channel.removeprefix("area-"))
+
+
+def line_name(line: str) -> str:
+    """The name in the hall of a line that a counter counts at: of eight characters, whatever the device calls it."""
+    return f"{crc32(line.encode(errors='replace')):08x}"
 
 
 class SharedWire(NamedTuple):
@@ -204,6 +210,19 @@ class Presence:
         self._told_word = ""
         self._word_from_s = 0.0  # when another reason may be reported, in ``monotonic_s``
         self._again: asyncio.TimerHandle | None = None
+        self._heard_s = context.now_s()
+
+    def heard(self) -> None:
+        """The device said something: its silence is measured anew from here."""
+        self._heard_s = self._context.now_s()
+
+    async def watch_silence(self, silent_s: float) -> None:
+        """Report the device as lost once nothing was ``heard`` for ``silent_s`` of hall time, until cancelled."""
+        while True:
+            quiet_s = self._context.now_s() - self._heard_s
+            if quiet_s >= silent_s:
+                self.lost("silent")
+            await self._context.sleep(max(1.0, silent_s - quiet_s))
 
     def back(self) -> None:
         """Report that the device can be reached."""

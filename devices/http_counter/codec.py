@@ -12,7 +12,6 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
-from zlib import crc32
 
 from edged.driver import Garbled
 from edged.strict_json import NotStrictJson, parse
@@ -223,11 +222,6 @@ class LineReport(NamedTuple):
         if kind not in ("total", "window") or type(seq) is not int or not 0 <= seq < 2**53 or not boot:
             raise Garbled("invalid")
         return LineReport(seq, boot, kind, _people(fields.get("in")), _people(fields.get("out")), line)
-
-
-def line_name(line: str) -> str:
-    """A line's name in the hall: always of the same length, whatever the device calls it."""
-    return f"{crc32(line.encode(errors='replace')):08x}"
 
 
 def _object(data: bytes, bytes_max: int = SIZE_MAX_BYTES) -> dict[str, Any]:

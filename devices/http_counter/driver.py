@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from devices.http_counter.codec import MESSAGE_MAX_BYTES, Kind, LineReport, Vendor, line_name
+from devices.http_counter.codec import MESSAGE_MAX_BYTES, Kind, LineReport, Vendor
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CountRead, HealthRead
 from edged.core.model.losses import OUR_LINK, known
 from edged.core.model.point import Point
-from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Presence, Refused
+from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Presence, Refused, line_name
 from edged.links.losses import WIRE_LOSSES
+from edged.links.mqtt.attached import attached
 from edged.personal import names_a_person
 from edged.shapes import Rule
 from edged.strict_json import NotStrictJson, parse
@@ -123,7 +124,6 @@ class HttpCounter:
         self._context = context
         self._options = options
         self._presence = Presence(context)
-        self._heard_s = context.now_s()
         self._process_away = False  # what it left about a counter at the broker is old news then
         self._was_there = False  # when it went
         self._fault: str | None = "?"  # an earlier life of ours may have told one
@@ -132,13 +132,10 @@ class HttpCounter:
         """Listen until cancelled; mark the counter lost when it falls silent."""
         mqtt, hall, device = self._context.mqtt, self._context.hall, self._context.device
         self._presence.forget()
-        listening = True
 
         def changed(up: bool, _reason: str) -> None:
-            if not listening:
-                return
             if up:
-                self._heard_s = self._context.now_s()
+                self._presence.heard()
                 self._presence.unknown()
             else:
                 self._gone(OUR_LINK)
@@ -148,21 +145,10 @@ class HttpCounter:
             (standing_topic(hall, device), self._stands),
             (process_topic(hall), self._process),
         )
-        mqtt.on_state(changed)
-        for topic, handler in heard:
-            mqtt.subscribe(topic, handler)
-        if not mqtt.connected:
-            self._presence.lost(OUR_LINK)
-        try:
-            while True:
-                quiet_s = self._context.now_s() - self._heard_s
-                if quiet_s >= self._options.silent_s:
-                    self._presence.lost("silent")
-                await self._context.sleep(max(1.0, self._options.silent_s - quiet_s))
-        finally:
-            listening = False
-            for topic, handler in heard:
-                mqtt.unsubscribe(topic, handler)
+        with attached(mqtt, heard, changed):
+            if not mqtt.connected:
+                self._presence.lost(OUR_LINK)
+            await self._presence.watch_silence(self._options.silent_s)
 
     async def show(self, point: Point, value: Value) -> None:
         """Raises ``Refused``: a counter shows nothing."""
@@ -173,7 +159,7 @@ class HttpCounter:
         raise Refused(f"{action.point} is a people counter, it cannot {action.body.kind}")
 
     def _there(self) -> None:
-        self._heard_s = self._context.now_s()
+        self._presence.heard()
         self._presence.back()
 
     def _counted(self, message: Message) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
-from zlib import crc32
 
 from msgspec import Meta
 
@@ -23,7 +22,8 @@ from edged.core.model.commands import Action, Value
 from edged.core.model.events import CountRead, HealthRead
 from edged.core.model.losses import OUR_LINK
 from edged.core.model.point import Point
-from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Presence, Refused
+from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Presence, Refused, line_name
+from edged.links.mqtt.attached import attached
 from edged.links.mqtt.names import filter_fault
 from edged.shapes import Rule
 
@@ -87,7 +87,6 @@ class MilesightMqtt:
         self._context = context
         self._options = options
         self._presence = Presence(context)
-        self._heard_s = context.now_s()
         self._crossings_seen = False
         self._totals: set[str] = set()  # lines whose totals were heard
         self._windows: OrderedDict[tuple[str, str], float] = OrderedDict()  # and when each was heard
@@ -96,25 +95,15 @@ class MilesightMqtt:
     async def run(self) -> None:
         """Listen until cancelled; mark the counter lost when it falls silent."""
         mqtt = self._context.mqtt
-        listening = True
 
         def changed(up: bool, _reason: str) -> None:
-            if listening and not up:
+            if not up:
                 self._presence.lost(OUR_LINK)
 
-        mqtt.on_state(changed)
-        mqtt.subscribe(self._options.topic, self._received)
-        if not mqtt.connected:
-            self._presence.lost(OUR_LINK)
-        try:
-            while True:
-                quiet_s = self._context.now_s() - self._heard_s
-                if quiet_s >= self._options.silent_s:
-                    self._presence.lost("silent")
-                await self._context.sleep(max(1.0, self._options.silent_s - quiet_s))
-        finally:
-            listening = False
-            mqtt.unsubscribe(self._options.topic, self._received)
+        with attached(mqtt, ((self._options.topic, self._received),), changed):
+            if not mqtt.connected:
+                self._presence.lost(OUR_LINK)
+            await self._presence.watch_silence(self._options.silent_s)
 
     async def show(self, point: Point, value: Value) -> None:
         """Raises ``Refused``: a counter shows nothing."""
@@ -133,7 +122,7 @@ class MilesightMqtt:
             self._context.reject(str(error), self._context.device)
             message.ack()
             return
-        self._heard_s = self._context.now_s()
+        self._presence.heard()
         self._presence.back()
         readings = self._count([line for line in lines if self._wanted(line)], message.again)
         for reading in readings[:-1]:  # they are kept in order: the last one's acknowledgement is that of all
@@ -169,8 +158,8 @@ class MilesightMqtt:
                 self._context.reject("too_many_lines", self._context.device)
                 continue
             self._totals.add(line.uuid)
-            name = f"{crc32(line.uuid.encode(errors='replace')):08x}"
-            found.append(replace(self._reading("total", [(line.entered, line.left)]), line=name))
+            reading = self._reading("total", [(line.entered, line.left)])
+            found.append(replace(reading, line=line_name(line.uuid)))
         return found
 
     def _echo(self, again: bool) -> None:

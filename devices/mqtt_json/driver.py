@@ -36,6 +36,7 @@ from edged.core.model.events import CommandFailed, InputRefused, TicketRequested
 from edged.core.model.losses import NOT_LISTENING, OFFLINE, OUR_LINK
 from edged.core.model.point import Point, point_of
 from edged.driver import REASSERT_S, DeviceContext, DisplaySize, Options, Presence, Refused, Unreachable
+from edged.links.mqtt.attached import attached
 
 if TYPE_CHECKING:  # the link loads the MQTT library, which `edged check` does without
     from edged.links.mqtt.link import Message
@@ -142,38 +143,33 @@ class MqttJson:
     async def run(self) -> None:
         """Receive messages until cancelled."""
         mqtt = self._context.mqtt
-        listening = True
 
         def changed(up: bool, _reason: str) -> None:
-            if listening and not up:
+            if not up:
                 self._heard = self._hearsay = self._deaf = False
                 self._presence.lost(OUR_LINK)
                 self._give_up_pages()
-            elif listening:
+            else:
                 self._presence.unknown("silent")
 
         topic_filter = f"{self._root}/up/+"
 
         def refused(topic: str, why: str) -> None:
-            if listening and topic.startswith(f"{self._root}/") and why:
+            if topic.startswith(f"{self._root}/") and why:
                 self._presence.lost("broker-refuses", f"{topic}: {why}")
                 for answer in self._answers.values():
                     if not answer.done():
                         answer.set_exception(Refused(f"the broker refuses {topic}: {why}"))
 
-        mqtt.on_state(changed)
-        mqtt.on_refused(refused)
-        mqtt.subscribe(topic_filter, self._received)
-        if mqtt.connected:
-            self._presence.unknown("silent")
-        else:
-            self._presence.lost(OUR_LINK)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            listening = False
-            self._presence.forget()
-            mqtt.unsubscribe(topic_filter, self._received)
+        with attached(mqtt, ((topic_filter, self._received),), changed, refused):
+            if mqtt.connected:
+                self._presence.unknown("silent")
+            else:
+                self._presence.lost(OUR_LINK)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._presence.forget()
 
     async def show(self, point: Point, value: Value) -> None:
         """Same as ``put``."""

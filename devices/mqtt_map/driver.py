@@ -45,6 +45,7 @@ from edged.core.model.point import Point, channel_of
 from edged.descriptions import Description, Named, described
 from edged.driver import REASSERT_S, DeviceContext, DeviceError, Garbled, Options, Presence, Refused
 from edged.heartbeat import lasting
+from edged.links.mqtt.attached import attached
 from edged.links.mqtt.names import topic_fault
 from edged.shapes import ID, Rule
 
@@ -176,11 +177,8 @@ class MqttMap:
     async def run(self) -> None:
         """Receive messages, make lamps blink and watch for silence, until cancelled."""
         mqtt = self._context.mqtt
-        listening = True
 
         def changed(up: bool, _reason: str) -> None:
-            if not listening:
-                return
             if not up:
                 self._spoke = self._gateway_away = self._was_there = False
                 self._presence.lost(OUR_LINK)
@@ -189,21 +187,13 @@ class MqttMap:
                 self._presence.unknown()
 
         def refused(topic: str, why: str) -> None:
-            if listening and why and (topic in self._topics or topic in self._sent):
+            if why and (topic in self._topics or topic in self._sent):
                 self._presence.lost("broker-refuses", f"{topic}: {why}")
 
-        mqtt.on_state(changed)
-        mqtt.on_refused(refused)
-        for topic in self._topics:
-            mqtt.subscribe(topic, self._received)
-        if not mqtt.connected:
-            self._presence.lost(OUR_LINK)
-        try:
+        with attached(mqtt, [(topic, self._received) for topic in self._topics], changed, refused):
+            if not mqtt.connected:
+                self._presence.lost(OUR_LINK)
             await lasting("time", self._keep_time())
-        finally:
-            listening = False
-            for topic in self._topics:
-                mqtt.unsubscribe(topic, self._received)
 
     async def show(self, point: Point, value: Value) -> None:
         """Same as ``put``."""

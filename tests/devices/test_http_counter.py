@@ -17,14 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.http_counter import reception
-from devices.http_counter.codec import Counted, Kind, LineReport, Vendor, decode, line_name, said
+from devices.http_counter.codec import Counted, Kind, LineReport, Vendor, decode, said
 from devices.http_counter.driver import HttpCounter, HttpCounterOptions, process_topic, standing_topic
 from devices.http_counter.fake import FakeAsked, FakeHttpCounter, post
 from devices.http_counter.reception import Counter, Reception, counters_of
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost, Event, HealthRead
 from edged.core.model.losses import OUR_LINK
 from edged.core.model.point import Point
-from edged.driver import DeviceContext, Garbled
+from edged.driver import DeviceContext, Garbled, line_name
 from edged.links.http.credentials import Credential
 from edged.links.http.listener import Listener, bind
 from edged.links.http.posts import BODY_BYTES_MAX

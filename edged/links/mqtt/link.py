@@ -196,15 +196,17 @@ class MqttLink:
             self._asked.discard(topic_filter)
         self._routes.clear()
 
-    def on_state(self, callback: Callable[[bool, str], None]) -> None:
-        """Call ``callback(up, reason)`` at each change from now on."""
+    def on_state(self, callback: Callable[[bool, str], None]) -> Callable[[], None]:
+        """Call ``callback(up, reason)`` at each change from now on, until what this returns is called."""
         self._watchers.append(callback)
+        return lambda: self._watchers.remove(callback)
 
-    def on_refused(self, callback: Callable[[str, str], None]) -> None:
+    def on_refused(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
         """Call ``callback(topic, why)`` whenever the broker refuses a message or a subscription; ``why`` "": it accepts
-        again.
+        again. Until what this returns is called.
         """
         self._refusal_watchers.append(callback)
+        return lambda: self._refusal_watchers.remove(callback)
 
     def on_reading(self, callback: Callable[[bool], None]) -> None:
         """Call ``callback(True)`` before the messages of one read go to their handlers, and ``callback(False)`` after
