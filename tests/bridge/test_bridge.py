@@ -24,6 +24,7 @@ from edged.bridge.settings import BridgeSettings
 from edged.bridge.sources import HttpSource, Source, SourceAway, SqlSource
 from edged.shapes import read
 from tests.bridge.test_rows import FIELDS
+from tests.support.background import background
 from tests.support.brokers import Mosquitto, plain_client, real_mosquitto, settings_for, until
 from tests.support.mariadb import mariadb
 from tests.support.postgres import real_postgres
@@ -115,13 +116,8 @@ async def listening(broker: Mosquitto) -> AsyncIterator[Heard]:
                 assert isinstance(payload, bytes)
                 heard.said.append((str(message.topic).rsplit("/", 1)[1], json.loads(payload)))
 
-    task = asyncio.create_task(listen())
-    try:
+    async with background(listen()):
         yield heard
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager
@@ -129,15 +125,10 @@ async def bridged(broker: Mosquitto, chosen: BridgeSettings, source: Source) -> 
     mqtt = replace(settings_for(broker), client_id="queue-1")
     made = Bridge(chosen, mqtt, "east", source)
     ready = asyncio.Event()
-    task = asyncio.create_task(made.run(ready.set))
-    try:
+    async with background(made.run(ready.set)):
         async with asyncio.timeout(10):
             await ready.wait()
         yield made
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def test_rows_of_a_real_database_reach_the_hall_and_a_restart_tells_none_twice(

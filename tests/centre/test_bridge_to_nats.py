@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import aiomqtt
 
 from edged.sim.city.line import CityLine
+from tests.support.background import background
 from tests.support.brokers import Mosquitto, real_mosquitto, until
 from tests.support.cities import bridge_lines
 from tests.support.nats import NatsCluster, nats_city
@@ -64,13 +64,8 @@ async def listening(client: aiomqtt.Client, *filters: str) -> AsyncIterator[Ear]
     async with client:
         for one in filters:
             await client.subscribe(one, qos=1)
-        task = asyncio.get_running_loop().create_task(ear.listen(client))
-        try:
+        async with background(ear.listen(client), aiomqtt.MqttError):
             yield ear
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                await task
 
 
 def at_nats(made: Line, name: str) -> aiomqtt.Client:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from edged.centre.hall_messages import read_retained
 from edged.centre.ledger import CentreLedger
 from edged.centre.rollouts import ANSWER_S, Rollout, RolloutPlan, begin, sizes
 from tests.centre.test_consume import ask, consuming
+from tests.support.background import background
 from tests.support.brokers import real_mosquitto, until
 from tests.support.daemons import ROOT
 from tests.support.policies import KEY
@@ -90,13 +91,8 @@ class Halls:
 async def halls_at(port: int) -> AsyncIterator[Halls]:
     async with aiomqtt.Client("127.0.0.1", port, timeout=math.inf) as client:
         halls = Halls(client)
-        task = asyncio.get_running_loop().create_task(halls.run())
-        try:
+        async with background(halls.run(), aiomqtt.MqttError):
             yield halls
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                await task
 
 
 class Office:

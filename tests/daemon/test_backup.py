@@ -10,12 +10,13 @@ import shutil
 import sys
 import tarfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.background import background
 from tests.support.brokers import Mosquitto, plain_client, until
 from tests.support.centres import Centre
 from tests.support.daemons import Daemon, Hall, Machines, edged
@@ -59,13 +60,8 @@ async def city(broker: Mosquitto) -> AsyncIterator[dict[int, Centre]]:
                 centre.took(event)
                 await centre.acknowledge()
 
-        task = asyncio.get_running_loop().create_task(listen())
-        try:
+        async with background(listen()):  # fails where it found something
             yield heard
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task  # fails where it found something
 
 
 @pytest.mark.timeout(900 + RESTORES * 120)

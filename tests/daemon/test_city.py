@@ -12,7 +12,7 @@ import os
 import ssl
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import aiomqtt
 import pytest
 
 from edged.central.envelope import private_pem, public_entry
+from tests.support.background import background
 from tests.support.brokers import until
 from tests.support.centres import Operator, envelope_of
 from tests.support.cities import PASSWORD, City, at_city, bridged
@@ -86,13 +87,8 @@ async def ear_at(city: City) -> AsyncIterator[Ear]:
     async with at_city(city, "centre") as client:
         ear = Ear(client)
         await client.subscribe("hall/#", qos=1)
-        task = asyncio.get_running_loop().create_task(ear.listen())
-        try:
+        async with background(ear.listen(), aiomqtt.MqttError):
             yield ear
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                await task
 
 
 APPOINTMENT = {"service": "tax-general", "start": "2099-12-01T10:00:00+08:00"}

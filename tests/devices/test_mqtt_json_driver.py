@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiomqtt
 import pytest
@@ -39,6 +38,7 @@ from edged.core.model.point import Point
 from edged.driver import DeviceContext, Refused, Unreachable
 from edged.links.mqtt.link import Message, MqttLink
 from edged.shapes import read
+from tests.support.background import background
 from tests.support.brokers import (
     Broker,
     Rejections,
@@ -81,17 +81,6 @@ class Hall:
         async with background(driver.run()):
             await asyncio.sleep(0)
             yield driver
-
-
-@asynccontextmanager
-async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    task = asyncio.get_running_loop().create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,7 @@ from tests.field.test_public_reports import Story
 from tests.field.test_refused_configuration import Parts, health, reload
 from tests.field.test_said_at_the_terminal import NOBODY, WITHOUT_RIGHTS
 from tests.links.test_serial_link import Ear
+from tests.support.background import background
 from tests.support.brokers import Mosquitto, plain_client, until
 from tests.support.core_transcript import policy_of, rerun
 from tests.support.daemon_checks import TIDE
@@ -612,13 +613,8 @@ def test_one_port_by_two_names_is_refused(
 
 @asynccontextmanager
 async def living(link: SerialLink, ear: Ear) -> AsyncIterator[None]:
-    task = asyncio.create_task(link.run(ear.hear, ear.see))
-    try:
+    async with background(link.run(ear.hear, ear.see)):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 HELD_PORT = [  # source, whether the other program has the port before us

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from edged.pages.day_recorder import CASES_TOLD, VISITS_MAX, DayRecorder
 from edged.pages.days import RecordedDays
 from edged.pages.whatif import compared
 from tests.pages.made_hall import alarms, area, calls, cases, names, recorded_day, window
+from tests.support.background import background
 
 DATE = "2026-11-23"
 
@@ -122,15 +122,10 @@ async def test_midnight_begins_another_day_and_keeps_the_last(tmp_path: Path) ->
     first = days.today.date
     days.heard("names", names())
     days.heard("area/tax", area(4, 2, 6))
-    task = asyncio.ensure_future(days.run())
-    try:
+    async with background(days.run()):
         async with asyncio.timeout(20):
             while days.today.date == first or len(days.dates()) < 2:
                 await asyncio.sleep(0.05)
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
     kept = json.loads(days.read(first) or b"null")
     assert (first, kept["date"]) == (DATE, DATE)
     assert kept["areas"]["tax"]["waiting"]

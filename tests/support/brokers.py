@@ -21,6 +21,7 @@ import aiomqtt
 
 from edged.links.mqtt.link import Message, MqttLink, MqttSettings
 from edged.sim.broker import EmbeddedBroker, free_port
+from tests.support.background import background
 from tests.support.needs import lacking
 
 MOSQUITTO = "/usr/sbin/mosquitto"
@@ -156,15 +157,10 @@ class Rejections(list[tuple[str, str]]):
 @asynccontextmanager
 async def running(link: MqttLink, up: bool = True) -> AsyncIterator[MqttLink]:
     """``link`` running in the background; connected when the block begins."""
-    task = asyncio.get_running_loop().create_task(link.run())
-    try:
+    async with background(link.run()):
         if up:
             await until(lambda: link.connected)
         yield link
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager

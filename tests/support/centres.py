@@ -23,6 +23,7 @@ from edged.central.audience import rfc3339
 from edged.central.envelope import sign
 from edged.central.operations import PAYLOAD_TYPE
 from edged.clock import monotonic_s, wall_ms
+from tests.support.background import background
 from tests.support.brokers import Broker, until
 from tests.support.policies import KEY
 
@@ -176,10 +177,5 @@ async def operator_at(broker: Broker, hall: str) -> AsyncIterator[Operator]:
     ) as client:
         operator = Operator(client, hall)
         await client.subscribe(operator.answers_at, qos=1)
-        task = asyncio.get_running_loop().create_task(operator.listen())
-        try:
+        async with background(operator.listen(), aiomqtt.MqttError):
             yield operator
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                await task

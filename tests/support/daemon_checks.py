@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from tests.support.background import background
 from tests.support.brokers import Mosquitto, plain_client
 from tests.support.daemons import Hall
 
@@ -38,10 +38,5 @@ async def watching(broker: Mosquitto, topic_filter: str) -> AsyncIterator[list[d
                     if isinstance(body, dict):
                         heard.append(body | {"topic": str(message.topic)})
 
-        task = asyncio.get_running_loop().create_task(listen())
-        try:
+        async with background(listen()):
             yield heard
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task

@@ -29,6 +29,7 @@ from edged.core.model.commands import Action
 from edged.core.model.events import TicketPrinted, TicketRequested
 from edged.observer import Step
 from edged.sim.broker import free_port
+from tests.support.background import background
 from tests.support.brokers import Broker, until
 from tests.support.journals import steps_in
 
@@ -374,15 +375,10 @@ async def relay_module(machines: Machines) -> AsyncIterator[str]:
 @asynccontextmanager
 async def connected(machines: Machines) -> AsyncIterator[None]:
     """The JSON devices, on the broker."""
-    task = asyncio.get_running_loop().create_task(machines.fleet.run())
-    try:
+    async with background(machines.fleet.run()):
         async with asyncio.timeout(START_S):
             await machines.fleet.connected.wait()
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager

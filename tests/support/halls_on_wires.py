@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from edged.sim.city.wire_halls import WireCity
+from tests.support.background import background
 
 
 @asynccontextmanager
 async def wire_halls(port: int, names: Iterable[str], **address: Any) -> AsyncIterator[WireCity]:
     """Connected when the block begins."""
     city = WireCity(port, names, **address)
-    task = asyncio.get_running_loop().create_task(city.run())
-    try:
+    async with background(city.run()):
         async with asyncio.timeout(20):
             await city.connected.wait()
         yield city
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

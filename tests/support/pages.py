@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiomqtt
 
+from tests.support.background import background
 from tests.support.brokers import Broker
 
 
@@ -42,10 +42,5 @@ async def pages_at(broker: Broker, hall: str) -> AsyncIterator[PageEar]:
 
     async with aiomqtt.Client("127.0.0.1", broker.port, identifier="web", timeout=math.inf) as client:
         await client.subscribe(f"{prefix}#", qos=1)
-        task = asyncio.get_running_loop().create_task(listen(client))
-        try:
+        async with background(listen(client), aiomqtt.MqttError):
             yield ear
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                await task
