@@ -76,7 +76,7 @@ def _figures(place: Place, folder: Path, plan: Age, told: Told) -> dict[str, Any
     web_port = free_port()
     (folder / "hall.toml").write_text(aged.hall_toml(hall.site, broker.port, web_port), "utf-8")
     found: dict[str, Any] = {"journal_mib": round(_bytes(journal) / 2**20, 1), "steps": _steps(journal)}
-    with _memory_group() as group:
+    with memory_group(UNIT_BYTES) as group:
         told(f"{days} days: starts from a cold disk")
         found |= {"memory_mib": UNIT_BYTES >> 20 if group else None}
         found["ready_cold_ms"] = round(median(_cold(folder, web_port, group) for _ in range(plan.times)), 1)
@@ -126,13 +126,15 @@ def _forget(journal: Path) -> None:
 
 
 @contextmanager
-def _memory_group() -> Iterator[Path | None]:
-    """A control group with the unit's memory limit; None if this user may not make one."""
+def memory_group(limit_bytes: int) -> Iterator[Path | None]:
+    """A control group with this memory limit, as of systemd's ``MemoryMax=``; a process joins it when its id is written
+    into the group's ``cgroup.procs``. None if this user may not make one.
+    """
     for root, limit in GROUPS:
         group = root / f"edged-bench-{os.getpid()}"
         try:
             group.mkdir()
-            (group / limit).write_text(str(UNIT_BYTES))
+            (group / limit).write_text(str(limit_bytes))
         except OSError:
             if group.exists():
                 group.rmdir()

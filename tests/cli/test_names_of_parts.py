@@ -13,8 +13,8 @@ from edged.core.model.events import CaseTold, OverrideSet, RosterTold
 from edged.core.model.names import area_meant, service_meant, staff_meant, window_meant
 from edged.core.model.site import Area, Service, Site, Staff, Window
 from edged.links.mqtt.link import MqttLink
-from tests.cli.test_policy_push import Desk, hall_process
 from tests.support.brokers import Rejections, real_mosquitto, running, settings_for
+from tests.support.desks import Desk, hall_in_service
 
 HALL = """
 [hall]
@@ -148,7 +148,7 @@ async def test_every_command_takes_and_shows_numbers_and_names(tmp_path: Path) -
         desk = Desk(tmp_path)
         assert (await desk.run("policy", "keygen", "city"))[0] == 0
         link = MqttLink(settings_for(broker, "watcher"), Rejections())
-        async with running(link), hall_process(tmp_path, link, b'"degraded"'):
+        async with running(link), hall_in_service(tmp_path, link, b'"degraded"'):
             for name, *words in ORDERS:
                 code, said = await desk.run(
                     "op", "push", name, *words, *("--config", "hall.toml", "--key", "city.key")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,8 +19,8 @@ from tests.support.brokers import (
     settings_for,
     until,
 )
+from tests.support.desks import Desk, hall_in_service
 
-ROOT = Path(__file__).parents[2]
 HALL = """
 [hall]
 id = "east"
@@ -53,51 +50,6 @@ number = "1"
 skills = ["tax-general"]
 """
 POLICY = {"halls": ["east"], "body": {"tidal": {"band": {"open_above": 5}}}}
-ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(Path(__file__).parent)}
-
-
-class Desk:
-    """A directory with a hall.toml and a policy, and the commands run in it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    async def run(self, *arguments: str) -> tuple[int, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "edged",
-            *arguments,
-            cwd=self.directory,
-            env=ENVIRON,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        async with asyncio.timeout(30):
-            out, _ = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, out.decode()
-
-    def write(self, name: str, document: object) -> str:
-        (self.directory / name).write_text(json.dumps(document))
-        return name
-
-
-@asynccontextmanager
-async def hall_process(directory: Path, link: MqttLink, state: bytes = b'"online"') -> AsyncIterator[None]:
-    """``edged run`` until it has said its state; "degraded" where devices are lost."""
-    with (directory / "run.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "edged", "run", "-c", "hall.toml", cwd=directory, env=ENVIRON, stderr=log
-        )
-    said = collect(link, "hall/east/status")
-    try:
-        await until(lambda: any(state in message.payload for message in said), 20)
-        yield
-    finally:
-        process.terminate()
-        async with asyncio.timeout(20):
-            await process.wait()
 
 
 @asynccontextmanager
@@ -107,7 +59,7 @@ async def desk_and_hall(directory: Path) -> AsyncIterator[Desk]:
         desk = Desk(directory)
         assert (await desk.run("policy", "keygen", "city"))[0] == 0
         link = MqttLink(settings_for(broker, "watcher"), Rejections())
-        async with running(link), hall_process(directory, link):
+        async with running(link), hall_in_service(directory, link):
             yield desk
 
 
@@ -175,6 +127,6 @@ async def test_push_to_a_hall_that_is_away_says_so(tmp_path: Path) -> None:
         assert (code, "did not answer" in said) == (1, True), said
         # Left at the broker, it is taken when the hall comes.
         link = MqttLink(settings_for(broker, "watcher"), Rejections())
-        async with running(link), hall_process(tmp_path, link):
+        async with running(link), hall_in_service(tmp_path, link):
             reports = collect(link, "hall/east/policy/report")
             await until(lambda: any(b'"applied":{"version":1,' in report.payload for report in reports))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -18,7 +16,7 @@ from edged.core.model.state import State
 from edged.links.mqtt.link import Message, MqttLink
 from edged.store.journal import Journal
 from tests.support.brokers import Mosquitto, Rejections, real_mosquitto, running, settings_for, until
-from tests.support.daemons import ROOT
+from tests.support.desks import Desk, hall_process
 from tests.support.policies import KEY
 
 HALL = """
@@ -53,7 +51,6 @@ number = "{prefix}"
 skills = ["{area}-general"]
 """
 HALLS = {"east": [("tax", "money")], "west": [("pension", "social"), ("medical", "social")]}
-ENVIRON = os.environ | {"PYTHONPATH": str(ROOT)}
 BODY = {
     "tidal": {
         "band": {"open_above": 7},
@@ -68,34 +65,6 @@ def hall_toml(hall: str, areas: list[tuple[str, str]], port: int) -> str:
     for prefix, (area, kind) in zip("ABC", areas, strict=False):
         parts.append(AREA.format(area=area, prefix=prefix, kind=f'kind = "{kind}"'))
     return "".join(parts)
-
-
-async def command(directory: Path, *words: str) -> tuple[int | None, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edged", *words),
-        cwd=directory,
-        env=ENVIRON,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(90):
-        out, _ = await process.communicate()
-    return process.returncode, out.decode()
-
-
-@asynccontextmanager
-async def hall_process(directory: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    with (directory / "run.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "edged", "run", "-c", "hall.toml"), cwd=directory, env=ENVIRON, stderr=log
-        )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(60):
-            await process.wait()
 
 
 @asynccontextmanager
@@ -140,7 +109,7 @@ async def test_one_push_fits_halls_with_different_areas(tmp_path: Path) -> None:
         at = ("--broker", f"mqtt://127.0.0.1:{broker.port}", "--group", "river-city")
         by = (*at, "-k", "city.key", "--members-s", "0.5")
         (tmp_path / "policy.json").write_text(json.dumps({"body": BODY}))
-        code, said = await command(tmp_path, "policy", "push", "policy.json", *by)
+        code, said = await Desk(tmp_path).run("policy", "push", "policy.json", *by)
         assert (code, said.count("applied / 已生效")) == (0, 2), said
         assert "east: applied / 已生效\n  not in this hall, left out: kind:social / 本大厅没有" in said
         assert "不适用：if-present:tax\n" in said
@@ -149,14 +118,14 @@ async def test_one_push_fits_halls_with_different_areas(tmp_path: Path) -> None:
         # East gets a social area: what is in force covers it at once, without another push.
         more = hall_toml("east", [*HALLS["east"], ("pension", "social")], broker.port)
         (tmp_path / "east" / "hall.toml").write_text(more, "utf-8")
-        code, said = await command(tmp_path / "east", "reload", "--config", "hall.toml")
+        code, said = await Desk(tmp_path / "east").run("reload", "--config", "hall.toml")
         assert code == 0, said
         await until(lambda: "left_out" not in reports["east"][-1], 60.0)
 
         # A name that every hall must have is refused where it is not, by its name.
         plain = {"body": {"tidal": {"areas": {"tax": {"max_windows": 2}}}}}
         (tmp_path / "plain.json").write_text(json.dumps(plain))
-        code, said = await command(tmp_path, "policy", "push", "plain.json", *by)
+        code, said = await Desk(tmp_path).run("policy", "push", "plain.json", *by)
         assert code == 1
         assert "east: applied" in said
         assert 'west: REFUSED / 已拒绝\n  body.tidal.areas.tax: this hall has no area "tax"' in said

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, CDPSession, Page, expect
 
-from tests.pages.made_hall import TOKEN, MadeHall, calls, made_hall, scene, window
-from tests.support.browsers import chromium, shown
+from tests.pages.made_hall import TOKEN, MadeHall, calls, scene, window
+from tests.support.browsers import shown
 
 HOURS = float(os.environ.get("EDGED_BOARD_HOURS", "0.25"))
 SLOW = 6  # times slower than this machine: a board's old PC
@@ -29,18 +28,6 @@ PAINT_MAX_MS = 1_000
 PAINTED = """() => new Promise((done) => new PerformanceObserver((list) => {
   const one = list.getEntries().find((each) => each.name === "first-contentful-paint"); if (one) done(one.startTime);
 }).observe({ type: "paint", buffered: true }))"""
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[MadeHall]:
-    async with made_hall(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as found:
-        yield found
 
 
 async def slowed(page: Page) -> CDPSession:

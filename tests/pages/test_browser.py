@@ -12,9 +12,9 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from edged.sim.broker import free_port
-from tests.pages.made_hall import MadeHall, calls, decisions, made_hall, scene
+from tests.pages.made_hall import MadeHall, calls, decisions, scene
 from tests.support.brokers import real_mosquitto, until
-from tests.support.browsers import chromium, grave_findings, shown
+from tests.support.browsers import grave_findings, shown
 from tests.support.daemons import Machines, small_hall
 
 FACES = {
@@ -25,18 +25,6 @@ FACES = {
     "/report": [(1000, 1200), (390, 844)],
 }
 IDLE_MS = 120_000  # what a process of idle priority works out, on a busy machine
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[MadeHall]:
-    async with made_hall(tmp_path) as found:
-        yield found
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,16 +14,10 @@ import pytest
 from edged.clock import monotonic_s
 from edged.links.http import listener
 from edged.pages import assets, changes, sheet
-from tests.pages.made_hall import MadeHall, made_hall, window
+from tests.pages.made_hall import MadeHall, window
 from tests.support import host_headers
 
 PAGES = ("/", "/board", "/board/tax", "/replay", "/report")
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[MadeHall]:
-    async with made_hall(tmp_path) as found:
-        yield found
 
 
 async def heard(

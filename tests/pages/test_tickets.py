@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from playwright.async_api import Browser, expect
 
 from edged.pages.tickets import FILES, again_s, back_by
-from tests.pages.made_hall import TOKEN, MadeHall, at, line, made_hall, row
+from tests.pages.made_hall import TOKEN, MadeHall, at, line, row
 from tests.support import host_headers
-from tests.support.browsers import chromium, grave_findings, shown
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[MadeHall]:
-    async with made_hall(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as found:
-        yield found
+from tests.support.browsers import grave_findings, shown
 
 
 async def asked(hall: MadeHall, token: str = TOKEN) -> tuple[int, dict[str, Any]]:

@@ -8,15 +8,13 @@ of 1080 lines, 11 px at the axes; a larger screen shows the same, larger.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.pages.made_hall import MadeHall, calls, made_hall, scene
-from tests.support.browsers import chromium, shown
+from tests.pages.made_hall import MadeHall, calls, scene
+from tests.support.browsers import shown
 
 SCREENS = [(3840, 2160), (2560, 1440), (1920, 1080), (1080, 1920), (2160, 3840)]
 SHORTENED = ".win .foot, .ledtext"  # their whole text stands in the window's own story
@@ -43,18 +41,6 @@ LOOK = """([shortened, less, fixed]) => {
   }
   return [root.scrollWidth - innerWidth, root.scrollHeight - innerHeight, found];
 }"""
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[MadeHall]:
-    async with made_hall(tmp_path) as found:
-        yield found
 
 
 async def looked(page: Page, width: int, height: int, fixed: bool) -> tuple[int, int, list[dict[str, Any]]]:

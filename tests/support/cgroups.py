@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edged.bench import age
 from tests.support.needs import lacking
-
-ROOTS = (  # where new groups are made, and the file of the limit
-    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
-    (Path("/sys/fs/cgroup"), "memory.max"),
-)
 
 
 @contextmanager
 def memory_group(limit_bytes: int) -> Iterator[Path]:
     """A group whose processes may use so much more than they had; a process id goes into its ``cgroup.procs``."""
-    for root, limit in ROOTS:
-        group = root / f"edged-test-{os.getpid()}"
-        try:
-            group.mkdir()
-            (group / limit).write_text(str(limit_bytes))
-        except OSError:
-            if group.exists():
-                group.rmdir()
-            continue
-        try:
-            yield group
-        finally:
-            group.rmdir()
-        return
-    lacking("no memory control group can be made here (it takes root and the memory controller)")
+    with age.memory_group(limit_bytes) as group:
+        if group is None:
+            lacking("no memory control group can be made here (it takes root and the memory controller)")
+        yield group

@@ -16,16 +16,12 @@ from edged.sim.daemon.days import HALL, live
 from edged.sim.daemon.disk import SECTOR_BYTES, Disk
 from edged.sim.daemon.faults import HouseFaults
 from edged.sim.daemon.loop import Standstill, VirtualLoop
+from tests.support.seeds import kept_seeds
 
 KEPT = Path(__file__).with_name("failing_seeds.txt")
 
 
-def kept() -> list[tuple[int, int]]:
-    lines = (line.split("#")[0].split() for line in KEPT.read_text().splitlines())
-    return [(int(words[0]), int(words[1])) for words in lines if words]
-
-
-@pytest.mark.parametrize(("seed", "days"), kept())
+@pytest.mark.parametrize(("seed", "days"), kept_seeds(KEPT))
 def test_a_seed_that_once_found_a_bug_finds_none(seed: int, days: int) -> None:
     verdict = live(HALL, seed, days)
     assert verdict.broken is None, (

@@ -19,16 +19,12 @@ from edged.core.model.policy import Policy, Tidal
 from edged.sim.worlds.days import live
 from edged.sim.worlds.faults import WorldFaults
 from edged.sim.worlds.world import World
+from tests.support.seeds import kept_seeds
 
 KEPT = Path(__file__).with_name("failing_seeds.txt")
 
 
-def kept() -> list[tuple[int, int]]:
-    lines = (line.split("#")[0].split() for line in KEPT.read_text().splitlines())
-    return [(int(words[0]), int(words[1])) for words in lines if words]
-
-
-@pytest.mark.parametrize(("seed", "days"), kept())
+@pytest.mark.parametrize(("seed", "days"), kept_seeds(KEPT))
 def test_a_seed_that_once_found_a_bug_finds_none(seed: int, days: int) -> None:
     site = load(Path(configs.__path__[0]) / "hall-demo.toml").site
     verdict = live(site, seed, days)
