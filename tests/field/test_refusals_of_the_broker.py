@@ -12,8 +12,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from edged.clock import monotonic_s
 from edged.links.mqtt.link import MqttLink
+from edged.links.mqtt.wire import MqttWire
 from tests.support.brokers import (
     Mosquitto,
     Rejections,
@@ -89,6 +92,30 @@ async def test_a_broker_that_takes_only_small_messages_ends_nobody(tmp_path: Pat
         assert any(alarm.startswith("broker-refuses/") for alarm in health(files)["alarms"])
         assert await daemon.stop() == 0
         assert len(daemon.logged("link-up")) == 1
+
+
+async def test_what_the_broker_said_last_counts_more_than_our_failed_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """github.com/mqttjs/MQTT.js/issues/768 and github.com/owntracks/ios/issues/864: only "closed" was ever said."""
+    told: list[str] = []
+
+    def broken(_wire: MqttWire) -> bool:
+        monkeypatch.undo()
+        raise BrokenPipeError
+
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker, "east"), Rejections())
+        link.on_state(lambda up, why: told.append(why))
+        async with running(link):
+            wire = getattr(link._connection, "wire", None)
+            assert isinstance(wire, MqttWire)
+            wire._in = b"\xe0\x02\x8e\x00"  # a DISCONNECT has arrived, and the broker has closed
+            wire._at = 0
+            monkeypatch.setattr(MqttWire, "flush", broken)
+            link.publish("a/b", b"", urgent=True)
+            await until(lambda: told[1:] != [])
+    assert told[1] == "another client uses our id 'east'"
 
 
 async def test_a_broker_without_retained_messages_is_spoken_to() -> None:

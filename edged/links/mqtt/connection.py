@@ -402,7 +402,7 @@ class Connection:
                 self._paho.loop_write()
             drained = wire.flush()
         except Exception as error:  # noqa: BLE001 - any error here means the connection is gone
-            self.fail("closed", f"write failed: {type(error).__name__}")
+            self._loop.call_soon(self._last_words, f"write failed: {type(error).__name__}")
             return
         if drained is self._writing and wire.fileno() >= 0:
             self._writing = not drained
@@ -410,6 +410,14 @@ class Connection:
                 self._loop.remove_writer(wire.fileno())
             else:
                 self._loop.add_writer(wire.fileno(), self._flush)
+
+    def _last_words(self, why: str) -> None:
+        """End a connection on which a write failed. What the broker said before it closed, a TLS alert or a DISCONNECT,
+        tells more than that.
+        """
+        if not self.lost.done():
+            self._readable()
+        self.fail("closed", why)
 
     def _connected(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
         self.ready = self._paho.is_connected()
