@@ -1,1 +1,1 @@
-"""People counters that speak HTTP: Hikvision, Dahua, Xovis, AXIS, Terabee."""
+"""People counters that report over HTTP: Hikvision, Dahua, Xovis, AXIS, Terabee."""

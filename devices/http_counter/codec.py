@@ -1,8 +1,9 @@
-"""Decodes what people counters send over HTTP into counted lines, and encodes these for the hall's broker. No I/O.
+"""Decodes the reports of people counters into counts per line, and encodes these for the hall's broker. No I/O.
 
-Three kinds of numbers, of which hall.toml takes one: a ``total`` goes up until the device is reset, a ``window`` is
-what passed between two times, a ``crossing`` one person. Mixing them counts people twice. No device's clock is
-believed: times only tell one window from another. Sources stand at each vendor's function.
+There are three kinds of numbers: a ``total`` grows until the device is reset; a ``window`` counts the people between
+two times; a ``crossing`` is one person. hall.toml selects one of them, because mixing them would count people twice.
+Times of the device only distinguish one window from another, because its clock may be wrong. Sources are named in each
+vendor's function.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ Vendor = Literal["hikvision", "dahua", "xovis", "axis", "terabee"]
 
 
 class Counted(NamedTuple):
-    """A reading of one line. ``mark`` tells one window or crossing from another; "" for totals."""
+    """The counts of one line. ``mark``: identifies a window or crossing, so that a repetition is recognised; "" for
+    totals.
+    """
 
     kind: Kind
     line: str
@@ -37,7 +40,7 @@ class Counted(NamedTuple):
 
 
 def decode(vendor: Vendor, data: bytes) -> list[Counted]:
-    """All readings in a report; empty if it has none. Raises ``Garbled`` with a short fixed word."""
+    """All counts in a report; empty if it has none. Raises ``Garbled`` with a short fixed word."""
     if len(data) > SIZE_MAX_BYTES:
         raise Garbled("too_large")
     found = list(_READERS[vendor](data))
@@ -86,8 +89,8 @@ def _alert(text: str) -> Iterator[Counted]:
 
 
 def _dahua(data: bytes) -> Iterator[Counted]:
-    """videoStatServer.cgi?action=getSummary (Dahua HTTP API, video statistics): ``summary.EnteredSubtotal.Total=1``,
-    one value a line; the same lines with an index where there are several rules.
+    """videoStatServer.cgi?action=getSummary (Dahua HTTP API, video statistics): one value per line, such as
+    ``summary.EnteredSubtotal.Total=1``; with an index if there are several rules.
     """
     text = data.decode("utf-8", "replace")
     totals: dict[str, dict[str, int]] = {}
@@ -108,8 +111,9 @@ _CHANNEL = re.compile(r"^(summary(?:\[\d{1,3}\])?)\.Channel=(\d{1,4})\s*$", re.M
 
 
 def _xovis(data: bytes) -> Iterator[Counted]:
-    """Data push 5.0 of PC2S (fixtures of akenza-io/device-type-library, types/xovis/PC2SV5, which was run on them):
-    logics are windows with counts "fw" and "bw", live events are crossings. A GROUP repeats its persons.
+    """Data push 5.0 of the PC2S: logics are windows with the counts "fw" and "bw", live events are crossings; GROUP
+    events are ignored, because they repeat their persons. Source: test data and decoder of
+    akenza-io/device-type-library, types/xovis/PC2SV5.
     """
     document = _object(data)
     live, logics = document.get("live_data"), document.get("logics_data")
@@ -147,9 +151,9 @@ def _crossings(frame: dict[str, Any]) -> Iterator[Counted]:
 
 
 def _axis(data: bytes) -> Iterator[Counted]:
-    """The 3D People Counter's "Axis Retail Data" is of a window (fixture of akenza's types/axis/peopleCounter, whose
-    decoder was run on it); live-sum.json of AXIS People Counter is the day's total (developer.axis.com, people counter
-    API).
+    """ "Axis Retail Data" of the 3D People Counter counts a window (source: test data and decoder of akenza's
+    types/axis/peopleCounter); live-sum.json of the AXIS People Counter is the day's total (source: developer.axis.com,
+    people counter API).
     """
     document = _object(data)
     about = document.get("data")
@@ -166,7 +170,9 @@ def _axis(data: bytes) -> Iterator[Counted]:
 
 
 def _terabee(data: bytes) -> Iterator[Counted]:
-    """People Counting L-XL: cumulative (fixture of akenza's decoder types/terabee/peopleCountingXL, run on it)."""
+    """People Counting L-XL: cumulative totals. Source: test data and decoder of akenza's
+    types/terabee/peopleCountingXL.
+    """
     document = _object(data)
     if "count_in" not in document or "count_out" not in document:
         raise Garbled("no_counts")
@@ -183,7 +189,7 @@ _READERS: dict[Vendor, Callable[[bytes], Iterator[Counted]]] = {
 
 
 def said(data: bytes) -> list[str]:
-    """Describe a captured report in words, for a technician, by whichever vendor's format fits."""
+    """Describe a captured report in words, for a technician; the vendor is guessed from its format."""
     found = []
     for vendor in _READERS:
         try:
@@ -199,7 +205,9 @@ def _words(one: Counted) -> str:
 
 
 class LineReport(NamedTuple):
-    """One reading on its way through the hall's broker; ``seq`` goes up while the sender, ``boot``, runs."""
+    """The counts of one line as published at the hall's broker. ``boot`` identifies the run of the sending process;
+    ``seq`` increases during it.
+    """
 
     seq: int
     boot: str
@@ -209,13 +217,13 @@ class LineReport(NamedTuple):
     line: str = ""
 
     def to_bytes(self) -> bytes:
-        """The reading as it is published on MQTT."""
+        """The JSON payload."""
         names = {"entered": "in", "left": "out"}
         return json.dumps({names.get(name, name): value for name, value in self._asdict().items()}).encode()
 
     @staticmethod
     def of(data: bytes) -> LineReport:
-        """Parse a published reading. Raises ``Garbled``."""
+        """Parse a payload. Raises ``Garbled``."""
         fields = _object(data, MESSAGE_MAX_BYTES)
         kind, seq = fields.get("kind"), fields.get("seq")
         boot, line = (str(fields.get(name, ""))[:32] for name in ("boot", "line"))

@@ -1,9 +1,10 @@
-"""A people counter that speaks HTTP. `edged counters`, a process of its own, talks to it; the daemon receives its
-readings through the broker.
+"""A people counter that reports over HTTP. The separate process `edged counters` talks to it; the daemon receives the
+counts through the broker.
 
-Rules: a reading is acknowledged with its commit; what stood at the broker is old news; the counter is there from its
-first reading on, lost when it was silent for ``silent_s``, when it does not answer who asks it, and when
-`edged counters` is away. Of three kinds of numbers only ``counts`` is taken: two of them count people twice.
+Rules: a count is acknowledged (PUBACK) when its event is committed; retained counts are outdated and ignored. The
+counter counts as present from its first report on, and as lost when it was silent for ``silent_s``, when it does not
+answer a poll, and while `edged counters` is not running. Only the kind of numbers that ``counts`` selects is used,
+because two kinds would count people twice.
 """
 
 from __future__ import annotations
@@ -45,11 +46,12 @@ def _url(text: str) -> str:
 
 
 class HttpCounterOptions(Options, frozen=True):
-    """``secret_file``: its first line is the token or password, ``username`` the name with it (default: the id).
+    """``secret_file``: its first line is the token or password; ``username``: the user name that belongs to it
+    (default: the device id).
 
-    ``counts``: which of its numbers are taken. ``lines``: only these (ids of the device). ``url``: ask it there every
-    ``every_s`` real seconds instead of waiting for its posts. ``silent_s``: hall seconds until it counts as lost.
-    ``swap``: it is mounted the other way round.
+    ``counts``: the kind of numbers to use. ``lines``: only these (the device's own ids). ``url``: poll it there every
+    ``every_s`` real seconds, instead of waiting for its reports. ``silent_s``: hall seconds of silence until it counts
+    as lost. ``swap``: it is mounted the wrong way round, so that entering and leaving are exchanged.
     """
 
     vendor: Vendor
@@ -64,44 +66,44 @@ class HttpCounterOptions(Options, frozen=True):
 
     @property
     def kind(self) -> Kind:
-        """Which numbers are taken: ``counts``, or what this vendor usually sends (a Dahua, or an AXIS that is asked,
-        has only totals).
+        """The kind of numbers to use: ``counts``, or what this vendor usually sends (a Dahua, and an AXIS that is
+        polled, only have totals).
         """
         if self.counts is None and self.vendor == "axis" and self.url is not None:
             return "total"
         return self.counts or USUAL[self.vendor]
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The topics on which `edged counters` publishes its readings and states; none to subscribe to."""
+        """The topics on which `edged counters` publishes its counts and states; it subscribes to none."""
         return (people_topic(hall, device), standing_topic(hall, device), process_topic(hall)), ()
 
     def speaker(self, device: str) -> str:
-        """The name at the broker of `edged counters`, which publishes for it."""
+        """The user name at the broker of `edged counters`, which publishes for the counter."""
         return SPEAKER
 
     def point_channels(self) -> frozenset[str]:
-        """No channels: a counter only reports."""
+        """None: a counter only reports."""
         return frozenset()
 
     def reports(self) -> frozenset[str]:
-        """The role in which it reports: counter."""
+        """Counter."""
         return frozenset({"counter"})
 
 
 def people_topic(hall: str, device: str) -> str:
-    """The topic of a counter's readings."""
+    """The topic on which a counter's counts are published."""
     return f"hall/{hall}/dev/{device}/up/people"
 
 
 def standing_topic(hall: str, device: str) -> str:
-    """The retained topic that says whether a counter answers: ``{"up": true}`` or ``{"up": false, "word": …, "detail":
-    …}``; also its fault.
+    """The retained topic with a counter's state: ``{"up": true}`` or ``{"up": false, "word": …, "detail": …}``, and
+    "fault" if it has one.
     """
     return f"hall/{hall}/dev/{device}/up/standing"
 
 
 def process_topic(hall: str) -> str:
-    """The retained topic that says whether `edged counters` runs: online or offline."""
+    """The retained topic that says whether `edged counters` is running: "online" or "offline"."""
     return f"hall/{hall}/counters/status"
 
 
@@ -126,10 +128,10 @@ class HttpCounter:
         self._presence = Presence(context)
         self._process_away = False  # what it left about a counter at the broker is old news then
         self._was_there = False  # when it went
-        self._fault: str | None = "?"  # an earlier life of ours may have told one
+        self._fault: str | None = "?"  # unknown: an earlier process may have reported a fault
 
     async def run(self) -> None:
-        """Listen until cancelled; mark the counter lost when it falls silent."""
+        """Receive messages until cancelled; report the counter as lost after ``silent_s`` of silence."""
         mqtt, hall, device = self._context.mqtt, self._context.hall, self._context.device
         self._presence.forget()
 
@@ -216,7 +218,9 @@ class HttpCounter:
                 self._there()
 
     def _gone(self, word: str, detail: str = "") -> None:
-        """Nobody speaks for the counter; its process being there again, it is where it was."""
+        """Report the counter as lost, because the broker or `edged counters` is away. Whether it was present before is
+        remembered for when that comes back.
+        """
         if not self._process_away:
             self._process_away, self._was_there = True, bool(self._presence.there)
         self._presence.lost(word, detail)

@@ -1,7 +1,7 @@
-"""Simulated counters of each vendor, over real HTTP, with the habits seen in the field.
+"""Simulated counters of each vendor, over real HTTP, with faults seen in the field.
 
-Rules: it only knows documents and sockets; the same seed crosses the same people and misbehaves in the same way. A
-report that was not answered 200 is sent again, unchanged, as cameras do.
+With the same seed the same people cross the line and the same faults happen. As cameras do, it sends a report that was
+not answered with 200 again, unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Mood = Literal["well", "busy", "portal", "moved", "locked"]
 
 
 class FakeHttpCounter:
-    """One counter. ``passed`` moves people; ``report`` is what it sends of the time since the last one."""
+    """One counter. ``passed`` lets people cross its line; ``report`` returns what it sends then."""
 
     def __init__(self, vendor: Vendor, kind: Kind, seed: int = 0) -> None:
         self.vendor = vendor
@@ -43,15 +43,15 @@ class FakeHttpCounter:
         self._window = (self._window[0] + entered, self._window[1] + left)
 
     def restart(self) -> None:
-        """Switch the counter off and on: its totals begin at 0."""
+        """Switch the counter off and on: its totals start again at 0."""
         self.entered = self.left = 0
 
     def odd(self) -> bytes:
-        """The bytes of something that is no report."""
+        """Bytes that are no valid report."""
         return self._chance.choice(ODD) + self._chance.randbytes(self._chance.randrange(8))
 
     def report(self) -> bytes:
-        """The bytes of its present report."""
+        """The next report: totals since the restart, or the window since the last report."""
         begin = self._minute
         self._minute += not self.frozen_clock
         (entered, left), self._window = self._window, (0, 0)
@@ -108,8 +108,8 @@ class FakeHttpCounter:
 
 
 def post(port: int, path: str, body: bytes, user: str = "", secret: str = "", cut: int | None = None) -> int:
-    """Post ``body`` with Basic credentials, as a camera does; returns the status of the answer. ``cut``: hang up after
-    so many bytes.
+    """Post ``body`` with Basic authentication, as a camera does; returns the HTTP status. ``cut``: close the connection
+    after so many bytes.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
@@ -129,8 +129,8 @@ def post(port: int, path: str, body: bytes, user: str = "", secret: str = "", cu
 
 
 class FakeAsked:
-    """The web server of a counter that is asked by GET: Basic credentials, an ETag, and faults on demand. ``asked``:
-    how many GETs had the right password.
+    """The web server of a counter that is polled: Basic authentication, an ETag, and faults on demand. ``asked``:
+    number of GETs with the right password.
     """
 
     def __init__(self, counter: FakeHttpCounter, user: str, secret: str) -> None:
@@ -143,7 +143,7 @@ class FakeAsked:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """Serve within the block; yields the address."""
+        """Serve within the ``with`` block; yields the URL."""
         fake = self
 
         class AskedHandler(BaseHTTPRequestHandler):

@@ -1,13 +1,14 @@
-"""`edged counters`, a process of its own: counters post here or are asked; their readings go to the hall's broker.
+"""The process `edged counters`: receives the counters' posts or polls them, and publishes their counts at the hall's
+broker.
 
 Rules:
 
-1. A post is answered 200 when the broker has acknowledged all its readings; 503 (try again) while it has not. A total
-   that did not change is not said again for ``SAME_S``.
-2. The same window or crossing twice is a repetition, whenever it comes; ``STILL`` of them in a row are a clock that
-   stands still, and the hall is told. A reading whose acknowledgement is outstanding keeps its number.
-3. The broker leaves `counters/status` offline when we go. A counter that does not answer who asks it stands there with
-   the reason; it is asked again soon, unless it says when, or refuses us.
+1. A post is answered with 200 once the broker has acknowledged all its counts, otherwise with 503 (send it again). A
+   total that did not change is published again only after ``SAME_S``.
+2. The same window or crossing again is a repetition, however late. After ``STILL`` of them in a row the counter's clock
+   stands still, which is reported as its fault. A count that the broker has not acknowledged keeps its ``seq``.
+3. The MQTT will sets `counters/status` to offline. If a counter does not answer a poll, its state and the reason are
+   published; it is polled again soon, unless it names a time (Retry-After) or refuses our password.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ STILL = 3
 SEND_S = 5.0  # real seconds for the broker's acknowledgement: a camera gives up after ten
 GOODBYE_S = 1.0
 RETRY_BROKER_S = (0.5, 1.0, 2.0)  # real seconds
-RETRY_S = 3.0  # real seconds to the next question where nobody answered
+RETRY_S = 3.0  # real seconds until the next poll of a counter that did not answer
 log = structlog.get_logger("edged.counters")
 
 
 @dataclass(slots=True)
 class Counter:
-    """One device, and which of its readings were passed on."""
+    """One device, and which of its counts were published already."""
 
     device: str
     options: HttpCounterOptions
@@ -59,7 +60,9 @@ class Counter:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def new(self, readings: list[Counted], now_s: float) -> list[Counted]:
-        """The readings that were not passed on yet."""
+        """The counts in a report that were not published yet; also sets ``fault`` if the counter's clock stands
+        still.
+        """
         wanted = [one for one in readings if one.kind == self.options.kind and self._is_mine(one)]
         found = [one for one in dict.fromkeys(wanted) if self._is_new(one, now_s)]
         if wanted and self.options.kind != "total":
@@ -68,7 +71,7 @@ class Counter:
         return found
 
     def kept(self, one: Counted, now_s: float) -> None:
-        """Record that the broker has acknowledged a reading."""
+        """Record that the broker has acknowledged a count."""
         self.numbers.pop(one, None)
         if one.kind == "total":
             self.totals[one.line] = (one, now_s)
@@ -88,7 +91,7 @@ class Counter:
 
 
 def counters_of(devices: Mapping[str, HttpCounterOptions]) -> list[Counter]:
-    """The counters of these options. Raises ``OSError`` or ``ValueError`` if a secret cannot be used."""
+    """Make the counters for these options. Raises ``OSError`` or ``ValueError`` if a secret cannot be used."""
     made = []
     for device, options in devices.items():
         secret = first_line(options.secret_file).strip()
@@ -101,7 +104,7 @@ def counters_of(devices: Mapping[str, HttpCounterOptions]) -> list[Counter]:
 
 
 class Reception:
-    """All HTTP counters of a hall. ``door`` is the ASGI application; ``run`` until cancelled."""
+    """All HTTP counters of a hall. ``door`` is the ASGI application that receives posts; await ``run`` beside it."""
 
     def __init__(self, hall: str, counters: list[Counter], mqtt: MqttSettings) -> None:
         self._hall = hall
@@ -115,7 +118,9 @@ class Reception:
         self.door = PostDoor(posting, self.take)
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Stay connected to the broker, and ask the counters that have a ``url``, until cancelled."""
+        """Stay connected to the broker, and poll the counters that have a ``url``, until cancelled. ``ready`` is called
+        once connected.
+        """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_broker(ready))
             for counter in self._counters.values():
@@ -125,7 +130,7 @@ class Reception:
                     )
 
     async def take(self, device: str, body: bytes) -> Outcome:
-        """Handle a report: publish its new readings."""
+        """Handle a report: publish its new counts. "later": the broker did not acknowledge them."""
         counter = self._counters[device]
         try:
             readings = decode(counter.options.vendor, body)
@@ -151,16 +156,18 @@ class Reception:
         counter.kept(one, monotonic_s())
 
     async def _stand(self, counter: Counter, said: dict[str, Any]) -> None:
-        """Tell how a counter stands where that changed: ``said``, and its fault."""
+        """Publish a counter's state if it changed: ``said``, and its fault."""
         standing = said | ({"fault": counter.fault} if counter.fault else {})
         if self._standing.get(counter.device) != standing:
             payload = json.dumps(standing).encode()
             await self._publish(standing_topic(self._hall, counter.device), payload, retain=True)
             self._standing[counter.device] = standing
-            (log.info if said.get("up", True) else log.warning)("standing", device=counter.device, **standing)
+            (log.info if said.get("up", True) else log.warning)(
+                "counter-state", device=counter.device, **standing
+            )
 
     async def _publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Until the broker has it. Raises ``MqttError``, ``TimeoutError`` or ``ConnectionError``."""
+        """Publish at QoS 1 and wait for the PUBACK. Raises ``MqttError``, ``TimeoutError`` or ``ConnectionError``."""
         if self._client is None:
             raise ConnectionError("no broker")
         async with asyncio.timeout(SEND_S):
