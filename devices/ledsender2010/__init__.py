@@ -1,1 +1,1 @@
-"""LED strips whose cards the library LEDSender2010 drives: rows of text over UDP, in the card's own fonts."""
+"""LED strips whose control cards use the LEDSender2010 protocol: rows of text over UDP, in the card's own fonts."""

@@ -1,17 +1,18 @@
-"""Cards of the library LEDSender2010: datagrams <-> frozen packets, no I/O. Rules:
+"""Packets of LED cards with the LEDSender2010 protocol: datagrams <-> frozen values, no I/O. Rules:
 
-* A datagram is one packet. One that is not whole is ``Garbled``; its check bytes are not judged, as the maker's code
-  does not (one edition of it sends zeros, and UDP has its own checksum).
-* Text is GB 2312, the characters of the card's fonts; what they have not becomes "?".
-* A program goes to the card's memory, never to its flash, which writing wears out; it lives for some seconds.
+* Each datagram is one packet; an incomplete one is ``Garbled``. The checksum is not verified, as in the maker's code
+  (one edition of it sends zeros, and UDP has its own checksum).
+* Text is GB 2312, the character set of the card's fonts; other characters become "?".
+* A program (what the card shows) goes to the card's memory, where it expires after some seconds; never to its flash,
+  which writing wears out.
 
-Wire (the maker's LEDSender2010.java as in github.com/pqwGreenHand/sscw at 473a7fc; its C code for microcontrollers
+Format (the maker's LEDSender2010.java as in github.com/pqwGreenHand/sscw at 473a7fc; its C code for microcontrollers
 agrees): ``55 | escaped(header 8 | data | CRC16 big-endian) | AA``. Escapes: 55 -> BB 56, AA -> BB AB, BB -> BB BC.
-CRC-16/MODBUS over the unescaped header and data. Header: command WORD, source, target, serial number DWORD. Numbers
-are little-endian.
+CRC-16/MODBUS over the unescaped header and data. Header: command WORD, source, target, serial number DWORD. Numbers are
+little-endian.
 
-A program is sent as begin (serial 0), data packets of 512 bytes (1, 2, ...) and end; each is answered with its serial
-number. A data packet that is not taken is answered with the number that the card awaits.
+A program is sent as BEGIN (serial 0), DATA packets of 512 bytes (serial 1, 2, ...) and END; the card answers each with
+its serial number. It answers a DATA packet that it does not accept with the serial number that it expects.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ SPEED_MAX = 5  # 0 is the fastest
 
 @dataclass(frozen=True, slots=True)
 class StripPacket:
-    """One packet. ``serial``: the number of a part, or a command's value; ``target``: the card's address."""
+    """One packet. ``serial``: number of a program's part, or the value of another command. ``target``: the card's
+    address.
+    """
 
     command: int
     serial: int = 0
@@ -64,7 +67,7 @@ class StripPacket:
     source: int = 0
 
     def to_bytes(self) -> bytes:
-        """The datagram."""
+        """The packet as a datagram."""
         body = HEADER.pack(self.command, self.source, self.target, self.serial) + self.data
         body += struct.pack(">H", crc16(body))
         escaped = b"".join(bytes((FILL, one + 1) if one in ESCAPED else (one,)) for one in body)
@@ -73,7 +76,7 @@ class StripPacket:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a card says to ``command``; ``serial``: the part's number, or the value asked for."""
+    """A card's answer to ``command``. ``serial``: number of the program's part, or the value that was requested."""
 
     command: int
     serial: int
@@ -82,7 +85,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class TextRow:
-    """One row of a program. ``speed``: None stands still; 0 (fast) to 5 runs from right to left, again and again."""
+    """One row of a program. ``speed`` None: the text stands still; 0 (fast) to 5: it scrolls from right to left, again
+    and again.
+    """
 
     y: int
     height: int
@@ -93,7 +98,9 @@ class TextRow:
 
 @dataclass(frozen=True, slots=True)
 class TextProgram:
-    """What a strip shows for ``lives_s`` seconds; then the card shows what is in its flash. Sizes in pixels."""
+    """What a strip shows for ``lives_s`` seconds; after that the card shows the program in its flash. Sizes in
+    pixels.
+    """
 
     width: int
     height: int
@@ -102,7 +109,7 @@ class TextProgram:
     colours: Colours = "double"
 
     def to_bytes(self) -> bytes:
-        """The program's bytes, from the root on."""
+        """The program as bytes, to be sent in parts."""
         live_ms = self.lives_s * 1000
         texts = b"".join(_row(row, self.width, live_ms) for row in self.rows)
         leaf = LEAF.pack(LEAF_ID, 0, 0, 0, len(self.rows), 0, live_ms, LEAF.size + len(texts), 0, 0) + texts
@@ -125,14 +132,14 @@ def crc16(data: bytes) -> int:
 
 
 def packets(program: bytes, target: int = 0) -> list[StripPacket]:
-    """Begin, parts and end of a program."""
+    """The BEGIN, DATA and END packets that send a program to the card with address ``target``."""
     parts = [program[at : at + PART_BYTES] for at in range(0, len(program), PART_BYTES)]
     middle = [StripPacket(DATA, number, part, target) for number, part in enumerate(parts, 1)]
     return [StripPacket(BEGIN, 0, target=target), *middle, StripPacket(END, len(parts) + 1, target=target)]
 
 
 def parse(datagram: bytes) -> StripPacket:
-    """Read the packet of a datagram. Raises ``Garbled``."""
+    """Decode the packet in a datagram. Raises ``Garbled``."""
     if (
         len(datagram) > DATAGRAM_BYTES_MAX
         or datagram[:1] != bytes((HEAD,))
@@ -164,7 +171,7 @@ def answer(command: int, serial: int, result: int = TAKEN) -> StripPacket:
 
 
 def answer_of(packet: StripPacket) -> Answer | None:
-    """What the card says; None if the packet is no answer. Raises ``Garbled`` for one cut short."""
+    """Decode a card's answer; None if the packet is no answer. Raises ``Garbled`` for an incomplete one."""
     if packet.command != ANSWER:
         return None
     if len(packet.data) < ANSWERED.size:
@@ -174,7 +181,7 @@ def answer_of(packet: StripPacket) -> Answer | None:
 
 
 def decode_program(data: bytes) -> TextProgram:
-    """Read a program of one page of texts, as ``TextProgram`` writes it. Raises ``Garbled``."""
+    """Decode a program that ``TextProgram`` encoded (one page of text rows). Raises ``Garbled``."""
     try:
         kind, colours, size, _, lives_s, *_ = ROOT.unpack_from(data)
         at = ROOT.size + CHAPTER.size
@@ -196,17 +203,19 @@ def decode_program(data: bytes) -> TextProgram:
 
 
 def text_width(text: str, height: int) -> int:
-    """Pixels of ``text`` in the card's font of that height: half of it for ASCII, the whole for everything else."""
+    """Width of ``text`` in pixels in the card's font of this height: half of it for ASCII, the whole for all other
+    characters.
+    """
     return sum(height // 2 if char < "\x80" else height for char in text)
 
 
 def unshown(text: str) -> str:
-    """Every character of ``text`` that GB 2312 has not, once."""
+    """The characters of ``text`` that GB 2312 lacks, each once."""
     return "".join(dict.fromkeys(char for char in text if not char.encode("gb2312", "ignore")))
 
 
 def plain(text: str) -> str:
-    """``text`` without control characters, with "?" for what the font has not, cut to ``TEXT_BYTES_MAX``."""
+    """``text`` without control characters, with "?" for characters that the font lacks, cut to ``TEXT_BYTES_MAX``."""
     known = text.encode("gb2312", "replace").decode("gb2312")
     shown = "".join(char if char.isprintable() else " " for char in known).encode("gb2312", "replace")
     return shown[:TEXT_BYTES_MAX].decode("gb2312", "ignore")
@@ -227,7 +236,7 @@ def _row(row: TextRow, width: int, live_ms: int) -> bytes:
 
 
 def _decode_row(data: bytes, at: int) -> tuple[TextRow, int]:
-    """The row at ``at`` and its length. Raises ``ValueError`` or ``struct.error``."""
+    """Decode the row at offset ``at``; returns it and its length. Raises ``ValueError`` or ``struct.error``."""
     kind, _, _, length, _, top, _, bottom, *_ = STRINGS.unpack_from(data, at)
     _, way, _, _, _, speed, *_, size, colour, font, _ = STRING.unpack_from(data, at + STRINGS.size)
     begin = at + STRINGS.size + STRING.size
@@ -247,7 +256,7 @@ def _decode_row(data: bytes, at: int) -> tuple[TextRow, int]:
 
 
 def said(data: bytes) -> list[str]:
-    """What a datagram means, in words; nothing for what is no packet."""
+    """Describe a datagram in words, for a technician; empty if it is no packet."""
     try:
         packet = parse(data)
         found = answer_of(packet)

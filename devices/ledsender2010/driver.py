@@ -1,11 +1,11 @@
-"""One LED strip whose card takes programs of the library LEDSender2010 over UDP. Rules:
+"""One LED strip whose card uses the LEDSender2010 protocol over UDP. Rules:
 
-1. The whole strip is one program: every change sends all rows. It goes to the card's memory and lives ``dead_man_s``;
-   the loop re-asserts it three times in that span of hall time. Without us the card shows what is in its flash.
-2. Datagrams get lost: each is sent up to ``TRIES`` times, and counts as taken when the card's answer names its command
-   and number. A card that awaits another part has lost the thread; it gets the program from its beginning.
-3. Contact is made by asking whether the screen is on: then it is switched on and its brightness set, then the card is
-   told to be back. How it is lost: ``edged/links/dialogue.py``.
+1. The whole strip is one program: every change sends all rows. It goes to the card's memory and expires after
+   ``dead_man_s`` of hall time, in which it is sent three times. If the daemon dies, the card shows its flash again.
+2. Datagrams get lost: each is sent up to ``TRIES`` times, and counts as accepted when the card's answer has its command
+   and serial number. If the card expects another part of a program, the whole program is sent again.
+3. At first contact and after a loss the driver asks whether the screen is on, switches it on and sets its brightness;
+   then the card is reported as back. When it counts as lost: see ``edged/links/dialogue.py``.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ ROWS_MAX = 8
 
 
 class LedSenderOptions(Options, frozen=True):
-    """``host`` and ``port`` of the card, ``address``: its number. Sizes in pixels; a row is as high as its font.
+    """``host`` and ``port`` of the card; ``address``: its number. Sizes in pixels; a row is as high as its font.
 
-    ``dead_man_s``: the card shows the program of its flash when it heard nothing for so long. ``deadline_ms``: for the
-    answer to one datagram. ``scroll_speed``: of lines that are too long, 0 is the fastest and 5 the slowest.
-    ``brightness`` 0 to 7, else as it is.
+    ``dead_man_s``: the card shows the program in its flash after so many seconds without a new one. ``deadline_ms``:
+    for the answer to one datagram. ``scroll_speed``: of lines that are too long, from 0 (fastest) to 5 (slowest).
+    ``brightness``: 0 to 7; if not given, it is not changed.
     """
 
     host: Annotated[str, Rule(host_name)]
@@ -70,23 +70,23 @@ class LedSenderOptions(Options, frozen=True):
 
     @property
     def rows(self) -> int:
-        """How many lines the strip shows."""
+        """Number of lines that the strip shows."""
         return self.height // self.font_px
 
     def display_size(self, channel: str) -> DisplaySize:
-        """Half-width characters are half as wide as they are high."""
+        """The text size of the strip, or of one row; half-width characters are half as wide as they are high."""
         return DisplaySize(1 if channel else self.rows, self.width // (self.font_px // 2), True, "gb2312")
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The strip is a display."""
+        """Display."""
         return frozenset({"display"})
 
     def unshown(self, text: str) -> str:
-        """The characters that the card's fonts have not."""
+        """The characters of ``text`` that the card's fonts lack."""
         return codec.unshown(text)
 
     def point_channels(self) -> frozenset[str]:
-        """The whole strip, or one of its rows."""
+        """ "" for the whole strip, "area-0" and so on for its rows."""
         return row_channels(self.rows)
 
 
@@ -100,7 +100,7 @@ class LedSender:
     def __init__(
         self, context: DeviceContext, options: LedSenderOptions, link: ByteLink | None = None
     ) -> None:
-        """``link``: the wire to use; by default datagrams to ``host:port``."""
+        """``link``: the connection to use; by default UDP to ``host:port``."""
         self._context = context
         self._options = options
         self._answer_s = options.deadline_ms / 1000
@@ -126,7 +126,7 @@ class LedSender:
         await self._dialogue.run(self._heard)
 
     async def show(self, point: Point, value: Value) -> None:
-        """See ``Driver``. A display's first lines, one per row; on one row, all of them one after the other."""
+        """Show a display's first lines, one per row; on a single row all lines, joined. Raises ``DeviceError``."""
         if not isinstance(value, Display):
             raise Refused(f"an LED strip shows no {value.kind}")
         row = row_of(point, len(self._lines))
@@ -142,7 +142,7 @@ class LedSender:
             self._lines = tuple(lines)
 
     async def act(self, action: Action) -> None:
-        """A strip does nothing once. Raises ``Refused``."""
+        """Raises ``Refused``: a strip has no one-time actions."""
         raise Refused(f"an LED strip cannot {action.body.kind}")
 
     async def _look(self) -> None:
@@ -157,7 +157,9 @@ class LedSender:
         await self._request(codec.StripPacket(command, value, target=self._options.address))
 
     async def _send_program(self, packets: Sequence[codec.StripPacket]) -> None:
-        """Send a program, part by part. Raises ``DeviceError``."""
+        """Send a program, part by part; again from its beginning if the card expects another part. Raises
+        ``DeviceError``.
+        """
         try:
             async with asyncio.timeout(self._answer_s + self._program_s):
                 for _ in range(AFRESH_MAX):
@@ -177,7 +179,7 @@ class LedSender:
         return True
 
     async def _request(self, packet: codec.StripPacket) -> codec.Answer:
-        """Send until the card answers; the caller holds the turn. Raises ``DeviceError``."""
+        """Send a packet until the card answers; the caller holds ``turn``. Raises ``DeviceError``."""
         self._awaited = packet
         return await self._dialogue.request(packet.to_bytes(), self._answer_s, TRIES)
 
@@ -194,7 +196,9 @@ class LedSender:
             self._context.reject("late_answer")
 
     def _fits(self, found: codec.Answer) -> bool:
-        """Whether it answers what was sent last: its command, and the number of a part unless that was not taken."""
+        """Whether an answer belongs to the last packet: same command and, unless a part was not accepted, same serial
+        number.
+        """
         awaited = self._awaited
         if awaited is None or found.command != awaited.command:
             return False
@@ -204,7 +208,7 @@ class LedSender:
 
 
 def text_program(lines: Sequence[str], options: LedSenderOptions) -> codec.TextProgram:
-    """One row per line, newest on top; a line too long for the strip runs from right to left."""
+    """A program with one row per line, the newest line on top; a line that is too long scrolls."""
     rows = []
     for row, line in enumerate(lines):
         text = codec.plain(line)

@@ -1,6 +1,6 @@
-"""A fake LED card that takes real datagrams, puts programs together, shows their rows, and misbehaves by seed.
+"""A fake LED card that receives real datagrams, assembles programs, shows their rows, and has seeded faults.
 
-``write`` sends a datagram back to the controller; whoever owns the socket calls ``feed`` with each that arrives.
+It answers through ``write``; the owner of the socket calls ``feed`` with each datagram.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from devices.ledsender2010 import codec
 from edged.driver import Garbled
 
-IN_FLASH: tuple[str, ...] = ("欢迎光临",)  # what the card shows when no program lives
+IN_FLASH: tuple[str, ...] = ("欢迎光临",)  # what the card shows without a program in memory
 
 
 @dataclass(frozen=True, slots=True)
 class StripFaults:
-    """Chance of each misbehaviour per datagram. ``lose``: it never arrived; ``forget``: the card loses count."""
+    """Probability of each fault per datagram. ``lose``: it is not received. ``forget``: the card forgets which part it
+    expects.
+    """
 
     lose: float = 0.0
     mute: float = 0.0
@@ -30,7 +32,7 @@ class StripFaults:
 
 
 class FakeLedSender:
-    """One card. ``alive`` False: it answers nothing and its screen is dark; alive again it shows its flash."""
+    """One card. ``alive`` False: it has no power, so its screen is dark; when it is True again it shows its flash."""
 
     def __init__(
         self, write: Callable[[bytes], None], now_s: Callable[[], float], address: int = 0, seed: int = 0
@@ -62,7 +64,7 @@ class FakeLedSender:
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """Text of each row as a person reads it, top first."""
+        """The text of each row as a person sees it, top row first."""
         if not self._alive or not self.powered:
             return ()
         if self._program is None or self._now_s() - self._since_s > self._program.lives_s:
@@ -70,7 +72,7 @@ class FakeLedSender:
         return tuple(row.text for row in self._program.rows)
 
     def feed(self, datagram: bytes) -> None:
-        """Take a datagram that the controller sent."""
+        """Handle a datagram that the controller sent."""
         if not self._alive or self._dice.random() < self.faults.lose:
             return
         try:
