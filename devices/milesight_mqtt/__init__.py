@@ -1,1 +1,1 @@
-"""Milesight VS125/VS133/VS135 people counters, which publish their own JSON on a topic of the installer's choice."""
+"""Milesight VS125/VS133/VS135 people counters, which publish their own JSON on a topic that the installer chooses."""

@@ -1,10 +1,10 @@
-"""Decodes Milesight people-counter reports into readings; no I/O.
+"""Decodes the reports of Milesight people counters; no I/O.
 
-Rules: a report may carry cumulative totals, a window's counts, or single crossings, and several of them at once; the
-driver decides which of them count. Both shapes are read: the VS125 nests
-``total: {in_counted, out_counted}`` (Milesight, VS125 recipient and API guide; a live capture of firmware
-V_125-LW.1.0.3-r2), the VS133 and VS135 put ``in_counted, out_counted`` on the line itself (firmware V_135.1.0.7).
-Device clocks freeze in the field: no time of the device is believed, its window start only serves to know a repetition.
+A report may contain cumulative totals, the counts of a time window, and single crossings, also together; the driver
+decides which of them count. There are two formats: the VS125 nests ``total: {in_counted, out_counted}`` (sources:
+Milesight, VS125 recipient and API guide; a captured report of firmware V_125-LW.1.0.3-r2), the VS133 and VS135 put
+``in_counted, out_counted`` on the line itself (firmware V_135.1.0.7). Device clocks freeze in the field, so no time in
+a report is used, except a window's start to recognise a repetition.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ARRAYS: tuple[tuple[str, Literal["total", "window", "crossing"], tuple[str, str
 
 @dataclass(frozen=True, slots=True)
 class CountedLine:
-    """The counts of one line. ``start``: the device's own window start, as text ("" if it gives none)."""
+    """The counts of one line. ``start``: start of the window by the device's clock, as text; "" if it gives none."""
 
     kind: Literal["total", "window", "crossing"]
     uuid: str
@@ -41,7 +41,7 @@ class CountedLine:
 
 
 def decode(payload: bytes) -> tuple[CountedLine, ...]:
-    """Every line reading in a report. Raises ``Garbled``: its text is a short fixed word."""
+    """The counts of all lines in a report. Raises ``Garbled`` with a short fixed word."""
     report = _object(payload)
     times = report.get("time_info")
     start = _text(times.get("start_time")) if isinstance(times, dict) else ""
@@ -81,7 +81,7 @@ def _line(
 
 
 def _count(counts: dict[str, Any], name: str) -> int:
-    """A whole number of people. ``capacity_counted`` may be negative and is not read."""
+    """The number of people under ``name``. Raises ``Garbled`` unless it is a whole number, not negative."""
     value = counts.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise Garbled("invalid")

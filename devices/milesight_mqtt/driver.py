@@ -1,12 +1,12 @@
 """A Milesight people counter on the hall's broker.
 
-Rules: the cumulative totals are the truth where the device sends them, because a lost report then heals itself; where
-it does not, crossings count, and periodic windows only as long as no crossing was ever seen (the same people would
-count twice); a window that comes twice at once, or with the broker's mark, counts once; no time of the device is
-believed, so the same start a minute later is another window.
+Rules: cumulative totals are used if the device sends them, because the next report then makes up for a lost one.
+Otherwise crossings count; windows count only until the first crossing, because both contain the same people. A window
+that is received twice within ``AT_ONCE_S``, or with the broker's DUP flag, counts once. Since device clocks freeze, the
+same window start later means another window.
 
-The total of each line is reported under a name of its own, made from its uuid: the core keeps what it said last, over
-our restarts, too. What the uuid says never leaves this driver.
+The total of each line is reported under a name made from its uuid, by which the core remembers it across restarts. The
+uuid itself stays in this driver.
 """
 
 from __future__ import annotations
@@ -51,9 +51,11 @@ def _topic(text: str) -> str:
 
 
 class MilesightMqttOptions(Options, frozen=True):
-    """``topic``: as typed into the device, wildcards allowed. ``silent_s``: hall seconds until it counts as lost.
+    """``topic``: as configured in the device; wildcards are allowed. ``silent_s``: hall seconds of silence until it
+    counts as lost.
 
-    ``lines`` limits to these line uuids (a camera may watch two doors); ``swap`` for one mounted the other way round.
+    ``lines``: only these line uuids (one camera may watch two doors). ``swap``: it is mounted the wrong way round, so
+    that entering and leaving are exchanged.
     """
 
     topic: Annotated[str, Meta(min_length=1, max_length=256), Rule(_topic)]
@@ -62,20 +64,20 @@ class MilesightMqttOptions(Options, frozen=True):
     silent_s: Annotated[float, Meta(ge=SILENT_MIN_S, le=SILENT_MAX_S)] = SILENT_S
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The topic typed into the device; none to subscribe to."""
+        """The topic configured in the device; it subscribes to none."""
         return (self.topic,), ()
 
     def point_channels(self) -> frozenset[str]:
-        """No channels: a counter only reports."""
+        """None: a counter only reports."""
         return frozenset()
 
     def reports(self) -> frozenset[str]:
-        """The role in which it reports: counter."""
+        """Counter."""
         return frozenset({"counter"})
 
 
 class MilesightMqtt:
-    """Driver for one people counter."""
+    """Driver of one people counter."""
 
     OPTIONS: ClassVar[type[Options]] = MilesightMqttOptions
     LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "silent"})
@@ -88,12 +90,14 @@ class MilesightMqtt:
         self._options = options
         self._presence = Presence(context)
         self._crossings_seen = False
-        self._totals: set[str] = set()  # lines whose totals were heard
-        self._windows: OrderedDict[tuple[str, str], float] = OrderedDict()  # and when each was heard
+        self._totals: set[str] = set()  # lines that have sent totals
+        self._windows: OrderedDict[tuple[str, str], float] = (
+            OrderedDict()
+        )  # (line uuid, start) -> when it was received
         self._echoes = 0  # windows in a row that came twice at once, without the broker's mark
 
     async def run(self) -> None:
-        """Listen until cancelled; mark the counter lost when it falls silent."""
+        """Receive messages until cancelled; report the counter as lost after ``silent_s`` of silence."""
         mqtt = self._context.mqtt
 
         def changed(up: bool, _reason: str) -> None:
@@ -136,7 +140,7 @@ class MilesightMqtt:
         return not self._options.lines or line.uuid in self._options.lines
 
     def _count(self, lines: list[CountedLine], again: bool) -> list[CountRead]:
-        """The readings that a report stands for; none where it says nothing new."""
+        """The events for a report; empty if it contains nothing new. ``again``: it has the broker's DUP flag."""
         totals = [line for line in lines if line.kind == "total"]
         if totals:
             return self._total(totals)
@@ -163,7 +167,7 @@ class MilesightMqtt:
         return found
 
     def _echo(self, again: bool) -> None:
-        """The same window at once is a redelivery; for ever the same one is a clock that stands still."""
+        """Count a repeated window; after ``ECHOES_MAX`` in a row report that the device's clock stands still."""
         self._echoes = 0 if again else self._echoes + 1
         if self._echoes == ECHOES_MAX:
             self._context.emit(

@@ -1,7 +1,7 @@
-"""A fake people counter that makes reports as a VS125 or a VS135 does, with faults seen in the field.
+"""A fake people counter with the report formats of the VS125 and VS135, and faults seen in the field.
 
-Rules: it only makes bytes (whoever runs it publishes them); counts are those of the device: ``in`` and ``out`` are what
-the sensor sees, mounted right or wrong; a report may be asked for again, unchanged, as QoS 1 does.
+It only makes the payloads; its owner publishes them. ``in`` and ``out`` are as the sensor sees them, whichever way it
+is mounted. A report can be published twice, unchanged, as QoS 1 does.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class FakeMilesight:
         )
 
     def periodic(self, with_total: bool = True) -> bytes:
-        """The report at the end of a minute: the window's counts, and (if switched on) the totals since reset."""
+        """The report at the end of a minute: the counts of the window and, with ``with_total``, the totals since the
+        reset.
+        """
         start = self._time()
         if not self.frozen_clock:
             self.minute += 1
