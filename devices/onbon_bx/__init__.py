@@ -1,1 +1,1 @@
-"""Onbon BX-5K/6K LED bars with on-card fonts: text areas over a serial line or TCP."""
+"""Onbon BX-5K/6K LED bars with fonts on the card: areas of text, over a serial line or TCP."""

@@ -1,11 +1,11 @@
-"""Onbon BX-5K/6K: bytes <-> frozen frames, no I/O. Rules:
+"""Frames of Onbon BX-5K/6K cards: bytes <-> frozen values, no I/O. Rules:
 
-* A frame is taken only if its length and checksum are right; what is not is counted, and the next A5 starts afresh.
-* Text is GBK. What the font has not becomes "?"; a backslash would start a tag of the card and never leaves here.
+* A frame is accepted only if its length and checksum are right; others are counted, and the next A5 begins a new one.
+* Text is GBK. Characters that the font lacks become "?"; backslashes are removed, because they begin the card's tags.
 
-Wire (vendor protocol for BX-5K/6K, user edition 1.4, and vendor source onbonlab/bx.k.java at c4c3a84):
-``A5 x 8 | escaped(header 14 | data | CRC16 little-endian) | 5A``. Escapes: A5 -> A6 02, A6 -> A6 01, 5A -> 5B 02,
-5B -> 5B 01. CRC-16/ARC (reflected 0xA001, initial 0) over the unescaped header and data. Numbers are little-endian.
+Format (vendor protocol for BX-5K/6K, user edition 1.4, and vendor source onbonlab/bx.k.java at c4c3a84): ``A5 x 8 |
+escaped(header 14 | data | CRC16 little-endian) | 5A``. Escapes: A5 -> A6 02, A6 -> A6 01, 5A -> 5B 02, 5B -> 5B 01.
+CRC-16/ARC (reflected 0xA001, initial 0) over the unescaped header and data. Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ANSWER_BYTES = 34  # an ACK with every byte escaped
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame: addresses and data (``group command reply r0 r1 args...``)."""
+    """One frame: addresses, and data (``group command reply r0 r1 args...``)."""
 
     data: bytes
     target: int = BROADCAST
@@ -63,21 +63,21 @@ class Frame:
 
     @property
     def error(self) -> int:
-        """Why a card refused, as it numbers it."""
+        """The vendor's code for why the card refused."""
         return self.data[2] if len(self.data) > 2 else 0
 
     def to_bytes(self) -> bytes:
-        """The bytes on the wire."""
+        """The frame as it is sent."""
         head = HEADER.pack(self.target, self.source, b"\0\0\0", 0, 0, 0, ANY_DEVICE, PROTOCOL, len(self.data))
         return wrap(head + self.data)
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """What a card with a voice module says. ``volume`` 0 to 10, ``speed`` 1 to 10, ``person`` 0 to 15.
+    """A text for a card with a voice module. ``volume`` 0 to 10, ``speed`` 1 to 10, ``person`` (voice) 0 to 15.
 
-    ``repeats``: how often it is said again; 0 plays once (the vendor's appendix of BX-K says so of its voice command,
-    for this nibble it is not proven).
+    ``repeats``: how often it is said again; 0: once (as the vendor's appendix of BX-K says of its voice command; not
+    proven for this command).
     """
 
     text: str
@@ -89,10 +89,11 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class ScreenArea:
-    """A dynamic text area: pixels, text, and what the card does when no new text comes for ``timeout_s``.
+    """A dynamic text area: position and size in pixels, text, and what the card does after ``timeout_s`` without new
+    text.
 
-    ``speed`` of a scroll: 0 is the fastest, ``SPEED_MAX`` the slowest. ``disp``, ``hold`` (0.5 s units) and line flags
-    are as in the vendor's protocol; defaults are a static single line.
+    ``speed`` of scrolling: 0 (fastest) to ``SPEED_MAX``. ``disp``, ``hold`` (in units of 0.5 s) and line flags are
+    those of the vendor's protocol; the defaults show one line that stands still.
     """
 
     id: int
@@ -130,13 +131,13 @@ def crc16(data: bytes) -> int:
 
 
 def wrap(body: bytes) -> bytes:
-    """``body`` with its checksum, escaped, between head and tail."""
+    """``body`` with its checksum, escaped, between the start and end bytes."""
     body += struct.pack("<H", crc16(body))
     return HEAD + b"".join(ESCAPES.get(byte, bytes((byte,))) for byte in body) + bytes((TAIL,))
 
 
 def opened(body: bytes) -> Frame | None:
-    """The frame of an unescaped body, None if it is none."""
+    """Decode an unescaped body; None if it is no frame."""
     if len(body) < HEADER.size + 4 or crc16(body[:-2]) != int.from_bytes(body[-2:], "little"):
         return None
     target, source, *_, length = HEADER.unpack_from(body)
@@ -155,14 +156,14 @@ def power(on: bool, target: int = BROADCAST) -> Frame:
 
 
 def brightness(level: int, target: int = BROADCAST) -> Frame:
-    """Forced brightness 0 to 15. Raises ``ValueError`` outside."""
+    """Command that sets the brightness, 0 to 15. Raises ``ValueError`` for other values."""
     if not 0 <= level <= 15:
         raise ValueError(f"brightness {level} is not 0 to 15")
     return Frame(bytes((*BRIGHTNESS, 1, 0, 0, 1, level)), target)
 
 
 def set_clock(moment: tuple[int, int, int, int, int, int, int], target: int = BROADCAST) -> Frame:
-    """Set the card's clock: (year, month, day, hour, minute, second, weekday 1 = Monday), sent as BCD."""
+    """Command that sets the card's clock: (year, month, day, hour, minute, second, weekday with 1 = Monday), in BCD."""
     year, *rest = moment
     values = (year % 100, year // 100, *rest)
     return Frame(bytes((*SET_CLOCK, 1, 0, 0, *(value // 10 << 4 | value % 10 for value in values))), target)
@@ -174,19 +175,21 @@ def answer(accepted: bool, target: int = PC, source: int = 1) -> Frame:
 
 
 def show(areas: Sequence[ScreenArea], units_of_8: bool, target: int = BROADCAST) -> Frame:
-    """Put text into dynamic areas. ``units_of_8``: 5K cards count x and width in 8 pixels, 6K cards in pixels."""
+    """Command that replaces the text of dynamic areas. ``units_of_8``: 5K cards measure x and width in units of 8
+    pixels, 6K cards in pixels.
+    """
     encoded = [encode_area(area, units_of_8) for area in areas]
     parts = b"".join(struct.pack("<H", len(one)) + one for one in encoded)
     return Frame(bytes((*AREAS, 1, 0, 0, 0, len(encoded))) + parts, target)
 
 
 def delete(area_id: int, target: int = BROADCAST) -> Frame:
-    """Remove one dynamic area."""
+    """Command that removes one dynamic area."""
     return Frame(bytes((*AREAS, 1, 0, 0, 1, area_id, 0)), target)
 
 
 def encode_area(area: ScreenArea, units_of_8: bool) -> bytes:
-    """The bytes of one area in an A3 06 command."""
+    """Encode one area for the command of ``show`` (A3 06)."""
     text = encode_text(area.text)
     shift = 3 if units_of_8 else 0
     return (
@@ -208,7 +211,7 @@ def _encode_speech(speech: Speech | None) -> bytes:
 
 
 def encode_text(text: str) -> bytes:
-    """GBK, cut at a whole character to ``TEXT_BYTES_MAX``."""
+    """``text`` in GBK, cut to ``TEXT_BYTES_MAX`` without splitting a character."""
     encoded = text.encode("gbk", "replace")
     if len(encoded) <= TEXT_BYTES_MAX:
         return encoded
@@ -216,27 +219,29 @@ def encode_text(text: str) -> bytes:
 
 
 def text_width(text: str) -> int:
-    """Pixels of ``text`` in the card's 16-pixel font: 8 for ASCII, 16 for everything else."""
+    """Width of ``text`` in pixels in the card's 16-pixel font: 8 per ASCII character, 16 for all others."""
     return sum(8 if char < "\x80" else 16 for char in text)
 
 
 def unshown(text: str, font: Font) -> str:
-    """Every character of ``text`` that the card's font has not, once."""
+    """The characters of ``text`` that the card's font lacks, each once."""
     missing = dict.fromkeys(char for char in text if not char.encode(font, "ignore"))
     return "".join(missing)
 
 
 def plain(text: str, font: Font | None = "gbk") -> str:
-    """``text`` without what the card would take for a tag or a control character, and with "?" for what it has not.
+    """``text`` without the card's tags and control characters, and with "?" for characters that its font lacks.
 
-    ``font`` None: it has every character.
+    ``font`` None: it has all characters.
     """
     known = text if font is None else text.encode(font, "replace").decode(font)
     return "".join(char if char.isprintable() else " " for char in known).replace("\\", "/")
 
 
 def decode_areas(data: bytes, units_of_8: bool) -> tuple[tuple[int, ...], tuple[ScreenArea, ...]]:
-    """The deleted ids (all of 0 to 255 for "all") and the new areas of an A3 06 command. Raises ``Garbled``."""
+    """Decode a command of ``show`` (A3 06): the ids of deleted areas (0 to 255 for "all") and the new areas. Raises
+    ``Garbled``.
+    """
     try:
         count, at = data[5], 6
         deleted = tuple(range(256)) if count == ALL_AREAS else tuple(data[at : at + count])
@@ -282,7 +287,9 @@ def _decode_area(data: bytes, units_of_8: bool) -> ScreenArea:
 
 
 def _decode_speech(data: bytes, at: int) -> tuple[Speech | None, int]:
-    """The sound block at ``at`` and where it ends; sound mode 1 (speak what is shown) has no text of its own."""
+    """Decode the sound block at offset ``at``; returns it and the offset after it. Sound mode 1 speaks the shown text
+    and has none of its own.
+    """
     mode = data[at]
     if mode == 0:
         return None, at + 1
@@ -295,15 +302,15 @@ def _decode_speech(data: bytes, at: int) -> tuple[Speech | None, int]:
 
 
 class FrameReader:
-    """Streaming parser: skips everything up to an A5, ends at 5A, keeps only frames whose length and CRC are right.
+    """Cuts frames out of a byte stream: from an A5 to the next 5A, only those with the right length and CRC.
 
-    ``garbled`` counts what was thrown away. Never raises, whatever comes in.
+    ``garbled`` counts what was dropped. Never raises.
     """
 
     def __init__(
         self, opened: Callable[[bytes], Frame | None] = opened, bytes_max: int = FRAME_BYTES_MAX
     ) -> None:
-        """``opened``: takes an unescaped body of at most ``bytes_max`` apart."""
+        """``opened`` decodes an unescaped body of at most ``bytes_max`` bytes."""
         self._opened, self._bytes_max = opened, bytes_max
         self._body = bytearray()
         self._inside = False
@@ -311,7 +318,7 @@ class FrameReader:
         self.garbled = 0
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take bytes as they come; yields whole frames."""
+        """Add received bytes; yields the frames that are complete now."""
         for byte in data:
             frame = self._take(byte)
             if frame is not None:

@@ -1,14 +1,14 @@
-"""One Onbon BX LED bar: rows of text in dynamic areas, acknowledged by the card, dark by itself if we die. Rules:
+"""One Onbon BX LED bar: rows of text in dynamic areas, which the card acknowledges. Rules:
 
-1. Silence is ``Unreachable``, a NACK ``Refused``, an answer that is no frame ``Garbled``.
-2. Text expires: each area blanks after ``dead_man_s`` without a new text (run mode 2). The loop re-asserts it three
-times in that span of hall time, which keeps it visible.
-3. Contact is made by ping: then the screen is switched on and its brightness set, then the card is told to be back.
-   How it is lost: ``edged/links/dialogue.py``; after ``SILENT_MAX`` missed answers the wire is opened afresh (a frozen
-   adapter or half-open connection gives no event).
-4. A BX-6Q card has no fonts and takes pictures, one area at a time: rows are drawn in a font of ours, a line that is
-   too long becomes pages. Its vendor documents neither ping nor power, so an area that nobody uses is deleted instead:
-   any answer to that is contact.
+1. No answer is ``Unreachable``, a NACK is ``Refused``, an answer that is no frame is ``Garbled``.
+2. Text expires: each area goes blank after ``dead_man_s`` without a new text (run mode 2), in which time it is sent
+   three times. So the bar goes dark by itself if the daemon dies.
+3. At first contact and after a loss the driver pings the card, switches the screen on and sets its brightness; then the
+   card is reported as back. When it counts as lost: see ``edged/links/dialogue.py``. After ``SILENT_MAX`` missing
+   answers the connection is reopened, because a frozen adapter or half-open connection causes no event.
+4. A BX-6Q card has no fonts and shows pictures, one area at a time: rows are drawn here in a font from a file, and a
+   line that is too long becomes several pages. The vendor documents neither ping nor power for it, so the driver
+   deletes an unused area instead: any answer proves that the card is there.
 """
 
 from __future__ import annotations
@@ -56,13 +56,14 @@ SPEECH_S = 0.28  # hall seconds a Chinese syllable takes at speed 5; the next an
 
 
 class OnbonOptions(Options, frozen=True):
-    """``path`` (serial) or ``host`` (TCP). ``model``: 5k and 6k have fonts, 6q takes pictures. Sizes in pixels.
+    """``path`` (serial port) or ``host`` (TCP). ``model``: 5k and 6k cards have fonts, 6q cards show pictures. Sizes in
+    pixels.
 
-    ``deadline_ms``: for an answer, from when the last byte has left the line (the vendor's software waits 10 s).
-    ``scroll_speed``: of lines that are too long, 0 is the fastest and 24 the slowest.
-    ``font``: which characters the card has; older cards know those of GB 2312 only.
-    ``voice``: the card has a voice module, so the bar may be an area's voice. ``brightness`` 0 to 15, else as it is.
-    ``font_file``, ``colour``: of a 6q card, in which its texts are drawn.
+    ``deadline_ms``: for an answer, counted from when the last byte has left the line (the vendor's software waits 10
+    s). ``scroll_speed``: of lines that are too long, from 0 (fastest) to 24 (slowest). ``font``: the card's characters;
+    older cards only have those of GB 2312. ``voice``: the card has a voice module, so the bar may be an area's voice.
+    ``brightness``: 0 to 15; if not given, it is not changed. ``font_file`` and ``colour``: with which texts are drawn
+    for a 6q card.
     """
 
     path: str | None = None
@@ -95,22 +96,24 @@ class OnbonOptions(Options, frozen=True):
             raise ValueError(f"width of model 6q is at most {pixels.PICTURE_BYTES_MAX // 48} pixels")
 
     def display_size(self, channel: str) -> DisplaySize:
-        """Half-width characters of the card's font are 8 pixels wide."""
+        """The text size of the bar, or of one row; half-width characters are 8 pixels wide."""
         rows = 1 if channel else self.height // ROW_PX
         if self.model == "6q":
             return DisplaySize(rows, self.width // COLUMN_PX, pixels.pages_max(self.width) > 1)
         return DisplaySize(rows, self.width // COLUMN_PX, True, self.font)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """A board, and a voice where it has the module."""
+        """Display, and voice if the card has a voice module."""
         return frozenset({"display", "voice"} if self.voice and not channel else {"display"})
 
     def unshown(self, text: str) -> str:
-        """The characters that the card's font has not; what is in ``font_file`` is known at the hall alone."""
+        """The characters of ``text`` that the card's font lacks; none for a 6q card, whose ``font_file`` is only read
+        in the hall.
+        """
         return "" if self.model == "6q" else codec.unshown(text, self.font)
 
     def point_channels(self) -> frozenset[str]:
-        """The whole bar, or one of its rows."""
+        """ "" for the whole bar, "area-0" and so on for its rows."""
         return row_channels(self.height // ROW_PX)
 
 
@@ -154,7 +157,7 @@ class OnbonBx:
         await self._dialogue.run(self._heard, self._wire_changed)
 
     async def show(self, point: Point, value: Value) -> None:
-        """See ``Driver``. A display's first lines, one per row; on one row, all of them one after the other."""
+        """Show a display's first lines, one per row; on a single row all lines, joined. Raises ``DeviceError``."""
         if not isinstance(value, Display):
             raise Refused(f"an LED bar shows no {value.kind}")
         row = row_of(point, len(self._rows))
@@ -169,7 +172,9 @@ class OnbonBx:
             self._rows[area.id - self._options.first_area] = area
 
     async def act(self, action: Action) -> None:
-        """See ``Driver``. Speaks the Chinese text where there is a voice module; its chips spell English out."""
+        """Speak the Chinese text, if the card has a voice module (which would spell English letter by letter). Raises
+        ``DeviceError``.
+        """
         if not isinstance(action.body, Say) or not self._options.voice:
             raise Refused(f"this LED bar cannot {action.body.kind}")
         self._dialogue.check_there()
@@ -181,7 +186,7 @@ class OnbonBx:
         await self._context.sleep(SPEECH_S * len(speech.text) * USUAL / pace)
 
     def _frames(self, wanted: list[codec.ScreenArea]) -> list[codec.Frame]:
-        """What puts these rows on the bar. Raises ``Refused`` without the font of a 6q card."""
+        """The frames that show these areas. Raises ``Refused`` if the font file of a 6q card cannot be used."""
         options = self._options
         if options.model != "6q":
             return [codec.show(wanted, options.model == "5k", options.screen)]
@@ -226,7 +231,7 @@ class OnbonBx:
                 self._context.reject("refused_greeting", str(error))
 
     async def _request(self, frame: codec.Frame) -> None:
-        """Send and wait for the card's ACK; the caller holds the turn. Raises ``DeviceError``."""
+        """Send a frame and wait for the card's ACK; the caller holds ``turn``. Raises ``DeviceError``."""
         data = frame.to_bytes()
         answer_s = self._options.deadline_ms / 1000 + (len(data) + codec.ANSWER_BYTES) * self._byte_s
         self._heard_bytes = False
@@ -264,7 +269,7 @@ class OnbonBx:
 
 
 def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea]:
-    """One area per row, newest line on top; a line too long for the bar runs from right to left."""
+    """One area per row, the newest line on top; a line that is too long scrolls from right to left."""
     count = options.height // ROW_PX
     font = None if options.model == "6q" else options.font
     texts = [codec.plain(line, font) for line in lines[:count]]
@@ -287,7 +292,9 @@ def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea
 
 
 def drawn(area: codec.ScreenArea, options: OnbonOptions, glyph: pixels.Glyph) -> pixels.PixelFrame:
-    """A row as pictures in the font of ``glyph``, alone on the card and gone with the same dead-man as a text."""
+    """A row drawn as pictures in the font ``glyph``; it replaces everything on the card, and expires after
+    ``dead_man_s`` as a text does.
+    """
     pages = pixels.pictures(area.text, options.width, options.colour, glyph)
     shown = pixels.PixelArea(
         area.id,

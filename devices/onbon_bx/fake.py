@@ -1,6 +1,6 @@
-"""A fake LED card that parses real frames, shows rows of text, and misbehaves by seed.
+"""A fake LED card with real frames, which shows rows of text and has seeded faults.
 
-``write`` sends bytes back to the controller; whoever owns the wire calls ``feed`` with what arrives.
+It answers through ``write``; the owner of the connection calls ``feed`` with what arrives.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from devices.onbon_bx import codec, pixels
 from edged.driver import Garbled
 
 PIXEL_BODY_MAX = 32 * 1024
-SPOKEN_MAX = 100  # announcements remembered for whoever looks
+SPOKEN_MAX = 100  # announcements kept in ``spoken``
 
 
 @dataclass(frozen=True, slots=True)
 class BarFaults:
-    """Chance of each misbehaviour per frame."""
+    """Probability of each fault per frame."""
 
     mute: float = 0.0
     garble: float = 0.0
@@ -30,7 +30,9 @@ class BarFaults:
 
 
 class FakeOnbon:
-    """One card. ``alive`` False: answers nothing and its screen is dark; back alive it has forgotten everything."""
+    """One card. ``alive`` False: it has no power, so its screen is dark; when it is True again it has forgotten
+    everything.
+    """
 
     def __init__(
         self,
@@ -65,13 +67,13 @@ class FakeOnbon:
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """Text of each row as a person reads it, top first; a row whose dead-man ran out is empty."""
+        """The text of each row as a person sees it, top row first; "" for a row whose text expired."""
         if not self._alive or not self.powered:
             return ()
         return tuple(self._text(area_id) for area_id in sorted(self._rows))
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that the controller sent."""
+        """Handle bytes that the controller sent."""
         if not self._alive:
             return
         for frame in self._reader.feed(data):
@@ -123,7 +125,7 @@ class FakeOnbon:
 
 
 class FakePixelCard:
-    """A BX-6Q card. ``areas`` holds the pictures of each dynamic area; ``refused``: the next answer is a refusal."""
+    """A BX-6Q card. ``areas``: the pictures of each dynamic area. ``refused``: its next answer is a refusal."""
 
     def __init__(self, write: Callable[[bytes], None], now_s: Callable[[], float]) -> None:
         self._write = write
@@ -136,7 +138,7 @@ class FakePixelCard:
 
     @property
     def areas(self) -> dict[int, pixels.PixelArea]:
-        """What a person sees: areas whose dead-man ran out are gone."""
+        """The areas that a person sees; expired ones are gone."""
         return {
             number: area
             for number, (area, since_s) in sorted(self._areas.items())
@@ -144,7 +146,7 @@ class FakePixelCard:
         }
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that the controller sent."""
+        """Handle bytes that the controller sent."""
         if not self.alive:
             return
         for frame in self._reader.feed(data):

@@ -1,6 +1,7 @@
-"""A font of pixels in a text file, as GNU Unifont has it: a line for each character, ``8BF7:0040…``, in order.
+"""A bitmap font in the text format of GNU Unifont: one line per character, such as ``8BF7:0040…``, in order.
 
-The file is mapped and searched in halves: nothing of its four megabytes is kept but the characters that were shown.
+The file is memory-mapped and searched by bisection, so that only characters that were shown stay in memory, not its
+four megabytes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ HALF, WHOLE = ROWS * 2, ROWS * 4  # hex digits of a character eight or sixteen p
 
 
 class HexFont:
-    """The characters of one file. A character that it has not is drawn as "?"."""
+    """The characters of one font file. A character that it lacks is drawn as "?"."""
 
     def __init__(self, file: str) -> None:
         """Raises ``OSError`` if the file cannot be read, ``ValueError`` if it has no "?"."""
@@ -26,7 +27,7 @@ class HexFont:
         self._other = other
 
     def glyph(self, char: str) -> bytes:
-        """The rows of a character from the top, one or two bytes each; those of "?" if the font does not have it."""
+        """The rows of a character from the top, one or two bytes each; those of "?" if the font lacks it."""
         if char not in self._seen:
             self._seen[char] = self._found(ord(char)) or self._other
         return self._seen[char]

@@ -1,10 +1,12 @@
-"""Onbon BX-6Q: bytes <-> frozen frames of pixels, no I/O. A dynamic area of these cards is pages of pictures.
+"""Frames of Onbon BX-6Q cards: bytes <-> frozen values, no I/O. A dynamic area of these cards consists of pages of
+pictures.
 
-Wire (vendor source onbonlab/bx.dual.dyn.java at 1c2ae02, for BX-6Q1, 6Q2 and 6Q3): framing, escapes and checksum as in
-``codec.py``, with a header of 16 bytes: target, source, F0, 0, device type, four zeros, bytes that follow (DWORD). Then
-``reply group command args``. A7 00 replaces one dynamic area, A7 01 deletes some; answers are A0 00 and A0 01 with
-status, error and length. A page's picture is three bytes a pixel (red, green, blue), row by row from the top left.
-Run modes are those of the K series; ways of showing and the unit of a page's time are in the vendor's 6G library.
+Format (vendor source onbonlab/bx.dual.dyn.java at 1c2ae02, for BX-6Q1, 6Q2 and 6Q3): framing, escapes and checksum as
+in ``codec.py``, with a header of 16 bytes: target, source, F0, 0, device type, four zeros, number of bytes that follow
+(DWORD). Then ``reply group command args``. A7 00 replaces one dynamic area, A7 01 deletes some; answers are A0 00 and
+A0 01 with status, error and length. A page's picture has three bytes per pixel (red, green, blue), row by row from the
+top left. Run modes are those of the K series; display effects and the unit of a page's time are taken from the vendor's
+6G library.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from edged.driver import Garbled
 PIXEL_HEADER = struct.Struct("<HHBBH4xI")
 EVERY_SCREEN = 0xFFFF
 VERSION = 0xF0
-BX_6Q2 = 0x0266  # what the vendor's own code says it speaks to, whichever 6Q it is
+BX_6Q2 = 0x0266  # the device type that the vendor's own code uses for every 6Q card
 SHOW_AREA = (0xA7, 0x00)
 DELETE_AREAS = (0xA7, 0x01)
 AREA = struct.Struct(
@@ -49,7 +51,9 @@ Glyph = Callable[
 
 @dataclass(frozen=True, slots=True)
 class PixelFrame(codec.Frame):
-    """One frame; data is ``reply group command args...``, in an answer ``0 group command status error length ...``."""
+    """One frame. Its data: ``reply group command args...``; in an answer ``0 group command status error length
+    ...``.
+    """
 
     target: int = EVERY_SCREEN
 
@@ -60,21 +64,21 @@ class PixelFrame(codec.Frame):
 
     @property
     def error(self) -> int:
-        """Why a card refused, as it numbers it."""
+        """The vendor's code for why the card refused."""
         return int.from_bytes(self.data[5:7], "little")
 
     def to_bytes(self) -> bytes:
-        """The bytes on the wire."""
+        """The frame as it is sent."""
         head = PIXEL_HEADER.pack(self.target, self.source, VERSION, 0, BX_6Q2, len(self.data))
         return codec.wrap(head + self.data)
 
 
 @dataclass(frozen=True, slots=True)
 class PixelArea:
-    """One dynamic area: pages of ``width`` x ``height`` pixels, each for ``page_s`` seconds, over and over.
+    """One dynamic area: pages of ``width`` x ``height`` pixels, each shown for ``page_s`` seconds, again and again.
 
-    ``alone``: the card's own programs stop while it shows. ``programs``: else those with which it shows. ``way``: how a
-    page comes (0 by chance, 1 stands).
+    ``alone``: the card's own programs stop meanwhile. ``programs``: otherwise the programs beside which it shows.
+    ``way``: the effect with which a page appears (0 random, 1 none).
     """
 
     id: int
@@ -92,7 +96,7 @@ class PixelArea:
 
 
 def show(area: PixelArea, target: int = EVERY_SCREEN) -> PixelFrame:
-    """Replace one dynamic area."""
+    """Command that replaces one dynamic area."""
     head = AREA.pack(
         area.id, area.run_mode, area.timeout_s, 0, len(area.programs), area.alone, AREA_TYPE,
         area.x, area.y, area.width, area.height, 0, 0, 0, 0, 0, len(area.pages),
@@ -109,12 +113,12 @@ def show(area: PixelArea, target: int = EVERY_SCREEN) -> PixelFrame:
 
 
 def delete(ids: Sequence[int], target: int = EVERY_SCREEN) -> PixelFrame:
-    """Remove these dynamic areas."""
+    """Command that removes these dynamic areas."""
     return PixelFrame(bytes((1, *DELETE_AREAS, 0, 0, len(ids), *ids)), target)
 
 
 def delete_all(target: int = EVERY_SCREEN) -> PixelFrame:
-    """Remove every dynamic area."""
+    """Command that removes all dynamic areas."""
     return PixelFrame(bytes((1, *DELETE_AREAS, 0, 0, codec.ALL_AREAS)), target)
 
 
@@ -125,7 +129,7 @@ def answer(accepted: bool, error: int = 0) -> PixelFrame:
 
 
 def opened(body: bytes) -> PixelFrame | None:
-    """The frame of an unescaped body, None if it is none."""
+    """Decode an unescaped body; None if it is no frame."""
     if len(body) < PIXEL_HEADER.size + 3 + 2 or codec.crc16(body[:-2]) != int.from_bytes(body[-2:], "little"):
         return None
     target, source, *_, length = PIXEL_HEADER.unpack_from(body)
@@ -134,7 +138,7 @@ def opened(body: bytes) -> PixelFrame | None:
 
 
 def decode_area(data: bytes) -> PixelArea:
-    """The area of an A7 00 command. Raises ``Garbled``."""
+    """Decode the area in a command A7 00. Raises ``Garbled``."""
     try:
         _, length = struct.unpack_from("<HI", data, 5)
         head, pictures = data[11 : 11 + length], data[11 + length :]
@@ -158,12 +162,12 @@ def decode_area(data: bytes) -> PixelArea:
 
 
 def pages_max(width: int) -> int:
-    """How many pages of a row fit one frame."""
+    """How many pages of a row this wide fit into one frame."""
     return PICTURE_BYTES_MAX // (width * ROW_PX * PIXEL_BYTES)
 
 
 def pictures(text: str, width: int, colour: Colour, glyph: Glyph) -> tuple[bytes, ...]:
-    """Draw ``text`` as pages, each one row high: as many as it needs and one frame holds. Text that is left over is not
+    """Draw ``text`` as pages, each one row high; at most as many as fit into one frame, the rest of the text is not
     shown.
     """
     lines: list[list[bytes]] = [[]]
