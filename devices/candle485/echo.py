@@ -20,7 +20,7 @@ class Echo:
     """Drops the echo of the bytes that were announced with ``sent``. ``sure``: the adapter is known to echo."""
 
     def __init__(self, *, sure: bool) -> None:
-        self.sure = sure  # becomes true with the first echo heard
+        self.sure = sure  # becomes True with the first echo
         self.heard = 0
         self.damaged = 0
         self.missed = 0  # in a row

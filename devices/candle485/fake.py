@@ -31,10 +31,10 @@ from edged.core.model.events import Key
 from edged.driver import Unreachable
 from edged.links import ByteLink
 
-OUTBOX_MAX = 256  # frames; keys pressed while the wire is gone are lost beyond this
+OUTBOX_MAX = 256  # frames waiting while the connection is down; further ones are lost
 BABBLE_BYTES = 32  # per piece
 BABBLE_PAUSE_S = 0.01  # real seconds between pieces
-KIOSK_ADDRESS = 0x7E  # any: nobody documents what kiosks send
+KIOSK_ADDRESS = 0x7E  # arbitrary: not documented
 CODES = {key: code for code, key in KEYS.items()}
 
 
@@ -135,7 +135,7 @@ class FakeCandleBus:
     def feed(self, data: bytes) -> None:
         """Handle bytes that the host sent."""
         if self.faults.echo:
-            self._put("", data)  # that is the adapter's doing: it needs nobody on the bus
+            self._put("", data)  # the host's adapter echoes, even without any unit on the bus
         if not self.faults.dead:
             for frame in self._parser.feed(data):
                 self._obey(frame)
@@ -179,7 +179,7 @@ class FakeCandleBus:
             try:
                 await self._wire.write(data)
             except Unreachable:
-                continue  # pressed into a dead wire: lost, as in the field
+                continue  # lost, as a press while the connection is down is in the field
             if name:
                 self.frames_sent[name] += 1
 

@@ -80,7 +80,7 @@ class Ff68:
         self._states: dict[str, str] = {}  # by caller: the last state of its window
         self._asked: dict[
             str, str | None
-        ] = {}  # by caller: the visit whose rating its evaluator was told to ask for
+        ] = {}  # by caller: the visit for which its evaluator asks for a rating
         self._presses = Presses()
 
     async def run(self) -> None:

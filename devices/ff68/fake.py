@@ -23,7 +23,7 @@ class CallerFaults:
 
     drop: float = 0.0
     garble: float = 0.0
-    deaf: float = 0.0  # acknowledgements not heard
+    deaf: float = 0.0  # acknowledgements not received
     echo: bool = False
     dead: bool = False
 
@@ -57,7 +57,7 @@ class FakeCallers:
     def feed(self, data: bytes) -> None:
         """Handle bytes that the host sent, split in any way."""
         if self.faults.echo:
-            self._send(data)  # that is the adapter's doing: it needs nobody on the bus
+            self._send(data)  # the host's adapter echoes, even without any unit on the bus
         self._held += data
         while len(self._held) >= 4:
             if self._held[:2] != b"\xff\x68":

@@ -139,10 +139,12 @@ class ModbusRelay:
         self.deadline_s = 2 * self._answer_s + QUEUE_S
         self._wanted: dict[int, State] = {}
         self._contradicted: dict[int, int] = {}
-        self._faults: dict[int | None, str] = {}  # told of lamps by channel; None: of the module itself
+        self._faults: dict[
+            int | None, str
+        ] = {}  # reported faults of lamps by channel; None: of the module itself
         self._judged: set[int | None] = (
             set()
-        )  # of which anything was told; before, an earlier life's fault may stand
+        )  # reported since the start; for others a fault from before may still be standing
         self._up: bool | None = None
         self._presence = Presence(context)
         self._due = asyncio.Event()
@@ -198,7 +200,7 @@ class ModbusRelay:
         self._due.set()
 
     def _not_written(self, error: DeviceError) -> None:
-        if self._bus.connected:  # a wire that is down, or not yet up, tells by itself
+        if self._bus.connected:  # a connection that is down reports that itself
             self._lose(error)
 
     async def act(self, action: Action) -> None:

@@ -60,7 +60,7 @@ class Profile(Description, frozen=True, kw_only=True):
 
     def wrong_examples(self) -> list[str]:
         """One line per example that the profile contradicts: what it sends, and what the example says."""
-        from devices.modbus_relay.codec import Style, write_for  # which itself speaks of profiles
+        from devices.modbus_relay.codec import Style, write_for  # imports this module
 
         wrong = []
         for example in self.examples:

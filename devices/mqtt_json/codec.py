@@ -53,7 +53,7 @@ from edged.shapes import ID, Misshapen, filled, form, keys_of, read, without_wor
 from edged.strict_json import NotStrictJson, parse
 from edged.texts import cleaned
 
-SIZE_MAX_BYTES = 16 * 1024  # wire contract: a device's payload; the largest honest one is under 1 KiB
+SIZE_MAX_BYTES = 16 * 1024  # of a payload, as documented; the largest valid one is under 1 KiB
 DIGITS_MAX = 16  # of an integer: 2**53 has 16, what every JSON implementation keeps exactly
 _NUMBER = re.compile(r"[0-9A-Za-z-]{1,12}")
 _ENCODER = msgspec.json.Encoder()

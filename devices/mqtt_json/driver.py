@@ -42,9 +42,9 @@ if TYPE_CHECKING:  # the link loads the MQTT library, which `edged check` does w
     from edged.links.mqtt.link import Message
 
 ANSWER_S = 14.0  # real seconds for ``up/done``; the longest announcement, spoken twice, and inside the outputs' limit
-EXPIRY_S = 15  # an action that waited longer at the broker would speak of somebody long served
-URGENT = ("lamp", "display")  # what a visitor waits for leaves before the journal is told; panels follow
-TOLD_MAX = 10  # refused messages told to the hall at once; then one a second: people are slower, a broken device is not
+EXPIRY_S = 15  # an action that waited longer at the broker would be about a visitor long served
+URGENT = ("lamp", "display")  # sent before the step is journaled, for visitors; panels follow
+TOLD_MAX = 10  # refused messages reported to the core at once, then one a second: people are slower than that
 PENDING_MAX = 100  # actions waiting for ``up/done``: as many as outputs queue for a device
 
 Kind = Literal["dispenser", "panel", "evaluator", "counter", "pager", "display", "lamp", "voice", "queue"]
@@ -60,7 +60,7 @@ INPUTS: dict[Kind, frozenset[str]] = {
     "lamp": frozenset(),
     "voice": frozenset(),
 }
-REPORTERS = frozenset({"dispenser", "counter", "queue"})  # nobody needs to name these to use them
+REPORTERS = frozenset({"dispenser", "counter", "queue"})  # used without being named elsewhere in hall.toml
 COMMON = frozenset({"status", "health", "done"})
 
 
@@ -117,9 +117,7 @@ class MqttJson:
     )
     deadline_s = 1.0  # levels are handed to the broker, which takes no time
     reassert_s = REASSERT_S
-    pace_s = (
-        0.1  # a text that changes more often is read by nobody; each costs the hall's network five packets
-    )
+    pace_s = 0.1  # nobody can read a text that changes more often, and each costs five packets in the hall's network
 
     def __init__(self, context: DeviceContext, options: MqttJsonOptions) -> None:
         self._context = context
@@ -128,17 +126,17 @@ class MqttJson:
         self._count = options.count
         self._allowed = frozenset(MODELS) if options.kind is None else INPUTS[options.kind] | COMMON
         self._presence = Presence(context)
-        self._heard = False  # by itself, since the link is up
+        self._heard = False  # a message of its own was received since the link came up
         self._told, self._told_s = 0.0, 0.0
-        self._hearsay = False  # lost on the word of what stood at the broker: it is tried all the same
+        self._hearsay = False  # lost because of a retained status: actions are tried all the same
         self._answers: dict[str, asyncio.Future[Done]] = {}
-        self._pages: set[str] = set()  # those of them that may safely be sent again under their ids
+        self._pages: set[str] = set()  # ids of open pages, which may safely be sent again
         self._asked: dict[
             tuple[int, str | None], Action
         ] = {}  # paper under way, by the request that it answers
-        self._offered: dict[str, Action] = {}  # those that may go once more; out of it once they did
-        self._unheard: set[str] = set()  # actions that the broker had nobody for
-        self._deaf = False  # it has not subscribed, whatever it says: it is tried all the same
+        self._offered: dict[str, Action] = {}  # actions that may be sent once more; removed then
+        self._unheard: set[str] = set()  # actions for which the broker had no subscriber
+        self._deaf = False  # it has not subscribed, whatever its status says: actions are tried all the same
 
     async def run(self) -> None:
         """Receive messages until cancelled."""
@@ -225,7 +223,7 @@ class MqttJson:
                 return
             self._unheard.add(action.id)
             self._offered[action.id] = action
-            if self._deaf:  # it had its time to come before
+            if self._deaf:  # it was tried before
                 answer.set_exception(self._no_listener(topic))
 
         self._unheard.discard(action.id)
@@ -293,7 +291,7 @@ class MqttJson:
 
     def _accept(self, kind: str, message: Message) -> None:
         if kind == "status" and not message.payload:
-            message.ack()  # somebody cleared the retained status: no news about the device
+            message.ack()  # the retained status was cleared: says nothing about the device
             return
         decoded = decode(kind, message.payload)
         if decoded.unknown_keys:

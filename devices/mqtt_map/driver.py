@@ -53,7 +53,7 @@ if TYPE_CHECKING:  # the link loads the MQTT library, which `edged check` does w
     from edged.links.mqtt.link import Message
 
 BLINK_S = 0.5  # hall seconds of each half
-REFUSED_EVERY_S = 5.0  # hall seconds between two unreadable presses that the hall is told of
+REFUSED_EVERY_S = 5.0  # hall seconds between two reports of presses that cannot be decoded
 UNTOLD = "?"  # an earlier process may have reported a fault that is gone by now: the first result is always reported
 
 
@@ -230,7 +230,7 @@ class MqttMap:
                     try:
                         self._send(channel, lit)
                     except DeviceError:
-                        break  # the broker is away; the link tells
+                        break  # the broker is away, which the link reports
             if self._silent_s and self._context.now_s() - self._heard_s >= self._silent_s:
                 self._presence.lost("silent")
 

@@ -73,7 +73,7 @@ def post(outgoing: vendors.RobotPost) -> tuple[int, bytes]:
         return error.code, b""
     except urllib.error.URLError as error:
         raise error.reason if isinstance(error.reason, OSError) else OSError(str(error.reason)) from None
-    except HTTPException as error:  # whoever answers there speaks no HTTP, or stops in the middle
+    except HTTPException as error:  # the answer is no HTTP, or incomplete
         raise OSError(f"no HTTP answer: {type(error).__name__}") from None
 
 

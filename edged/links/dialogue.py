@@ -57,7 +57,7 @@ class Dialogue(Generic[AnswerT]):
         self._why = Loss(OTHER, "not opened yet")
         self._up = asyncio.Event()
         self._answer: asyncio.Future[AnswerT] | None = None
-        self._garbled = False  # what was heard since the last request
+        self._garbled = False  # invalid bytes came since the last request
         self._quiet_until_s = 0.0  # real seconds; until then a late answer may come
         self._spoke_s = context.now_s()
 

@@ -33,7 +33,7 @@ class EvdevLink(Reopening[asyncio.Transport]):
         file = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             about = os.fstat(file)
-            if stat.S_ISCHR(about.st_mode):  # ENOTTY where it is no input device, EBUSY where somebody has it
+            if stat.S_ISCHR(about.st_mode):  # ENOTTY: no input device; EBUSY: grabbed by another program
                 fcntl.ioctl(file, EVIOCGRAB, 1)
             elif not stat.S_ISFIFO(about.st_mode):
                 raise OSError(25, "is no input device")

@@ -10,7 +10,7 @@ from collections import deque
 BABBLE_S = 5.0  # noise without a pause for this long: the bus is unusable
 BABBLE_BYTES = 64  # and at least this much: a spike a second is not babble
 QUIET_S = 1.0  # a pause that ends a stretch of noise; also what a faulty bus must show to be trusted again
-PRESSES_MAX = 10  # a second and unit: nobody presses faster, a stuck key does
+PRESSES_MAX = 10  # per second and unit: no person presses faster, a stuck key does
 PRESSES_WITHIN_S = 1.0
 
 

@@ -38,7 +38,7 @@ class Pty:
     def __init__(self, place: Path | str, faults: WireFaults | None = None, seed: int = 0) -> None:
         self.place = Path(place)
         self.path = str(self.place)
-        self.lost = 0  # bytes nobody read
+        self.lost = 0  # bytes that no program read
         self._mangler = Mangler(faults or WireFaults(), seed)
         self._delivery = Delivery(self._to_program)
         self._fds: tuple[int, int] | None = None  # master, slave

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 TCP_PORT = 502  # registered for Modbus
 BAUDRATE = 9600  # factory setting of the relay modules that we know
 BAUDRATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
-CONNECT_S = 3.0  # a LAN handshake needs milliseconds; longer means that nobody is there
+CONNECT_S = 3.0  # a TCP handshake in a LAN takes milliseconds; without an answer by then, nothing is there
 FAST_BAUDRATE = 19200  # above it the gap is fixed (Modbus over Serial Line V1.02, 2.5.1.1)
 FAST_GAP_S = 0.00175
 

@@ -301,7 +301,7 @@ class Connection:
         """Fail the call that still waits for CONNACK, if there is one."""
         if not (asked := self._client._connected).done():
             asked.set_exception(aiomqtt.MqttError(reason))
-            asked.exception()  # seen: nobody may be waiting any more
+            asked.exception()  # mark as retrieved: the waiter may be gone
 
     def close(self) -> None:
         """Send DISCONNECT if the connection is up, and close the socket in any case."""

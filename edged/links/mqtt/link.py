@@ -42,7 +42,9 @@ from edged.links.mqtt.talk import Ack, Connect, ConnectionLoss, Outbound, Talk
 
 __all__ = ["Message", "MqttLink", "MqttSettings"]
 
-UNACKED_LIMIT_S = 30.0  # a window this long full of messages nobody kept: ask for them again by reconnecting
+UNACKED_LIMIT_S = (
+    30.0  # receive window full for so long: reconnect, so that the broker sends those messages again
+)
 ROUTES_MAX = 4096  # topics with a remembered route: all devices of the largest hall, several times
 PING_SHARE = (
     0.6  # share of keepalive_s between self-pings: a frozen broker is noticed after 1.6 keepalive_s at most
