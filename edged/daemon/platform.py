@@ -67,7 +67,7 @@ class Platform:
         return ()
 
     def driver(self, device: DeviceConfig, context: DeviceContext) -> Driver:
-        """Make the driver of one device, connected to its wire. Raises ``ValueError`` for options it cannot use."""
+        """Make the driver of one device. Raises ``ValueError`` for options it cannot use."""
         return build(device, context)
 
     def policy_keys(self, config: HallConfig) -> tuple[dict[str, PublicKey], str]:

@@ -2,7 +2,7 @@
 
 Rules: it holds the epoch, the policy high-water mark, the policy applied last and the newest state dump. It is replaced
 as a whole (write, fsync, rename) after the database committed the same, so it is never newer than a healthy database.
-It ends with a hash; if that is wrong, the whole file is ignored.
+Its first line is a hash of the rest; if that is wrong, the whole file is ignored.
 """
 
 from __future__ import annotations
