@@ -75,7 +75,7 @@ class Candle485:
         self._presses = Presses()
 
     async def run(self) -> None:
-        """Keep the bus open until cancelled."""
+        """Receive and send frames until cancelled."""
         self._ear.begin()
         try:
             async with asyncio.TaskGroup() as group:

@@ -92,7 +92,7 @@ class FakeCandleBus:
         return self._parser.noise
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Receive and send frames until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._wire.run(self.feed, lambda _up, _reason: None))
             group.create_task(self._speak())

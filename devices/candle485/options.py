@@ -79,7 +79,7 @@ class CandleOptions(Options, frozen=True):
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:
-        """Dispenser, if the kiosk has buttons."""
+        """The role in which it reports: dispenser, if the kiosk has buttons."""
         return frozenset({"dispenser"} if self.buttons else ())
 
     def service_ids(self) -> frozenset[str]:

@@ -104,7 +104,7 @@ class Escpos:
         self._told: Condition | None = None
 
     async def run(self) -> None:
-        """See ``Driver``."""
+        """Keep the connection open and request the printer's state, until cancelled."""
         self._told = None
         await self._dialogue.run(self._heard, self._wire_changed)
 

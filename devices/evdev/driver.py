@@ -86,13 +86,13 @@ class EvdevOptions(Options, frozen=True):
             raise ValueError(f"{twice[0]} is a key and a rating; give it one meaning")
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """Panel, and evaluator if it has ratings; none for a scanner."""
+        """The roles: panel, and evaluator if it has ratings; none for a scanner."""
         if self.reads == "codes":
             return frozenset()
         return frozenset({"panel"} | ({"evaluator"} if self.ratings else set()))
 
     def reports(self) -> frozenset[str]:
-        """Dispenser, if it is a scanner, because it requests numbers."""
+        """The role in which it reports: dispenser for a scanner, because it requests numbers."""
         return frozenset({"dispenser"}) if self.reads == "codes" else frozenset()
 
     def service_ids(self) -> frozenset[str]:
@@ -123,7 +123,7 @@ class Evdev:
         self._typed_s = 0.0
 
     async def run(self) -> None:
-        """See ``Driver``."""
+        """Keep the device open and receive its keys, until cancelled."""
         self._presence.forget()
         await lasting("link", self._link.run(self._heard, self._wire_changed))
 

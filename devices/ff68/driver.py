@@ -84,7 +84,7 @@ class Ff68:
         self._presses = Presses()
 
     async def run(self) -> None:
-        """Keep the bus open until cancelled."""
+        """Receive and send frames until cancelled."""
         self._ear.begin()
         try:
             async with asyncio.TaskGroup() as group:

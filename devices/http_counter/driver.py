@@ -82,11 +82,11 @@ class HttpCounterOptions(Options, frozen=True):
         return SPEAKER
 
     def point_channels(self) -> frozenset[str]:
-        """None: a counter only reports."""
+        """Empty: a counter is not named elsewhere in hall.toml, it only reports."""
         return frozenset()
 
     def reports(self) -> frozenset[str]:
-        """Counter."""
+        """The role in which it reports: counter."""
         return frozenset({"counter"})
 
 
@@ -108,7 +108,7 @@ def process_topic(hall: str) -> str:
 
 
 class HttpCounter:
-    """Driver of one counter."""
+    """Driver of one HTTP people counter. Its only point is the device itself."""
 
     OPTIONS: ClassVar[type[Options]] = HttpCounterOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {

@@ -25,7 +25,7 @@ Mood = Literal["well", "busy", "portal", "moved", "locked"]
 
 
 class FakeHttpCounter:
-    """One counter. ``passed`` lets people cross its line; ``report`` returns what it sends then."""
+    """One counter. ``passed`` lets people cross its line; ``report`` returns the next report."""
 
     def __init__(self, vendor: Vendor, kind: Kind, seed: int = 0) -> None:
         self.vendor = vendor

@@ -122,7 +122,7 @@ class TextProgram:
 
 
 def crc16(data: bytes) -> int:
-    """CRC-16/MODBUS."""
+    """CRC-16/MODBUS of the bytes."""
     crc = 0xFFFF
     for byte in data:
         crc ^= byte
@@ -166,7 +166,7 @@ def parse(datagram: bytes) -> StripPacket:
 
 
 def answer(command: int, serial: int, result: int = TAKEN) -> StripPacket:
-    """A card's answer to ``command``."""
+    """The packet with which a card answers ``command``; for the fake card."""
     return StripPacket(ANSWER, serial, ANSWERED.pack(command, result))
 
 

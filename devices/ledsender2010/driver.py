@@ -78,7 +78,7 @@ class LedSenderOptions(Options, frozen=True):
         return DisplaySize(1 if channel else self.rows, self.width // (self.font_px // 2), True, "gb2312")
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """Display."""
+        """The role: display."""
         return frozenset({"display"})
 
     def unshown(self, text: str) -> str:
@@ -122,7 +122,7 @@ class LedSender:
         self.reassert_s = options.dead_man_s / 3  # two may be lost before the strip shows its flash
 
     async def run(self) -> None:
-        """See ``Driver``."""
+        """Keep the connection open and poll the card, until cancelled."""
         await self._dialogue.run(self._heard)
 
     async def show(self, point: Point, value: Value) -> None:

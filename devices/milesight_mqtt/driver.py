@@ -68,16 +68,16 @@ class MilesightMqttOptions(Options, frozen=True):
         return (self.topic,), ()
 
     def point_channels(self) -> frozenset[str]:
-        """None: a counter only reports."""
+        """Empty: a counter is not named elsewhere in hall.toml, it only reports."""
         return frozenset()
 
     def reports(self) -> frozenset[str]:
-        """Counter."""
+        """The role in which it reports: counter."""
         return frozenset({"counter"})
 
 
 class MilesightMqtt:
-    """Driver of one people counter."""
+    """Driver of one Milesight people counter. Its only point is the device itself."""
 
     OPTIONS: ClassVar[type[Options]] = MilesightMqttOptions
     LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "silent"})

@@ -100,11 +100,11 @@ class ModbusMapOptions(Options, frozen=True):
         return frozenset(self.panels) | (frozenset({DISPLAY}) if self.described.display else frozenset())
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """Panel, or display."""
+        """The role of a channel: panel or display."""
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:
-        """Counter, if it has beams or counters."""
+        """The role in which it reports: counter, if it has beams or counters."""
         return frozenset({"counter"} if self.beams or self.described.counters else ())
 
 

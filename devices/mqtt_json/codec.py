@@ -232,7 +232,7 @@ class HealthMessage(_Payload, frozen=True):
 
 
 class Done(_Payload, frozen=True):
-    """``up/done``: the answer to an action."""
+    """``up/done``: the outcome of the action with this ``id``."""
 
     id: Annotated[str, Meta(max_length=128, pattern=r"[!-~]")]
     ok: bool

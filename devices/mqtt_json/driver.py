@@ -87,8 +87,8 @@ class MqttJsonOptions(Options, frozen=True):
         return tuple(f"{root}/up/{word}" for word in sorted(words)), (f"{root}/down/lamp",)
 
     def point_roles(self, channel: str) -> frozenset[str] | None:
-        """The device's kind; a panel may also be evaluator or pager, a pager also the duty manager's panel, a dispenser
-        also the printer of another device. None without a kind: every role.
+        """The role is the device's kind; a panel may also be evaluator or pager, a pager also the duty manager's panel,
+        a dispenser also the printer of another device. None if no kind is given: every role.
         """
         if self.kind is None:
             return None
@@ -170,7 +170,7 @@ class MqttJson:
                 self._presence.forget()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Same as ``put``."""
+        """Same as ``put``, which does not wait."""
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:
@@ -322,7 +322,7 @@ class MqttJson:
             self._context.emit(event, message.ack)
 
     def _back(self, heard: bool) -> None:
-        """Report the device as present. ``heard``: it has just sent a message, which the broker did not keep."""
+        """Report the device as present. ``heard``: it has just sent a message, which was not retained."""
         self._heard = self._heard or heard
         if not self._deaf:
             self._presence.back()

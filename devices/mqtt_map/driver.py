@@ -133,7 +133,7 @@ class MqttMapOptions(Options, frozen=True):
         return lamp_channels(model.lamps) | frozenset(buttons)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """Lamp for a relay, panel for buttons, evaluator for ratings."""
+        """The roles of a channel: lamp for a relay, panel for buttons, evaluator for ratings."""
         model = self.described
         events = {one.event for one in model.inputs}
         roles = {"lamp"} if channel in lamp_channels(model.lamps) else set()
@@ -141,7 +141,9 @@ class MqttMapOptions(Options, frozen=True):
         return frozenset(roles | ({"evaluator"} if "rating" in events else set()))
 
     def reports(self) -> frozenset[str]:
-        """Counter if it counts, dispenser if hall.toml lets its buttons request numbers."""
+        """The roles in which it reports: counter if it counts, dispenser if hall.toml lets its buttons request
+        numbers.
+        """
         counts = any(one.event == "count" for one in self.described.inputs)
         return frozenset(({"counter"} if counts else set()) | ({"dispenser"} if self.requests else set()))
 
@@ -196,7 +198,7 @@ class MqttMap:
             await lasting("time", self._keep_time())
 
     async def show(self, point: Point, value: Value) -> None:
-        """Same as ``put``."""
+        """Same as ``put``, which does not wait."""
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:

@@ -63,7 +63,7 @@ class Frame:
 
     @property
     def error(self) -> int:
-        """The vendor's code for why the card refused."""
+        """The card's error code, in the vendor's numbering."""
         return self.data[2] if len(self.data) > 2 else 0
 
     def to_bytes(self) -> bytes:
@@ -170,7 +170,7 @@ def set_clock(moment: tuple[int, int, int, int, int, int, int], target: int = BR
 
 
 def answer(accepted: bool, target: int = PC, source: int = 1) -> Frame:
-    """An answer of a card."""
+    """The frame with which a card accepts or refuses a command; for the fake card."""
     return Frame(bytes((*(ACK if accepted else NACK), 0, 0, 0)), target, source)
 
 

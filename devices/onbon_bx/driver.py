@@ -103,7 +103,7 @@ class OnbonOptions(Options, frozen=True):
         return DisplaySize(rows, self.width // COLUMN_PX, True, self.font)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """Display, and voice if the card has a voice module."""
+        """The roles: display, and voice if the card has a voice module."""
         return frozenset({"display", "voice"} if self.voice and not channel else {"display"})
 
     def unshown(self, text: str) -> str:
@@ -153,7 +153,7 @@ class OnbonBx:
         self.reassert_s = options.dead_man_s / 3  # two may be lost before the bar goes dark
 
     async def run(self) -> None:
-        """See ``Driver``."""
+        """Keep the connection open and poll the card, until cancelled."""
         await self._dialogue.run(self._heard, self._wire_changed)
 
     async def show(self, point: Point, value: Value) -> None:

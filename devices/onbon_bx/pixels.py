@@ -64,7 +64,7 @@ class PixelFrame(codec.Frame):
 
     @property
     def error(self) -> int:
-        """The vendor's code for why the card refused."""
+        """The card's error code, in the vendor's numbering."""
         return int.from_bytes(self.data[5:7], "little")
 
     def to_bytes(self) -> bytes:
@@ -123,7 +123,7 @@ def delete_all(target: int = EVERY_SCREEN) -> PixelFrame:
 
 
 def answer(accepted: bool, error: int = 0) -> PixelFrame:
-    """An answer of a card."""
+    """The frame with which a card accepts or refuses a command; for the fake card."""
     word = codec.ACK if accepted else codec.NACK
     return PixelFrame(bytes((0, *word)) + struct.pack("<HHH", 0, error, 0), codec.PC, 1)
 

@@ -25,7 +25,7 @@ SPEED: dict[Chip, tuple[str, str]] = {"syn6288": ("[t4]", "[t2]"), "xfs5152": ("
 
 
 def frame(chip: Chip, command: int, data: bytes = b"") -> bytes:
-    """The bytes of one frame. ``data``: parameter and text."""
+    """Encode a frame with ``command`` and ``data`` (parameter and text)."""
     ends = 1 if chip == "syn6288" else 0
     body = bytes((HEAD, *(1 + len(data) + ends).to_bytes(2, "big"), command)) + data
     return body + bytes((reduce(xor, body),)) if ends else body

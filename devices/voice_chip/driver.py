@@ -77,7 +77,7 @@ class VoiceChip:
         self._word = asyncio.Event()
 
     async def run(self) -> None:
-        """See ``Driver``."""
+        """Keep the connection open and poll the module, until cancelled."""
         await self._dialogue.run(self._received)
 
     async def show(self, point: Point, value: Value) -> None:

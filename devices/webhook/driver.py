@@ -46,7 +46,7 @@ class PagerOptions(Options, frozen=True, kw_only=True):
         return ""
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """Pager."""
+        """The role: pager."""
         return frozenset({"pager"})
 
     def socket(self, device: str) -> str:
@@ -96,7 +96,7 @@ class Webhook:
         self._down = Loss(OTHER, "not opened yet")
 
     async def run(self) -> None:
-        """See ``Driver``."""
+        """Keep the connection to `edged pager` open until cancelled."""
         self._presence.forget()
         await lasting("link", self._link.run(self._heard, self._wire_changed))
 

@@ -76,7 +76,7 @@ from edged.store.replay import recover
 CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
 CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
 LOST_MS = 30_000  # hall time after which a lost device needs a person; one that just restarts is back by then
-OURS_S = 60.0  # real seconds of an undisturbed link after which nobody else uses our id
+OURS_S = 60.0  # real seconds without a disconnect after which no other client uses our MQTT id
 ACT_WAIT_S = 5.0  # real seconds that actions wait for a broker that may start with us; shorter than outputs' heartbeats
 REJECTED_NAMED_MAX = 500  # reasons and senders in the log: every device of a hall, with some reason
 LINK_WAIT_S = 3.0  # real seconds that READY waits for the broker: a dispenser may start with us
@@ -167,7 +167,7 @@ class Application:
         self._refused: dict[str, dict[str, str]] = {}
         self._observe()
 
-    # -- what devices and links get --
+    # -- callbacks for devices and links --
 
     def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
         """Put an event into the inbox; False if it is full (counted as ``inbox_full``). The contract is
@@ -251,7 +251,7 @@ class Application:
         )
         return self._platform.driver(device, context)
 
-    # -- life --
+    # -- run and stop --
 
     async def run(self) -> None:
         """Run until ``stop`` is set. Raises an ``ExceptionGroup`` of what failed: ``StoreError``, ``ConfigErrors``, or

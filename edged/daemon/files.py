@@ -74,8 +74,8 @@ def duty_keys(config: HallConfig) -> dict[str, PublicKey]:
 
 
 def policy_keys(config: HallConfig) -> tuple[dict[str, PublicKey], str]:
-    """The keys that may sign policies, from the file ``[policy] keys``, and an empty text. If that file is bad: its
-    last good content, and the reason.
+    """The keys in the file ``[policy] keys``, which may sign policies, and "". If that file is bad: its last good
+    content, and why it is bad.
     """
     return _last_good(config, config.policy.keys, SUFFIX)
 

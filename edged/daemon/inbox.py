@@ -66,13 +66,13 @@ class Inbox:
         return True
 
     def hold(self, held: bool) -> None:
-        """``held``: no call is scheduled for events that come from now on, because the caller takes them before the
-        event loop goes on.
+        """While ``held``, no call of ``take_all`` is scheduled for new events, because the caller takes them itself in
+        this turn of the event loop.
         """
         self._held = held
 
     def deliver_to(self, take_all: Callable[[], None] | None) -> None:
-        """From now on call ``take_all`` soon after an event came or a tick became due, and at least every ``WAKE_S``
+        """From now on call ``take_all`` soon after an event comes or a tick becomes due, and at least every ``WAKE_S``
         real seconds; None ends that. ``take_all`` calls ``take`` until it returns None.
         """
         self._deliver = take_all
@@ -91,7 +91,7 @@ class Inbox:
 
     @property
     def last_wake_s(self) -> float:
-        """When ``get`` last checked the queue, in ``monotonic_s``; it does so at least once a second."""
+        """When the queue was last checked, in ``monotonic_s``; while the loop runs, at least once a second."""
         return self._alive_s
 
     def take_now(self) -> Item:
@@ -124,7 +124,7 @@ class Inbox:
         return Item(stamp, event, ack, attachments, arrived_s)
 
     def _rest(self) -> None:
-        """Nothing waits: make no call before the next tick is due.
+        """Schedule the next call of ``take_all`` for when a tick is due, because no event waits.
 
         A timer that fires too early is kept, because a new timer for each message would cost more than one needless
         check.

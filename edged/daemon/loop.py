@@ -60,17 +60,17 @@ class Loop:
 
     def reading(self, begins: bool) -> None:
         """Called by a link before (``begins``) and after it puts the messages of one read into the inbox. Afterwards
-        their turns are taken at once.
+        they are handled at once.
 
         Otherwise they would wait for the next turn of the event loop. Its code is no longer in the processor's caches
-        when a key comes after a pause, and takes 40 us then (decision 0001).
+        if a key press comes after a pause, and then takes 40 us (decision 0001).
         """
         self._inbox.hold(begins)
         if not begins:
             self._take_turns()
 
     def _take_turns(self) -> None:
-        """Take a turn for each event that waits and each tick that is due; nothing while ``run`` does not run."""
+        """Handle every waiting event and due tick; does nothing while ``run`` is not active."""
         held = self._held
         if held is None or held.done():
             return

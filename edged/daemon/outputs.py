@@ -28,10 +28,10 @@ from edged.core.signage.signs import slot
 from edged.driver import BeginningDriver, DeviceError, Driver, Emit, PromptDriver, Refused
 from edged.heartbeat import Heartbeat, lasting
 
-REFUSED_S = 60.0  # hall seconds until a refused level is tried again: a card also refuses what a wire garbled
-RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # real seconds between tries at a device that does not take a level
+REFUSED_S = 60.0  # hall seconds until a refused value is tried again: a card also refuses a garbled frame
+RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # real seconds between tries of a value that a device does not accept
 ACT_DEADLINE_S = 15.0  # real seconds for one action: a long announcement, spoken twice
-ACTIONS_MAX = 100  # per device; a loudspeaker this far behind would speak of visitors long gone
+ACTIONS_MAX = 100  # per device; a loudspeaker this far behind would call visitors who left long ago
 SAY_AGE_MAX_S = 60.0  # real seconds a call may wait behind others: the visitor has read the display since
 
 log = structlog.get_logger("edged.outputs")
@@ -169,7 +169,7 @@ class Worker:
         self._refused_s = REFUSED_S / around.clock.speed
         self._reassert_s = driver.reassert_s / around.clock.speed
         self._pace_s = driver.pace_s
-        self._text_at_s = 0.0  # texts may leave again
+        self._text_at_s = 0.0  # real second from which texts may be sent again
         self._put = driver.put if isinstance(driver, PromptDriver) else None
         self._begin = driver.begin if isinstance(driver, BeginningDriver) else None
         self._begun: dict[

@@ -39,7 +39,7 @@ class Taken(NamedTuple):
 
 
 class Desk(Protocol):
-    """Reads and stores configurations; its methods may wait for the disk."""
+    """What ``Reloads`` needs of ``Platform``: it reads and stores configurations; its methods may wait for the disk."""
 
     async def read_config(self, file: Path) -> Reading: ...
     async def keep_config(self, config: HallConfig) -> None: ...

@@ -38,7 +38,7 @@ def serve(config: Path, log_level: str = "INFO", warp: str | None = None) -> int
 
 
 def _serve(config: Path, log_level: str, warp: str | None) -> int:
-    """``serve`` without flushing the log at the end."""
+    """``serve`` without flushing the log in the end."""
     gc.disable()  # until the start is over: it would scan a hundred thousand permanent objects again and again
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looked for in every installed package
     _skip_rich()
@@ -86,7 +86,9 @@ def _say(line: str) -> None:
 
 
 def _skip_rich() -> None:
-    """Keep structlog from importing rich and greenlet where they are installed: 6 MiB and a tenth of the start."""
+    """Keep structlog from importing rich and greenlet if they are installed, which would cost 6 MiB and a tenth of the
+    start's time.
+    """
     if "structlog" in sys.modules:
         return
     spared = [name for name in ("rich", "greenlet") if name not in sys.modules]

@@ -10,13 +10,13 @@ _draw: Callable[[], float] = random.SystemRandom().random
 
 
 def chance() -> float:
-    """A number in [0, 1)."""
+    """A random number in [0, 1)."""
     return _draw()
 
 
 @contextmanager
 def drawing(draw: Callable[[], float]) -> Iterator[None]:
-    """Inside this context ``chance`` takes its numbers from ``draw``."""
+    """Within this context ``chance`` returns what ``draw`` returns."""
     global _draw
     before, _draw = _draw, draw
     try:

@@ -148,7 +148,7 @@ class Dialogue(Generic[AnswerT]):
             self.lose(self._silence)
 
     def lose(self, why: Loss) -> None:
-        """Report the device as lost."""
+        """Report the device as lost, for the reason ``why``."""
         self._why = why
         self._presence.lost(*why)
 

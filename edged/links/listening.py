@@ -59,7 +59,7 @@ class BusListener(Generic[FrameT]):
             timer.cancel()
 
     def check_up(self) -> None:
-        """Raise ``Unreachable`` while the bus is lost."""
+        """Raise ``Unreachable``, with the reason, while the bus counts as lost."""
         if not self.open:
             raise self._unreachable()
         if self._babbling:

@@ -145,7 +145,7 @@ class MemoryLink:
         return one, two
 
     async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, Loss], None]) -> None:
-        """See ``ByteLink``."""
+        """Receive bytes and report up and down, until cancelled; see ``ByteLink``."""
         self._on_bytes, self._on_state = on_bytes, on_state
         try:
             on_state(self._whole, Loss("closed", self._reason))
@@ -155,7 +155,7 @@ class MemoryLink:
             self._delivery.clear()
 
     async def write(self, data: bytes) -> None:
-        """See ``ByteLink``."""
+        """Send bytes to the other end, with its faults. Raises ``Unreachable`` while the connection is cut."""
         if not self._whole:
             raise Unreachable(self._reason)
         if self._on_bytes is None:
@@ -165,14 +165,14 @@ class MemoryLink:
             self._other._delivery.put(delay_s, piece)
 
     def reopen(self, why: Loss) -> None:
-        """See ``ByteLink``: this end reports down and up."""
+        """Report this end as down and up again."""
         if self._whole and self._on_state is not None:
             self._on_state(False, why)
             self._delivery.clear()
             self._on_state(True, Loss("", "open"))
 
     def misbehave(self, faults: WireFaults, seed: int) -> None:
-        """Set the faults of both directions."""
+        """Set the same faults for both directions. ``seed``: of their random numbers."""
         self._mangler, self._other._mangler = Mangler(faults, 2 * seed), Mangler(faults, 2 * seed + 1)
 
     def cut(self, reason: str = "cut") -> None:

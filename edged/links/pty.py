@@ -120,7 +120,7 @@ class Pty:
             _close(self._frozen.pop())
 
     async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, Loss], None]) -> None:
-        """Serve the device's end until cancelled, see ``ByteLink``."""
+        """Serve the device's end until cancelled: pass on what the program sends, report plug and unplug."""
         self._on_bytes, self._on_state = on_bytes, on_state
         try:
             self._listen()
@@ -134,7 +134,7 @@ class Pty:
             self._on_bytes = self._on_state = None
 
     async def write(self, data: bytes) -> None:
-        """See ``ByteLink``: the device sends bytes."""
+        """Send bytes as the device. Raises ``Unreachable`` while unplugged."""
         if not self.plugged:
             raise Unreachable("unplugged")
         self.send(data)
@@ -148,7 +148,7 @@ class Pty:
                 self._to_program(piece)
 
     def reopen(self, why: Loss) -> None:
-        """See ``ByteLink``; no-op, because a device does not reopen its port."""
+        """No-op, because a device does not reopen its port."""
 
     def _listen(self) -> None:
         if self._fds is not None and self._on_bytes is not None:

@@ -114,7 +114,9 @@ class Reopening(ABC, Generic[TransportT]):
         return bool(self._up)
 
     async def run(self, on_bytes: OnBytes, on_state: OnState) -> None:
-        """See ``ByteLink``. Must not run twice at the same time."""
+        """Keep the connection open until cancelled, and reopen it whenever it ends. Must not run twice at the same
+        time.
+        """
         self._on_state = on_state
         self._up = None
         shorts = 0
@@ -128,7 +130,9 @@ class Reopening(ABC, Generic[TransportT]):
             self._up, self._why = None, Loss(OTHER, "stopped")
 
     async def write(self, data: bytes) -> None:
-        """See ``ByteLink``. Raises ``Refused`` for more than ``WRITE_BYTES_MAX``."""
+        """Send all of ``data`` and wait until the operating system has it. Raises ``Unreachable`` while the connection
+        is down, ``Refused`` for more than ``WRITE_BYTES_MAX``.
+        """
         if len(data) > WRITE_BYTES_MAX:
             raise Refused(f"{len(data)} bytes are no frame")
         async with self._turn:
@@ -147,7 +151,7 @@ class Reopening(ABC, Generic[TransportT]):
                 raise _unreachable(ends.ended.result())
 
     def reopen(self, why: Loss) -> None:
-        """See ``ByteLink``."""
+        """End the connection because of ``why``; ``run`` opens it again."""
         if self._ends is not None and not self._ends.ended.done():
             assert self._transport is not None
             self._discard(self._transport)

@@ -44,7 +44,9 @@ class Copied:
 
 
 def copy_journal(journal: Path, out: Path, whole: bool = False) -> Copied:
-    """Write a copy of ``journal`` to ``out``, a file that must not exist yet. Raises ``BackupError``."""
+    """Write a copy of ``journal`` to ``out``, a file that must not exist yet. ``whole``: with all steps, not only those
+    after the newest state dump. Raises ``BackupError``.
+    """
     if not journal.is_file():
         raise BackupError(f"{journal}: no such journal; is [store] path of hall.toml right?")
     try:

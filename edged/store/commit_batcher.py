@@ -17,7 +17,7 @@ from edged.store.writer import WriterJob
 
 GATHER_S = 0.005  # pause between two commits, per step in the first of them
 GATHER_LONG_S = 0.01  # longest pause: a page to a member of staff may be among the steps
-GATHER_MAX = 16  # steps in one batch: mosquitto sends twenty messages before it wants an acknowledgement
+GATHER_MAX = 16  # steps in one batch: mosquitto sends at most twenty messages without an acknowledgement
 
 
 class CommitBatcher:
@@ -39,7 +39,7 @@ class CommitBatcher:
             self._wait()
 
     def reported(self, jobs: int, steps: int) -> None:
-        """Count ``jobs`` jobs as done, as the writer reported; ``steps`` of them were steps that were committed."""
+        """Record that the writer has done ``jobs`` jobs, of which ``steps`` were committed steps."""
         self._under_way -= jobs
         if steps:
             self._rest_until_s = monotonic_s() + min(GATHER_S * steps, GATHER_LONG_S)

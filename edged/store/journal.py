@@ -86,7 +86,7 @@ class Journal:
         self.counters = database.get_meta(opened.connection, COUNTERS) or ""
         self.key_list = (
             database.get_meta(opened.connection, KEY_LIST) or ""
-        )  # the key desk's, as of the start
+        )  # the city's signed key list, as of the start
         newest = database.marks(opened.connection, (-1, -1), 1)
         # the last state dump, without its blob
         self._dumped = newest[0] if newest else Snapshot(0, 0, "", GENESIS, None)
@@ -201,7 +201,9 @@ class Journal:
         self._on_durable.append(callback)
 
     def on_commit_seconds(self, callback: Callable[[float, int], None]) -> None:
-        """Call ``callback(seconds, steps)`` after each transaction, for metrics."""
+        """Call ``callback(seconds, steps)`` after each transaction: how long its commit took, and how many steps it
+        had.
+        """
         self._on_seconds.append(callback)
 
     async def run(self) -> None:

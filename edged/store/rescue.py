@@ -23,7 +23,7 @@ from edged.store.identity import Renewal, Whereabouts, Why, leave_renewal, read_
 from edged.store.keep import Keep, keep_path, read_keep, write_keep
 from edged.store.uplink import CARRIED
 
-QUARANTINE_KEPT = 3  # damaged files kept for a post-mortem; a dying disk must not fill itself with them
+QUARANTINE_KEPT = 3  # damaged files kept for analysis; more could fill the disk
 _ENVIRONMENT = (
     apsw.FullError,
     apsw.BusyError,

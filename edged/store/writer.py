@@ -35,7 +35,7 @@ from edged.store.rescue import OpenedJournal, suspect
 from edged.store.room import Room
 
 GROUP_MAX = 512  # steps in one transaction: bounds its duration and what is lost with it
-IDLE_BEAT_S = 1.0  # sign of life when nothing is to be written; well under the 10 s watchdog
+IDLE_BEAT_S = 1.0  # between heartbeats while nothing is to be written; well under the watchdog's 6 s
 PUTS_MAX = 100_000  # jobs queued to the thread; the loop stops long before (``Journal.full``)
 BACKLOG_MAX = 20_000  # steps accepted from memory while the disk is full: two busy days, about 40 MB
 # jobs in memory: those steps, what the loop may still append, and other jobs between them
@@ -145,7 +145,7 @@ class JournalWriter:
                 suspect(self._room.path, _words(error))
             broken = error if isinstance(error, database.StoreError) else JournalBroken(_words(error))
             broken.__cause__ = error.__cause__ if broken is error else error
-            with suppress(apsw.Error):  # the disk fails at the end, too; the loop must hear of it
+            with suppress(apsw.Error):  # the disk may fail here as well; the error must reach the loop
                 self._connection.close(True)
                 self._audit.holes.close()
             self._tell(Report([], self._durable, notices=self._notices, error=broken))

@@ -97,8 +97,8 @@ class ModbusUnit:
                 debt.until_s = min(debt.until_s, now_s + 2 * (now_s - request.first_sent_s))
 
     def rest(self, now_s: float, pace: Pace, jitter: float) -> None:
-        """Do not ask the unit for a time that doubles with every further miss; ``jitter`` in [0, 1) shortens it by up
-        to 10 %.
+        """Send no request to the unit for a while, which doubles with every further miss; ``jitter`` in [0, 1) shortens
+        it by up to 10 %.
         """
         pause_s = min(pace.rest_max_s, pace.rest_min_s * 2.0 ** min(max(0, self.misses - TRIES), 10))
         self.rest_until_s = now_s + pause_s * (1 - jitter / 10)
@@ -161,7 +161,7 @@ class RequestQueue:
         return request
 
     def recheck(self, unit: int) -> None:
-        """Make the requests that wait for a late answer of ``unit`` due now."""
+        """Allow the requests to be sent now that waited for a late answer of ``unit``."""
         for request in self._line:
             if request.unit == unit:
                 request.not_before_s = 0.0

@@ -144,7 +144,7 @@ class MqttLink:
 
     @property
     def connection(self) -> Talk | None:
-        """The present connection, for measurements and tests."""
+        """The present connection, None while there is none; for measurements and tests."""
         return self._connection
 
     def subscribe(self, topic_filter: str, handler: Handler) -> None:
@@ -511,4 +511,4 @@ def _no_ack() -> None:
 
 
 def _unfollowed(_begins: bool) -> None:
-    """The ``on_reading`` of a link that has none: no-op."""
+    """The default of ``on_reading``: no-op."""
