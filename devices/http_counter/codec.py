@@ -50,9 +50,9 @@ def decode(vendor: Vendor, data: bytes) -> list[Counted]:
 
 
 def _hikvision(data: bytes) -> Iterator[Counted]:
-    """ISAPI EventNotificationAlerts, alone or parts of multipart/form-data (ISAPI 2.0, PeopleCounting; fixtures of
-    three public decoders). realTime is cumulative; timeRange and signalTrigger are of a window. The namespace differs
-    by firmware. Cut out of the text, a document has no DTD, so no entities.
+    """ISAPI EventNotificationAlerts, alone or as parts of multipart/form-data. Source: ISAPI 2.0, PeopleCounting; test
+    data of three public decoders. realTime is cumulative; timeRange and signalTrigger count a window. The XML namespace
+    depends on the firmware. Each alert is cut out of the text, so it has no DTD and no entities.
     """
     text = data.decode("utf-8", "replace")
     alerts = _ALERT.findall(text) if text.count("<EventNotificationAlert") <= ALERTS_MAX else []
@@ -66,7 +66,7 @@ _ALERT = re.compile(r"<EventNotificationAlert\b.*?</EventNotificationAlert>", re
 
 
 def _alert(text: str) -> Iterator[Counted]:
-    """One alert; of another kind than counting it says nothing."""
+    """The counts in one alert; empty if it is of another kind."""
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 - see above
     except ElementTree.ParseError:

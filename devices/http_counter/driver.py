@@ -126,7 +126,7 @@ class HttpCounter:
         self._context = context
         self._options = options
         self._presence = Presence(context)
-        self._process_away = False  # what it left about a counter at the broker is old news then
+        self._process_away = False  # the retained states of counters that it published are outdated then
         self._was_there = False  # when it went
         self._fault: str | None = "?"  # unknown: an earlier process may have reported a fault
 
