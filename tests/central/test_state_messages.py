@@ -165,5 +165,7 @@ def test_the_duty_managers_devices_are_called_so() -> None:
     text.change("duty pager-duty panel=panel-duty")
     words = devices_in_words(text.site, ("pager-duty", "pager-li", "nobody"))
     assert words["pager-duty"] == ("值班长设备", "Duty manager's device")
+    relay = devices_in_words(text.site, ("relay",))["relay"]
+    assert relay == ("1号窗口灯等4处", "Lamp of window 1 and 3 more")
     assert words["pager-li"] == ("李的寻呼器", "Pager of 李")
     assert words["nobody"] == ("nobody", "nobody")

@@ -32,6 +32,7 @@ from edged.core.model.state import (
     DeviceState,
     Learnt,
     PendingAction,
+    PeopleCounter,
     PolicyTrial,
     Rating,
     Ticket,
@@ -309,3 +310,33 @@ def test_a_window_that_keeps_somebody_for_ever_is_seen(timer: bool, state: str) 
         turn.state.timers["prepared/w1"] = turn.at_ms
     with pytest.raises(AssertionError, match="w1 keeps somebody"):
         invariants._prepared(turn.state)
+
+
+def test_a_timer_of_an_override_that_is_gone_is_seen() -> None:
+    turn = a_turn()
+    turn.state.timers["override/close/w1"] = turn.at_ms
+    with pytest.raises(AssertionError, match="ends nothing"):
+        invariants._overrides(turn.state, turn.lookup)
+
+
+def test_who_was_called_because_tickets_were_missing_is_not_called_again_once_they_are_not() -> None:
+    turn = a_turn(
+        replace(POLICY, counting=replace(POLICY.counting, missing_people=1)), at_ms=AT_MS + MINUTE_MS
+    )
+    turn.state.active_ms = turn.at_ms
+    turn.state.counters[Point("door")] = PeopleCounter(came={turn.at_ms // MINUTE_MS: 50})
+    people_counters._compare(turn)
+    assert [page.about for page in turn.state.pages.values()] == [people_counters.MISSING]
+    turn.state.counters[Point("door")].came.clear()
+    people_counters._compare(turn)
+    assert not turn.state.pages
+
+
+@pytest.mark.parametrize("was", [True, False])
+def test_a_case_that_opens_again_stays_late_if_it_was(was: bool) -> None:
+    turn = a_turn()
+    case = case_book.case_of(turn, "window", None, special=False, ticket=None)
+    case.state, case.closed_ms, case.on_time, case.responded = "CLOSED", turn.at_ms, was, was
+    case_book.reopen(turn, case, "zhou", "told")
+    later = None if was else False
+    assert (case.on_time, case.responded) == (later, later)

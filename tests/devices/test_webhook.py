@@ -262,3 +262,23 @@ def test_a_server_that_speaks_no_http_is_an_error_of_the_line() -> None:
         with pytest.raises(OSError, match="no HTTP answer: BadStatusLine"):
             sender.post(vendors.RobotPost(f"http://127.0.0.1:{server.getsockname()[1]}/", b"{}"))
         thread.join()
+
+
+async def test_after_a_burst_messages_leave_at_the_vendors_pace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, left_s = [100.0], list[float]()
+
+    async def wait(s: float) -> None:
+        now_s[0] += s
+
+    monkeypatch.setattr(sender, "monotonic_s", lambda: now_s[0])
+    monkeypatch.setattr(asyncio, "sleep", wait)
+    (tmp_path / "url").write_text("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=k")
+    (tmp_path / "url").chmod(0o600)
+    options = read(WebhookOptions, {"vendor": "wecom", "url_file": str(tmp_path / "url"), "people": {}})
+    robot = Robot("robot", options)
+    for _ in range(sender.BURST + 3):
+        await robot._token()
+        left_s.append(now_s[0] - 100.0)
+    assert left_s == pytest.approx([0.0] * sender.BURST + [sender.REFILL_S * n for n in (1, 2, 3)])
