@@ -53,10 +53,6 @@ class Bits:
     def to_bytes(self) -> bytes:
         return bytes((self.function, len(self.packed))) + self.packed
 
-    def level(self, index: int) -> bool:
-        """Whether bit ``index`` is set, counted from the address that was read."""
-        return bool(self.packed[index // 8] >> index % 8 & 1)
-
 
 @dataclass(frozen=True, slots=True)
 class Write:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from edged.central import page_desk
 from edged.central.page_desk import PageDesk
+from edged.central.page_lines import OVER_MS, LineDesk
 from edged.central.page_sources import PageSources
 from edged.central.page_words import devices_in_words
 from edged.core.engine import Engine
@@ -23,6 +25,7 @@ from edged.core.model.events import (
     PolicyApplied,
     SiteLoaded,
     Tick,
+    TicketPrinted,
     TicketRequested,
 )
 from edged.core.model.point import Point, point_of
@@ -169,3 +172,17 @@ def test_the_duty_managers_devices_are_called_so() -> None:
     assert relay == ("1号窗口灯等4处", "Lamp of window 1 and 3 more")
     assert words["pager-li"] == ("李的寻呼器", "Pager of 李")
     assert words["nobody"] == ("nobody", "nobody")
+
+
+@pytest.mark.parametrize(("secret", "shown"), [("ab" * 32, ["A002", "A003"]), ("", [])])
+async def test_visits_are_on_their_own_pages_until_they_are_over(secret: str, shown: list[str]) -> None:
+    hall = Hall()
+    hall.happen(SiteLoaded(replace(hall_site(), tickets_url="https://hall.example/t")))
+    hall.happen(*(TicketPrinted(Point("disp"), f"A00{number}", "tax-general") for number in (1, 2, 3)))
+    state = hall.engine.state
+    state.ticket_secret = secret
+    over, just_over, _ = state.tickets.values()
+    over.state, over.ended_ms = "SERVED", hall.at_ms - OVER_MS
+    just_over.state, just_over.ended_ms = "SERVED", hall.at_ms - OVER_MS + 1
+    await LineDesk(hall.link, "h", hall.desk._from).look()
+    assert [row[1] for row in hall.link.bodies["line/tax"]["rows"]] == shown
