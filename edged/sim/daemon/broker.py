@@ -30,7 +30,7 @@ WINDOW_MAX = 20  # mosquitto's max_inflight_messages
 Heard = Callable[[str, bytes, bool], None]
 
 
-class Kept(NamedTuple):
+class QueuedMessage(NamedTuple):
     """A message stored for the daemon."""
 
     topic: str
@@ -45,8 +45,8 @@ class BrokerSession:
     def __init__(self) -> None:
         self._filters: Any = MQTTMatcher()  # type: ignore[no-untyped-call]
         self._known: dict[str, bool] = {}
-        self.queue: deque[Kept] = deque(maxlen=QUEUE_MAX)
-        self.inflight: dict[int, Kept] = {}
+        self.queue: deque[QueuedMessage] = deque(maxlen=QUEUE_MAX)
+        self.inflight: dict[int, QueuedMessage] = {}
 
     def subscribe(self, topic_filter: str) -> None:
         """Add a subscription, which lasts until the session is forgotten."""
@@ -156,7 +156,7 @@ class Broker:
             alone[name] = True
             for topic, payload in self.retained.items():
                 if next(alone.iter_match(topic), None):
-                    session.queue.append(Kept(topic, payload, True))
+                    session.queue.append(QueuedMessage(topic, payload, True))
         self._pump()
 
     def from_controller(self, batch: list[tuple[str, bytes, bool]]) -> None:
@@ -203,7 +203,7 @@ class Broker:
             if len(session.queue) >= QUEUE_MAX:
                 self.dropped += 1
                 return
-            session.queue.append(Kept(topic, payload, False))
+            session.queue.append(QueuedMessage(topic, payload, False))
             self._pump()
 
     def _pump(self) -> None:
@@ -300,7 +300,7 @@ class MemoryTalk:
         if not self.lost.done():
             self._broker.from_controller(batch)
 
-    def deliver(self, mid: int, kept: Kept) -> None:
+    def deliver(self, mid: int, kept: QueuedMessage) -> None:
         """Deliver a PUBLISH to the daemon."""
         if self.lost.done():
             return
@@ -308,7 +308,7 @@ class MemoryTalk:
         self._hand_on(mid, kept)
         self._on_reading(False)
 
-    def _hand_on(self, mid: int, kept: Kept) -> None:
+    def _hand_on(self, mid: int, kept: QueuedMessage) -> None:
         if kept.topic == self.settings.ping_topic:  # subscribed at QoS 0
             self._broker.acknowledged(mid)
             self._on_message(Publish(kept.topic.encode(), kept.payload, 0, kept.retain, 0), None)

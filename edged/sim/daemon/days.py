@@ -28,11 +28,11 @@ from edged.core.model.policy import Policy
 from edged.core.signage.signs import point_of_slot
 from edged.links.chance import drawing
 from edged.sim.arrivals import arrivals
-from edged.sim.daemon.faults import HouseFaults
-from edged.sim.daemon.house import House
+from edged.sim.daemon.daemon_world import DaemonWorld
+from edged.sim.daemon.fault_injector import FaultInjector
+from edged.sim.daemon.faults import DaemonFaults
 from edged.sim.daemon.log import WorldLog
 from edged.sim.daemon.loop import VirtualLoop
-from edged.sim.daemon.mischief import Mischief
 from edged.sim.verdict import shows
 from edged.sim.worlds.days import DAY_MS, FIRST_DAY_MS, OPENS_H, WorldVerdict, day_and_time
 from edged.sim.worlds.people import staff_hall
@@ -93,73 +93,73 @@ class _DaemonDays:
         self._seed = seed
         self._log = log
         self._base_ms = base_ms
-        self._house: House | None = None
+        self._world: DaemonWorld | None = None
         self._digest = hashlib.sha256()
 
     async def run(self, file: Path, folder: Path, days: int, policy: Policy | None) -> None:
         config = _placed(load(file), folder)
-        house = self._house = House(config, self._seed, folder, self._true_ms, self._log)
-        house.centre.write_keys(folder)
-        mischief = Mischief(house)
+        world = self._world = DaemonWorld(config, self._seed, folder, self._true_ms, self._log)
+        world.centre.write_keys(folder)
+        mischief = FaultInjector(world)
         base = Policy() if policy is None else policy
         try:
             async with asyncio.TaskGroup() as tasks:
-                far = tasks.create_task(house.fakes.run())
+                far = tasks.create_task(world.fakes.run())
                 await asyncio.sleep(0)
-                lives = tasks.create_task(house.live(tasks))
-                centre = tasks.create_task(house.centre.run())
-                house.centre.push(base)
+                lives = tasks.create_task(world.live(tasks))
+                centre = tasks.create_task(world.centre.run())
+                world.centre.push(base)
                 for day in range(days):
-                    await self._day(house, mischief, day, base)
-                await self._leave(house, lives)
+                    await self._day(world, mischief, day, base)
+                await self._leave(world, lives)
                 for task in (far, centre):
                     task.cancel()
         finally:
-            house.disk.unregister()
+            world.disk.unregister()
         self._judge_journal(config)
 
     def wall_ns(self) -> int:
         """The simulated machine's wall clock in ns since 1970, which may be wrong."""
-        wrong_ms = 0 if self._house is None else self._house.clock_wrong_ms
+        wrong_ms = 0 if self._world is None else self._world.clock_wrong_ms
         return (self._true_ms() + wrong_ms) * 1_000_000
 
     def _true_ms(self) -> int:
-        house = self._house
-        return self._base_ms + (0 if house is None else house.now_ms)
+        world = self._world
+        return self._base_ms + (0 if world is None else world.now_ms)
 
-    async def _day(self, house: House, mischief: Mischief, day: int, base: Policy) -> None:
+    async def _day(self, world: DaemonWorld, mischief: FaultInjector, day: int, base: Policy) -> None:
         begin_ms = day * DAY_MS + OPENS_MS
         if day:
-            house.faults = HouseFaults.draw(Random(f"{house.seed}/faults"))
+            world.faults = DaemonFaults.draw(Random(f"{world.seed}/faults"))
             mischief.morning()
-        await _until(house, begin_ms)
+        await _until(world, begin_ms)
         mischief.begin()
         closing = [False]
-        staff_hall(house, house.dice, day, lambda: closing[0])
-        house.start(visitors(house, day))
-        await _until(house, begin_ms + round(FAULTS_H * HOUR_MS))
+        staff_hall(world, world.dice, day, lambda: closing[0])
+        world.start(visitors(world, day))
+        await _until(world, begin_ms + round(FAULTS_H * HOUR_MS))
         mischief.end()
-        assert house.centre.push(base), "the default policy must be one that may be pushed"
-        await self._settle(house)
+        assert world.centre.push(base), "the default policy must be one that may be pushed"
+        await self._settle(world)
         closing[0] = True
-        await _until(house, house.now_ms + CLOSES_MS)
+        await _until(world, world.now_ms + CLOSES_MS)
 
-    async def _settle(self, house: House) -> None:
+    async def _settle(self, world: DaemonWorld) -> None:
         """After the faults have ended, wait until the hall has recovered by itself; it must within ``SETTLES_MS``."""
-        end_ms = house.now_ms + SETTLES_MS
+        end_ms = world.now_ms + SETTLES_MS
         left = ["nothing was looked at"]
-        while left and house.now_ms < end_ms:
-            await _until(house, house.now_ms + 5 * MINUTE_MS)
-            left = unsettled(house)
+        while left and world.now_ms < end_ms:
+            await _until(world, world.now_ms + 5 * MINUTE_MS)
+            left = unsettled(world)
         assert not left, f"liveness: {SETTLES_MS // MINUTE_MS} min after the faults: {len(left)}: {left[:3]}"
 
-    async def _leave(self, house: House, lives: asyncio.Task[None]) -> None:
+    async def _leave(self, world: DaemonWorld, lives: asyncio.Task[None]) -> None:
         """Stop the daemon cleanly for the last time."""
-        house.over = True
-        house.stop()
+        world.over = True
+        world.stop()
         await asyncio.wait({lives}, timeout=60)
         assert lives.done(), "leave: the daemon did not end"
-        house.watch.ended()
+        world.checker.ended()
 
     def _judge_journal(self, config: HallConfig) -> None:
         """Check that the last process's journal replays to the same commands; its hash chain goes into the digest of
@@ -176,70 +176,70 @@ class _DaemonDays:
         self._digest.update(chain or b"")
 
     def verdict(self, days: int, broken: str | None, where: str | None) -> WorldVerdict:
-        house = self._house
-        if house is None:
+        world = self._world
+        if world is None:
             return WorldVerdict(self._seed, days, 0, 0, 0, {}, "", broken, where)
-        at = day_and_time(house.now_ms + round(OPENS_H * HOUR_MS))
+        at = day_and_time(world.now_ms + round(OPENS_H * HOUR_MS))
         return WorldVerdict(
             self._seed,
             days,
-            house.watch.steps,
+            world.checker.steps,
             0,
-            len(house.watch.tickets),
-            HouseFaults.draw(Random(f"{self._seed}/faults")).said(),
+            len(world.checker.tickets),
+            DaemonFaults.draw(Random(f"{self._seed}/faults")).said(),
             self._digest.hexdigest()[:16],
             broken and f"{at}: {broken}",
             where,
         )
 
 
-def unsettled(house: House) -> list[str]:
+def unsettled(world: DaemonWorld) -> list[str]:
     """What has not recovered yet: waiting visitors, wrong outputs, events the city lacks, an unapplied policy."""
-    app = house.app
+    app = world.app
     if app is None:
         return ["no daemon runs"]
     state = app.engine.state
     left = [f"{one.number} waits" for one in state.tickets.values() if one.state in ("WAITING", "CALLED")]
     for key, value in state.shown.items():
         device, channel = parts_of(point_of_slot(key))
-        if device != "centre" and not shows(house.config, house.fakes, device, channel, value):
+        if device != "centre" and not shows(world.config, world.fakes, device, channel, value):
             left.append(f"{key} should show {value}")
-    taken_back = house.centre.version in {one.version for one in state.left}
-    if state.policy_version != house.centre.version and not taken_back:
-        left.append(f"policy {state.policy_version} in force, {house.centre.version} pushed")
-    for name, fake in house.fakes.json.items():
+    taken_back = world.centre.version in {one.version for one in state.left}
+    if state.policy_version != world.centre.version and not taken_back:
+        left.append(f"policy {state.policy_version} in force, {world.centre.version} pushed")
+    for name, fake in world.fakes.json.items():
         known = state.devices.get(Point(name))
         if fake.online and known is not None and not known.up:
             left.append(f"{name} is taken for lost: {known.reason}")
     refused = [one for one in state.alarms if one.startswith(("config-", "not-kept"))]
     left += [f"{one} stands" for one in refused]
     uplink = app.office.uplink
-    if house.centre.acknowledged != uplink.taken or uplink.backlog > 10:
-        left.append(f"the centre has {house.centre.acknowledged}, {uplink.backlog} events wait")
+    if world.centre.acknowledged != uplink.taken or uplink.backlog > 10:
+        left.append(f"the centre has {world.centre.acknowledged}, {uplink.backlog} events wait")
     return left
 
 
-def visitors(house: House, day: int) -> Process:
+def visitors(world: DaemonWorld, day: int) -> Process:
     """Let visitors take numbers: at a dispenser that asks the hall for numbers, one that prints its own, and a serial
     kiosk with buttons.
     """
-    opened_ms = house.now_ms
-    share = Random(f"{house.seed}/{day}/crowd").uniform(0.3, 1.3)
-    chosen = Random(f"{house.seed}/{day}/come")
-    for coming in arrivals(house.site, house.seed * 1000 + day, FAULTS_H):
+    opened_ms = world.now_ms
+    share = Random(f"{world.seed}/{day}/crowd").uniform(0.3, 1.3)
+    chosen = Random(f"{world.seed}/{day}/come")
+    for coming in arrivals(world.site, world.seed * 1000 + day, FAULTS_H):
         if chosen.random() < share:
-            yield max(1, opened_ms + round(coming.at_s * 1000) - house.now_ms)
-            house.fakes.came += 1
-            house.take_ticket(coming.service, coming.priority, chosen)
+            yield max(1, opened_ms + round(coming.at_s * 1000) - world.now_ms)
+            world.fakes.came += 1
+            world.take_ticket(coming.service, coming.priority, chosen)
 
 
-async def _until(house: House, until_ms: int) -> None:
-    while house.now_ms < until_ms:
-        await asyncio.sleep(min(LOOK_MS, until_ms - house.now_ms) / 1000)
-        house.look()
-        if house.broken is not None:
-            raise Broken(house.broken, house.where)
-        assert not house.centre.wrong, house.centre.wrong[0]
+async def _until(world: DaemonWorld, until_ms: int) -> None:
+    while world.now_ms < until_ms:
+        await asyncio.sleep(min(LOOK_MS, until_ms - world.now_ms) / 1000)
+        world.look()
+        if world.broken is not None:
+            raise Broken(world.broken, world.where)
+        assert not world.centre.wrong, world.centre.wrong[0]
 
 
 def _placed(config: HallConfig, folder: Path) -> HallConfig:

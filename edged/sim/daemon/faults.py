@@ -11,7 +11,7 @@ OFTEN_PER_H = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class HouseFaults(WorldFaults):
+class DaemonFaults(WorldFaults):
     """Rates as in ``WorldFaults``. ``restart_per_h``: clean stops; ``wild_per_h``: inputs that are malformed
     messages.
     """

@@ -58,7 +58,9 @@ class PageSeen(Protocol):
 
 
 class Stage(Protocol):
-    """The hall as its people use it; implemented by a ``World`` of the core and by the ``House`` of a whole daemon."""
+    """The hall as its people use it; implemented by ``World`` (the core alone) and by ``DaemonWorld`` (a whole
+    daemon).
+    """
 
     @property
     def seed(self) -> int: ...

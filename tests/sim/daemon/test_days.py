@@ -14,7 +14,7 @@ import pytest
 
 from edged.sim.daemon.days import HALL, live
 from edged.sim.daemon.disk import SECTOR_BYTES, Disk
-from edged.sim.daemon.faults import HouseFaults
+from edged.sim.daemon.faults import DaemonFaults
 from edged.sim.daemon.loop import Standstill, VirtualLoop
 from tests.support.seeds import kept_seeds
 
@@ -92,7 +92,7 @@ def test_a_cut_keeps_what_was_synced_and_some_sectors_of_the_rest(tmp_path: Path
     assert SECTOR_BYTES == 512
 
 
-def test_about_half_of_all_houses_have_a_given_fault() -> None:
-    houses = [HouseFaults.draw(Random(seed)) for seed in range(200)]
+def test_about_half_of_all_worlds_have_a_given_fault() -> None:
+    worlds = [DaemonFaults.draw(Random(seed)) for seed in range(200)]
     for name in ("cut_per_h", "frozen_per_h", "noise_share", "dead_per_h"):
-        assert 60 < sum(getattr(house, name) > 0 for house in houses) < 140
+        assert 60 < sum(getattr(world, name) > 0 for world in worlds) < 140

@@ -38,7 +38,7 @@ from edged.log_writer import LogWriter
 from edged.observer import Step
 from edged.sim.daemon import days
 from edged.sim.daemon.days import HALL, live
-from edged.sim.daemon.faults import HouseFaults
+from edged.sim.daemon.faults import DaemonFaults
 from edged.store import database
 from edged.store.database import JournalBroken
 from edged.store.identity import Marks
@@ -317,7 +317,7 @@ SELDOM_SEEN = (
 
 def hold(patch: pytest.MonkeyPatch, faults: dict[str, float]) -> None:
     """A short day with these faults."""
-    patch.setattr(HouseFaults, "draw", classmethod(lambda cls, rng: cls(**faults)))
+    patch.setattr(DaemonFaults, "draw", classmethod(lambda cls, rng: cls(**faults)))
     patch.setattr(days, "FAULTS_H", HOURS)
     patch.setattr(days, "SETTLES_MS", 20 * 60_000)
     true_uniform = Random.uniform  # a full house

@@ -36,9 +36,9 @@ ALWAYS_BUSY = "exception-6"  # loss reason of a module that answers "busy" to at
 SHOWN_MAX = 64  # newest values of an output that may still be under way
 
 
-class Watch(Observer):
-    """The checker of one simulation, an observer of the daemon. Call ``born`` for each new process, and ``ended`` after
-    the last.
+class DaemonChecker(Observer):
+    """The checker of one simulation, an observer of the daemon. Call ``process_started`` for each new process, and
+    ``ended`` after the last.
     """
 
     def __init__(self, site: Site, json_devices: frozenset[str], true_ms: Callable[[], int]) -> None:
@@ -74,7 +74,7 @@ class Watch(Observer):
 
     # -- lives --
 
-    def born(self, app: Application) -> None:
+    def process_started(self, app: Application) -> None:
         """Check that a new process found in its journal everything that was accepted before. Call it when the journal
         is open.
         """
@@ -153,7 +153,7 @@ class Watch(Observer):
         finally:
             connection.close(True)
 
-    def reborn(self, device: str) -> None:
+    def device_reset(self, device: str) -> None:
         """Forget the sequence numbers of a device that was without power, because they begin again."""
         self._seen = {key: known for key, known in self._seen.items() if device_of(Point(key[0])) != device}
 

@@ -13,9 +13,9 @@ from devices.mqtt_json.fake import FakeDevice
 from devices.onbon_bx.fake import BarFaults as CardFaults
 from edged.core.sequence import RESEND_MS
 from edged.links.memory import WireFaults as LineFaults
+from edged.sim.daemon.daemon_world import DaemonWorld
 from edged.sim.daemon.disk import Hold
-from edged.sim.daemon.faults import HouseFaults
-from edged.sim.daemon.house import House
+from edged.sim.daemon.faults import DaemonFaults
 from edged.sim.worlds.faults import next_ms
 from edged.sim.worlds.wild import Wild
 from edged.sim.worlds.world import Process
@@ -47,62 +47,62 @@ HOSTILE = (
 )
 
 
-class Mischief:
+class FaultInjector:
     """All faults of one simulation. Call ``begin`` once; ``end`` repairs everything."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, world: DaemonWorld) -> None:
+        self._world = world
         self._on = True
-        self._serial = sorted(house.fakes.near)
-        self._addresses = {name: dict(bus.addresses) for name, bus in house.fakes.buses.items()}
-        self._wild = Wild(house.site, Random(f"{house.seed}/wild"))
+        self._serial = sorted(world.fakes.near)
+        self._addresses = {name: dict(bus.addresses) for name, bus in world.fakes.buses.items()}
+        self._wild = Wild(world.site, Random(f"{world.seed}/wild"))
 
     def begin(self) -> None:
         """Start all faults."""
         self._on = True
-        house, faults = self._house, self._house.faults
+        world, faults = self._world, self._world.faults
         self._wires(faults)
-        house.disk.slow_share = faults.slow_share
+        world.disk.slow_share = faults.slow_share
         for kind, act in self._kinds().items():
             if getattr(faults, f"{kind}_per_h") > 0:
-                house.start(self._again(kind, act))
+                world.start(self._again(kind, act))
 
     def end(self) -> None:
         """End all faults: lines connected, devices present, broker up, room on the disk, clock right."""
         self._on = False
-        house = self._house
-        house.faults = HouseFaults()
-        self._wires(house.faults)
-        house.disk.slow_share, house.disk.full, house.disk.sync_fails = 0.0, False, False
-        house.disk.let_go()
-        house.log.stall(False)
-        house.spoil_configuration(False)
-        house.clock_wrong_ms = 0
-        house.centre.silent = False
+        world = self._world
+        world.faults = DaemonFaults()
+        self._wires(world.faults)
+        world.disk.slow_share, world.disk.full, world.disk.sync_fails = 0.0, False, False
+        world.disk.let_go()
+        world.log.stall(False)
+        world.spoil_configuration(False)
+        world.clock_wrong_ms = 0
+        world.centre.silent = False
         self._broker("up")
-        for line in house.fakes.near.values():
+        for line in world.fakes.near.values():
             line.mend()
-        for name, bus in house.fakes.buses.items():
+        for name, bus in world.fakes.buses.items():
             bus.babble(False)
             bus.addresses = dict(self._addresses[name])  # noise may have changed a unit's address
-        for bar in house.fakes.bars.values():
+        for bar in world.fakes.bars.values():
             if not bar.alive:
                 bar.alive = True
-        for port in house.fakes.ports(house.loop):
+        for port in world.fakes.ports(world.loop):
             port.refuses = False
-        for device in house.fakes.json.values():
+        for device in world.fakes.json.values():
             device.mute = False
             if not device.online:
                 self._back(device.id)
             device.health()  # a device that counts as lost because of a stale will is found again
-        house.fakes.fleet.flush()
+        world.fakes.fleet.flush()
 
     def _kinds(self) -> dict[str, Callable[[Random], None]]:
-        house = self._house
+        world = self._world
         return {
-            "kill": lambda _rng: house.kill(torn=False),
-            "cut": lambda _rng: house.kill(torn=True),
-            "restart": lambda _rng: house.stop(),
+            "kill": lambda _rng: world.kill(torn=False),
+            "cut": lambda _rng: world.kill(torn=True),
+            "restart": lambda _rng: world.stop(),
             "fsync": self._fsync,
             "full": self._full,
             "down": lambda rng: self._broker_fault("down", rng.randrange(180)),
@@ -114,7 +114,7 @@ class Mischief:
             "power": self._power,
             "dead": self._dead,
             "clock": self._clock,
-            "freeze": lambda rng: house.freeze(rng.uniform(6, 120)),
+            "freeze": lambda rng: world.freeze(rng.uniform(6, 120)),
             "centre": self._centre,
             "policy": self._policy,
             "order": self._order,
@@ -124,12 +124,12 @@ class Mischief:
             "will": self._will,
             "locked": self._locked,
             "stalled": self._stalled,
-            "lost_end": lambda rng: house.lose_end(torn=rng.random() < 0.5),
+            "lost_end": lambda rng: world.lose_end(torn=rng.random() < 0.5),
         }
 
     def _again(self, kind: str, act: Callable[[Random], None]) -> Process:
-        rng = Random(f"{self._house.seed}/{kind}")
-        rate = getattr(self._house.faults, f"{kind}_per_h")
+        rng = Random(f"{self._world.seed}/{kind}")
+        rate = getattr(self._world.faults, f"{kind}_per_h")
         while (pause_ms := next_ms(rng, rate)) is not None:
             yield pause_ms
             if not self._on:
@@ -138,108 +138,108 @@ class Mischief:
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call ``call`` (which undoes a fault) after ``seconds``, unless all faults have ended by then."""
-        self._house.loop.call_later(seconds, lambda: call() if self._on else None)
+        self._world.loop.call_later(seconds, lambda: call() if self._on else None)
 
     # -- disk --
 
     def _fsync(self, _rng: Random) -> None:
-        self._house.disk.sync_fails = True
+        self._world.disk.sync_fails = True
 
     def _full(self, rng: Random) -> None:
-        disk = self._house.disk
+        disk = self._world.disk
         disk.fill()
         self._later(rng.uniform(5, 600), lambda: setattr(disk, "full", False))
 
     def _locked(self, rng: Random) -> None:
         """Let another program open the journal; one that needs an exclusive lock opens it while the daemon is down."""
-        disk, path = self._house.disk, Path(self._house.config.store.path)
+        disk, path = self._world.disk, Path(self._world.config.store.path)
         how = rng.choice(HELD_HOW)
         if how == "alone":
-            self._house.kill(torn=False, then=lambda: disk.hold(path, how))
+            self._world.kill(torn=False, then=lambda: disk.hold(path, how))
         else:
             disk.hold(path, how)
         self._later(rng.uniform(1, 300), disk.let_go)
 
     def _stalled(self, rng: Random) -> None:
-        self._house.log.stall(True)
-        self._later(rng.uniform(5, 600), lambda: self._house.log.stall(False))
+        self._world.log.stall(True)
+        self._later(rng.uniform(5, 600), lambda: self._world.log.stall(False))
 
     # -- broker and devices on it --
 
     def _broker_fault(self, state: str, seconds: float) -> None:
-        if self._house.broker.state == "up":
+        if self._world.broker.state == "up":
             self._broker(state)
             self._later(1 + seconds, lambda: self._broker("up"))
 
     def _broker(self, state: str) -> None:
-        broker = self._house.broker
+        broker = self._world.broker
         was = broker.state
         broker.go(state)
         if state == "up" and was != "up":
-            self._house.fakes.fleet.announce_all()  # type: ignore[attr-defined]
+            self._world.fakes.fleet.announce_all()  # type: ignore[attr-defined]
         elif state == "slamming":
             broker.hang_up()
 
     def _forget(self, rng: Random) -> None:
-        if self._house.broker.state == "up":
-            self._house.broker.forget()
+        if self._world.broker.state == "up":
+            self._world.broker.forget()
             self._broker_fault("down", rng.randrange(5))
 
     def _dead(self, rng: Random) -> None:
-        device = self._house.fakes.json[rng.choice(sorted(self._house.fakes.json))]
+        device = self._world.fakes.json[rng.choice(sorted(self._world.fakes.json))]
         if device.online:
             device.go(False)
             device.shown.clear()  # its screen is empty when it comes back
             self._later(rng.uniform(5, 1200), lambda: self._back(device.id))
 
     def _back(self, name: str) -> None:
-        device = self._house.fakes.json[name]
+        device = self._world.fakes.json[name]
         if not device.online:
             device.go(True)
-            self._house.fakes.fleet.catch_up(name)  # type: ignore[attr-defined]
+            self._world.fakes.fleet.catch_up(name)  # type: ignore[attr-defined]
 
     def _reborn(self, rng: Random) -> None:
         """Take a device's power until none of its messages is under way; then its sequence numbers begin at 1 again."""
-        device = self._house.fakes.json[rng.choice(sorted(self._house.fakes.json))]
+        device = self._world.fakes.json[rng.choice(sorted(self._world.fakes.json))]
         if device.online:
             device.go(False)
             device.shown.clear()
-            before = self._house.undisturbed()
-            self._house.loop.call_later(OFF_S, lambda: self._switch_on(device, before))
+            before = self._world.undisturbed()
+            self._world.loop.call_later(OFF_S, lambda: self._switch_on(device, before))
 
     def _switch_on(self, device: FakeDevice, before: object) -> None:
         """Switch a device on. If an old message of it may still be under way, it continues its numbers: a new message
         with an old number would look like a duplicate.
         """
-        if self._on and before and before == self._house.undisturbed():
+        if self._on and before and before == self._world.undisturbed():
             device.seq = 0
-            self._house.watch.reborn(device.id)
+            self._world.checker.device_reset(device.id)
         self._back(device.id)
 
     def morning(self) -> None:
         """Switch on the devices that were off overnight."""
-        house = self._house
-        if house.faults.night_share and house.dice.random() < 0.5:
-            for device in house.fakes.json.values():
+        world = self._world
+        if world.faults.night_share and world.dice.random() < 0.5:
+            for device in world.fakes.json.values():
                 device.seq = 0
-                house.watch.reborn(device.id)
+                world.checker.device_reset(device.id)
 
     def _will(self, rng: Random) -> None:
         """Let the broker hold the will of a device that is online: its birth message was not retained, as with some
         firmware.
         """
-        house = self._house
-        device = rng.choice(sorted(house.fakes.json))
-        if house.broker.state == "up" and house.fakes.json[device].online:
-            house.broker.retained[f"hall/{house.config.hall}/dev/{device}/up/status"] = b'{"state":"offline"}'
+        world = self._world
+        device = rng.choice(sorted(world.fakes.json))
+        if world.broker.state == "up" and world.fakes.json[device].online:
+            world.broker.retained[f"hall/{world.config.hall}/dev/{device}/up/status"] = b'{"state":"offline"}'
 
     def _reload(self, rng: Random) -> None:
-        self._house.spoil_configuration(True)
-        self._later(rng.uniform(1, 600), lambda: self._house.spoil_configuration(False))
+        self._world.spoil_configuration(True)
+        self._later(rng.uniform(1, 600), lambda: self._world.spoil_configuration(False))
 
     def _hostile(self, rng: Random) -> None:
-        house = self._house
-        device = rng.choice(sorted(house.fakes.json))
+        world = self._world
+        device = rng.choice(sorted(world.fakes.json))
         tails = (
             "up/key",
             "up/ticket",
@@ -250,17 +250,17 @@ class Mischief:
             "up/nothing",
             "up/count",
         )
-        topics = [f"hall/{house.config.hall}/dev/{device}/{tail}" for tail in tails]
+        topics = [f"hall/{world.config.hall}/dev/{device}/{tail}" for tail in tails]
         topics += [
-            f"hall/{house.config.hall}/{tail}"
+            f"hall/{world.config.hall}/{tail}"
             for tail in ("policy/push", "ops/open", "appointments", "events/ack")
         ]
-        house.broker.say(rng.choice(topics), rng.choice(HOSTILE))
+        world.broker.say(rng.choice(topics), rng.choice(HOSTILE))
 
     # -- serial lines, modules, cards --
 
-    def _wires(self, faults: HouseFaults) -> None:
-        fakes, seed = self._house.fakes, self._house.seed
+    def _wires(self, faults: DaemonFaults) -> None:
+        fakes, seed = self._world.fakes, self._world.seed
         noise = faults.noise_share / 50
         line = LineFaults(
             split=faults.noise_share, lose_byte=noise, flip_byte=noise, insert_byte=noise, delay_max_s=0.02
@@ -287,18 +287,18 @@ class Mischief:
             bus.faults = BusFaults(drop=faults.lost_share, garble=faults.noise_share / 4)
 
     def _unplug(self, rng: Random) -> None:
-        line = self._house.fakes.near[rng.choice(self._serial)]
+        line = self._world.fakes.near[rng.choice(self._serial)]
         line.cut("unplugged")
         self._later(rng.uniform(0.1, 120), line.mend)
 
     def _babble(self, rng: Random) -> None:
-        for bus in self._house.fakes.buses.values():
+        for bus in self._world.fakes.buses.values():
             bus.babble(True)
             self._later(rng.uniform(1, 20), lambda bus=bus: bus.babble(False))  # type: ignore[misc]
 
     def _power(self, rng: Random) -> None:
-        fakes = self._house.fakes
-        what: list[Any] = [*fakes.bars.values(), *fakes.relays.values(), *fakes.ports(self._house.loop)]
+        fakes = self._world.fakes
+        what: list[Any] = [*fakes.bars.values(), *fakes.relays.values(), *fakes.ports(self._world.loop)]
         one = rng.choice([*what, *fakes.buses.values()])
         if one in fakes.bars.values():
             one.alive = False
@@ -313,15 +313,15 @@ class Mischief:
     # -- time and the centre --
 
     def _clock(self, rng: Random) -> None:
-        house = self._house
-        wall_ms = house.centre._wall_ms()
-        house.clock_wrong_ms = rng.choice(
+        world = self._world
+        wall_ms = world.centre._wall_ms()
+        world.clock_wrong_ms = rng.choice(
             (HOUR_MS, -HOUR_MS, -wall_ms, CENTURY_MS, 3 * SECOND_MS, -3 * SECOND_MS)
         )
-        self._later(rng.uniform(1, 3600), lambda: setattr(house, "clock_wrong_ms", 0))
+        self._later(rng.uniform(1, 3600), lambda: setattr(world, "clock_wrong_ms", 0))
 
     def _centre(self, rng: Random) -> None:
-        centre = self._house.centre
+        centre = self._world.centre
         kind = rng.randrange(3)
         if kind == 0:
             centre.silent = True
@@ -333,16 +333,16 @@ class Mischief:
 
     def _policy(self, rng: Random) -> None:
         if rng.random() < 0.5:
-            self._house.centre.push(self._wild.policy())
+            self._world.centre.push(self._wild.policy())
         else:
-            self._house.centre.mislead()
+            self._world.centre.mislead()
 
     def _order(self, rng: Random) -> None:
-        house = self._house
-        window = rng.choice(house.site.windows).id
-        area = rng.choice(house.site.areas).id
+        world = self._world
+        window = rng.choice(world.site.windows).id
+        area = rng.choice(world.site.areas).id
         seconds = {"for_s": rng.randrange(60, 600)}
-        number = rng.choice(house.numbers[-30:] or ["A001"])
+        number = rng.choice(world.numbers[-30:] or ["A001"])
         orders: list[tuple[str, dict[str, Any]]] = [
             ("open", {"window": window} | seconds),
             ("close", {"window": window} | seconds),
@@ -350,6 +350,6 @@ class Mischief:
             ("pause-issuing", {"area": area} | seconds),
             ("priority-insert", {"number": number}),
             ("announce", {"text": "请注意", "text_en": "Attention"}),
-            ("case", {"told": "open", "case": f"c{house.centre.orders}", "code": "other", "area": area}),
+            ("case", {"told": "open", "case": f"c{world.centre.orders}", "code": "other", "area": area}),
         ]
-        house.centre.order(*rng.choice(orders), times=rng.choice((1, 1, 2, 3)))
+        world.centre.order(*rng.choice(orders), times=rng.choice((1, 1, 2, 3)))

@@ -1,4 +1,4 @@
-"""Everything around a simulated daemon ("house"): its successive processes, its devices, its people, and its faults.
+"""A simulated daemon with its successive processes, its devices, its people, and its faults.
 
 It implements ``Stage`` for the people of ``edged.sim.worlds``: they press keys of the fakes and read what the fakes
 show.
@@ -30,12 +30,12 @@ from edged.core.model.point import Point, channel_of, parts_of, point_of
 from edged.daemon.app import Application
 from edged.sim.daemon.broker import Broker
 from edged.sim.daemon.centre import SimulatedCentre
+from edged.sim.daemon.checker import DaemonChecker
 from edged.sim.daemon.disk import Disk
 from edged.sim.daemon.far_ends import Machine, MemoryFakes
-from edged.sim.daemon.faults import HouseFaults
+from edged.sim.daemon.faults import DaemonFaults
 from edged.sim.daemon.log import WorldLog
 from edged.sim.daemon.loop import VirtualLoop
-from edged.sim.daemon.watch import Watch
 from edged.sim.people import PageView, PanelView
 from edged.sim.wires import CANDLE_KEYS, LED_STATE
 from edged.sim.worlds.world import Process
@@ -50,7 +50,7 @@ TWO_IN_ONE = ("next-or-recall", "no-show-or-finish")  # keys of panels with only
 OWN_FIRST = 500  # first number of a dispenser that prints its own
 
 
-class House:
+class DaemonWorld:
     """A simulated hall with its machine. Construct it inside a running ``VirtualLoop`` under ``clock.reading``; run
     ``live`` in a task group, then let time pass.
     """
@@ -65,12 +65,12 @@ class House:
         self.site = config.site
         self.seed = seed
         self.log = log
-        self.faults = HouseFaults.draw(Random(f"{seed}/faults"))
+        self.faults = DaemonFaults.draw(Random(f"{seed}/faults"))
         self.disk = Disk(f"world-{seed}", folder, Random(f"{seed}/disk"))
         self.broker = Broker(loop, self._acknowledged)
         self.fakes = MemoryFakes(config, Clock(), seed, self.broker)
         self.centre = SimulatedCentre(config.hall, self.broker, wall_ms, Random(f"{seed}/centre"))
-        self.watch = Watch(config.site, frozenset(self.fakes.json), wall_ms)
+        self.checker = DaemonChecker(config.site, frozenset(self.fakes.json), wall_ms)
         self.broken: str | None = None
         self.where = ""
         self.app: Application | None = None
@@ -96,7 +96,7 @@ class House:
     @property
     def numbers(self) -> list[str]:
         """The ticket numbers issued so far."""
-        return self.watch.tickets
+        return self.checker.tickets
 
     @property
     def now_ms(self) -> int:
@@ -135,7 +135,7 @@ class House:
         """A token that changes whenever a connection between devices and the daemon breaks; False while one is
         broken.
         """
-        return self.broker.state == "up" and self.app is not None and (self.watch.deaths, self.broker.talk)
+        return self.broker.state == "up" and self.app is not None and (self.checker.deaths, self.broker.talk)
 
     def _start(self) -> bool:
         self._killed = False
@@ -143,12 +143,12 @@ class House:
         self.log.begin()
         self.disk.alive = True
         self._machine = Machine(
-            self.config, self.broker, self.disk, self.fakes, self.watch, spoilt=self.spoilt
+            self.config, self.broker, self.disk, self.fakes, self.checker, spoilt=self.spoilt
         )
         self._born_s = monotonic_s()
         try:
             self.app = Application(self.config, platform=self._machine)
-            self.watch.born(self.app)
+            self.checker.process_started(self.app)
         except StoreError as error:
             if not (self.disk.full or self.disk.met["fsync"] or self.disk.held):
                 self.fail(error)
@@ -170,7 +170,7 @@ class House:
             self.fail(error)
         finally:
             self.app = None
-            self.watch.deaths += 1
+            self.checker.deaths += 1
 
     def _judge_end(self, group: BaseExceptionGroup[BaseException]) -> None:
         if self._killed:
@@ -210,7 +210,7 @@ class House:
 
         def lose() -> None:
             self.disk.lose_end(Path(self.config.store.path))
-            self.watch.end_lost()
+            self.checker.end_lost()
 
         self.kill(torn, lose)
 
@@ -343,7 +343,7 @@ class House:
                 fields = json.loads(payload)
             except (ValueError, RecursionError):
                 return
-            self.watch.acknowledged(parts[3], fields)
+            self.checker.acknowledged(parts[3], fields)
 
     def _down(self, topic: str, payload: bytes, _retain: bool) -> None:
         parts = topic.split("/")
@@ -351,9 +351,9 @@ class House:
             fields = json.loads(payload) if payload.startswith(b'{"id"') else {}
             if "id" in fields:
                 paper = fields.get("number") if fields.get("about", "ticket") == "ticket" else None
-                self.watch.arrived(parts[3], parts[5], fields["id"], paper)
+                self.checker.arrived(parts[3], parts[5], fields["id"], paper)
             else:
-                self.watch.shown(parts[3], parts[5], payload)
+                self.checker.shown(parts[3], parts[5], payload)
         except AssertionError as error:
             self.fail(error)
 
