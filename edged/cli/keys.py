@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edged.cli.policy import Algorithm, MembersS, write_key_pair
+from edged.cli.policy import Algorithm, MembersS, signed, write_key_pair, write_out
 from edged.cli.target import fail, find_or_exit
 
 if TYPE_CHECKING:
@@ -148,28 +148,14 @@ def sign(
     """
     import json
 
-    from edged.central.envelope import KeyFileError, load_private
-    from edged.central.envelope import sign as sign_payload
     from edged.central.key_list import PAYLOAD_TYPE, inspect
-    from edged.central.refusals import DocumentRefused
-    from edged.cli.policy import tell_refusal
 
     made = _read(file)
     made["not_before"], made["expires"] = _dates(days, None)
     made["version"] = version or made["version"] + 1
     payload = json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode()
-    try:
-        inspect(payload)
-        raw = sign_payload(payload, PAYLOAD_TYPE, load_private(root_key))
-    except KeyFileError as error:
-        raise fail(str(error), 2) from None
-    except DocumentRefused as refusal:
-        tell_refusal(refusal)
-        raise fail("not signed, because every hall would refuse it / 未签名") from None
-    try:
-        out.write_bytes(raw)
-    except OSError as error:
-        raise fail(f"{out}: {error.strerror}", 2) from None
+    raw = signed(payload, PAYLOAD_TYPE, root_key, lambda: inspect(payload))
+    write_out(out, raw)
     _write(file, made)
     typer.echo(f"{out}: version {made['version']}, {len(raw)} bytes / 已签名")
 

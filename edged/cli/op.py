@@ -15,7 +15,17 @@ from typing import Annotated, Any
 
 import typer
 
-from edged.cli.policy import Broker, Config, HallId, Key, is_envelope, read_file, tell_refusal
+from edged.cli.policy import (
+    Broker,
+    Config,
+    HallId,
+    Key,
+    is_envelope,
+    read_file,
+    signed,
+    tell_refusal,
+    write_out,
+)
 from edged.cli.target import Target, fail, find_or_exit
 
 ANSWER_S = 10.0  # a hall answers after its commit, within tens of ms; a bridge adds the delay of its line
@@ -71,10 +81,7 @@ def sign(
     if key is None:
         raise fail("give the signing key with --key", 2)
     raw = _signed(_document(name, values or [], by, (Target(hall), valid_min)), key)
-    try:
-        out.write_bytes(raw)
-    except OSError as error:
-        raise fail(f"{out}: {error.strerror}", 2) from None
+    write_out(out, raw)
     typer.echo(f"{out}: signed, valid for {valid_min} min, {len(raw)} bytes")
 
 
@@ -224,16 +231,6 @@ def _body(name: str, values: list[str]) -> dict[str, Any]:
 
 
 def _signed(payload: bytes, key: Path) -> bytes:
-    from edged.central.envelope import KeyFileError, load_private
-    from edged.central.envelope import sign as sign_payload
     from edged.central.operations import PAYLOAD_TYPE, inspect
-    from edged.central.refusals import DocumentRefused
 
-    try:
-        inspect(payload)
-        return sign_payload(payload, PAYLOAD_TYPE, load_private(key))
-    except KeyFileError as error:
-        raise fail(str(error), 2) from None
-    except DocumentRefused as refusal:
-        tell_refusal(refusal)
-        raise fail("not signed, because every hall would refuse it / 未签名") from None
+    return signed(payload, PAYLOAD_TYPE, key, lambda: inspect(payload))

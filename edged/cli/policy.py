@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -156,10 +156,7 @@ def sign(
 ) -> None:
     """Check and sign a policy document. The signed envelope can be pushed later by any program."""
     raw = _signed(_renewed(read_file(file), version, None), key, audience_of(config))
-    try:
-        out.write_bytes(raw)
-    except OSError as error:
-        raise fail(f"{out}: {error.strerror}", 2) from None
+    write_out(out, raw)
     typer.echo(f"{out}: signed, {len(raw)} bytes")
 
 
@@ -334,19 +331,33 @@ def _renewed(raw: bytes, version: int | None, target: Target | None) -> bytes:
 
 
 def _signed(payload: bytes, key: Path, audience: Audience | None) -> bytes:
+    from edged.central.policies import PAYLOAD_TYPE, inspect
+
+    return signed(payload, PAYLOAD_TYPE, key, lambda: inspect(payload, audience))
+
+
+def signed(payload: bytes, payload_type: str, key: Path, check: Callable[[], object]) -> bytes:
+    """The envelope of a document that passes ``check``; exits if it does not, or if the key cannot be used."""
     from edged.central.envelope import KeyFileError, load_private
     from edged.central.envelope import sign as sign_payload
-    from edged.central.policies import PAYLOAD_TYPE, inspect
     from edged.central.refusals import DocumentRefused
 
     try:
-        inspect(payload, audience)
-        return sign_payload(payload, PAYLOAD_TYPE, load_private(key))
+        check()
+        return sign_payload(payload, payload_type, load_private(key))
     except KeyFileError as error:
         raise fail(str(error), 2) from None
     except DocumentRefused as refusal:
         tell_refusal(refusal)
         raise fail("not signed, because every hall would refuse it / 未签名") from None
+
+
+def write_out(out: Path, raw: bytes) -> None:
+    """Write what was signed; exits with code 2 if it cannot be written."""
+    try:
+        out.write_bytes(raw)
+    except OSError as error:
+        raise fail(f"{out}: {error.strerror}", 2) from None
 
 
 def _version_in_force(talk: Conversation) -> int:
