@@ -214,13 +214,17 @@ class KeyDesk:
         if newest is not None and newest.version > listed.version and newest.root == listed.root:
             return
         self._kept, self._why_not, self._ring.listed = listed.envelope, "", listed
+        ignored: dict[str, Any] = {}
+        if listed.unknown:
+            ignored["ignored"] = list(listed.unknown)
+            ignored["reason"] = "this version of edged does not know the algorithm of the ignored keys"
         log.info(
             "key-list-applied",
             version=listed.version,
             root=listed.root,
             keys=len(listed.keys),
             revoked=[one.name for one in listed.revoked],
-            ignored=list(listed.unknown) or None,
+            **ignored,
         )
         self._say("applied", self._named(listed))
         self._changed()
@@ -316,7 +320,11 @@ class KeyDesk:
         try:
             self._link.publish(topics.keys_report(self._audience.hall), body, retain=True)
         except Unreachable:
-            log.debug("key-report-deferred")
+            log.debug(
+                "key-report-deferred",
+                reason="no connection to the broker",
+                effect="the report is published after the next connection",
+            )
 
 
 def kept_list(stored: str) -> tuple[bytes, dict[str, Mark]]:

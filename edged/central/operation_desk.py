@@ -276,7 +276,12 @@ class OperationDesk(Observer):
         try:
             self._link.respond(request, json.dumps(body, ensure_ascii=False).encode())
         except Unreachable:
-            log.debug("operation-answer-lost", operation=request.topic)
+            log.debug(
+                "operation-answer-lost",
+                topic=target[:80],
+                reason="no connection to the broker",
+                effect="the answer is not sent again",
+            )
         except Refused:
             self._withhold(target)
 
@@ -298,6 +303,7 @@ def _read(stored: str) -> dict[str, LastOrder]:
     except (ValueError, TypeError, AttributeError):
         log.error(
             "operation-counters-unreadable",
-            effect="an order sent again is carried out again while its dates are valid",
+            reason="the journal holds no readable record of the signed operations carried out before",
+            effect="a signed operation that is sent again is carried out again while its dates are valid",
         )
         return {}

@@ -620,7 +620,11 @@ class PolicyDesk(Observer):
         try:
             self._link.publish(topics.policy_report(self._audience.hall), body, retain=True)
         except Unreachable:
-            log.debug("policy-report-deferred")
+            log.debug(
+                "policy-report-deferred",
+                reason="no connection to the broker",
+                effect="the report is published after the next connection",
+            )
 
 
 def _named(verified: Verified) -> dict[str, Any]:

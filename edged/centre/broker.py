@@ -86,6 +86,12 @@ class CityLink:
         if address.tls:
             self._client.tls_set_context(_context(address))
 
+    @property
+    def broker(self) -> str:
+        """Host and port of the node to which the connection goes; of several nodes the one that is tried now."""
+        host, port = self._nodes[0]
+        return f"{host}:{port}"
+
     def start(self, filters: Sequence[str], on_change: Callable[[bool, str], None]) -> None:
         """Connect (now, or as soon as the broker can be reached) and subscribe.
 

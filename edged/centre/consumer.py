@@ -98,7 +98,8 @@ class Consumer:
 
     def _changed(self, up: bool, why: str) -> None:
         self._gauges.connected.set(up)
-        log.info("broker-up") if up else log.warning("broker-down", detail=why)
+        broker = self._link.broker
+        log.info("broker-up", broker=broker) if up else log.warning("broker-down", broker=broker, detail=why)
 
     def _take(self, deliveries: list[CityDelivery]) -> None:
         batch = self._sorted(deliveries)

@@ -140,7 +140,12 @@ class RecordedDays:
         try:
             await asyncio.to_thread(_replace, self._directory, day.date, data)
         except OSError as error:
-            log.warning("recorded-day-not-saved", directory=str(self._directory), detail=str(error)[:120])
+            log.warning(
+                "recorded-day-not-saved",
+                date=day.date,
+                directory=str(self._directory),
+                detail=str(error)[:120],
+            )
 
 
 def _add(slots: list[tuple[float, int]], begin: int, waiting: list[float | None]) -> None:

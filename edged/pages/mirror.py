@@ -70,7 +70,7 @@ class Mirror:
             else:
                 self.tickets.heard(line, body)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            self._refuse(name, repr(error))
+            self._refuse(name, repr(error), "the record of the day or visitors' own pages lack this message")
         if is_public(name):
             self.public.put(name, None if body is None else public(name, body))
 
@@ -84,13 +84,19 @@ class Mirror:
         try:
             return strict_json.parse(payload, MESSAGE_BYTES_MAX, DIGITS_MAX)
         except strict_json.NotStrictJson as error:
-            self._refuse(name, str(error))
+            self._refuse(name, str(error), "the pages show this part as it was before")
             return None
 
-    def _refuse(self, name: str, why: str) -> None:
+    def _refuse(self, name: str, why: str, effect: str) -> None:
         self._bad += 1
         if self._bad.bit_count() == 1:  # the first, second, fourth … of them
-            log.warning("page-message-refused", part=name[:64], detail=why[:120], refused=self._bad)
+            log.warning(
+                "page-message-refused",
+                part=name[:64],
+                detail=why[:120],
+                refused_so_far=self._bad,
+                effect=effect,
+            )
 
 
 INTERNAL_OF_AREA = ("limit", "limit_s", "target_s", "wait_s")  # not for visitors, who see a range
