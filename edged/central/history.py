@@ -34,9 +34,10 @@ class Outbox(Protocol):
 
 
 class History:
-    """One pass over the journal, from a step whose event number is known (``step``, ``number``).
+    """Reads the journal once, from the step after ``step`` to its end, and returns its events for the city. ``number``:
+    the number of the last event up to ``step``.
 
-    ``offset_ms``: wall time minus hall time at that step, used if the journal no longer contains it.
+    ``offset_ms``: wall time minus hall time at ``step``, used if the journal no longer contains it.
     """
 
     def __init__(self, outbox: Outbox, step: int, number: int, offset_ms: int) -> None:

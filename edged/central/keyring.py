@@ -61,8 +61,9 @@ class KeyList(NamedTuple):
 
 @dataclass(slots=True)
 class Keyring:
-    """Decides which keys may sign. ``city`` and ``duty``: the keys of hall.toml; ``duty_operations``: what the duty
-    keys may order; ``listed``: the city's list, or None.
+    """Decides which signing keys may sign what. ``city``: the centre's keys in hall.toml; ``duty``: those of the hall's
+    duty desks; ``duty_operations``: the names of the operations that these may order; ``listed``: the city's signed key
+    list, None if there is none.
     """
 
     city: Keys = field(default_factory=dict)

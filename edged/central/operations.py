@@ -233,7 +233,9 @@ class Announce(Body, frozen=True):
 
 
 class CaseOrder(Body, frozen=True):
-    """Open a case (办不成事; told: open) or report its progress; case is its id, code a word of the policy."""
+    """Report what happens to a case (办不成事). told says what: open makes a new one, every other word needs the id of
+    the case in case; code is a word of the policy: why it is opened, or the outcome with which it is closed.
+    """
 
     told: CaseWord
     case: Name | None = None

@@ -280,7 +280,9 @@ class PageDesk(Observer):
     # -- publishing --
 
     async def look(self) -> None:
-        """Compute every marked part, and publish those that changed."""
+        """Compute every page part that is marked as possibly changed, and publish those that did change; what was
+        marked before a reconnect is published after it.
+        """
         state = self._from.state()
         if state.site is None:
             return

@@ -66,7 +66,9 @@ log = structlog.get_logger("edged.central")
 
 
 def name_of(own: str) -> str:
-    """The name under which the row of a token is published: a hash of it."""
+    """The name under which a visitor's row is published: a hash of ``own``, the secret token in the address of their
+    own page.
+    """
     return sha256(own.encode()).hexdigest()[:OF_DIGITS]
 
 

@@ -1,4 +1,5 @@
-"""Computes the page parts, which are what the pages show, as JSON bodies from the state of the core (read only).
+"""Computes the page parts from the state of the core, which is only read. A page part is the JSON message for one
+section of the web pages, such as a window, an area or the alarms.
 
 Beside every id stands its name or number; what is unknown is null, never 0; times are RFC 3339. Nothing is decided
 again here: the reasons of a decision come from the notes of its step (``page_desk.py``).

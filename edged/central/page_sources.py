@@ -1,4 +1,6 @@
-"""What the modules that publish page parts are given: the connection, and functions that return the hall's state."""
+"""The inputs of the modules that publish page parts (the JSON messages from which web pages are filled): the MQTT
+connection, and functions that return the hall's state.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ class PageLink(Protocol):
 
 
 class PageSources(NamedTuple):
-    """The sources of the page parts. ``at_ms``: hall time now; ``stamp`` converts it to RFC 3339.
+    """Functions that return what page parts are made from. ``at_ms``: hall time now; ``stamp`` converts it to RFC 3339;
+    ``backlog``: how many events the centre has not confirmed yet; ``durable``: whether the journal can be written;
+    ``clock``: whether the machine's clock can be believed.
 
     ``pushed``: the result of the newest pushed policy (``PolicyDesk.last_push``), with its time as ``at`` in RFC 3339.
     """

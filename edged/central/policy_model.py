@@ -1,7 +1,9 @@
-"""The msgspec types of a policy document, made from the core's policy dataclasses, and the way back.
+"""Makes the msgspec types of a policy document from the core's policy dataclasses, and converts a document back into
+them.
 
-They are made from ``edged/core/model/policy``, so a field added there can be pushed at once. A field left out gets the
-core's default; an area's own band or pw starts from the pushed one.
+The types are derived from ``edged/core/model/policy``, so a field added there can be pushed without a change here. A
+field left out gets the core's default. An area may have its own ``band`` (parameters of the rule by queue length) or
+``pw`` (those of the rule by predicted wait); fields left out there are those that the document gives for all areas.
 """
 
 from __future__ import annotations

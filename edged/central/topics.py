@@ -76,13 +76,13 @@ CONTRACT = (
 
 
 def status(hall: str) -> str:
-    """Whether the hall is online, degraded or offline (retained, with an MQTT will)."""
+    """The topic that says whether the hall is online, degraded or offline (retained, with an MQTT will)."""
     return STATUS.at(hall=hall)
 
 
 def line(hall: str) -> str:
-    """Whether the bridge between the hall's broker and the city's is connected: 1 or 0, published by the bridge
-    (retained, with an MQTT will).
+    """The topic that says whether the bridge between the hall's broker and the city's is connected: 1 or 0, published
+    by the bridge (retained, with an MQTT will).
     """
     return LINE.at(hall=hall)
 

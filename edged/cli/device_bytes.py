@@ -132,7 +132,12 @@ class ProbeResult(NamedTuple):
 
 
 def ask(url: str, unit: int, request: str, deadline_s: float) -> ProbeResult:
-    """Send one request and wait for the answer. Raises ``ValueError`` for text that is not a request."""
+    """Send one Modbus request to ``unit`` at ``url`` and wait for the answer. ``request``: the PDU (function code and
+    data) in hex; ``deadline_s``: how many seconds to wait after the time that request and answer take on the line.
+
+    No answer in time, a wrong answer and a line that cannot be opened are results with ``ok`` False. Raises
+    ``ValueError`` if ``request`` is not hex or its function is not in ``FUNCTIONS``.
+    """
     try:
         pdu = bytes.fromhex("".join(request.split()))
     except ValueError:
@@ -155,8 +160,8 @@ def ask(url: str, unit: int, request: str, deadline_s: float) -> ProbeResult:
 
 
 def ask_raw(url: str, family: str, request: str, deadline_s: float) -> ProbeResult:
-    """Send whole frames unchanged; returns what arrives within ``deadline_s``. Raises ``ValueError`` if they are not
-    hex.
+    """Send whole frames (``request`` in hex) unchanged; the result holds what arrives within ``deadline_s`` seconds.
+    Raises ``ValueError`` if the text is not hex or empty.
     """
     try:
         sent = bytes.fromhex("".join(request.split()))

@@ -124,9 +124,10 @@ def _password(file: str | None) -> str | None:
 
 
 def from_config(file: Path) -> Target:
-    """The hall of a hall.toml with its broker settings. If the file has mistakes, its last accepted version is used.
+    """The hall of a hall.toml with its broker settings. If the file has mistakes, they are printed, and its last
+    accepted version is used.
 
-    Raises ``ConfigErrors``.
+    Raises ``ConfigErrors`` if there is no accepted version either, or the broker's password file cannot be read.
     """
     from edged.cli.credentials import reachable
     from edged.config import ConfigErrors, accepted

@@ -124,7 +124,9 @@ def _place_of(node: Any, path: Path, word: str) -> Path | None:
 
 
 def tables(raw: Raw, kind: str) -> Iterator[tuple[Path, Raw]]:
-    """Each entry of the array of tables ``kind`` with its path; entries that are not tables are skipped."""
+    """Each entry of the array of tables ``[[kind]]`` with its key path, such as ("devices", 0); entries that are not
+    tables are skipped.
+    """
     entries = raw.get(kind)
     for position, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, dict):
@@ -132,7 +134,7 @@ def tables(raw: Raw, kind: str) -> Iterator[tuple[Path, Raw]]:
 
 
 def words(entry: Raw, key: str) -> Iterator[tuple[Path, str]]:
-    """The text or the texts under ``key``, each with its path relative to the entry."""
+    """The text or the texts under ``key``, each with its key path relative to the entry."""
     value = entry.get(key)
     if isinstance(value, str):
         yield (key,), value

@@ -135,7 +135,7 @@ def minutes(shift: str) -> tuple[int, int]:
 
 
 class Table(Shape, frozen=True):
-    """A table of hall.toml."""
+    """Base of the types of hall.toml's tables: an unknown key or a value of another type is a mistake."""
 
 
 class HallTable(Table, frozen=True):

@@ -21,8 +21,9 @@ LINES_MAX = 50  # mistakes listed at most; with fifty it is probably the wrong f
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
-    """The result of a reload. ``count``: reloads since the process started; ``state``: serving (no reload yet), taken,
-    waits or refused; ``lines``: the mistakes.
+    """The result of a reload. ``count``: reloads since the process started; ``lines``: the mistakes, and the tables
+    that need a restart; ``state``: serving (no reload yet), taken, refused, or waits (correct, and applied as soon as
+    the hall can do without what it removes).
     """
 
     pid: int

@@ -13,7 +13,9 @@ from edged.core.people.answers import ACCEPTED, ORDERED, answer_of
 
 
 def tell(turn: Turn, event: Event) -> None:
-    """Note the outcome of the order in ``event``, at the end of its turn; no-op if it has none."""
+    """Note the outcome of the signed order from which ``event`` was made; called at the end of the event's turn. Does
+    nothing if the event comes from no order.
+    """
     order: str = getattr(event, "order", "")
     if not order or isinstance(event, DocumentRejected):  # noted by its own handler
         return

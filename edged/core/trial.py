@@ -129,8 +129,8 @@ def _begin(turn: Turn, good: PolicyTrial) -> None:
 
 
 def somebody_is_here(turn: Turn) -> None:
-    """Handle a key or ticket, which shows that the hall is in use: the trial's timer runs, or the usual waits are
-    learnt.
+    """Handle a key press or a ticket, which shows that the hall is in use. While a new policy is on trial (watched for
+    longer waits), its timer is started if it does not run; otherwise the usual waits are learnt.
     """
     state = turn.state
     if state.trial is None:

@@ -1,7 +1,7 @@
 """Finds every sentence for people in the program's source, so that a review of texts misses none.
 
-A text with Chinese characters counts as one; its English is in the same text or is the next item of a pair. Each is
-listed with the purpose of the function around it.
+A string with Chinese characters is taken for such a sentence; its English is in the same string or is the next item of
+a pair. Each is listed with the purpose of the function that contains it (the first line of its docstring).
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Streams:
 
 
 def parts(sheet: Sheet) -> ASGIApp:
-    """The endpoint that returns all of ``sheet``."""
+    """The endpoint ``/parts``: answers with all page parts of ``sheet`` as JSON."""
 
     async def whole(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(sheet.frame(0), media_type="application/json")(scope, receive, send)
@@ -54,7 +54,10 @@ def parts(sheet: Sheet) -> ASGIApp:
 
 
 def changes(sheet: Sheet, streams: Streams) -> ASGIApp:
-    """The endpoint that streams what changes in ``sheet``."""
+    """The endpoint ``/changes``: a browser's request stays open, and each change in ``sheet`` (the page parts of one
+    kind of page) is sent to it as a server-sent event. ``streams`` counts the open ones; above ``STREAMS_MAX`` the
+    answer is 503.
+    """
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         if streams.open >= STREAMS_MAX:

@@ -1,9 +1,10 @@
 """Makes the Debian package for one architecture; it contains all libraries and installs without a network (``apt
 install ./….deb``).
 
-It installs the same files as the bundle to the same paths: ``/opt/edged/venv`` is a link to ``versions/N``; the units
-are in ``/usr/lib``. The udev rules and module list of the serial ports are conffiles: dpkg keeps local changes. Wheels
-are unpacked and not run, so that one machine can make the packages of both architectures.
+It installs the same files as the archive of ``edged site bundle``, to the same paths, except that the systemd units are
+in ``/usr/lib/systemd/system``; ``/opt/edged/venv`` is a link to ``versions/VERSION``. The udev rules and the list of
+kernel modules for the serial ports are conffiles: dpkg keeps local changes. Wheels are unpacked and not run, so that
+one machine can make the packages of both architectures.
 """
 
 from __future__ import annotations

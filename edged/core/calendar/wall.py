@@ -14,7 +14,9 @@ DAY_MS = DAY_MIN * MINUTE_MS
 
 
 def local_ms(turn: Turn) -> int | None:
-    """The hall's local time now, in ms; None before the clock was ever set."""
+    """The hall's local time now, in milliseconds since midnight of 1970-01-01 in its time zone; None before the clock
+    was ever set.
+    """
     state = turn.state
     if state.wall_offset_ms is None:
         return None
@@ -22,18 +24,20 @@ def local_ms(turn: Turn) -> int | None:
 
 
 def stamp_ms(turn: Turn, local: int) -> int | None:
-    """The stamp (``at_ms``) at which the local time is ``local`` ms; None before the clock was ever set."""
+    """The stamp (``at_ms``) at which the hall's local time is ``local`` (in the milliseconds of ``local_ms``); None
+    before the clock was ever set.
+    """
     now = local_ms(turn)
     return None if now is None else turn.at_ms + local - now
 
 
 def day(local: int) -> int:
-    """The day of a local time, in days since 1970-01-01."""
+    """The day of a local time (in the milliseconds of ``local_ms``), in days since 1970-01-01."""
     return local // DAY_MS
 
 
 def minute(local: int) -> int:
-    """The minutes after midnight of a local time."""
+    """The whole minutes since midnight of a local time (in the milliseconds of ``local_ms``)."""
     return local // MINUTE_MS % DAY_MIN
 
 

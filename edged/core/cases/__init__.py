@@ -1,4 +1,5 @@
-"""Cases (办不成事) and ratings (好差评): what visitors report, with its records and deadlines.
+"""Cases and ratings: what visitors report, with the records and deadlines of both.
 
-May import ``model``, ``calendar`` and ``people``.
+A case (办不成事, a matter that could not be settled) is a complaint with a deadline for its answer; a rating (好差评)
+is a visitor's mark for the service. May import ``model``, ``calendar`` and ``people``.
 """

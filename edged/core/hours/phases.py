@@ -1,8 +1,8 @@
 """The phases of an area: closed, open, noon, no more numbers, draining, closed again (当日清零).
 
 The calendar says when windows serve. At closing time an area *drains*: whoever holds a number is served, and its
-windows stay open until nobody is left. It also closes after an hour without a key or a ticket: then those still in the
-queue have gone home, and an alarm says so.
+windows stay open until nobody is left. It also closes after an hour in which no panel key was pressed and no ticket was
+issued: then those still in the queue have gone home, and an alarm says so.
 
 A clock change that opens the hall is believed at once. One of more than ``STEP_MS`` that would end the hours early
 counts only after ``DOUBT_MS``. Before the clock was ever set, nothing closes.

@@ -79,10 +79,11 @@ class AreaSummary:
 
     ``oldest_since_ms``: the ``at_ms`` stamp since which the longest-waiting visitor waits; None if nobody waits.
     ``open_windows`` take visitors of the area now (paused ones do not), ``tidal_windows`` of them are "+1" windows;
-    ``asked_windows`` are "+1" windows whose lamp blinks because nobody has come yet. ``wait_*_s`` is the predicted wait
-    of somebody who takes a ticket now, rounded to whole minutes (8 of 10 wait between low and high); None while no
-    prediction is possible. ``override``: the manual decision over the area, as a sentence. ``hours`` (open, noon,
-    stopped, draining, closed) and ``mode`` are None if the opening hours are unknown.
+    ``asked_windows`` are "+1" windows whose lamp blinks because nobody has come yet. ``wait_s`` is the predicted wait
+    of somebody who takes a ticket now, rounded to whole minutes; 8 of 10 visitors wait between ``wait_low_s`` and
+    ``wait_high_s``; all three are None while no prediction is possible. ``override``: the manual decision over the
+    area, as a sentence. ``hours`` (open, noon: lunch break, stopped: no more numbers, draining: closing time is past
+    and those with a number are still served, closed) and ``mode`` are None if the opening hours are unknown.
     """
 
     area: str

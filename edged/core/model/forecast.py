@@ -100,7 +100,9 @@ def count_issued(learnt: Learnt, service: str, at_ms: int) -> None:
 
 
 def arrivals_since(learnt: Learnt, at_ms: int, minutes: float) -> int:
-    """How many tickets were issued in the last ``minutes``, rounded to whole bins."""
+    """How many tickets were issued in the ``minutes`` before ``at_ms``. They are counted in bins of 30 seconds, and the
+    bin in which the time begins is included as a whole.
+    """
     first = (at_ms - round(minutes * 60_000)) // BIN_MS
     return sum([count for number, count in learnt.arrived.items() if number >= first])
 
@@ -175,7 +177,7 @@ def profile_mass(profile: tuple[float, ...], from_min: float, to_min: float) -> 
 
 class Stream(NamedTuple):
     """Expected arrivals: a profile (or ``steady_per_min``), a factor for today (``level``), and a temporary ``excess``
-    per minute.
+    per minute. ``minute``: now, in minutes after the profile's start, or without a profile after the hall's day began.
     """
 
     minute: float
@@ -186,7 +188,9 @@ class Stream(NamedTuple):
     opening_left: float | None = None  # arrivals still expected in the profile's first step
 
     def mass(self, from_min: float, to_min: float) -> float:
-        """How many arrivals the profile alone expects between two times in minutes."""
+        """How many arrivals the profile (or the steady rate) expects between two times, without ``level`` and
+        ``excess_per_min``. Both are in minutes on the scale of ``minute``.
+        """
         if self.profile:
             return profile_mass(self.profile, from_min, to_min)
         return self.steady_per_min * (to_min - from_min)

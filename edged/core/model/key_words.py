@@ -25,8 +25,9 @@ def with_ids(site: Site, key: str, arg: str, at_window: bool) -> str:
 
 
 def place_meant(site: Site, text: str) -> str | None:
-    """Id of the service, area or window to which a visitor is sent; a service wins over its own area if both have the
-    same name. None: no match.
+    """The id of the service, area or window that ``text`` names by its id or its name: where a visitor is to be sent. A
+    service wins over its own area if both have the same name. None if nothing in the hall has this name, or more than
+    one thing.
     """
     if text in {one.id for one in site.services} or window_or_area_meant(site, text) == text:
         return text
@@ -37,7 +38,9 @@ def place_meant(site: Site, text: str) -> str | None:
 
 
 def window_or_area_meant(site: Site, text: str) -> str | None:
-    """Id of the window or area that ``text`` names; None: no match."""
+    """The id of the window or area that ``text`` names by its id, number or name; None if nothing or more than one
+    thing has this name.
+    """
     if text in {one.id for one in site.windows} | {one.id for one in site.areas}:
         return text
     return _only((window_meant(site, text), area_meant(site, text)))

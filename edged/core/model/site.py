@@ -16,7 +16,8 @@ Role = Literal["standby", "commissioner", "guide"]
 
 @value
 class Area:
-    """A business area (服务专区). ``displays`` and ``voice`` are points; ``voice`` is a loudspeaker.
+    """A business area (服务专区). ``displays``, ``lamps`` and ``voice`` (a loudspeaker) name device channels, such as
+    "panel-w3".
 
     ``kind``: the name of this sort of area in all halls of the city; a policy for many halls may use it.
     """
@@ -52,7 +53,7 @@ class Window:
     """A window (窗口). ``skills``: ids of the services it may serve. A tidal window serves none until it is activated.
 
     ``number`` is what visitors read and hear ("3号窗口"). ``panel``, ``lamp``, ``display`` and ``evaluator`` (评价器)
-    are points. ``confirms_arrival``: the clerk has an "arrived" key; without it arrival is assumed after
+    name device channels. ``confirms_arrival``: the clerk has an "arrived" key; without it arrival is assumed after
     ``Calling.infer_arrival_s``. ``position``: column and row on the plan that pages show, from 1; None: windows are
     placed by number.
     """

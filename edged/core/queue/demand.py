@@ -267,8 +267,8 @@ def minute_of_day(turn: Turn) -> float | None:
 
 
 def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
-    """The arrivals that the area's profile expects; without one (or without a clock) a steady stream that keeps its
-    regular windows busy.
+    """The arrivals that the area's profile expects. Without a profile, or before the clock was ever set: a steady
+    stream that keeps the area's regular windows busy.
     """
     pw = turn.pw(area)
     profile = tuple(pw.profile.get(area, ()))

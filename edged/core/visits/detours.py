@@ -149,8 +149,8 @@ def _target(turn: Turn, name: str | None) -> str | None:
 
 
 def cancel_key(turn: Turn, window: str, arg: str | None) -> None:
-    """Handle the "cancel" key for the visitor at the window or for a number. ``A012/by-visitor``: the visitor gave up;
-    otherwise the staff cancel.
+    """Handle the "cancel" key of a window. ``arg`` is empty (the visitor at this window), a ticket number, or a number
+    and who cancels: ``A012/by-visitor`` if the visitor gave up, otherwise the staff cancel.
     """
     number, _, who = (arg or "").partition("/")
     ticket = by_number(turn, number) if number else turn.ticket_at(window)

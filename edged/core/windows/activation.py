@@ -229,7 +229,9 @@ def sit_ready(turn: Turn, window: str) -> None:
 
 
 def opened(turn: Turn, window: str) -> None:
-    """Update counts, wishes and learnt times for a window that has just opened as "+1"."""
+    """Record that a "+1" window has just opened: count the activation for the window and its clerk, end the open wishes
+    (requests for one more window) of its area, and learn how long it took from the page until the window was staffed.
+    """
     state = turn.window(window)
     state.opened_ms = state.last_used_ms = turn.at_ms
     state.later_until_ms = 0
