@@ -48,7 +48,7 @@ def bench(
         int, typer.Option(min=0, max=50_000, help="Events that half of its halls bring back after a day.")
     ] = 13_000,
 ) -> None:
-    """Measure this machine: from a device's byte to the lit lamp, beside the bare limit of its wires.
+    """Measure this machine: the time from a device's byte to the lit lamp, compared with plain echo programs.
 
     The whole daemon runs as a child process (validation, journal on this disk, metrics); plain echo programs use the
     same broker and ports in the same run, so that the daemon is measured as a multiple of them. Nothing leaves the

@@ -38,8 +38,8 @@ def counters(
     """Hear people counters that speak HTTP (devices of hall.toml with driver = "http_counter"), until stopped.
 
     A process of its own beside `edged run`. A counter posts to http://THIS-MACHINE:PORT/DEVICE with its username and
-    secret (Basic, Digest or Bearer), or to /DEVICE/SECRET; one with a url is asked there. Its first line on stdout is
-    its address.
+    secret (Basic, Digest or Bearer), or to /DEVICE/SECRET; one with a url is polled there. The first line on stdout is
+    the address.
 
     \b
     Exit codes: 0 stopped, 2 configuration, no such device, a secret or address that cannot be used.

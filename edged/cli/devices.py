@@ -1,7 +1,8 @@
 """``edged devices``: commands for a technician who connects one device: list drivers, send requests, decode bytes.
 
 Rules: no hall.toml and no daemon is needed; stop the daemon first if it has the port open. Modbus frames are built and
-checked by the link's own ``frames``; ports are opened by pyserial and sockets. With ``--json`` one object a line.
+checked by the link's own ``frames``; ports are opened by pyserial and sockets. ``--json`` prints one JSON
+object per line.
 """
 
 from __future__ import annotations
@@ -273,7 +274,7 @@ def detect(
     """Find the units on a Modbus line. Asks each for a coil, and prints a [[devices]] table for those that answer,
     even by a refusal.
 
-    With `input` instead of a line: keypads and scanners at this machine, which nothing is asked of.
+    With `input` instead of a line it lists keypads and scanners of this machine; nothing is sent to them.
 
     \b
     Exit codes: 0 a unit answered, 1 none did, 2 wrong usage or no such port.

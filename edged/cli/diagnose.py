@@ -23,7 +23,7 @@ def diagnose(
     """Write an archive for remote support: configuration, status, doctor, last log lines, figures of the journal.
 
     Staff are numbered; passwords, keys, identity and mobile numbers are removed. Look through it before you pass it on.
-    It works with a broken daemon or hall.toml, too: instead of a part that cannot be read stands the reason.
+    It works with a broken daemon or hall.toml, too: a part that cannot be read is replaced by the reason.
 
     \b
     Examples:   edged diagnose /mnt/usb/hall.tar.gz

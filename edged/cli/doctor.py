@@ -43,7 +43,7 @@ def doctor(
 
     A running daemon reports how its devices are; without one, each device is asked directly (no lamp is switched).
     Devices whose messages carry a wrong time are listed.
-    Nothing is changed; only the disk is tested, in a folder of its own. Below each ✗ stands what to do. With
+    Nothing is changed; only the disk is tested, in a folder of its own. The remedy follows each ✗. With
     --commission each fault that only the real machine can show is printed with what to do, what must be seen, how long
     it may take.
 

@@ -246,7 +246,7 @@ def push(
 def status(
     broker: Broker = None, hall: HallId = None, config: Config = None, halls: Halls = "", group: Group = None
 ) -> None:
-    """Say which list each hall holds. Exit 1: a hall refused the newest, or none has said anything."""
+    """Say which list each hall holds. Exit 1: a hall refused the newest, or none has reported."""
     from edged.central import topics
     from edged.cli import fleet
     from edged.cli.exchange import NoAnswer, conversation

@@ -20,7 +20,7 @@ def rehearse(
     The daemon asks before it applies a pushed policy. To rehearse one by hand: edged policy rehearse.
 
     \b
-    Exit codes: 0 answered or nobody asked, 2 no socket
+    Exit codes: 0 answered, or no question came; 2 no socket
     """
     from edged.backtest.rehearser import handed_over, listening, serve_one
 

@@ -44,7 +44,7 @@ def status(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Show a running hall: its areas, windows, policy and health. Without options: the demo running here.
+    """Show a running hall: its areas, windows, policy and health. Without options it asks the demo that runs here.
 
     \b
     Exit codes: 0 online and well, 1 degraded, offline or not reachable, 2 wrong usage.

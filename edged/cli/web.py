@@ -82,7 +82,7 @@ def set_(name: Name, config: Hall = None) -> None:
 
 @pin.command()
 def remove(name: Name, config: Hall = None) -> None:
-    """Delete a PIN; somebody who is logged in with it can order nothing more."""
+    """Delete a PIN; whoever is logged in with it can give no more orders."""
     _keep(config, name, None)
     typer.echo(f"{name}: may not act any more / 已取消")
 

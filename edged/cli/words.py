@@ -136,7 +136,7 @@ def example(text: str, place: int, situation: str = "") -> str:
 
 
 def rows() -> Iterator[Row]:
-    """Every text with the occasion on which it appears."""
+    """Yield every text with the occasion on which it appears: (occasion, Chinese, English)."""
     told = set()
     for row in _tables():
         told.add(row[1])

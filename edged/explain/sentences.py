@@ -180,7 +180,7 @@ def _words(note: Note, names: _SiteNames, place: int) -> _FactWords:
 
 
 def duration(seconds: float, place: int) -> str:
-    """Seconds as people say them: 45秒, 4分30秒, 12分钟, 1小时35分钟."""
+    """Format a duration for people: 45秒, 4分30秒, 12分钟, 1小时35分钟; ``place``: 0 Chinese, 1 English."""
     whole = round(seconds)
     if whole < 90:
         return f"{whole}秒" if place == 0 else f"{whole} s"
@@ -200,7 +200,7 @@ def area_name(site: Site, area: str, place: int) -> str:
 
 
 def number(value: Any) -> str:
-    """A figure without false precision; a dash where there is none."""
+    """Format a figure without needless digits; a dash for None."""
     if value is None:
         return "-"
     return (

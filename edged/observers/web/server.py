@@ -138,7 +138,9 @@ class HttpRequest:
 
 
 class WebServer:
-    """Serves until cancelled. ``metrics`` returns the exposition text; ``refused(reason)`` counts refused requests."""
+    """The HTTP server: ``open`` it, then ``run`` until cancelled. ``metrics`` returns the exposition text;
+    ``refused(reason)`` counts refused requests.
+    """
 
     def __init__(
         self,

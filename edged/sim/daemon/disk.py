@@ -123,7 +123,7 @@ class Disk(apsw.VFS):
             path.unlink()
 
     def xSleep(self, microseconds: int) -> int:
-        """See apsw: a wait for a lock always ends without it, and takes no real time."""
+        """See apsw. Returns at once: a wait for a lock never gets the lock here, and takes no real time."""
         return microseconds
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
