@@ -534,7 +534,7 @@ class CityPublisher:
             threading.Event().wait(STEP_S)
 
     def _opened(self) -> Conversation:
-        """The open connection, made now if there is none. Raises ``NoAnswer``."""
+        """Return the open connection; connects first if there is none. Raises ``NoAnswer``."""
         from edged.cli.exchange import Conversation
 
         if self.talk is None:

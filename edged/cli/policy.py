@@ -1,6 +1,6 @@
 """``edged policy``: what a policy author at the centre needs. Rules of this file:
 
-* A policy is one JSON document (configs/policy-example.json); signed, it is one envelope file. Nothing is hidden.
+* A policy is one JSON document (configs/policy-example.json); signed, it is one envelope file.
 * Everything can be checked without a hall, by the same code that the hall runs.
 * Results are printed in English and in Chinese; exit code 0 applied, 1 refused or no answer, 2 wrong usage.
 """

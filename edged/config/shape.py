@@ -241,7 +241,9 @@ class WindowTable(Table, frozen=True):
 
 
 class StaffTable(Table, frozen=True):
-    """``[[staff]]``: who may be paged, for the areas in ``skills``: "+1" standby (待命人员), commissioner (帮办)."""
+    """``[[staff]]``: a member of staff who may be paged for the areas in ``skills``: for "+1" windows (待命人员) or as
+    commissioner (帮办).
+    """
 
     id: Id
     name: Name

@@ -22,8 +22,8 @@ class RunSettings(Protocol):
 
 
 class Summary(dict[str, Any]):
-    """The object as JSON values. ``complaints``: the faults found by the final check, in words; not part of the
-    object.
+    """The summary of a demo run as JSON values. ``complaints``: the faults found by the final check, in words; they are
+    not part of the JSON.
     """
 
     complaints: list[str]
