@@ -134,7 +134,7 @@ class Platform:
         """Exclude all objects made during the start from garbage collection, which would otherwise pause the loop for
         them; then enable it.
 
-        Nothing is collected first: a start leaves no garbage worth the 40 ms.
+        Garbage of the start is not collected before: it is not worth the 40 ms.
         """
         gc.set_threshold(*GC_THRESHOLDS)
         gc.freeze()

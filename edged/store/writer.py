@@ -333,7 +333,7 @@ class JournalWriter:
         return same
 
     def _remember(self, policies: list[PolicyRow], dumps: list[Snapshot]) -> None:
-        """Update what the keep file has to hold."""
+        """Update what the keep file has to hold: these policies and dumps."""
         for policy in policies:
             high_water = max(self._keep_due.high_water, policy.version)
             self._keep_due = replace(self._keep_due, policy=policy, high_water=high_water)

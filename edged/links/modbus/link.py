@@ -473,8 +473,8 @@ class ModbusBus:
         self._queue.drop(Unreachable("unit did not answer, resting", error.word), request.unit)
 
     def _late(self) -> bool:
-        """Whether the received bytes are a late answer to a request given up earlier. If so, the unit no longer owes
-        that answer.
+        """Whether the received bytes are a late answer to a request given up earlier; if so, no further late answer to
+        it is expected.
         """
         if not self.wire.rtu:
             older = only_older(self._sent, self._held)

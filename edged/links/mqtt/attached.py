@@ -1,4 +1,4 @@
-"""A device's part of the hall's broker link: it hears its topics, and how the link does, while its driver runs."""
+"""A driver's part of the link to the hall's broker: its subscriptions and callbacks, which end with the driver."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def attached(
     changed: Callable[[bool, str], None],
     refused: Callable[[str, str], None] | None = None,
 ) -> Iterator[None]:
-    """While the block runs, each message of a topic in ``heard`` goes to its handler; ``changed`` and ``refused`` are
-    those of ``MqttLink.on_state`` and ``on_refused``. ``mqtt``: that link.
+    """While the ``with`` block runs: call the handler of each topic in ``heard`` with its messages, and ``changed`` and
+    ``refused`` as ``MqttLink.on_state`` and ``on_refused`` say. ``mqtt``: the ``MqttLink``.
     """
     with ExitStack() as ends:
         ends.callback(mqtt.on_state(changed))

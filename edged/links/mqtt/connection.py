@@ -412,8 +412,8 @@ class Connection:
                 self._loop.add_writer(wire.fileno(), self._flush)
 
     def _last_words(self, why: str) -> None:
-        """End a connection on which a write failed. What the broker said before it closed, a TLS alert or a DISCONNECT,
-        tells more than that.
+        """End a connection on which a write failed with the reason ``why``, unless the broker sent a better one before
+        it closed: a TLS alert or a DISCONNECT.
         """
         if not self.lost.done():
             self._readable()

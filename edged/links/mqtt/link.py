@@ -199,13 +199,13 @@ class MqttLink:
         self._routes.clear()
 
     def on_state(self, callback: Callable[[bool, str], None]) -> Callable[[], None]:
-        """Call ``callback(up, reason)`` at each change from now on, until what this returns is called."""
+        """Call ``callback(up, reason)`` at each change from now on. Returns a function that ends this."""
         self._watchers.append(callback)
         return lambda: self._watchers.remove(callback)
 
     def on_refused(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
         """Call ``callback(topic, why)`` whenever the broker refuses a message or a subscription; ``why`` "": it accepts
-        again. Until what this returns is called.
+        again. Returns a function that ends this.
         """
         self._refusal_watchers.append(callback)
         return lambda: self._refusal_watchers.remove(callback)
