@@ -64,8 +64,10 @@ LOSSES: dict[str, LossWords] = {
     "port-missing": LossWords(
         "串口（或 USB 输入设备）不存在",
         "its serial port (or USB input) is not there",
-        "检查 USB 线是否插好；edged doctor 列出本机串口，edged devices detect input 列出键盘和扫码枪",
-        "plug it in; `edged doctor` lists serial ports, `edged devices detect input` keypads and scanners",
+        "检查 USB 线是否插好；CH340 插好仍不见，卸载抢占它的 brltty；"
+        "edged doctor 列出本机串口，edged devices detect input 列出键盘和扫码枪",
+        "plug it in; where a CH340 vanishes, remove brltty, which takes it; "
+        "`edged doctor` lists serial ports, `edged devices detect input` keypads and scanners",
     ),
     "port-busy": LossWords(
         "串口（或 USB 输入设备）被其他程序占用",
