@@ -94,7 +94,9 @@ def address(file: str) -> str:
 
 
 class Outlet(ABC):
-    """One way to deliver pages. Await ``run``; ``watch`` reports whether pages can be delivered."""
+    """One way to send pages (calls for members of staff) out of the hall, such as a chat robot. Its owner runs ``run``
+    as a task; ``up`` says whether pages can be delivered now (None: not known yet), and ``watch`` reports its changes.
+    """
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -121,9 +123,14 @@ class Outlet(ABC):
         if up is not self.up:
             self.up = up
             if up:
-                log.info("pages-get-through", device=self.device)
+                log.info("pages-get-through", device=self.device, effect="staff can be paged here again")
             else:
-                log.warning("pages-do-not-get-through", device=self.device, reason=self.loss[1])
+                log.warning(
+                    "pages-do-not-get-through",
+                    device=self.device,
+                    reason=self.loss[1],
+                    effect="staff cannot be paged here",
+                )
             for changed in list(self._watchers):
                 changed()
 

@@ -89,7 +89,11 @@ class Bridge:
                     ready()
                     await self._live(client)
             except (aiomqtt.MqttError, OSError, ValueError) as error:
-                log.warning("broker-connection-failed", error=str(error))
+                log.warning(
+                    "broker-connection-failed",
+                    error=str(error),
+                    effect="rows are read once the broker is back",
+                )
             await asyncio.sleep(RETRY_BROKER_S[min(tries, len(RETRY_BROKER_S) - 1)])
             tries += 1
 

@@ -533,7 +533,12 @@ class Application:
         """
         if not self._wall.believes(wall_ms, self.clock.at_ms()):
             self.inbox.put(ClockDoubted(wall_ms))
-            log.error("clock-implausible", wall_ms=wall_ms, remedy="set the clock of this machine")
+            log.error(
+                "clock-implausible",
+                wall_ms=wall_ms,
+                effect="the hall keeps the date and time that it knew",
+                remedy="set the clock of this machine",
+            )
             return
         away_ms = self._wall.make_up(self.clock, wall_ms, self.engine.state.wall_offset_ms)
         if away_ms:

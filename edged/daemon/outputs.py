@@ -140,7 +140,9 @@ class Outputs:
             self._at[point] = worker
         elif device not in self._unknown:
             self._unknown.add(device)
-            log.warning("output-for-unknown-device", device=device)
+            log.warning(
+                "output-for-unknown-device", device=device, effect="what the hall sends it is dropped"
+            )
         return worker
 
 

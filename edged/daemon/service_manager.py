@@ -59,7 +59,7 @@ class ServiceManager:
         self._send("STOPPING=1")
 
     def ping(self) -> None:
-        """Feed the watchdog once."""
+        """Tell systemd's watchdog that the service is alive."""
         self._send("WATCHDOG=1")
 
     async def watch(
@@ -83,7 +83,11 @@ class ServiceManager:
             if not silent:
                 self.ping()
             elif not complained:
-                _log.error("heartbeat-stopped", heartbeats=silent)
+                _log.error(
+                    "heartbeat-stopped",
+                    heartbeats=silent,
+                    effect="systemd kills and restarts this service unless they resume within WatchdogSec",
+                )
                 self.status(f"no heartbeat: {', '.join(silent)}")
             complained = bool(silent)
             due_s = now_s + self.watchdog_s / 2

@@ -269,7 +269,11 @@ class Journal:
         try:
             leave_renewal(self.path, renewal, database.sync_directory)
         except OSError as error:
-            _LOG.error("the order for a new epoch cannot be written: %s", error)
+            _LOG.error(
+                "the broker knows later steps than this journal, and the file that tells the next start to begin a new"
+                " epoch cannot be written (%s): step numbers are used twice; the next connection tries again",
+                error,
+            )
             return
         self._fail(
             JournalBroken(
@@ -296,7 +300,9 @@ class Journal:
             self._ended.set_result(None)
 
     def policies(self) -> Policies:
-        """The policies applied and the highest version, as of the last reported commit."""
+        """The policies that were applied, and the highest version number among them. A policy counts here once its step
+        is on disk and the writer thread has said so.
+        """
         return self._policies
 
     def restore(self, kind: type[S] = cast(Any, State)) -> Restored[S]:  # noqa: B008 (a class, not a call)
@@ -312,7 +318,12 @@ class Journal:
                     state, start = codec.load_state(one.blob or b"", kind), one
                     break
                 except codec.CodecError as error:
-                    _LOG.error("state dump of step %d is of another version: %s", one.seq, error)
+                    _LOG.error(
+                        "the state dump of step %d is of another version (%s): the start uses an older one or the"
+                        " first step",
+                        one.seq,
+                        error,
+                    )
         first = database.first_seq(self._connection)
         tail = _tail(self._connection, start)
         if start is None and first not in (None, 1):
