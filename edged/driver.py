@@ -42,7 +42,9 @@ class DeviceError(Exception):
 
     @property
     def loss(self) -> Loss:
-        """The reason under which a device counts as lost because of this error."""
+        """The reason to report if this error makes the device count as lost: ``word``, and the error's text as
+        detail.
+        """
         return Loss(self.word, str(self))
 
 
@@ -92,7 +94,9 @@ class DisplaySize:
 
 
 def row_channels(rows: int) -> frozenset[str]:
-    """The channels of a board with so many rows: "" for the whole board, "area-0" and so on for single rows."""
+    """The channels of a board with ``rows`` text rows: "" for the whole board, "area-0", "area-1" and so on for single
+    rows.
+    """
     return frozenset({"", *(f"area-{row}" for row in range(rows))})
 
 

@@ -50,7 +50,9 @@ def is_harmless(payload: bytes) -> bool:
 
 
 def where(value: Any) -> tuple[str | int, ...] | None:
-    """The path to the first text inside ``value`` that names a person; for a key, the path to its parent."""
+    """The path of keys and indexes to the first text inside ``value`` that contains a personal number; for a key that
+    contains one, the path to the object that has it. None if there is no such text.
+    """
     if isinstance(value, str):
         return () if next(_found(value), None) is not None else None
     if isinstance(value, dict):

@@ -25,13 +25,15 @@ def cleaned(text: str) -> str:
 
 
 def odd_character(text: str) -> tuple[int, str] | None:
-    """Position (from 1) and name of the first such character; None if there is none."""
+    """Position (from 1) and name of the first character in ``text`` that is not allowed; None if all are."""
     found = _ODD.search(text)
     return None if found is None else (found.start() + 1, named(found.group()))
 
 
 def where_odd(value: Any) -> tuple[tuple[str | int, ...], int, str] | None:
-    """The path to the first text inside ``value`` with such a character, its position there, and its name."""
+    """Where the first text with a character that is not allowed stands inside ``value`` (path of keys and indexes), the
+    character's position in it (from 1) and its name. None if there is none.
+    """
     if isinstance(value, str):
         found = odd_character(value)
         return None if found is None else ((), *found)

@@ -40,7 +40,9 @@ class Counted(NamedTuple):
 
 
 def decode(vendor: Vendor, data: bytes) -> list[Counted]:
-    """All counts in a report; empty if it has none. Raises ``Garbled`` with a short fixed word."""
+    """All counts in a report; empty if it has none. Raises ``Garbled`` if it cannot be read; the error's text is a
+    single fixed word for the log ("too_large", "no_counts"), which quotes nothing of the report.
+    """
     if len(data) > SIZE_MAX_BYTES:
         raise Garbled("too_large")
     found = list(_READERS[vendor](data))

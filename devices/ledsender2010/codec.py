@@ -203,8 +203,8 @@ def decode_program(data: bytes) -> TextProgram:
 
 
 def text_width(text: str, height: int) -> int:
-    """Width of ``text`` in pixels in the card's font of this height: half of it for ASCII, the whole for all other
-    characters.
+    """Width of ``text`` in pixels in the card's font of ``height`` pixels: an ASCII character is half as wide as it is
+    high, every other one as wide as it is high.
     """
     return sum(height // 2 if char < "\x80" else height for char in text)
 

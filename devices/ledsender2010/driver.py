@@ -208,7 +208,9 @@ class LedSender:
 
 
 def text_program(lines: Sequence[str], options: LedSenderOptions) -> codec.TextProgram:
-    """A program with one row per line, the newest line on top; a line that is too long scrolls."""
+    """The card's program that shows ``lines`` one below the other, the first on top (``Display.lines`` begins with the
+    newest call). A line too long for the strip runs from right to left.
+    """
     rows = []
     for row, line in enumerate(lines):
         text = codec.plain(line)

@@ -3,8 +3,9 @@
 1. The module is polled every ``poll_ms``; a contact that has closed since the last poll is a press. A contact that is
    closed at first contact, or after a loss, was not pressed.
 2. Counts of beams and totals of counters are offered again until the inbox accepts them, so that none is lost.
-3. Without an answer the module counts as lost; a Modbus exception is reported once, as a fault of the part that was
-   read. A lost module is polled on at the pace of the bus, and its display is written before it is reported as back.
+3. Without an answer the module counts as lost. It is then asked again at most once in ``RETRY_MIN_S``, and not before
+   its bus asks such a unit again (``rest_s``). When it answers, its display is written before it is reported as back.
+4. A Modbus exception is reported once, as a fault of the part that was read.
 
 Deadlines are real seconds; polling follows hall time.
 """
@@ -153,7 +154,9 @@ class ModbusMap:
             detach()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Show a number on the display; no-op for a panel, which has only keys. Raises ``DeviceError``."""
+        """Show a number on the display; no-op for a panel, which has only keys. Raises ``DeviceError``, also if the
+        module did not confirm it within ``deadline_s``.
+        """
         channel = channel_of(point)
         if channel in self._options.panels and isinstance(value, Panel):
             return

@@ -170,7 +170,9 @@ class MqttJson:
                 self._presence.forget()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Same as ``put``, which does not wait."""
+        """Publish ``value`` as ``put`` does: no answer of the device is awaited, because the broker keeps the message
+        for it.
+        """
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:

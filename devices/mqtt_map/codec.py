@@ -267,7 +267,9 @@ def lamp_message(lamps: MqttLamps, place: str, channel: str, lit: bool) -> tuple
 
 
 def lamp_channels(lamps: MqttLamps | None) -> frozenset[str]:
-    """The channels of these lamps; {""} for a single lamp."""
+    """The channels of these lamps, as numbers in text ("1", "2"); {""} for a single lamp, which has no channel; none
+    without lamps.
+    """
     if lamps is None:
         return frozenset()
     return (

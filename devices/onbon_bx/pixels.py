@@ -162,7 +162,7 @@ def decode_area(data: bytes) -> PixelArea:
 
 
 def pages_max(width: int) -> int:
-    """How many pages of a row this wide fit into one frame."""
+    """How many pictures, each ``width`` pixels wide and one text row high, fit into one frame."""
     return PICTURE_BYTES_MAX // (width * ROW_PX * PIXEL_BYTES)
 
 

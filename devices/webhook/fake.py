@@ -16,8 +16,9 @@ MESSAGES_MAX = 10_000  # remembered
 
 
 class FakeVendor:
-    """A simulated vendor's server. ``texts``: the messages that arrived. ``secret``: for the signature that a message
-    must have. ``limit``: how many messages it accepts.
+    """A simulated vendor's server. ``texts``: the messages that it accepted. ``secret``: the key with which every
+    message must be signed; None: signatures are not checked. ``limit``: how many messages it accepts; it answers every
+    further one with the vendor's error for too many messages.
     """
 
     def __init__(self, vendor: str, secret: str | None = None, limit: int = 1_000_000) -> None:

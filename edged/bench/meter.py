@@ -23,13 +23,15 @@ class Ear(Protocol):
         """The file descriptor to wait for; it may change between calls."""
 
     def hear(self, at_s: float) -> Iterable[tuple[str, float]]:
-        """Read what arrived; yields (mark, time in ``perf_s``). ``at_s``: when the descriptor became readable."""
+        """Read what arrived; yields each mark with the time of its arrival, in seconds of ``edged.clock.perf_s``.
+        ``at_s``: the time, of the same clock, at which the descriptor became readable.
+        """
 
     def due_s(self) -> float | None:
-        """When ``tick`` must be called (``perf_s``); None: not at all."""
+        """The time at which ``tick`` must be called, in seconds of ``edged.clock.perf_s``; None: no call is needed."""
 
     def tick(self) -> None:
-        """Called when the time of ``due_s`` has come."""
+        """Called when the time that ``due_s`` returned has come."""
 
 
 class Lamps:
@@ -130,13 +132,13 @@ class Meter:
         self._ears += ears
 
     def idle(self, until_s: float) -> None:
-        """Read and discard what arrives until ``until_s`` (``perf_s``)."""
+        """Read and discard what arrives, until the time ``until_s`` (seconds of ``edged.clock.perf_s``)."""
         while perf_s() < until_s:
             self._listen(until_s)
 
     def await_mark(self, ear: Ear, mark: str, within_s: float = ANSWER_S) -> float | None:
-        """Wait for ``mark`` on ``ear``; returns the time of its arrival (``perf_s``), None if it did not arrive within
-        ``within_s`` seconds.
+        """Wait for ``mark`` on ``ear``. Returns the time of its arrival, in seconds of ``edged.clock.perf_s``; None if
+        it did not arrive within ``within_s`` seconds.
         """
         until_s = perf_s() + within_s
         while perf_s() < until_s:

@@ -76,7 +76,9 @@ class PagesChild:
 
 
 def pages(place: Place, seconds: float) -> dict[str, Any]:
-    """Measure everything about the pages, with ``seconds`` for each load."""
+    """Measure the hall's web pages: their size, the delay of changes, visitors' phones, and what readers cost the
+    daemon. ``seconds``: the duration of each part. Returns the results under the key "pages".
+    """
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "pages")
         served = BenchHall(place.directory / f"{hall.hall}-web", hall.broker, hall.hall)

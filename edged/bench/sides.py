@@ -51,14 +51,16 @@ class Place:
         return hall
 
     def broker_of(self, side: str) -> Address:
-        """The broker for this side."""
+        """The broker that ``side`` (the name of the daemon or of a peer) is measured with: the one with TCP_NODELAY for
+        "aiomqtt", for all others the broker under test.
+        """
         return self.no_delay if side == "aiomqtt" else self.broker
 
 
 @dataclass(slots=True)
 class Side:
-    """The daemon or a peer as measured. ``press(n)`` sends the n-th key and returns the mark that must arrive on
-    ``ear``.
+    """The daemon, or one of the programs it is compared with (a peer), as measured. ``press(n)`` sends the n-th key and
+    returns the mark that must arrive on ``ear``.
     """
 
     name: str

@@ -65,7 +65,7 @@ class Oddities:
     last: str = ""
 
     def note(self, why: str) -> None:
-        """Count one more such row with its reason."""
+        """Count one more row that could not be reported. ``why``: the reason, kept as ``last``."""
         self.count, self.last = self.count + 1, why
 
 

@@ -84,14 +84,16 @@ class Inbox:
             self._call = asyncio.get_running_loop().call_soon(self._called)
 
     def was_away(self, *events: Event) -> None:
-        """Record that the process stood still: ``events`` (a ``Resumed``) come first, stamped with the last moment
-        before the gap, but after the ticks that were due by then.
+        """Put ``events`` (a ``Resumed``) before everything that waits, because the process stood still or was not
+        running. Their stamp is the time of the last event before that; ticks due by that time come even before them.
         """
         self._first.extend(events)
 
     @property
     def last_wake_s(self) -> float:
-        """When the queue was last checked, in ``monotonic_s``; while the loop runs, at least once a second."""
+        """The time at which ``take`` last checked the queue, in seconds of ``clock.monotonic_s``; it does so at least
+        once in ``WAKE_S``.
+        """
         return self._alive_s
 
     def take_now(self) -> Item:

@@ -1,9 +1,9 @@
 """Requests and answers with a device that never sends by itself (LED card, ticket printer, speech module). Rules:
 
 1. One request at a time: whoever sends holds the lock ``turn``.
-2. If nothing was sent for ``ask_s``, the device is asked whether it is there; a lost device every ``retry_s``.
-3. After ``MISSED_MAX`` unanswered requests in a row the device counts as lost, before first contact after a single one;
-   also while its connection is down.
+2. If nothing was sent for ``ask_s``, the device is asked whether it is there; a lost device is asked every ``retry_s``.
+3. The device counts as lost after ``MISSED_MAX`` unanswered requests in a row (before its first answer, after a single
+   one), and while its connection is down.
 4. Answers do not say which request they belong to. After a missing one nothing is sent for ``late_s``, and bytes that
    arrive meanwhile are ignored, so that a late answer is not taken for the next request's.
 """
@@ -93,8 +93,9 @@ class Dialogue(Generic[AnswerT]):
             raise Unreachable(self._why.detail, self._why.word)
 
     async def request(self, data: bytes, within_s: float, tries: int = 1) -> AnswerT:
-        """Send ``data`` like ``ask``, and count a missing answer. Raises ``Unreachable`` without an answer, ``Garbled``
-        if only invalid bytes came.
+        """Send ``data`` and return the answer, like ``ask``; without one, count a missed answer, after ``MISSED_MAX``
+        of which in a row the device is lost. Raises ``Unreachable`` if nothing came or the connection is down,
+        ``Garbled`` if only bytes came that are no answer.
         """
         answer = await self.ask(data, within_s, tries)
         if answer is not None:
@@ -106,8 +107,8 @@ class Dialogue(Generic[AnswerT]):
         raise Unreachable(self._silence.detail)
 
     async def ask(self, data: bytes, within_s: float, tries: int = 1) -> AnswerT | None:
-        """Send ``data`` up to ``tries`` times, and wait ``within_s`` real seconds for the answer each time; None if
-        none arrives. Raises ``Unreachable`` while the connection is down.
+        """Send ``data``, and wait ``within_s`` real seconds for the answer; without one do so again, ``tries`` times in
+        all. None if none came. Raises ``Unreachable`` while the connection is down.
         """
         await asyncio.sleep(max(0.0, self._quiet_until_s - monotonic_s()))
         self._garbled = False

@@ -19,8 +19,9 @@ FrameT = TypeVar("FrameT")
 
 
 class SlotBus(Generic[FrameT]):
-    """The slots of one bus. ``write`` sends one frame or raises ``DeviceError``; ``pause`` waits as long as the bus
-    needs before the next frame.
+    """Sends the frames of one bus, the newest of each slot (a slot is one output of a unit on the bus, such as the lamp
+    of a panel; its name is any text). ``write`` sends one frame or raises ``DeviceError``; ``pause`` waits as long as
+    the bus needs before the next frame.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class SlotBus(Generic[FrameT]):
         return future
 
     def fail(self, error: DeviceError) -> None:
-        """Drop all waiting frames with ``error``, because the bus is down, and forget what was sent."""
+        """The bus is down: drop all waiting frames (the futures that ``put`` returned for them raise ``error``), and
+        forget what was sent, so that every slot counts as changed afterwards.
+        """
         for slot in list(self._waiting):
             self._settle(slot, error)
         self._standing.clear()

@@ -33,7 +33,7 @@ class PanelView:
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """What a pager shows."""
+    """What a pager shows of one page, the call that asks a member of staff to open a window."""
 
     id: str
     staff: str

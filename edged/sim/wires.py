@@ -101,10 +101,13 @@ class HallWires:
         return case
 
     def take_ticket(self, service: str, priority: Priority, appointment: str | None = None) -> None:
-        """Take a ticket. The dispensers alternate: one prints its own numbers, one asks the hall; kiosks on a serial
-        bus have a button per service.
+        """A visitor takes a ticket. A service with a button on a kiosk (a machine on a serial bus) is taken there,
+        unless with a priority. Otherwise the dispensers take turns: the first asks the hall for a number, any other
+        prints one of its own range and reports it. While the dispensers show that no numbers are issued, nothing is
+        pressed, and the visitor is counted in ``turned_away``.
 
-        Journeys and appointments are possible only at dispensers that ask the hall.
+        The visitor of a journey (``service`` is its name: several services in order) or of an ``appointment`` always
+        goes to the first dispenser.
         """
         self.fakes.came += 1
         if appointment is not None or service not in self._prefixes:

@@ -144,7 +144,7 @@ class MqttLink:
 
     @property
     def connection(self) -> Talk | None:
-        """The present connection, None while there is none; for measurements and tests."""
+        """The present connection, for measurements and tests; None while there is none."""
         return self._connection
 
     def subscribe(self, topic_filter: str, handler: Handler) -> None:

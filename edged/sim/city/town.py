@@ -179,8 +179,9 @@ class SimulatedCity:
         return int(found)
 
     async def delays(self, from_s: float = 0, until_s: float = EVER_S) -> dict[str, float]:
-        """Seconds from an event to its row in the database, for events between two times (s since 1970) that were sent
-        at once.
+        """Seconds from an event in a hall to its row in the city's database, under the keys p50_s, p99_s and max_s; all
+        0 without events. Counted are events between two times (seconds since 1970) that were sent as they happened, not
+        later as history.
         """
         ((found,),) = await asyncio.to_thread(rows, self.postgres.dsn, DELAYS, from_s, until_s)
         return dict(

@@ -137,7 +137,9 @@ class Disk(apsw.VFS):
             self._files.pop(Path(filename).name, None)
 
     def file(self, name: str) -> _FileOnPlatter:
-        """The record of a file, by inode: a file that replaces another one gets a new record."""
+        """What the simulated disk holds of the file ``name``: its bytes that survive a power cut, and those not synced
+        yet. A file that replaced another one of that name (it has another inode) starts anew.
+        """
         kept, path = self._files.get(name), self.folder / name
         inode = path.stat().st_ino if path.exists() else 0
         if kept is None or kept.inode not in (0, inode):
