@@ -2,7 +2,8 @@
 
 * A check ("look") is a function of the hall's configuration, listed in ``LOOKS``; it changes nothing and takes seconds
 at most.
-* Its result is well, ill or unknown, with an explanation in Chinese and English; unknown says what it would need.
+* Its result is well, ill or unknown, with an explanation in Chinese and English; for unknown it says
+what the check would need.
 """
 
 from __future__ import annotations
@@ -295,7 +296,7 @@ def look_at_hardware_watchdog(hall: HallConfig) -> Found:
 
 
 def look_at_limits(hall: HallConfig) -> Found:
-    """How many open files may the unit have?"""
+    """How many files may the unit have open?"""
     text = _unit("LimitNOFILE")
     if not text:
         return unknown("需要已安装的服务单元", f"needs {UNIT}, installed")

@@ -25,7 +25,7 @@ def reload(
         "/etc/edged/hall.toml"
     ),
 ) -> None:
-    """Make the running daemon apply the present hall.toml; with mistakes in it nothing changes, and all are printed.
+    """Make the running daemon apply the present hall.toml. If it has mistakes, nothing changes and all are printed.
 
     \b
     Exit codes: 0 applied, 1 not applied (or no daemon runs with this file, or it did not answer).

@@ -31,7 +31,7 @@ class AuthorityError(Exception):
 
 
 class Expiry(NamedTuple):
-    """``file`` ends in ``days`` from now (negative: it ended so many days ago)."""
+    """The certificate in ``file`` expires in ``days`` from now (negative: it expired so many days ago)."""
 
     file: str
     name: str
