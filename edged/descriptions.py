@@ -90,7 +90,9 @@ def parsed(fields: dict[str, Any], kind: type[D]) -> D:
 
 
 def table(file: Path) -> dict[str, Any]:
-    """Read the TOML table of a description's file. Raises ``ValueError``."""
+    """Read the TOML table of a description's file. Raises ``ValueError``, with the reason, if it cannot be read as
+    TOML.
+    """
     try:
         with file.open("rb") as stream:
             data = stream.read(FILE_BYTES_MAX + 1)
@@ -130,7 +132,7 @@ def _pointer(text: str) -> str:
 
 
 def octets(text: str) -> bytes:
-    """Convert hex text, with spaces anywhere, to bytes. Raises ``ValueError``."""
+    """Convert hex text, with spaces anywhere, to bytes. Raises ``ValueError`` for any other text."""
     return bytes.fromhex("".join(text.split()))
 
 

@@ -1,5 +1,10 @@
 """The contract between the loop and a device: ``Driver``, the functions it is given, and the only errors it may
 raise.
+
+Terms: a *point* is a device, or one channel of it (``relay-1/3``). A *level* is an output value that the device shows
+until the next one, such as a lamp's state or a text; an *action* is done once, such as an announcement. The *role* of a
+point is what hall.toml uses it for. *Hall time* does not stop or go back, also across restarts of the program; in demos
+it runs faster than real time.
 """
 
 from __future__ import annotations
@@ -101,7 +106,9 @@ def row_channels(rows: int) -> frozenset[str]:
 
 
 def row_of(point: Point, rows: int) -> int | None:
-    """The row that ``point`` addresses, None for the whole board; see ``row_channels``. Raises ``Refused``."""
+    """The row that ``point`` addresses, None for the whole board; see ``row_channels``. Raises ``Refused`` if the board
+    has no such row.
+    """
     channel = channel_of(point)
     if not channel:
         return None
@@ -319,8 +326,8 @@ class Driver(Protocol):
 
 @runtime_checkable
 class PromptDriver(Driver, Protocol):
-    """A driver that can send a level without waiting: it is sent in the same turn of the loop as the event that caused
-    it.
+    """A driver that can send a level without waiting for anything: it is sent in the same turn of the event loop as the
+    event that caused it.
     """
 
     def put(self, point: Point, value: Value) -> None:
@@ -329,8 +336,8 @@ class PromptDriver(Driver, Protocol):
 
 @runtime_checkable
 class BeginningDriver(Driver, Protocol):
-    """A driver that sends a level at once and then waits for an answer: lamps are sent in the same turn of the loop as
-    the event that caused them.
+    """A driver that sends a level first and then waits for an answer: lamps are sent in the same turn of the event loop
+    as the event that caused them.
     """
 
     def begin(self, point: Point, value: Value) -> Callable[[], Awaitable[None]]:

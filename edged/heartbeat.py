@@ -18,8 +18,8 @@ class PartEnded(RuntimeError):
 
 
 class Heartbeat:
-    """A task's deadline in ``clock.monotonic_s``, which the task renews before each wait; a task past its deadline is
-    stuck.
+    """A task's deadline, in seconds of ``edged.clock.monotonic_s``. The task renews it before each wait; a task past
+    its deadline is stuck.
     """
 
     __slots__ = ("due_s",)
@@ -28,16 +28,16 @@ class Heartbeat:
         self.due_s = monotonic_s()
 
     def expect(self, within_s: float) -> None:
-        """Set the deadline: the task will renew it within so many real seconds."""
+        """Set the deadline to ``within_s`` real seconds from now: by then the task will have renewed it."""
         self.due_s = monotonic_s() + within_s
 
     async def sleep(self, seconds: float) -> None:
-        """Renew the deadline and sleep for so many real seconds."""
+        """Renew the deadline and sleep for ``seconds`` real seconds."""
         self.expect(seconds)
         await asyncio.sleep(seconds)
 
     async def wait(self, event: asyncio.Event, within_s: float) -> None:
-        """Renew the deadline and wait for ``event``, at most so many real seconds; then clear it."""
+        """Renew the deadline and wait for ``event``, at most ``within_s`` real seconds; then clear it."""
         self.expect(within_s)
         handle = asyncio.get_running_loop().call_later(within_s, event.set)
         try:

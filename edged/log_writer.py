@@ -69,7 +69,7 @@ class LogWriter:
         return self._lost
 
     def put(self, line: bytes, fields: bytes = b"") -> None:
-        """Queue one line with its line break, and its journald ``fields``; returns at once."""
+        """Queue one line with its line break, and its journald ``fields``; never waits."""
         size = len(line) + len(fields)
         with self._changed:
             if self._bytes + size > self.bytes_max or len(self._waiting) >= WAITING_LINES_MAX:

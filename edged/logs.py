@@ -165,7 +165,9 @@ class _Lines(logging.StreamHandler[TextIO]):
 
 
 class Allowance:
-    """A rate limit for one kind of log lines: ``burst`` lines at once, and ``per_s`` lines a second in the long run."""
+    """A rate limit for one kind of log lines: ``burst`` lines without a pause, and ``per_s`` lines a second in the long
+    run.
+    """
 
     def __init__(self, burst: float, per_s: float, now_s: Callable[[], float] = clock.monotonic_s) -> None:
         self._burst = burst
@@ -231,7 +233,7 @@ class StepLog(Observer):
 
 
 def things_of(step: Step) -> dict[str, list[str]]:
-    """Windows, areas and tickets of a step: those of its event and its notes, and the windows that changed."""
+    """Windows, areas and tickets of a step: those named in its event and its notes, and the windows that changed."""
     found: dict[str, dict[str, None]] = {"windows": {}, "areas": {}, "tickets": {}}
     facts: list[tuple[str, object]] = [(kind, getattr(step.event, kind, None)) for kind in ("window", "area")]
     for note in step.notes:

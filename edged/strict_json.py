@@ -61,7 +61,9 @@ def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]
 
 
 def parse_document(data: bytes, bytes_max: int) -> dict[str, Any]:
-    """Parse a signed or stored document, with further bounds (see the module). Raises ``NotStrictJson``."""
+    """Parse a signed or stored document, with further bounds (see the module). Raises ``NotStrictJson`` if it violates
+    one.
+    """
     value = parse(data, bytes_max, None)
     _bounded(value)
     return value

@@ -85,7 +85,9 @@ class Candle485:
             self._ear.end()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Send ``value`` to its panel or board. Raises ``Refused`` or ``Unreachable``."""
+        """Send ``value`` to its panel or board. Raises ``Refused`` if the point cannot show such a value or is not on
+        this bus, ``Unreachable`` while the bus is lost.
+        """
         channel = channel_of(point)
         frames = self._frames(channel, value)
         self._ear.check_up()
@@ -100,7 +102,9 @@ class Candle485:
             await future
 
     async def act(self, action: Action) -> None:
-        """Show the number of a new ticket on the kiosk's board. Raises ``Refused`` or ``Unreachable``."""
+        """Show the number of a new ticket on the kiosk's board. Raises ``Refused`` for any other action, or if there is
+        no such board, and ``Unreachable`` while the bus is lost.
+        """
         if not isinstance(action.body, Print):
             raise Refused(f"a Candle bus cannot {action.body.kind}")
         if action.body.about != "ticket":
@@ -128,7 +132,7 @@ class Candle485:
         raise Refused(f"{channel} cannot show a {value.kind}")
 
     async def _write(self, frame: Frame) -> None:
-        """Send one frame, and wait for its echo if one is expected. Raises ``Unreachable``."""
+        """Send one frame, and wait for its echo if one is expected. Raises ``Unreachable`` while the bus is lost."""
         self._ear.check_up()
         data = frame.to_bytes()
         if self._echoes is not False:

@@ -92,14 +92,14 @@ class FakeCandleBus:
         return self._parser.noise
 
     async def run(self) -> None:
-        """Receive and send frames until cancelled."""
+        """Receive what the host sends, and answer it, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._wire.run(self.feed, lambda _up, _reason: None))
             group.create_task(self._speak())
             group.create_task(self._babble())
 
     def press(self, panel: str, key: Key) -> None:
-        """Press a key of a panel; its frame is sent at once."""
+        """Press a key of a panel; its frame is sent before this returns."""
         self._say(panel, Signal(self.addresses[panel], CODES[key]))
 
     def press_button(self, number: int) -> None:

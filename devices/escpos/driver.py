@@ -82,7 +82,7 @@ class Escpos:
     pace_s = 0.0
 
     def __init__(self, context: DeviceContext, options: EscposOptions, link: ByteLink | None = None) -> None:
-        """``link``: the connection to use; by default that of the options."""
+        """``link``: the connection to use; by default the one that ``options`` name."""
         self._context = context
         self._options = options
         self._layout = Layout(options.title, options.columns, options.cut)
@@ -151,7 +151,9 @@ class Escpos:
         await self._state()
 
     async def _state(self) -> Condition:
-        """Request the state of paper and faults, and report it if it changed. Raises ``Unreachable``."""
+        """Request the state of paper and faults, and report it if it changed. Raises ``Unreachable`` if the printer
+        does not answer.
+        """
         printer = await self._question(codec.ASK_PRINTER)
         fault = None
         if printer & codec.OFFLINE:
@@ -171,7 +173,7 @@ class Escpos:
             self._told = found
 
     async def _question(self, query: bytes) -> int:
-        """Send a DLE EOT request and return the byte that answers it. Raises ``Unreachable``."""
+        """Send a DLE EOT request and return the byte that answers it. Raises ``Unreachable`` if none comes in time."""
         self._fits = codec.is_at_once
         return await self._dialogue.request(query, self._within_s(query))
 

@@ -44,7 +44,7 @@ class FakePrinter:
         self._go_on()
 
     def put_paper(self, lines: int) -> None:
-        """Put in a paper roll of so many lines, and print what waits."""
+        """Put in a paper roll with ``lines`` lines, and print what waits."""
         self.lines_left = lines
         self._go_on()
 

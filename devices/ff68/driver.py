@@ -94,7 +94,9 @@ class Ff68:
             self._ear.end()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Send ``value`` to its caller or evaluator. Raises ``Refused`` or ``Unreachable``."""
+        """Send ``value`` to its caller or evaluator. Raises ``Refused`` if the point cannot show such a value or is not
+        on this bus, ``Unreachable`` while the bus is lost.
+        """
         caller = channel_of(point)
         address = self._options.callers.get(caller)
         if address is None:
@@ -124,8 +126,8 @@ class Ff68:
         return waits
 
     def _ask(self, caller: str, address: int, value: Evaluator) -> list[asyncio.Future[None] | None]:
-        """Ask the evaluator for a rating, once per visit; not if the clerk pressed the caller's "rate" key, which asks
-        by itself.
+        """Ask the evaluator for a rating, once per visit, unless the clerk pressed the caller's "rate" key: then the
+        caller asks by itself. Returns futures that are done when the frames were sent.
         """
         whom = value.number or value.case
         new, self._asked[caller] = whom != self._asked.get(caller), whom
@@ -136,7 +138,7 @@ class Ff68:
         return [self._bus.put(f"{caller}/ask", ask, once=ask)]
 
     async def _write(self, frame: CallerFrame) -> None:
-        """Send one frame. Raises ``Unreachable``."""
+        """Send one frame. Raises ``Unreachable`` while the bus is lost."""
         self._ear.check_up()
         now_s = monotonic_s()
         self._forget_own(now_s)

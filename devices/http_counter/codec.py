@@ -225,7 +225,7 @@ class LineReport(NamedTuple):
 
     @staticmethod
     def of(data: bytes) -> LineReport:
-        """Parse a payload. Raises ``Garbled``."""
+        """Parse a payload. Raises ``Garbled`` if it is not JSON or a key is missing or invalid."""
         fields = _object(data, MESSAGE_MAX_BYTES)
         kind, seq = fields.get("kind"), fields.get("seq")
         boot, line = (str(fields.get(name, ""))[:32] for name in ("boot", "line"))

@@ -108,7 +108,7 @@ def process_topic(hall: str) -> str:
 
 
 class HttpCounter:
-    """Driver of one HTTP people counter. Its only point is the device itself."""
+    """Driver of one people counter. It only reports: nothing can be shown on it."""
 
     OPTIONS: ClassVar[type[Options]] = HttpCounterOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {

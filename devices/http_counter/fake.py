@@ -109,7 +109,7 @@ class FakeHttpCounter:
 
 def post(port: int, path: str, body: bytes, user: str = "", secret: str = "", cut: int | None = None) -> int:
     """Post ``body`` with Basic authentication, as a camera does; returns the HTTP status. ``cut``: close the connection
-    after so many bytes.
+    after this many bytes, and return 0.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:

@@ -122,7 +122,7 @@ class TextProgram:
 
 
 def crc16(data: bytes) -> int:
-    """CRC-16/MODBUS of the bytes."""
+    """The CRC-16/MODBUS checksum of the bytes."""
     crc = 0xFFFF
     for byte in data:
         crc ^= byte
@@ -139,7 +139,7 @@ def packets(program: bytes, target: int = 0) -> list[StripPacket]:
 
 
 def parse(datagram: bytes) -> StripPacket:
-    """Decode the packet in a datagram. Raises ``Garbled``."""
+    """Decode the packet in a datagram. Raises ``Garbled`` if the datagram is not exactly one whole packet."""
     if (
         len(datagram) > DATAGRAM_BYTES_MAX
         or datagram[:1] != bytes((HEAD,))
@@ -181,7 +181,9 @@ def answer_of(packet: StripPacket) -> Answer | None:
 
 
 def decode_program(data: bytes) -> TextProgram:
-    """Decode a program that ``TextProgram`` encoded (one page of text rows). Raises ``Garbled``."""
+    """Decode a program that ``TextProgram`` encoded (one page of text rows). Raises ``Garbled`` if it is incomplete or
+    of another kind.
+    """
     try:
         kind, colours, size, _, lives_s, *_ = ROOT.unpack_from(data)
         at = ROOT.size + CHAPTER.size

@@ -179,7 +179,9 @@ class LedSender:
         return True
 
     async def _request(self, packet: codec.StripPacket) -> codec.Answer:
-        """Send a packet until the card answers; the caller holds ``turn``. Raises ``DeviceError``."""
+        """Send a packet, up to ``TRIES`` times, and return the card's answer; the caller holds ``turn``. Raises
+        ``Unreachable`` or ``Garbled`` as ``Dialogue.request`` does.
+        """
         self._awaited = packet
         return await self._dialogue.request(packet.to_bytes(), self._answer_s, TRIES)
 

@@ -77,7 +77,7 @@ class MilesightMqttOptions(Options, frozen=True):
 
 
 class MilesightMqtt:
-    """Driver of one Milesight people counter. Its only point is the device itself."""
+    """Driver of one people counter. It only reports: nothing can be shown on it."""
 
     OPTIONS: ClassVar[type[Options]] = MilesightMqttOptions
     LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "silent"})

@@ -31,7 +31,7 @@ class FakeMilesight:
         self._window = (self._window[0] + entered, self._window[1] + left)
 
     def trigger(self, entered: int = 0, left: int = 0) -> bytes:
-        """Let people cross the line; returns the report that the camera sends at once."""
+        """Let people cross the line; returns the report that the camera sends immediately."""
         self.passed(entered, left)
         return self._report(
             {"line_trigger_data": [self._item({"in": entered, "out": left})]}, {"time": self._time()}

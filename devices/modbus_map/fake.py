@@ -36,7 +36,7 @@ class FakeModule:
         return f"tcp://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
-        """Switch the module off."""
+        """Switch the module off: it closes its connections and listens no longer."""
         assert self._server is not None
         self._server.close()
         for line in list(self._lines):

@@ -81,7 +81,7 @@ class WriteMany:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A Modbus exception answer."""
+    """An exception answer, with which a module refuses a request."""
 
     function: int
     code: int
@@ -94,7 +94,7 @@ Message = Read | Bits | Write | WriteMany | Refusal
 
 
 def decode_request(pdu: bytes) -> Message:
-    """Parse a request PDU. Raises ``Garbled``."""
+    """Parse a request PDU. Raises ``Garbled`` for a function or length that no relay module takes."""
     function = pdu[0] if pdu else 0
     if function in (READ_COILS, READ_INPUTS, READ_HOLDING) and len(pdu) == 5:
         return Read(function, *struct.unpack(">HH", pdu[1:]))
@@ -108,7 +108,9 @@ def decode_request(pdu: bytes) -> Message:
 
 
 def decode_answer(pdu: bytes) -> Message:
-    """Parse an answer PDU (not one with registers, which no relay module sends). Raises ``Garbled``."""
+    """Parse an answer PDU. Raises ``Garbled`` for a function or length that no relay module sends (so for one with
+    registers).
+    """
     function = pdu[0] if pdu else 0
     if function & FAILED and len(pdu) == 2:
         return Refusal(function & ~FAILED, pdu[1])

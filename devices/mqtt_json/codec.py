@@ -265,7 +265,7 @@ class Decoded(NamedTuple):
 
 
 def decode(kind: str, payload: bytes) -> Decoded:
-    """Parse the payload of ``up/{kind}``. Raises ``Unfit``."""
+    """Parse the payload of ``up/{kind}``. Raises ``Unfit`` if it is not a valid message of that kind."""
     if kind not in MODELS:
         raise Unfit("unknown_topic")
     body = at_once(kind, payload)
@@ -462,7 +462,7 @@ def _scanned(number: str) -> str:
 
 
 def _text(text: str | None) -> str | None:
-    """Cut a text to ``TEXT_MAX_CHARS``, with spaces for unprintable characters and line breaks."""
+    """Cut a text to ``TEXT_MAX_CHARS``, with spaces for unprintable characters and line breaks; None stays None."""
     if text is None:
         return None
     return "".join(char if char.isprintable() else " " for char in text[:TEXT_MAX_CHARS])

@@ -1,7 +1,7 @@
 """Driver of one JSON device on the hall's broker. Rules:
 
-1. An input is acknowledged (PUBACK) when its event is committed, a refused one at once. A retained input is outdated
-   and refused; only ``status`` is meant to be retained.
+1. An input is acknowledged (PUBACK) when its event is committed, a refused one immediately. A retained input is
+   outdated and refused; only ``status`` is meant to be retained.
 2. Output values are retained messages, so that a device that reconnects gets them.
 3. An action is sent once, with an expiry, and counts as done only when the device answers. It is sent a second time in
    three cases: a page, if the pager comes online after it; any action for which the broker had no subscriber, if the
@@ -139,7 +139,7 @@ class MqttJson:
         self._deaf = False  # it has not subscribed, whatever its status says: actions are tried all the same
 
     async def run(self) -> None:
-        """Receive messages until cancelled."""
+        """Receive the device's messages, and report its presence, until cancelled."""
         mqtt = self._context.mqtt
 
         def changed(up: bool, _reason: str) -> None:
@@ -176,14 +176,18 @@ class MqttJson:
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:
-        """Publish ``value`` as a retained message for the device. Raises ``Unreachable`` or ``Refused``."""
+        """Publish ``value`` as a retained message for the device. Raises ``Unreachable`` while the link to the broker
+        is down, ``Refused`` for a channel or a value that no device shows.
+        """
         if point != self._device:
             raise Refused(f"{self._device} has no channels, asked for {point!r}")
         tail, payload = encode_level(value)
         self._context.mqtt.publish(f"{self._root}/down/{tail}", payload, retain=True, urgent=tail in URGENT)
 
     async def act(self, action: Action) -> None:
-        """Send ``action`` and wait for the device's answer. Raises ``Unreachable`` or ``Refused``."""
+        """Send ``action`` and wait at most ``ANSWER_S`` for the device's answer. Raises ``Refused`` if the device
+        refuses it, ``Unreachable`` if it is offline, does not answer, or has too many unanswered actions.
+        """
         if self._presence.there is False and not (self._hearsay or self._deaf):
             raise Unreachable(OFFLINE)
         if len(self._answers) >= PENDING_MAX:

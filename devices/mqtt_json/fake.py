@@ -246,7 +246,7 @@ class FakeDevice:
         self.fleet.send(self.id, "health", {"paper": paper} | ({} if fault is None else {"fault": fault}))
 
     def hear(self, kind: str, fields: dict[str, Any]) -> None:
-        """Handle one ``down/{kind}`` message."""
+        """Take one ``down/{kind}`` message: answer an action, store an output value."""
         if not self.online:
             return
         if "id" not in fields:

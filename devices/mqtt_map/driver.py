@@ -1,6 +1,6 @@
 """One device on the hall's broker, driven by its description. Rules:
 
-1. An input is acknowledged (PUBACK) when its event is committed, any other message at once. A retained input is
+1. An input is acknowledged (PUBACK) when its event is committed, any other message immediately. A retained input is
    outdated and ignored; a presence message is meant to be retained.
 2. A device counts as present when its presence message says so, and from its first message on, whatever that says. One
    without presence messages is lost after ``silent_s`` of silence. While the broker is away every device is lost; so it
@@ -198,11 +198,13 @@ class MqttMap:
             await lasting("time", self._keep_time())
 
     async def show(self, point: Point, value: Value) -> None:
-        """Same as ``put``, which does not wait."""
+        """Switch a lamp as ``put`` does: no answer of the device is awaited."""
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:
-        """Switch a lamp; no-op for a panel, which has only keys. Raises ``Unreachable`` or ``Refused``."""
+        """Switch a lamp; no-op for a panel, which has only keys. Raises ``Unreachable`` while the link to the broker is
+        down, ``Refused`` for a value or channel that the device does not have.
+        """
         channel = channel_of(point)
         if isinstance(value, Panel):
             return

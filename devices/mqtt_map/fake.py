@@ -54,7 +54,7 @@ class FakeTasmota:
         await self.say(f"stat/{self.topic}/RESULT", f'{{"Button1":{{"Action":"{action}"}}}}')
 
     async def say(self, topic: str, payload: str | bytes, retain: bool = False) -> None:
-        """Publish a message."""
+        """Publish ``payload`` on ``topic``."""
         assert self._client is not None, "the board is not connected"
         await self._client.publish(topic, payload, qos=1, retain=retain)
 

@@ -231,7 +231,9 @@ class OnbonBx:
                 self._context.reject("refused_greeting", str(error))
 
     async def _request(self, frame: codec.Frame) -> None:
-        """Send a frame and wait for the card's ACK; the caller holds ``turn``. Raises ``DeviceError``."""
+        """Send a frame and wait for the card's ACK; the caller holds ``turn``. Raises ``Refused`` if the card refuses
+        the frame, ``Unreachable`` or ``Garbled`` as ``Dialogue.request`` does.
+        """
         data = frame.to_bytes()
         answer_s = self._options.deadline_ms / 1000 + (len(data) + codec.ANSWER_BYTES) * self._byte_s
         self._heard_bytes = False

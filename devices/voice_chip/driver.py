@@ -85,7 +85,9 @@ class VoiceChip:
         raise Refused(f"{point} is a voice, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Speak a text, and return when it has been spoken. Raises ``DeviceError``."""
+        """Speak a text, and return when it has been spoken. Raises ``Refused`` for any other action or if the module
+        rejects the text, ``Unreachable`` if it does not answer.
+        """
         if not isinstance(action.body, Say):
             raise Refused(f"a voice cannot {action.body.kind}")
         async with self._dialogue.turn:

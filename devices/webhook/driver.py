@@ -108,7 +108,9 @@ class Webhook:
             raise Refused(f"{point} is a pager, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Send a page, and return when the vendor has accepted it. Raises ``Refused`` or ``Unreachable``."""
+        """Send a page, and return when the vendor has accepted it. Raises ``Refused`` if the vendor refuses it,
+        ``Unreachable`` if it reached no vendor in time.
+        """
         body = action.body
         if not isinstance(body, Page):
             raise Refused(f"a pager cannot {body.kind}")

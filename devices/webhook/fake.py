@@ -58,7 +58,7 @@ class FakeVendor:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Stop listening."""
+        """Close the server's port; ``start`` opens it again."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()

@@ -1,9 +1,9 @@
 """The process `edged pager`: receives pages on local sockets and sends them to the robots' vendors. Rules:
 
-1. At most 20 messages a minute per robot: ``BURST`` at once, then one every ``REFILL_S``. Pages that wait meanwhile are
-   sent as one message, one line per page.
-2. A page is answered within ``TRY_S``, delivered or not: the vendor's refusal is answered at once; no answer, a busy
-   vendor and an invalid answer are retried with growing pauses. Afterwards nothing of that page is sent any more.
+1. At most 20 messages a minute per robot: ``BURST`` without a pause, then one every ``REFILL_S``. Pages that wait
+   meanwhile are sent as one message, one line per page.
+2. A page is answered within ``TRY_S``, delivered or not: the vendor's refusal is answered immediately; no answer, a
+   busy vendor and an invalid answer are retried with growing pauses. Afterwards nothing of that page is sent any more.
 3. A robot whose vendor cannot be reached is down; it tries to open a connection until that succeeds.
 """
 
@@ -43,8 +43,8 @@ log = structlog.get_logger("edged.pager")
 
 
 class Wanted(NamedTuple):
-    """One page to deliver until ``until_s`` (monotonic). ``at``: whom it mentions. ``answer`` is called with None, or
-    with the error.
+    """One page to deliver until ``until_s``, in seconds of ``edged.clock.monotonic_s``. ``at``: whom it mentions.
+    ``answer`` is called with None once it is delivered, or with the error as text.
     """
 
     text: str
@@ -62,7 +62,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def post(outgoing: vendors.RobotPost) -> tuple[int, bytes]:
-    """Send one POST; returns status and body. Blocking. Raises ``OSError``."""
+    """Send one POST and wait for the answer; returns HTTP status and body. Blocking. Raises ``OSError`` if no HTTP
+    answer comes.
+    """
     asked = urllib.request.Request(  # noqa: S310 - the scheme was checked when the file was read
         outgoing.url, outgoing.body, {"Content-Type": "application/json; charset=utf-8"}
     )
@@ -78,14 +80,18 @@ def post(outgoing: vendors.RobotPost) -> tuple[int, bytes]:
 
 
 def secret_line(file: str) -> str:
-    """The first line of ``file``, "" if it is empty. Raises ``OSError`` or ``ValueError``."""
+    """The first line of ``file``, "" if it is empty. Raises ``OSError`` if it cannot be read, ``ValueError`` if it is
+    not UTF-8.
+    """
     with Path(file).open("rb") as stream:
         text = stream.read(FILE_BYTES_MAX).decode("utf-8-sig")
     return text.splitlines()[0].strip() if text.strip() else ""
 
 
 def address(file: str) -> str:
-    """Read the robot's URL from ``file``. Raises ``OSError`` or ``ValueError``, whose text does not quote the file."""
+    """Read the robot's URL from ``file``. Raises ``OSError`` if the file cannot be read, ``ValueError`` if it holds no
+    URL; neither text quotes its content.
+    """
     url = secret_line(file)
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.hostname:

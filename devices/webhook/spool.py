@@ -141,7 +141,9 @@ class Spool(Outlet):
 
 
 def inject(config: str, number: str, text: str) -> str:
-    """Write a message into the outbox; returns its file name. Blocking. Raises ``OSError`` or ``SubprocessError``."""
+    """Write a message into the outbox; returns its file name. Blocking. Raises ``SubprocessError`` if gammu-smsd-inject
+    fails, ``OSError`` if it cannot be started or names no file.
+    """
     command = [INJECT, "-c", config, "TEXT", number, "-unicode", "-len", str(TEXT_CHARS_MAX)]
     done = subprocess.run(  # noqa: S603 - the number's form was checked when hall.toml was read
         command,

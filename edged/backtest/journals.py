@@ -115,7 +115,7 @@ def _read(path: Path, days: int, progress: Progress) -> _HallRecorded:
 
 
 def _facts(row: NotedRow) -> list[_NoteRead]:
-    """The notes of a step. Raises ``Unreadable``."""
+    """The notes of a step. Raises ``Unreadable`` if they are not notes as JSON."""
     try:
         return _FACTS.decode(row.notes or b"[]")
     except msgspec.MsgspecError as error:

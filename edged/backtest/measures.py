@@ -69,7 +69,7 @@ class DayMeasures:
 
     @property
     def mean_min(self) -> float:
-        """Mean wait in minutes."""
+        """The mean of all visitors' waits, in minutes."""
         return sum(self.waits_ms) / MINUTE_MS / max(1, len(self.waits_ms))
 
     def cost(self, prices: Prices) -> float:

@@ -42,7 +42,7 @@ class Floor:
 
     @property
     def queue(self) -> int:
-        """How many visitors wait."""
+        """How many visitors wait and are not being served."""
         return len(self.waiting) - self.head
 
     @property

@@ -19,7 +19,9 @@ class BadPolicy(Exception):
 
 
 def policy_file(path: Path) -> Candidate:
-    """Read a policy: a whole document as it is signed, or only its ``body``. Raises ``BadPolicy``."""
+    """Read a policy: a whole document as it is signed, or only its ``body``. Raises ``BadPolicy`` if the file cannot be
+    read or the daemon would refuse it.
+    """
     try:
         document = json.loads(uncommented(file_text(path).encode()))
     except json.JSONDecodeError as error:

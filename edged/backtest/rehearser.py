@@ -65,7 +65,9 @@ def serve_one(door: socket.socket, idle_s: float | None = IDLE_S) -> bool:
 
 
 def _question(line: socket.socket) -> bytes:
-    """Read up to the end of the line. Raises ``BadMessage`` and ``OSError``."""
+    """Read up to the end of the line. Raises ``BadMessage`` if it does not end or is too long, ``OSError`` if nothing
+    more comes in time.
+    """
     heard = bytearray()
     while not heard.endswith(b"\n"):
         part = line.recv(65536)

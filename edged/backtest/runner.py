@@ -3,8 +3,8 @@
 It keeps the two rules for callers of ``Engine`` (time stamps never decrease; every due ``Tick`` comes first). Order at
 one instant: due ticks, then ends of service and arrivals of staff in the order they were scheduled, then visitors.
 Regular windows are open all day. An idle clerk calls as soon as somebody waits, in the order of the windows; a called
-visitor arrives at once. A paged member of staff accepts at once and logs in exactly ``setup_ms`` after the request. The
-day ends at the first multiple of ``LOOK_MS`` after closing time at which nobody waits.
+visitor arrives immediately. A paged member of staff accepts immediately and logs in exactly ``setup_ms`` after the
+request. The day ends at the first multiple of ``LOOK_MS`` after closing time at which nobody waits.
 """
 
 from __future__ import annotations
@@ -153,7 +153,9 @@ class TimeOver(Exception):
 
 
 def run(scenario: Scenario, day: Day) -> DayMeasures:
-    """Run one day. The engine starts without anything learnt from earlier days. Raises ``TimeOver``."""
+    """Run one day. The engine starts without anything learnt from earlier days. Raises ``TimeOver`` once
+    ``scenario.over()`` is true.
+    """
     return _CoreRun(scenario, day).run()
 
 
@@ -202,7 +204,7 @@ class _CoreRun:
         self.told: dict[int, float] = {}  # visitor -> predicted wait in ms
 
     def run(self) -> DayMeasures:
-        """Simulate the whole day."""
+        """Simulate the whole day; returns its measures."""
         self._open_hall()
         self._pass_day()
         self._close_up()

@@ -55,7 +55,9 @@ READER_STARTS_S = 2.0  # until it has imported its modules and reads
 
 
 def age(place: Place, plan: Age, told: Told) -> dict[str, Any]:
-    """Measure a journal of ``plan.days`` business days; returns its figures next to those of its first day alone."""
+    """Measure a journal of ``plan.days`` business days; returns its figures next to the same figures of its first day
+    alone.
+    """
     found: dict[str, Any] = {"tickets_a_day": plan.tickets}
     for count in sorted({1, plan.days}):
         folder = place.directory / f"age-{count}"

@@ -52,14 +52,16 @@ class OwnBroker:
         return Address("127.0.0.1", self.port, name, protocol="5" if mosquitto else "3.1.1")
 
     def spawn(self) -> None:
-        """Start the process."""
+        """Start the broker's process; does not wait until it listens."""
         nothing = subprocess.DEVNULL
         self._process = subprocess.Popen(  # noqa: S603 (mosquitto from the system's folders, or ourselves)
             self._command, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing
         )
 
     def await_accepting(self) -> float:
-        """Wait until the broker accepts connections; returns the time of that (``monotonic_s``). Raises ``Failed``."""
+        """Wait until the broker accepts connections; returns the time at which it did, in seconds of
+        ``edged.clock.monotonic_s``. Raises ``Failed`` if the process ends or ``START_S`` pass.
+        """
         until_s = monotonic_s() + START_S
         while monotonic_s() < until_s:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):

@@ -55,7 +55,9 @@ class Child:
         return cpu_s(self._process.pid)
 
     def await_ready(self, meanwhile: Callable[[float], None] = rest) -> None:
-        """Wait until the child prints "ready", calling ``meanwhile(seconds)`` repeatedly. Raises ``Failed``."""
+        """Wait until the child prints "ready", calling ``meanwhile(seconds)`` repeatedly. Raises ``Failed`` if it does
+        not within ``START_S``.
+        """
         until_s = monotonic_s() + START_S
         while not select.select([self.out], [], [], 0)[0] and monotonic_s() < until_s:
             meanwhile(LOOK_S)
@@ -97,7 +99,7 @@ class Daemon:
         self._notify: socket.socket | None = None
 
     def spawn(self) -> None:
-        """Start the process; ``started_s`` (``monotonic_s``) is the time just before."""
+        """Start the process. ``started_s``: the time just before, in seconds of ``edged.clock.monotonic_s``."""
         name = f"edged-bench-{secrets.token_hex(8)}"  # abstract: a path may be longer than a socket's can be
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(f"\0{name}")
@@ -109,7 +111,9 @@ class Daemon:
             self._process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environ)  # noqa: S603 (ourselves)
 
     def await_ready(self) -> float:
-        """Wait for READY=1; returns the milliseconds since ``spawn``. Raises ``Failed``."""
+        """Wait for READY=1; returns the milliseconds since ``spawn``. Raises ``Failed`` if the process ends or
+        ``START_S`` pass before.
+        """
         assert self._notify is not None
         until_s = self.started_s + START_S
         while (left_s := until_s - monotonic_s()) > 0:
@@ -155,7 +159,7 @@ class Daemon:
         return cpu_s(self.pid)
 
     def rss_mib(self) -> float:
-        """Resident memory, in MiB."""
+        """Resident memory of the process, in MiB."""
         text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
         found = re.search(r"^VmRSS:\s+(\d+) kB$", text, re.M)
         if found is None:

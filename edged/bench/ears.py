@@ -116,7 +116,9 @@ class BenchLine:
         os.write(self._master, data)
 
     def due_s(self) -> float | None:
-        """When ``tick`` must be called (``perf_s``); None: not at all. Only slow lines need it."""
+        """The time at which ``tick`` must be called, in seconds of ``edged.clock.perf_s``; None: no call is needed.
+        Only slow lines need calls.
+        """
         return None
 
     def tick(self) -> None:
@@ -147,7 +149,9 @@ class RtuLine(BenchLine):
         self._replies: deque[tuple[float, bytes]] = deque(maxlen=REPLIES_MAX)
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """Read requests and answer them at the line's pace; returns (mark, time) for each coil written."""
+        """Read requests and answer them at the line's pace; returns (mark, time) for each coil written, the time in
+        seconds of ``edged.clock.perf_s``.
+        """
         self._held += os.read(self._master, READ_BYTES)
         marks = []
         while len(self._held) >= RTU_REQUEST_BYTES:
@@ -167,7 +171,9 @@ class RtuLine(BenchLine):
         return marks
 
     def due_s(self) -> float | None:
-        """When the next answer must be sent (``perf_s``); None: there is none."""
+        """The time at which the next answer must be sent, in seconds of ``edged.clock.perf_s``; None: no answer
+        waits.
+        """
         return self._replies[0][0] if self._replies else None
 
     def tick(self) -> None:

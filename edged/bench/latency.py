@@ -15,8 +15,8 @@ Told = Callable[[str], None]
 
 
 def latency(place: Place, build: Build, cells: Sequence[Cell], told: Told) -> dict[str, Any]:
-    """Measure every cell of one pair of input and output lines. The figures of the first cell are at the top; those of
-    the others are under ``background`` and ``spacing``.
+    """Measure every cell of one pair of input and output lines. The figures of the first cell are at the top level of
+    the result, the figures of the others under its keys ``background`` and ``spacing``.
     """
     found: dict[str, Any] = {}
     with ExitStack() as stack:

@@ -70,8 +70,8 @@ class _Early:
         self.room.meter.add(self._lamps, Drain(self._presser))
 
     def press_until_lit(self, name: str) -> float:
-        """Press the panel's key repeatedly until its lamp is on; returns the time of that (``monotonic_s``). Raises
-        ``Failed``.
+        """Press the panel's key repeatedly until its lamp is on; returns the time at which it was, in seconds of
+        ``edged.clock.monotonic_s``. Raises ``Failed`` if the lamp stays dark.
         """
         for seq in range(1, int(RECOVER_MAX_S / LOGIN_EVERY_S)):
             self._presser.publish(f"hall/{self.hall}/dev/panel-m1/up/key", key(seq, name))
@@ -81,8 +81,8 @@ class _Early:
 
 
 def quiet(place: Place, seconds: float) -> dict[str, Any]:
-    """Measure memory after the start (MiB), and the processor time (%) and loop lag (ms) without messages, with
-    ``HALL_RATE`` and with ``BUSY_RATE`` messages a second.
+    """Measure memory after the start (MiB), the processor time (%) without messages, with ``HALL_RATE`` and with
+    ``BUSY_RATE`` messages a second, and the loop lag over all that time (99 % quantile, ms).
     """
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "quiet")
@@ -165,7 +165,9 @@ def outage(place: Place) -> dict[str, Any]:
 
 
 def _until(meter: Meter, lamps: Lamps, state: str, press: Callable[[], None]) -> float:
-    """Call ``press`` repeatedly until the lamp shows ``state``; returns the time of that (``monotonic_s``)."""
+    """Call ``press`` repeatedly until the lamp shows ``state``; returns the time at which it did, in seconds of
+    ``edged.clock.monotonic_s``.
+    """
     until_s = monotonic_s() + RECOVER_MAX_S
     while lamp_state(lamps.shown.get("lamp-m1", b"")) != state and monotonic_s() < until_s:
         press()

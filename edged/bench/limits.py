@@ -55,7 +55,9 @@ def cells(figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def ratio(cell: Mapping[str, Any], which: str, of: str) -> float | None:
-    """``p50_us`` or ``p99_us`` (``which``) of a cell, divided by that of its peer ``of``; None if either is missing."""
+    """``p50_us`` or ``p99_us`` (``which``) of a cell, divided by the same figure of the peer ``of`` in that cell; None
+    if either is missing.
+    """
     mine, theirs = cell.get(which), cell.get(f"{of}_{which}")
     return round(mine / theirs, 2) if mine is not None and theirs else None
 

@@ -112,7 +112,7 @@ class Loaded(ABC):
 
 
 class LoadedHall(Loaded):
-    """The daemon under load."""
+    """The real daemon with a hall of its own, under load."""
 
     daemon: Daemon
 
@@ -175,9 +175,7 @@ def _sustained(
 
 
 def throughput(place: Place, rates: Sequence[int], seconds: float, halvings: int) -> dict[str, Any]:
-    """Measure the rates (messages a second) that the daemon and the echo sustain. The parameters are those of
-    ``Plan``.
-    """
+    """Measure the rates (messages a second) that the daemon and the echo sustain. For the parameters see ``Plan``."""
     with ExitStack() as stack:
         mine, tries = _sustained(LoadedHall(place, stack, "load"), rates, seconds, halvings)
     with ExitStack() as stack:

@@ -53,12 +53,12 @@ def publish(topic: str, payload: bytes, mid: int, retain: bool = False) -> bytes
 
 
 def puback(mid: int) -> bytes:
-    """A PUBACK packet."""
+    """A PUBACK packet for the message with packet identifier ``mid``."""
     return _packet(PUBACK << 4, mid.to_bytes(2, "big"))
 
 
 def published(packet: Packet) -> Published:
-    """Parse a PUBLISH packet."""
+    """Parse the body and flags of a PUBLISH packet."""
     body = packet.body
     end = 2 + int.from_bytes(body[:2], "big")
     topic, mid = body[2:end].decode(), 0
@@ -74,7 +74,7 @@ class Reader:
         self._held = b""
 
     def feed(self, data: bytes) -> list[Packet]:
-        """Add bytes; returns the packets that are complete by now."""
+        """Add received bytes; returns the packets that are complete now."""
         held, at, found = self._held + data, 0, []
         while True:
             head = _length(held, at + 1)

@@ -62,7 +62,7 @@ class PagesChild:
             raise Failed("edged web did not start; is the extra [web] installed?")
 
     def stop(self) -> None:
-        """Kill the process."""
+        """Kill the ``edged web`` process, if it runs."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -100,8 +100,8 @@ def pages(place: Place, seconds: float) -> dict[str, Any]:
 
 
 def _lag(hall: LoadedHall, seconds: float, drained: list[socket.socket] | None = None) -> float | None:
-    """The 99 % quantile of the daemon's loop lag in ms, in a hall with its usual messages; ``drained``: sockets of
-    readers, emptied meanwhile.
+    """The 99 % quantile of the daemon's loop lag in ms, in a hall with its usual messages; None if the daemon measured
+    none. ``drained``: sockets of readers, which are emptied meanwhile.
     """
     before = hall.daemon.metrics()
     with hall.probe.traffic.flowing(HALL_RATE):

@@ -70,7 +70,9 @@ class Plug:
     """An MQTT client with blocking calls, connected from the start; call ``take`` when its descriptor is readable."""
 
     def __init__(self, address: Address, client_id: str) -> None:
-        """Connect to the broker. Raises ``BrokerGone`` or ``OSError``."""
+        """Connect to the broker. Raises ``BrokerGone`` if it refuses the connection, ``OSError`` if it cannot be
+        reached.
+        """
         self.acknowledged = 0  # PUBACKs received
         self.sent = 0
         self._reader = packets.Reader()
@@ -84,7 +86,7 @@ class Plug:
         self._socket.settimeout(None)
 
     def fileno(self) -> int:
-        """File descriptor for ``select``."""
+        """The socket's file descriptor, for ``select``."""
         return self._socket.fileno()
 
     def subscribe(self, *filters: str) -> None:
@@ -106,7 +108,9 @@ class Plug:
         self.sent += len(messages)
 
     def hear(self) -> list[Published]:
-        """Received messages, not acknowledged. Blocks until there is one. Raises ``BrokerGone``."""
+        """Return received messages, without acknowledging them. Blocks until there is one. Raises ``BrokerGone`` if the
+        broker closes the connection.
+        """
         early, self._early = self._early, []
         return early or self._sorted(self._read())
 
@@ -117,13 +121,15 @@ class Plug:
             self._socket.sendall(acks)
 
     def take(self) -> list[Published]:
-        """Received messages, already acknowledged. Blocks until there is one. Raises ``BrokerGone``."""
+        """Return received messages, and acknowledge them. Blocks until there is one. Raises ``BrokerGone`` if the
+        broker closes the connection.
+        """
         messages = self.hear()
         self.acknowledge(messages)
         return messages
 
     def close(self) -> None:
-        """Disconnect from the broker."""
+        """Send DISCONNECT, if that is possible, and close the socket."""
         with suppress(OSError):
             self._socket.sendall(bytes((packets.DISCONNECT << 4, 0)))
         self._socket.close()

@@ -47,7 +47,7 @@ class BridgeProgress:
 
     @staticmethod
     def from_json(text: str) -> BridgeProgress:
-        """Parse what ``to_json`` wrote. Raises ``ValueError``."""
+        """Parse what ``to_json`` wrote. Raises ``ValueError`` if the text is something else."""
         try:
             fields = json.loads(text)
             after = {kind: _key_of(key) for kind, key in fields.pop("after").items()}

@@ -37,7 +37,9 @@ log = structlog.get_logger("edged.bridge")
 
 
 def source_of(settings: BridgeSettings) -> Source:
-    """Make the source that ``settings`` describe. Raises ``OSError`` or ``ValueError``."""
+    """Make the source that ``settings`` describe. Raises ``OSError`` if the file with its address cannot be read,
+    ``ValueError`` if that address cannot be used.
+    """
     url = first_line(settings.url_file).strip()
     if settings.source == "websocket":
         return WebSocketSource(url, settings.kind_field)
@@ -118,7 +120,9 @@ class Bridge:
             await asyncio.sleep(self._settings.every_s)
 
     def _look(self) -> None:
-        """Read every view once, and store the messages that follow. Raises ``SourceAway``."""
+        """Read every view once, and store the messages that follow. Raises ``SourceAway`` if the other system cannot be
+        read.
+        """
         progress, odd = self._kept.progress, self._odd.count
         try:
             for kind, report in self._settings.reports().items():
@@ -169,7 +173,9 @@ class Bridge:
     async def _publish(
         self, client: aiomqtt.Client, word: str, payload: str, within_s: float = SEND_S
     ) -> None:
-        """Publish, and wait for the broker's acknowledgement. Raises ``MqttError`` or ``TimeoutError``."""
+        """Publish, and wait for the broker's acknowledgement. Raises ``MqttError`` if the connection is lost,
+        ``TimeoutError`` if no acknowledgement comes in time.
+        """
         async with asyncio.timeout(within_s):
             await client.publish(f"{self._root}/{word}", payload.encode(), qos=1, retain=word == "status")
 

@@ -392,7 +392,9 @@ class Application:
     # -- parts --
 
     def _heartbeats(self, fleet: Devices) -> dict[str, float]:
-        """Heartbeat deadlines (``monotonic_s``) of all parts for which only a restart of the process cures a hang."""
+        """Heartbeat deadlines, by part, in seconds of ``edged.clock.monotonic_s``: of all parts for which only a
+        restart of the process cures a hang.
+        """
         return {
             "loop": self.inbox.last_wake_s,
             "journal": self.journal.last_beat_s,

@@ -78,7 +78,9 @@ class Devices:
         self._running[config.id] = (config, self._tasks.create_task(life, name=f"device {config.id}"))
 
     def heartbeats(self) -> dict[str, float]:
-        """Heartbeat deadline of each device's worker, in ``monotonic_s``; -inf if its task has ended."""
+        """Heartbeat deadline of each device's worker, in seconds of ``edged.clock.monotonic_s``; -inf if its task has
+        ended.
+        """
         return {
             device: -math.inf if task.done() else self._outputs.due_s(device)
             for device, (_config, task) in self._running.items()

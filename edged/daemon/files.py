@@ -45,8 +45,8 @@ def named_files(config: HallConfig) -> tuple[str, ...]:
 
 
 def read(file: Path) -> Reading:
-    """Read ``file``, a hall.toml, and every file it names. Raises ``ConfigErrors``. Blocks on the disk: call it in
-    another thread.
+    """Read ``file``, a hall.toml, and every file it names. Raises ``ConfigErrors`` if hall.toml has errors. Blocks on
+    the disk: call it in another thread.
     """
     config = load(file)
     keys, why = policy_keys(config)

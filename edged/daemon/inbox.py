@@ -23,8 +23,8 @@ FREEZE_S = 5.0  # a longer silence than WAKE_S + this means the whole process st
 
 
 class Item(NamedTuple):
-    """One event on its way into the core. ``at_ms``: its stamp in hall time. ``arrived_s`` (``perf_s``): when it was
-    queued, for latency metrics; None for ticks and for a ``Resumed``.
+    """One event on its way into the core. ``at_ms``: its stamp in hall time. ``arrived_s``: when it was queued, in
+    seconds of ``edged.clock.perf_s``, for latency metrics; None for ticks and for a ``Resumed``.
     """
 
     at_ms: int

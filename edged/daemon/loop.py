@@ -20,8 +20,8 @@ from edged.store.records import is_recorded
 
 
 class Loop:
-    """Turns the inbox's items into steps. Output values are sent at once; actions and acknowledgements wait until the
-    step is on disk.
+    """Turns the inbox's items into steps. Output values are passed to the outputs immediately; actions and
+    acknowledgements wait until the step is on disk.
     """
 
     def __init__(

@@ -86,8 +86,8 @@ class Outputs:
         self._workers.pop(device).abandon()
 
     def want(self, desired: Desired, arrived_s: float | None = None, now: bool = False) -> None:
-        """Set the desired value of a slot. ``arrived_s`` (``perf_s``): when the input that caused it arrived, for the
-        latency metric.
+        """Set the desired value of a slot. ``arrived_s``: when the input that caused it arrived, in seconds of
+        ``edged.clock.perf_s``, for the latency metric.
 
         ``now``: send it before this returns, if the driver can; otherwise it is sent soon, unless a newer value
         replaces it.
@@ -102,7 +102,7 @@ class Outputs:
             self.want(Desired(point, value))
 
     def act(self, action: Action) -> None:
-        """Queue ``action``, to be sent once; it fails at once if hall.toml has no such device."""
+        """Queue ``action``, to be sent once; it fails immediately if hall.toml has no such device."""
         worker = self._worker_of(action.point)
         if worker is None:
             self._around.emit(CommandFailed(action.id, NO_SUCH_DEVICE))
@@ -110,7 +110,7 @@ class Outputs:
             worker.act(action)
 
     def due_s(self, device: str) -> float:
-        """The heartbeat deadline of ``device``'s worker, in ``monotonic_s``."""
+        """The heartbeat deadline of ``device``'s worker, in seconds of ``edged.clock.monotonic_s``."""
         return self._workers[device].due_s
 
     def returned(self, device: str) -> None:
@@ -180,7 +180,7 @@ class Worker:
 
     @property
     def due_s(self) -> float:
-        """The earlier of its two heartbeat deadlines (values, actions), in ``monotonic_s``."""
+        """The earlier of its two heartbeat deadlines (values, actions), in seconds of ``edged.clock.monotonic_s``."""
         return min(heartbeat.due_s for heartbeat in self._heartbeats)
 
     def expect(self, within_s: float) -> None:

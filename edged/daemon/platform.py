@@ -43,7 +43,9 @@ class Platform:
     """The environment in a real hall."""
 
     def open_journal(self, config: HallConfig, alive: Callable[[], None]) -> Journal:
-        """Open the journal; ``alive`` is called repeatedly if that takes long. Raises ``StoreError``."""
+        """Open the journal; ``alive`` is called repeatedly if that takes long. Raises ``StoreError`` if it cannot be
+        used.
+        """
         return Journal.open(Path(config.store.path), keep_days=config.store.keep_days, alive=alive)
 
     def starts(self, config: HallConfig) -> Starts:
@@ -75,7 +77,9 @@ class Platform:
         return files.policy_keys(config)
 
     def root_keys(self, config: HallConfig) -> dict[str, PublicKey] | None:
-        """The keys that may sign key lists; see ``files.root_keys``."""
+        """The keys that may sign key lists; None if neither their file nor its copy can be read. See
+        ``files.root_keys``.
+        """
         return files.root_keys(config)
 
     def duty_keys(self, config: HallConfig) -> dict[str, PublicKey]:
@@ -89,7 +93,7 @@ class Platform:
         await watch_secrets(files.named_files(config), lambda: files.spoilt(config), report)
 
     async def read_config(self, file: Path) -> files.Reading:
-        """Read hall.toml and the files it names. Raises ``ConfigErrors``."""
+        """Read hall.toml and the files it names. Raises ``ConfigErrors`` if hall.toml has errors."""
         return await asyncio.to_thread(files.read, file)
 
     async def keep_config(self, config: HallConfig) -> None:

@@ -86,7 +86,7 @@ class Reloads:
         self._show_waiting(waits)
 
     async def run(self) -> None:
-        """Handle requests until cancelled."""
+        """Read and apply hall.toml whenever ``ask`` requests it, until cancelled."""
         self.heartbeat.expect(READ_S)
         if not self.mistakes:
             await self._desk.keep_config(self._config)

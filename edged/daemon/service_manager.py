@@ -59,18 +59,19 @@ class ServiceManager:
         self._send("STOPPING=1")
 
     def ping(self) -> None:
-        """Tell systemd's watchdog that the service is alive."""
+        """Tell systemd's watchdog once that the service is alive."""
         self._send("WATCHDOG=1")
 
     async def watch(
         self, heartbeats: Callable[[], Mapping[str, float]], limit_s: float = HEARTBEAT_LIMIT_S
     ) -> None:
-        """Feed the watchdog at half its interval while every heartbeat comes in time. Returns at once if systemd set no
-        watchdog.
+        """Tell systemd's watchdog at half its interval that the service is alive, as long as every heartbeat comes in
+        time. Returns immediately if systemd set no watchdog.
 
-        ``heartbeats()`` maps a part's name to its last heartbeat or its next deadline, in ``clock.monotonic_s``; none
-        may be more than ``limit_s`` ago. The event loop needs no heartbeat of its own, because this task runs in it. If
-        this task itself runs late, all heartbeats may be as late: the whole process stood still.
+        ``heartbeats()`` maps a part's name to its last heartbeat or its next deadline, in seconds of
+        ``edged.clock.monotonic_s``; none may be more than ``limit_s`` ago. The event loop needs no heartbeat of its
+        own, because this task runs in it. If this task itself runs late, all heartbeats may be as late: the whole
+        process stood still.
         """
         if self.watchdog_s is None:
             return

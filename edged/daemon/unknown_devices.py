@@ -60,7 +60,7 @@ class UnknownDevices:
             self._tell_all()
 
     def check(self) -> None:
-        """Forget devices that are in hall.toml by now, and those silent for ``GONE_S``. To be called once a second."""
+        """Forget devices that hall.toml names now, and devices silent for ``GONE_S``. To be called once a second."""
         known, since_s = self._known(), monotonic_s() - GONE_S
         over = [name for name, (_, heard_s) in self._heard.items() if name in known or heard_s < since_s]
         for name in over:

@@ -70,7 +70,7 @@ class BusListener(Generic[FrameT]):
         self._babble.understood()
 
     def take(self, data: bytes) -> None:
-        """Handle received bytes."""
+        """Cut received bytes into frames and pass them to ``accept``; count noise."""
         if not data:
             return
         noise = self._cutter.noise

@@ -51,7 +51,7 @@ class Pty:
 
     @property
     def plugged(self) -> bool:
-        """Whether the port exists."""
+        """Whether the port exists now: it was plugged and not unplugged since."""
         return self._fds is not None
 
     @property

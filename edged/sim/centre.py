@@ -48,7 +48,7 @@ class DemoCentre:
         self.acknowledged = 0  # every event up to this number has been received
 
     async def run(self) -> None:
-        """Stay connected until cancelled."""
+        """Receive the hall's messages and acknowledge its events until cancelled."""
         while True:
             try:
                 await self._connected_once()
@@ -87,7 +87,9 @@ class DemoCentre:
         self._out.put_nowait((topics.appointments(self._hall), json.dumps(body).encode()))
 
     def order(self, operation: str, body: dict[str, Any]) -> None:
-        """Send a signed operation."""
+        """Send the hall a signed operation (an order of the city, such as opening a window) with its fields
+        ``body``.
+        """
         now_ms = self._wall_ms()
         now = datetime.fromtimestamp(now_ms // 1000, UTC)
         document = {

@@ -115,7 +115,7 @@ def _unheard() -> logging.Logger:
 
 
 async def _reached(place: BrokerPlace) -> None:
-    """Connect by TCP, with TLS for ``mqtts://``, and close. Cancelling it takes effect at once."""
+    """Connect by TCP, with TLS for ``mqtts://``, and close. Cancelling it ends the attempt immediately."""
     address = await _address(place)
     name = None if place.tls is None else place.host
     _, writer = await asyncio.open_connection(address, place.port, ssl=place.tls, server_hostname=name)

@@ -73,7 +73,7 @@ class Touchable(Protocol):
         """Hall seconds after which a person presses a key again that had no effect."""
 
     def now_s(self) -> float:
-        """Hall time, in seconds."""
+        """The present hall time in seconds; only differences have a meaning."""
 
     async def sleep(self, seconds: float) -> None:
         """Sleep ``seconds`` of hall time."""

@@ -79,7 +79,7 @@ class DemoTotals:
     explanations: deque[tuple[int, Note]] = field(default_factory=lambda: deque(maxlen=EXPLANATIONS_KEPT))
 
     def step(self, step: Step) -> None:
-        """Add one step."""
+        """Add the event, commands and notes of one step to the totals."""
         self.steps += 1
         if isinstance(step.event, ClockSet):
             self.wall_offset_ms = step.event.wall_ms - step.at_ms
@@ -175,7 +175,7 @@ class Tail:
         return steps
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the journal file, if it is open."""
         if self._connection is not None:
             self._connection.close(True)
 

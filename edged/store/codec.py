@@ -58,7 +58,9 @@ def encode_event(event: Event) -> tuple[str, bytes]:
 
 
 def decode_event(kind: str, blob: bytes | None) -> Event:
-    """The event of class ``kind``; ``blob`` None: an event without fields (Tick). Raises ``CodecError``."""
+    """The event of class ``kind``; ``blob`` None: an event without fields (Tick). Raises ``CodecError`` if class or
+    fields are unknown or invalid.
+    """
     if kind not in EVENTS:
         raise CodecError(f"unknown event {kind!r}: written by a newer version?")
     return cast(Event, _decoded(blob or b"{}", EVENTS[kind]))
@@ -78,7 +80,7 @@ def decode_commands(blob: bytes | None) -> tuple[Command, ...]:
 
 
 def encode_notes(notes: tuple[Note, ...]) -> bytes:
-    """JSON list of notes."""
+    """The JSON list of a step's notes."""
     return _encode(notes)
 
 
@@ -97,7 +99,9 @@ def dump_state(state: object) -> bytes:
 
 
 def load_state(blob: bytes, kind: type[S]) -> S:
-    """Decode a state of class ``kind``. Raises ``CodecError``."""
+    """Decode a state of class ``kind``. Raises ``CodecError`` if the bytes are not a state that this version can
+    read.
+    """
     state = _try(_reader(cast(Any, kind)), blob)
     _refuse_what_was_dropped(blob, state)
     return cast(S, state)

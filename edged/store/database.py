@@ -226,7 +226,7 @@ def migrate(connection: apsw.Connection) -> bool:
 def check(connection: apsw.Connection, alive: Callable[[], None] = lambda: None) -> Head:
     """Check the schema, and the hash chain from the newest good state dump on. Returns the last step.
 
-    ``alive`` is called every ``PAGE_ROWS`` steps. Raises ``Damaged``.
+    ``alive`` is called every ``PAGE_ROWS`` steps. Raises ``Damaged`` if the file does not hold what was written.
     """
     if _schema(connection) != _expected_schema():
         raise Damaged("the schema is not what was written")
@@ -253,7 +253,9 @@ def first_seq(connection: apsw.Connection) -> int | None:
 
 
 def follow(head: Head, row: Row) -> Head:
-    """Check that ``row`` follows ``head`` in number and hash chain; returns the new head. Raises ``Damaged``."""
+    """Check that ``row`` follows ``head`` in number and hash chain; returns the new head. Raises ``Damaged`` if it does
+    not.
+    """
     if row.seq != head.seq + 1:
         raise Damaged(f"step {head.seq + 1} is missing")
     if chained(head.chain, row) != row.chain:
@@ -276,7 +278,7 @@ def rows(connection: apsw.Connection, after_seq: int = 0, limit: int | None = No
     """Steps after ``after_seq`` in order, at most ``limit``. They are read in pages, and no read transaction stays open
     between two pages.
 
-    Raises ``Damaged``.
+    Raises ``Damaged`` if a row has values of wrong types or cannot be decompressed.
     """
     query = f"SELECT {_STEP_COLUMNS} FROM steps WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 (a constant)
     left = 2**63 - 1 if limit is None else limit
@@ -419,7 +421,9 @@ def insert_snapshot(connection: apsw.Connection, snapshot: Snapshot, keep: int) 
 
 
 def last_policy(connection: apsw.Connection) -> PolicyRow | None:
-    """The policy applied last; None if none was ever applied. Raises ``Damaged``."""
+    """The policy applied last; None if none was ever applied. Raises ``Damaged`` if the row has values of wrong
+    types.
+    """
     found = connection.execute(
         "SELECT version, sha256, envelope, seq, at_ms FROM policy ORDER BY seq DESC LIMIT 1"
     ).fetchone()

@@ -92,7 +92,7 @@ def read_mark(journal: Path) -> Whereabouts:
 
 
 def leave_renewal(journal: Path, renewal: Renewal, sync: Callable[[Path], None]) -> None:
-    """Write the order that the next start begins a new epoch. Raises ``OSError``."""
+    """Write the order that the next start begins a new epoch. Raises ``OSError`` if the disk does not take it."""
     path = _renewal_path(journal)
     with whole_file(path) as stream:
         stream.write(msgspec.json.encode(renewal))

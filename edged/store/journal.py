@@ -148,8 +148,8 @@ class Journal:
 
     @property
     def last_beat_s(self) -> float:
-        """Time of the writer thread's last heartbeat, in ``monotonic_s``; at least one a second unless the disk
-        hangs.
+        """Time of the writer thread's last heartbeat, in seconds of ``edged.clock.monotonic_s``; at least one a second
+        unless the disk hangs.
         """
         assert self._writer is not None
         return self._writer.last_beat_s
@@ -343,7 +343,7 @@ class Journal:
 
     def _begin(self) -> None:
         """Start the writer thread, unless it runs. The state has to be read before: two threads must not use one
-        connection at once.
+        connection at the same time.
 
         Otherwise apsw refuses one of them, or cannot close its statement, so that a read transaction stays open for
         good.

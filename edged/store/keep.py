@@ -39,7 +39,9 @@ def keep_path(journal: Path) -> Path:
 
 
 def read_keep(journal: Path) -> Keep:
-    """Read the keep file; an empty ``Keep`` if it is missing, incomplete or changed. Raises ``OSError``."""
+    """Read the keep file; an empty ``Keep`` if it is missing, incomplete or changed. Raises ``OSError`` if the disk
+    fails.
+    """
     try:
         path = keep_path(journal)
         if path.stat().st_size > MAX_BYTES:
@@ -51,7 +53,7 @@ def read_keep(journal: Path) -> Keep:
 
 
 def write_keep(journal: Path, keep: Keep) -> None:
-    """Replace the keep file; it is on disk when this returns. Raises ``OSError``."""
+    """Replace the keep file; it is on disk when this returns. Raises ``OSError`` if the disk does not take it."""
     body = json.dumps(_fields(keep), separators=(",", ":")).encode()
     path = keep_path(journal)
     with whole_file(path) as stream:

@@ -317,7 +317,7 @@ def _finish_swap(path: Path) -> None:
 
 
 def _quarantined(path: Path) -> list[Path]:
-    """Journal files in quarantine, oldest first (their names end in Unix ms)."""
+    """Journal files in quarantine, oldest first (their names end in ms since 1970)."""
     found = (path.parent / "quarantine").glob(path.name + ".*[0-9]")
     return sorted(found, key=lambda old: int(old.name.rpartition(".")[2]))
 

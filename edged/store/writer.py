@@ -112,7 +112,7 @@ class JournalWriter:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the writer thread; from now on only it uses the connection."""
         self.last_beat_s = monotonic_s()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()

@@ -43,14 +43,17 @@ class PostDoorkeeper:
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def challenges(self, now_s: float, stale: bool = False) -> list[str]:
-        """The WWW-Authenticate headers of a 401 answer: Digest, and Basic for devices that cannot do Digest."""
+        """The WWW-Authenticate headers of a 401 answer: Digest, and Basic for devices that cannot do Digest. ``now_s``:
+        the present time in seconds of ``edged.clock.monotonic_s``. ``stale``: the client used an expired nonce.
+        """
         more = ", stale=true" if stale else ""
         digest = f'Digest realm="{REALM}", qop="auth", algorithm=MD5, nonce="{self._nonce(now_s)}"{more}'
         return [digest, f'Basic realm="{REALM}", charset="UTF-8"']
 
     def judge(self, header: str, method: str, target: str, credential: Credential, now_s: float) -> Verdict:
-        """Check an Authorization header. ``target``: path and query as sent; ``now_s``: monotonic. Returns "yes", "no",
-        "ask" (no credentials were sent) or "stale" (right, but with an expired nonce).
+        """Check an Authorization header. ``target``: path and query as sent; ``now_s``: the present time in seconds of
+        ``edged.clock.monotonic_s``. Returns "yes", "no", "ask" (no credentials were sent) or "stale" (right, but with
+        an expired nonce).
         """
         scheme, _, rest = header[: HEADER_MAX + 1].strip().partition(" ")
         if not scheme:

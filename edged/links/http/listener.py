@@ -25,8 +25,8 @@ ABORT = "edged.abort"  # of an ASGI scope: ends the connection at once
 
 
 class LimitedConnection(H11Protocol):
-    """One connection; closed at once if there are ``connections_max`` already, or if no request arrives within
-    ``HEAD_S``.
+    """One connection; closed immediately if there are ``connections_max`` already, and after ``HEAD_S`` if no request
+    has arrived.
     """
 
     connections_max = CONNECTIONS_MAX

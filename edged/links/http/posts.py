@@ -39,7 +39,7 @@ class PostDoor:
         self.answered: Counter[int] = Counter()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Handle one request (ASGI)."""
+        """Answer one request of a device (the ASGI interface)."""
         status, more = await self._judged(scope, receive)
         self.answered[status] += 1
         headers = [(b"content-length", b"0"), (b"cache-control", b"no-store"), *more]

@@ -97,7 +97,9 @@ class HttpQuestion:
 
 
 def address(url: str) -> str:
-    """Check that ``url`` is an http or https address without credentials, and return it. Raises ``ValueError``."""
+    """Check that ``url`` is an http or https address without credentials, and return it. Raises ``ValueError`` if it is
+    not.
+    """
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 80) > 0

@@ -170,7 +170,7 @@ def find_rtu_answer(sent: bytes, received: bytes) -> bytes:
 
 
 def find_tcp_answer(sent: bytes, received: bytes) -> bytes:
-    """Like ``find_rtu_answer``, for a Modbus TCP stream: transaction and unit must be those of ``sent``."""
+    """Like ``find_rtu_answer``, for a Modbus TCP stream: the answer has the same transaction and unit as ``sent``."""
     while len(received) > MBAP:
         size = 6 + int.from_bytes(received[4:6], "big")
         frame, received = received[:size], received[size:]

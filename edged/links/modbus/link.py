@@ -371,7 +371,7 @@ class ModbusBus:
         self._deadline = asyncio.get_running_loop().call_later(wait_s, self._unanswered, request)
 
     def _finish(self) -> ModbusRequest | None:
-        """End the open request, answered or not, and return it."""
+        """End the open request, answered or not, and return it; None if none is open."""
         request, self._current, self._sent = self._current, None, b""
         if self._deadline is not None:
             self._deadline.cancel()

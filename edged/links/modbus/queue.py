@@ -62,7 +62,9 @@ class ModbusRequest:
 
 @dataclass(slots=True)
 class Debt:
-    """An answer that may still come late, and the monotonic second until which it is expected."""
+    """An answer to ``request`` that may still come late, and the time until which it is expected, in seconds of
+    ``edged.clock.monotonic_s``.
+    """
 
     request: ModbusRequest
     until_s: float
@@ -79,7 +81,8 @@ class ModbusUnit:
     owed: list[Debt] = field(default_factory=list)
 
     def clash_until_s(self, request: ModbusRequest, now_s: float) -> float:
-        """The time until which a late answer could be taken for the answer to ``request``; 0 if none can.
+        """The time until which a late answer could be taken for the answer to ``request``, in seconds of
+        ``edged.clock.monotonic_s`` (as ``now_s``); 0 if none can.
 
         A late answer to an earlier try of the same request is no problem: it is still what is wanted.
         """

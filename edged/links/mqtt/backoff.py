@@ -38,8 +38,8 @@ class ConnectionOutcome:
 
 
 class Backoff:
-    """Computes the pause before the next connection. ``jitter()`` returns numbers in [0, 1). The caller gives the
-    time.
+    """Computes the pause before the next connection to the broker. ``jitter()`` returns numbers in [0, 1). It reads no
+    clock: the caller passes the time.
     """
 
     def __init__(self, jitter: Callable[[], float]) -> None:
@@ -48,7 +48,7 @@ class Backoff:
         self._absent_since_s: float | None = None
 
     def delay_s(self, outcome: ConnectionOutcome, now_s: float) -> float:
-        """Seconds to wait after ``outcome``. ``now_s``: monotonic."""
+        """Seconds to wait after ``outcome``. ``now_s``: the present time in seconds of ``edged.clock.monotonic_s``."""
         return self._full_s(outcome, now_s) * (JITTER + (1 - JITTER) * self._jitter())
 
     def _full_s(self, outcome: ConnectionOutcome, now_s: float) -> float:

@@ -1,7 +1,8 @@
 """One connection to the broker: one socket, one paho client, never used again after it was lost.
 
 Rules: there is no task per message and no queue of received ones. What one turn of the event loop sends leaves in one
-write; an ``urgent`` message leaves at once, after everything before it. Every failure sets ``lost`` and never hangs.
+write; an ``urgent`` message leaves before ``publish`` returns, after everything sent before it. Every failure sets
+``lost`` and never hangs.
 
 aiomqtt connects (executor thread, TLS, waiting for CONNACK). The socket callbacks of paho 2 are implemented here,
 because aiomqtt's add a queue and several system calls per message, and hang if a broker closes right after CONNACK.
@@ -88,7 +89,7 @@ class Connection:
         unwanted: Set[str],
         on_reading: Callable[[bool], None],
     ) -> None:
-        """The parameters are those of ``talk.Connect``."""
+        """For the parameters see ``talk.Connect``."""
         self._settings = settings
         self._on_message, self._on_reading = on_message, on_reading
         self._loop = asyncio.get_running_loop()
@@ -167,7 +168,7 @@ class Connection:
 
     async def _take_secrets(self) -> None:
         """Load password and certificates from their files; if those cannot be used, from their last good content.
-        Raises ``Unreachable``.
+        Raises ``Unreachable`` if there never was any.
         """
         settings = self._settings
         file = settings.password_file

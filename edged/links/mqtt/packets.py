@@ -53,7 +53,9 @@ def packet_end(data: bytes, start: int, limit_bytes: int) -> tuple[int, int] | N
 
 
 def read_publish(head: int, body: bytes, properties: bool) -> Publish:
-    """Parse a PUBLISH from its first byte and its body. ``properties``: it has some (MQTT 5). Raises ``ValueError``."""
+    """Parse a PUBLISH from its first byte (``head``) and its body. ``properties``: it contains MQTT 5 properties.
+    Raises ``ValueError`` if it is malformed or of QoS 2.
+    """
     qos = head >> 1 & 3
     if qos > 1 or len(body) < 2:
         raise ValueError("not a PUBLISH that was subscribed to")
@@ -93,7 +95,9 @@ def puback_packet(mid: int) -> bytes:
 
 
 def read_puback(body: bytes) -> tuple[int, int]:
-    """Packet identifier and reason code (0 if left out, §3.4.2.1) from the body of a PUBACK. Raises ``ValueError``."""
+    """Packet identifier and reason code (0 if left out, §3.4.2.1) from the body of a PUBACK. Raises ``ValueError`` if
+    the body is too short.
+    """
     return _number(body, 0), body[2] if len(body) > 2 else 0
 
 

@@ -53,7 +53,7 @@ class MqttWire:
         return True
 
     def acknowledge(self) -> None:
-        """Send the TCP ACK at once, so that the other side's Nagle algorithm does not wait 40 ms for it.
+        """Send the TCP ACK now, so that the other side's Nagle algorithm does not wait 40 ms for it.
 
         To be called after each read: the kernel falls back to delayed ACKs by itself (tcp(7)).
         """

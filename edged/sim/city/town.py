@@ -131,7 +131,7 @@ class SimulatedCity:
         await self.programs.end(self._consumer, signal.SIGKILL)
 
     async def kill_broker(self) -> None:
-        """Kill the city's mosquitto."""
+        """Kill the city's mosquitto with SIGKILL."""
         assert self.broker is not None
         await self.broker.kill()
 

@@ -1,7 +1,7 @@
 """Simulated halls without a daemon, as seen by the city: they number events, keep the unacknowledged ones, and send
 them again.
 
-They follow the protocol of ``central/uplink.py`` and nothing else of a hall: fresh events are sent at once; if no
+They follow the protocol of ``central/uplink.py`` and nothing else of a hall: fresh events are sent immediately; if no
 acknowledgement comes, all since the last one are sent again in order, marked historical. The city's database is
 compared with a hall's own count (``made``).
 """
@@ -44,8 +44,8 @@ SERVICES = (("tax", "tax-general", "w1"), ("estate", "estate-general", "w2"))
 
 
 class WireHall:
-    """One such hall. ``made``: how many events it has made; ``upto``: the number up to which the city has acknowledged
-    them.
+    """One simulated hall without a daemon. ``made``: how many events it has made; ``upto``: the number up to which the
+    city has acknowledged them.
     """
 
     def __init__(self, name: str) -> None:
@@ -173,7 +173,7 @@ class WireCity:
         await self._client.publish(topic, payload, qos=1, retain=retain)
 
     async def run(self) -> None:
-        """Stay connected until cancelled."""
+        """Stay connected to the city's broker, and send what it has not acknowledged, until cancelled."""
         while True:
             try:
                 await self._connected_once()

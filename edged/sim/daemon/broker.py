@@ -122,7 +122,7 @@ class Broker:
             self._pump()
 
     def hang_up(self, reason: str = "closed") -> None:
-        """Close the daemon's connection."""
+        """Close the daemon's connection, with ``reason`` as its reason."""
         if self.talk is not None:
             self.talk.fail("closed", reason)
 
@@ -135,7 +135,7 @@ class Broker:
     # -- the controller --
 
     def accept(self, talk: MemoryTalk) -> None:
-        """Handle CONNECT."""
+        """Handle the daemon's CONNECT on the connection ``talk``."""
         if self.talk is not None:
             self.talk.fail("taken", "session taken over")
         self.talk = talk
@@ -168,7 +168,7 @@ class Broker:
             self._held.extend(partial(self.route, *one) for one in batch)
 
     def acknowledged(self, mid: int) -> None:
-        """Handle PUBACK."""
+        """Handle the daemon's PUBACK of message ``mid``."""
         if self.state == "frozen":
             self._held.append(lambda: self.acknowledged(mid))
             return

@@ -100,7 +100,7 @@ class DaemonWorld:
 
     @property
     def now_ms(self) -> int:
-        """Virtual time, in ms."""
+        """Virtual time in ms since the loop was made."""
         return round(self.loop.now_s * 1000)
 
     def fail(self, error: BaseException) -> None:

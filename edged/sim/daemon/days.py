@@ -50,7 +50,9 @@ FAST = Path("/dev/shm")  # noqa: S108  (the disk that fails is a model; the real
 
 
 def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> WorldVerdict:
-    """Simulate the daemon of hall.toml ``file`` for so many days. A broken promise is returned, not raised."""
+    """Simulate the daemon of the hall.toml ``file`` for ``days`` days. A broken promise (see ``checker.py``) is
+    returned, not raised.
+    """
     written = WorldLog()
     loop = VirtualLoop()
     start_day = Random(f"{seed}/calendar").randrange(0, 120)
@@ -81,7 +83,9 @@ def live_daemon(file: Path, days: int, seed: int) -> WorldVerdict:
 
 
 class Broken(Exception):
-    """A promise was broken; ``where``: what was going on then."""
+    """The daemon broke one of its promises (rules that must always hold, see ``checker.py``). ``where``: the end of the
+    traceback, as text.
+    """
 
     def __init__(self, text: str, where: str) -> None:
         super().__init__(text)
@@ -194,7 +198,9 @@ class _DaemonDays:
 
 
 def unsettled(world: DaemonWorld) -> list[str]:
-    """What has not recovered yet: waiting visitors, wrong outputs, events the city lacks, an unapplied policy."""
+    """A line for each thing that has not recovered yet: waiting visitors, wrong outputs, devices taken for lost, events
+    that the city lacks, a pushed policy that is not in force.
+    """
     app = world.app
     if app is None:
         return ["no daemon runs"]

@@ -62,7 +62,7 @@ class Disk(apsw.VFS):
         return self._rng.uniform(*(SLOW_S if slow else QUICK_S))
 
     def fill(self) -> None:
-        """Fill the disk up."""
+        """Make the disk full: every further write fails."""
         self.full = True
         self._room_bytes = 0
 
@@ -72,7 +72,9 @@ class Disk(apsw.VFS):
         return self._other is not None
 
     def hold(self, database: Path, how: Hold) -> None:
-        """Let another program open the database, if it can, until ``let_go``. ``how``: see above in this file."""
+        """Let another program open the database until ``let_go``; it gives up if the daemon prevents it. ``how``: what
+        it does with the database, a key of ``HOLDS``.
+        """
         if self.held or not database.exists():
             return
         other = apsw.Connection(str(database), apsw.SQLITE_OPEN_READWRITE, vfs=self.name)
@@ -162,7 +164,7 @@ class Disk(apsw.VFS):
         return self.alive
 
     def take(self, size: int) -> None:
-        """Reserve ``size`` more bytes. Raises ``apsw.FullError``."""
+        """Reserve ``size`` more bytes. Raises ``apsw.FullError`` if the disk is full."""
         if not self.full:
             return
         if not self._room_bytes and not any(self.folder.glob(f"*{BALLAST}")):

@@ -195,7 +195,7 @@ class Machine(Platform):
         return {} if config.policy.keys is None else load_keys(config.policy.keys), ""
 
     def root_keys(self, config: HallConfig) -> dict[str, PublicKey] | None:
-        """See ``Platform``."""
+        """See ``Platform``. Never None here: the file can always be read."""
         return {} if config.policy.root is None else load_keys(config.policy.root)
 
     async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:

@@ -45,7 +45,7 @@ class DaemonFaults(WorldFaults):
 
     @classmethod
     def top(cls, name: str) -> float:
-        """The highest rate of a fault."""
+        """The highest rate with which the fault ``name`` may be drawn."""
         if name in ("kill_per_h", "cut_per_h", "restart_per_h", "fsync_per_h", "lost_end_per_h"):
             return SELDOM_PER_H
         return OFTEN_PER_H if name.endswith("_per_h") else 0.2

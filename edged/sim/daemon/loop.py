@@ -70,12 +70,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.set_exception_handler(self._nobody_caught)
 
     def time(self) -> float:
-        """Virtual time, in seconds."""
+        """Virtual time in seconds since the loop was made."""
         return self._now_s
 
     @property
     def now_s(self) -> float:
-        """Virtual time in seconds, also after the loop was closed."""
+        """Virtual time in seconds since the loop was made; also after it was closed."""
         return self._now_s
 
     def jump(self, seconds: float) -> None:
@@ -152,7 +152,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     async def create_connection(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any
     ) -> Any:
-        """Connect to a port of this loop. Raises ``ConnectionRefusedError``."""
+        """Connect to a port of this loop. Raises ``ConnectionRefusedError`` if nobody listens there."""
         await asyncio.sleep(0)
         server = self.servers.get(port)
         if server is None or server.refuses:
@@ -182,12 +182,12 @@ class MemoryServer:
         return "127.0.0.1", self.port
 
     def hang_up(self) -> None:
-        """Cut every connection."""
+        """Cut every connection that clients have to this server."""
         for pair in self.pairs:
             pair.abort()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening on the port; open connections stay open."""
         self._loop.servers.pop(self.port, None)
 
     async def start_serving(self) -> None:
@@ -225,7 +225,7 @@ class MemoryTransport(asyncio.Transport):
                 self._loop.call_soon(end.protocol.connection_lost, None)
 
     def abort(self) -> None:
-        """Same as ``close``: there is never unsent data."""
+        """Close the connection as ``close`` does: there is never unsent data to drop."""
         self.close()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -240,7 +240,7 @@ class MemoryTransport(asyncio.Transport):
         return 0
 
     def pause_reading(self) -> None:
-        """No-op: received bytes are always delivered at once."""
+        """No-op: received bytes are always delivered immediately."""
 
     def resume_reading(self) -> None:
         """No-op, as ``pause_reading``."""

@@ -156,7 +156,7 @@ def _said(far: FarEnds) -> str:
 
 
 def _break_beam(far: FarEnds) -> None:
-    """A visitor comes in."""
+    """Let a visitor come in through the light beam."""
     far.modules["contacts"].closed.add(14)
 
 

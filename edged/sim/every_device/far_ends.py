@@ -97,7 +97,7 @@ class LedStrip(asyncio.DatagramProtocol):
         self._socket: asyncio.DatagramTransport | None = None
 
     async def run(self) -> None:
-        """Listen until cancelled."""
+        """Receive datagrams and answer them as the card does, until cancelled."""
         loop = asyncio.get_running_loop()
         place = ("127.0.0.1", self._port)
         self._socket, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=place)

@@ -2,6 +2,7 @@
 that lose and repeat messages.
 
 The seed decides everything: the visitors, the habits of the clerks, which faults there are and how often. While faults
-last only safety is checked (``promises.py``, and ``Engine.check`` after every step); then the faults end, and the hall
-must recover by itself (``days._settle``).
+last, only the promises are checked: rules that must hold at any moment, such as that no number is given out twice in a
+day (``promises.py``, and ``Engine.check`` after every step). Then the faults end, and the hall must recover by itself
+(``days._settle``).
 """

@@ -34,7 +34,9 @@ DAY_MS = 24 * HOUR_MS
 
 @dataclass(frozen=True, slots=True)
 class WorldVerdict:
-    """The result of one seed. ``broken``: the broken promise, None if every one was kept."""
+    """The result of one seed. ``broken``: the first promise (see ``promises.py``) that was broken; None if every one
+    was kept.
+    """
 
     seed: int
     days: int
@@ -52,7 +54,9 @@ class WorldVerdict:
 
 
 def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> WorldVerdict:
-    """Run one world for ``days`` days. A broken promise is returned, not raised. ``policy`` None: the default one."""
+    """Run one world for ``days`` days. A broken promise (see ``promises.py``) is returned, not raised. ``policy`` None:
+    the default one.
+    """
     start_day = Random(f"{seed}/calendar").randrange(0, 120)
     wall_ms = FIRST_DAY_MS + start_day * DAY_MS + round((OPENS_H - 0.5) * HOUR_MS)
     world = World(site, seed, wall_ms, Policy() if policy is None else policy)

@@ -48,7 +48,7 @@ class WorldFaults:
 
     @classmethod
     def top(cls, name: str) -> float:
-        """The highest rate of a fault."""
+        """The highest rate with which the fault ``name`` may be drawn."""
         return 12.0 if name.endswith("_per_h") else 0.2
 
     def said(self) -> dict[str, float]:
@@ -57,5 +57,7 @@ class WorldFaults:
 
 
 def next_ms(rng: Random, per_h: float) -> int | None:
-    """Draw the hall milliseconds until the next fault of this rate; None: it never occurs."""
+    """Draw the hall milliseconds until the next fault that occurs ``per_h`` times an hour on average; None: it never
+    occurs.
+    """
     return None if per_h <= 0 else 1 + round(rng.expovariate(per_h) * HOUR_MS)

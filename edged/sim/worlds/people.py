@@ -221,7 +221,7 @@ class WorldClerk:
                 self._world.send(KeyPressed(point, key, arg))
 
     def _aside(self) -> str | None:
-        """Draw the argument of a key that is pressed by mistake."""
+        """Draw the argument of a key that is pressed by mistake; None: it is pressed without one."""
         site = self._world.site
         return self._rng.choice(
             (
