@@ -60,7 +60,9 @@ class Warp:
 
 
 class Clock:
-    """Hall time, which continues from ``start_ms`` when the clock is created."""
+    """Hall time, in milliseconds since the hall's journal began: it stands at ``start_ms`` when the clock is
+    created.
+    """
 
     def __init__(self, start_ms: int = 0, warp: Warp | None = None) -> None:
         self._warp = warp
@@ -69,7 +71,9 @@ class Clock:
         self.speed = 1.0 if warp is None else warp.speed
 
     def at_ms(self) -> int:
-        """Hall time now, in ms."""
+        """Hall time now, in milliseconds: ``start_ms`` plus the hall time since this clock was created. Not a date (see
+        ``wall_ms``).
+        """
         return self._start_ms + int((_monotonic() - self._real0_s) * 1000 * self.speed)
 
     def skip(self, ms: int) -> None:
@@ -77,7 +81,7 @@ class Clock:
         self._start_ms += ms
 
     def now_s(self) -> float:
-        """Hall time now, in seconds (for pacing inside drivers)."""
+        """Hall time now, in seconds (``at_ms`` / 1000 without rounding), for pacing inside drivers."""
         return self._start_ms / 1000 + (_monotonic() - self._real0_s) * self.speed
 
     def wall_ms(self) -> int:
@@ -91,7 +95,7 @@ class Clock:
         return max(0.0, (until_ms - self.at_ms()) / 1000 / self.speed)
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep ``seconds`` of hall time."""
+        """Sleep for ``seconds`` of hall time, which are shorter than real ones if the demo runs fast."""
         await asyncio.sleep(seconds / self.speed)
 
 
@@ -101,12 +105,14 @@ def wall_ms() -> int:
 
 
 def monotonic_s() -> float:
-    """Real monotonic seconds, for I/O deadlines and measurements, never for decisions."""
+    """Real seconds since an arbitrary moment (CLOCK_MONOTONIC), for I/O deadlines and measurements, never for
+    decisions.
+    """
     return _monotonic()
 
 
 def perf_s() -> float:
-    """High-resolution real seconds, for measuring short spans."""
+    """Real seconds since an arbitrary moment, from the clock with the finest resolution, for measuring short spans."""
     return _perf()
 
 

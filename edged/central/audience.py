@@ -56,7 +56,7 @@ class Names:
 
     @classmethod
     def of(cls, site: Site) -> Names:
-        """The ids of this site."""
+        """Collect the ids, kinds and skills of ``site``."""
         areas, services, windows = (
             frozenset(part.id for part in parts) for parts in (site.areas, site.services, site.windows)
         )

@@ -25,7 +25,8 @@ THINNED_TO_MS = 60_000  # of thinned telemetry, one reading of each counter is s
 
 
 class Fact(NamedTuple):
-    """One event. ``number`` counts from 1 in each epoch; ``at_ms`` is the hall time of its step.
+    """One event. ``number`` counts from 1 in each epoch (the life of one journal: a restored or damaged journal begins
+    a new one); ``at_ms`` is the hall time of its step.
 
     ``wall_ms``: the wall clock as it was set at that step, ms since 1970 UTC, so that an event has the same time when
     it is sent again.

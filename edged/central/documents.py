@@ -79,7 +79,9 @@ def shape_reasons(error: Misshapen, path: str = "") -> list[Reason]:
 
 
 def check_for_us(document: Document, expected: str, audience: Audience) -> None:
-    """Check that the document's type is ``expected`` and that it is for this hall. Raises ``DocumentRefused``."""
+    """Check that the document's type is ``expected`` and that it is for this hall. Raises ``DocumentRefused`` with the
+    reason if not.
+    """
     if document.type != expected:
         raise DocumentRefused(reason("wrong-type", "type", found=document.type[:40], expected=expected))
     ours = {audience.hall} | ({f"group:{audience.group}"} if audience.group else set())
@@ -114,7 +116,9 @@ def check_dates(document: Document, now_ms: int) -> None:
 
 
 def hints(word: str, known: Iterable[str]) -> dict[str, str]:
-    """The text "did you mean …" in English and Chinese; empty texts if no known name is similar."""
+    """The text "did you mean …" in English and Chinese, under "hint" and "hint_zh"; empty texts if no known name is
+    similar.
+    """
     near = nearest(word, known)
     return {
         "hint": f'; did you mean "{near}"?' if near else "",

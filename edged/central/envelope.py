@@ -189,7 +189,9 @@ def _not_an_envelope(detail: str) -> DocumentRefused:
 
 
 def load_names(file: str | Path) -> dict[str, str]:
-    """The names of the keys in a key file, by key id; keys without a name are left out. Raises ``KeyFileError``."""
+    """The names of the keys in a key file, by key id; keys without a name are left out. Raises ``KeyFileError`` if the
+    file cannot be read or is not a key file.
+    """
     return {
         str(entry.get("keyid")): str(entry["name"])
         for entry in _entries(file)
@@ -213,7 +215,7 @@ def _entries(file: str | Path) -> list[Any]:
 
 
 def load_keys(file: str | Path) -> dict[str, PublicKey]:
-    """Load the public keys of a key file, by key id. Raises ``KeyFileError``.
+    """Load the public keys of a key file, by key id. Raises ``KeyFileError`` if it cannot be read or one key is wrong.
 
     Its form: ``{"keys": [{"keyid": …, "public": base64 of the raw key, "algorithm": "ed25519" or "sm2", "name": …}]}``;
     the name may be missing, and the algorithm too (then Ed25519).
@@ -242,7 +244,9 @@ def load_keys(file: str | Path) -> dict[str, PublicKey]:
 
 
 def public_entry(key: Ed25519PublicKey | PublicKey, name: str) -> dict[str, str]:
-    """The entry of a public key in a key file."""
+    """The entry of a public key in a key file: ``keyid``, ``public`` (base64), ``algorithm`` unless it is Ed25519, and
+    ``name``.
+    """
     public = key if isinstance(key, PublicKey) else PublicKey(ED25519, key.public_bytes_raw())
     algorithm = {} if public.algorithm == ED25519 else {"algorithm": public.algorithm}
     text = base64.b64encode(public.raw).decode()
@@ -261,7 +265,9 @@ def private_pem(key: Ed25519PrivateKey | Sm2PrivateKey) -> bytes:
 
 
 def load_private(file: str | Path) -> Ed25519PrivateKey | Sm2PrivateKey:
-    """A signing key from a PEM file. Raises ``KeyFileError``."""
+    """A signing key from a PEM file. Raises ``KeyFileError`` if the file cannot be read, holds another kind of key, or
+    holds an SM2 key for which the library is missing.
+    """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

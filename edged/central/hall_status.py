@@ -70,7 +70,7 @@ class HallStatus:
             self.say(link, standing)
 
     def say(self, link: StatusLink, standing: HallStanding) -> None:
-        """Publish the status now."""
+        """Publish the hall's status now."""
         self._reasons, self._policy = reasons(standing), standing.state.policy_version
         word = "degraded" if self._reasons else "online"
         self._publish(link, self.payload(word, standing, self._reasons))

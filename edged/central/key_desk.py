@@ -282,7 +282,9 @@ class KeyDesk:
         return [one for one in listed.revoked if one.keyid in found]
 
     def _read(self, stored: str) -> None:
-        """Restore what ``_line`` wrote."""
+        """Restore the key list and the highest versions from ``stored``, which ``_line`` wrote; if it cannot be read,
+        an error is logged and the keys of hall.toml are used.
+        """
         if not stored:
             return
         try:

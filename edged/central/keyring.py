@@ -138,7 +138,9 @@ class Keyring:
         return frozenset(named | (self.duty_operations if DUTY in one.scopes else frozenset()))
 
     def _not_listed(self, listed: KeyList) -> dict[str, Reason]:
-        """Why the revoked keys, and the city keys of hall.toml that are not in the list, may sign nothing."""
+        """By key id, why the revoked keys, and the city keys of hall.toml that are not in the list, may sign
+        nothing.
+        """
         gone: Iterator[tuple[str, Reason]] = (
             (
                 one.keyid,

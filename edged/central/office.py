@@ -181,7 +181,7 @@ class Office:
                 tasks.create_task(lasting("uplink", self.uplink.run()), name="uplink")
 
     def heartbeats(self) -> dict[str, float]:
-        """Each part's heartbeat deadline, in seconds of ``monotonic_s``."""
+        """By part of this office: the time by which its next heartbeat is due, in seconds of ``monotonic_s``."""
         heartbeats = {
             "policy desk": self.policies.heartbeat.due_s,
             "key desk": self.keys.heartbeat.due_s,

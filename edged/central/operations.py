@@ -1,4 +1,5 @@
-"""Operations: what a hall may be ordered to do at once. From the bytes of an envelope to a core event, or a refusal.
+"""Operations: the signed orders that a hall carries out immediately, such as opening a window. From the bytes of an
+envelope to a core event, or a refusal.
 
 The checks, in this order; the first that fails ends it:
 
@@ -105,7 +106,7 @@ class Body(Shape, frozen=True):
     """
 
     def order(self, by: str) -> Event | None:
-        """The core event, with ``by`` as the person's name."""
+        """The order as an event of the core; ``by``: the name of the person who gives it."""
         raise AssertionError("every operation says what it orders")
 
 
@@ -118,7 +119,7 @@ class Open(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event."""
+        """The override as an event of the core; ``by``: the name of the person who gives the order."""
         return OverrideSet("open", self.window, by, self.for_s, self.area, self.reason)
 
 
@@ -130,7 +131,7 @@ class Close(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event."""
+        """The override as an event of the core; ``by``: the name of the person who gives the order."""
         return OverrideSet("close", self.window, by, self.for_s, reason=self.reason)
 
 
@@ -142,7 +143,7 @@ class Hold(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event."""
+        """The override as an event of the core; ``by``: the name of the person who gives the order."""
         return OverrideSet("hold", self.window, by, self.for_s, reason=self.reason)
 
 
@@ -154,7 +155,7 @@ class PauseIssuing(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event."""
+        """The override as an event of the core; ``by``: the name of the person who gives the order."""
         return OverrideSet("pause-issuing", self.area or WHOLE_HALL, by, self.for_s, reason=self.reason)
 
 
@@ -165,7 +166,7 @@ class PriorityInsert(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event."""
+        """The override as an event of the core; ``by``: the name of the person who gives the order."""
         return OverrideSet("priority-insert", self.number, by, reason=self.reason)
 
 
@@ -179,7 +180,7 @@ class SetOverride(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event."""
+        """The override as an event of the core; ``by``: the name of the person who gives the order."""
         return OverrideSet(self.kind, self.target, by, self.for_s, self.area, self.reason)
 
 
@@ -202,7 +203,7 @@ class AcceptAlarm(Body, frozen=True):
     subject: Called
 
     def order(self, by: str) -> Event:
-        """The acceptance as an event."""
+        """The acceptance as an event of the core; ``by``: the name of the person who gives the order."""
         return AlarmAccepted(self.kind, self.subject, by)
 
 
@@ -228,7 +229,7 @@ class Announce(Body, frozen=True):
     areas: Annotated[tuple[Called, ...], Meta(max_length=AREAS_MAX)] = ()
 
     def order(self, by: str) -> Event:
-        """The announcement as an event."""
+        """The announcement as an event of the core; ``by``: the name of the person who gives the order."""
         return Announced(self.text, self.text_en, self.areas, by)
 
 
@@ -247,7 +248,7 @@ class CaseOrder(Body, frozen=True):
     level: Annotated[int, Meta(ge=1, le=5)] | None = None
 
     def order(self, by: str) -> Event:
-        """The report as an event."""
+        """The report as an event of the core; ``by``: the name of the person who gives the order."""
         return CaseTold(by=by, **structs.asdict(self))
 
 
@@ -258,7 +259,7 @@ class CorrectRating(Body, frozen=True):
     level: Annotated[int, Meta(ge=1, le=5)]
 
     def order(self, by: str) -> Event:
-        """The correction as an event."""
+        """The correction as an event of the core; ``by``: the name of the person who gives the order."""
         return RatingCorrected(self.rating, self.level, by)
 
 
@@ -269,7 +270,7 @@ class AnswerRating(Body, frozen=True):
     code: Name | None = None
 
     def order(self, by: str) -> Event:
-        """The answer as an event."""
+        """The answer as an event of the core; ``by``: the name of the person who gives the order."""
         return RatingAnswered(self.rating, by, self.code)
 
 
@@ -293,7 +294,7 @@ class Roster(Body, frozen=True):
     areas: Annotated[tuple[Called, ...], Meta(max_length=AREAS_MAX)] = ()
 
     def order(self, by: str) -> Event:
-        """The change as an event."""
+        """The change as an event of the core; ``by``: the name of the person who gives the order."""
         return RosterTold(self.staff, self.said, by, self.areas)
 
 
@@ -314,7 +315,7 @@ class ResetDay(Body, frozen=True):
     force: bool = False
 
     def order(self, by: str) -> Event:
-        """The reset as an event."""
+        """The reset as an event of the core; ``by``: the name of the person who gives the order."""
         return DayReset(by, self.force)
 
 
@@ -328,7 +329,7 @@ class NoticeOrder(Body, frozen=True):
     until: Until | None = None
 
     def order(self, by: str) -> Event:
-        """The notice as an event."""
+        """The notice as an event of the core; ``by``: the name of the person who gives the order."""
         until_ms = None if self.until is None else epoch_ms(self.until)
         return NoticePosted(self.id, self.text, self.text_en, self.areas, until_ms, by)
 
@@ -339,7 +340,7 @@ class Withdraw(Body, frozen=True):
     id: Name
 
     def order(self, by: str) -> Event:
-        """The withdrawal as an event."""
+        """The withdrawal as an event of the core; ``by``: the name of the person who gives the order."""
         return NoticeWithdrawn(self.id, by)
 
 
@@ -460,7 +461,7 @@ def inspect(payload: bytes) -> OperationDocument:
 
 
 def body_of(document: OperationDocument) -> Body:
-    """Parse the arguments of the operation. Raises ``DocumentRefused``."""
+    """Parse the arguments of the operation. Raises ``DocumentRefused`` for an unknown operation or wrong arguments."""
     kind = OPERATIONS.get(document.operation)
     if kind is None:
         near = nearest(document.operation, OPERATIONS)

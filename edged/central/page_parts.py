@@ -124,7 +124,9 @@ class PageParts:
         }
 
     def name(self, staff: str | None) -> str | None:
-        """The name of a member of staff; an id that is not on the roster is returned as it is."""
+        """The name of a member of staff; an id that is not on the roster is returned as it is. None if ``staff`` is
+        None.
+        """
         if staff is None or staff == staffing.DUTY_MANAGER:
             return None if staff is None else page_words.DUTY[0]
         known = self._lookup.staff.get(staff)

@@ -138,7 +138,7 @@ class DeskLedger(Protocol):
 
 
 class Rehearse(Protocol):
-    """``Rehearsals.want``: ``policy`` and ``in_force`` are envelopes. Either returns a result at once, or None and
+    """``Rehearsals.want``: ``policy`` and ``in_force`` are envelopes. Either returns a result immediately, or None and
     calls ``done`` later.
     """
 
@@ -226,7 +226,9 @@ class PolicyDesk(Observer):
 
     @property
     def last_push(self) -> dict[str, Any] | None:
-        """The result of the newest push since the start, with ``wall_ms``; None if there was none."""
+        """The result of the newest push since the start: ``version``, ``state``, ``wall_ms`` (when), and ``why`` it was
+        refused; None if there was none.
+        """
         if self._pushed_wall_ms is None:
             return None
         desired, why = self._report["desired"], self._report.get("reason")
@@ -632,8 +634,8 @@ def _named(verified: Verified) -> dict[str, Any]:
 
 
 def worded(reasons: tuple[Reason, ...]) -> dict[str, str]:
-    """The first reason of a refusal with its texts, and how many more there are; ``edged policy check`` shows all of
-    them.
+    """The first reason of a refusal as JSON values (``code``, ``path``, ``message`` and ``message_zh``), with how many
+    more there are; ``edged policy check`` shows all of them.
     """
     first, more = reasons[0], len(reasons) - 1
     return {

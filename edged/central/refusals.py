@@ -176,7 +176,9 @@ CODES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason of a refusal."""
+    """One reason why a document is refused: a code, the path of the wrong field ("" for the whole document), and a
+    sentence in English and Chinese.
+    """
 
     code: str
     path: str

@@ -62,10 +62,10 @@ class Rehearsals:
         self.heartbeat = Heartbeat()
 
     def want(self, policy: bytes, in_force: bytes, days: int, done: Done) -> Missed | None:
-        """Rehearse the policy in an envelope. ``done`` is called once, later; not if another one is wanted before its
-        result.
+        """Rehearse the policy in the envelope ``policy`` and return None; the result is passed to ``done`` later,
+        unless another rehearsal is wanted before that.
 
-        Returns a ``Missed`` at once, without calling ``done``, if there is no rehearsal service.
+        If there is no rehearsal service, the ``Missed`` is returned immediately and ``done`` is never called.
         """
         if not self._socket or not os.path.exists(self._socket):
             return Missed(missed="no-service")

@@ -140,7 +140,7 @@ def question_line(question: RehearsalQuestion) -> bytes:
 
 
 def read_question(line: bytes) -> RehearsalQuestion:
-    """Parse a question. Raises ``BadMessage``."""
+    """Parse the line by which the daemon asks for a rehearsal. Raises ``BadMessage`` if it has another form."""
     try:
         asked = read(_QuestionLine, strict_json.parse_document(line, QUESTION_BYTES_MAX))
         policy, in_force = (base64.b64decode(one, validate=True) for one in (asked.policy, asked.in_force))
@@ -155,7 +155,7 @@ def answer_line(found: Rehearsed | Missed) -> bytes:
 
 
 def read_answer(line: bytes) -> Rehearsed | Missed:
-    """Parse an answer. Raises ``BadMessage``."""
+    """Parse the line with the result of a rehearsal. Raises ``BadMessage`` if it has another form."""
     try:
         return of_report(strict_json.parse_document(line, ANSWER_BYTES_MAX))
     except strict_json.NotStrictJson as error:
@@ -163,7 +163,9 @@ def read_answer(line: bytes) -> Rehearsed | Missed:
 
 
 def of_report(said: Any) -> Rehearsed | Missed:
-    """Parse the field ``rehearsal`` of a policy report. Raises ``BadMessage``."""
+    """Parse the field ``rehearsal`` of a policy report. Raises ``BadMessage`` if it has another form or an unknown
+    reason.
+    """
     try:
         missed = isinstance(said, dict) and "missed" in said
         found: Rehearsed | Missed = read(Missed, said) if missed else read(Rehearsed, said)

@@ -158,7 +158,7 @@ def keys_report(hall: str) -> str:
 
 
 def operation(hall: str, name: str) -> str:
-    """A signed operation (never retained)."""
+    """The topic for the signed operation ``name`` (never retained)."""
     return OPERATION.at(hall=hall, operation=name)
 
 

@@ -216,7 +216,9 @@ class Uplink(Observer):
     # -- counting --
 
     async def _count(self) -> None:
-        """Count the events of journal steps that were not counted yet: after a start, or after too many at once."""
+        """Count the events of journal steps that were not counted yet: after a start, or after more steps than are kept
+        in memory.
+        """
         while self._behind:
             self.heartbeat.expect(READ_S)
             page = await read_page(self._outbox, self._step, COUNT_STEPS)

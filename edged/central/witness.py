@@ -46,8 +46,8 @@ class WitnessedJournal(Protocol):
 
 
 class Witness:
-    """Publishes the journal's last step and compares it with the retained message. Call ``start`` once, ``look`` about
-    once a second.
+    """Publishes the number of the journal's last step and compares it with the retained message, which shows whether
+    the journal has lost its end. Call ``start`` once, ``look`` about once a second.
     """
 
     def __init__(

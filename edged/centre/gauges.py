@@ -9,7 +9,7 @@ _BATCH_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
 class ConsumerGauges:
-    """The metrics of one consumer process."""
+    """The Prometheus metrics of one ``edged centre consume`` process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

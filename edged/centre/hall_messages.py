@@ -55,7 +55,9 @@ class UnreadableMessage(ValueError):
 
 
 def read_event(topic: str, payload: bytes) -> HallEvent:
-    """Parse an event. Raises ``UnreadableMessage``."""
+    """Parse an event from its topic and payload. Raises ``UnreadableMessage``, with the part that is wrong, if it is
+    not an event of the topic's hall.
+    """
     named = HALL_TOPIC.fullmatch(topic)
     if named is None or topic != topics.events(named[1]):
         raise UnreadableMessage("topic")
@@ -85,7 +87,9 @@ def read_event(topic: str, payload: bytes) -> HallEvent:
 
 
 def read_retained(topic: str, payload: bytes) -> RetainedMessage:
-    """Parse a retained message. Raises ``UnreadableMessage``."""
+    """Parse a retained message of a hall; an empty payload (the message was deleted) becomes "null". Raises
+    ``UnreadableMessage``, with the part that is wrong, for a foreign topic or a payload of another form.
+    """
     named = HALL_TOPIC.fullmatch(topic)
     if named is None:
         raise UnreadableMessage("topic")

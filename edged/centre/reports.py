@@ -104,13 +104,13 @@ class Section(NamedTuple):
 
 
 def day(text: str) -> ReportSpan:
-    """The range of one day, like ``2026-12-01``. Raises ``ValueError``."""
+    """The range of one day, ``text`` being a date like ``2026-12-01``. Raises ``ValueError`` if it is not one."""
     first = _midnight(text)
     return ReportSpan(first, first + timedelta(days=1), text)
 
 
 def month(text: str) -> ReportSpan:
-    """The range of one month, like ``2026-12``. Raises ``ValueError``."""
+    """The range of one month, ``text`` being like ``2026-12``. Raises ``ValueError`` if it is not a month."""
     first = _midnight(f"{text}-01")
     return ReportSpan(first, datetime(*month_after(first, 1), 1, tzinfo=ZONE), text)
 
@@ -176,7 +176,7 @@ def _number(value: Any) -> float | int | None:
 
 
 def told(column: str, value: Any) -> str:
-    """A figure formatted for people."""
+    """A figure as text: a share in per cent, other fractions with one decimal, "-" for None."""
     if value is None:
         return "-"
     if column in SHARES:
@@ -185,7 +185,7 @@ def told(column: str, value: Any) -> str:
 
 
 def title_of(column: str, zh: bool) -> str:
-    """The heading of a column."""
+    """The heading of a column, in Chinese or English."""
     return TITLES[column][0 if zh else 1]
 
 

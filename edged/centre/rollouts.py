@@ -77,7 +77,9 @@ def sizes(text: str, halls: int) -> tuple[int, ...]:
 
 
 def begin(connection: psycopg.Connection[Any], plan: RolloutPlan) -> int:
-    """Record a new rollout; returns its number. Raises ``RolloutRefused``."""
+    """Record a new rollout; returns its number. Raises ``RolloutRefused`` while another one is running or being
+    aborted.
+    """
     with connection.transaction():
         connection.execute("LOCK TABLE rollouts IN EXCLUSIVE MODE")
         busy = connection.execute("SELECT id FROM rollouts WHERE state IN ('running', 'aborting')").fetchone()

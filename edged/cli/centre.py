@@ -473,7 +473,7 @@ def _plan(
 
 
 def _seconds(text: str) -> int:
-    """Parse a duration like 2h, 30min or 10s into seconds. Raises ``ValueError``."""
+    """Parse a duration like 2h, 30min or 10s into seconds. Raises ``ValueError`` for anything else."""
     for unit, factor in (("min", 60), ("h", 3600), ("s", 1)):
         if text.endswith(unit):
             return int(text.removesuffix(unit)) * factor
@@ -543,7 +543,7 @@ class CityPublisher:
         return self.talk
 
     def close(self) -> None:
-        """Disconnect, if connected."""
+        """Close the connection, if one is open."""
         talk, self.talk = self.talk, None
         if talk is not None:
             talk.close()

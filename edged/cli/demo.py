@@ -33,7 +33,7 @@ OWNER = "owner.pid"  # file in it with the demo's process id
 
 
 class DemoHall(StrEnum):
-    """Which hall the demo runs."""
+    """Which of its two halls ``edged demo`` runs."""
 
     EXAMPLE = "example"
     EVERY_DEVICE = "every-device"

@@ -196,7 +196,7 @@ def exchange(
     wire: ModbusWire, line: ByteWire, unit: int, pdu: bytes, deadline_s: float, number: int = 1
 ) -> tuple[bytes, bytes, bytes]:
     """Send one Modbus request and wait for its answer. Returns the frame sent, the bytes received and the answer's PDU
-    (b"" if none came in time). Raises ``OSError``.
+    (b"" if none came in time). Raises ``OSError`` if the line breaks.
     """
     sent = rtu_frame(unit, pdu) if wire.rtu else tcp_frame(number, unit, pdu)
     line.write(sent)
@@ -233,7 +233,9 @@ def _drain(line: ByteWire) -> None:
 
 
 def units_of(text: str) -> list[int]:
-    """Parse unit numbers like ``1-4,254``. Raises ``ValueError``."""
+    """Parse unit numbers like ``1-4,254``. Raises ``ValueError`` for other text and for numbers outside 1 to
+    ``UNIT_MAX``.
+    """
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -246,8 +248,8 @@ def units_of(text: str) -> list[int]:
 
 
 def bursts(url: str, seconds: float) -> Iterator[tuple[float, bytes]]:
-    """Listen for ``seconds``; yields the bytes received, split at silences, each burst with its start in seconds.
-    Raises ``OSError``.
+    """Listen for ``seconds``; yields the bytes received, split at silences, each burst with its start in seconds since
+    the line was opened. Raises ``OSError`` if the line cannot be opened or breaks.
     """
     with opened(url) as (_, line):
         began_s = heard_s = monotonic_s()
@@ -475,7 +477,7 @@ ENCODE_WORDS = (
 
 
 def encoded(what: str, words: list[str], unit: int | None, folder: Path | None) -> bytes:
-    """Encode the bytes of a request. Raises ``ValueError``."""
+    """Encode the bytes of a request. Raises ``ValueError`` if ``what`` is unknown or the words do not fit it."""
     if what in ENCODERS:
         return ENCODERS[what](words)
     if what == "modbus":

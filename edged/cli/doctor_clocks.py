@@ -58,7 +58,9 @@ def clock_error_words(off_s: float) -> tuple[str, str]:
 
 
 def remedy(off_s: float) -> tuple[str, str]:
-    """The remedy: a difference of whole half hours within a day means a wrong time zone."""
+    """What to do about a clock that is ``off_s`` seconds wrong, in Chinese and English: a difference of whole half
+    hours within 14 hours means a wrong time zone.
+    """
     from_zone = abs(off_s - round(off_s / ZONE_S) * ZONE_S)
     return DO_ZONE if from_zone <= OFF_MAX_S and abs(off_s) <= 14 * 3600 else DO_CLOCK
 

@@ -188,7 +188,9 @@ def _answered(device: DeviceConfig) -> Found:
 
 
 def _listen(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dict[str, Found]:
-    """Results for devices at the broker: from their retained messages and those that arrive within ``listen_s``."""
+    """By check name ("device ID"), the results for devices at the broker: from their retained messages and those that
+    arrive within ``listen_s`` seconds.
+    """
     from edged.cli.exchange import NoAnswer
     from edged.config import ConfigErrors
 

@@ -47,7 +47,7 @@ STABLE_PORTS = ("/dev/serial/by-path/", "/dev/serial/by-id/", "/dev/ttyS")
 
 
 class Found(NamedTuple):
-    """The result of a check."""
+    """The result of one check of ``edged doctor``, with a sentence in Chinese and English."""
 
     state: Literal["well", "ill", "unknown"]
     chinese: str
@@ -56,7 +56,7 @@ class Found(NamedTuple):
 
 
 def well(chinese: str, english: str) -> Found:
-    """The result "good"."""
+    """The result "good" with its sentence."""
     return Found("well", chinese, english)
 
 

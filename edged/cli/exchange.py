@@ -59,7 +59,7 @@ class Conversation:
         self._client: aiomqtt.Client | None = None
 
     def open(self, topics: Sequence[str]) -> None:
-        """Connect and subscribe. Raises ``NoAnswer``."""
+        """Connect to the broker and subscribe to ``topics``. Raises ``NoAnswer`` if it cannot be reached or refuses."""
         self._runner.run(self._open(topics))
 
     async def _open(self, topics: Sequence[str]) -> None:
@@ -137,7 +137,9 @@ class Conversation:
         return f"no broker at {self._place}: {met or error}{plain}"
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Publish and wait for the broker's acknowledgement. Raises ``NoAnswer``."""
+        """Publish and wait for the broker's acknowledgement. Raises ``NoAnswer`` if none comes within ``CONNECT_S``
+        seconds or the broker refuses the message.
+        """
         self._runner.run(self._deliver(topic, payload, retain, None))
 
     async def _deliver(self, topic: str, payload: bytes, retain: bool, properties: Properties | None) -> None:
@@ -194,7 +196,9 @@ class Conversation:
 
 @contextmanager
 def conversation(target: Target, topics: Sequence[str] = ()) -> Iterator[Conversation]:
-    """Open a conversation that is subscribed to ``topics``. Raises ``NoAnswer``."""
+    """Open a conversation that is subscribed to ``topics``. Raises ``NoAnswer`` if the broker cannot be reached or
+    refuses.
+    """
     talk = Conversation(target)
     try:
         talk.open(topics)

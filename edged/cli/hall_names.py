@@ -32,7 +32,7 @@ class HallNames:
         return window if number is None else f"{number}号 {window}"
 
     def place(self, window: str) -> tuple[int, int, str]:
-        """Sort key: the position of a window in hall.toml."""
+        """A key by which windows are sorted in the order of hall.toml; unknown ones come last, by id."""
         return self._order.get(window, len(self._order)), len(window), window
 
     def area(self, area: str) -> str:

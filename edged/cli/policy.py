@@ -514,7 +514,9 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _in_force(config: Path) -> Policy | None:
-    """The policy in force in the hall's journal, if that is on this machine and readable."""
+    """The policy in force according to the hall's journal; None if the journal is not on this machine or cannot be
+    read.
+    """
     from edged.central.addressing import local
     from edged.central.audience import Names
     from edged.central.policies import reread

@@ -60,8 +60,8 @@ _SAID = {
 
 
 def _journal(config: Path) -> Path | None:
-    """The path of the journal of the daemon that runs with ``config``. It is taken from the last accepted version,
-    because the file may have mistakes now.
+    """The path of the journal of the daemon that runs with ``config``, from the last accepted version of the file,
+    because the file may have mistakes now; None if no version of it can be read.
     """
     from edged.config import ConfigErrors, accepted, load
 

@@ -66,7 +66,9 @@ def status(
 
 
 def left_at_broker(target: Target) -> dict[str, Any]:
-    """The messages that the hall retains at the broker, by kind. Raises ``NoAnswer``."""
+    """The messages that the hall retains at the broker, by kind ("status", "policy", "alarms" …, and "areas" and
+    "windows" by id); None for a kind of which there is none. Raises ``NoAnswer`` if the broker does not answer.
+    """
     from edged.central import topics
     from edged.cli.exchange import conversation
 

@@ -188,7 +188,9 @@ def announce(target: Target) -> Iterator[Path]:
 
 
 def running_demo() -> Target | None:
-    """This user's demo on this machine, if its process is alive."""
+    """The hall and broker of the demo that this user runs on this machine; None if there is none or its process has
+    ended.
+    """
     fields = _read(demo_file())
     pid = fields.pop("pid", None)
     try:

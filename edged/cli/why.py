@@ -110,7 +110,7 @@ def decisions(
     most_days: int = 0,
 ) -> list[Decision]:
     """Read decisions from a journal, oldest first. The newest day is read first, then more days until ``enough`` is
-    true or ``most_days`` are read (0: all). Raises ``Unreadable``.
+    true or ``most_days`` are read (0: all). Raises ``Unreadable`` if the journal cannot be read.
     """
     from edged.store.notes import day_start, oldest_dump, opened
 

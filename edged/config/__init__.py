@@ -141,7 +141,7 @@ def load(path: str | FilePath) -> HallConfig:
 
 
 def parse(file: FilePath, text: str) -> HallConfig:
-    """Check ``text`` as the content of ``file``. Raises ``ConfigErrors``."""
+    """Check ``text`` as the content of ``file``. Raises ``ConfigErrors``, with one line per mistake, if it has any."""
     try:
         return _TablesRead(file, text, _parsed(file, text)).result()
     except RecursionError:
@@ -377,7 +377,9 @@ def _staff(table: StaffTable) -> Staff:
 
 
 def options_of(driver: str) -> type[Options]:
-    """The options model of a known driver. Raises ``ImportError`` or ``AttributeError``."""
+    """The options model of a known driver. Raises ``ImportError`` if the driver's module or a library of it is missing,
+    ``AttributeError`` if the module has no such class.
+    """
     module, name = str(place_of(driver)).split(":")
     return cast("type[Options]", getattr(importlib.import_module(module), name).OPTIONS)
 

@@ -58,7 +58,7 @@ def last(file: Path, environ: Mapping[str, str] = os.environ) -> HallConfig | No
 
 
 def keep(config: HallConfig) -> None:
-    """Store ``config`` as the last accepted one. Raises ``OSError``."""
+    """Store ``config`` as the last accepted one. Raises ``OSError`` if it cannot be written."""
     place = beside(Path(config.store.path))
     data = (_head(config.file) + config.text).encode()
     with suppress(OSError):

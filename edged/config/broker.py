@@ -9,12 +9,14 @@ from edged.links.mqtt.settings import MqttSettings, first_line
 
 
 def client_id(config: HallConfig) -> str:
-    """The daemon's MQTT client id."""
+    """The MQTT client id with which the daemon connects to the hall's broker."""
     return config.mqtt.client_id or f"edged-{config.hall}"
 
 
 def password(config: HallConfig) -> str | None:
-    """The first line of ``password_file``. Raises ``ConfigErrors`` if it cannot be read."""
+    """The broker password: the first line of ``[mqtt] password_file``; None if hall.toml names no such file. Raises
+    ``ConfigErrors`` if the file cannot be read.
+    """
     file = config.mqtt.password_file
     if file is None:
         return None

@@ -241,7 +241,7 @@ def used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
 
 
 def displays(raw: Raw) -> list[Point]:
-    """The points used as displays."""
+    """The device channels that hall.toml uses as displays, in any of its tables."""
     return [Point(point) for _, role, point in used_points(raw) if role == "display"]
 
 

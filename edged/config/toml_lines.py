@@ -29,7 +29,7 @@ _STRINGS = (
 
 
 def index(text: str) -> dict[Path, int]:
-    """Path -> line for valid TOML 1.0 ``text``."""
+    """The line of each key path in ``text``, which must be valid TOML 1.0."""
     return _TomlScan(text.replace("\r\n", "\n")).document()
 
 

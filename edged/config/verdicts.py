@@ -49,7 +49,7 @@ class FileVerdict:
 
 
 def write(journal: Path, verdict: FileVerdict) -> None:
-    """Replace the verdict file of ``journal``. Raises ``OSError``."""
+    """Replace the verdict file of ``journal``. Raises ``OSError`` if it cannot be written."""
     with whole_file(_place(journal), synced=False) as stream:  # a verdict ends with its process
         stream.write(json.dumps(asdict(verdict), ensure_ascii=False).encode())
 

@@ -64,7 +64,7 @@ def mistakes(faults: Iterable[Fault], at: Path) -> list[Mistake]:
 
 
 def sentence(fault: Fault) -> str:
-    """A fault as a sentence."""
+    """What is wrong with a value of hall.toml, and what is allowed there, as an English sentence."""
     shown, wanted = show(fault.value), fault.wanted
     match fault.what:
         case "missing":

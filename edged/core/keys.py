@@ -54,7 +54,9 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def _shown(turn: Turn, window: str) -> tuple[str, str | None]:
-    """What a panel shows of its window. If it is the same after a key, the clerk has seen no effect."""
+    """The window's state and visitor, and the line (None: no line) that its panel shows. If both are the same after a
+    key press, the clerk has seen no effect.
+    """
     return staffing.stands(turn.window(window)), signs.prompt_of(turn, window)
 
 

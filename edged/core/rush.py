@@ -1,10 +1,10 @@
-"""In a rush, the tide is evaluated and texts are shown at a limited pace; the answer to a key (lamp and panel) never
-waits.
+"""In a rush, the tide is evaluated and texts are shown at a limited pace; the answer to a key press (lamp and panel)
+never waits.
 
-An evaluation costs more than most events. ``AT_ONCE`` of them are done at once, which covers a hall of 2,000 visitors a
-day (five messages a second at its peak). Beyond that they are ``EVERY_MS`` apart, and one covers everything that came
-in between; nobody sees a board change faster. What is postponed is part of the state and has a due tick, so a replay
-evaluates at the same stamps.
+An evaluation costs more than most events. Up to ``AT_ONCE`` of them are made without a pause, which covers a hall of
+2,000 visitors a day (five messages a second at its peak). Beyond that they are ``EVERY_MS`` apart, and one covers
+everything that came in between; nobody sees a board change faster. What is postponed is part of the state and has a due
+tick, so a replay evaluates at the same stamps.
 """
 
 from __future__ import annotations

@@ -265,7 +265,7 @@ def _tell_twins(turn: Turn, point: Point, sender: Sender) -> None:
 
 
 def _hear(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
-    """Record a message as new."""
+    """Record a device's message as seen for the first time, so that it is recognised if it is sent again."""
     assert event.seq is not None
     sender.first = min(sender.first, event.seq)
     sender.boot = event.boot if event.boot is not None else sender.boot

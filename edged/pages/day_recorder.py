@@ -41,7 +41,7 @@ def minute_of(at: str) -> float:
 
 
 def empty(date: str) -> Body:
-    """A day without any data."""
+    """The record of the day ``date`` before anything has happened."""
     lists: Body = {name: [] for name in CAPS}
     return (
         {"date": date, "names": None, "policy": None, "begin": None, "areas": {}, "totals": {}}

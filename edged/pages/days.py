@@ -170,7 +170,7 @@ def _replace(directory: Path, date: str, data: bytes) -> None:
 
 
 def routes(pages: Pages) -> list[Route]:
-    """The routes of recorded days."""
+    """The HTTP routes that return recorded days as JSON: the list of dates, and one day."""
 
     async def listed(_request: Request) -> Response:
         return JSONResponse(

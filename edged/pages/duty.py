@@ -125,7 +125,9 @@ class DutyDesk:
         return answer
 
     def _known(self, file: Path, name: str, pin: str) -> str | None:
-        """The stored hash of the PIN if ``pin`` is right, else None. Raises ``PinsUnusable``."""
+        """The stored hash of the PIN if ``pin`` is right, else None. Raises ``PinsUnusable`` if the PIN file cannot be
+        read.
+        """
         hashes = pins.load(file)
         return hashes[name] if pins.is_right(hashes, name, pin) else None
 
@@ -204,7 +206,9 @@ def _same(one: str, other: str) -> bool:
 
 
 def _cookie(request: Request) -> str | None:
-    """The value of our session cookie. Other programs on this host may have set others: cookies ignore the port."""
+    """The value of our session cookie; None if the browser sent none. Other programs on this host may have set others:
+    cookies ignore the port.
+    """
     return request.cookies.get(_cookie_name(request))
 
 

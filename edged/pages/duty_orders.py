@@ -160,7 +160,9 @@ class DutyOrders:
         return {"for_s": minutes * 60}
 
     def _longer(self, act: Body) -> Body:
-        """The operation's body with a closing time that is the requested minutes after today's. Raises ``NotAnAct``."""
+        """The operation's body, with a closing time that is the requested minutes after today's. Raises ``NotAnAct`` if
+        no closing time is known today.
+        """
         area, more_s = self._area(act), self._for(act)["for_s"]
         areas = self._pages.mirror.staff.parts("area/")
         closings = [

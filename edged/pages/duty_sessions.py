@@ -42,7 +42,7 @@ class DutySession:
 
 
 class DutySessions:
-    """All sessions of this process."""
+    """All sessions of this process: who is logged in at the duty desk, and how many wrong PINs were tried."""
 
     def __init__(self) -> None:
         self._by_token: OrderedDict[str, DutySession] = OrderedDict()
@@ -88,7 +88,9 @@ class DutySessions:
         return 0.0 if self._all.take() is not None else 1 / TRIES_PER_S
 
     def wrong(self, name: str, address: str) -> None:
-        """Count a wrong PIN."""
+        """Count a wrong PIN for ``name`` from the network of ``address``, and for that network as a whole; after too
+        many the next try has to wait.
+        """
         place = network(address)
         for one, free in ((name, TRIES_FREE), ("", ADDRESS_TRIES_FREE)):
             count = self._wrong.pop((place, one), (0, 0.0))[0] + 1

@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def routes(pages: Pages) -> list[Route]:
-    """The route of the page."""
+    """The HTTP route ``/``: the page with the plan of the hall."""
     return [Route("/", pages.shown("hall.html"))]

@@ -33,7 +33,9 @@ class PinsUnusable(ValueError):
 
 
 def load(file: Path) -> dict[str, str]:
-    """PIN hashes by name; {} if there is no file. Raises ``PinsUnusable``."""
+    """The PIN hashes by name; {} if there is no file. Raises ``PinsUnusable`` if the file cannot be read or has another
+    form.
+    """
     try:
         with file.open("rb") as stream:
             found = strict_json.parse_document(stream.read(FILE_BYTES_MAX + 1), FILE_BYTES_MAX).get("pins")

@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def routes(pages: Pages) -> list[Route]:
-    """The route of the page."""
+    """The HTTP route ``/report``: the page with the report of a day."""
     return [Route("/report", pages.shown("report.html"))]

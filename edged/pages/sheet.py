@@ -23,7 +23,9 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Sheet:
-    """All parts for one kind of page. ``put`` changes a part, ``changed`` waits for changes, ``frame`` encodes them."""
+    """All page parts for one kind of page (those for staff, or those for the public). ``put`` changes a part,
+    ``changed`` waits for changes, ``frame`` encodes them.
+    """
 
     def __init__(self) -> None:
         self.life = secrets.token_hex(4)  # id of this sheet: change numbers begin anew with each process

@@ -92,7 +92,9 @@ def opening_at(minutes: float | None) -> Candidate:
 
 
 def figures(days: list[DayMeasures], target_min: float) -> dict[str, float]:
-    """Key figures of the simulated areas; waits in minutes."""
+    """Key figures of the simulated areas: ``visitors``, their waits in minutes (``mean``, ``p90``, ``max``), the share
+    ``within`` the target (0 to 1), minutes of "+1" staff time and ``activations`` of "+1" windows.
+    """
     waits = sorted(wait / MINUTE_MS for day in days for wait in day.waits_ms)
     count = max(1, len(waits))
     return {
@@ -130,7 +132,9 @@ def compared(day: DayFile, other_min: float | None, told: Any) -> dict[str, Any]
 
 
 def _lines(begin: int, day: DayMeasures) -> dict[str, list[list[float]]]:
-    """The curves of one area for the chart: points (minutes after midnight, value)."""
+    """The curves of one area for the chart (``waiting``, ``staff`` and ``waits``): points of minutes after midnight and
+    value.
+    """
     return {
         "waiting": _thinned([[round(begin + at, 1), n] for at, n in day.curves.waiting]),
         "staff": _thinned([[round(begin + at, 1), n] for at, n in day.curves.staff]),

@@ -86,7 +86,7 @@ class BundlePlan:
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """One wheel of the bundle."""
+    """A wheel (a built Python package) in the bundle."""
 
     name: str
     version: str
@@ -98,7 +98,9 @@ Say = Callable[[str], None]
 
 
 def make(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
-    """Write the bundle to ``out`` (``.tar.zst`` or ``.tar.gz``); returns its wheels. Raises ``BundleError``."""
+    """Write the bundle to ``out`` (``.tar.zst`` or ``.tar.gz``); returns its wheels. Raises ``BundleError`` if the plan
+    cannot be carried out or ``out`` cannot be written.
+    """
     name = f"edged-{about(order.source)['version']}-{order.platform}"
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / name
@@ -112,7 +114,9 @@ def make(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wh
 
 
 def unpacked(order: BundlePlan, folder: Path, say: Say = lambda _line: None) -> list[Wheel]:
-    """Write the bundle as a folder, which must not exist yet; returns its wheels. Raises ``BundleError``."""
+    """Write the bundle as a folder, which must not exist yet; returns its wheels. Raises ``BundleError`` if the plan
+    names an unsupported platform or Python, or a wheel is missing.
+    """
     project = about(order.source)
     if order.platform not in PLATFORMS:
         raise BundleError(
@@ -134,7 +138,7 @@ def unpacked(order: BundlePlan, folder: Path, say: Say = lambda _line: None) -> 
 
 
 def about(source: Path) -> dict[str, str]:
-    """The [project] table of a checkout's pyproject.toml. Raises ``BundleError``."""
+    """The [project] table of a checkout's pyproject.toml. Raises ``BundleError`` if ``source`` is no checkout."""
     try:
         project: dict[str, str] = tomllib.loads((source / "pyproject.toml").read_text())["project"]
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
@@ -145,7 +149,9 @@ def about(source: Path) -> dict[str, str]:
 
 
 def carried_version(interpreter: Path) -> str:
-    """The version of the included interpreter; checks that it also runs from another folder. Raises ``BundleError``."""
+    """The version of the included interpreter; checks that it also runs from another folder. Raises ``BundleError`` if
+    it does not.
+    """
     with TemporaryDirectory() as scratch:
         there = Path(scratch) / "python"
         _carry(interpreter, there)

@@ -40,7 +40,9 @@ Description: edge controller of a government service hall
 
 
 def make_package(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
-    """Write the package to ``out``; returns its wheels. Raises ``BundleError``."""
+    """Write the package to ``out``; returns its wheels. Raises ``BundleError`` if the plan cannot be carried out or
+    dpkg-deb fails.
+    """
     _dpkg_deb()
     if order.interpreter is not None:
         raise BundleError("a package uses Debian's own Python; --python DIR is for the archive")
@@ -51,7 +53,7 @@ def make_package(order: BundlePlan, out: Path, say: Say = lambda _line: None) ->
 
 
 def package_of(bundle: Path, order: BundlePlan, out: Path, say: Say = lambda _line: None) -> None:
-    """Make the package from the unpacked bundle of ``order``. Raises ``BundleError``."""
+    """Make the package from the unpacked bundle of ``order``. Raises ``BundleError`` if dpkg-deb fails."""
     with TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
         version = about(order.source)["version"]

@@ -26,7 +26,7 @@ def is_far_off(turn: Turn, own: AreaHours) -> bool:
 
 def judge(turn: Turn, area: str, own: AreaHours) -> int | None:
     """Update ``own.stopped``, the services that give no more numbers today. Returns the stamp at which the next service
-    would stop if nothing else happened, or None.
+    would stop if nothing else happened; None if none would.
     """
     if own.closes_ms is None:
         own.stopped.clear()

@@ -480,7 +480,7 @@ class NoticePosted:
 
 @value
 class NoticeWithdrawn:
-    """The notice ``id`` is withdrawn."""
+    """The notice ``id`` is no longer to be shown."""
 
     id: str
     by: str

@@ -1,4 +1,6 @@
-"""The "+1" standby roster (待命): who is paged next, who answered, who serves or helps at which window."""
+"""The "+1" standby roster (待命, the staff who open an extra window when paged): who is paged next, who answered, who
+serves or helps at which window.
+"""
 
 from __future__ import annotations
 
@@ -188,7 +190,9 @@ def reply(turn: Turn, point: Point, text: str | None) -> None:
 
 
 def bind(turn: Turn, staff: str, window: str) -> str | None:
-    """Make ``staff`` the clerk of ``window``. Returns the other window that they leave without anybody, or None."""
+    """Make ``staff`` the clerk of ``window``. Returns the other window that they leave without anybody; None if they
+    leave none.
+    """
     if turn.window(window).staff != staff:
         unbind_window(turn, window)
     turn.window(window).staff = staff
@@ -196,7 +200,9 @@ def bind(turn: Turn, staff: str, window: str) -> str | None:
 
 
 def bind_helper(turn: Turn, staff: str, window: str) -> str | None:
-    """Add ``staff`` as a helper at ``window``. Returns the other window that they leave without anybody, or None."""
+    """Add ``staff`` as a helper at ``window``. Returns the other window that they leave without anybody; None if they
+    leave none.
+    """
     turn.window(window).helpers.append(staff)
     turn.note("staff.joined", staff, window=window, helpers=len(turn.window(window).helpers))
     touch(turn, window)

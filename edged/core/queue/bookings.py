@@ -140,7 +140,7 @@ def forget(turn: Turn, appointment: str) -> None:
 
 
 def expired(turn: Turn, key: str) -> None:
-    """Timer: nobody claimed an appointment."""
+    """Timer: drop the appointment ``key``, which nobody has claimed in time."""
     booking = turn.state.bookings.pop(key, None)
     if booking is not None:
         turn.note("appointment.expired", key, service=booking.service)

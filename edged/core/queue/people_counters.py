@@ -116,7 +116,8 @@ def _crossed(turn: Turn, counter: PeopleCounter, event: CountRead, name: str) ->
 
 
 def _since(last: int, total: int, limit: int, anew: int) -> tuple[int, str | None]:
-    """The increase from one total to the next, and why it is doubted. A smaller total means that the counter was reset.
+    """The increase from one total to the next, and why it is doubted (None: it is not). A smaller total means that the
+    counter was reset.
 
     ``anew``: how many it can have counted since the reset; a larger total is an old one that it loaded.
     """
@@ -129,8 +130,8 @@ def _since(last: int, total: int, limit: int, anew: int) -> tuple[int, str | Non
 
 
 def _present(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int, str | None]:
-    """Store the number of people present. It adds no arrivals, which other counters report. Returns 0 and why the
-    figure is doubted.
+    """Store the number of people present. It adds no arrivals, which other counters report. Returns 0, and why the
+    figure is doubted (None: it is not).
     """
     assert event.occupancy is not None
     last, counter.total = counter.total, event.occupancy

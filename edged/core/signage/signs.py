@@ -260,8 +260,8 @@ def _invitation(turn: Turn, state: WindowState) -> str | None:
 
 
 def prompt_of(turn: Turn, window: str) -> str | None:
-    """The line a clerk reads beside the number: the answer to a key, or else what needs their attention, or else the
-    window's state.
+    """The line a clerk reads beside the number: the answer to a key press, or else what needs their attention, or else
+    the window's state. None if there is nothing to say.
     """
     state = turn.window(window)
     there = 1 + len(state.helpers)

@@ -94,7 +94,7 @@ def _asked_after_hours(turn: Turn, area: str) -> bool:
 
 def _grant_override(turn: Turn, area: str, now: Look) -> bool:
     """Start opening a window that a person wants open: the policy's limits do not apply, but somebody still has to
-    come.
+    come. False if that has to wait or no window can be opened.
     """
     state = turn.area(area)
     if state.escalated_ms is not None:

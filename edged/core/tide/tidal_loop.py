@@ -63,7 +63,9 @@ def _open(turn: Turn, area: str, now: Look) -> bool:
 
 
 def _next_look(turn: Turn, area: str, now: Look) -> int | None:
-    """The earliest future stamp at which this area could open or close without anything else happening."""
+    """The earliest future stamp at which this area could open or close a "+1" window without anything else happening;
+    None if there is no such time.
+    """
     state = turn.area(area)
     tidal = turn.state.policy.tidal
     stamps: list[int] = []

@@ -25,7 +25,7 @@ class Doorkeeper:
 
     @property
     def open(self) -> int:
-        """How many connections are open."""
+        """How many connections are open now."""
         return len(self._deadlines)
 
     def guard(self, inner: asyncio.Protocol) -> asyncio.Protocol:

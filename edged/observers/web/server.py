@@ -98,7 +98,7 @@ class HttpAnswer:
     allow: str | None = None
 
     def encode(self) -> bytes:
-        """Head and body as bytes."""
+        """The whole HTTP answer, head and body, as bytes."""
         headers = {"Content-Type": self.kind, "Content-Length": str(len(self.body)), "Connection": "close"}
         if self.allow is not None:
             headers["Allow"] = self.allow
