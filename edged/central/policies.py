@@ -60,7 +60,7 @@ def accept(raw: bytes, trusted: Trusted, audience: Audience, mark: HighestVersio
 
 
 def signed_by(raw: bytes, trusted: Trusted) -> envelope.OpenedEnvelope:
-    """Make checks 1 to 3. Raises ``DocumentRefused``."""
+    """Make checks 1 to 3 (size, signing key, signature). Raises ``DocumentRefused`` if one fails."""
     return envelope.verify(raw, PAYLOAD_TYPE, trusted.keys, trusted.unusable)
 
 

@@ -221,7 +221,7 @@ class PolicyDesk(Observer):
 
     @property
     def left_versions(self) -> set[int]:
-        """The versions that were taken out of force."""
+        """The versions of policies that were taken out of force, by an order or because of their trial."""
         return {one.version for one in self._state().left}
 
     @property

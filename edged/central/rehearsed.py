@@ -230,7 +230,7 @@ def _change(english: str, chinese: str, old: float, new: float) -> tuple[str, st
 
 
 def sentences(found: Rehearsed | Missed) -> tuple[tuple[str, str], ...]:
-    """The result as lines, each as (English, Chinese)."""
+    """The result of a rehearsal as lines for people, each as (English, Chinese)."""
     if isinstance(found, Missed):
         why, why_zh = MISSED[found.missed]
         return ((f"not rehearsed: {why}", f"未预演：{why_zh}"),)

@@ -88,72 +88,74 @@ def line(hall: str) -> str:
 
 
 def page(hall: str, part: str) -> str:
-    """A page part (retained). ``part``: names, window/ID, area/ID, calls, decisions, alarms and so on."""
+    """The topic of one page part (retained). ``part``: names, window/ID, area/ID, calls, decisions, alarms and so
+    on.
+    """
     return PAGE.at(hall=hall, part=part)
 
 
 def journal(hall: str) -> str:
-    """The last step of the hall's journal, for the hall itself (retained)."""
+    """The topic on which the hall keeps the number of its journal's last step, for itself (retained)."""
     return JOURNAL.at(hall=hall)
 
 
 def area_state(hall: str, area: str) -> str:
-    """State message of an area (retained)."""
+    """The topic of an area's state message (retained)."""
     return AREA_STATE.at(hall=hall, area=area)
 
 
 def cases_state(hall: str) -> str:
-    """State message of the open cases (retained)."""
+    """The topic of the state message about open cases (retained)."""
     return CASES_STATE.at(hall=hall)
 
 
 def window_state(hall: str, window: str) -> str:
-    """State message of a window (retained)."""
+    """The topic of a window's state message (retained)."""
     return WINDOW_STATE.at(hall=hall, window=window)
 
 
 def alarms_state(hall: str) -> str:
-    """State message of the alarms in force (retained)."""
+    """The topic of the state message about alarms in force (retained)."""
     return ALARMS_STATE.at(hall=hall)
 
 
 def events(hall: str) -> str:
-    """The hall's events, to the centre."""
+    """The topic on which the hall sends its events to the centre."""
     return EVENTS.at(hall=hall)
 
 
 def events_ack(hall: str) -> str:
-    """The centre's cumulative acknowledgement of ``events``."""
+    """The topic on which the centre acknowledges events: it has every one up to the number sent."""
     return EVENTS_ACK.at(hall=hall)
 
 
 def policy_push(hall: str) -> str:
-    """A signed policy for this hall."""
+    """The topic for a signed policy for this hall."""
     return POLICY_PUSH.at(hall=hall)
 
 
 def group_policy_push(group: str) -> str:
-    """A signed policy for all halls of a group."""
+    """The topic for a signed policy for all halls of a group."""
     return GROUP_POLICY_PUSH.at(group=group)
 
 
 def policy_report(hall: str) -> str:
-    """The hall's answer to pushed policies (retained): desired, applied, state, reason."""
+    """The topic of the hall's answer to pushed policies (retained): desired, applied, state, reason."""
     return POLICY_REPORT.at(hall=hall)
 
 
 def keys_push(hall: str) -> str:
-    """A signed key list for this hall."""
+    """The topic for a signed key list for this hall."""
     return KEYS_PUSH.at(hall=hall)
 
 
 def group_keys_push(group: str) -> str:
-    """A signed key list for all halls of a group."""
+    """The topic for a signed key list for all halls of a group."""
     return GROUP_KEYS_PUSH.at(group=group)
 
 
 def keys_report(hall: str) -> str:
-    """The hall's answer to key lists (retained): desired, applied, state, reason."""
+    """The topic of the hall's answer to key lists (retained): desired, applied, state, reason."""
     return KEYS_REPORT.at(hall=hall)
 
 
@@ -163,10 +165,10 @@ def operation(hall: str, name: str) -> str:
 
 
 def answer(hall: str, request: str) -> str:
-    """The answer to an operation (MQTT 5 response topic); answers are sent to no other topics."""
+    """The topic for the answer to an operation (MQTT 5 response topic); answers are sent to no other topics."""
     return ANSWER.at(hall=hall, request=request)
 
 
 def appointments(hall: str) -> str:
-    """Appointments made with the centre, to the hall."""
+    """The topic on which the centre tells the hall of appointments that were made with it."""
     return APPOINTMENTS.at(hall=hall)

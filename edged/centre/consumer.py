@@ -55,7 +55,7 @@ class Share(NamedTuple):
 
 
 class Sorted(NamedTuple):
-    """A batch of messages by kind."""
+    """A batch of received messages, with events apart from retained messages."""
 
     events: list[HallEvent]
     retained: list[RetainedMessage]

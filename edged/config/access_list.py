@@ -52,7 +52,7 @@ def parse(text: str) -> list[AccessRule]:
 
 
 def allows(rules: list[AccessRule], user: str, access: str, topic: str) -> bool:
-    """Whether ``user`` may ``access`` (read or write) ``topic``."""
+    """Whether the broker's ``rules`` let ``user`` have ``access`` ("read" or "write") to ``topic``."""
     mine = [rule for rule in rules if rule.pattern or rule.user == user]
     fitting = [rule for rule in mine if _fits(rule.topic.replace("%u", user).replace("%c", user), topic)]
     if any(rule.access == "deny" for rule in fitting):

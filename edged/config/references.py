@@ -25,7 +25,7 @@ WINDOW_POINTS = ("panel", "lamp", "display", "evaluator")
 
 
 def check(raw: Raw) -> Iterator[Mistake]:
-    """Every mistake between tables of the document."""
+    """Every mistake that shows only when several tables of hall.toml are compared."""
     yield from _duplicates(raw)
     yield from _https(raw)
     yield from _places(raw)

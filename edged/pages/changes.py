@@ -21,7 +21,9 @@ AGAIN_MS = 2_000  # a browser reconnects after so long
 
 
 class Streams:
-    """Counts the open streams of all sheets."""
+    """Counts the open streams (browsers that receive changes) of all sheets, so that there are never more than
+    ``STREAMS_MAX``.
+    """
 
     def __init__(self) -> None:
         self.open = 0
@@ -29,12 +31,12 @@ class Streams:
         self._telling: set[asyncio.Future[None]] = set()
 
     def enter(self, telling: asyncio.Future[None]) -> None:
-        """Record that a stream opened."""
+        """Record that a stream opened. ``telling``: the task that sends its changes."""
         self.open += 1
         self._telling.add(telling)
 
     def leave(self, telling: asyncio.Future[None]) -> None:
-        """Record that a stream closed."""
+        """Record that the stream of the task ``telling`` closed."""
         self.open -= 1
         self._telling.discard(telling)
 

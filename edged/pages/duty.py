@@ -40,7 +40,7 @@ log = structlog.get_logger("edged.pages")
 
 
 class DutyDesk:
-    """The duty desk of one hall."""
+    """The duty desk of one hall: the page on which duty managers log in with a PIN and give signed orders."""
 
     def __init__(self, pages: Pages) -> None:
         table = pages.config.pages
@@ -51,7 +51,7 @@ class DutyDesk:
         self._one_pin = asyncio.Lock()  # a hash takes 19 MiB: one at a time
 
     def routes(self) -> list[Route]:
-        """The routes of the page and of its requests."""
+        """The HTTP routes ``/duty`` (the page) and ``/duty/…`` (its requests)."""
         return [
             Route("/duty", self._pages.shown("duty.html")),
             Route("/duty/session", self.session),

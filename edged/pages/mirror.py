@@ -106,7 +106,7 @@ WINDOW_KEYS = ("state", "pause", "since")
 
 
 def is_public(name: str) -> bool:
-    """Whether visitors may see anything of this part."""
+    """Whether visitors may see anything of the page part ``name``."""
     return name in PUBLIC or name.startswith(("area/", "window/"))
 
 

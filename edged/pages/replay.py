@@ -38,7 +38,7 @@ class Comparisons:
 
     @property
     def full(self) -> bool:
-        """Whether too many requests wait already."""
+        """Whether so many requests wait that a further one is refused."""
         return self._waiting >= WAITING_MAX
 
     async def answer(

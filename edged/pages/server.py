@@ -65,7 +65,7 @@ def assemble(config: HallConfig, clock: Clock) -> Pages:
 
 
 def application(pages: Pages) -> Guard:
-    """The ASGI application inside its ``Guard``."""
+    """The ASGI application with the routes of all pages, inside its ``Guard``."""
     routes: list[BaseRoute] = [route for module in PAGES for route in module.routes(pages)]
     mirror, streams = pages.mirror, pages.streams
     mirror.staff.put("pages", {"duty": any(getattr(route, "path", "") == "/duty" for route in routes)})

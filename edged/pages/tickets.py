@@ -75,7 +75,9 @@ class TicketBook:
 
 
 class TicketPages:
-    """The application of the listener for visitors' phones."""
+    """The web application of the second listener, which serves only visitors' own pages (where is my number?) to their
+    phones.
+    """
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
@@ -176,7 +178,9 @@ def back_by(at: str | None, row: Body) -> str | None:
 
 
 def again_s(row: Body) -> int:
-    """Seconds after which a phone should ask again."""
+    """After how many seconds a phone should ask again: rarely while many wait before the visitor, often shortly before
+    the call.
+    """
     if row["state"] in ENDED:
         return 60
     if row["state"] != "waiting":

@@ -315,7 +315,7 @@ def fit(turn: Turn) -> None:
 
 
 def working_days_after(turn: Turn, day: int, count: int) -> int:
-    """The ``count``-th working day after ``day``."""
+    """The ``count``-th working day after ``day``; both days are counted from 1970-01-01."""
     while count > 0:
         day += 1
         count -= is_working_day(turn, day)

@@ -84,7 +84,7 @@ class CallShown:
 
 @value
 class PendingAction:
-    """An action whose outcome is not known yet."""
+    """An action (such as a print, or a page to a pager) whose outcome no device has reported yet."""
 
     point: Point
     body: Body

@@ -89,7 +89,9 @@ class Turn:
         self.notes.append(Note("ignored", subject, {"reason": reason, **data}))
 
     def act(self, point: Point, body: Body) -> str:
-        """Command an action and return its id."""
+        """Command a device to do something once (``body``) at ``point``; returns the id under which it reports the
+        outcome.
+        """
         action_id = f"a{self.state.next_action}"
         self.state.next_action += 1
         self.state.actions[action_id] = PendingAction(point, body, self.at_ms)
@@ -158,11 +160,11 @@ class Turn:
         self.only_due.discard(area)
 
     def window(self, window: str) -> WindowState:
-        """The state of a window."""
+        """The state of the window with this id."""
         return self.state.windows[window]
 
     def area(self, area: str) -> AreaState:
-        """The state of an area."""
+        """The state of the area with this id."""
         return self.state.areas[area]
 
     def band(self, area: str) -> Band:
@@ -207,5 +209,5 @@ class Turn:
 
 
 def override_key(kind: OverrideKind, target: str) -> str:
-    """The key of an override in ``State.overrides``."""
+    """The key in ``State.overrides`` of the override ``kind`` of ``target`` (a window, an area or a ticket)."""
     return f"{kind}/{target}"

@@ -197,12 +197,12 @@ NO_STAFF: dict[str, tuple[str, str]] = {  # texts of alarm "no-staff" by the ans
 
 
 def key(kind: str, subject: str) -> str:
-    """The key of an alarm in ``State.alarms``."""
+    """The key in ``State.alarms`` of the alarm ``kind`` about ``subject``."""
     return f"{kind}/{subject}"
 
 
 def stands(turn: Turn, kind: str, subject: str) -> bool:
-    """Whether this alarm is in force."""
+    """Whether the alarm ``kind`` about ``subject`` is in force."""
     return key(kind, subject) in turn.state.alarms
 
 

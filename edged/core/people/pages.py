@@ -148,7 +148,7 @@ def accept_alarm(turn: Turn, event: AlarmAccepted) -> None:
 
 
 def close(turn: Turn, kind: str, subject: str) -> None:
-    """End a page that is no longer needed."""
+    """End the page about ``kind`` and ``subject``: nobody has to come any more. No-op if there is none."""
     name = alarms.key(kind, subject)
     page = turn.state.pages.pop(name, None)
     if page is None:

@@ -115,7 +115,9 @@ def put_first(turn: Turn, ticket: Ticket) -> None:
 
 
 def enqueue(state: State, ticket: Ticket) -> None:
-    """Put a waiting ticket into its lane."""
+    """Put a waiting ticket into its lane (the queue of its service, its priority class and the window it was sent to,
+    if any), at its place.
+    """
     lane = state.queues.setdefault(ticket.service, {}).setdefault(lane_of(ticket), [])
     if not lane or _place(state.tickets[lane[-1]]) < _place(ticket):
         lane.append(ticket.id)  # the usual case: the latest place

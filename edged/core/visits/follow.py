@@ -56,7 +56,7 @@ def following(turn: Turn) -> bool:
 
 
 def called(turn: Turn, event: CallReported) -> None:
-    """Handle a call by the queue system."""
+    """Handle a report that the other queue system has called a number to a window."""
     if not _speaks(turn, event.point, event.window):
         return
     ticket = _ticket(turn, event)

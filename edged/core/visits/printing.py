@@ -90,7 +90,7 @@ def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
 
 
 def done(turn: Turn, body: Print, point: Point) -> None:
-    """Handle the confirmation of a print."""
+    """Handle a device's report that ``body`` was printed at ``point``."""
     alarms.clear(turn, ALARM, point)
     if body.about != "ticket":
         return

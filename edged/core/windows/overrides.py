@@ -114,7 +114,7 @@ class OverrideWords:
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """Handle an override key of a panel."""
+    """Handle a key press that sets an override (a decision by hand, such as keeping a window open) or lifts it."""
     order = parsed(turn, event)
     if order is None:
         return

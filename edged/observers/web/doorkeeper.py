@@ -46,7 +46,7 @@ class Doorkeeper:
         return True
 
     def leave(self, transport: asyncio.BaseTransport) -> None:
-        """Record that a connection ended."""
+        """Record that the connection of ``transport`` ended."""
         timer = self._deadlines.pop(transport, None)
         if timer is not None:
             timer.cancel()
