@@ -122,7 +122,7 @@ class Rollout:
             raise RolloutRefused(f"another process moves rollout {number} on")
 
     def resume(self) -> None:
-        """Repeat each push of which it is unknown whether it was sent."""
+        """After a restart: push the policy again to each hall for which it is unknown whether the push was sent."""
         self._push([hall for hall, _, state, _ in self.progress().halls if state == "pushed"])
 
     def step(self, now: datetime) -> Progress:

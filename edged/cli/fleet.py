@@ -70,8 +70,8 @@ def find_halls(
 def last_reports(
     talk: Conversation, halls: tuple[str, ...], group: str | None, report: Topic
 ) -> dict[str, dict[str, Any]]:
-    """The message that each hall retains on ``report``, by hall id; {} for a hall without one. The halls are ``halls``
-    and those whose status names ``group``.
+    """By hall id, the newest message that each hall retains on its topic ``report``; {} for a hall without one. The
+    halls are ``halls`` and those whose status says that they belong to ``group``.
     """
     retained, members = dict[str, dict[str, Any]](), set(halls)
     for heard in talk.receive(RETAINED_S, QUIET_S):

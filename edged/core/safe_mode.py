@@ -17,7 +17,9 @@ SAFE = Policy(tidal=Tidal(enabled=False))
 
 
 def switch(turn: Turn, event: SafeModeSet) -> bool:
-    """Begin or end safe mode; False if nothing changed."""
+    """Begin or end safe mode, in which the built-in policy without the tidal loop is in force. False if nothing
+    changed.
+    """
     state, hall = turn.state, turn.lookup.site.hall
     if event.on == (state.put_aside is not None):
         return False

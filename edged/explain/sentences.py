@@ -70,7 +70,9 @@ def explain(note: Note, site: Site) -> str:
 
 
 def sentences(note: Note, site: Site) -> tuple[str, str]:
-    """The Chinese and the English sentence; ("", kind and subject) for a kind of note without words."""
+    """The note as a Chinese and an English sentence; for a kind of note that has none, "" and the note's kind and
+    subject.
+    """
     found = SENTENCES.get(note.kind)
     if found is None:
         return "", f"{note.kind} {note.subject}"

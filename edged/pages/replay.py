@@ -29,7 +29,9 @@ FAILED = b'{"failed":true}'
 
 
 class Comparisons:
-    """Runs simulations, one at a time, and keeps the results for past days."""
+    """Simulates recorded days with another opening threshold, one simulation at a time, and keeps the results for past
+    days.
+    """
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(1)

@@ -152,7 +152,9 @@ class UsualQueue:
 
 @dataclass(slots=True)
 class Spoken:
-    """A text to be spoken ``times`` more times; for a call also its ``ticket`` and ``window``."""
+    """A text that loudspeakers have to say ``times`` more times; for the call of a visitor also their ``ticket`` and
+    ``window``.
+    """
 
     text: str
     text_en: str
@@ -416,8 +418,8 @@ class Help:
 
 @dataclass(slots=True)
 class OpenPage:
-    """A page (``about`` a need of ``window`` or ``area``) that nobody has answered yet; ``to``: the person paged
-    last.
+    """A page (a message to a pager) that nobody has answered yet: ``about`` says what ``window`` or ``area`` needs,
+    ``to`` who was paged last.
     """
 
     about: str

@@ -42,7 +42,7 @@ def is_known(turn: Turn, area: str) -> bool:
 
 
 def absent(turn: Turn, staff: str) -> bool:
-    """Whether a member of staff was reported absent today."""
+    """Whether the member of staff with the id ``staff`` was reported absent today."""
     today = turn.state.roster.get(staff) if turn.state.roster else None
     return today is not None and today.absent
 
@@ -134,7 +134,9 @@ def call_texts(turn: Turn, area: str, window: str) -> tuple[str, str]:
 
 
 def send(turn: Turn, page: Page) -> str | None:
-    """Page a person. Returns the action's id; None if they have no pager."""
+    """Page the person ``page.to``. Returns the id of the action, under which the pager reports the outcome; None if
+    they have no pager.
+    """
     site = turn.lookup.site
     point = site.duty_pager if page.staff == DUTY_MANAGER else turn.lookup.staff[page.staff].pager
     touch_pagers(turn, page.staff)

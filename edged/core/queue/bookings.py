@@ -126,8 +126,8 @@ def holds(turn: Turn, appointment: str, service: str) -> bool:
 
 
 def names(turn: Turn, appointment: str | None, service: str) -> bool:
-    """Like ``holds``, but whatever the time: whether this appointment exists, is unused and is for this service (or
-    journey).
+    """Whether the booking ``appointment`` exists, is unused and is for ``service`` (the id of a service or a journey),
+    whatever the time is.
     """
     booking = turn.state.bookings.get(appointment or "")
     return booking is not None and booking.service == service

@@ -224,7 +224,7 @@ def _leaving(turn: Turn, area: str, people: list[str | None], share: float) -> l
 
 
 def share_of(turn: Turn, area: str, window: str) -> float:
-    """Which part of a working window's time, 0 to 1, the area gets."""
+    """The share, from 0 to 1, of the time of the working window ``window`` that ``area`` gets."""
     state = turn.window(window)
     if state.area is not None:
         return 1.0 if state.area == area else 0.0
@@ -259,7 +259,7 @@ def lost_finish_s(turn: Turn, ticket: Ticket) -> float | None:
 
 
 def minute_of_day(turn: Turn) -> float | None:
-    """Minutes after midnight in the hall; None before the clock was ever set."""
+    """The hall's local time, in minutes after midnight with fractions; None before the clock was ever set."""
     if turn.state.wall_offset_ms is None:
         return None
     local_ms = turn.at_ms + turn.state.wall_offset_ms + turn.state.utc_offset_min * MINUTE_MS

@@ -102,7 +102,9 @@ def forget_missing(turn: Turn) -> None:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """The panel's line about the wish made at this window; None if there is none."""
+    """The panel's line about the wish (for one more "+1" window) that was made at this window; None if there is
+    none.
+    """
     wish = next((wish for wish in turn.state.wishes.values() if wish.window == window), None)
     if wish is None:
         return None
