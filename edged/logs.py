@@ -233,7 +233,9 @@ class StepLog(Observer):
 
 
 def things_of(step: Step) -> dict[str, list[str]]:
-    """Windows, areas and tickets of a step: those named in its event and its notes, and the windows that changed."""
+    """Ids that a step is about, under the keys ``windows``, ``areas`` and ``tickets``: those named in its event and its
+    notes, and the windows that changed.
+    """
     found: dict[str, dict[str, None]] = {"windows": {}, "areas": {}, "tickets": {}}
     facts: list[tuple[str, object]] = [(kind, getattr(step.event, kind, None)) for kind in ("window", "area")]
     for note in step.notes:

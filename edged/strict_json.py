@@ -35,9 +35,10 @@ class NotStrictJson(ValueError):
 
 
 def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]:
-    """Parse the object in ``data``. ``digits_max``: the most digits an integer may have; None: the caller checks that.
+    """Parse the object in ``data``, of at most ``bytes_max`` bytes. ``digits_max``: the most digits an integer may
+    have; None: the caller checks that.
 
-    Raises ``NotStrictJson``.
+    Raises ``NotStrictJson`` if it is not one (see the module).
     """
     if len(data) > bytes_max:
         raise NotStrictJson("too_large", f"{len(data)} bytes, at most {bytes_max} are allowed")

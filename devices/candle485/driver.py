@@ -45,8 +45,8 @@ SPARE_S = 1.0  # real seconds added for a slow adapter
 
 
 class Candle485:
-    """Driver of one bus. Points: ``device/NAME`` for panels and boards by their names in hall.toml,
-    ``device/button-N``.
+    """Driver of one bus. Points: ``device/NAME`` for panels and boards by their names in hall.toml, ``device/button-N``
+    for the buttons of a kiosk.
     """
 
     OPTIONS: ClassVar[type[Options]] = CandleOptions

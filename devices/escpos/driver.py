@@ -64,7 +64,7 @@ class EscposOptions(Options, frozen=True):
             raise ValueError("give either path (serial port) or host (network), not both")
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The role: printer."""
+        """The device's only role: printer."""
         return frozenset({"printer"})
 
     def service_ids(self) -> frozenset[str]:
@@ -104,7 +104,7 @@ class Escpos:
         self._told: Condition | None = None
 
     async def run(self) -> None:
-        """Keep the connection open and request the printer's state, until cancelled."""
+        """Keep the connection to the printer open and its state requested, until cancelled."""
         self._told = None
         await self._dialogue.run(self._heard, self._wire_changed)
 

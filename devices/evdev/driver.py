@@ -123,7 +123,7 @@ class Evdev:
         self._typed_s = 0.0
 
     async def run(self) -> None:
-        """Keep the device open and receive its keys, until cancelled."""
+        """Read the keys of the device, and open it again whenever it is plugged in, until cancelled."""
         self._presence.forget()
         await lasting("link", self._link.run(self._heard, self._wire_changed))
 

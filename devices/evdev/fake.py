@@ -26,7 +26,7 @@ class FakeInput:
         self._file = os.open(self.place, os.O_RDWR | os.O_NONBLOCK)
 
     def unplug(self) -> None:
-        """Unplug the device."""
+        """Unplug the device: the pipe disappears."""
         if self._file >= 0:
             os.close(self._file)
             self.place.unlink()

@@ -19,8 +19,8 @@ Level = Annotated[int, Meta(ge=1, le=5)]
 
 
 def _levels() -> dict[int, int]:
-    """Levels of the four buttons if hall.toml gives none: from 不满意 (2) to 非常满意 (5); the second is 基本满意
-    (3) by its position.
+    """The rating level (1 to 5) of each of the evaluator's four buttons, by button code, if hall.toml gives none: from
+    不满意 (2) to 非常满意 (5); the second is 基本满意 (3) by its position.
     """
     return {0: 2, 1: 3, 2: 4, 3: 5}
 

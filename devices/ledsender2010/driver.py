@@ -122,7 +122,7 @@ class LedSender:
         self.reassert_s = options.dead_man_s / 3  # two may be lost before the strip shows its flash
 
     async def run(self) -> None:
-        """Keep the connection open and poll the card, until cancelled."""
+        """Keep the connection to the card open and ask whether it is there, until cancelled."""
         await self._dialogue.run(self._heard)
 
     async def show(self, point: Point, value: Value) -> None:

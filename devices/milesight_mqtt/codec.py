@@ -41,7 +41,9 @@ class CountedLine:
 
 
 def decode(payload: bytes) -> tuple[CountedLine, ...]:
-    """The counts of all lines in a report. Raises ``Garbled`` with a short fixed word."""
+    """The counts of every line in a report. Raises ``Garbled`` if it cannot be read; the error's text is a single fixed
+    word for the log ("no_lines").
+    """
     report = _object(payload)
     times = report.get("time_info")
     start = _text(times.get("start_time")) if isinstance(times, dict) else ""

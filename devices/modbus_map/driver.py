@@ -101,7 +101,7 @@ class ModbusMapOptions(Options, frozen=True):
         return frozenset(self.panels) | (frozenset({DISPLAY}) if self.described.display else frozenset())
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The role of a channel: panel or display."""
+        """The role of a channel: panel for the names in ``panels``, display for "display"."""
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:

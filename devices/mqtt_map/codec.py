@@ -52,14 +52,20 @@ ChannelName = Annotated[str, Meta(min_length=1, max_length=32)]
 
 
 class MqttInput(Shape, frozen=True):
-    """Something that the device reports on ``topic``.
+    """One kind of message that the device publishes on ``topic``, and what it means (``event``).
 
-    ``pointer`` finds a word, which ``values`` maps to a key, a rating ("1" to "5"), "online" or "offline", or the text
-    of a fault ("" ends it); a word mapped to "" is ignored. ``others``: what to do with words that ``values`` lacks; on
-    an open radio network most of them come from other people's devices. ``channels``: maps a word to the button it
-    belongs to. A count has pointers of its own and ``scale`` people per count; ``line`` names the line that was
-    crossed. ``presence`` is that of the device, ``gateway`` that of the program that publishes for it; both may also
-    come as a bare word, as from older zigbee2mqtt, in upper or lower case.
+    ``key``, ``rating``, ``fault``: ``pointer`` finds a word in the payload; ``values`` maps it to the key, the rating
+    ("1" to "5") or the text of the fault ("" ends the fault). A key or rating mapped to "" is ignored; ``others`` says
+    what to do with one that ``values`` lacks (on an open radio network most of those come from other people's devices).
+    ``channels``: maps the word to the button that it belongs to.
+
+    ``presence``, ``gateway``: ``values`` maps the word, in upper or lower case, to "online" or "offline": of the device
+    itself, or (``gateway``) of the program that publishes for it. The word may also be the whole payload, as from older
+    zigbee2mqtt.
+
+    ``count``: the pointers ``entered``, ``left`` and ``occupancy`` find the numbers, in units of ``scale`` people.
+    ``semantics``: whether they are totals, counts of a window of time, or the people inside now. ``line``: the name of
+    the line that was crossed.
     """
 
     event: EventKind
@@ -202,7 +208,7 @@ class Finding:
 
 def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[Finding]:
     """Everything that a message on ``topic`` reports; ``place`` is inserted into the description's topics. Raises
-    ``Garbled`` with a short fixed word.
+    ``Garbled`` if the payload cannot be read; the error's text is a single fixed word for the log ("unknown_value").
     """
     inputs = [one for one in model.inputs if _matches(one.topic.replace(PLACE, place), topic)]
     if not inputs:
@@ -307,7 +313,7 @@ def _count(one: MqttInput, document: Any) -> list[Finding]:
 
 
 def _people(value: Any) -> int:
-    """A whole number, also as text ("7" from AXIS, "7.0" from ESPHome). Raises ``Garbled``."""
+    """A whole number, also as text ("7" from AXIS, "7.0" from ESPHome). Raises ``Garbled`` for anything else."""
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         value = int(value.partition(".")[0])
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= COUNT_MAX:

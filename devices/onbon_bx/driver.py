@@ -153,7 +153,7 @@ class OnbonBx:
         self.reassert_s = options.dead_man_s / 3  # two may be lost before the bar goes dark
 
     async def run(self) -> None:
-        """Keep the connection open and poll the card, until cancelled."""
+        """Keep the connection to the card open and ask whether it is there, until cancelled."""
         await self._dialogue.run(self._heard, self._wire_changed)
 
     async def show(self, point: Point, value: Value) -> None:

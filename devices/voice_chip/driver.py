@@ -41,7 +41,7 @@ class VoiceChipOptions(Options, frozen=True):
     deadline_ms: Annotated[int, Meta(ge=20, le=2000)] = 200
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The role: voice."""
+        """The device's only role: voice (a loudspeaker)."""
         return frozenset({"voice"})
 
 
@@ -77,7 +77,7 @@ class VoiceChip:
         self._word = asyncio.Event()
 
     async def run(self) -> None:
-        """Keep the connection open and poll the module, until cancelled."""
+        """Keep the connection to the module open and its state requested, until cancelled."""
         await self._dialogue.run(self._received)
 
     async def show(self, point: Point, value: Value) -> None:

@@ -46,7 +46,7 @@ class PagerOptions(Options, frozen=True, kw_only=True):
         return ""
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The role: pager."""
+        """The role of every channel: pager."""
         return frozenset({"pager"})
 
     def socket(self, device: str) -> str:

@@ -100,7 +100,9 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def summary(outcomes: Iterable[DayMeasures], prices: Prices) -> dict[str, float]:
-    """The figures of one row of the table over some days; waits are pooled over all visitors, the rest is per day."""
+    """The figures of one row of the table over some days: waits and errors of predicted waits in minutes, shares of
+    visitors, ``…_per_day`` as means over the days, all other counts and the cost J as sums.
+    """
     days = list(outcomes)
     waits = sorted(wait / MINUTE_MS for day in days for wait in day.waits_ms)
     errors = sorted(error / MINUTE_MS for day in days for error in day.quotes_ms)

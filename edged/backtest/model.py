@@ -119,7 +119,9 @@ class _ModelRun:
         self.open_min: list[float] = []
 
     def run(self) -> DayMeasures:
-        """Merge the three streams of events (decisions; ends and arrivals; visitors) and process them."""
+        """Process the three streams of events (the policy's decisions; ends of services and arrivals of staff;
+        visitors) in order of time; returns the measures of the day.
+        """
         floor, arrive = self.floor, self.day.arrive_ms
         count, coming, look_ms = len(arrive), 0, 0
         while True:

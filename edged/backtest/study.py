@@ -99,7 +99,9 @@ def _settle_memory() -> None:
 
 
 def charted(answer: StudyResult, traces: Traces) -> dict[str, tuple[Day, DayMeasures]]:
-    """By hall: the day of median cost under the policy under test, simulated again with curves."""
+    """By hall: the day on which the policy under test had its median cost, and that day simulated again with the data
+    of its charts.
+    """
     first = answer.question.candidates[0]
     found: dict[str, tuple[Day, DayMeasures]] = {}
     for hall in dict.fromkeys(day.hall for day in answer.days):
@@ -147,7 +149,9 @@ def document(answer: StudyResult) -> dict[str, Any]:
 
 
 def rule_in_force(candidate: Candidate) -> dict[str, str]:
-    """One sentence each on what makes the policy under test open and close a window."""
+    """What makes the policy ``candidate`` open and close a window, as one sentence in Chinese (``zh``) and one in
+    English (``en``).
+    """
     if candidate.policy is None:
         return {"zh": f"基准方案：{candidate.name}", "en": f"Baseline {candidate.name}"}
     tidal = candidate.policy.tidal

@@ -108,8 +108,8 @@ class Crowd:
 
 
 def decision_figures(size: Size, count: int) -> dict[str, Any]:
-    """Measure one size: p50 and p99 in microseconds. ``cpu_p99``: by processor time, which other programs do not
-    affect.
+    """Measure ``count`` decisions in a hall of this size; returns ``p50`` and ``p99`` of their wall time in
+    microseconds, and ``cpu_p99`` of their processor time, which other programs do not affect.
     """
     crowd = Crowd(size)
     gc.collect()

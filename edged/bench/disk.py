@@ -21,8 +21,8 @@ PAGE_BYTES = 4096
 
 
 def commit_figures(directory: Path, count: int) -> dict[str, Any]:
-    """Commit ``count`` steps one by one, and append as many pages with fdatasync; returns p50 and p99 of both in
-    milliseconds.
+    """Commit ``count`` steps one by one, and append as many pages with fdatasync; returns the quantiles in ms: ``p50``
+    and ``p99`` of the commits, ``limit_p50`` and ``limit_p99`` of the bare appends.
     """
     seconds = asyncio.run(_commits(directory / "disk.db", count))
     bare = sync_seconds(directory / "disk.bin", count)

@@ -1,8 +1,8 @@
 """``edged bench --fleet``: a simulated city whose consumer, broker, PostgreSQL and bridges are killed or cut while
 visitors arrive.
 
-The database decides the result: for every hall, number of rows = highest number = acknowledged number = the hall's own
-count.
+The database decides the result: for every hall, the number of event rows, the highest event number, the number that the
+city acknowledged and the hall's own count must be equal.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class FleetBench:
 
     async def _push(self) -> dict[str, list[str]]:
         """Push a policy to the group; the last ``REFUSALS`` simulated halls, which were online all the time, refuse it.
-        Returns the halls by outcome.
+        Returns the halls by outcome, as ``SimulatedCity.push`` does.
         """
         self._city.wires.refuse = set(sorted(self._city.wires.halls)[-REFUSALS:])
         pushed = await self._city.push(OPEN_ABOVE, 60.0)

@@ -31,9 +31,10 @@ DAY_MAX_S = 900.0  # limit for the long day; a slower daemon has been measured l
 
 
 def starts(place: Place, count: int) -> dict[str, Any]:
-    """Measure the time from the start of the process to READY, and to the first lamp lit by a key; medians in ms.
+    """Measure the time from the start of the process to READY (``ready_ms``), and to the first lamp lit by a key
+    (``first_decision_ms``); medians of ``count`` starts.
 
-    For comparison the bare aiomqtt echo is started alternately with the daemon.
+    For comparison (``aiomqtt_first_ms``) the bare aiomqtt echo is started alternately with the daemon.
     """
     ready, first, echoed = [], [], []
     for n in range(count):
@@ -102,8 +103,9 @@ def quiet(place: Place, seconds: float) -> dict[str, Any]:
 
 
 def day(place: Place, tickets: int, rate: float) -> dict[str, Any]:
-    """Run ``tickets`` visits at ``rate`` messages a second, then ``kill -9``; measure the restart on their journal in
-    ms, until READY and until the lamps are right.
+    """Run ``tickets`` visits at ``rate`` messages a second, then ``kill -9``; returns the memory after the visits
+    (``rss_after``) and the time from the start on their journal until the daemon is READY and the lamps are right
+    (``restart_ms``).
     """
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "day")
@@ -134,7 +136,7 @@ def _restart(hall: LoadedHall) -> float:
 
 def outage(place: Place) -> dict[str, Any]:
     """Kill the bench's own broker for ``OUTAGE_S`` and let it lose its data; measure the milliseconds from its return
-    until lamps are right and keys have an effect.
+    until the lamps are right (``lamp_ms``) and until keys have an effect (``key_ms``).
     """
     with ExitStack() as stack:
         broker = OwnBroker(place.directory)

@@ -68,7 +68,9 @@ class Loaded(ABC):
         return now
 
     def try_rate(self, rate: int, seconds: float) -> dict[str, Any]:
-        """Send visits at ``rate`` messages a second; reports whether all were handled and the lag stayed bounded."""
+        """Send visits at ``rate`` messages a second for ``seconds``; returns the figures. ``sustained`` in them: all
+        messages were handled and the lag stayed bounded.
+        """
         before, cpu_s = self.handled(), self.child.cpu_s()
         self.probe.traffic.start(rate, seconds)
         end_s, samples = perf_s() + seconds, Samples()
@@ -175,7 +177,9 @@ def _sustained(
 
 
 def throughput(place: Place, rates: Sequence[int], seconds: float, halvings: int) -> dict[str, Any]:
-    """Measure the rates (messages a second) that the daemon and the echo sustain. For the parameters see ``Plan``."""
+    """Measure the rates (messages a second) that the daemon (``throughput_msg_s``) and the echo
+    (``aiomqtt_throughput_msg_s``) sustain. For the parameters see ``Plan``.
+    """
     with ExitStack() as stack:
         mine, tries = _sustained(LoadedHall(place, stack, "load"), rates, seconds, halvings)
     with ExitStack() as stack:

@@ -281,7 +281,9 @@ def pooled(rounds: Sequence[dict[str, Samples]]) -> dict[str, Samples]:
 
 
 def figures(by_side: dict[str, Samples]) -> dict[str, Any]:
-    """The results of one cell as JSON values."""
+    """The results of one cell as JSON values: latencies in microseconds, of the daemon as ``p50_us``, ``p99_us`` and
+    ``p999_us``, of a peer with its name in front (``aiomqtt_p50_us``).
+    """
     found: dict[str, Any] = {}
     for name, samples in by_side.items():
         prefix = "" if name == "edged" else f"{name}_"

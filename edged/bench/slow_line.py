@@ -28,7 +28,9 @@ POLL_MS = (
 
 
 def slow_line(place: Place, rounds: int, count: int) -> dict[str, Any]:
-    """Measure p50 and p99 of the lamps of eight modules, with a ninth that answers and with a ninth that is dead."""
+    """Measure p50 and p99, in ms, of the lamps of eight modules: with a ninth module that answers (``healthy``), and
+    with a ninth that is dead (``one_dead``).
+    """
     with ExitStack() as stack:
         room = BenchCell(place, stack)
         lines = [RtuLine(UNITS, CHAR_S), RtuLine(UNITS, CHAR_S, dead=(UNITS,))]

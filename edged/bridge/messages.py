@@ -59,7 +59,9 @@ class BridgeProgress:
 
 @dataclass
 class Oddities:
-    """Counts rows that could not be reported; ``last``: the reason for the last of them."""
+    """Counts the rows of the other queue system that could not be reported to the hall; ``last``: the reason for the
+    last of them.
+    """
 
     count: int = 0
     last: str = ""

@@ -490,7 +490,7 @@ class Application:
         )
 
     def _lost(self) -> dict[str, DeviceState]:
-        """The lost devices that hall.toml still names."""
+        """The lost devices that hall.toml still names, by id."""
         known = self.engine.state.devices
         return {device: known[device] for device in self._drivers if device in known and not known[device].up}
 

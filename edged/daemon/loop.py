@@ -59,11 +59,11 @@ class Loop:
             await self._journal.drain()
 
     def reading(self, begins: bool) -> None:
-        """Called by a link before (``begins``) and after it puts the messages of one read into the inbox. Afterwards
-        they are handled at once.
+        """A link calls this with True before it puts the messages of one socket read into the inbox, and with False
+        afterwards; their events are then handled before this returns.
 
-        Otherwise they would wait for the next turn of the event loop. Its code is no longer in the processor's caches
-        if a key press comes after a pause, and then takes 40 us (decision 0001).
+        Otherwise they would wait for the next turn of the event loop. After a pause the code of that turn is no longer
+        in the processor's caches, and takes 40 us (decision 0001).
         """
         self._inbox.hold(begins)
         if not begins:
@@ -86,7 +86,9 @@ class Loop:
             held.set_result(None)
 
     def turn(self, item: Item) -> Step:
-        """Feed one item to the core and hand out the result, without waiting for anything. Returns the step."""
+        """Feed one item to the core and pass its commands to journal, outputs and observers, without waiting for
+        anything. Returns the step.
+        """
         arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None
         commands: tuple[Command, ...] = ()
         notes: tuple[Note, ...] = ()

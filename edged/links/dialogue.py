@@ -128,7 +128,7 @@ class Dialogue(Generic[AnswerT]):
             self._spoke_s = self._context.now_s()
 
     def answer(self, found: AnswerT) -> bool:
-        """Pass a received answer to the open request; False if there is none."""
+        """Pass a received answer to the request that waits for it; False if none waits."""
         if self._answer is None or self._answer.done():
             return False
         self._answer.set_result(found)

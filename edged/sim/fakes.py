@@ -202,7 +202,7 @@ class Fakes:
                 self.counted[device] = self.counted.get(device, 0) + 1
 
     async def _watch_serial(self) -> None:
-        """Poll serial panels, which have no callback for a change."""
+        """Look at serial panels repeatedly, because their fakes do not report a change, until cancelled."""
         before: object = None
         while True:
             await self._clock.sleep(1.0)
@@ -212,7 +212,9 @@ class Fakes:
                 self._changed()
 
     def frames(self) -> dict[str, int]:
-        """How many messages and frames each kind of line carried in both directions."""
+        """How many messages and frames went over the simulated connections in both directions, by kind: ``mqtt``,
+        ``serial`` and ``modbus``.
+        """
         heard = sum(len(device.history) + len(device.actions) for device in self.json.values())
         serial = sum(bar.frames_received + bar.frames_sent for bar in self.bars.values())
         serial += sum(bus.frames_received.total() + bus.frames_sent.total() for bus in self.buses.values())

@@ -107,7 +107,7 @@ class Snapshot:
     """A state dump: the state after step ``seq`` and every tick due up to hall time ``at_ms``, as JSON in ``blob``.
     ``blob`` None: the content was deleted, and position and hash remain (a mark).
 
-    ``day``: the business day, None if the hall did not know the date.
+    ``day``: the business day (days since 1970-01-01), None if the hall did not know the date.
     """
 
     seq: int
@@ -125,7 +125,9 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRow:
-    """A policy that step ``seq`` applied, with the signed document (envelope) that carried it."""
+    """A policy that step ``seq`` applied at hall time ``at_ms``, with the signed document (envelope) that carried
+    it.
+    """
 
     version: int
     sha256: str

@@ -157,8 +157,9 @@ class Journal:
     def dump_due(self, at_ms: int, day: int | None = None) -> bool:
         """Whether the loop should dump the state now: after ``SNAPSHOT_EVERY`` steps, or at a new business day.
 
-        ``day``: the business day, None if the hall does not know the date; then a dump is due every 24 hours of hall
-        time. Steps are only pruned up to a dump, so they stay at most a day longer than ``keep_days``.
+        ``day``: the business day (days since 1970-01-01), None if the hall does not know the date; then a dump is due
+        every 24 hours of hall time. Steps are only pruned up to a dump, so they stay at most a day longer than
+        ``keep_days``.
         """
         steps = self.last_seq - self._dumped.seq
         later = day != self._dumped.day if day else at_ms - self._dumped.at_ms >= database.DAY_MS
@@ -182,7 +183,7 @@ class Journal:
         """Queue a dump of ``state`` as it is now: after step ``seq``, and after the engine handled its last event or
         tick at hall time ``at_ms``.
 
-        ``day``: the business day, None if the hall does not know the date.
+        ``day``: the business day (days since 1970-01-01), None if the hall does not know the date.
         """
         assert seq == self.last_seq, f"state dump of step {seq} after {self.last_seq}"
         blob = codec.dump_state(state)
@@ -421,7 +422,7 @@ def _open_to_read(path: Path, vfs: str | None) -> OpenedJournal:
 
 def _lock(path: Path) -> BinaryIO:
     """Lock ``<journal>.lock`` against a second writer; the kernel releases the lock when the process ends. Raises
-    ``JournalBusy`` and ``JournalBroken``.
+    ``JournalBusy`` if another process holds it, ``JournalBroken`` if the file cannot be opened.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

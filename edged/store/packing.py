@@ -37,7 +37,9 @@ def pack(commands: bytes | None) -> bytes | None:
 
 
 def unpack(stored: bytes | None) -> bytes | None:
-    """Decompress what ``pack`` returned; JSON and None are returned unchanged. Raises ``NotPacked``."""
+    """Decompress what ``pack`` returned; JSON and None are returned unchanged. Raises ``NotPacked`` for any other
+    bytes.
+    """
     if stored is None or stored[:1] != bytes((WITH_DICTIONARY,)):
         return stored
     return _inflated(zlib.decompressobj(-WINDOW_BITS, _dictionary()), stored[1:], COMMANDS_BYTES_MAX)
@@ -49,7 +51,7 @@ def pack_dump(blob: bytes) -> bytes:
 
 
 def unpack_dump(stored: bytes) -> bytes:
-    """Decompress what ``pack_dump`` returned. Raises ``NotPacked``."""
+    """Decompress what ``pack_dump`` returned. Raises ``NotPacked`` for any other bytes."""
     if stored[:1] == b"{":
         return stored
     return _inflated(zlib.decompressobj(), stored, DUMP_BYTES_MAX)

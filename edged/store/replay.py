@@ -179,8 +179,8 @@ def replay(
 
 
 def desired_history(path: Path) -> dict[tuple[Point, str], list[tuple[int, Value]]]:
-    """All values that each output slot (point, kind) should have shown, each with the hall time in ms from which on.
-    Raises ``Unreadable``.
+    """All values that each output slot (point, kind) should have shown, in order, each with the hall time in ms from
+    which on it should. Raises ``Unreadable`` if the journal cannot be read.
     """
     history: dict[tuple[Point, str], list[tuple[int, Value]]] = {}
     connection = _open(path)
@@ -198,12 +198,16 @@ def desired_history(path: Path) -> dict[tuple[Point, str], list[tuple[int, Value
 
 
 def desired_at_end(path: Path) -> dict[tuple[str, str], Value]:
-    """The value that each output slot (point, kind) should show after the last step. Raises ``Unreadable``."""
+    """The value that each output slot (point, kind) should show after the last step. Raises ``Unreadable`` if the
+    journal cannot be read.
+    """
     return {slot: values[-1][1] for slot, values in desired_history(path).items()}
 
 
 def inputs_by_source(path: Path) -> dict[tuple[Point, str], int]:
-    """Number of accepted device inputs per point and class name of the event. Raises ``Unreadable``."""
+    """Number of accepted device inputs per point and class name of the event. Raises ``Unreadable`` if the journal
+    cannot be read.
+    """
     connection = _open(path)
     try:
         marks = ",".join("?" * len(DEVICE_KINDS))

@@ -72,8 +72,8 @@ class Debt:
 
 @dataclass(slots=True)
 class ModbusUnit:
-    """What the bus knows about one unit: unanswered requests in a row, until when it is not asked, and answers that may
-    still come late.
+    """What the bus knows about one unit: ``misses``, the unanswered requests in a row; ``rest_until_s``, before which
+    it is not asked, in seconds of ``edged.clock.monotonic_s``; ``owed``, the answers that may still come late.
     """
 
     misses: int = 0

@@ -74,7 +74,7 @@ class CityMosquitto:
 
 
 def shipped_lines(name: str) -> list[str]:
-    """The settings in a file of configs/mosquitto that apply here."""
+    """The lines of a file of configs/mosquitto, without comments and empty ones."""
     text = files("configs").joinpath("mosquitto", name).read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 

@@ -189,7 +189,10 @@ class SimulatedCity:
         )
 
     async def push(self, open_above: int, wait_s: float = 30.0) -> dict[str, list[str]]:
-        """Run ``edged policy push --group``; returns the halls by the state that the command prints for them."""
+        """Push a policy to all halls of the group (``edged policy push --group``); ``open_above``: more people waiting
+        than this open a "+1" window. Returns the names of the halls that ``applied`` it, ``refused`` it, or did not
+        answer within ``wait_s`` seconds (``silent``).
+        """
         document = self.programs.folder / "policy.json"
         document.write_text(
             json.dumps({"body": {"tidal": {"band": {"open_above": open_above}}}}), encoding="utf-8"

@@ -107,7 +107,7 @@ class LedStrip(asyncio.DatagramProtocol):
             self._socket.close()
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        """Handle a datagram of the daemon."""
+        """Pass a datagram of the daemon to the simulated card."""
         self._asker = addr
         self.card.feed(data)
 

@@ -31,7 +31,9 @@ def run(job: Callable[[int], WorldVerdict], seeds: Sequence[int], processes: int
 
 
 def summary(verdicts: Iterable[WorldVerdict], rerun: Callable[[int], str]) -> dict[str, Any]:
-    """The result of all seeds as JSON values; ``rerun(seed)`` returns the command that repeats one."""
+    """The result of all seeds as JSON values: counts, a digest of all decisions, and under ``broken`` each failed seed
+    with its promise, faults and command to repeat it (from ``rerun(seed)``).
+    """
     known = sorted(verdicts, key=lambda one: one.seed)
     return {
         "commit": commit(),

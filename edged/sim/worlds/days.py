@@ -49,7 +49,7 @@ class WorldVerdict:
     where: str | None = None
 
     def plain(self) -> dict[str, object]:
-        """The result as JSON values."""
+        """The result as JSON values, with the field names as keys."""
         return asdict(self)
 
 

@@ -15,7 +15,9 @@ HOUR_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class WorldFaults:
-    """Rates of faults: ``*_share`` per message, key or page; ``*_per_h`` per hall hour. 0: not in this world."""
+    """Rates of faults: ``*_share`` is the probability for each message, key press or page, ``*_per_h`` the mean number
+    in an hour of hall time. 0: the fault does not occur in this world.
+    """
 
     duplicate_share: float = 0.0  # a device's message is repeated, a little or much later
     late_share: float = 0.0  # a device's message is delayed by up to 20 s and overtaken by others

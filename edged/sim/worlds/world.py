@@ -63,7 +63,9 @@ class WorldLedger:
 
 
 class World:
-    """A hall, its engine and its wires. ``run_until`` lets time pass; people are added with ``start``."""
+    """A simulated hall: its engine and the connections of its devices. ``run_until`` lets time pass; people are added
+    with ``start``.
+    """
 
     def __init__(self, site: Site, seed: int, wall_ms: int, policy: Policy) -> None:
         self.site = site
