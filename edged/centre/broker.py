@@ -189,6 +189,7 @@ class CityLink:
 def _context(address: CityAddress) -> ssl.SSLContext:
     """The TLS context of ``address``. Raises ``OSError`` if a file cannot be used."""
     context = ssl.create_default_context(cafile=address.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if address.cert is not None:
         context.load_cert_chain(address.cert, address.key)
     return context

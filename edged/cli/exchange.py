@@ -212,6 +212,7 @@ def _tls(target: Target) -> ssl.SSLContext:
     at = target.tls_ca
     try:
         context = ssl.create_default_context(cafile=at)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if target.tls_cert is not None:
             at = target.tls_cert
             with (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -82,6 +83,16 @@ class PhoneConnection(LimitedConnection):
     connections_max = PHONES_MAX
 
 
+class _ListenerConfig(uvicorn.Config):
+    """uvicorn's settings, with TLS 1.2 as the oldest version: Debian's Python leaves that to the system's settings."""
+
+    def load(self) -> None:
+        """Load certificate and application. Raises ``OSError`` if a file cannot be used."""
+        super().load()
+        if self.ssl is not None:
+            self.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+
+
 class Listener(uvicorn.Server):
     """Serves ``app`` on a socket that is bound already; leaves signal handlers alone."""
 
@@ -96,7 +107,7 @@ class Listener(uvicorn.Server):
         connections.
         """
         super().__init__(
-            uvicorn.Config(
+            _ListenerConfig(
                 cast(Any, app),
                 http=PhoneConnection if phones else LimitedConnection,
                 ws="none",

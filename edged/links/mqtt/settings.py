@@ -57,6 +57,7 @@ class Held:
         """
         assert settings.tls_ca is not None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2  # Debian's Python leaves it to the system's settings
         try:
             context.load_verify_locations(settings.tls_ca)
             if settings.tls_cert is not None:
