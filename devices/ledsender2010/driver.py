@@ -158,7 +158,7 @@ class LedSender:
 
     async def _send_program(self, packets: Sequence[codec.StripPacket]) -> None:
         """Send a program, part by part; again from its beginning if the card expects another part. Raises
-        ``DeviceError``.
+        ``Unreachable`` if that takes too long or the card does not answer, ``Garbled`` if the card loses count again.
         """
         try:
             async with asyncio.timeout(self._answer_s + self._program_s):

@@ -32,7 +32,7 @@ class FakeTasmota:
         self._ends: dict[int, asyncio.TimerHandle] = {}
 
     async def run(self) -> None:
-        """Stay connected until cancelled."""
+        """Connect, publish the board's presence and carry out commands, until cancelled."""
         presence = f"tele/{self.topic}/LWT"
         host, port = self._address
         will = aiomqtt.Will(presence, "Offline", qos=1, retain=True)

@@ -114,8 +114,8 @@ class VoiceChip:
         self._dialogue.answered()
 
     async def _say(self, data: bytes, *answers: int) -> bool:
-        """Send a frame and wait for one of the bytes ``answers``; False if none comes in time. Raises
-        ``Unreachable``.
+        """Send a frame and wait for one of the bytes ``answers``; False if none comes in time. Raises ``Unreachable``
+        while the connection is down.
         """
         self._heard.clear()
         await self._link.write(data)

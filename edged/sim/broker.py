@@ -60,7 +60,9 @@ class EmbeddedBroker:
         return None if self._process is None else self._process.pid
 
     async def start(self) -> None:
-        """Start the child and wait until it accepts connections. Raises ``BrokerMissing`` or ``RuntimeError``."""
+        """Start the child and wait until it accepts connections. Raises ``BrokerMissing`` if amqtt is not installed,
+        ``RuntimeError`` if it ends or does not start in time.
+        """
         if importlib.util.find_spec("amqtt") is None:
             raise BrokerMissing("the demo's broker needs amqtt: pip install 'edged[demo]'")
         command = ["-m", "edged.sim.broker", "--port", str(self.port), "--parent", str(os.getpid())]

@@ -36,7 +36,7 @@ class ControlPage:
         self._place: socket.socket | None = None
 
     def bind(self) -> str:
-        """Bind a free port of this machine; returns the page's URL. Raises ``OSError``."""
+        """Bind a free port of this machine; returns the page's URL. Raises ``OSError`` if that fails."""
         self._place = bind(HERE, 0)
         return f"http://{HERE}:{self._place.getsockname()[1]}/"
 

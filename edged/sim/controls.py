@@ -93,7 +93,9 @@ class Controls:
         return True
 
     def do(self, act: Body) -> Said:
-        """Carry out one request; returns the outcome in words (Chinese, English). Raises ``NotDone``."""
+        """Carry out one request of the page; returns the outcome in words (Chinese, English). Raises ``NotDone`` if it
+        cannot be carried out.
+        """
         known: dict[str, Callable[[Body], Said]] = {
             "ticket": self._ticket,
             "key": self._key,

@@ -85,7 +85,9 @@ def _forget_history(copy: apsw.Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LastSeen:
-    """The last ticket number of each service that somebody read off a visitor's paper, on business day ``day``."""
+    """The last ticket number of each service that somebody read off a visitor's paper, on business day ``day`` (days
+    since 1970-01-01).
+    """
 
     day: int = 0
     numbers: tuple[tuple[str, int], ...] = ()

@@ -29,7 +29,7 @@ Why = Literal["damaged", "cut", "older-copy", "new"]
 @value
 class Whereabouts:
     """A position in a journal's history. ``numbers``: the last ticket number issued per service on business day ``day``
-    (0: unknown).
+    (days since 1970-01-01; 0: unknown).
     """
 
     epoch: int

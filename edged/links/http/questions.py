@@ -42,8 +42,8 @@ class HttpQuestion:
     wait_s: float = 0.0
 
     def ask(self) -> bytes | None:
-        """Poll once. Returns the body, or None if it has not changed since the last poll. Raises a ``DeviceError`` if
-        no good answer comes, or a redirect.
+        """Poll once. Returns the body, or None if it has not changed since the last poll. Raises a ``DeviceError`` for
+        no answer, an error status or a redirect.
         """
         request = urllib.request.Request(self.url, headers=self._known())  # noqa: S310 - checked by ``address``
         self.wait_s = 0.0

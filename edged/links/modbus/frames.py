@@ -45,7 +45,9 @@ LATE_MAX = 64  # transactions behind the open one that may still be answered: so
 
 
 def exception_error(code: int) -> DeviceError:
-    """The ``DeviceError`` for a Modbus exception code."""
+    """The ``DeviceError`` to raise for a Modbus exception code; its text says what the code means. ``Refused`` for
+    codes that are not in ``EXCEPTIONS``.
+    """
     kind, text = EXCEPTIONS.get(code, (Refused, f"unknown exception {code}"))
     return kind(text, f"exception-{code}" if f"exception-{code}" in LOSSES else "")
 

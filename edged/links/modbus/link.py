@@ -143,28 +143,33 @@ class ModbusBus:
     async def read_coils(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[bool, ...]:
-        """Read coils (FC01). Raises ``DeviceError``."""
+        """Read coils (FC01); returns ``count`` states from ``address`` on. Raises ``Unreachable`` without an answer in
+        time, ``Garbled`` for an answer that does not fit, and for a Modbus exception the error of
+        ``frames.exception_error``.
+        """
         answer = await self._ask(ModbusRequest(unit, pdus.ask_coils(address, count), deadline_s))
         return pdus.coils(answer, count)
 
     async def read_inputs(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[bool, ...]:
-        """Read discrete inputs (FC02). Raises ``DeviceError``."""
+        """Read discrete inputs (FC02); otherwise like ``read_coils``."""
         answer = await self._ask(ModbusRequest(unit, pdus.ask_inputs(address, count), deadline_s))
         return pdus.coils(answer, count)
 
     async def read_registers(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[int, ...]:
-        """Read holding registers (FC03). Raises ``DeviceError``."""
+        """Read holding registers (FC03); returns ``count`` values (unsigned, 16 bits) from ``address`` on. Raises like
+        ``read_coils``.
+        """
         answer = await self._ask(ModbusRequest(unit, pdus.ask_registers(address, count), deadline_s))
         return pdus.registers(answer)
 
     async def read_input_registers(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[int, ...]:
-        """Read input registers (FC04). Raises ``DeviceError``."""
+        """Read input registers (FC04); otherwise like ``read_registers``."""
         answer = await self._ask(ModbusRequest(unit, pdus.ask_input_registers(address, count), deadline_s))
         return pdus.registers(answer)
 

@@ -159,7 +159,7 @@ class EveryDevice:
 
     async def _start(self, *words: str, ready: bool = False) -> str:
         """Start ``edged WORDS...``; with ``ready`` wait for its first line of output and return it. Raises
-        ``RuntimeError``.
+        ``RuntimeError`` if none comes.
         """
         pipe = asyncio.subprocess.PIPE  # no writer: it ends when this process ends
         log = self._directory / f"{words[0]}.log"
