@@ -24,7 +24,6 @@ from edged.core.signage import boards, signs
 from edged.core.windows import machine
 from tests.support.core_days import START_MS, Chance, Feeder
 from tests.support.core_hall import SiteText
-from tests.support.core_transcript import rerun
 
 Edges = set[tuple[str, str, str]]
 
@@ -167,36 +166,6 @@ def test_every_state_can_be_reached(
         front = {after for state in front for after in table[state].values()} - reached
         reached |= front
     assert reached == set(names) == set(table)
-
-
-class Recorder(dict[str, str]):
-    """A row of a table that remembers which of its edges were taken."""
-
-    taken: Edges
-
-    def __init__(self, before: str, row: dict[str, str], taken: Edges) -> None:
-        super().__init__(row)
-        self.before, self.taken = before, taken
-
-    def get(self, trigger: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        after = super().get(trigger, default)
-        if after is not None:
-            self.taken.add((self.before, trigger, after))
-        return after
-
-
-def test_every_edge_is_taken_in_some_transcript(monkeypatch: pytest.MonkeyPatch) -> None:
-    tables: dict[str, dict[Any, Any]] = {"ticket": tickets.TABLE, "window": machine.TABLE}
-    taken: dict[str, Edges] = {name: set() for name in tables}
-    for name, table in tables.items():
-        for before, row in list(table.items()):
-            monkeypatch.setitem(table, before, Recorder(before, row, taken[name]))
-    for path in TRANSCRIPTS:
-        rerun(path.read_text())
-    assert {name: edges_of(table) - taken[name] for name, table in tables.items()} == {
-        "ticket": set(),
-        "window": set(),
-    }
 
 
 def test_every_reason_and_every_note_stands_in_some_transcript() -> None:
