@@ -20,6 +20,7 @@ from edged.strict_json import NotStrictJson, parse
 SIZE_MAX_BYTES = 64 * 1024
 MESSAGE_MAX_BYTES = 1024  # of what goes through the broker
 COUNT_MAX = 2**32 - 1
+LINE_CHARS_MAX = 32  # of the name that a device gives to a line
 LINES_MAX = 200  # readings in one report: an hour of minutes for three lines
 ALERTS_MAX = 50  # in one post: what a camera kept while nobody listened
 TAGS_MAX = 2000  # of an XML document; a report has 30
@@ -80,7 +81,8 @@ def _alert(text: str) -> Iterator[Counted]:
     if counting is None:
         raise Garbled("no_counts")
     inner = {one.tag.rpartition("}")[2]: one for one in counting}
-    line = f"{_text(found.get('channelID'))}-{_text(inner.get('regionsID'))}"
+    # two small numbers; a line's name has LINE_CHARS_MAX on its way through the broker
+    line = f"{_text(found.get('channelID'))[:15]}-{_text(inner.get('regionsID'))[:16]}"
     entered, left = _digits(_text(inner.get("enter"))), _digits(_text(inner.get("exit")))
     if _text(inner.get("statisticalMethods")) == "realTime":
         yield Counted("total", line, entered, left)
@@ -130,7 +132,7 @@ def _xovis(data: bytes) -> Iterator[Counted]:
 
 
 def _logic(logic: dict[str, Any]) -> Iterator[Counted]:
-    line = str(logic.get("id", ""))[:32]
+    line = str(logic.get("id", ""))[:LINE_CHARS_MAX]
     for record in _dicts(logic.get("records")):
         counts = {str(one.get("name")): one.get("value") for one in _dicts(record.get("counts"))}
         if counts.get("fw") is not None and counts.get("bw") is not None:  # null: not counted
@@ -145,7 +147,7 @@ def _crossings(frame: dict[str, Any]) -> Iterator[Counted]:
         about, word = event.get("attributes"), event.get("type")
         if word not in ("LINE_CROSS_FORWARD", "LINE_CROSS_BACKWARD") or not isinstance(about, dict):
             continue
-        track, line = str(about.get("track_id"))[:32], str(about.get("geometry_id"))[:32]
+        track, line = str(about.get("track_id"))[:32], str(about.get("geometry_id"))[:LINE_CHARS_MAX]
         if track not in groups:
             forward = word == "LINE_CROSS_FORWARD"
             mark = f"{line} {track} {str(about.get('sequence_number'))[:16]} {str(frame.get('time'))[:20]}"
@@ -228,7 +230,7 @@ class LineReport(NamedTuple):
         """Parse a payload. Raises ``Garbled`` if it is not JSON or a key is missing or invalid."""
         fields = _object(data, MESSAGE_MAX_BYTES)
         kind, seq = fields.get("kind"), fields.get("seq")
-        boot, line = (str(fields.get(name, ""))[:32] for name in ("boot", "line"))
+        boot, line = (str(fields.get(name, ""))[:LINE_CHARS_MAX] for name in ("boot", "line"))
         if kind not in ("total", "window") or type(seq) is not int or not 0 <= seq < 2**53 or not boot:
             raise Garbled("invalid")
         return LineReport(seq, boot, kind, _people(fields.get("in")), _people(fields.get("out")), line)

@@ -14,7 +14,7 @@ from msgspec import Meta, field
 
 from edged.core.model.events import Key
 from edged.descriptions import Description, Pointer, at_pointer, spoken
-from edged.driver import Garbled
+from edged.driver import DeviceError, Garbled, Refused
 from edged.links.mqtt.names import filter_fault, topic_fault
 from edged.shapes import Rule, Shape
 from edged.strict_json import NotStrictJson, parse
@@ -157,23 +157,26 @@ class MqttModel(Description, frozen=True, kw_only=True):
         """One line per example that the description contradicts: what it gives, and what the example says."""
         wrong = []
         for example in self.examples:
-            if example.level:
-                found = _sent(self, example)
-                wanted = f"{example.topic} {example.sends}"
-            else:
-                found = "; ".join(
-                    one.words for one in findings(self, example.topic, example.payload.encode(), PLACE)
-                )
-                wanted = example.event
+            wanted = f"{example.topic} {example.sends}" if example.level else example.event
+            try:
+                found = _sent(self, example) if example.level else _reported(self, example)
+            except (DeviceError, ValueError) as error:
+                found = f"refused: {error}"
             if found != wanted:
                 wrong.append(f"{example.topic} {example.payload or example.level}: {found!r}, not {wanted!r}")
         return wrong
 
 
 def _sent(model: MqttModel, example: MqttExample) -> str:
-    assert model.lamps is not None, "an example with a level is of a lamp"
+    if model.lamps is None:
+        raise Refused("the description has no lamps")
     topic, payload = lamp_message(model.lamps, PLACE, example.channel, example.level == "on")
     return f"{topic} {payload}"
+
+
+def _reported(model: MqttModel, example: MqttExample) -> str:
+    found = findings(model, example.topic, example.payload.encode(), PLACE)
+    return "; ".join(one.words for one in found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,33 @@ def test_an_example_that_does_not_come_true_is_told(family: str, name: str) -> N
     assert len(parsed(fields, kind_of(family)).wrong_examples()) == len(fields["examples"])
 
 
+IMPOSSIBLE = [
+    (
+        "mqtt_map",
+        "axis-people-counter",
+        {"topic": "{topic}", "payload": '{"in": 12,', "event": "total 12 7"},
+        "not_json",
+    ),
+    ("mqtt_map", "axis-people-counter", {"topic": "{topic}", "level": "on", "sends": "ON"}, "no lamps"),
+    ("modbus_map", "contacts-8", {"sends": "05 00"}, "no display"),
+    ("modbus_map", "contacts-8", {"answer": "04 04 00 00 00 07", "counted": [7]}, "no counters"),
+    ("modbus_map", "armfly-led485-text", {"answer": "02 01 05", "inputs_on": [0, 2]}, "no contacts"),
+    ("modbus_map", "armfly-led485-text", {"call": ["A1", "2"], "sends": "no hex"}, "hexadecimal"),
+    ("modbus_map", "adam6050-counter", {"answer": "03 44 0002 0001", "counted": [7]}, "no answer"),
+    ("modbus_map", "adam6050-counter", {"answer": "04 02 00 07", "counted": [7]}, "registers"),
+]
+
+
+@pytest.mark.parametrize(("family", "name", "example", "why"), IMPOSSIBLE)
+def test_an_example_that_cannot_be_tried_is_told_with_the_reason(
+    family: str, name: str, example: dict[str, Any], why: str
+) -> None:
+    fields = table(Path("devices") / family / f"{name}.toml") | {"examples": [example]}
+    (line,) = parsed(fields, kind_of(family)).wrong_examples()
+    assert "refused: " in line
+    assert why in line
+
+
 BOARD = """
 title = "Board of this site"
 source = "its paper"

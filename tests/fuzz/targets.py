@@ -245,7 +245,7 @@ def http_reports(data: bytes) -> None:
         with contextlib.suppress(DeviceError):
             for one in http_counter.decode(vendor, data):
                 assert 0 <= one.entered <= http_counter.COUNT_MAX
-                assert len(one.line) <= 64
+                assert len(one.line) <= http_counter.LINE_CHARS_MAX
     with contextlib.suppress(DeviceError):
         report = http_counter.LineReport.of(data)
         assert http_counter.LineReport.of(report.to_bytes()) == report

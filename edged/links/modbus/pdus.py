@@ -24,6 +24,8 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterRequest,
 )
 
+from edged.driver import Garbled
+
 # What pymodbus logs is every frame that it does not like; the bus reports changes, once.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
@@ -91,16 +93,17 @@ def set_coil(address: int, value: int) -> bytes:
 
 
 def coils(answer: bytes, count: int) -> tuple[bool, ...]:
-    """The first ``count`` coils or discrete inputs in an answer PDU that ``frames.fits`` has accepted."""
+    """The first ``count`` coils or discrete inputs in an answer PDU. Raises ``Garbled`` for bytes that are none."""
     return tuple(_decoded(answer).bits[:count])
 
 
 def registers(answer: bytes) -> tuple[int, ...]:
-    """The registers in an answer PDU that ``frames.fits`` has accepted, as unsigned 16-bit numbers."""
+    """The registers in an answer PDU, as unsigned 16-bit numbers. Raises ``Garbled`` for bytes that are none."""
     return tuple(_decoded(answer).registers)
 
 
 def _decoded(answer: bytes) -> ModbusPDU:
     pdu = _ANSWERS.decode(answer)
-    assert pdu is not None, "the bus hands over proven answers"
+    if pdu is None:  # the bus hands over answers that fit; an example of a description need not
+        raise Garbled("no answer of Modbus")
     return pdu
