@@ -48,8 +48,8 @@ LOUD_STATES = frozenset({"ACTIVATING", "INVITED"})  # shown while a clerk is ask
 
 
 class Ff68:
-    """Driver of one bus. Points: ``device/NAME`` by the callers' names in hall.toml, for the caller and for its
-    evaluator.
+    """Driver of one bus. Points: ``device/NAME``, where NAME is a caller's name in hall.toml; a caller and its
+    evaluator share one.
     """
 
     OPTIONS: ClassVar[type[Options]] = Ff68Options

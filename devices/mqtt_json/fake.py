@@ -269,7 +269,9 @@ class FakeDevice:
 
 
 class FakeDispenser(FakeDevice):
-    """A dispenser (取号机). With ``boot`` it only prints what answers its own requests."""
+    """A dispenser (取号机). With ``boot``, a text that is another one each time it is switched on, it prints only the
+    answers to its own requests.
+    """
 
     boot: str | None = None
 

@@ -69,8 +69,8 @@ def always(floor: Floor) -> int:
 
 
 def band(open_at: int, close_at: int) -> Look:
-    """Policy: order one more window at ``open_at`` waiting unless one is being opened, close one at ``close_at``; it
-    decides each time without any timers.
+    """A policy without timers: each time it is asked, it opens one more window if at least ``open_at`` people wait and
+    none is being opened, and closes one if at most ``close_at`` wait.
     """
 
     def look(floor: Floor) -> int:

@@ -28,8 +28,8 @@ class ReportTable(Shape, frozen=True):
     """One kind of report. ``view``: a view or table (SQL), the path of an address (HTTP), or the message kind
     (WebSocket).
 
-    The others are names of columns. ``key`` increases with each row (a number or a time). ``waiting`` has no key: it is
-    a whole list, sorted by ``order``.
+    The others are names of columns. ``key`` increases with each row (a number or a time). Reports of the kind "waiting"
+    have no key: each is the whole list of who waits, sorted by ``order``.
     """
 
     view: Annotated[str, Meta(min_length=1, max_length=200)]

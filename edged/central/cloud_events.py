@@ -1,4 +1,4 @@
-"""The hall's history for the centre as CloudEvents 1.0: one event for each note of a step.
+"""The hall's history for the centre as CloudEvents 1.0: one event for each note of a step that the centre gets.
 
 Every note is an event, except notes about ignored inputs and single actions. That selection must never change: events
 are numbered by counting notes, and a number that was sent must stand for the same event for ever. Readings of people
@@ -46,7 +46,7 @@ def is_event(kind: str) -> bool:
 
 
 def count_noted(notes: tuple[Note, ...]) -> int:
-    """How many of the notes of a step are events."""
+    """How many of the notes of a step the centre gets as events."""
     return sum(is_event(note.kind) for note in notes)
 
 

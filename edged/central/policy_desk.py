@@ -423,7 +423,9 @@ class PolicyDesk(Observer):
         if now_ms >= CLOCK_TRUSTED_FROM_MS and now_ms < verified.not_before_ms:
             waiting.staged = True
             if self._report.get("state") != "staged" or self._report.get("desired") != _named(verified):
-                log.info("policy-staged", version=verified.version, until=rfc3339(verified.not_before_ms))
+                log.info(
+                    "policy-staged", version=verified.version, in_force_from=rfc3339(verified.not_before_ms)
+                )
                 self._say("staged", _named(verified))
             return
         if waiting.staged:

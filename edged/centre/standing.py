@@ -131,7 +131,9 @@ def adopt(connection: psycopg.Connection[Any], hall: str) -> list[tuple[int, int
 
 
 def enrol(connection: psycopg.Connection[Any], config: HallConfig) -> None:
-    """Store the names of a hall from its hall.toml, replacing earlier ones."""
+    """Store the name of a hall and those of its areas, services and windows, as its hall.toml gives them, in place of
+    earlier ones.
+    """
     site, hall = config.site, config.hall
     connection.execute(
         "INSERT INTO halls (hall, name, group_name) VALUES (%s, %s, %s)"

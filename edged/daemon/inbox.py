@@ -85,7 +85,8 @@ class Inbox:
 
     def was_away(self, *events: Event) -> None:
         """Put ``events`` (a ``Resumed``) before everything that waits, because the process stood still or was not
-        running. Their stamp is the time of the last event before that; ticks due by that time come even before them.
+        running. They are stamped with the time of the last event before the standstill. The order is: ticks due by that
+        time, ``events``, everything that waits.
         """
         self._first.extend(events)
 

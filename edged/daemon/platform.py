@@ -103,7 +103,11 @@ class Platform:
         try:
             await asyncio.to_thread(accepted.keep, config)
         except OSError as error:
-            log.warning("configuration-copy-not-written", error=error.strerror)
+            log.warning(
+                "accepted-configuration-not-saved",
+                error=error.strerror,
+                effect="a start with a faulty hall.toml falls back to the configuration before this one",
+            )
 
     async def write_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
         """Write the outcome of a reload to the file for which `edged reload` waits."""

@@ -180,7 +180,11 @@ class DutyDesk:
         except NotAnAct as error:
             answer = {"state": "refused", **error.words}
         except KeyFileError as error:
-            log.error("duty-key-unusable", detail=str(error))
+            log.error(
+                "duty-signing-key-unusable",
+                detail=str(error),
+                effect="orders from the duty desk are not sent",
+            )
             answer = {
                 "state": "unsent",
                 **_two("值班台密钥不可用，请联系管理员", "The desk's key cannot be used"),

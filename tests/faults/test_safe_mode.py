@@ -86,7 +86,7 @@ async def test_safe_mode_ends_by_itself_and_what_it_kept_back_goes_to_the_centre
         await until(lambda: len(files.tickets()) == 2)
         assert await daemon.ended(30.0) == 0
         assert centre.arrivals == []
-        assert len(daemon.logged("safe-mode-over")) == 1
+        assert len(daemon.logged("safe-mode-ended")) == 1
         assert not count.exists()
         await daemon.restart()
         await until(lambda: {"hall.safe_mode", "ticket.issued"} <= kinds(centre))

@@ -24,20 +24,20 @@ def local_ms(turn: Turn) -> int | None:
 
 
 def stamp_ms(turn: Turn, local: int) -> int | None:
-    """The stamp (``at_ms``) at which the hall's local time is ``local`` (in the milliseconds of ``local_ms``); None
-    before the clock was ever set.
+    """The stamp (``at_ms``) of the local time ``local``, in ms as ``local_ms()`` returns it; None before the clock was
+    ever set.
     """
     now = local_ms(turn)
     return None if now is None else turn.at_ms + local - now
 
 
 def day(local: int) -> int:
-    """The day of a local time (in the milliseconds of ``local_ms``), in days since 1970-01-01."""
+    """The day of a local time (in ms, as ``local_ms()`` returns it), in days since 1970-01-01."""
     return local // DAY_MS
 
 
 def minute(local: int) -> int:
-    """The whole minutes since midnight of a local time (in the milliseconds of ``local_ms``)."""
+    """The whole minutes since midnight of a local time (in ms, as ``local_ms()`` returns it)."""
     return local // MINUTE_MS % DAY_MIN
 
 

@@ -193,7 +193,7 @@ class NoNumber:
 
 @value
 class Issuing:
-    """The services for which a dispenser gives no numbers now; it gives numbers for all others."""
+    """What a dispenser gives numbers for: every service except those in ``stopped``."""
 
     stopped: tuple[NoNumber, ...] = ()
     kind: ClassVar[str] = "issuing"

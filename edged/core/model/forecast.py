@@ -264,8 +264,8 @@ class Range(NamedTuple):
 
 
 def wait_range(load: Load, ahead: float) -> Range | None:
-    """The wait of somebody with ``ahead`` mean services waiting before them; None if no window serves or is being
-    opened.
+    """The predicted wait in seconds (8 of 10 wait between low and high) of somebody before whom ``ahead`` services of
+    mean length must begin; None if no window serves or is being opened.
 
     While all windows are busy, ``ahead + 1`` services must finish first, so the wait is about gamma-distributed with
     that shape (quantiles by Wilson-Hilferty). A window that is being staffed counts from when it is ready, and one

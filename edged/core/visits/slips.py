@@ -39,7 +39,9 @@ def told_once(turn: Turn, ticket: Ticket, window: str, papers: tuple[str, ...], 
 
 
 def promised(turn: Turn, ticket: Ticket, window: str, name: str, promise: Promise) -> None:
-    """Print a promise (容缺受理): which papers, by when, and the name under which they are handed in."""
+    """Print a promise (容缺受理): which papers, by when, and the reference ``name`` to state when they are
+    handed in.
+    """
     zh, en = papers_by_name(turn, tuple(promise.papers))
     place, place_en = window_place(turn, window)
     lines = [

@@ -486,7 +486,10 @@ class MqttLink:
         if topic_filter not in self._unheard:
             self._unheard.add(topic_filter)
             log.warning(
-                "unknown-devices-not-received", topic=topic_filter, remedy="allow it in the broker's ACL"
+                "subscription-refused",
+                topic=topic_filter,
+                effect="devices that are not in hall.toml are not noticed",
+                remedy="allow this topic in the broker's ACL",
             )
 
     def _publish_refused(self, topic: str, why: str) -> None:

@@ -57,7 +57,9 @@ JSON_FAKES: dict[str, type[FakeDevice]] = {
 
 
 class TheirQueue:
-    """The web service of another queue system: two lists, which ``bridge.toml`` reads."""
+    """The web service of another queue system: a list of tickets and one of calls, which the bridge reads as
+    ``bridge.toml`` says.
+    """
 
     def __init__(self) -> None:
         self.tickets: list[dict[str, Any]] = []

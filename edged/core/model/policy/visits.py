@@ -45,14 +45,14 @@ class Visits:
     """Limits for absence, parking, return, appointments and journeys.
 
     ``reoffer_s``: how long after a no-show the visitor is called again (0: never), ``reoffers`` times. ``park_s``:
-    after how long a parked visitor is back in the queue (0: only by key). ``return_within_s``: how long a visitor who
-    was told which papers are missing may come back with the same number (0: a new number is needed), to the window that
-    told them if ``return_to_owner``. ``papers``: names of papers, by code. ``promise_days``: working days to bring
-    promised papers (容缺受理). ``queue_unprinted``: a number whose printing failed stays in the queue; otherwise it
-    waits for its reprint. ``owner_told_s``: how long after a transfer the first owner (首问负责) is told that the
-    visitor still waits, and told again (0: never). An appointment may check in from ``check_in_early_s`` before its
-    start, may be called from ``callable_early_s`` before it, keeps its priority until ``check_in_late_s`` after it, and
-    is deleted ``booking_expires_s`` after it if nobody came.
+    after how long a parked visitor is back in the queue (0: only by key). ``return_within_s``: how long a visitor
+    who was told which papers are missing may come back with the same number (0: a new number is needed).
+    ``return_to_owner``: such a visitor goes to the window that told them. ``papers``: names of papers, by code.
+    ``promise_days``: working days to bring promised papers (容缺受理). ``queue_unprinted``: a number whose printing
+    failed stays in the queue; otherwise it waits for its reprint. ``owner_told_s``: while a transferred visitor
+    waits, the first owner (首问负责) is told so each time this many seconds have passed (0: never). An appointment may
+    check in from ``check_in_early_s`` before its start, may be called from ``callable_early_s`` before it, keeps
+    its priority until ``check_in_late_s`` after it, and is deleted ``booking_expires_s`` after it if nobody came.
     """
 
     reoffer_s: Annotated[
