@@ -135,7 +135,7 @@ class Reception:
         try:
             readings = decode(counter.options.vendor, body)
         except Garbled as error:
-            log.warning("report-unreadable", device=device, error=str(error))
+            log.warning("report-unreadable", device=device, error=str(error), effect="its counts are missing")
             return "unreadable"
         async with counter.turn:
             try:

@@ -115,7 +115,11 @@ class Bridge:
                 if fault is None:
                     log.info("source-readable")
                 else:
-                    log.warning("source-unreadable", fault=fault)
+                    log.warning(
+                        "source-unreadable",
+                        fault=fault,
+                        effect="the hall gets no reports until it can be read",
+                    )
                 self._fault = fault
             await asyncio.sleep(self._settings.every_s)
 
@@ -137,7 +141,10 @@ class Bridge:
             if progress.pending:
                 self._kept.write()
         if self._odd.count > odd:
-            log.warning("source-rows-refused", count=self._odd.count - odd, last=self._odd.last)
+            effect = "the hall gets no report of these rows"
+            log.warning(
+                "source-rows-refused", count=self._odd.count - odd, last=self._odd.last, effect=effect
+            )
 
     def _look_at(self, kind: str) -> None:
         progress, report = self._kept.progress, self._settings.reports()[kind]

@@ -485,6 +485,7 @@ class PolicyDesk(Observer):
                 "policy-predecessor-differs",
                 version=verified.version,
                 detail="it was written to follow another policy than the one it replaces",
+                effect="it is applied all the same",
             )
         self._applied = verified
         if not back:

@@ -106,7 +106,10 @@ class Rehearsals:
         except (FileNotFoundError, ConnectionRefusedError, PermissionError):
             return Missed(missed="no-service")
         except (OSError, ValueError) as error:  # cut off, too long, or invalid
-            log.warning("rehearsal-aborted", error=type(error).__name__, detail=str(error)[:200])
+            effect = "the policy is treated as not rehearsed"
+            log.warning(
+                "rehearsal-aborted", error=type(error).__name__, detail=str(error)[:200], effect=effect
+            )
             return Missed(missed="broke-off")
 
     async def _exchange(self, question: RehearsalQuestion) -> Rehearsed | Missed:

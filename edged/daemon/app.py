@@ -622,7 +622,7 @@ class Application:
         kept = {name: getattr(self.config, name) for name in FIXED}
         fixed = tuple(name for name in FIXED if getattr(config, name) != kept[name])
         if fixed:
-            log.warning("reload-needs-restart", tables=list(fixed))
+            log.warning("reload-needs-restart", tables=list(fixed), remedy="restart the service")
         try:
             started = fleet.apply(config.devices)
         except ValueError as error:  # such as another baud rate on a wire that other devices share

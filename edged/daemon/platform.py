@@ -114,7 +114,8 @@ class Platform:
         try:
             await asyncio.to_thread(verdicts.write, Path(config.store.path), verdict)
         except OSError as error:
-            log.warning("reload-result-not-written", error=error.strerror)
+            effect = "`edged reload` and systemctl do not learn it"
+            log.warning("reload-result-not-written", error=error.strerror, effect=effect)
 
     async def open_web(self, web: WebServer, table: WebTable) -> None:
         """Bind the web listener. Raises ``OSError`` if the port cannot be used."""

@@ -25,6 +25,8 @@ from edged.heartbeat import Heartbeat
 LOOK_S = 10.0  # real seconds between tries of a configuration that is not in force yet
 READ_S = 30.0  # for the disk to give a file of some KiB
 
+STAYS = "the last accepted configuration stays in force"
+
 log = structlog.get_logger("edged.app")
 
 
@@ -77,10 +79,12 @@ class Reloads:
             log.error(
                 "configuration-not-applied",
                 mistake=mistake,
-                note="the last accepted configuration stays in force",
+                effect=STAYS,
             )
         for problem in waits:
-            log.error("configuration-not-applied", mistake=problem, note="applied once that has ended")
+            log.error(
+                "configuration-not-applied", mistake=problem, effect="it is applied once that has ended"
+            )
         self._waiting = Reading(self._config, {}, None) if waits else None
         self._show()
         self._show_waiting(waits)
@@ -112,7 +116,7 @@ class Reloads:
             return
         taken = self._take(reading)
         for problem in taken.problems:
-            log.error("reload-refused", mistake=problem)
+            log.error("reload-refused", mistake=problem, effect=STAYS)
         self._waiting = reading if taken.later else None
         self.mistakes = () if taken.later else taken.problems
         self._show()
@@ -126,7 +130,7 @@ class Reloads:
 
     async def _refuse(self, lines: tuple[str, ...]) -> None:
         for line in lines:
-            log.error("reload-refused", mistake=line)
+            log.error("reload-refused", mistake=line, effect=STAYS)
         self.mistakes = lines
         self._show()
         await self._tell("refused", lines)

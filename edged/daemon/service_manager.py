@@ -104,7 +104,8 @@ class ServiceManager:
                 wire.sendto(message, self._address)
         except OSError as error:
             if not self._complained:
-                _log.warning("notify-failed", error=error.strerror)
+                effect = "systemd does not learn whether the service is ready and alive"
+                _log.warning("notify-failed", error=error.strerror, effect=effect)
             self._complained = True
 
 

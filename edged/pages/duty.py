@@ -105,7 +105,9 @@ class DutyDesk:
             try:
                 known = await asyncio.to_thread(self._known, self._pins, name, pin)
             except pins.PinsUnusable as error:
-                log.error("pin-file-unusable", detail=str(error))
+                log.error(
+                    "pin-file-unusable", detail=str(error), effect="nobody is logged in at the duty desk"
+                )
                 return _no(503, "PIN 文件不可用，请联系管理员", "The file of PINs cannot be used")
         if known is None:
             self._sessions.wrong(name, address)
@@ -137,7 +139,7 @@ class DutyDesk:
         try:
             return (await asyncio.to_thread(pins.load, self._pins)).get(session.name) == session.pin_hash
         except pins.PinsUnusable as error:
-            log.error("pin-file-unusable", detail=str(error))
+            log.error("pin-file-unusable", detail=str(error), effect="nobody is logged in at the duty desk")
             return False
 
     async def logout(self, request: Request) -> Response:

@@ -403,7 +403,8 @@ class MqttLink:
                 log.error(
                     "self-ping-not-received",
                     topic=self.settings.ping_topic,
-                    remedy="allow it in the broker's ACL",
+                    effect="a broker that is frozen is not noticed",
+                    remedy="allow this topic in the broker's ACL",
                 )
         return True
 
@@ -475,7 +476,9 @@ class MqttLink:
     def _subscription_refused(self, topic_filter: str) -> None:
         if topic_filter not in self._refused:
             self._refused.add(topic_filter)
-            log.error("subscription-refused", topic=topic_filter, remedy="allow it in the broker's ACL")
+            log.error(
+                "subscription-refused", topic=topic_filter, remedy="allow this topic in the broker's ACL"
+            )
             self._reject("subscription_refused", topic_filter)
             self._tell_refused(topic_filter, "may not be listened to")
 
