@@ -32,9 +32,7 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="About two minutes: fewer samples, no long runs.")
     ] = False,
-    days: Annotated[
-        int, typer.Option(min=0, max=3650, help="Age of the old journal in days; 0 means 90, with --quick 2.")
-    ] = 0,
+    days: Annotated[int, typer.Option(min=0, max=3650, help="Days of old journal; 0: 90, quick 2.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
     echo: Annotated[
         Path | None,
@@ -44,19 +42,10 @@ def bench(
     fleet: Annotated[
         bool, typer.Option("--fleet", help="Instead: a whole city, whose parts are killed while people come.")
     ] = False,
-    halls: Annotated[
-        int, typer.Option(min=4, max=1000, help="With --fleet: halls that only send, without a daemon.")
-    ] = 190,
-    daemons: Annotated[
-        int, typer.Option(min=0, max=50, help="With --fleet: halls with a real daemon behind a bridge.")
-    ] = 10,
+    halls: Annotated[int, typer.Option(min=4, max=1000, help="Of --fleet: halls without a daemon.")] = 190,
+    daemons: Annotated[int, typer.Option(min=0, max=50, help="Of --fleet: halls with a daemon.")] = 10,
     day: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=50_000,
-            help="With --fleet: events that each of half the halls sends late, after a day without connection.",
-        ),
+        int, typer.Option(min=0, max=50_000, help="Of --fleet: late events of half the halls.")
     ] = 13_000,
 ) -> None:
     """Measure this machine: the time from a device's byte to the lit lamp, compared with plain echo programs.

@@ -73,7 +73,7 @@ async def test_without_its_password_the_wires_serve_and_it_may_come_late(
     assert f'edged_secret_readable{{file="{secret}"}} 0.0' in metrics
     (told,) = daemon.logged("file-unusable")
     assert told["file"] == str(secret)
-    assert "mend it" in told["remedy"]
+    assert "replace the file" in told["remedy"]
     up = len(daemon.logged("link-up"))
     secret.write_text("open sesame\n")
     await until(lambda: len(daemon.logged("link-up")) == up + 1)

@@ -265,7 +265,7 @@ def dropped_lines_are_not_counted(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_end_of_the_journal_is_not_missed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Marks, "say", lambda marks, epoch, seq: None)
+    patch.setattr(Marks, "write", lambda marks, epoch, seq: None)
 
 
 def numbers_go_on_as_if_nothing_was_lost(patch: pytest.MonkeyPatch) -> None:
