@@ -107,7 +107,17 @@ async def test_the_brokers_link_is_tried_again(name: str) -> None:
 
 async def over_tcp(stack: AsyncExitStack) -> tuple[ByteLink, str | None]:
     port = free_port()
-    await stack.enter_async_context(await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", port))
+    writers: list[
+        asyncio.StreamWriter
+    ] = []  # kept: since Python 3.13 one that nobody holds closes its connection
+    server = await asyncio.start_server(lambda _reader, writer: writers.append(writer), "127.0.0.1", port)
+    await stack.enter_async_context(server)
+
+    def hang_up() -> None:
+        for writer in writers:
+            writer.close()
+
+    stack.callback(hang_up)
     return TcpByteLink("127.0.0.1", port), None
 
 
