@@ -65,6 +65,8 @@ class Authority:
         builder = _builder(subject, subject, key.public_key(), AUTHORITY_DAYS)
         builder = builder.add_extension(x509.BasicConstraints(True, 0), True)
         builder = builder.add_extension(_usage(authority=True), True)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+        builder = builder.add_extension(issuer, False)
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "ca.key", _private(key), 0o600, new=True)
         _write(folder / "ca.pem", builder.sign(key, hashes.SHA256()).public_bytes(PEM), 0o644, new=True)
@@ -83,6 +85,8 @@ class Authority:
         builder = _builder(self._cert.subject, subject, key.public_key(), days)
         builder = builder.add_extension(x509.BasicConstraints(False, None), True)
         builder = builder.add_extension(_usage(authority=False), True)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(issuer, False)
         purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), False)
         if hosts:
@@ -134,6 +138,8 @@ def _builder(
     issuer: x509.Name, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: int
 ) -> x509.CertificateBuilder:
     made = x509.CertificateBuilder().issuer_name(issuer).subject_name(subject).public_key(key)
+    # Python 3.13 verifies strictly (RFC 5280 §4.2.1.1, §4.2.1.2) and refuses certificates without these two
+    made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), False)
     made = made.serial_number(x509.random_serial_number())
     return made.not_valid_before(_now() - BEFORE).not_valid_after(_now() + timedelta(days=days))
 

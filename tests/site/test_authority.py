@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
+import subprocess
 from pathlib import Path
 
 import aiomqtt
@@ -55,6 +56,21 @@ async def test_a_broker_lets_in_whom_the_authority_names_and_not_whom_it_revoked
     async with real_mosquitto(*lines):
         assert await lets_in(port, tmp_path, "panel-w1")
         assert not await lets_in(port, tmp_path, "stolen")
+
+
+def test_certificates_pass_the_strict_verification_of_python_3_13(tmp_path: Path) -> None:
+    for words in (("new", "hall-ca"), ("issue", "broker", "--host", "127.0.0.1"), ("issue", "panel-w1")):
+        assert pki(*words, directory=tmp_path)[0] == 0
+    for name in ("broker", "panel-w1"):
+        strictly = [
+            "openssl",
+            "verify",
+            "-x509_strict",
+            "-CAfile",
+            f"{tmp_path}/ca.pem",
+            f"{tmp_path}/{name}.pem",
+        ]
+        assert subprocess.run(strictly, capture_output=True, check=False).returncode == 0
 
 
 def test_what_ends_soon_is_told(tmp_path: Path) -> None:
