@@ -57,6 +57,12 @@ async def over_tcp(stack: AsyncExitStack) -> tuple[ByteLink, Callable[[], None]]
 
     port = free_port()
     await stack.enter_async_context(await asyncio.start_server(taken, "127.0.0.1", port))
+
+    def hang_up() -> None:  # since Python 3.12 a server's end waits for its connections
+        for end in ends:
+            end.close()
+
+    stack.callback(hang_up)
     return TcpByteLink("127.0.0.1", port), lambda: ends[-1].transport.abort()
 
 
