@@ -190,6 +190,8 @@ def _context(address: CityAddress) -> ssl.SSLContext:
     """The TLS context of ``address``. Raises ``OSError`` if a file cannot be used."""
     context = ssl.create_default_context(cafile=address.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # as the daemon's link: an authority without key identifiers stays good on Python 3.13
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if address.cert is not None:
         context.load_cert_chain(address.cert, address.key)
     return context

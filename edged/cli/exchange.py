@@ -213,6 +213,8 @@ def _tls(target: Target) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=at)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # as the daemon's link: an authority without key identifiers stays good on Python 3.13
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if target.tls_cert is not None:
             at = target.tls_cert
             with (
