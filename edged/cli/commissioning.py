@@ -1,7 +1,7 @@
 """The commissioning checklist (现场验收清单): what only the real machine can show. Rules of this file:
 
 * A line names its fault case (F01-F74), what to do, what must be seen and within how many seconds (0: no time limit).
-* ``look`` names the self-check in ``doctor_looks.py`` that answers a part of the line by itself.
+* ``check`` names the self-check in ``doctor_checks.py`` that answers a part of the line by itself.
 * Faults that a test shows on every change are not listed here; ``tests/faults/cases.toml`` says what is tested where.
 """
 
@@ -17,7 +17,7 @@ class ChecklistLine(NamedTuple):
     do: tuple[str, str]
     see: tuple[str, str]
     within_s: int = 0
-    look: str = ""
+    check: str = ""
 
 
 LINES: tuple[ChecklistLine, ...] = (
@@ -32,7 +32,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "Numbers, windows and lamps as before; edged replay says identical",
         ),
         within_s=60,
-        look="journal",
+        check="journal",
     ),
     ChecklistLine(
         "F05",
@@ -45,13 +45,13 @@ LINES: tuple[ChecklistLine, ...] = (
             "Calling goes on; edged status says durable False, and True again after",
         ),
         within_s=10,
-        look="room",
+        check="room",
     ),
     ChecklistLine(
         "F08",
         ("查看磁盘写入耗时", "Look at how long the disk takes for a commit"),
         ("同步写入 p99 不超过 50 毫秒", "A synchronised write takes 50 ms at p99, no more"),
-        look="sync",
+        check="sync",
     ),
     ChecklistLine(
         "F09",
@@ -64,7 +64,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "Serial devices go on; then lamps and displays are right and the centre gets every event",
         ),
         within_s=5,
-        look="broker",
+        check="broker",
     ),
     ChecklistLine(
         "F10",
@@ -86,7 +86,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "Its devices are lost, and back within 3 s; no other device is touched",
         ),
         within_s=3,
-        look="serial",
+        check="serial",
     ),
     ChecklistLine(
         "F24",
@@ -105,7 +105,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "Nobody times out, the order stands, the log says clock-stepped",
         ),
         within_s=5,
-        look="clock",
+        check="clock",
     ),
     ChecklistLine(
         "F30",
@@ -117,7 +117,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "主机时钟有电池则时间正确；没有则按人员在岗开放，校时后按营业时间",
             "Right time with a battery; else open while somebody is there, by the hours once the time is known",
         ),
-        look="rtc",
+        check="rtc",
     ),
     ChecklistLine(
         "F31",
@@ -127,7 +127,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "The watchdog kills it; lit +1 lamps stay lit, nobody times out",
         ),
         within_s=12,
-        look="watchdog",
+        check="watchdog",
     ),
     ChecklistLine(
         "F32",
@@ -137,13 +137,13 @@ LINES: tuple[ChecklistLine, ...] = (
         ),
         ("硬件看门狗重启主机，大厅恢复", "The hardware watchdog reboots the machine and the hall is back"),
         within_s=180,
-        look="hardware-watchdog",
+        check="hardware-watchdog",
     ),
     ChecklistLine(
         "F35",
         ("查看服务单元的文件句柄上限", "Look at the unit's limit on open files"),
         ("上限不低于 1024", "The limit is 1024 or more"),
-        look="limits",
+        check="limits",
     ),
     ChecklistLine(
         "F36",
@@ -152,14 +152,14 @@ LINES: tuple[ChecklistLine, ...] = (
             "Run edged bench --config hall.toml with the service stopped",
         ),
         ("内存和时延在 README 所列限度内", "Memory and latency within the limits of README"),
-        look="memory",
+        check="memory",
     ),
     ChecklistLine(
         "F38",
         ("推送一份未签名或改动过的策略", "Push a policy without a signature, or with a byte changed"),
         ("被拒绝并说明原因，生效策略不变", "Refused with its reason; the policy in force stands"),
         within_s=2,
-        look="policy-keys",
+        check="policy-keys",
     ),
     ChecklistLine(
         "key-list",
@@ -168,7 +168,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "In a city with a root key: push the key list (edged keys push)",
         ),
         ("大厅回复已生效；重启后仍是该版本", "The hall answers applied; after a restart it still holds it"),
-        look="key-list",
+        check="key-list",
     ),
     ChecklistLine(
         "parts",
@@ -177,7 +177,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "无错误；每条提示都已知晓（无人使用的设备、显示屏没有的字）",
             "No mistake; every remark is known (devices nobody uses, characters a board has not)",
         ),
-        look="parts",
+        check="parts",
     ),
     ChecklistLine(
         "names",
@@ -186,7 +186,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "Pull the cable to the outside, restart the machine, and see every device come back",
         ),
         ("不依赖外网域名，设备全部在线", "Nothing needs a name server outside: every device is there"),
-        look="names",
+        check="names",
     ),
     ChecklistLine(
         "broker-key",
@@ -198,7 +198,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "broker 重新读取证书和私钥，照常出号",
             "The broker reads certificate and key again; numbers are printed",
         ),
-        look="broker-key",
+        check="broker-key",
     ),
     ChecklistLine(
         "F43",
@@ -208,7 +208,7 @@ LINES: tuple[ChecklistLine, ...] = (
         ),
         ("broker 拒绝连接或发布，队列不变", "The broker refuses; the queue does not change"),
         within_s=2,
-        look="broker-guard",
+        check="broker-guard",
     ),
     ChecklistLine(
         "F44",
@@ -218,7 +218,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "edged status says lost; the others go on; right by themselves once powered",
         ),
         within_s=15,
-        look="devices",
+        check="devices",
     ),
     ChecklistLine(
         "F45",
@@ -231,7 +231,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "The lamp goes dark by itself (set the module's own watchdog where it has no timed coil)",
         ),
         within_s=15,
-        look="dead-man",
+        check="dead-man",
     ),
     ChecklistLine(
         "F46",
@@ -240,7 +240,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "Restart=always,StartLimitIntervalSec=0，安全评分不高于 1.2",
             "Restart=always, StartLimitIntervalSec=0, exposure 1.2 or less",
         ),
-        look="unit",
+        check="unit",
     ),
     ChecklistLine(
         "F47",
@@ -259,7 +259,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "Local calling goes on; log and edged status say that mqtt is down",
         ),
         within_s=12,
-        look="secrets",
+        check="secrets",
     ),
     ChecklistLine(
         "F65",
@@ -271,7 +271,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "edged status 无失联；访问控制表放行全部主题",
             "edged status has nobody lost; the broker's list lets every topic through",
         ),
-        look="access-list",
+        check="access-list",
     ),
     ChecklistLine(
         "F70",
@@ -284,7 +284,7 @@ LINES: tuple[ChecklistLine, ...] = (
             "Numbers go on behind what is on paper, none twice; an alarm says that the journal is from a backup",
         ),
         within_s=600,
-        look="backup",
+        check="backup",
     ),
 )
 

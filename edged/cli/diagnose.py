@@ -62,14 +62,14 @@ def _check(config: Path) -> str:
 
 def _doctor(config: Path) -> str:
     from edged.cli.credentials import reachable
-    from edged.cli.doctor import in_lines, looked
-    from edged.cli.doctor_links import look_at_links
-    from edged.cli.doctor_looks import LOOKS
+    from edged.cli.doctor import in_lines, result_of
+    from edged.cli.doctor_checks import CHECKS
+    from edged.cli.doctor_links import check_links
     from edged.config import load
 
     hall = reachable(load(config))
-    found = {name: looked(look, hall) for name, look in LOOKS.items()} | look_at_links(hall)
-    return "\n".join(in_lines(found, "both")) + "\n"
+    results = {name: result_of(check, hall) for name, check in CHECKS.items()} | check_links(hall)
+    return "\n".join(in_lines(results, "both")) + "\n"
 
 
 def _page(config: Path, path: str) -> str:

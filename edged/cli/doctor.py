@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 import typer
 
 from edged.cli.commissioning import CARD, LINES, ChecklistLine
-from edged.cli.doctor_links import LISTEN_S, look_at_links
-from edged.cli.doctor_looks import LOOKS, Found, unknown
+from edged.cli.doctor_checks import CHECKS, CheckResult, unknown
+from edged.cli.doctor_links import LISTEN_S, check_links
 from edged.cli.doctor_remedies import remedy_of
 from edged.config import HallConfig
 
@@ -61,60 +61,60 @@ def doctor(
         for mistake in errors.lines:
             typer.echo(mistake, err=True)
         raise typer.Exit(2) from None
-    found = {name: looked(look, hall) for name, look in LOOKS.items()}
-    links = look_at_links(hall, listen_s)
+    results = {name: result_of(check, hall) for name, check in CHECKS.items()}
+    links = check_links(hall, listen_s)
     if as_json:
-        typer.echo(json.dumps(_answer(hall.hall, found, links, commission), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(_answer(hall.hall, results, links, commission), ensure_ascii=False, indent=2))
     elif commission:
         typer.echo(f"{hall.site.name}（{hall.hall}）：现场验收清单 commissioning checklist")
         for line in LINES:
-            typer.echo(_asked(line, found.get(line.look), lang))
+            typer.echo(_asked(line, results.get(line.check), lang))
         typer.echo("")
         for texts in CARD:
             typer.echo(_words(texts, lang))
     else:
-        typer.echo("\n".join(in_lines(found | links, lang)))
-    raise typer.Exit(1 if any(one.state == "ill" for one in (found | links).values()) else 0)
+        typer.echo("\n".join(in_lines(results | links, lang)))
+    raise typer.Exit(1 if any(result.state == "ill" for result in (results | links).values()) else 0)
 
 
-def in_lines(found: dict[str, Found], lang: str) -> Iterator[str]:
+def in_lines(results: dict[str, CheckResult], lang: str) -> Iterator[str]:
     """The results as printed lines: one per check, and the remedy below each fault."""
-    for name, one in found.items():
-        yield f"{MARKS[one.state]} {name:<18} {_words((one.chinese, one.english), lang)}"
-        if one.state == "ill":
-            yield f"    → {_words(remedy_of(name, one.do), lang)}"
+    for name, result in results.items():
+        yield f"{MARKS[result.state]} {name:<18} {_words((result.chinese, result.english), lang)}"
+        if result.state == "ill":
+            yield f"    → {_words(remedy_of(name, result.do), lang)}"
 
 
-def looked(look: Callable[[HallConfig], Found], hall: HallConfig) -> Found:
+def result_of(check: Callable[[HallConfig], CheckResult], hall: HallConfig) -> CheckResult:
     """The result of one check; a file that cannot be read gives "unknown" with the reason."""
     try:
-        return look(hall)
+        return check(hall)
     except OSError as error:
         what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
         return unknown(f"无法查看，请用 root 运行：{what}", f"cannot look, ask as root: {what}")
 
 
-def _asked(line: ChecklistLine, found: Found | None, lang: str) -> str:
+def _asked(line: ChecklistLine, result: CheckResult | None, lang: str) -> str:
     """An entry of the checklist as printed: what to do, what must be seen, and the result of its automatic check."""
     limit = f"  (≤ {line.within_s} s)" if line.within_s else ""
     rows = [f"\n□ {line.case}{limit}"]
     for mark, texts in (("→", line.do), ("=", line.see)):
         rows += [f"    {mark} {text}" for text in _chosen(texts, lang)]
-    if found is not None:
-        seen = (found.chinese, found.english)
-        rows += [f"    {MARKS[found.state]} {text}" for text in _chosen(seen, lang)]
-        if found.state == "ill":
-            rows += [f"      → {text}" for text in _chosen(remedy_of(line.look, found.do), lang)]
+    if result is not None:
+        seen = (result.chinese, result.english)
+        rows += [f"    {MARKS[result.state]} {text}" for text in _chosen(seen, lang)]
+        if result.state == "ill":
+            rows += [f"      → {text}" for text in _chosen(remedy_of(line.check, result.do), lang)]
     return "\n".join(rows)
 
 
 def _answer(
-    hall: str, found: dict[str, Found], links: dict[str, Found], commission: bool
+    hall: str, results: dict[str, CheckResult], links: dict[str, CheckResult], commission: bool
 ) -> dict[str, object]:
     answer: dict[str, object] = {
         "hall": hall,
-        "looks": {name: _told(name, one) for name, one in found.items()},
-        "links": {name: _told(name, one) for name, one in links.items()},
+        "looks": {name: _as_json(name, result) for name, result in results.items()},
+        "links": {name: _as_json(name, result) for name, result in links.items()},
     }
     if commission:
         answer["checklist"] = [
@@ -123,7 +123,7 @@ def _answer(
                 "do": {"zh": line.do[0], "en": line.do[1]},
                 "see": {"zh": line.see[0], "en": line.see[1]},
                 "within_s": line.within_s or None,
-                "look": line.look or None,
+                "look": line.check or None,
             }
             for line in LINES
         ]
@@ -131,11 +131,11 @@ def _answer(
     return answer
 
 
-def _told(name: str, one: Found) -> dict[str, str]:
-    told = {"state": one.state, "zh": one.chinese, "en": one.english}
-    if one.state == "ill":
-        told["do_zh"], told["do"] = remedy_of(name, one.do)
-    return told
+def _as_json(name: str, result: CheckResult) -> dict[str, str]:
+    fields = {"state": result.state, "zh": result.chinese, "en": result.english}
+    if result.state == "ill":
+        fields["do_zh"], fields["do"] = remedy_of(name, result.do)
+    return fields
 
 
 def _chosen(texts: tuple[str, str], lang: str) -> tuple[str, ...]:

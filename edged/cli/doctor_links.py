@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from edged.cli import doctor_clocks
-from edged.cli.doctor_looks import Found, ill, unknown, well
+from edged.cli.doctor_checks import CheckResult, ill, unknown, well
 from edged.config import DeviceConfig, HallConfig
 from edged.core.model.losses import LOSSES, known
 
@@ -35,7 +35,7 @@ SENDS = {"milesight_mqtt": 60}  # drivers whose devices send by themselves, and 
 TELL_TIME = ("milesight_mqtt", "mqtt_map")
 
 
-def look_at_links(hall: HallConfig, listen_s: float | None = None) -> dict[str, Found]:
+def check_links(hall: HallConfig, listen_s: float | None = None) -> dict[str, CheckResult]:
     """Check results by name: "daemon", and "device ID" for each device, whose text begins with the part of the hall
     that the device belongs to.
 
@@ -43,28 +43,30 @@ def look_at_links(hall: HallConfig, listen_s: float | None = None) -> dict[str, 
     """
     from edged.central.page_words import devices_in_words
 
-    found = _links(hall, LISTEN_S if listen_s is None else listen_s)
-    for device, (zh, en) in devices_in_words(hall.site, tuple(one.id for one in hall.devices)).items():
-        told = found.get(f"device {device}")
-        if told is not None and zh != device:
-            found[f"device {device}"] = told._replace(
-                chinese=f"{zh}：{told.chinese}", english=f"{en}: {told.english}"
+    results = _links(hall, LISTEN_S if listen_s is None else listen_s)
+    for device, (zh, en) in devices_in_words(hall.site, tuple(device.id for device in hall.devices)).items():
+        result = results.get(f"device {device}")
+        if result is not None and zh != device:
+            results[f"device {device}"] = result._replace(
+                chinese=f"{zh}：{result.chinese}", english=f"{en}: {result.english}"
             )
-    return found
+    return results
 
 
-def _links(hall: HallConfig, listen_s: float) -> dict[str, Found]:
+def _links(hall: HallConfig, listen_s: float) -> dict[str, CheckResult]:
     health = running_health(hall)
     if health is not None:
         seen = {f"device {device.id}": _as_seen(device, health) for device in hall.devices}
         telling = [device for device in hall.devices if device.driver in TELL_TIME]
         return {"daemon": _daemon(health)} | seen | _clocks(hall, telling, seen, listen_s)
-    found = {"daemon": unknown("服务未运行，以下由本命令直接检测", "the daemon does not run: asked directly")}
-    spoken = [device for device in hall.devices if device.options.topics(hall.hall, device.id)[0]]
-    wired = [device for device in hall.devices if device not in spoken]
-    found |= asyncio.run(_ask_all(hall, wired)) if wired else {}
-    found |= _listen(hall, spoken, listen_s) if spoken else {}
-    return found
+    results = {
+        "daemon": unknown("服务未运行，以下由本命令直接检测", "the daemon does not run: asked directly")
+    }
+    at_broker = [device for device in hall.devices if device.options.topics(hall.hall, device.id)[0]]
+    wired = [device for device in hall.devices if device not in at_broker]
+    results |= asyncio.run(_ask_all(hall, wired)) if wired else {}
+    results |= _listen(hall, at_broker, listen_s) if at_broker else {}
+    return results
 
 
 def running_health(hall: HallConfig) -> dict[str, Any] | None:
@@ -74,15 +76,15 @@ def running_health(hall: HallConfig) -> dict[str, Any] | None:
     connection = http.client.HTTPConnection(hall.web.host, hall.web.port, timeout=2.0)
     try:
         connection.request("GET", "/healthz")
-        said = json.loads(connection.getresponse().read(HEALTH_BYTES_MAX))
+        health = json.loads(connection.getresponse().read(HEALTH_BYTES_MAX))
     except (OSError, ValueError, http.client.HTTPException):
         return None
     finally:
         connection.close()
-    return said if isinstance(said, dict) and said.get("epoch") is not None else None
+    return health if isinstance(health, dict) and health.get("epoch") is not None else None
 
 
-def _daemon(health: dict[str, Any]) -> Found:
+def _daemon(health: dict[str, Any]) -> CheckResult:
     wrong: list[tuple[str, str]] = []
     if not health.get("serving"):
         wrong.append(("尚未开始服务", "it does not serve yet"))
@@ -101,7 +103,7 @@ def _daemon(health: dict[str, Any]) -> Found:
     return well(f"服务正常，已运行 {seconds} 秒", f"serves, for {seconds} s")
 
 
-def _as_seen(device: DeviceConfig, health: dict[str, Any]) -> Found:
+def _as_seen(device: DeviceConfig, health: dict[str, Any]) -> CheckResult:
     """The result for one device as the daemon reports it."""
     if device.id not in (health.get("devices_lost") or ()):
         return well(f"在线{place_of(device, ZH)}", f"is there{place_of(device)}")
@@ -109,7 +111,7 @@ def _as_seen(device: DeviceConfig, health: dict[str, Any]) -> Found:
     return _lost(device, str(why.get("reason")), str(why.get("detail") or ""))
 
 
-def _lost(device: DeviceConfig, reason: str, detail: str) -> Found:
+def _lost(device: DeviceConfig, reason: str, detail: str) -> CheckResult:
     words = LOSSES[known(reason)]
     more = f" ({detail})" if detail else ""
     zh, en = f"{words.zh}{place_of(device, ZH)}{more}", f"{words.en}{place_of(device)}{more}"
@@ -121,29 +123,29 @@ def place_of(device: DeviceConfig, comma: str = ", ") -> str:
     the broker.
     """
     options: Any = device.options
-    said = [str(getattr(options, name)) for name in ("url", "path", "host") if getattr(options, name, None)]
+    lines = [str(getattr(options, name)) for name in ("url", "path", "host") if getattr(options, name, None)]
     unit = getattr(options, "unit", None)
-    return "".join([f"{comma}{', '.join(said)}" if said else "", "" if unit is None else f" unit {unit}"])
+    return "".join([f"{comma}{', '.join(lines)}" if lines else "", "" if unit is None else f" unit {unit}"])
 
 
-async def _ask_all(hall: HallConfig, devices: list[DeviceConfig]) -> dict[str, Found]:
+async def _ask_all(hall: HallConfig, devices: list[DeviceConfig]) -> dict[str, CheckResult]:
     """Check all wired devices at the same time, each by its own driver; the results by "device ID"."""
-    found = await asyncio.gather(*(_ask(hall, device) for device in devices))
-    return {f"device {device.id}": one for device, one in zip(devices, found, strict=True)}
+    results = await asyncio.gather(*(_ask(hall, device) for device in devices))
+    return {f"device {device.id}": result for device, result in zip(devices, results, strict=True)}
 
 
-async def _ask(hall: HallConfig, device: DeviceConfig) -> Found:
+async def _ask(hall: HallConfig, device: DeviceConfig) -> CheckResult:
     from edged.clock import monotonic_s
     from edged.core.model.events import DeviceBack, DeviceLost, Event, HealthRead
     from edged.daemon.devices import build
     from edged.driver import DeviceContext
 
     faults: dict[str, str] = {}  # at most one per lamp
-    told: asyncio.Queue[DeviceBack | DeviceLost] = asyncio.Queue(maxsize=CHANGES_MAX)
+    changes: asyncio.Queue[DeviceBack | DeviceLost] = asyncio.Queue(maxsize=CHANGES_MAX)
 
     def emit(event: Event, ack: Callable[[], None] | None = None) -> bool:
-        if isinstance(event, DeviceBack | DeviceLost) and not told.full():
-            told.put_nowait(event)
+        if isinstance(event, DeviceBack | DeviceLost) and not changes.full():
+            changes.put_nowait(event)
         elif isinstance(event, HealthRead) and event.fault is not None:
             faults[event.point] = event.fault
         return True
@@ -160,7 +162,7 @@ async def _ask(hall: HallConfig, device: DeviceConfig) -> Found:
                 async with asyncio.timeout(PROBE_S):
                     while not isinstance(last, DeviceBack):
                         async with asyncio.timeout(PROBE_S if last is None else SETTLE_S):
-                            last = await told.get()
+                            last = await changes.get()
             running.cancel()
     except Exception as error:  # noqa: BLE001 - whatever a driver does, the other devices are wanted
         return ill(f"无法使用：{error}", f"cannot be used: {error}")
@@ -178,7 +180,7 @@ async def _ask(hall: HallConfig, device: DeviceConfig) -> Found:
     )
 
 
-def _answered(device: DeviceConfig) -> Found:
+def _answered(device: DeviceConfig) -> CheckResult:
     if device.driver in NEVER_ANSWER:
         return well(
             f"总线可打开{place_of(device, ZH)}；请逐个按呼叫器确认",
@@ -187,7 +189,7 @@ def _answered(device: DeviceConfig) -> Found:
     return well(f"应答正常{place_of(device, ZH)}", f"answers{place_of(device)}")
 
 
-def _listen(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dict[str, Found]:
+def _listen(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dict[str, CheckResult]:
     """By check name ("device ID"), the results for devices at the broker: from their retained messages and those that
     arrive within ``listen_s`` seconds.
     """
@@ -195,23 +197,23 @@ def _listen(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> d
     from edged.config import ConfigErrors
 
     try:
-        heard = _hear(hall, devices, listen_s)
+        received = _receive(hall, devices, listen_s)
     except (NoAnswer, ConfigErrors) as error:
         words = LOSSES["broker"]
         return {
             f"device {device.id}": ill(words.zh, f"{words.en}: {error}", words.do_zh, words.do_en)
             for device in devices
         }
-    found = {}
+    results = {}
     for device in devices:
-        said = [message for _, message in heard[device.id]]
-        found[f"device {device.id}"] = _with_clock(
-            hall, device, _spoken(device, said, listen_s), heard[device.id]
+        messages = [message for _, message in received[device.id]]
+        results[f"device {device.id}"] = _with_clock(
+            hall, device, _by_messages(device, messages, listen_s), received[device.id]
         )
-    return found
+    return results
 
 
-def _hear(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dict[str, list[Stamped]]:
+def _receive(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dict[str, list[Stamped]]:
     """Listen at the broker for ``listen_s``; each device's messages by its id. Raises ``NoAnswer`` or ``ConfigErrors``
     if the broker cannot be read.
     """
@@ -224,16 +226,18 @@ def _hear(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dic
     topics = {device.id: device.options.topics(hall.hall, device.id)[0] for device in devices}
     every = sorted({one for listed in topics.values() for one in listed})
     with conversation(from_config(hall.file), every) as talk:
-        heard = [(wall_ms() / 1000, message) for message in talk.receive(listen_s)]
+        received = [(wall_ms() / 1000, message) for message in talk.receive(listen_s)]
     return {
-        name: [one for one in heard if any(Topic(one[1].topic).matches(topic) for topic in listed)]
+        name: [
+            stamped for stamped in received if any(Topic(stamped[1].topic).matches(topic) for topic in listed)
+        ]
         for name, listed in topics.items()
     }
 
 
 def _clocks(
-    hall: HallConfig, telling: list[DeviceConfig], seen: dict[str, Found], listen_s: float
-) -> dict[str, Found]:
+    hall: HallConfig, telling: list[DeviceConfig], seen: dict[str, CheckResult], listen_s: float
+) -> dict[str, CheckResult]:
     """Repeat the results ``seen`` by the daemon for the devices ``telling`` (whose messages may carry a time), with a
     check of their clocks.
     """
@@ -241,35 +245,37 @@ def _clocks(
     from edged.config import ConfigErrors
 
     try:
-        heard = _hear(hall, telling, listen_s) if telling else {}
+        received = _receive(hall, telling, listen_s) if telling else {}
     except (NoAnswer, ConfigErrors):  # already reported for the daemon, or by the broker check
         return {}
     return {
-        f"device {device.id}": _with_clock(hall, device, seen[f"device {device.id}"], heard[device.id])
+        f"device {device.id}": _with_clock(hall, device, seen[f"device {device.id}"], received[device.id])
         for device in telling
     }
 
 
-def _with_clock(hall: HallConfig, device: DeviceConfig, found: Found, heard: list[Stamped]) -> Found:
+def _with_clock(
+    hall: HallConfig, device: DeviceConfig, result: CheckResult, received: list[Stamped]
+) -> CheckResult:
     """The same result, or a fault if the last fresh message with a time shows that the device's clock is wrong."""
     zone = ZoneInfo(hall.timezone)
-    told = [
+    stamps = [
         (when, at_s)
-        for at_s, message in heard
+        for at_s, message in received
         if not message.retain and (when := doctor_clocks.message_time_s(message.payload, zone)) is not None
     ]
-    if found.state != "well" or not told:
-        return found
-    off_s = told[-1][0] - told[-1][1]
+    if result.state != "well" or not stamps:
+        return result
+    off_s = stamps[-1][0] - stamps[-1][1]
     if abs(off_s) <= doctor_clocks.OFF_MAX_S:
-        return well(f"{found.chinese}；时钟与本机一致", f"{found.english}; its clock agrees with ours")
+        return well(f"{result.chinese}；时钟与本机一致", f"{result.english}; its clock agrees with ours")
     zh, en = doctor_clocks.clock_error_words(off_s)
     return ill(f"{zh}{place_of(device, ZH)}", f"{en}{place_of(device)}", *doctor_clocks.remedy(off_s))
 
 
-def _spoken(device: DeviceConfig, heard: list[Any], listen_s: float) -> Found:
-    fresh = [one for one in heard if not one.retain]
-    left = next((one for one in heard if one.topic.endswith("/up/status")), None)
+def _by_messages(device: DeviceConfig, received: list[Any], listen_s: float) -> CheckResult:
+    fresh = [message for message in received if not message.retain]
+    left = next((message for message in received if message.topic.endswith("/up/status")), None)
     offline = left is not None and b'"offline"' in left.payload
     if fresh and not (len(fresh) == 1 and fresh[0] is left and offline):
         return well(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-AS_TOLD = ("按上一行的说明处理", "do as the line above says")
+AS_ABOVE = ("按上一行的说明处理", "do as the line above says")
 REMEDIES: dict[str, tuple[str, str]] = {
     "journal": (
         "用 edged restore 恢复备份，或换用写入该日志的版本",
@@ -111,4 +111,4 @@ REMEDIES: dict[str, tuple[str, str]] = {
 
 def remedy_of(name: str, own: tuple[str, str]) -> tuple[str, str]:
     """The remedy for a fault found by check ``name``: its own, or the one of its group."""
-    return own if own[0] else REMEDIES.get(name) or REMEDIES.get(name.partition(" ")[0], AS_TOLD)
+    return own if own[0] else REMEDIES.get(name) or REMEDIES.get(name.partition(" ")[0], AS_ABOVE)

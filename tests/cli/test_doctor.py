@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from edged.cli import doctor_looks, load_command
+from edged.cli import doctor_checks, load_command
 from edged.cli.commissioning import LINES
-from edged.cli.doctor_looks import LOOKS
+from edged.cli.doctor_checks import CHECKS
 from edged.config import load
 from tests.links.test_mqtt_tls import certificate
 from tests.support.brokers import real_mosquitto
@@ -37,7 +37,7 @@ esac
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_looks, "SYNCS", 5)
+    monkeypatch.setattr(doctor_checks, "SYNCS", 5)
 
 
 def hall(directory: Path, **edits: str) -> Path:
@@ -105,7 +105,7 @@ def test_backups_that_are_missing_old_or_on_the_same_disk_are_found(
         systemctl.write_text(TIMED.format(state=state, place=place))
         systemctl.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        found = LOOKS["backup"](load(hall(tmp_path)))
+        found = CHECKS["backup"](load(hall(tmp_path)))
     finally:
         shutil.rmtree(place)
     assert (found.state, said in found.english) == (verdict, True), found
@@ -116,7 +116,7 @@ async def test_a_broker_is_asked_with_our_name_and_without(tmp_path: Path) -> No
         seen = await looks(hall(tmp_path, port=f"port = {broker.port}"))
         assert seen["broker"]["state"] == "well"
         assert seen["broker-guard"]["state"] == "ill", "anybody may connect to this one"
-        assert set(seen) == set(LOOKS)
+        assert set(seen) == set(CHECKS)
     seen = await looks(hall(tmp_path, port=f"port = {broker.port}"))
     assert seen["broker"]["state"] == "ill"
     assert str(broker.port) in seen["broker"]["en"]
@@ -142,7 +142,7 @@ def test_a_certificate_that_ends_this_month_is_ill(tmp_path: Path) -> None:
     """The certificate of this test is good for a day."""
     certificate(tmp_path, "broker")
     file = hall(tmp_path, port='port = 8883\ntls = { ca_file = "broker.pem" }')
-    found = LOOKS["secrets"](load(file))
+    found = CHECKS["secrets"](load(file))
     assert found.state == "ill"
     assert f"ends within 30 days: {tmp_path / 'broker.pem'}: 0 d" in found.english
 
@@ -163,15 +163,15 @@ def test_the_installed_unit_is_compared_with_the_shipped_one(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     small = load(hall(tmp_path))
-    found = {name: LOOKS[name](small).state for name in ("watchdog", "unit", "limits")}
+    found = {name: CHECKS[name](small).state for name in ("watchdog", "unit", "limits")}
     assert {name for name, state in found.items() if state == "ill"} == ill
     assert set(found.values()) <= {"well", "ill"}
 
 
 def test_a_journal_on_a_disk_of_memory_is_ill_and_ports_want_lasting_names(tmp_path: Path) -> None:
-    assert LOOKS["room"](load(hall(tmp_path, path='path = "/dev/shm/edged/hall.db"'))).state == "ill"
+    assert CHECKS["room"](load(hall(tmp_path, path='path = "/dev/shm/edged/hall.db"'))).state == "ill"
     example = ROOT / "configs/hall-example.toml"
-    gone = LOOKS["serial"](load(example)).english
+    gone = CHECKS["serial"](load(example)).english
     assert "not there: /dev/serial/by-path/" in gone
     assert "; this machine has " in gone
     text = example.read_text()
@@ -179,7 +179,7 @@ def test_a_journal_on_a_disk_of_memory_is_ill_and_ports_want_lasting_names(tmp_p
         text = text.replace(f"/dev/serial/by-path/pci-0000:00:14.0-usb-0:1.{port}:1.0-port0", f"/dev/{there}")
     loose = tmp_path / "loose.toml"
     loose.write_text(text)
-    assert "names that change with a replug: /dev/null, /dev/zero" in LOOKS["serial"](load(loose)).english
+    assert "names that change with a replug: /dev/null, /dev/zero" in CHECKS["serial"](load(loose)).english
 
 
 def test_the_checklist_is_for_people_of_two_languages_and_for_programs(tmp_path: Path) -> None:
@@ -198,8 +198,8 @@ def test_the_checklist_is_for_people_of_two_languages_and_for_programs(tmp_path:
     assert [line["case"] for line in json.loads(told)["checklist"]] == [line.case for line in LINES]
 
 
-def test_every_line_of_the_checklist_has_a_look_that_exists() -> None:
-    assert {line.look for line in LINES if line.look} == set(LOOKS), "a look nobody asked for, or the reverse"
+def test_every_line_of_the_checklist_has_a_check_that_exists() -> None:
+    assert {line.check for line in LINES if line.check} == set(CHECKS), "a check in no line, or the reverse"
     assert len({line.case for line in LINES}) == len(LINES)
 
 
@@ -215,10 +215,10 @@ def test_a_host_that_nobody_knows_is_ill(tmp_path: Path) -> None:
     file.write_text(
         file.read_text().replace('host = "127.0.0.1"\nport = 1883', 'host = "broker.invalid"\nport = 1883')
     )
-    found = doctor_looks.look_at_names(load(file))
+    found = doctor_checks.check_names(load(file))
     assert found.state == "ill"
     assert "broker.invalid" in found.english
-    assert doctor_looks.look_at_names(load(hall(tmp_path))).state == "well"
+    assert doctor_checks.check_names(load(hall(tmp_path))).state == "well"
 
 
 @pytest.mark.parametrize(("mode", "state"), [(0o600, "ill"), (0o604, "well")])
@@ -232,8 +232,8 @@ def test_a_key_that_the_broker_may_not_read_is_ill(
         key.write_text("secret")
         key.chmod(mode)
         (place / "edged.conf").write_text(f"listener 8883\nkeyfile {key}\n")
-        monkeypatch.setattr(doctor_looks, "MOSQUITTO", folder)
-        monkeypatch.setattr(doctor_looks, "MOSQUITTO_USER", "nobody")
-        found = doctor_looks.look_at_broker_key(load(hall(tmp_path)))
+        monkeypatch.setattr(doctor_checks, "MOSQUITTO", folder)
+        monkeypatch.setattr(doctor_checks, "MOSQUITTO_USER", "nobody")
+        found = doctor_checks.check_broker_key(load(hall(tmp_path)))
     assert found.state == state
     assert state == "well" or str(key) in found.english

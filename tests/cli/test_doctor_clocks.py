@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edged.cli.doctor_clocks import DO_CLOCK, DO_ZONE, clock_error_words, message_time_s, remedy
-from edged.cli.doctor_links import look_at_links
+from edged.cli.doctor_links import check_links
 from edged.config import load
 from edged.sim.broker import free_port
 from tests.cli.test_doctor_links import WIRED
@@ -76,7 +76,7 @@ async def test_the_doctor_hears_whose_clock_is_wrong(tmp_path: Path) -> None:
 
         async with asyncio.TaskGroup() as tasks:
             reporting = tasks.create_task(report())
-            found = await asyncio.to_thread(look_at_links, load(file), 2.0)
+            found = await asyncio.to_thread(check_links, load(file), 2.0)
             reporting.cancel()
     assert found["device right"].state == "well"
     assert "its clock agrees with ours" in found["device right"].english

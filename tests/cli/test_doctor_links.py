@@ -10,8 +10,8 @@ import pytest
 
 from devices.onbon_bx.fake import FakeOnbon
 from edged.cli import doctor_links
-from edged.cli.doctor_links import look_at_links
-from edged.cli.doctor_looks import LOOKS
+from edged.cli.doctor_checks import CHECKS
+from edged.cli.doctor_links import check_links
 from edged.cli.doctor_remedies import REMEDIES
 from edged.clock import monotonic_s
 from edged.config import load
@@ -106,8 +106,8 @@ address = 33
 """
 
 
-def test_every_look_has_a_remedy_in_both_languages() -> None:
-    assert set(REMEDIES) == {*LOOKS, "daemon", "device"}
+def test_every_check_has_a_remedy_in_both_languages() -> None:
+    assert set(REMEDIES) == {*CHECKS, "daemon", "device"}
     for zh, en in REMEDIES.values():
         assert not zh.isascii()
         assert en.isascii()
@@ -139,7 +139,7 @@ async def test_without_a_daemon_each_device_is_asked_on_its_own_wire(
         hall = load(file)
         async with asyncio.TaskGroup() as tasks:
             living = tasks.create_task(led.run(card.feed, lambda _up, _why: None))
-            found = await asyncio.to_thread(look_at_links, hall)
+            found = await asyncio.to_thread(check_links, hall)
             living.cancel()
     led.close()
     states = {name.removeprefix("device "): one.state for name, one in found.items()}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edged.central.envelope import public_entry
-from edged.cli.doctor_looks import look_at_key_list
+from edged.cli.doctor_checks import check_key_list
 from edged.config import load
 from tests.support.brokers import Mosquitto, until
 from tests.support.centres import Operator, envelope_of, operator_at
@@ -109,7 +109,7 @@ async def test_a_lost_root_is_replaced_in_the_hall(
         done = await asyncio.to_thread(edged, *words)
         assert done.returncode == 0, done.stderr
         assert "east: applied" in done.stdout
-        told = look_at_key_list(load(files.file))
+        told = check_key_list(load(files.file))
         assert (told.state, told.english) == ("well", "key list version 1, 1 keys")
         await until(lambda: "key-list-unsigned" not in files.get("/healthz")[1], 30.0)
     assert await daemon.stop() == 0

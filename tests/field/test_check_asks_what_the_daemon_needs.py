@@ -11,7 +11,7 @@ import pytest
 from msgspec import Meta, Struct
 
 from devices import REGISTRY
-from edged.cli.doctor_looks import look_at_broker, look_at_parts
+from edged.cli.doctor_checks import check_broker, check_parts
 from edged.config import load, options_of, wording
 from edged.config.nearest import nearest
 from edged.config.shape import REPEATED, SINGLE
@@ -124,7 +124,7 @@ def test_no_dispenser_and_what_nobody_uses(tmp_path: Path) -> None:
     )
     assert code == 0
     assert 'nothing in this file uses "wall" (a remark)' in said
-    assert look_at_parts(load(tmp_path / "hall.toml")).state == "well"
+    assert check_parts(load(tmp_path / "hall.toml")).state == "well"
 
 
 # Characters of place names that fonts of LED cards lack: extension A, extension B, and what only GBK has.
@@ -208,7 +208,7 @@ def told(folder: Path, broker: Mosquitto, settings: str) -> str:
     """What the doctor says of the broker."""
     file = folder / "hall.toml"
     file.write_text(f"{GOOD}\n[mqtt]\nport = {broker.port}\n{settings}\n")
-    found = look_at_broker(load(file))
+    found = check_broker(load(file))
     assert found.state == "ill"
     return found.english
 

@@ -1,6 +1,6 @@
 """The automatic checks of ``edged doctor``. Rules of this file:
 
-* A check ("look") is a function of the hall's configuration, listed in ``LOOKS``; it changes nothing and takes seconds
+* A check is a function of the hall's configuration, listed in ``CHECKS``; it changes nothing and takes seconds
 at most.
 * Its result is well, ill or unknown, with an explanation in Chinese and English; for unknown it says
 what the check would need.
@@ -46,7 +46,7 @@ VOLATILE = frozenset({"tmpfs", "ramfs", "overlay", "nfs", "nfs4", "cifs", "9p"})
 STABLE_PORTS = ("/dev/serial/by-path/", "/dev/serial/by-id/", "/dev/ttyS")
 
 
-class Found(NamedTuple):
+class CheckResult(NamedTuple):
     """The result of one check of ``edged doctor``, with a sentence in Chinese and English."""
 
     state: Literal["well", "ill", "unknown"]
@@ -55,22 +55,22 @@ class Found(NamedTuple):
     do: tuple[str, str] = ("", "")  # a remedy more specific than the check's own
 
 
-def well(chinese: str, english: str) -> Found:
+def well(chinese: str, english: str) -> CheckResult:
     """The result "good" with its sentence."""
-    return Found("well", chinese, english)
+    return CheckResult("well", chinese, english)
 
 
-def ill(chinese: str, english: str, do_chinese: str = "", do_english: str = "") -> Found:
+def ill(chinese: str, english: str, do_chinese: str = "", do_english: str = "") -> CheckResult:
     """The result "fault"; the remedy is ``do``, or that of the check (``doctor_remedies``)."""
-    return Found("ill", chinese, english, (do_chinese, do_english))
+    return CheckResult("ill", chinese, english, (do_chinese, do_english))
 
 
-def unknown(chinese: str, english: str) -> Found:
+def unknown(chinese: str, english: str) -> CheckResult:
     """The result "cannot be checked from here"."""
-    return Found("unknown", chinese, english)
+    return CheckResult("unknown", chinese, english)
 
 
-def look_at_journal(hall: HallConfig) -> Found:
+def check_journal(hall: HallConfig) -> CheckResult:
     """Can the journal be read, and was it written by this version or an older one?"""
     from edged.store.database import StoreError
     from edged.store.journal import Journal
@@ -87,7 +87,7 @@ def look_at_journal(hall: HallConfig) -> Found:
     return well(f"日志库可读，{steps} 步", f"the journal can be read: {steps} steps")
 
 
-def look_at_room(hall: HallConfig) -> Found:
+def check_room(hall: HallConfig) -> CheckResult:
     """Is there enough free space, on a file system that survives a power cut?"""
     folder = _folder(hall)
     free = os.statvfs(folder)
@@ -102,7 +102,7 @@ def look_at_room(hall: HallConfig) -> Found:
     return well(f"剩余 {mib} MiB（{kind}）", f"{mib} MiB free on {kind}")
 
 
-def look_at_sync(hall: HallConfig) -> Found:
+def check_sync(hall: HallConfig) -> CheckResult:
     """How long does the disk take to write one page durably?"""
     from edged.bench.disk import sync_seconds
 
@@ -112,11 +112,11 @@ def look_at_sync(hall: HallConfig) -> Found:
     except OSError as error:
         return ill(f"无法写入：{error}", f"cannot write: {error}")
     ms = took[int(len(took) * 0.99)] * 1000
-    said = (f"同步写入 p99 {ms:.1f} 毫秒", f"a synchronised write takes {ms:.1f} ms at p99")
-    return well(*said) if ms <= SYNC_MS_MAX else ill(*said)
+    texts = (f"同步写入 p99 {ms:.1f} 毫秒", f"a synchronised write takes {ms:.1f} ms at p99")
+    return well(*texts) if ms <= SYNC_MS_MAX else ill(*texts)
 
 
-def look_at_broker(hall: HallConfig) -> Found:
+def check_broker(hall: HallConfig) -> CheckResult:
     """Does the broker accept a connection with the settings in hall.toml?"""
     from edged.cli.exchange import NoAnswer, conversation
     from edged.cli.target import from_config
@@ -137,23 +137,23 @@ def look_at_broker(hall: HallConfig) -> Found:
     return well(f"broker 应答 {ms:.0f} 毫秒", f"the broker answers in {ms:.0f} ms")
 
 
-def look_at_parts(hall: HallConfig) -> Found:
+def check_parts(hall: HallConfig) -> CheckResult:
     """Does hall.toml leave a part of the hall without function?"""
-    said = [remark.line for remark in hall.remarks]
+    lines = [remark.line for remark in hall.remarks]
     if any(remark.grave for remark in hall.remarks):
-        return ill(f"部分设备配置不可用：{'; '.join(said)}", "; ".join(said))
-    if said:
-        return well(f"配置有提示：{'; '.join(said)}", f"to think about: {'; '.join(said)}")
+        return ill(f"部分设备配置不可用：{'; '.join(lines)}", "; ".join(lines))
+    if lines:
+        return well(f"配置有提示：{'; '.join(lines)}", f"to think about: {'; '.join(lines)}")
     return well("各部分配置完整", "every part of the hall has what it needs")
 
 
-def look_at_broker_guard(hall: HallConfig) -> Found:
+def check_broker_guard(hall: HallConfig) -> CheckResult:
     """Does the broker accept a client without a password? It must not, on a network that visitors can reach."""
     from edged.cli.exchange import NoAnswer, conversation
     from edged.cli.target import from_config
     from edged.config import ConfigErrors
 
-    if look_at_broker(hall).state != "well":
+    if check_broker(hall).state != "well":
         return unknown("broker 不可用", "the broker is not there to be asked")
     with suppress(ConfigErrors):
         own = from_config(hall.file)
@@ -169,7 +169,7 @@ def look_at_broker_guard(hall: HallConfig) -> Found:
     return well("broker 拒绝无凭据的客户端", "the broker refuses a client without a name")
 
 
-def look_at_names(hall: HallConfig) -> Found:
+def check_names(hall: HallConfig) -> CheckResult:
     """Can the host names in hall.toml be resolved?"""
     import socket
 
@@ -196,7 +196,7 @@ def look_at_names(hall: HallConfig) -> Found:
     return well("主机名均可解析", "every host in hall.toml has an address")
 
 
-def look_at_broker_key(hall: HallConfig) -> Found:
+def check_broker_key(hall: HallConfig) -> CheckResult:
     """Can mosquitto read the private key of its certificate? It starts as root but has dropped root when it reloads."""
     import pwd
 
@@ -205,28 +205,28 @@ def look_at_broker_key(hall: HallConfig) -> Found:
     except KeyError:
         return unknown("本机没有 mosquitto 用户", f"no user {MOSQUITTO_USER} on this machine")
     groups = set(os.getgrouplist(user.pw_name, user.pw_gid))
-    keys = sorted({Path(found) for text in _broker_files() for found in _KEY_FILE.findall(text)})
+    keys = sorted({Path(path) for text in _broker_files() for path in _KEY_FILE.findall(text)})
     for key in keys:
         try:
-            kept = next(
-                (one for one in (*reversed(key.parents), key) if not _may_read(one, user.pw_uid, groups)),
+            barred = next(
+                (path for path in (*reversed(key.parents), key) if not _may_read(path, user.pw_uid, groups)),
                 None,
             )
         except OSError as error:
             return ill(f"私钥不可用：{key}：{error.strerror}", f"{key}: {error.strerror}")
-        if kept is not None:
+        if barred is not None:
             return ill(
-                f"mosquitto 用户读不到 {key}（{kept} 的权限）：chown root:mosquitto，chmod 640",
-                f"the user {user.pw_name} may not read {key} (because of {kept}): chown root:mosquitto, chmod 640",
+                f"mosquitto 用户读不到 {key}（{barred} 的权限）：chown root:mosquitto，chmod 640",
+                f"the user {user.pw_name} may not read {key} (because of {barred}): chown root:mosquitto, chmod 640",
             )
     if not keys:
         return well("本机 broker 未配置私钥", "the broker of this machine has no private key")
     return well("mosquitto 可读取私钥", "mosquitto may read its private key")
 
 
-def look_at_serial(hall: HallConfig) -> Found:
+def check_serial(hall: HallConfig) -> CheckResult:
     """Which serial ports exist, under names that stay the same when they are plugged in again?"""
-    ports = {found for text in _texts(hall) for found in re.findall(r"/dev/[^?\s\"]+", text)}
+    ports = {port for text in _texts(hall) for port in re.findall(r"/dev/[^?\s\"]+", text)}
     if not ports:
         return well("未配置串口", "no serial port in hall.toml")
     gone = sorted(port for port in ports if not os.path.exists(port))
@@ -245,19 +245,19 @@ def look_at_serial(hall: HallConfig) -> Found:
     return well(f"{len(ports)} 个串口就绪", f"{len(ports)} ports, all there by a lasting name")
 
 
-def look_at_clock(hall: HallConfig) -> Found:
+def check_clock(hall: HallConfig) -> CheckResult:
     """Is the clock synchronised?"""
-    said = _command("timedatectl", "show", "--value", "-p", "NTPSynchronized")
-    if said is None:
+    synchronised = _command("timedatectl", "show", "--value", "-p", "NTPSynchronized")
+    if synchronised is None:
         return unknown("需要 timedatectl", "needs timedatectl, under systemd")
     return (
         well("时钟已同步", "the clock is synchronised")
-        if said == "yes"
+        if synchronised == "yes"
         else ill("时钟未同步", "the clock is not")
     )
 
 
-def look_at_rtc(hall: HallConfig) -> Found:
+def check_rtc(hall: HallConfig) -> CheckResult:
     """Is there a battery-backed clock that agrees with the system's?"""
     from edged.clock import wall_ms
 
@@ -268,21 +268,21 @@ def look_at_rtc(hall: HallConfig) -> Found:
             "没有实时钟：断网上电后时间未知",
             "no clock with a battery: after a boot without network nobody knows the time",
         )
-    said = (f"实时钟相差 {off_s} 秒", f"the battery's clock differs by {off_s} s")
-    return well(*said) if off_s <= RTC_OFF_S else ill(*said)
+    texts = (f"实时钟相差 {off_s} 秒", f"the battery's clock differs by {off_s} s")
+    return well(*texts) if off_s <= RTC_OFF_S else ill(*texts)
 
 
-def look_at_watchdog(hall: HallConfig) -> Found:
+def check_watchdog(hall: HallConfig) -> CheckResult:
     """Is the unit's watchdog set?"""
     text = _unit("WatchdogUSec")
     if not text:
         return unknown("需要已安装的服务单元", f"needs {UNIT}, installed")
     seconds = _seconds(text)
-    said = (f"看门狗 {text}", f"the watchdog's interval is {text}")
-    return well(*said) if 0 < seconds <= WATCHDOG_S_MAX else ill(*said)
+    texts = (f"看门狗 {text}", f"the watchdog's interval is {text}")
+    return well(*texts) if 0 < seconds <= WATCHDOG_S_MAX else ill(*texts)
 
 
-def look_at_hardware_watchdog(hall: HallConfig) -> Found:
+def check_hardware_watchdog(hall: HallConfig) -> CheckResult:
     """Is there a hardware watchdog for the whole system?"""
     if not os.path.exists("/dev/watchdog"):
         return ill("没有硬件看门狗 /dev/watchdog", "no /dev/watchdog: a hung system stays hung")
@@ -295,23 +295,23 @@ def look_at_hardware_watchdog(hall: HallConfig) -> Found:
     return well(f"硬件看门狗 {text}", f"the system's watchdog: {text}")
 
 
-def look_at_limits(hall: HallConfig) -> Found:
+def check_limits(hall: HallConfig) -> CheckResult:
     """How many files may the unit have open?"""
     text = _unit("LimitNOFILE")
     if not text:
         return unknown("需要已安装的服务单元", f"needs {UNIT}, installed")
-    said = (f"文件句柄上限 {text}", f"{text} open files")
-    return well(*said) if not text.isdigit() or int(text) >= FILES_MIN else ill(*said)
+    texts = (f"文件句柄上限 {text}", f"{text} open files")
+    return well(*texts) if not text.isdigit() or int(text) >= FILES_MIN else ill(*texts)
 
 
-def look_at_memory(hall: HallConfig) -> Found:
+def check_memory(hall: HallConfig) -> CheckResult:
     """Does the machine have enough memory?"""
     bytes_there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    said = (f"内存 {bytes_there >> 20} MiB", f"{bytes_there >> 20} MiB of memory")
-    return well(*said) if bytes_there >= MEMORY_BYTES else ill(*said)
+    texts = (f"内存 {bytes_there >> 20} MiB", f"{bytes_there >> 20} MiB of memory")
+    return well(*texts) if bytes_there >= MEMORY_BYTES else ill(*texts)
 
 
-def look_at_policy_keys(hall: HallConfig) -> Found:
+def check_policy_keys(hall: HallConfig) -> CheckResult:
     """Are there keys that may sign policies for this hall?"""
     from edged.central.envelope import KeyFileError, load_keys
 
@@ -324,7 +324,7 @@ def look_at_policy_keys(hall: HallConfig) -> Found:
     return well(f"{len(keys)} 把公钥", f"{len(keys)} keys may sign")
 
 
-def look_at_key_list(hall: HallConfig) -> Found:
+def check_key_list(hall: HallConfig) -> CheckResult:
     """Is the city's key list in the journal valid, and does no key on it end within 30 days?"""
     from edged.central.envelope import KeyFileError, load_keys
     from edged.central.key_desk import kept_list
@@ -370,7 +370,7 @@ def look_at_key_list(hall: HallConfig) -> Found:
     )
 
 
-def look_at_devices(hall: HallConfig) -> Found:
+def check_devices(hall: HallConfig) -> CheckResult:
     """Which devices has the running daemon lost, and which send messages without being in hall.toml?"""
     import http.client
 
@@ -382,9 +382,9 @@ def look_at_devices(hall: HallConfig) -> Found:
         return unknown("服务未运行", "the daemon does not run")
     lost = sorted(health.get("devices_lost") or ())
     named = {
-        one.partition("/")[2]: why
-        for one, why in (health.get("concerns") or {}).items()
-        if "device-unknown/" in one
+        concern.partition("/")[2]: why
+        for concern, why in (health.get("concerns") or {}).items()
+        if "device-unknown/" in concern
     }
     if named:
         more = f"; lost: {', '.join(lost)}" if lost else ""
@@ -397,7 +397,7 @@ def look_at_devices(hall: HallConfig) -> Found:
     return well("全部设备在线", "no device is lost")
 
 
-def look_at_dead_man(hall: HallConfig) -> Found:
+def check_dead_man(hall: HallConfig) -> CheckResult:
     """Which lamp modules would stay lit if the controller died, unless their own watchdog is set?"""
     from devices.modbus_relay.driver import RelayOptions
     from devices.modbus_relay.profiles import profile_of
@@ -416,7 +416,7 @@ def look_at_dead_man(hall: HallConfig) -> Found:
     return well("所有灯自带定时熄灭", "every lamp goes dark by itself")
 
 
-def look_at_unit(hall: HallConfig) -> Found:
+def check_unit(hall: HallConfig) -> CheckResult:
     """Is the unit as shipped: restarted for ever, in a sandbox that permits this hall's devices and secrets?"""
     from edged.config.unit_file import mistakes
 
@@ -440,7 +440,7 @@ def look_at_unit(hall: HallConfig) -> Found:
     return well("单元与发行一致", f"as shipped{'' if rated is None else f', exposure {rated[1]}'}")
 
 
-def look_at_backup(hall: HallConfig) -> Found:
+def check_backup(hall: HallConfig) -> CheckResult:
     """Are backups made, is the newest recent, and is it on another disk than the journal?"""
     if _command("systemctl", "show", "--value", "-p", "LoadState", BACKUP_TIMER) != "loaded":
         return unknown(
@@ -449,12 +449,12 @@ def look_at_backup(hall: HallConfig) -> Found:
         )
     if _command("systemctl", "show", "--value", "-p", "ActiveState", BACKUP_TIMER) != "active":
         return ill("未启用定时备份", f"{BACKUP_TIMER} is not enabled: nothing is backed up")
-    told = _command("systemctl", "show", "--value", "-p", "Environment", BACKUP) or ""
-    place = Path(next(re.finditer(r"EDGED_BACKUP=(\S+)", told), ["", "/var/backups/edged"])[1])
-    made_s = max((one.stat().st_mtime for one in place.glob("edged-*.tar.gz")), default=0.0)
-    age_s = clock.wall_ms() / 1000 - made_s
+    environment = _command("systemctl", "show", "--value", "-p", "Environment", BACKUP) or ""
+    place = Path(next(re.finditer(r"EDGED_BACKUP=(\S+)", environment), ["", "/var/backups/edged"])[1])
+    newest_s = max((backup.stat().st_mtime for backup in place.glob("edged-*.tar.gz")), default=0.0)
+    age_s = clock.wall_ms() / 1000 - newest_s
     if age_s > BACKUP_S_MAX:
-        since = "" if not made_s else f"{age_s / 60:.0f}"
+        since = "" if not newest_s else f"{age_s / 60:.0f}"
         return ill(
             f"{place} 中最近的备份在 {since} 分钟前" if since else f"{place} 中没有备份",
             f"the newest backup in {place} is {since} minutes old"
@@ -470,25 +470,25 @@ def look_at_backup(hall: HallConfig) -> Found:
     )
 
 
-def look_at_access_list(hall: HallConfig) -> Found:
+def check_access_list(hall: HallConfig) -> CheckResult:
     """Does the access list permit every topic that hall.toml needs? (A broker grants forbidden subscriptions, too.)"""
     from edged.config.access_list import mistakes
     from edged.config.certificates import broker_name
     from edged.encoding import file_text
 
     try:
-        found = list(mistakes(hall, file_text(Path(ACL)), broker_name(hall)))
+        missing = list(mistakes(hall, file_text(Path(ACL)), broker_name(hall)))
     except FileNotFoundError:
         return unknown(f"没有 {ACL}", f"no {ACL}; edged check --acl FILE asks another one")
     except (OSError, ValueError) as error:
         return unknown(f"无法读取：{error}", f"cannot be read: {error}")
-    if found:
-        more = f" (+{len(found) - 1})" if len(found) > 1 else ""
-        return ill(f"访问控制表缺少：{found[0]}{more}", f"{found[0]}{more}")
+    if missing:
+        more = f" (+{len(missing) - 1})" if len(missing) > 1 else ""
+        return ill(f"访问控制表缺少：{missing[0]}{more}", f"{missing[0]}{more}")
     return well("访问控制表与配置相符", "the list lets everybody say and hear what hall.toml needs")
 
 
-def look_at_secrets(hall: HallConfig) -> Found:
+def check_secrets(hall: HallConfig) -> CheckResult:
     """Do password and certificates exist, and are they valid for another month?"""
     from edged.clock import wall_ms
     from edged.config import ConfigErrors
@@ -506,32 +506,32 @@ def look_at_secrets(hall: HallConfig) -> Found:
     return well("凭据可用", "password and certificates can be used" if days else "no certificate is used")
 
 
-LOOKS: dict[str, Callable[[HallConfig], Found]] = {
-    look.__name__.removeprefix("look_at_").replace("_", "-"): look
-    for look in (
-        look_at_journal,
-        look_at_room,
-        look_at_sync,
-        look_at_parts,
-        look_at_broker,
-        look_at_names,
-        look_at_broker_guard,
-        look_at_broker_key,
-        look_at_serial,
-        look_at_clock,
-        look_at_rtc,
-        look_at_watchdog,
-        look_at_hardware_watchdog,
-        look_at_limits,
-        look_at_memory,
-        look_at_policy_keys,
-        look_at_key_list,
-        look_at_devices,
-        look_at_dead_man,
-        look_at_unit,
-        look_at_backup,
-        look_at_access_list,
-        look_at_secrets,
+CHECKS: dict[str, Callable[[HallConfig], CheckResult]] = {
+    check.__name__.removeprefix("check_").replace("_", "-"): check
+    for check in (
+        check_journal,
+        check_room,
+        check_sync,
+        check_parts,
+        check_broker,
+        check_names,
+        check_broker_guard,
+        check_broker_key,
+        check_serial,
+        check_clock,
+        check_rtc,
+        check_watchdog,
+        check_hardware_watchdog,
+        check_limits,
+        check_memory,
+        check_policy_keys,
+        check_key_list,
+        check_devices,
+        check_dead_man,
+        check_unit,
+        check_backup,
+        check_access_list,
+        check_secrets,
     )
 }
 
