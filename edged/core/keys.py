@@ -35,8 +35,8 @@ def press(turn: Turn, event: KeyPressed) -> None:
         return
     window = turn.lookup.window_of_panel.get(event.point)
     if event.arg is not None:
-        said = with_ids(turn.lookup.site, event.key, event.arg, window is not None)
-        event = event if said == event.arg else replace(event, arg=said)
+        words = with_ids(turn.lookup.site, event.key, event.arg, window is not None)
+        event = event if words == event.arg else replace(event, arg=words)
     if window is not None:
         staffing.hint_over(turn, window)
         before, noted = _shown(turn, window), len(turn.notes)

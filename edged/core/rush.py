@@ -26,8 +26,8 @@ def keep_pace(turn: Turn) -> None:
     state = turn.state
     if not (turn.dirty_areas or turn.dirty_windows or turn.ticking):
         return
-    has_look = turn.at_ms >= state.paced_ms - AHEAD_MS
-    if not (has_look or turn.ticking):
+    may_evaluate = turn.at_ms >= state.paced_ms - AHEAD_MS
+    if not (may_evaluate or turn.ticking):
         turn.put_off = True
         for area in turn.dirty_areas:
             state.put_off.setdefault(area, turn.at_ms)
@@ -35,11 +35,11 @@ def keep_pace(turn: Turn) -> None:
             state.words_put_off.setdefault(window, turn.at_ms)
         turn.dirty_areas.clear()
         return
-    if has_look and (not turn.ticking or due_ms(state) is not None):
+    if may_evaluate and (not turn.ticking or due_ms(state) is not None):
         state.paced_ms = max(state.paced_ms, turn.at_ms) + EVERY_MS
     for area in state.put_off:
         if area in turn.lookup.areas:
-            turn.look_again(area)
+            turn.touch_postponed(area)
     turn.dirty_windows |= {name: None for name in state.words_put_off if name in turn.lookup.windows}
     state.put_off.clear()
     state.words_put_off.clear()

@@ -83,7 +83,7 @@ def is_redelivery(turn: Turn, event: DeviceEvent) -> bool:
     last = turn.state.last_seq.get(event.point)
     jumped = judged == "later" and last is not None and event.seq != last + 1
     if jumped and not _is_a_twin(turn, event, sender):
-        _look_for_a_hole(turn, event.point, event.seq)
+        _report_missed_inputs(turn, event.point, event.seq)
     if judged != "late":
         turn.state.last_seq[event.point] = event.seq
     _hear(turn, event, sender)
@@ -278,7 +278,7 @@ def _hear(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
         del fresh[oldest]
 
 
-def _look_for_a_hole(turn: Turn, point: Point, seq: int) -> None:
+def _report_missed_inputs(turn: Turn, point: Point, seq: int) -> None:
     last = turn.state.last_seq[point]
     missed = seq - last - 1
     if missed > HOLE_MAX:

@@ -30,7 +30,7 @@ from edged.core.tide import arbiter
 TIMER = "trial"
 NAME = f"{TIMER}/look"
 ALARM = "policy-harmful"
-LOOK_MS = 60_000
+CHECK_MS = 60_000
 LEARN_MS = 300_000  # between samples of the usual waits
 KNOWN_DAYS = 3  # days on record after which a time of day counts as known
 PRESSURE_MIN = 60
@@ -125,7 +125,7 @@ def _begin(turn: Turn, good: PolicyTrial) -> None:
         before_s=round(queue_now(turn).waited_s),
         left_min=good.rules.watch_min,
     )
-    turn.set_timer(NAME, turn.at_ms + LOOK_MS)
+    turn.set_timer(NAME, turn.at_ms + CHECK_MS)
 
 
 def somebody_is_here(turn: Turn) -> None:
@@ -137,10 +137,10 @@ def somebody_is_here(turn: Turn) -> None:
         if turn.at_ms >= state.usual_due_ms:
             _learn(turn)
     elif not state.trial.harmful and NAME not in state.timers:
-        turn.set_timer(NAME, turn.at_ms + LOOK_MS)
+        turn.set_timer(NAME, turn.at_ms + CHECK_MS)
 
 
-def look(turn: Turn, _key: str) -> None:
+def check_waits(turn: Turn, _key: str) -> None:
     """Timer: compare the waits under the policy on trial with the limit; end the trial, or mark the policy as harmful,
     if it is time.
     """
@@ -167,7 +167,7 @@ def look(turn: Turn, _key: str) -> None:
         turn.state.trial = None
         turn.note("policy.kept", str(turn.state.policy_version), watched_min=rules.watch_min)
     else:
-        turn.set_timer(NAME, turn.at_ms + LOOK_MS)
+        turn.set_timer(NAME, turn.at_ms + CHECK_MS)
 
 
 def _missed_window(turn: Turn, trial: PolicyTrial) -> str:

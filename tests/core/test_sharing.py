@@ -16,7 +16,7 @@ from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.queue import demand
 from edged.core.tide import arbiter, rules, sharing, triggers
-from edged.core.tide.rules import Look
+from edged.core.tide.rules import Evaluation
 from tests.support.core_hall import SiteText
 
 AT_MS = 28_800_000
@@ -102,7 +102,7 @@ def test_an_area_for_cases_asks_for_nothing() -> None:
     )
     assert turn.lookup.case_areas
     for area in turn.lookup.case_areas:
-        assert rules.look(turn, area) == Look(0, 0.0, (), decided=False)
+        assert rules.evaluate_area(turn, area) == Evaluation(0, 0.0, (), decided=False)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_rule_that_looks_ahead_looks_again_for_one_person(
     pw = Pw(forecast=forecast)
     turn = a_turn(replace(TIDAL, rule="pw", pw=pw))
     load = Load(float(present), 0.0, 1.0, 300.0)
-    found = rules._opening(turn, "tax", Look(present, 0.0, ()), load, (0.0, None))
+    found = rules._opening(turn, "tax", Evaluation(present, 0.0, ()), load, (0.0, None))
     assert found.watch is watch
 
 

@@ -43,7 +43,7 @@ from edged.core.people import staffing, undelivered
 from edged.core.queue import by_hand, demand, ordering, people_counters
 from edged.core.sequence import SEEN_PER_POINT, is_redelivery
 from edged.core.tide import tidal_loop
-from edged.core.tide.rules import DECIDE_MS, Look
+from edged.core.tide.rules import DECIDE_MS, Evaluation
 from edged.core.windows import activation, overrides
 from tests.support.core_hall import SiteText
 
@@ -217,9 +217,9 @@ def test_what_may_be_given_back_is_looked_at_again(decided: bool, since_ms: int 
     window = turn.window("w8")
     window.state, window.area, window.staff, window.opened_ms = "OPEN", "tax", "li", AT_MS
     turn.area("tax").under_since_ms = since_ms
-    now = Look(0, 0.0, ("w8",), decided=decided, watch=True)
+    now = Evaluation(0, 0.0, ("w8",), decided=decided, watch=True)
     grid_ms = (AT_MS // DECIDE_MS + 1) * DECIDE_MS
-    assert (tidal_loop._next_look(turn, "tax", now) == grid_ms) is looks
+    assert (tidal_loop._next_evaluation_ms(turn, "tax", now) == grid_ms) is looks
 
 
 @pytest.mark.parametrize(("number", "last"), [(1, 0), (999, 998), (1000, 0), (0, 0)])

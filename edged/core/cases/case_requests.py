@@ -21,7 +21,7 @@ RATE = "case-rate"  # timer: the evaluator of a window stops asking about a clos
 def tell(turn: Turn, event: CaseTold) -> None:
     """Handle what the centre or an operator does with a case: open, acknowledge, close, reopen, extend or rate it."""
     if event.told == "open":
-        _open_told(turn, event)
+        _open_case(turn, event)
         return
     case = turn.state.cases.get(event.case or "")
     if case is None:
@@ -40,7 +40,7 @@ def tell(turn: Turn, event: CaseTold) -> None:
         _rate(turn, case, event.level, event.by)
 
 
-def _open_told(turn: Turn, event: CaseTold) -> None:
+def _open_case(turn: Turn, event: CaseTold) -> None:
     lookup = turn.lookup
     ticket = None
     if event.ticket is not None:
@@ -97,11 +97,11 @@ def _open_by_key(turn: Turn, source: str, words: list[str], by: str) -> None:
     case_book.open_case(turn, case, by)
 
 
-def _follow(turn: Turn, case: Case, verb: str, said: tuple[str | None, str, str | None]) -> None:
-    """Acknowledge, close, reopen or extend a case (``verb``). ``said``: the outcome, who does it, and at which
+def _follow(turn: Turn, case: Case, verb: str, request: tuple[str | None, str, str | None]) -> None:
+    """Acknowledge, close, reopen or extend a case (``verb``). ``request``: the outcome, who does it, and at which
     window.
     """
-    word, by, window = said
+    word, by, window = request
     if verb == "ack":
         case_book.acknowledge(turn, case, by)
     elif verb == "reopen":

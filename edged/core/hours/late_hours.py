@@ -18,21 +18,21 @@ KEY = "extend-hours"
 
 def press(turn: Turn, event: KeyPressed) -> None:
     """Handle the key for late hours: at a window for its area, at the duty manager's panel for any area."""
-    said = overrides.parsed(turn, event)
-    if said is None:
+    request = overrides.parsed(turn, event)
+    if request is None:
         return
-    if said.for_s == 0:
-        turn.ignore(said.target, "override_without_time", key=KEY)
+    if request.for_s == 0:
+        turn.ignore(request.target, "override_without_time", key=KEY)
         return
     limits = turn.state.policy.overrides
-    for_s = min(limits.default_s if said.for_s is None else said.for_s, limits.longest_s)
-    if said.target != WHOLE_HALL and said.target not in turn.lookup.areas:
-        turn.ignore(said.target, "unknown_area", by=said.by)
+    for_s = min(limits.default_s if request.for_s is None else request.for_s, limits.longest_s)
+    if request.target != WHOLE_HALL and request.target not in turn.lookup.areas:
+        turn.ignore(request.target, "unknown_area", by=request.by)
         return
-    areas = [said.target] if said.target != WHOLE_HALL else list(turn.lookup.areas)
+    areas = [request.target] if request.target != WHOLE_HALL else list(turn.lookup.areas)
     closings = {area: closes for area in areas if (closes := phases.closes_min(turn, area)) is not None}
     if not closings:
-        turn.ignore(said.target, "hours_unknown", by=said.by)
+        turn.ignore(request.target, "hours_unknown", by=request.by)
     for area, closes_min in closings.items():
         later_min = min(wall.DAY_MIN, closes_min + -(-for_s // 60))
-        phases.flex(turn, HoursFlexed(area, None, later_min, said.by))
+        phases.flex(turn, HoursFlexed(area, None, later_min, request.by))

@@ -141,12 +141,12 @@ def closes_min(turn: Turn, area: str) -> int | None:
 
 
 def _spans_today(turn: Turn, area: str, today: int) -> tuple[Span, ...]:
-    found = day_spans.spans(turn.state.policy.hours, area, today)
+    spans = day_spans.spans(turn.state.policy.hours, area, today)
     for name in (HALL, area):  # the area's own change is applied last
-        said = turn.state.flexed.get(name)
-        if said is not None and said.day == today:
-            found = day_spans.flexed(found, said.opens_min, said.closes_min)
-    return found
+        flexed = turn.state.flexed.get(name)
+        if flexed is not None and flexed.day == today:
+            spans = day_spans.flexed(spans, flexed.opens_min, flexed.closes_min)
+    return spans
 
 
 def _plan(turn: Turn, area: str) -> _CalendarHours | None:

@@ -100,11 +100,11 @@ def _roster(site: Site, arg: str) -> str:
     """Read ``absent|back STAFF`` or ``also STAFF AREA[,AREA]``."""
     words = arg.split()
     named = [word for word in words if "=" in word]
-    said, *plain = [word for word in words if "=" not in word] or [""]
+    first, *plain = [word for word in words if "=" not in word] or [""]
     staff, *areas = _parts(site, plain, (staff_meant,)) or [""]
     listed = " ".join(areas).replace("，", ",").replace("、", ",").split(",")
     meant = (area_meant(site, area.strip()) or area.strip() for area in listed)
-    return " ".join(word for word in (said, staff, ",".join(meant), *named) if word)
+    return " ".join(word for word in (first, staff, ",".join(meant), *named) if word)
 
 
 ANYWHERE: dict[str, Reader] = {

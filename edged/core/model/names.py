@@ -38,11 +38,11 @@ def staff_meant(site: Site, text: str) -> str | None:
 
 
 def _one(text: str, parts: Iterable[tuple[str, tuple[str, ...]]]) -> str | None:
-    said = text.strip().casefold()
+    wanted = text.strip().casefold()
     named = []
     for part, names in parts:
         if part == text:
             return part
-        if any(name.casefold() == said for name in names):
+        if any(name.casefold() == wanted for name in names):
             named.append(part)
     return named[0] if len(named) == 1 else None

@@ -19,8 +19,8 @@ PENDING_KEPT = 1000  # ten full device queues; more means that outcomes are not 
 class AreaLoad(NamedTuple):
     """The computed load of an area; valid until something in the area changes, or until ``until_ms``.
 
-    ``told``: the predicted wait (low, middle, high) in seconds, as newcomers are told; None while no prediction is
-    possible. ``each_s``: the mean time of each service in seconds. ``manned``: somebody is at one of its working
+    ``wait_range_s``: the predicted wait (low, middle, high) in seconds, as newcomers are told; None while no prediction
+    is possible. ``each_s``: the mean time of each service in seconds. ``manned``: somebody is at one of its working
     windows; ``unmanned``: how many further windows there are, which ``load`` leaves out.
     """
 
@@ -29,7 +29,7 @@ class AreaLoad(NamedTuple):
     commanded: tuple[str, ...]
     oldest_ms: int | None
     priority_ms: int | None
-    told: tuple[int, int, int] | None
+    wait_range_s: tuple[int, int, int] | None
     until_ms: int
     manned: bool
     unmanned: float
@@ -154,7 +154,7 @@ class Turn:
             self.dirty_areas[area] = None
             self.only_due.add(area)
 
-    def look_again(self, area: str) -> None:
+    def touch_postponed(self, area: str) -> None:
         """Mark an area whose evaluation was postponed in an earlier turn."""
         self.dirty_areas[area] = None
         self.only_due.discard(area)

@@ -20,12 +20,12 @@ _set_class: Callable[[object, type], None] = cast(Any, object.__dict__["__class_
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(kind: type[T]) -> type[T]:
     """Class decorator with the behaviour of ``@dataclass(frozen=True, slots=True)``."""
-    made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(kind)
-    found = fields(made)
-    read = _reader(tuple(one.name for one in found))
+    cls: Any = dataclass(init=False, repr=False, eq=False, slots=True)(kind)
+    known_fields = fields(cls)
+    read = _reader(tuple(member.name for member in known_fields))
 
     def eq(self: object, other: object) -> bool:
-        return read(self) == read(other) if other.__class__ is made else NotImplemented
+        return read(self) == read(other) if other.__class__ is cls else NotImplemented
 
     def hashed(self: object) -> int:
         return hash(read(self))
@@ -33,35 +33,35 @@ def value(kind: type[T]) -> type[T]:
     def state(self: object) -> tuple[Any, ...]:
         return read(self)
 
-    made.__init__ = _init(made, found)
-    made.__eq__, made.__hash__, made.__repr__ = eq, hashed, _repr
-    made.__setattr__, made.__delattr__ = _locked, _kept
-    made.__getstate__, made.__setstate__ = state, _restored
-    return cast(type[T], made)
+    cls.__init__ = _init(cls, known_fields)
+    cls.__eq__, cls.__hash__, cls.__repr__ = eq, hashed, _repr
+    cls.__setattr__, cls.__delattr__ = _locked, _kept
+    cls.__getstate__, cls.__setstate__ = state, _restored
+    return cast(type[T], cls)
 
 
-def _init(kind: type, found: tuple[Field[Any], ...]) -> Callable[..., None]:
-    unlocked = type("Unlocked", (), {"__slots__": [one.name for one in found]})
+def _init(kind: type, known_fields: tuple[Field[Any], ...]) -> Callable[..., None]:
+    unlocked = type("Unlocked", (), {"__slots__": [member.name for member in known_fields]})
     known: dict[str, object] = {"Kind": kind, "Unlocked": unlocked, "set_class": _set_class}
     given, lines = ["self"], ["set_class(self, Unlocked)"]
-    for one in found:
-        name, default = one.name, f"default_{one.name}"
-        if one.default is MISSING and one.default_factory is MISSING:
+    for member in known_fields:
+        name, default = member.name, f"default_{member.name}"
+        if member.default is MISSING and member.default_factory is MISSING:
             given.append(name)
         else:
-            known[default] = one.default
+            known[default] = member.default
             given.append(f"{name}={default}")
-        if one.default_factory is not MISSING:
-            known[f"new_{name}"] = one.default_factory
+        if member.default_factory is not MISSING:
+            known[f"new_{name}"] = member.default_factory
             lines.append(f"self.{name} = new_{name}() if {name} is {default} else {name}")
         else:
             lines.append(f"self.{name} = {name}")
     lines.append("self.__class__ = Kind")
     body = "\n  ".join(lines)
-    made: dict[str, Any] = {}
+    namespace: dict[str, Any] = {}
     text = f"def make({', '.join(known)}):\n def init({', '.join(given)}):\n  {body}\n return init"
-    exec(text, made)  # noqa: S102 (as dataclasses itself does, from the names of fields)
-    return cast(Callable[..., None], made["make"](**known))
+    exec(text, namespace)  # noqa: S102 (as dataclasses itself does, from the names of fields)
+    return cast(Callable[..., None], namespace["make"](**known))
 
 
 def _reader(names: tuple[str, ...]) -> Callable[[object], tuple[Any, ...]]:
@@ -71,12 +71,14 @@ def _reader(names: tuple[str, ...]) -> Callable[[object], tuple[Any, ...]]:
     if not names:
         return lambda _value: ()
     read = attrgetter(names[0])
-    return lambda one: (read(one),)
+    return lambda member: (read(member),)
 
 
 def _repr(self: object) -> str:
-    told = ", ".join(f"{one.name}={getattr(self, one.name)!r}" for one in fields(cast(Any, self)))
-    return f"{type(self).__qualname__}({told})"
+    fields_text = ", ".join(
+        f"{member.name}={getattr(self, member.name)!r}" for member in fields(cast(Any, self))
+    )
+    return f"{type(self).__qualname__}({fields_text})"
 
 
 def _locked(_self: object, name: str, _value: object) -> None:
@@ -88,5 +90,5 @@ def _kept(_self: object, name: str) -> None:
 
 
 def _restored(self: object, state: tuple[Any, ...]) -> None:
-    for one, content in zip(fields(cast(Any, self)), state, strict=True):
-        object.__setattr__(self, one.name, content)
+    for member, content in zip(fields(cast(Any, self)), state, strict=True):
+        object.__setattr__(self, member.name, content)

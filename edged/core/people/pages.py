@@ -106,12 +106,12 @@ def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
 
     A decline by the duty manager counts as an answer; by anybody else it passes the page to the next person.
     """
-    found = [
+    open_pages = [
         (name, page)
         for name, page in turn.state.pages.items()
         if page.to == who and arg in (None, page.window, page.area)
     ]
-    for name, page in found:
+    for name, page in open_pages:
         staffing.answers(turn, who)
         if who == DUTY_MANAGER:
             alarms.accept(turn, name, turn.state.duty_staff or DUTY_MANAGER)
@@ -129,7 +129,7 @@ def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
             _send_on(turn, name, page)
         else:
             _answered(turn, name, page, who, comes=key == "accept")
-    return bool(found)
+    return bool(open_pages)
 
 
 def accept_alarm(turn: Turn, event: AlarmAccepted) -> None:

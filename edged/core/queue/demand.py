@@ -60,10 +60,10 @@ def load_of(turn: Turn, area: str) -> Load:
 
 def area_load(turn: Turn, area: str) -> AreaLoad:
     """The load of an area, cached until something in the area changes."""
-    found = turn.loads.get(area)
-    if found is None or turn.at_ms > found.until_ms:
-        found = turn.loads[area] = work_out(turn, area)
-    return found
+    load = turn.loads.get(area)
+    if load is None or turn.at_ms > load.until_ms:
+        load = turn.loads[area] = work_out(turn, area)
+    return load
 
 
 def work_out(turn: Turn, area: str) -> AreaLoad:
@@ -77,27 +77,35 @@ def work_out(turn: Turn, area: str) -> AreaLoad:
     )
     oldest_ms, priority_ms = queued_since_ms(turn, area)
     unknown = turn.area(area).stale is not None or not working.manned
-    found, until_ms = None if unknown else _newcomer(load), working.until_ms
+    wait, until_ms = None if unknown else _newcomer(load), working.until_ms
     if working.leaving:
         leaving = tuple(sorted(working.leaving))
-        ahead_s = max(staffing.setup_s(turn, pw), 0.0 if found is None else found.high_s)
+        ahead_s = max(staffing.setup_s(turn, pw), 0.0 if wait is None else wait.high_s)
         if leaving[0][0] <= ahead_s:  # within the predicted wait, or before another clerk could be there
             load, until_ms = load._replace(leaving=leaving), turn.at_ms
-            found = None if unknown else _newcomer(load)
+            wait = None if unknown else _newcomer(load)
         else:
             until_ms = min(until_ms, turn.at_ms + floor((leaving[0][0] - ahead_s) * 1000))
-    found = None if found is None else through_rest(turn, area, found)
+    wait = None if wait is None else through_rest(turn, area, wait)
     ordered = tuple(
         window
         for window in turn.lookup.area_tidal[area]
         if states[window].area == area and states[window].state in COMMANDED
     )
-    told = None if found is None else found.in_minutes()
+    wait_range_s = None if wait is None else wait.in_minutes()
     rest = opening.of(turn, area).rest_ms
-    if found is not None and rest is not None:  # later the same wait reaches into noon
-        until_ms = min(until_ms, max(turn.at_ms, rest[0] - round(found.high_s * 1000)))
+    if wait is not None and rest is not None:  # later the same wait reaches into noon
+        until_ms = min(until_ms, max(turn.at_ms, rest[0] - round(wait.high_s * 1000)))
     return AreaLoad(
-        load, each_s, ordered, oldest_ms, priority_ms, told, until_ms, working.manned, working.unmanned
+        load,
+        each_s,
+        ordered,
+        oldest_ms,
+        priority_ms,
+        wait_range_s,
+        until_ms,
+        working.manned,
+        working.unmanned,
     )
 
 
@@ -310,8 +318,8 @@ def ticket_range(turn: Turn, ticket: Ticket) -> Range | None:
     return None if found is None else through_rest(turn, area, found)
 
 
-def through_rest(turn: Turn, area: str, found: Range) -> Range | None:
-    """The predicted wait ``found`` lengthened by today's noon break if it reaches into it; None during the break and
+def through_rest(turn: Turn, area: str, wait: Range) -> Range | None:
+    """The predicted wait ``wait`` lengthened by today's noon break if it reaches into it; None during the break and
     while the area is closed.
 
     Nobody is called then, so visitors are told when the break ends or the area opens instead of a wait.
@@ -320,12 +328,12 @@ def through_rest(turn: Turn, area: str, found: Range) -> Range | None:
     if own.known and own.phase == "closed":
         return None
     if own.rest_ms is None or turn.at_ms >= own.rest_ms[1]:
-        return found
+        return wait
     starts_ms, ends_ms = own.rest_ms
     if turn.at_ms >= starts_ms:
         return None
     before_s, rest_s = (starts_ms - turn.at_ms) / 1000, (ends_ms - starts_ms) / 1000
-    return Range(*(wait_s if wait_s < before_s else wait_s + rest_s for wait_s in found))
+    return Range(*(wait_s if wait_s < before_s else wait_s + rest_s for wait_s in wait))
 
 
 def work_ahead(turn: Turn, ticket: Ticket) -> float:

@@ -42,8 +42,8 @@ def turn_away(turn: Turn, event: TicketRequested) -> None:
     """Tell the visitor that no number could be given; raise an alarm if neither a rule nor a person decided that."""
     if any(isinstance(one, Action) and isinstance(one.body, Refuse) for one in turn.commands):
         return
-    said = [str(note.data["reason"]) for note in turn.notes if note.kind == "ignored"]
-    why = next((reason for reason in reversed(said) if reason in stranded.WORDS), None)
+    reasons = [str(note.data["reason"]) for note in turn.notes if note.kind == "ignored"]
+    why = next((reason for reason in reversed(reasons) if reason in stranded.WORDS), None)
     if why is None:
         turn.act(event.point, Refuse(event.service, "unavailable", *UNAVAILABLE))
     else:

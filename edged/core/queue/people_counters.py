@@ -61,7 +61,7 @@ def read(turn: Turn, event: CountRead) -> None:
     _compare(turn)
 
 
-def look_again(turn: Turn, _key: str) -> None:
+def check_missing_tickets(turn: Turn, _key: str) -> None:
     """Timer: check whether the alarm ``tickets-missing`` is over."""
     _compare(turn)
 

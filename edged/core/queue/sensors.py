@@ -14,7 +14,7 @@ from edged.core.queue.ordering import WORKING
 SOURCES_KEPT = 16  # dispensers stored for one area; a hall has a handful
 
 
-def heard_from(turn: Turn, area: str, point: Point) -> None:
+def add_source(turn: Turn, area: str, point: Point) -> None:
     """Record that the device of ``point`` issues tickets of the area. Numbers given by hand at a window do not
     count.
     """

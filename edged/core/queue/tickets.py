@@ -199,17 +199,17 @@ def issue(turn: Turn, number: str, stages: list[str], event: TicketPrinted | Tic
     state.tickets[ticket.id] = ticket
     state.used_numbers[number] = ticket.id
     area = turn.lookup.area_of(service)
-    sensors.heard_from(turn, area, event.point)
+    sensors.add_source(turn, area, event.point)
     if callable_ms is None:
         _join(turn, ticket)
     else:
         ticket.state = "BOOKED"
         turn.set_timer(f"booked/{ticket.id}", callable_ms)
-    said: dict[str, str | None] = {} if event.appointment is None else {"appointment": event.appointment}
-    said |= {} if not later else {"journey": event.service}
-    said |= {} if event.reason is None else {"reason": event.reason}
+    data: dict[str, str | None] = {} if event.appointment is None else {"appointment": event.appointment}
+    data |= {} if not later else {"journey": event.service}
+    data |= {} if event.reason is None else {"reason": event.reason}
     turn.note(
-        "ticket.issued", number, area=area, service=service, priority=priority, point=event.point, **said
+        "ticket.issued", number, area=area, service=service, priority=priority, point=event.point, **data
     )
     case_book.opened_by_ticket(turn, ticket)
     return ticket

@@ -33,7 +33,7 @@ from edged.core.visits import follow, rating
 from edged.core.windows import attendance, overrides, preparation
 
 CENTRE = "centre"  # device id that stands for the city: its driver publishes state messages
-ALARMS_TOLD = 100  # the newest, to the centre: a message has 16 KiB
+ALARMS_SHOWN = 100  # the newest, to the centre: a message has 16 KiB
 LampLevel = Literal["off", "on", "blink"]
 
 LAMP_OF: dict[WindowStateName, LampLevel] = {
@@ -94,7 +94,7 @@ def _sign_touched(turn: Turn) -> None:
         _sign_window(turn, window)
     _sign_panels(turn)
     for area in turn.dirty_areas:
-        if area not in turn.only_due or _is_told_otherwise(turn, area):
+        if area not in turn.only_due or _shows_another_wait(turn, area):
             _sign_area(turn, area)
     if turn.dirty_areas and turn.lookup.site.displays:
         _sign_hall(turn)
@@ -140,8 +140,8 @@ class _Counts:
     def _count(self, services: tuple[str, ...], area: str | None) -> Counts:
         queues = self._turn.state.queues
         waiting = sum([len(queue) for s in services if s in queues for queue in queues[s].values()])
-        told = None if area is None else area_load(self._turn, area).told
-        return (waiting, None, None) if told is None else (waiting, told[0], told[2])
+        wait = None if area is None else area_load(self._turn, area).wait_range_s
+        return (waiting, None, None) if wait is None else (waiting, wait[0], wait[2])
 
 
 def slot(point: Point, value: Value | type[Value]) -> str:
@@ -275,20 +275,20 @@ def prompt_of(turn: Turn, window: str) -> str | None:
     )
 
 
-def _is_told_otherwise(turn: Turn, area: str) -> bool:
+def _shows_another_wait(turn: Turn, area: str) -> bool:
     """Whether the predicted wait of an area differs from the one shown, only because time has passed."""
     shown = turn.state.shown.get(slot(point_of(CENTRE, area), AreaSummary))
     if not isinstance(shown, AreaSummary):
         return True
-    told = area_load(turn, area).told
-    return told != (None if shown.wait_low_s is None else (shown.wait_low_s, shown.wait_s, shown.wait_high_s))
+    wait = area_load(turn, area).wait_range_s
+    return wait != (None if shown.wait_low_s is None else (shown.wait_low_s, shown.wait_s, shown.wait_high_s))
 
 
 def _sign_area(turn: Turn, area: str) -> None:
     site = turn.lookup.areas[area]
     state = turn.area(area)
-    now = area_load(turn, area)
-    told = now.told
+    load = area_load(turn, area)
+    wait = load.wait_range_s
     states = turn.state.windows
     windows = [states[window] for window in turn.lookup.area_windows[area]]
     own = opening.of(turn, area)
@@ -299,12 +299,12 @@ def _sign_area(turn: Turn, area: str) -> None:
     summary = AreaSummary(
         area,
         state.waiting,
-        now.oldest_ms,
+        load.oldest_ms,
         len([w for w in windows if w.state in WORKING and w.area in (None, area)]),
         plus,
-        wait_low_s=told and told[0],
-        wait_s=told and told[1],
-        wait_high_s=told and told[2],
+        wait_low_s=wait and wait[0],
+        wait_s=wait and wait[1],
+        wait_high_s=wait and wait[2],
         override=overrides.area_line(turn, area),
         hours=own.phase if own.known else None,
         mode=own.mode if own.known else None,
@@ -326,13 +326,13 @@ def _sign_hall(turn: Turn) -> None:
 def _sign_alarms(turn: Turn) -> None:
     for display in turn.lookup.site.duty_displays:
         _show(turn, display, boards.alarm_board(turn, display))
-    told = list(turn.state.alarms.values())[-ALARMS_TOLD:]
+    newest = list(turn.state.alarms.values())[-ALARMS_SHOWN:]
     devices = turn.state.devices
     lost = tuple(
         (alarm.subject, losses.known(devices[alarm.subject].reason))
-        for alarm in told
+        for alarm in newest
         if alarm.kind == alarms.LOST and alarm.subject in devices
     )
-    standing = tuple((alarm.kind, alarm.subject, alarm.since_ms) for alarm in told)
-    summary = AlarmsSummary(standing, lost)
+    raised = tuple((alarm.kind, alarm.subject, alarm.since_ms) for alarm in newest)
+    summary = AlarmsSummary(raised, lost)
     _show(turn, point_of(CENTRE, "alarms"), summary)

@@ -13,7 +13,7 @@ from edged.core.model.turn import Turn
 from edged.core.people import alarms, pages, staffing
 from edged.core.queue.ordering import ASKED, STAFFED
 from edged.core.tide import considered, sharing
-from edged.core.tide.rules import OVERRIDE, Facts, Look, too_late
+from edged.core.tide.rules import OVERRIDE, Evaluation, Facts, too_late
 from edged.core.windows import overrides, wishes
 from edged.core.windows.activation import drain, forget_tries, opened, stand_by, why_nobody_came
 from edged.core.windows.machine import move_window
@@ -39,49 +39,49 @@ REASON_ELSE = ("启用潮汐窗口", 'a "+1" window opens')
 ASLEEP = (HALL_QUIET, AREA_CLOSED)
 
 
-def try_open(turn: Turn, area: str, now: Look) -> bool:
-    """Start opening the window that ``now`` asks for, or note why not. True if one was started."""
+def try_open(turn: Turn, area: str, evaluation: Evaluation) -> bool:
+    """Start opening the window that ``evaluation`` asks for, or note why not. True if one was started."""
     state = turn.area(area)
     tidal = turn.state.policy.tidal
-    if now.ask == OVERRIDE:
-        return _grant_override(turn, area, now)
-    one_at_a_time = tidal.rule == "band" or now.ask not in ("predicted-wait", "always", "schedule")
-    if one_at_a_time and any(turn.window(window).state == "ACTIVATING" for window in now.commanded):
-        hold(turn, area, "being_staffed", now)
+    if evaluation.ask == OVERRIDE:
+        return _grant_override(turn, area, evaluation)
+    one_at_a_time = tidal.rule == "band" or evaluation.ask not in ("predicted-wait", "always", "schedule")
+    if one_at_a_time and any(turn.window(window).state == "ACTIVATING" for window in evaluation.commanded):
+        hold(turn, area, "being_staffed", evaluation)
         return False
-    if now.ask != "always" and is_invited(turn, area):
-        hold(turn, area, "being_invited", now)
+    if evaluation.ask != "always" and is_invited(turn, area):
+        hold(turn, area, "being_invited", evaluation)
         return False
     if not tidal.enabled:
         state.refused = None
         return False
     if not opening.tide_runs(turn, area):
-        _refuse(turn, area, HALL_QUIET if opening.quiet(turn) else AREA_CLOSED, now)
+        _refuse(turn, area, HALL_QUIET if opening.quiet(turn) else AREA_CLOSED, evaluation)
         return False
-    if now.ask in COUNTED and too_late(turn, area):
-        _refuse(turn, area, "closing_soon", now)
+    if evaluation.ask in COUNTED and too_late(turn, area):
+        _refuse(turn, area, "closing_soon", evaluation)
         return False
     if state.escalated_ms is not None:
         again_ms, ready = state.escalated_ms + tidal.retry_s * 1000, _somebody_sits_ready(turn, area)
         if _asked_after_hours(turn, area):
             if not ready:
-                hold(turn, area, "nobody_comes", now)
+                hold(turn, area, "nobody_comes", evaluation)
                 return False
         elif turn.at_ms >= again_ms:
             forget_tries(turn, area, over=False)
         elif not ready:
-            hold(turn, area, "nobody_answered", now, again_ms)
+            hold(turn, area, "nobody_answered", evaluation, again_ms)
             return False
-    if now.ask != "always" and turn.at_ms < earliest_open_ms(turn, area):
-        hold(turn, area, "too_soon", now, earliest_open_ms(turn, area))
+    if evaluation.ask != "always" and turn.at_ms < earliest_open_ms(turn, area):
+        hold(turn, area, "too_soon", evaluation, earliest_open_ms(turn, area))
         return False
-    if len(now.commanded) >= _max_windows(turn, area):
-        _refuse(turn, area, "max_windows", now)
+    if len(evaluation.commanded) >= _max_windows(turn, area):
+        _refuse(turn, area, "max_windows", evaluation)
     elif pool_used(turn) >= tidal.pool:
-        _refuse(turn, area, "pool", now)
-        sharing.relieve(turn, area, now.urgency_s, any_window=idle_window(turn, area) is not None)
+        _refuse(turn, area, "pool", evaluation)
+        sharing.relieve(turn, area, evaluation.urgency_s, any_window=idle_window(turn, area) is not None)
     else:
-        return _request(turn, area, now)
+        return _request(turn, area, evaluation)
     return False
 
 
@@ -92,7 +92,7 @@ def _asked_after_hours(turn: Turn, area: str) -> bool:
     return opening.of(turn, area).phase == "draining" and wishes.open_wish(turn, area) is None
 
 
-def _grant_override(turn: Turn, area: str, now: Look) -> bool:
+def _grant_override(turn: Turn, area: str, evaluation: Evaluation) -> bool:
     """Start opening a window that a person wants open: the policy's limits do not apply, but somebody still has to
     come. False if that has to wait or no window can be opened.
     """
@@ -101,7 +101,7 @@ def _grant_override(turn: Turn, area: str, now: Look) -> bool:
         if turn.at_ms < state.escalated_ms + turn.state.policy.tidal.retry_s * 1000:
             return False
         forget_tries(turn, area, over=False)
-    return _request(turn, area, now)
+    return _request(turn, area, evaluation)
 
 
 def is_invited(turn: Turn, area: str) -> bool:
@@ -181,42 +181,44 @@ def pool_used(turn: Turn) -> int:
     return sum(1 for window in turn.lookup.tidal if states[window].area is not None)
 
 
-def _request(turn: Turn, area: str, now: Look) -> bool:
-    window = idle_window(turn, area, forced=now.ask == OVERRIDE)
+def _request(turn: Turn, area: str, evaluation: Evaluation) -> bool:
+    window = idle_window(turn, area, forced=evaluation.ask == OVERRIDE)
     asked_in_vain = _tried_to_consult(turn, area)
     if window is None and asked_in_vain is not None:
         _escalate(turn, area, asked_in_vain)
-        _relieve(turn, area, now)
+        _relieve(turn, area, evaluation)
         return False
     if window is None:
-        _refuse(turn, area, "no_window", now)
-        _relieve(turn, area, now)
+        _refuse(turn, area, "no_window", evaluation)
+        _relieve(turn, area, evaluation)
         return False
     state = turn.window(window)
     staffed = state.staff is not None
     staff = state.staff if staffed else staffing.pick(turn, area)
-    anybody = now.ask != OVERRIDE and staffing.to_page(turn, area)  # an order lights the window in any case
+    anybody = evaluation.ask != OVERRIDE and staffing.to_page(
+        turn, area
+    )  # an order lights the window in any case
     if staff is None and (anybody or window in turn.area(area).tried_windows):
         _escalate(turn, area, window)
-        _relieve(turn, area, now)
+        _relieve(turn, area, evaluation)
         return False
     area_state = turn.area(area)
     limits = _limits(turn, area)
-    if not staffed or now.ask == OVERRIDE:  # a consultation window may decline: nothing is opened yet
+    if not staffed or evaluation.ask == OVERRIDE:  # a consultation window may decline: nothing is opened yet
         area_state.last_open_ms = area_state.last_request_ms = area_state.last_action_ms = turn.at_ms
     area_state.refused = area_state.held = None
-    state.area, state.rule, state.requested_ms = area, now.ask, turn.at_ms
-    state.reason = f"{now.ask}: {now.why()}"
-    state.reason_zh, state.reason_en = _reasons(turn, area, now)
+    state.area, state.rule, state.requested_ms = area, evaluation.ask, turn.at_ms
+    state.reason = f"{evaluation.ask}: {evaluation.why()}"
+    state.reason_zh, state.reason_en = _reasons(turn, area, evaluation)
     turn.note(
         "tidal.requested",
         window,
         area=area,
-        rule=now.ask,
-        waiting=now.waiting,
-        **now.facts(),
-        oldest_wait_s=now.oldest_wait_s,
-        already_open=len(now.commanded),
+        rule=evaluation.ask,
+        waiting=evaluation.waiting,
+        **evaluation.facts(),
+        oldest_wait_s=evaluation.oldest_wait_s,
+        already_open=len(evaluation.commanded),
         chosen_because=_why(turn, window),
         staff=staff,
         **limits,
@@ -224,7 +226,7 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
         roster=considered.staff(turn, area, staff),
     )
     wishes.attempted(turn, area)
-    if staffed and now.ask == OVERRIDE:  # a manager's order acts at once
+    if staffed and evaluation.ask == OVERRIDE:  # a manager's order acts at once
         open_staffed(turn, window)
         return True
     if staffed:
@@ -242,9 +244,9 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
     return True
 
 
-def _relieve(turn: Turn, area: str, now: Look) -> None:
-    if now.ask != OVERRIDE:
-        sharing.relieve(turn, area, now.urgency_s, any_window=False)
+def _relieve(turn: Turn, area: str, evaluation: Evaluation) -> None:
+    if evaluation.ask != OVERRIDE:
+        sharing.relieve(turn, area, evaluation.urgency_s, any_window=False)
 
 
 def idle_window(turn: Turn, area: str, forced: bool = False) -> str | None:
@@ -283,18 +285,18 @@ def _somebody_sits_ready(turn: Turn, area: str) -> bool:
     return window is not None and turn.window(window).staff is not None
 
 
-def _reasons(turn: Turn, area: str, now: Look) -> tuple[str, str]:
+def _reasons(turn: Turn, area: str, evaluation: Evaluation) -> tuple[str, str]:
     """Why the window opens, in Chinese and English: who waits, the predicted wait, and the limit."""
-    facts, named = now.facts(), turn.lookup.areas[area]
-    zh, en = f"{named.name}等候{now.waiting}人", f"{named.name_en}: {now.waiting} waiting"
+    facts, named = evaluation.facts(), turn.lookup.areas[area]
+    zh, en = f"{named.name}等候{evaluation.waiting}人", f"{named.name_en}: {evaluation.waiting} waiting"
     wait_s, limit_s = facts.get("predicted_wait_s"), facts.get("limit_s")
-    if now.ask == "predicted-wait" and isinstance(wait_s, int) and isinstance(limit_s, int):
+    if evaluation.ask == "predicted-wait" and isinstance(wait_s, int) and isinstance(limit_s, int):
         wait_min, limit_min = round(wait_s / 60), round(limit_s / 60)
         return (
             f"{zh}，预计{wait_min}分钟（启用标准{limit_min}分钟）",
             f"{en}, newcomers would wait {wait_min} min (limit {limit_min} min)",
         )
-    why_zh, why_en = REASONS.get(now.ask or "", REASON_ELSE)
+    why_zh, why_en = REASONS.get(evaluation.ask or "", REASON_ELSE)
     return f"{zh}，{why_zh}", f"{en}, {why_en}"
 
 
@@ -304,7 +306,7 @@ def _why(turn: Turn, window: str) -> str:
     return f"{kind}, used {state.activations} times today"
 
 
-def _refuse(turn: Turn, area: str, reason: str, now: Look) -> None:
+def _refuse(turn: Turn, area: str, reason: str, evaluation: Evaluation) -> None:
     state = turn.area(area)
     if state.refused != reason:  # once for each reason
         state.refused = reason
@@ -312,13 +314,13 @@ def _refuse(turn: Turn, area: str, reason: str, now: Look) -> None:
             "tidal.refused",
             area,
             reason=reason,
-            rule=now.ask,
-            waiting=now.waiting,
-            **_why_not(turn, area, now),
+            rule=evaluation.ask,
+            waiting=evaluation.waiting,
+            **_why_not(turn, area, evaluation),
         )
 
 
-def hold(turn: Turn, area: str, reason: str, now: Look, until_ms: int | None = None) -> None:
+def hold(turn: Turn, area: str, reason: str, evaluation: Evaluation, until_ms: int | None = None) -> None:
     """Note why the arbiter does not yet open or give back a window although the rule would; once until the reason
     changes.
     """
@@ -326,13 +328,20 @@ def hold(turn: Turn, area: str, reason: str, now: Look, until_ms: int | None = N
     if state.held == reason:
         return
     state.held = reason
-    rule = now.ask if now.ask is not None else turn.state.policy.tidal.rule
+    rule = evaluation.ask if evaluation.ask is not None else turn.state.policy.tidal.rule
     left_s = None if until_ms is None else turn.seconds_since(until_ms) * -1
-    opens = now.ask is not None
-    why = _why_not(turn, area, now) if opens else _why_kept(turn, area, now)
+    opens = evaluation.ask is not None
+    why = _why_not(turn, area, evaluation) if opens else _why_kept(turn, area, evaluation)
     would = "open" if opens else "close"
     turn.note(
-        "tidal.held", area, reason=reason, would=would, rule=rule, waiting=now.waiting, left_s=left_s, **why
+        "tidal.held",
+        area,
+        reason=reason,
+        would=would,
+        rule=rule,
+        waiting=evaluation.waiting,
+        left_s=left_s,
+        **why,
     )
 
 
@@ -344,18 +353,22 @@ def _limits(turn: Turn, area: str) -> dict[str, int]:
     }
 
 
-def _why_not(turn: Turn, area: str, now: Look) -> Facts:
+def _why_not(turn: Turn, area: str, evaluation: Evaluation) -> Facts:
     return {
-        **now.facts(),
-        "already_open": len(now.commanded),
+        **evaluation.facts(),
+        "already_open": len(evaluation.commanded),
         **_limits(turn, area),
         "candidates": considered.windows(turn, area),
         "roster": considered.staff(turn, area),
     }
 
 
-def _why_kept(turn: Turn, area: str, now: Look, chosen: str | None = None) -> Facts:
-    return {**now.facts(), **now.closing(), "candidates": considered.releases(turn, area, chosen)}
+def _why_kept(turn: Turn, area: str, evaluation: Evaluation, chosen: str | None = None) -> Facts:
+    return {
+        **evaluation.facts(),
+        **evaluation.closing(),
+        "candidates": considered.releases(turn, area, chosen),
+    }
 
 
 def _escalate(turn: Turn, area: str, window: str) -> None:
@@ -369,65 +382,71 @@ def _escalate(turn: Turn, area: str, window: str) -> None:
     pages.call_duty(turn, "no-staff", area, place.name, place.name_en, alarms.NO_STAFF[because])
 
 
-def try_close(turn: Turn, area: str, now: Look) -> None:
+def try_close(turn: Turn, area: str, evaluation: Evaluation) -> None:
     """Give one window back if the rule's minimum times have passed."""
     state = turn.area(area)
     rule = turn.state.policy.tidal.rule
     if rule == "never":
-        _close_all(turn, now)
+        _close_all(turn, evaluation)
         return
     banded = rule == "band"
     timely = turn.at_ms >= earliest_close_ms(turn, area)
-    if now.waiting == 0 and (banded or (timely and turn.pw(area).withdraw)):
-        for window in now.commanded:  # nobody waits any more and nobody has come yet
+    if evaluation.waiting == 0 and (banded or (timely and turn.pw(area).withdraw)):
+        for window in evaluation.commanded:  # nobody waits any more and nobody has come yet
             if turn.window(window).state in ASKED and not overrides.kept(turn, window):
-                _withdraw(turn, area, window, now)
+                _withdraw(turn, area, window, evaluation)
                 return
-    windows = [w for w in now.commanded if turn.window(w).state in STAFFED and not overrides.kept(turn, w)]
+    windows = [
+        w for w in evaluation.commanded if turn.window(w).state in STAFFED and not overrides.kept(turn, w)
+    ]
     if not timely and windows:
-        hold(turn, area, "too_soon", now, earliest_close_ms(turn, area))
+        hold(turn, area, "too_soon", evaluation, earliest_close_ms(turn, area))
     if not timely:
         return
     if not banded:
         state.under_since_ms = turn.at_ms  # the required duration starts again for the next window
-    if windows and now.release is not None:
+    if windows and evaluation.release is not None:
         state.last_action_ms = turn.at_ms
         state.held = None
         chosen = choose_release(turn, windows)
-        why = _why_kept(turn, area, now, chosen)
-        drain(turn, chosen, now.release, rule=rule, waiting=now.waiting, **why)
+        why = _why_kept(turn, area, evaluation, chosen)
+        drain(turn, chosen, evaluation.release, rule=rule, waiting=evaluation.waiting, **why)
 
 
-def _withdraw(turn: Turn, area: str, window: str, now: Look) -> None:
+def _withdraw(turn: Turn, area: str, window: str, evaluation: Evaluation) -> None:
     state = turn.area(area)
-    why = _why_kept(turn, area, now, window)
+    why = _why_kept(turn, area, evaluation, window)
     reason = "tide fell before it was staffed"
-    turn.note("tidal.released", window, area=area, reason=reason, open_s=0, waiting=now.waiting, **why)
+    turn.note("tidal.released", window, area=area, reason=reason, open_s=0, waiting=evaluation.waiting, **why)
     stand_by(turn, window)
     forget_tries(turn, area)
     state.over_since_ms = None  # the required duration starts again with the next queue
     state.last_action_ms = turn.at_ms
 
 
-def uninvite(turn: Turn, area: str, now: Look) -> None:
+def uninvite(turn: Turn, area: str, evaluation: Evaluation) -> None:
     """Stop asking the clerk of a consultation window, because the queue has become short before they answered."""
     for window in turn.lookup.area_tidal[area]:
         state = turn.window(window)
         if state.state == "INVITED" and state.area == area and not overrides.kept(turn, window):
-            reason = now.release or "tide fell before it was staffed"
-            turn.note("tidal.released", window, area=area, reason=reason, open_s=0, waiting=now.waiting)
+            reason = evaluation.release or "tide fell before it was staffed"
+            turn.note(
+                "tidal.released", window, area=area, reason=reason, open_s=0, waiting=evaluation.waiting
+            )
             stand_by(turn, window)
 
 
-def _close_all(turn: Turn, now: Look) -> None:
-    for window in now.commanded:
+def _close_all(turn: Turn, evaluation: Evaluation) -> None:
+    for window in evaluation.commanded:
         if overrides.kept(turn, window):
             continue
         if turn.window(window).state in ASKED:
-            turn.note("tidal.released", window, area=turn.window(window).area, reason=now.release, open_s=0)
+            turn.note(
+                "tidal.released", window, area=turn.window(window).area, reason=evaluation.release, open_s=0
+            )
             stand_by(turn, window)
         else:
-            drain(turn, window, now.release or "", rule="never")
+            drain(turn, window, evaluation.release or "", rule="never")
 
 
 def earliest_close_ms(turn: Turn, area: str) -> int:

@@ -1,9 +1,9 @@
-"""The rules: each turns an area's figures into a ``Look``, which may ask for one more window or release one. The
+"""The rules: each turns an area's figures into an ``Evaluation``, which may ask for one more window or release one. The
 arbiter decides on it.
 
 Rule ``pw`` decides at stamps that are multiples of ``DECIDE_MS`` (as due ticks, before other events of the same stamp),
-rule ``band`` at every event. Triggers ask for reasons that a rule does not see. A ``Look`` with ``decided`` False
-changes nothing.
+rule ``band`` at every event. Triggers ask for reasons that a rule does not see. An ``Evaluation`` with ``decided``
+False changes nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OVERRIDE = "override"  # asks for one window regardless of pool and limits
 Facts = Mapping[str, str | int | float | None]
 
 
-class Look(NamedTuple):
+class Evaluation(NamedTuple):
     """The result of evaluating an area. ``ask``: the rule or trigger that wants one more window; ``release``: why one
     fewer is enough.
 
@@ -55,97 +55,107 @@ class Look(NamedTuple):
     watch: bool = False  # evaluate again at the next decision, even without an event
 
 
-def look(turn: Turn, area: str) -> Look:
+def evaluate_area(turn: Turn, area: str) -> Evaluation:
     """Evaluate one area: first windows that a person ordered open, then the policy's rule, then the triggers."""
     if area in turn.lookup.case_areas:  # cases (办不成事) never ask for a window
-        return Look(turn.area(area).waiting, 0.0, (), decided=False)
-    found = _look(turn, area)
+        return Evaluation(turn.area(area).waiting, 0.0, (), decided=False)
+    evaluation = _by_rule(turn, area)
     ordered = overrides.wanted(turn, area) if turn.state.overrides else ()
     if not ordered:
-        return found
+        return evaluation
     why = f"{ordered[0]} forced open"
-    return found._replace(
+    return evaluation._replace(
         decided=True, ask=OVERRIDE, release=None, urgency_s=inf, facts=dict, why=lambda: why
     )
 
 
-def _look(turn: Turn, area: str) -> Look:
+def _by_rule(turn: Turn, area: str) -> Evaluation:
     now = demand.area_load(turn, area)
     oldest_s = 0.0 if now.oldest_ms is None else turn.seconds_since(now.oldest_ms)
-    seen = Look(turn.area(area).waiting, oldest_s, now.commanded)
+    evaluation = Evaluation(turn.area(area).waiting, oldest_s, now.commanded)
     rule = turn.state.policy.tidal.rule
     stale = sensors.judge(turn, area)
     if stale is not None and rule in ("pw", "pwf", "band"):
         if stale == "schedule" and turn.state.policy.tidal.peaks:
-            return _schedule(turn, area, seen)
-        return seen._replace(decided=False)
-    return _RULES[rule](turn, area, seen)
+            return _schedule(turn, area, evaluation)
+        return evaluation._replace(decided=False)
+    return _RULES[rule](turn, area, evaluation)
 
 
-def _band(turn: Turn, area: str, seen: Look) -> Look:
+def _band(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
     """Rule "band": hysteresis on the number waiting. Its times run from the first evaluation that found the
     condition.
     """
     state, band = turn.area(area), turn.band(area)
-    threshold = band.open_above + band.open_step * len(seen.commanded)
+    threshold = band.open_above + band.open_step * len(evaluation.commanded)
     ask = None
     facts: Facts = {"threshold": threshold}
-    if seen.waiting > threshold:
+    if evaluation.waiting > threshold:
         ask = "queue"
-    elif seen.oldest_wait_s >= band.open_oldest_wait_s:
+    elif evaluation.oldest_wait_s >= band.open_oldest_wait_s:
         ask = "oldest-wait"
-        facts = {"threshold": band.open_oldest_wait_s, "measured": round(seen.oldest_wait_s)}
-    if ask is not None or seen.waiting > band.close_at:
+        facts = {"threshold": band.open_oldest_wait_s, "measured": round(evaluation.oldest_wait_s)}
+    if ask is not None or evaluation.waiting > band.close_at:
         state.under_since_ms = None
     elif state.under_since_ms is None:
         state.under_since_ms = turn.at_ms
-    found = seen._replace(
+    result = evaluation._replace(
         ask=ask,
-        release=None if state.under_since_ms is None else f"{seen.waiting} waiting, limit {band.close_at}",
-        urgency_s=seen.waiting * 60.0,
+        release=None
+        if state.under_since_ms is None
+        else f"{evaluation.waiting} waiting, limit {band.close_at}",
+        urgency_s=evaluation.waiting * 60.0,
         facts=lambda: facts,
         closing=lambda: {
             "close_at": band.close_at,
             "close_sustain_s": band.close_sustain_s,
             "min_open_s": band.min_open_s,
         },
-        why=lambda: f"{seen.waiting} waiting, limit {threshold}, oldest {int(seen.oldest_wait_s)} s",
+        why=lambda: (
+            f"{evaluation.waiting} waiting, limit {threshold}, oldest {int(evaluation.oldest_wait_s)} s"
+        ),
     )
-    return found if ask is not None else _asked(turn, area, found, None)
+    return result if ask is not None else _asked(turn, area, result, None)
 
 
-def _asked(turn: Turn, area: str, seen: Look, load: Load | None) -> Look:
-    """``seen``, changed to ask for a window if a trigger asks for one."""
-    asked = triggers.asks(turn, area, seen.oldest_wait_s, load)
+def _asked(turn: Turn, area: str, evaluation: Evaluation, load: Load | None) -> Evaluation:
+    """``evaluation``, changed to ask for a window if a trigger asks for one."""
+    asked = triggers.asks(turn, area, evaluation.oldest_wait_s, load)
     if asked is None:
-        return seen
-    return seen._replace(
+        return evaluation
+    return evaluation._replace(
         decided=True,
         ask=asked.name,
         release=None,
-        urgency_s=max(seen.urgency_s, asked.urgency_s),
-        facts=lambda: {**seen.facts(), "threshold": asked.threshold, "measured": asked.measured},
-        why=lambda: f"{seen.waiting} waiting, {asked.name} {asked.measured:g}, limit {asked.threshold}",
+        urgency_s=max(evaluation.urgency_s, asked.urgency_s),
+        facts=lambda: {**evaluation.facts(), "threshold": asked.threshold, "measured": asked.measured},
+        why=lambda: f"{evaluation.waiting} waiting, {asked.name} {asked.measured:g}, limit {asked.threshold}",
     )
 
 
-def _pw(turn: Turn, area: str, seen: Look) -> Look:
+def _pw(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
     """Rules "pw" and "pwf": the predicted wait of somebody who comes now; unknown while no window serves."""
     pw, load = turn.pw(area), demand.load_of(turn, area)
     if load.windows <= len(load.opening):
         turn.area(area).under_since_ms = None
-        return _asked(turn, area, seen, None) if not seen.commanded else _lonely(turn, area, seen)
+        return (
+            _asked(turn, area, evaluation, None)
+            if not evaluation.commanded
+            else _lonely(turn, area, evaluation)
+        )
     if not _decides(turn, area):
-        watch = _watches(seen, load, pw)
-        held = Look(seen.waiting, seen.oldest_wait_s, seen.commanded, decided=False, watch=watch)
+        watch = _watches(evaluation, load, pw)
+        held = Evaluation(
+            evaluation.waiting, evaluation.oldest_wait_s, evaluation.commanded, decided=False, watch=watch
+        )
         return _asked(turn, area, held, load)
     setup_s = staffing.setup_s(turn, pw)
     now, load = load, load.staying(setup_s)  # without clerks who leave before another could be there
     if turn.state.policy.tidal.rule == "pwf":
         plain = demand.plain_stream(turn, area, now)
         wait_s = forecast.look_ahead_wait_s(load, turn.area(area).learnt, turn.at_ms, plain, setup_s)
-        found = _opening(turn, area, seen, load, (wait_s, None))
-        return _closing(turn, area, found, load, kept=False)
+        result = _opening(turn, area, evaluation, load, (wait_s, None))
+        return _closing(turn, area, result, load, kept=False)
     stream = _stream(turn, area, now) if pw.forecast and opening.tide_runs(turn, area) else None
     wait_s, expected = forecast.newcomer_wait_s(load, load.windows), None
     if stream is not None:
@@ -153,21 +163,23 @@ def _pw(turn: Turn, area: str, seen: Look) -> Look:
         expected = stream.expected(horizon_s / 60)
         ahead = forecast.projected(load, expected, horizon_s)
         wait_s = forecast.newcomer_wait_s(load, load.windows, ahead)
-    found = _opening(turn, area, seen, load, (wait_s, expected))
+    result = _opening(turn, area, evaluation, load, (wait_s, expected))
     kept = False
-    if stream is not None and seen.commanded:
+    if stream is not None and evaluation.commanded:
         calm = (1 - CALM_PER_MIN * setup_s / 60) * (load.windows - 1) * CALM_MIN
         kept = stream.expected(CALM_MIN) * load.mean_s / 60 > calm
-    return _closing(turn, area, found, load, kept)
+    return _closing(turn, area, result, load, kept)
 
 
-def _lonely(turn: Turn, area: str, seen: Look) -> Look:
+def _lonely(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
     """The result for an area whose windows are all lit or paused: no wait can be predicted; release if nobody waits."""
-    nobody = seen.waiting == 0
+    nobody = evaluation.waiting == 0
     release = "nobody waiting" if nobody else None
     if nobody and turn.area(area).under_since_ms is None:
         turn.area(area).under_since_ms = turn.at_ms
-    lonely = Look(seen.waiting, seen.oldest_wait_s, seen.commanded, release=release, watch=nobody)
+    lonely = Evaluation(
+        evaluation.waiting, evaluation.oldest_wait_s, evaluation.commanded, release=release, watch=nobody
+    )
     return _asked(turn, area, lonely, None)
 
 
@@ -184,8 +196,8 @@ def _decides(turn: Turn, area: str) -> bool:
     return True
 
 
-def _watches(seen: Look, load: Load, pw: Pw) -> bool:
-    return bool(seen.commanded) or load.present > 0 or (pw.forecast and seen.waiting > 0)
+def _watches(evaluation: Evaluation, load: Load, pw: Pw) -> bool:
+    return bool(evaluation.commanded) or load.present > 0 or (pw.forecast and evaluation.waiting > 0)
 
 
 def _stream(turn: Turn, area: str, load: Load) -> forecast.Stream:
@@ -193,34 +205,38 @@ def _stream(turn: Turn, area: str, load: Load) -> forecast.Stream:
     return forecast.stream_of(turn.area(area).learnt, turn.at_ms, plain)
 
 
-def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[float, float | None]) -> Look:
+def _opening(
+    turn: Turn, area: str, evaluation: Evaluation, load: Load, predicted: tuple[float, float | None]
+) -> Evaluation:
     """The result with or without a request for one more window.
 
     ``predicted``: the wait in seconds, and the expected arrivals (None: no forecast).
     """
     pw, (wait_s, expected) = turn.pw(area), predicted
     long = wait_s >= pw.open_wait_s
-    wants = long and seen.waiting >= pw.min_waiting
+    wants = long and evaluation.waiting >= pw.min_waiting
     guarded = wants and too_late(turn, area)
-    found = seen._replace(
+    result = evaluation._replace(
         ask="predicted-wait" if wants and not guarded else None,
         urgency_s=wait_s,
         facts=partial(_opening_facts, load, pw, wait_s, expected),
-        why=lambda: f"predicted wait {round(wait_s)} s, limit {pw.open_wait_s} s, {seen.waiting} waiting",
-        watch=wants or bool(seen.commanded) or (pw.forecast and load.present > 0),
+        why=lambda: (
+            f"predicted wait {round(wait_s)} s, limit {pw.open_wait_s} s, {evaluation.waiting} waiting"
+        ),
+        watch=wants or bool(evaluation.commanded) or (pw.forecast and load.present > 0),
     )
     if guarded:
         closes_in_s = opening.closes_in_s(turn, area)
         triggers.not_asked(
-            turn, area, CLOSING_SOON, seen.waiting, {**found.facts(), "closes_in_s": closes_in_s}
+            turn, area, CLOSING_SOON, evaluation.waiting, {**result.facts(), "closes_in_s": closes_in_s}
         )
-    elif long and seen.waiting and not wants:
+    elif long and evaluation.waiting and not wants:
         triggers.not_asked(
-            turn, area, TOO_FEW, seen.waiting, {**found.facts(), "min_waiting": pw.min_waiting}
+            turn, area, TOO_FEW, evaluation.waiting, {**result.facts(), "min_waiting": pw.min_waiting}
         )
     elif not long and turn.area(area).refused == TOO_FEW:
         turn.area(area).refused = None
-    return found if found.ask is not None else _asked(turn, area, found, load)
+    return result if result.ask is not None else _asked(turn, area, result, load)
 
 
 def _opening_facts(load: Load, pw: Pw, wait_s: float, expected: float | None) -> Facts:
@@ -244,25 +260,25 @@ def too_late(turn: Turn, area: str) -> bool:
     return turn.pw(area).guard and closes_in_s is not None and closes_in_s < GUARD_S and now_s < 2 * GUARD_S
 
 
-def _closing(turn: Turn, area: str, found: Look, load: Load, kept: bool) -> Look:
-    """The result ``found``, with ``release`` set if one window fewer is enough; the required duration of that runs from
+def _closing(turn: Turn, area: str, result: Evaluation, load: Load, kept: bool) -> Evaluation:
+    """``result`` with ``release`` set if one window fewer is enough; the required duration of that runs from
     the first decision that found so.
     """
     state, pw = turn.area(area), turn.pw(area)
-    if found.commanded and turn.state.wishes and wishes.open_wish(turn, area) is not None:
+    if result.commanded and turn.state.wishes and wishes.open_wish(turn, area) is not None:
         state.under_since_ms = None
-        return found  # a person wishes for a window: none is given back
-    fewer_s = forecast.newcomer_wait_s(load, load.windows - 1) if found.commanded else inf
+        return result  # a person wishes for a window: none is given back
+    fewer_s = forecast.newcomer_wait_s(load, load.windows - 1) if result.commanded else inf
     spare = fewer_s <= pw.close_wait_s
     if not spare or kept:
         state.under_since_ms = None
         if not spare:
-            return found
-        return found._replace(held="more_expected", closing=partial(_closing_facts, fewer_s, pw))
+            return result
+        return result._replace(held="more_expected", closing=partial(_closing_facts, fewer_s, pw))
     if state.under_since_ms is None:
         state.under_since_ms = turn.at_ms
     why = f"predicted wait with one fewer {round(fewer_s)} s, limit {pw.close_wait_s} s"
-    return found._replace(release=why, closing=partial(_closing_facts, fewer_s, pw))
+    return result._replace(release=why, closing=partial(_closing_facts, fewer_s, pw))
 
 
 def _closing_facts(fewer_s: float, pw: Pw) -> Facts:
@@ -274,35 +290,35 @@ def _closing_facts(fewer_s: float, pw: Pw) -> Facts:
     }
 
 
-def _schedule(turn: Turn, area: str, seen: Look) -> Look:
+def _schedule(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
     """Rule "schedule": as many windows as the policy's known rushes (``peaks``) call for."""
     wanted, state = peaks.wanted(turn, area), turn.area(area)
-    if len(seen.commanded) <= wanted:
+    if len(evaluation.commanded) <= wanted:
         state.under_since_ms = None
     elif state.under_since_ms is None:
         state.under_since_ms = turn.at_ms
-    found = seen._replace(
-        ask="schedule" if len(seen.commanded) < wanted else None,
-        release=f"calendar asks for {wanted}" if len(seen.commanded) > wanted else None,
+    result = evaluation._replace(
+        ask="schedule" if len(evaluation.commanded) < wanted else None,
+        release=f"calendar asks for {wanted}" if len(evaluation.commanded) > wanted else None,
         facts=lambda: {"threshold": wanted},
-        watch=len(seen.commanded) > wanted,
-        why=lambda: f"calendar asks for {wanted}, {len(seen.commanded)} open",
+        watch=len(evaluation.commanded) > wanted,
+        why=lambda: f"calendar asks for {wanted}, {len(evaluation.commanded)} open",
     )
-    return found if found.ask is not None else _asked(turn, area, found, None)
+    return result if result.ask is not None else _asked(turn, area, result, None)
 
 
-def _always(turn: Turn, area: str, seen: Look) -> Look:
+def _always(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
     """Rule "always": every window open all the time; for comparison in backtests."""
     rest = [w for w in turn.lookup.area_tidal[area] if turn.window(w).state in ("STANDBY", "CONSULTING")]
-    return seen._replace(ask="always" if rest else None, urgency_s=inf, why=lambda: "rule always")
+    return evaluation._replace(ask="always" if rest else None, urgency_s=inf, why=lambda: "rule always")
 
 
-def _never(turn: Turn, area: str, seen: Look) -> Look:
+def _never(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
     """Rule "never": no "+1" windows; open ones are given back."""
-    return seen._replace(release="rule never")
+    return evaluation._replace(release="rule never")
 
 
-_RULES: Mapping[str, Callable[[Turn, str, Look], Look]] = {
+_RULES: Mapping[str, Callable[[Turn, str, Evaluation], Evaluation]] = {
     "pw": _pw,
     "pwf": _pw,
     "band": _band,

@@ -55,7 +55,7 @@ def spare_wait_s(turn: Turn, area: str, share: float = 1.0) -> float:
 
 def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> bool:
     limits = turn.state.policy.tidal.arbiter
-    found: list[tuple[float, int, str, list[str]]] = []
+    offers: list[tuple[float, int, str, list[str]]] = []
     for number, donor in enumerate(turn.lookup.areas):
         ordered = demand.commanded(turn, donor)
         if not ordered:  # most of a hundred areas have nothing to give, and this runs for each that asks
@@ -76,10 +76,10 @@ def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> b
             and spare_s <= limits.release_percent / 100 * turn.pw(donor).open_wait_s
             and spare_s < wait_s
         ):
-            found.append((spare_s, number, donor, windows))
-    if not found:
+            offers.append((spare_s, number, donor, windows))
+    if not offers:
         return False
-    spare_s, _, donor, windows = min(found)
+    spare_s, _, donor, windows = min(offers)
     state = turn.area(donor)
     state.released_ms.append(turn.at_ms)
     state.under_since_ms = state.last_action_ms = turn.at_ms
@@ -94,7 +94,7 @@ def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> b
         with_one_fewer_s=round(spare_s),
         release_limit_s=round(limits.release_percent / 100 * turn.pw(donor).open_wait_s),
         candidates=considered.releases(turn, donor, window),
-        donors=" ".join(f"{other}={round(other_s)}" for other_s, _, other, _ in sorted(found)),
+        donors=" ".join(f"{other}={round(other_s)}" for other_s, _, other, _ in sorted(offers)),
     )
     return True
 

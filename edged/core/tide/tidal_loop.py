@@ -13,7 +13,7 @@ from edged.core.model.turn import Turn
 from edged.core.queue import sensors
 from edged.core.queue.demand import area_load, commanded
 from edged.core.tide import arbiter, peaks, sharing
-from edged.core.tide.rules import CLOSING_SOON, DECIDE_MS, TOO_FEW, Look, look
+from edged.core.tide.rules import CLOSING_SOON, DECIDE_MS, TOO_FEW, Evaluation, evaluate_area
 from edged.core.windows.activation import forget_tries
 
 
@@ -21,33 +21,35 @@ def evaluate(turn: Turn) -> None:
     """Open a window, give one back, or do nothing, in every changed area; then set the next due time (``due_ms``)."""
     for area in list(turn.dirty_areas):
         sharing.take_back(turn, area)
-    looks = {area: look(turn, area) for area in turn.dirty_areas}
-    for area, now in looks.items():
-        _remember(turn, area, now)
-    wanting = sorted((area for area in looks if looks[area].ask), key=lambda area: -looks[area].urgency_s)
-    granted = {area for area in wanting if _open(turn, area, looks[area])}
-    for area, now in looks.items():
-        if area not in granted and now.decided and now.release is not None:
-            arbiter.try_close(turn, area, now)
-        if now.held is not None and area not in granted:
-            arbiter.hold(turn, area, now.held, now)
-        turn.area(area).due_ms = _next_look(turn, area, now)
+    evaluations = {area: evaluate_area(turn, area) for area in turn.dirty_areas}
+    for area, evaluation in evaluations.items():
+        _remember(turn, area, evaluation)
+    wanting = sorted(
+        (area for area in evaluations if evaluations[area].ask), key=lambda area: -evaluations[area].urgency_s
+    )
+    granted = {area for area in wanting if _open(turn, area, evaluations[area])}
+    for area, evaluation in evaluations.items():
+        if area not in granted and evaluation.decided and evaluation.release is not None:
+            arbiter.try_close(turn, area, evaluation)
+        if evaluation.held is not None and area not in granted:
+            arbiter.hold(turn, area, evaluation.held, evaluation)
+        turn.area(area).due_ms = _next_evaluation_ms(turn, area, evaluation)
 
 
-def _remember(turn: Turn, area: str, now: Look) -> None:
+def _remember(turn: Turn, area: str, evaluation: Evaluation) -> None:
     """Store since when the area has asked for one more window; if it no longer does, forget refusals and attempts."""
     state = turn.area(area)
-    if now.ask is not None:
+    if evaluation.ask is not None:
         if state.over_since_ms is None:
             state.over_since_ms = turn.at_ms
         return
-    if not now.decided:
+    if not evaluation.decided:
         return
-    if now.release is not None or not now.waiting:
-        arbiter.uninvite(turn, area, now)
-    if now.release is None and now.held is None:
+    if evaluation.release is not None or not evaluation.waiting:
+        arbiter.uninvite(turn, area, evaluation)
+    if evaluation.release is None and evaluation.held is None:
         state.held = None
-    lit = any(turn.window(window).state == "ACTIVATING" for window in now.commanded)
+    lit = any(turn.window(window).state == "ACTIVATING" for window in evaluation.commanded)
     if not lit:  # a lit window counts as serving, which must not end the request that lit it
         state.over_since_ms = None
         if state.refused not in (CLOSING_SOON, TOO_FEW):
@@ -55,25 +57,27 @@ def _remember(turn: Turn, area: str, now: Look) -> None:
         forget_tries(turn, area)
 
 
-def _open(turn: Turn, area: str, now: Look) -> bool:
-    ordered = arbiter.try_open(turn, area, now)
-    while ordered and now.ask == "always" and arbiter.try_open(turn, area, now):
+def _open(turn: Turn, area: str, evaluation: Evaluation) -> bool:
+    ordered = arbiter.try_open(turn, area, evaluation)
+    while ordered and evaluation.ask == "always" and arbiter.try_open(turn, area, evaluation):
         pass
     return ordered
 
 
-def _next_look(turn: Turn, area: str, now: Look) -> int | None:
+def _next_evaluation_ms(turn: Turn, area: str, evaluation: Evaluation) -> int | None:
     """The earliest future stamp at which this area could open or close a "+1" window without anything else happening;
     None if there is no such time.
     """
     state = turn.area(area)
     tidal = turn.state.policy.tidal
     stamps: list[int] = []
-    gives_back = now.release is not None or (not now.decided and state.under_since_ms is not None)
-    if now.watch and (opening.tide_runs(turn, area) or (gives_back and commanded(turn, area))):
+    gives_back = evaluation.release is not None or (
+        not evaluation.decided and state.under_since_ms is not None
+    )
+    if evaluation.watch and (opening.tide_runs(turn, area) or (gives_back and commanded(turn, area))):
         stamps.append((turn.at_ms // DECIDE_MS + 1) * DECIDE_MS)
-    lit = tidal.rule == "band" and now.decided and state.over_since_ms is not None
-    wants = now.ask is not None or lit
+    lit = tidal.rule == "band" and evaluation.decided and state.over_since_ms is not None
+    wants = evaluation.ask is not None or lit
     if wants and state.refused not in arbiter.ASLEEP:
         stamps.append(
             arbiter.earliest_open_ms(turn, area) if state.refused is None else _retry_refused_ms(turn, area)

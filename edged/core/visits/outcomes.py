@@ -57,8 +57,8 @@ def finish(
     turn.touch_area(turn.lookup.area_of(service))
     _learn(turn, ticket, service)
     add_stop(turn, ticket, service, outcome)
-    said = {"papers": ",".join(papers)} if papers else {}
-    _say_finished(turn, ticket, service, inferred=int(inferred), outcome=outcome, **said)
+    data = {"papers": ",".join(papers)} if papers else {}
+    _note_finished(turn, ticket, service, inferred=int(inferred), outcome=outcome, **data)
     until_ms = turn.at_ms + turn.state.policy.visits.return_within_s * 1000 if returns else None
     if until_ms is not None:
         turn.set_timer(f"return/{ticket.id}", until_ms)
@@ -79,13 +79,13 @@ def presume_gone(turn: Turn, window: str) -> None:
     if ticket is not None and move(turn, ticket, "finish"):
         turn.state.served_today += 1
         add_stop(turn, ticket, ticket.service, "served")
-        _say_finished(turn, ticket, ticket.service, inferred=1, outcome="served")
+        _note_finished(turn, ticket, ticket.service, inferred=1, outcome="served")
         free(turn, window)
 
 
-def _say_finished(turn: Turn, ticket: Ticket, service: str, **said: str | int) -> None:
+def _note_finished(turn: Turn, ticket: Ticket, service: str, **data: str | int) -> None:
     if len(ticket.trail) > 1:
-        said |= {
+        data |= {
             "first_window": ticket.first_window or "",
             "trail": ">".join(stop.window for stop in ticket.trail),
         }
@@ -96,7 +96,7 @@ def _say_finished(turn: Turn, ticket: Ticket, service: str, **said: str | int) -
         area=turn.lookup.area_of(service),
         service=service,
         service_s=turn.seconds_since(ticket.serving_ms if ticket.serving_ms is not None else turn.at_ms),
-        **said,
+        **data,
     )
 
 

@@ -128,8 +128,8 @@ def _failed_last(turn: Turn) -> Ticket | None:
     for alarm in reversed(turn.state.alarms.values()):
         if alarm.kind == ALARM:
             unprinted = [t for t in turn.state.tickets.values() if t.print_failed]
-            found = [t for t in unprinted if turn.lookup.printer_of(t.source) == alarm.subject]
-            return found[-1] if found else None
+            own = [t for t in unprinted if turn.lookup.printer_of(t.source) == alarm.subject]
+            return own[-1] if own else None
     return None
 
 

@@ -110,10 +110,10 @@ def pause_over(turn: Turn, window: str) -> None:
 def seat_empty(turn: Turn, window: str) -> None:
     """Timer: nobody has used the panel for ``unmanned_s`` while visitors wait. Raise the alarm "unmanned"."""
     state = turn.state.windows.get(window)
-    found = None if state is None else _empty_since_ms(turn, window, state)
-    if found is None or opening.quiet(turn) or not opening.on_duty(turn, window):
+    empty_since = None if state is None else _empty_since_ms(turn, window, state)
+    if empty_since is None or opening.quiet(turn) or not opening.on_duty(turn, window):
         return
-    since_ms, cause = found
+    since_ms, cause = empty_since
     limit_ms = turn.state.policy.staffing.unmanned_s * 1000
     if turn.at_ms - since_ms < limit_ms:
         turn.set_timer(f"unmanned/{window}", since_ms + limit_ms)
@@ -185,13 +185,15 @@ def _watch_pause(turn: Turn, window: str, state: WindowState) -> None:
 
 def _watch_seat(turn: Turn, window: str, state: WindowState) -> None:
     name = f"unmanned/{window}"
-    found = _empty_since_ms(turn, window, state)
-    if found is None:
+    empty_since = _empty_since_ms(turn, window, state)
+    if empty_since is None:
         turn.drop_timer(name)
         _manned(turn, window)
     elif name not in turn.state.timers and not alarms.stands(turn, alarms.UNMANNED, window):
-        turn.set_timer(name, max(turn.at_ms + 1, found[0] + turn.state.policy.staffing.unmanned_s * 1000))
-    elif found[0] == turn.at_ms and _manned(turn, window):  # a key: somebody came back
+        turn.set_timer(
+            name, max(turn.at_ms + 1, empty_since[0] + turn.state.policy.staffing.unmanned_s * 1000)
+        )
+    elif empty_since[0] == turn.at_ms and _manned(turn, window):  # a key: somebody came back
         turn.set_timer(name, turn.at_ms + turn.state.policy.staffing.unmanned_s * 1000)
 
 
