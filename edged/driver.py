@@ -26,8 +26,8 @@ from edged.shapes import Shape
 REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless the driver sets its own
 
 
-TELL_AGAIN_S = 1.0  # real seconds until an event is offered again to a full inbox
-UNHEARD_S = 30.0  # real seconds after link-up in which a present device announces itself
+REPORT_AGAIN_S = 1.0  # real seconds until an event is offered again to a full inbox
+ANNOUNCE_S = 30.0  # real seconds after link-up in which a present device announces itself
 SETTLE_S = 2.0  # real seconds after a loss in which its reason may change: first "closed", then "refused"
 WORD_S = 30.0  # real seconds between further reasons of one loss, so that an unstable line does not fill the journal
 
@@ -217,20 +217,20 @@ class Presence:
         self._context = context
         self.there: bool | None = None  # None: unknown
         self._loss: Loss | None = None
-        self._told: bool | None = None
-        self._told_word = ""
+        self._reported: bool | None = None
+        self._reported_word = ""
         self._word_from_s = 0.0  # when another reason may be reported, in ``monotonic_s``
         self._again: asyncio.TimerHandle | None = None
-        self._heard_s = context.now_s()
+        self._received_s = context.now_s()
 
-    def heard(self) -> None:
-        """The device said something: its silence is measured anew from here."""
-        self._heard_s = self._context.now_s()
+    def received(self) -> None:
+        """Record that the device sent something: its silence is measured anew from here."""
+        self._received_s = self._context.now_s()
 
     async def watch_silence(self, silent_s: float) -> None:
-        """Report the device as lost once nothing was ``heard`` for ``silent_s`` of hall time, until cancelled."""
+        """Report the device as lost if nothing is ``received`` for ``silent_s`` of hall time, until cancelled."""
         while True:
-            quiet_s = self._context.now_s() - self._heard_s
+            quiet_s = self._context.now_s() - self._received_s
             if quiet_s >= silent_s:
                 self.lost("silent")
             await self._context.sleep(max(1.0, silent_s - quiet_s))
@@ -238,34 +238,34 @@ class Presence:
     def back(self) -> None:
         """Report that the device can be reached."""
         self.there = True
-        self._tell()
+        self._report()
 
     def lost(self, word: str, detail: str = "") -> None:
         """Report that the device is lost: ``word`` is one of the driver's ``LOSSES``, ``detail`` what was observed."""
         if self.there is not False or self._loss is None or self._loss.word != word:
             self.there, self._loss = False, Loss(word, detail)
-        self._tell()
+        self._report()
 
     def unknown(self, word: str = "") -> None:
         """Record that the link is up but nothing was received from the device yet; the last report stays valid.
 
         If a message of the device arrived just before the link was reported as up, the device stays reachable.
-        ``word``: for a device that announces itself, the loss reported if nothing is received for ``UNHEARD_S``.
+        ``word``: for a device that announces itself, the loss reported if nothing is received for ``ANNOUNCE_S``.
         Commands are sent all the same: a device that only receives may be present.
         """
         if self.there or (self.there is False and self._loss is not None and self._loss.word != OUR_LINK):
             return
         self.there = None
         if word:
-            self._later(UNHEARD_S, lambda: self._unheard(word))
+            self._later(ANNOUNCE_S, lambda: self._report_silence(word))
 
-    def _unheard(self, word: str) -> None:
-        if self.there is not None or (self._told is False and self._told_word == word):
+    def _report_silence(self, word: str) -> None:
+        if self.there is not None or (self._reported is False and self._reported_word == word):
             return
         if self._context.emit(DeviceLost(self._context.point(), word)):
-            self._told, self._told_word = False, word
+            self._reported, self._reported_word = False, word
         else:
-            self._later(TELL_AGAIN_S, lambda: self._unheard(word))
+            self._later(REPORT_AGAIN_S, lambda: self._report_silence(word))
 
     def _later(self, after_s: float, then: Callable[[], None]) -> None:
         if self._again is not None:
@@ -274,29 +274,29 @@ class Presence:
 
     def forget(self) -> None:
         """Forget the last report, because the driver ends or restarts: the next one is sent even if it is the same."""
-        self.there = self._told = None
+        self.there = self._reported = None
         if self._again is not None:
             self._again.cancel()
             self._again = None
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self._again is not None:
             self._again.cancel()
             self._again = None
         loss = None if self.there else self._loss
         word = "" if loss is None else loss.word
-        if self.there is None or (self.there is self._told and word == self._told_word):
+        if self.there is None or (self.there is self._reported and word == self._reported_word):
             return
         now_s = monotonic_s()
-        if self.there is self._told and now_s < self._word_from_s:
-            self._again = asyncio.get_running_loop().call_later(self._word_from_s - now_s, self._tell)
+        if self.there is self._reported and now_s < self._word_from_s:
+            self._again = asyncio.get_running_loop().call_later(self._word_from_s - now_s, self._report)
             return
         device = self._context.point()
         if self._context.emit(DeviceBack(device) if loss is None else DeviceLost(device, *loss)):
-            self._word_from_s = now_s + (WORD_S if self.there is self._told else SETTLE_S)
-            self._told, self._told_word = self.there, word
+            self._word_from_s = now_s + (WORD_S if self.there is self._reported else SETTLE_S)
+            self._reported, self._reported_word = self.there, word
         else:
-            self._again = asyncio.get_running_loop().call_later(TELL_AGAIN_S, self._tell)
+            self._again = asyncio.get_running_loop().call_later(REPORT_AGAIN_S, self._report)
 
 
 class Driver(Protocol):

@@ -56,7 +56,7 @@ class LogWriter:
         )  # bounded by WAITING_BYTES_MAX and WAITING_LINES_MAX
         self._bytes = 0
         self._lost = 0
-        self._told = 0
+        self._reported = 0
         self._retry_at_s = 0.0
         self._busy = False
         self._stopping = False
@@ -110,8 +110,8 @@ class LogWriter:
             self._busy = True
             lost = self._lost
         written = self._send(line, fields)
-        if written and lost > self._told and self._send(_told(lost - self._told, line), b""):
-            self._told = lost
+        if written and lost > self._reported and self._send(_lost_line(lost - self._reported, line), b""):
+            self._reported = lost
         with self._changed:
             self._busy = False
             self._lost += not written
@@ -162,7 +162,7 @@ def open_journal() -> int:
         return wire.detach()
 
 
-def _told(count: int, like: bytes) -> bytes:
+def _lost_line(count: int, like: bytes) -> bytes:
     """The log line that says how many lines are missing."""
     prefix = b"<4>" if like.startswith(b"<") else b""
     if b"{" not in like[:4]:

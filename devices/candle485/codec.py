@@ -108,14 +108,14 @@ class Parser(FrameCutter[Frame]):
     """Finds Candle frames in a byte stream."""
 
     def __init__(self) -> None:
-        super().__init__(_look)
+        super().__init__(_parse)
 
 
-def _look(data: bytes, start: int) -> tuple[int, Frame | None]:
+def _parse(data: bytes, start: int) -> tuple[int, Frame | None]:
     """Length and frame at ``start``; (1, None) if no frame begins there, (0, None) if it is incomplete."""
     head = data[start : start + 4]
     if head[0] == SHOW:
-        return _look_show(data, start, head)
+        return _parse_show(data, start, head)
     wanted = 3 if head[0] == SCAN else 4
     if head[0] not in (BRIGHTNESS, READDRESS, SCAN) or not _fits(head):
         return 1, None
@@ -137,7 +137,7 @@ def _fits(head: bytes) -> bool:
     return all(low <= byte <= high for byte, (low, high) in zip(rest, ranges, strict=False))
 
 
-def _look_show(data: bytes, start: int, head: bytes) -> tuple[int, Frame | None]:
+def _parse_show(data: bytes, start: int, head: bytes) -> tuple[int, Frame | None]:
     if len(head) > 1 and head[1] < ADDRESS_MIN:
         return 1, None
     if len(head) > 2 and not (BUTTON_MIN <= head[2] <= BUTTON_MAX or BLINK_NONE <= head[2] <= BLINK_MAX):

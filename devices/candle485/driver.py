@@ -79,7 +79,7 @@ class Candle485:
         self._ear.begin()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
+                group.create_task(lasting("link", self._link.run(self._received, self._wire_changed)))
                 group.create_task(lasting("bus", self._bus.run()))
         finally:
             self._ear.end()
@@ -157,15 +157,15 @@ class Candle485:
         if self._echo.missed < ECHO_MISSES_MAX:
             return
         self._echo.missed = 0
-        if self._echo.heard:
-            self._echo.heard = 0
+        if self._echo.echoes:
+            self._echo.echoes = 0
             self._link.reopen(Loss("no-echo", "no echo any more"))
         elif self._echoes is None:
             self._echoes = False
         else:
             self._context.reject("echo_missing", "options say that this adapter hears itself")
 
-    def _heard(self, data: bytes) -> None:
+    def _received(self, data: bytes) -> None:
         was_due = self._echo.due
         self._ear.take(self._echo.feed(data))
         if was_due and not self._echo.due:

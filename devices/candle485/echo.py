@@ -21,7 +21,7 @@ class Echo:
 
     def __init__(self, *, sure: bool) -> None:
         self.sure = sure  # becomes True with the first echo
-        self.heard = 0
+        self.echoes = 0
         self.damaged = 0
         self.missed = 0  # in a row
         self._due = b""
@@ -47,7 +47,7 @@ class Echo:
         self._held += data
         at = self._held.find(self._due)
         if at >= 0:
-            self.heard += 1
+            self.echoes += 1
             self.sure = True
             self.missed = 0
             rest = self._held[:at] + self._held[at + len(self._due) :]

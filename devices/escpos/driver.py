@@ -94,19 +94,19 @@ class Escpos:
             context,
             self._link,
             "the printer",
-            self._look,
+            self._poll,
             ask_s=ASK_S,
             doubt_s=ASK_S,
             retry_s=RETRY_PRINTER_S,
             late_s=self._answer_s,
         )
         self._fits: Callable[[int], bool] = codec.is_at_once
-        self._told: Condition | None = None
+        self._reported: Condition | None = None
 
     async def run(self) -> None:
         """Keep the connection to the printer open and its state requested, until cancelled."""
-        self._told = None
-        await self._dialogue.run(self._heard, self._wire_changed)
+        self._reported = None
+        await self._dialogue.run(self._received, self._wire_changed)
 
     async def show(self, point: Point, value: Value) -> None:
         """Raises ``Refused``: a printer has no values to show."""
@@ -145,7 +145,7 @@ class Escpos:
         if paper == "out":  # paper ran out on this ticket or right after it: unknown which
             raise Refused("no paper")
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         if not self._dialogue.there:
             await self._link.write(codec.NO_REPORTS)
         await self._state()
@@ -167,10 +167,10 @@ class Escpos:
 
     def _tell(self, found: Condition) -> None:
         """Report the printer's state if it changed. If the inbox is full, the next request reports it."""
-        if found != self._told and self._context.emit(
+        if found != self._reported and self._context.emit(
             HealthRead(self._context.point(), found.paper, found.fault)
         ):
-            self._told = found
+            self._reported = found
 
     async def _question(self, query: bytes) -> int:
         """Send a DLE EOT request and return the byte that answers it. Raises ``Unreachable`` if none comes in time."""
@@ -189,7 +189,7 @@ class Escpos:
         """Real seconds until ``data`` is sent and its answer must have come."""
         return (len(data) + 1) * self._byte_s + self._answer_s
 
-    def _heard(self, data: bytes) -> None:
+    def _received(self, data: bytes) -> None:
         noise = 0
         for byte in data:
             if not self._fits(byte) or not self._dialogue.answer(byte):

@@ -125,7 +125,7 @@ class Evdev:
     async def run(self) -> None:
         """Read the keys of the device, and open it again whenever it is plugged in, until cancelled."""
         self._presence.forget()
-        await lasting("link", self._link.run(self._heard, self._wire_changed))
+        await lasting("link", self._link.run(self._received, self._wire_changed))
 
     async def show(self, point: Point, value: Value) -> None:
         """No-op for values of a panel or an evaluator, because a keypad shows nothing. Raises ``Refused`` for any other
@@ -138,7 +138,7 @@ class Evdev:
         """Raises ``Refused``: a keypad has no one-time actions."""
         raise Refused(f"a keypad cannot {action.body.kind}")
 
-    def _heard(self, data: bytes) -> None:
+    def _received(self, data: bytes) -> None:
         records = self._records.feed(data)
         if self._options.reads == "codes":
             if self._pause_s() > SCAN_S:

@@ -91,10 +91,10 @@ class CallerParser(FrameCutter[CallerFrame]):
     """Finds FF 68 frames in a byte stream."""
 
     def __init__(self) -> None:
-        super().__init__(_look)
+        super().__init__(_parse)
 
 
-def _look(data: bytes, start: int) -> tuple[int, CallerFrame | None]:
+def _parse(data: bytes, start: int) -> tuple[int, CallerFrame | None]:
     """Length and frame at ``start``; (1, None) if no frame begins there, (0, None) if it is incomplete."""
     piece = data[start : start + FRAME_MAX]
     if not HEAD.startswith(piece[:2]) or len(piece) < 2:

@@ -75,7 +75,7 @@ class HttpCounterOptions(Options, frozen=True):
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The topics on which `edged counters` publishes its counts and states; it subscribes to none."""
-        return (people_topic(hall, device), standing_topic(hall, device), process_topic(hall)), ()
+        return (people_topic(hall, device), presence_topic(hall, device), process_topic(hall)), ()
 
     def speaker(self, device: str) -> str:
         """The user name at the broker of `edged counters`, which publishes for the counter."""
@@ -95,7 +95,7 @@ def people_topic(hall: str, device: str) -> str:
     return f"hall/{hall}/dev/{device}/up/people"
 
 
-def standing_topic(hall: str, device: str) -> str:
+def presence_topic(hall: str, device: str) -> str:
     """The retained topic with a counter's state: ``{"up": true}`` or ``{"up": false, "word": …, "detail": …}``, and
     "fault" if it has one.
     """
@@ -137,17 +137,17 @@ class HttpCounter:
 
         def changed(up: bool, _reason: str) -> None:
             if up:
-                self._presence.heard()
+                self._presence.received()
                 self._presence.unknown()
             else:
                 self._gone(OUR_LINK)
 
-        heard = (
+        handlers = (
             (people_topic(hall, device), self._counted),
-            (standing_topic(hall, device), self._stands),
+            (presence_topic(hall, device), self._presence_received),
             (process_topic(hall), self._process),
         )
-        with attached(mqtt, heard, changed):
+        with attached(mqtt, handlers, changed):
             if not mqtt.connected:
                 self._presence.lost(OUR_LINK)
             await self._presence.watch_silence(self._options.silent_s)
@@ -161,7 +161,7 @@ class HttpCounter:
         raise Refused(f"{action.point} is a people counter, it cannot {action.body.kind}")
 
     def _there(self) -> None:
-        self._presence.heard()
+        self._presence.received()
         self._presence.back()
 
     def _counted(self, message: Message) -> None:
@@ -184,7 +184,7 @@ class HttpCounter:
         )
         self._context.emit(reading, message.ack)
 
-    def _stands(self, message: Message) -> None:
+    def _presence_received(self, message: Message) -> None:
         message.ack()
         try:
             said = parse(message.payload, MESSAGE_MAX_BYTES, None)

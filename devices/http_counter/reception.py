@@ -26,7 +26,7 @@ import aiomqtt
 import structlog
 
 from devices.http_counter.codec import Counted, LineReport, decode
-from devices.http_counter.driver import HttpCounterOptions, people_topic, process_topic, standing_topic
+from devices.http_counter.driver import HttpCounterOptions, people_topic, presence_topic, process_topic
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Garbled
 from edged.links.http.credentials import Credential
@@ -113,7 +113,7 @@ class Reception:
         self._boot = secrets.token_hex(8)
         self._seq = 0
         self._client: aiomqtt.Client | None = None
-        self._standing: dict[str, dict[str, Any]] = {}
+        self._presence: dict[str, dict[str, Any]] = {}
         posting = {one.device: one.credential for one in counters if one.options.url is None}
         self.door = PostDoor(posting, self.take)
 
@@ -141,7 +141,7 @@ class Reception:
             try:
                 for one in counter.new(readings, monotonic_s()):
                     await self._say(counter, one)
-                await self._stand(counter, {})
+                await self._publish_presence(counter, {})
             except (aiomqtt.MqttError, TimeoutError, ConnectionError):
                 return "later"
         return "kept"
@@ -155,15 +155,15 @@ class Reception:
         await self._publish(people_topic(self._hall, counter.device), report.to_bytes())
         counter.kept(one, monotonic_s())
 
-    async def _stand(self, counter: Counter, said: dict[str, Any]) -> None:
-        """Publish a counter's state if it changed: ``said``, and its fault."""
-        standing = said | ({"fault": counter.fault} if counter.fault else {})
-        if self._standing.get(counter.device) != standing:
-            payload = json.dumps(standing).encode()
-            await self._publish(standing_topic(self._hall, counter.device), payload, retain=True)
-            self._standing[counter.device] = standing
-            (log.info if said.get("up", True) else log.warning)(
-                "counter-state", device=counter.device, **standing
+    async def _publish_presence(self, counter: Counter, state: dict[str, Any]) -> None:
+        """Publish a counter's state if it changed: ``state``, and its fault."""
+        presence = state | ({"fault": counter.fault} if counter.fault else {})
+        if self._presence.get(counter.device) != presence:
+            payload = json.dumps(presence).encode()
+            await self._publish(presence_topic(self._hall, counter.device), payload, retain=True)
+            self._presence[counter.device] = presence
+            (log.info if state.get("up", True) else log.warning)(
+                "counter-state", device=counter.device, **presence
             )
 
     async def _publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
@@ -179,10 +179,10 @@ class Reception:
             try:
                 async with publisher(self._mqtt) as client:
                     self._client = client
-                    self._standing.clear()
+                    self._presence.clear()
                     await self._publish(process_topic(self._hall), b"online", retain=True)
                     for counter in self._counters.values():
-                        await self._stand(counter, {})
+                        await self._publish_presence(counter, {})
                     tries = 0
                     ready()
                     try:
@@ -202,15 +202,15 @@ class Reception:
     async def _ask(self, counter: Counter, question: HttpQuestion) -> None:
         body = b""
         while True:
-            standing: dict[str, Any] = {"up": True}
+            presence: dict[str, Any] = {"up": True}
             try:
                 answer = await asyncio.to_thread(question.ask)
                 body = body if answer is None else answer
                 if await self.take(counter.device, body) == "unreadable":
                     raise Garbled("its answer is none of a " + counter.options.vendor)
             except DeviceError as error:
-                standing = {"up": False, "word": error.loss.word, "detail": error.loss.detail}
+                presence = {"up": False, "word": error.loss.word, "detail": error.loss.detail}
             with suppress(aiomqtt.MqttError, TimeoutError, ConnectionError):
-                await self._stand(counter, standing)
-            usual_s = counter.options.every_s if standing["up"] else min(RETRY_S, counter.options.every_s)
+                await self._publish_presence(counter, presence)
+            usual_s = counter.options.every_s if presence["up"] else min(RETRY_S, counter.options.every_s)
             await asyncio.sleep(max(usual_s, question.wait_s))

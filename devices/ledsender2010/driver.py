@@ -108,7 +108,7 @@ class LedSender:
             context,
             link if link is not None else UdpLink(options.host, options.port),
             "the LED card",
-            self._look,
+            self._poll,
             ask_s=ASK_S,
             doubt_s=0.0,
             retry_s=RETRY_S,
@@ -123,7 +123,7 @@ class LedSender:
 
     async def run(self) -> None:
         """Keep the connection to the card open and ask whether it is there, until cancelled."""
-        await self._dialogue.run(self._heard)
+        await self._dialogue.run(self._received)
 
     async def show(self, point: Point, value: Value) -> None:
         """Show a display's first lines, one per row; on a single row all lines, joined. Raises ``DeviceError``."""
@@ -145,7 +145,7 @@ class LedSender:
         """Raises ``Refused``: a strip has no one-time actions."""
         raise Refused(f"an LED strip cannot {action.body.kind}")
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         await self._command(codec.GET_POWER)
         if self._dialogue.there:
             return
@@ -185,11 +185,11 @@ class LedSender:
         self._awaited = packet
         return await self._dialogue.request(packet.to_bytes(), self._answer_s, TRIES)
 
-    def _heard(self, data: bytes) -> None:
+    def _received(self, data: bytes) -> None:
         try:
             found = codec.answer_of(codec.parse(data))
         except Garbled as error:
-            self._dialogue.heard_garbled()
+            self._dialogue.received_garbled()
             self._context.reject("garbled_frame", str(error))
             return
         if found is None:

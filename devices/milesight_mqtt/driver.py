@@ -126,7 +126,7 @@ class MilesightMqtt:
             self._context.reject(str(error), self._context.device)
             message.ack()
             return
-        self._presence.heard()
+        self._presence.received()
         self._presence.back()
         readings = self._count([line for line in lines if self._wanted(line)], message.again)
         for reading in readings[:-1]:  # they are kept in order: the last one's acknowledgement is that of all
@@ -178,8 +178,8 @@ class MilesightMqtt:
         key = (window.uuid, window.start)
         if not window.start:
             return True  # nothing to recognise it by
-        now_s, heard_s = self._context.now_s(), self._windows.get(key)
-        if heard_s is not None and (again or now_s - heard_s < AT_ONCE_S):
+        now_s, last_s = self._context.now_s(), self._windows.get(key)
+        if last_s is not None and (again or now_s - last_s < AT_ONCE_S):
             self._context.reject("repeated_window", self._context.device)
             self._echo(again)
             return False

@@ -138,7 +138,7 @@ class ModbusMap:
         self._contacts = Contacts(BOUNCE_S)
         self._people = {"entered": 0, "left": 0}  # people counted at beams, not reported yet
         self._totals = {name: Unwrapped(one) for name, one in (self._model.counters or {}).items()}
-        self._told: tuple[int, int] | None = None
+        self._reported: tuple[int, int] | None = None
         self._wanted: bytes | None = None  # the request that shows the wanted number on the display
         self._fault: str | None = UNTOLD
         self._presence = Presence(context)
@@ -185,32 +185,32 @@ class ModbusMap:
             wait_s = self._options.poll_ms / 1000
             if self._bus.connected:
                 try:
-                    await self._look()
-                    await self._heard()
+                    await self._read_all()
+                    await self._answered()
                 except DeviceError as error:
                     self._lose(error)
                     wait_s = max(wait_s, RETRY_MIN_S, self._bus.rest_s(self._unit))
             await self._context.sleep(wait_s)
 
-    async def _heard(self) -> None:
+    async def _answered(self) -> None:
         """The module has answered: if it was lost, write its display again and report it as back."""
         if self._presence.there is not True and self._wanted is not None:
             await self._write(self._wanted)
         self._presence.back()
 
-    async def _look(self) -> None:
+    async def _read_all(self) -> None:
         """Read everything once and report what changed. A Modbus exception becomes a fault of that part. Raises
         ``Unreachable`` and ``Garbled``.
         """
         faults = []
-        for name, look in (("contacts", self._look_at_contacts), ("counters", self._look_at_counters)):
+        for name, read in (("contacts", self._read_contacts), ("counters", self._read_counters)):
             try:
-                await look()
+                await read()
             except Refused as error:
                 faults.append(f"{name} cannot be read: {error}")
-        self._tell_fault("; ".join(faults) or None)
+        self._report_fault("; ".join(faults) or None)
 
-    async def _look_at_contacts(self) -> None:
+    async def _read_contacts(self) -> None:
         contacts = self._model.contacts
         if contacts is None:
             if self._model.counters is None:
@@ -220,11 +220,11 @@ class ModbusMap:
         for first in range(0, contacts.count, BITS_AT_ONCE):
             count = min(BITS_AT_ONCE, contacts.count - first)
             bits = await read(self._unit, contacts.address + first, count, deadline_s=self._answer_s)
-            await self._heard()
+            await self._answered()
             closed = [bit == bool(contacts.closed) for bit in bits]
             for place in self._contacts.pressed(closed, first, self._context.now_s()):
                 self._pressed(place)
-        self._tell_people()
+        self._report_people()
 
     def _pressed(self, place: int) -> None:
         if place in self._beams:
@@ -235,14 +235,14 @@ class ModbusMap:
         else:
             self._context.reject("unknown_contact", f"{self._context.device} {place}")
 
-    def _tell_people(self) -> None:
+    def _report_people(self) -> None:
         entered, left = self._people["entered"], self._people["left"]
         if (entered or left) and self._context.emit(
             CountRead(self._context.point(), "window", entered, left)
         ):
             self._people = {"entered": 0, "left": 0}
 
-    async def _look_at_counters(self) -> None:
+    async def _read_counters(self) -> None:
         if not self._model.counters:
             return
         totals = {"in": 0, "out": 0}
@@ -250,13 +250,13 @@ class ModbusMap:
             holding = counter.read == "holding"
             read = self._bus.read_registers if holding else self._bus.read_input_registers
             words = await read(self._unit, counter.address, counter.words, deadline_s=self._answer_s)
-            await self._heard()
+            await self._answered()
             totals[name] = self._totals[name].total(counted(counter, words))
         now = (totals["in"], totals["out"])
-        if now != self._told and self._context.emit(CountRead(self._context.point(), "total", *now)):
-            self._told = now
+        if now != self._reported and self._context.emit(CountRead(self._context.point(), "total", *now)):
+            self._reported = now
 
-    def _tell_fault(self, fault: str | None) -> None:
+    def _report_fault(self, fault: str | None) -> None:
         """Report a fault, or its end, if it changed. If the inbox is full, the next poll reports it."""
         if self._fault != fault and self._context.emit(HealthRead(self._context.point(), fault=fault)):
             self._fault = fault

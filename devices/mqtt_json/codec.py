@@ -389,8 +389,8 @@ def encode_level(value: Value) -> tuple[str, bytes]:
             return "serve", _dump({"windows": served})
         case Evaluator(number=number, case=case):
             asked = {"number": number, "case": case}
-            told = {key: item for key, item in asked.items() if item is not None}
-            return "evaluator", _dump({"window": value.window, "state": "rate" if told else "idle"} | told)
+            known = {key: item for key, item in asked.items() if item is not None}
+            return "evaluator", _dump({"window": value.window, "state": "rate" if known else "idle"} | known)
         case Issuing():
             return "issuing", _dump({"stopped": [asdict(service) for service in value.stopped]})
     raise Refused(f"no JSON device shows a {value.kind}")
@@ -405,8 +405,8 @@ def encode_action(action: Action) -> tuple[str, bytes]:
             fields |= {"text": body.text, "text_en": body.text_en, "ticket": body.ticket, "slow": body.slow}
         case Print():
             fields |= {"number": body.number, "service": body.service, "ahead": body.ahead}
-            told = {"wait_low_s": body.wait_low_s, "wait_s": body.wait_s, "wait_high_s": body.wait_high_s}
-            fields |= {key: seconds for key, seconds in told.items() if seconds is not None}
+            known = {"wait_low_s": body.wait_low_s, "wait_s": body.wait_s, "wait_high_s": body.wait_high_s}
+            fields |= {key: seconds for key, seconds in known.items() if seconds is not None}
             if body.about != "ticket":
                 fields["about"] = body.about
             if body.lines:

@@ -44,7 +44,9 @@ if TYPE_CHECKING:  # the link loads the MQTT library, which `edged check` does w
 ANSWER_S = 14.0  # real seconds for ``up/done``; the longest announcement, spoken twice, and inside the outputs' limit
 EXPIRY_S = 15  # an action that waited longer at the broker would be about a visitor long served
 URGENT = ("lamp", "display")  # sent before the step is journaled, for visitors; panels follow
-TOLD_MAX = 10  # refused messages reported to the core at once, then one a second: people are slower than that
+REFUSALS_MAX = (
+    10  # refused messages reported to the core at once, then one a second: people are slower than that
+)
 PENDING_MAX = 100  # actions waiting for ``up/done``: as many as outputs queue for a device
 
 Kind = Literal["dispenser", "panel", "evaluator", "counter", "pager", "display", "lamp", "voice", "queue"]
@@ -126,8 +128,8 @@ class MqttJson:
         self._count = options.count
         self._allowed = frozenset(MODELS) if options.kind is None else INPUTS[options.kind] | COMMON
         self._presence = Presence(context)
-        self._heard = False  # a message of its own was received since the link came up
-        self._told, self._told_s = 0.0, 0.0
+        self._sent_live = False  # a message of its own was received since the link came up
+        self._refusals, self._refusals_s = 0.0, 0.0
         self._hearsay = False  # lost because of a retained status: actions are tried all the same
         self._answers: dict[str, asyncio.Future[Done]] = {}
         self._pages: set[str] = set()  # ids of open pages, which may safely be sent again
@@ -135,7 +137,7 @@ class MqttJson:
             tuple[int, str | None], Action
         ] = {}  # paper under way, by the request that it answers
         self._offered: dict[str, Action] = {}  # actions that may be sent once more; removed then
-        self._unheard: set[str] = set()  # actions for which the broker had no subscriber
+        self._no_subscriber: set[str] = set()  # actions for which the broker had no subscriber
         self._deaf = False  # it has not subscribed, whatever its status says: actions are tried all the same
 
     async def run(self) -> None:
@@ -144,7 +146,7 @@ class MqttJson:
 
         def changed(up: bool, _reason: str) -> None:
             if not up:
-                self._heard = self._hearsay = self._deaf = False
+                self._sent_live = self._hearsay = self._deaf = False
                 self._presence.lost(OUR_LINK)
                 self._give_up_pages()
             else:
@@ -206,14 +208,14 @@ class MqttJson:
             async with asyncio.timeout(ANSWER_S):
                 done = await answer
         except TimeoutError:
-            if action.id not in self._unheard:
+            if action.id not in self._no_subscriber:
                 raise Unreachable("no answer in time") from None
             raise self._no_listener(topic) from None
         finally:
             self._answers.pop(action.id, None)
             self._pages.discard(action.id)
             self._offered.pop(action.id, None)
-            self._unheard.discard(action.id)
+            self._no_subscriber.discard(action.id)
             if asked is not None:
                 self._asked.pop(asked, None)
         outcome = to_event(self._device, done)
@@ -223,17 +225,17 @@ class MqttJson:
     def _send(self, action: Action, topic: str, payload: bytes) -> None:
         """Publish an action; record it if the broker reports that nobody has subscribed."""
 
-        def unheard() -> None:
+        def on_no_subscriber() -> None:
             answer = self._answers.get(action.id)
             if answer is None or answer.done():
                 return
-            self._unheard.add(action.id)
+            self._no_subscriber.add(action.id)
             self._offered[action.id] = action
             if self._deaf:  # it was tried before
                 answer.set_exception(self._no_listener(topic))
 
-        self._unheard.discard(action.id)
-        self._context.mqtt.publish(topic, payload, expiry_s=EXPIRY_S, unheard=unheard)
+        self._no_subscriber.discard(action.id)
+        self._context.mqtt.publish(topic, payload, expiry_s=EXPIRY_S, on_no_subscriber=on_no_subscriber)
 
     def _no_listener(self, topic: str) -> Unreachable:
         """Report the device as lost, because it has not subscribed to ``topic``, whatever its status says. Returns the
@@ -285,12 +287,12 @@ class MqttJson:
         nobody waits for them.
         """
         now_s = self._context.now_s()
-        self._told = max(0.0, self._told - (now_s - self._told_s))
-        self._told_s = now_s
-        if message.retain or kind in COMMON or self._told >= TOLD_MAX:
+        self._refusals = max(0.0, self._refusals - (now_s - self._refusals_s))
+        self._refusals_s = now_s
+        if message.retain or kind in COMMON or self._refusals >= REFUSALS_MAX:
             message.ack()
             return
-        self._told += 1
+        self._refusals += 1
         self._back(not message.again)
         what = kind if kind in MODELS else "unknown"
         self._context.emit(InputRefused(point_of(self._device), what, reason), message.ack)
@@ -310,7 +312,7 @@ class MqttJson:
                 self._back(not message.retain)
                 if born:
                     self._offer_again()
-            elif not (message.retain and self._heard):
+            elif not (message.retain and self._sent_live):
                 self._hearsay, self._deaf = message.retain, False
                 self._presence.lost("offline")
             message.ack()
@@ -327,9 +329,9 @@ class MqttJson:
         else:
             self._context.emit(event, message.ack)
 
-    def _back(self, heard: bool) -> None:
-        """Report the device as present. ``heard``: it has just sent a message, which was not retained."""
-        self._heard = self._heard or heard
+    def _back(self, live: bool) -> None:
+        """Report the device as present. ``live``: it has just sent a message, which was not retained."""
+        self._sent_live = self._sent_live or live
         if not self._deaf:
             self._presence.back()
 

@@ -159,7 +159,7 @@ class FakeFleet:
         def subscribe(*_: object) -> None:
             client.subscribe(f"hall/{self.hall}/dev/+/down/+", qos=1)
 
-        def heard(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        def on_message(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
             loop.call_soon_threadsafe(self._hear, message)
 
         client.on_socket_open = opened
@@ -167,7 +167,7 @@ class FakeFleet:
         client.on_subscribe = then(self._joined)
         client.on_disconnect = then(self.connected.clear)
         client.on_publish = then(self._acknowledged)
-        client.on_message = heard
+        client.on_message = on_message
         return client
 
     def _joined(self) -> None:

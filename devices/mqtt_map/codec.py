@@ -181,13 +181,13 @@ def _reported(model: MqttModel, example: MqttExample) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a message reports. ``word``: the key, rating, presence or fault; ``heard``: the word in the
+    """One thing that a message reports. ``word``: the key, rating, presence or fault; ``text``: the word in the
     payload.
     """
 
     event: EventKind
     word: str = ""
-    heard: str = ""
+    text: str = ""
     channel: str = ""
     semantics: Semantics = "total"
     entered: int = 0
@@ -223,22 +223,22 @@ def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[F
         if one.event == "count":
             found += _count(one, document)
             continue
-        heard = spoken(at_pointer(document, one.pointer))
+        text = spoken(at_pointer(document, one.pointer))
         if one.event in STANDING and isinstance(document, str):
-            heard = document
-        if heard is None or not heard:
+            text = document
+        if text is None or not text:
             continue
         if one.event in STANDING:
-            standing = _standing(one, heard)
-            unknown = unknown or standing is None
-            found += [] if standing is None else [standing]
+            presence = _presence(one, text)
+            unknown = unknown or presence is None
+            found += [] if presence is None else [presence]
             continue
-        if heard[:WORD_MAX] not in one.values:
+        if text[:WORD_MAX] not in one.values:
             unknown = unknown or (one.event in ("key", "rating") and one.others == "refuse")
             continue
-        word = one.values[heard[:WORD_MAX]]
+        word = one.values[text[:WORD_MAX]]
         if word or one.event == "fault":
-            found.append(Finding(one.event, word, heard, one.channels.get(heard, "")))
+            found.append(Finding(one.event, word, text, one.channels.get(text, "")))
     if unknown and not found:
         raise Garbled("unknown_value")
     return found
@@ -248,8 +248,8 @@ def only_stands(model: MqttModel, topic: str, place: str) -> bool:
     """Whether ``topic`` only carries presence of the device or its gateway: a message there does not prove that the
     device is alive.
     """
-    said = {one.event for one in model.inputs if _matches(one.topic.replace(PLACE, place), topic)}
-    return bool(said) and said <= set(STANDING)
+    events = {one.event for one in model.inputs if _matches(one.topic.replace(PLACE, place), topic)}
+    return bool(events) and events <= set(STANDING)
 
 
 def presses(model: MqttModel, topic: str, place: str) -> bool:
@@ -262,11 +262,11 @@ def presses(model: MqttModel, topic: str, place: str) -> bool:
     )
 
 
-def _standing(one: MqttInput, heard: str) -> Finding | None:
+def _presence(one: MqttInput, text: str) -> Finding | None:
     """The presence that a word reports, in upper or lower case; None for an unknown word."""
     known = {word.casefold(): meant for word, meant in one.values.items()}
-    word = known.get(heard[:WORD_MAX].casefold())
-    return None if word is None else Finding(one.event, word, heard)
+    word = known.get(text[:WORD_MAX].casefold())
+    return None if word is None else Finding(one.event, word, text)
 
 
 def lamp_message(lamps: MqttLamps, place: str, channel: str, lit: bool) -> tuple[str, str]:

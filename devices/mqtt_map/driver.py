@@ -167,7 +167,7 @@ class MqttMap:
         self._model = options.described
         self._presence = Presence(context)
         self._silent_s = options.silent_s or float(self._model.silent_s)
-        self._heard_s = context.now_s()
+        self._received_s = context.now_s()
         self._levels: dict[str, str] = {}  # by channel, as last wanted
         self._fault: str | None = UNTOLD
         self._spoke = False  # it said something itself since our link is up
@@ -185,7 +185,7 @@ class MqttMap:
                 self._spoke = self._gateway_away = self._was_there = False
                 self._presence.lost(OUR_LINK)
             else:
-                self._heard_s = self._context.now_s()  # the silence of a device is measured anew from here
+                self._received_s = self._context.now_s()  # the silence of a device is measured anew from here
                 self._presence.unknown()
 
         def refused(topic: str, why: str) -> None:
@@ -235,7 +235,7 @@ class MqttMap:
                         self._send(channel, lit)
                     except DeviceError:
                         break  # the broker is away, which the link reports
-            if self._silent_s and self._context.now_s() - self._heard_s >= self._silent_s:
+            if self._silent_s and self._context.now_s() - self._received_s >= self._silent_s:
                 self._presence.lost("silent")
 
     def _received(self, message: Message) -> None:
@@ -279,7 +279,7 @@ class MqttMap:
 
     def _speaks(self) -> None:
         """The device itself has sent a message: it is present, and so is its gateway."""
-        self._heard_s = self._context.now_s()
+        self._received_s = self._context.now_s()
         self._spoke, self._gateway_away = True, False
         self._presence.back()
 
@@ -287,7 +287,7 @@ class MqttMap:
         if self._gateway_away and old:
             self._was_there = online
         elif online:
-            self._heard_s = self._context.now_s()
+            self._received_s = self._context.now_s()
             self._gateway_away = False
             self._presence.back()
         elif not (old and self._presence.there):
@@ -315,7 +315,7 @@ class MqttMap:
             return [HealthRead(self._context.point(), fault=fault)]
         if one.event == "rating":
             return [RatingGiven(point, int(one.word), again=again)]
-        service = self._options.requests.get(one.heard)
+        service = self._options.requests.get(one.text)
         if service is not None:
             return [TicketRequested(point, service, again=again)]
         return [KeyPressed(point, one.word, again=again)]  # type: ignore[arg-type]  # one of Key: the shape says so

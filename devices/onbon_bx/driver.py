@@ -132,7 +132,7 @@ class OnbonBx:
             context,
             self._link,
             "the LED card",
-            self._look,
+            self._poll,
             ask_s=PING_S,
             doubt_s=0.0,
             retry_s=RETRY_S,
@@ -141,7 +141,7 @@ class OnbonBx:
         self._font: HexFont | None = None
         self._reader = self._new_reader()
         self._silent = 0
-        self._heard_bytes = False
+        self._received_bytes = False
         # Seconds that a byte takes on the line; the network takes none, as far as we can know.
         self._byte_s = 0.0 if options.path is None else BITS_OF_A_BYTE / options.baudrate
         self._rows = rows((), options)
@@ -154,7 +154,7 @@ class OnbonBx:
 
     async def run(self) -> None:
         """Keep the connection to the card open and ask whether it is there, until cancelled."""
-        await self._dialogue.run(self._heard, self._wire_changed)
+        await self._dialogue.run(self._received, self._wire_changed)
 
     async def show(self, point: Point, value: Value) -> None:
         """Show a display's first lines, one per row; on a single row all lines, joined. Raises ``DeviceError``."""
@@ -215,7 +215,7 @@ class OnbonBx:
             greetings.append(codec.brightness(self._options.brightness, screen))
         return greetings
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         if self._dialogue.there:
             await self._request(self._ping())  # a refusal is an answer, too
             return
@@ -236,7 +236,7 @@ class OnbonBx:
         """
         data = frame.to_bytes()
         answer_s = self._options.deadline_ms / 1000 + (len(data) + codec.ANSWER_BYTES) * self._byte_s
-        self._heard_bytes = False
+        self._received_bytes = False
         try:
             answer = await self._dialogue.request(data, answer_s)
         except (Garbled, Unreachable):
@@ -247,13 +247,13 @@ class OnbonBx:
             raise Refused(f"the LED card refused, error {answer.error}")
 
     def _count_silence(self) -> None:
-        self._silent = 0 if self._heard_bytes else self._silent + 1
+        self._silent = 0 if self._received_bytes else self._silent + 1
         if self._silent >= SILENT_MAX:
             self._silent = 0
             self._link.reopen(Loss("no-answer", "no answer"))
 
-    def _heard(self, data: bytes) -> None:
-        self._heard_bytes = True
+    def _received(self, data: bytes) -> None:
+        self._received_bytes = True
         garbled = self._reader.garbled
         for frame in self._reader.feed(data):
             if frame.source == codec.PC:
@@ -263,7 +263,7 @@ class OnbonBx:
             elif not self._dialogue.answer(frame):
                 self._context.reject("late_answer")
         if self._reader.garbled > garbled:
-            self._dialogue.heard_garbled()
+            self._dialogue.received_garbled()
             self._context.reject("garbled_frame")
 
     def _wire_changed(self) -> None:

@@ -67,13 +67,13 @@ class VoiceChip:
             context,
             self._link,
             "the voice module",
-            self._look,
+            self._poll,
             ask_s=ASK_S,
             doubt_s=ASK_S,
             retry_s=RETRY_VOICE_S,
             late_s=self._answer_s,
         )
-        self._heard: set[int] = set()  # answers since the last frame
+        self._answers: set[int] = set()  # answers since the last frame
         self._word = asyncio.Event()
 
     async def run(self) -> None:
@@ -99,7 +99,7 @@ class VoiceChip:
         if not await self._say(codec.speak(self._chip, text), codec.ACCEPTED, codec.REJECTED):
             self._dialogue.miss()
             raise Unreachable("the voice module does not answer")
-        if codec.REJECTED in self._heard:
+        if codec.REJECTED in self._answers:
             raise Refused("the voice module rejects the text")
         needed_s = len(text) * SYLLABLE_S * (2 if slow else 1) + SPARE_S
         if await self._wait(min(SPOKEN_S_MAX, needed_s), codec.IDLE):
@@ -107,7 +107,7 @@ class VoiceChip:
         if not await self._say(codec.frame(self._chip, codec.STATUS), codec.IDLE):
             raise Unreachable("the voice module does not come to an end")
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         if not await self._say(codec.frame(self._chip, codec.STATUS), codec.SPEAKING, codec.IDLE):
             self._dialogue.miss()
             raise Unreachable("the voice module does not answer")
@@ -117,12 +117,12 @@ class VoiceChip:
         """Send a frame and wait for one of the bytes ``answers``; False if none comes in time. Raises ``Unreachable``
         while the connection is down.
         """
-        self._heard.clear()
+        self._answers.clear()
         await self._link.write(data)
-        heard = await self._wait(len(data) * self._byte_s + self._answer_s, *answers)
-        if not heard:
+        answered = await self._wait(len(data) * self._byte_s + self._answer_s, *answers)
+        if not answered:
             await asyncio.sleep(self._answer_s)  # a late answer must not count for the next request
-        return heard
+        return answered
 
     async def _wait(self, within_s: float, *answers: int) -> bool:
         """Wait at most ``within_s`` real seconds for one of the bytes ``answers`` to the last frame; False if none
@@ -130,7 +130,7 @@ class VoiceChip:
         """
         try:
             async with asyncio.timeout(within_s):
-                while not self._heard.intersection(answers):
+                while not self._answers.intersection(answers):
                     self._word.clear()
                     await self._word.wait()
         except TimeoutError:
@@ -143,7 +143,7 @@ class VoiceChip:
             self._context.reject("noise", f"{len(noise)} bytes")
         for byte in data:
             if byte == codec.ACCEPTED:
-                self._heard.discard(codec.IDLE)  # that answered an earlier text
+                self._answers.discard(codec.IDLE)  # that answered an earlier text
             if byte in codec.ANSWERS:
-                self._heard.add(byte)
+                self._answers.add(byte)
         self._word.set()

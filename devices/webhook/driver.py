@@ -98,7 +98,7 @@ class Webhook:
     async def run(self) -> None:
         """Keep the connection to `edged pager` open until cancelled."""
         self._presence.forget()
-        await lasting("link", self._link.run(self._heard, self._wire_changed))
+        await lasting("link", self._link.run(self._received, self._wire_changed))
 
     async def show(self, point: Point, value: Value) -> None:
         """No-op for a pager's value: the number of waiting pages is shown nowhere. Raises ``Refused`` for any other
@@ -133,7 +133,7 @@ class Webhook:
         if error is not None:
             raise Refused(error)
 
-    def _heard(self, data: bytes) -> None:
+    def _received(self, data: bytes) -> None:
         garbled = self._reader.garbled
         for found in self._reader.feed(data):
             self._take(found)

@@ -171,7 +171,7 @@ class Robot(Outlet):
 
     async def run(self) -> None:
         """Send pages, and check whether the vendor can be reached, until cancelled."""
-        await self._look()
+        await self._check_vendor()
         while True:
             if not self.up:
                 await self._probe()
@@ -228,7 +228,7 @@ class Robot(Outlet):
             self.loss = ("bad-answer", why)
         return verdict, why, why != vendors.NOBODY
 
-    async def _look(self) -> None:
+    async def _check_vendor(self) -> None:
         """Check whether a connection to the vendor can be opened, and set ``up``."""
         parts = urlsplit(self._url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -245,7 +245,7 @@ class Robot(Outlet):
     async def _probe(self) -> None:
         for wait_s in (*PROBE_S, *[PROBE_S[-1]] * 10_000):
             await asyncio.sleep(wait_s)
-            await self._look()
+            await self._check_vendor()
             if self.up:
                 return
 

@@ -94,13 +94,13 @@ class Spool(Outlet):
         """Check whether gammu-smsd runs, until cancelled."""
         try:
             while True:
-                self._look()
+                self._check_process()
                 await asyncio.sleep(ALIVE_S)
         finally:
             for task in tuple(self._pages):
                 task.cancel()
 
-    def _look(self) -> None:
+    def _check_process(self) -> None:
         if not running(self._pid_file):
             self.loss = ("no-process", "gammu-smsd does not run")
         elif monotonic_s() >= self._stuck_until_s:
@@ -118,7 +118,7 @@ class Spool(Outlet):
 
     async def _sent(self, wanted: Wanted) -> str | None:
         """Give a page to gammu-smsd and wait; None once the network accepted it, otherwise the error."""
-        self._look()
+        self._check_process()
         if not self.up:
             return f"{UNDELIVERED}: {self.loss[1]}"
         name = await asyncio.to_thread(inject, self._config, wanted.at, wanted.text)
@@ -136,7 +136,7 @@ class Spool(Outlet):
             return None
         self._stuck_until_s = monotonic_s() + STUCK_S
         self.loss = ("no-answer", f"gammu-smsd did not send a message within {TRY_S:.0f} s")
-        self._look()
+        self._check_process()
         return f"{UNDELIVERED}: {self.loss[1]}"
 
 

@@ -105,7 +105,7 @@ class Bridge:
         while True:
             fault = None
             try:
-                await asyncio.to_thread(self._look)
+                await asyncio.to_thread(self._read_views)
             except SourceAway as error:
                 fault = f"queue system: {error}"
             await self._send(client)
@@ -123,7 +123,7 @@ class Bridge:
                 self._fault = fault
             await asyncio.sleep(self._settings.every_s)
 
-    def _look(self) -> None:
+    def _read_views(self) -> None:
         """Read every view once, and store the messages that follow. Raises ``SourceAway`` if the other system cannot be
         read.
         """
@@ -131,7 +131,7 @@ class Bridge:
         try:
             for kind, report in self._settings.reports().items():
                 if report.key is not None and kind in ("tickets", "calls", "ends"):
-                    self._look_at(kind)
+                    self._read_view(kind)
             if monotonic_s() >= self._whole_from_s:
                 for kind, report in self._settings.reports().items():
                     if kind in ("waiting", "staff"):
@@ -146,7 +146,7 @@ class Bridge:
                 "source-rows-refused", count=self._odd.count - odd, last=self._odd.last, effect=effect
             )
 
-    def _look_at(self, kind: str) -> None:
+    def _read_view(self, kind: str) -> None:
         progress, report = self._kept.progress, self._settings.reports()[kind]
         assert report.key is not None
         if kind not in progress.seen:  # a first start reads nothing of the past

@@ -48,7 +48,7 @@ log = structlog.get_logger("edged.central")
 class Concern(Protocol):
     """Reports everything of one kind of alarm that is wrong now; ``Concerns.report``."""
 
-    def __call__(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None: ...
+    def __call__(self, alarm: MachineAlarm, present: Mapping[str, str]) -> None: ...
 
 
 class KeyLedger(DeskLedger, Protocol):

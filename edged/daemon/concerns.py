@@ -30,45 +30,45 @@ class Concerns:
     def __init__(self, put: Callable[[Event], bool], state: Callable[[], State]) -> None:
         self._put = put
         self._state = state
-        self._told: dict[MachineAlarm, dict[str, str]] = {}
+        self._reported: dict[MachineAlarm, dict[str, str]] = {}
         self._sent: dict[str, bool] = {}  # alarm key -> last value sent; else the core's state counts
 
-    def report(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None:
-        """Report all present faults of one kind: ``standing`` maps subject to reason. Other faults of this kind have
+    def report(self, alarm: MachineAlarm, present: Mapping[str, str]) -> None:
+        """Report all present faults of one kind: ``present`` maps subject to reason. Other faults of this kind have
         ended.
         """
-        now = {
-            subject: detail[:DETAIL_MAX_CHARS] for subject, detail in list(standing.items())[:PER_KIND_MAX]
-        }
-        before = self._told.get(alarm, {})
+        now = {subject: detail[:DETAIL_MAX_CHARS] for subject, detail in list(present.items())[:PER_KIND_MAX]}
+        before = self._reported.get(alarm, {})
         for subject, detail in now.items():
             if before.get(subject) != detail and alarm not in OWN_LINES:
                 log.error("alarm-raised", alarm=alarm, subject=subject, detail=detail)
             if not self._stands(alarm, subject):
                 self._send(MachineTold(alarm, subject, True, detail))
-        known = {one.subject for one in self._state().alarms.values() if one.kind == alarm}
+        known = {other.subject for other in self._state().alarms.values() if other.kind == alarm}
         for subject in sorted(known | before.keys()):
             if subject not in now and self._stands(alarm, subject):
                 if alarm not in OWN_LINES:
                     log.info("alarm-cleared", alarm=alarm, subject=subject)
                 self._send(MachineTold(alarm, subject, False))
-        self._told[alarm] = now
+        self._reported[alarm] = now
 
     def add(self, alarm: MachineAlarm, subject: str, detail: str) -> None:
         """Report one more fault of this kind; the others stay."""
-        self.report(alarm, {**self._told.get(alarm, {}), subject: detail})
+        self.report(alarm, {**self._reported.get(alarm, {}), subject: detail})
 
     def drop(self, alarm: MachineAlarm, subject: str) -> None:
         """Report that one fault of this kind has ended; the others stay."""
-        self.report(alarm, {one: why for one, why in self._told.get(alarm, {}).items() if one != subject})
+        self.report(
+            alarm, {other: why for other, why in self._reported.get(alarm, {}).items() if other != subject}
+        )
 
     @property
     def details(self) -> dict[str, str]:
         """The reason of each present fault; its key is kind and subject, such as "config-refused/hall.toml"."""
         return {
             key(alarm, subject): detail
-            for alarm, told in self._told.items()
-            for subject, detail in told.items()
+            for alarm, faults in self._reported.items()
+            for subject, detail in faults.items()
         }
 
     def _stands(self, alarm: MachineAlarm, subject: str) -> bool:

@@ -106,7 +106,7 @@ class Inbox:
     def take(self) -> Item | None:
         """The next event or due tick, stamped; None if there is neither."""
         now_ms = self._clock.at_ms()
-        self._look_back(now_ms)
+        self._notice_freeze(now_ms)
         item = self._take(now_ms)
         if item is None:
             self._rest()
@@ -156,7 +156,7 @@ class Inbox:
         if self._deliver is not None:
             self._deliver()
 
-    def _look_back(self, now_ms: int) -> None:
+    def _notice_freeze(self, now_ms: int) -> None:
         """Notice that the whole process stood still (suspend, SIGSTOP), before a timer that became due meanwhile fires,
         and queue a ``Resumed``.
         """

@@ -101,7 +101,7 @@ class Reloads:
                 async with asyncio.timeout(LOOK_S):
                     await self._asked.wait()
             except TimeoutError:
-                await self._look()
+                await self._try_again()
                 continue
             self._asked.clear()
             self.heartbeat.expect(READ_S)
@@ -135,7 +135,7 @@ class Reloads:
         self._show()
         await self._tell("refused", lines)
 
-    async def _look(self) -> None:
+    async def _try_again(self) -> None:
         """Try again to apply a configuration that was refused or waits."""
         self.heartbeat.expect(READ_S)
         if self._waiting is not None:

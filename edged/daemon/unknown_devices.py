@@ -37,7 +37,7 @@ class UnknownDevices:
         self._known = known
         self._concerns = concerns
         self._reject = reject
-        self._heard: dict[str, tuple[str, float]] = {}  # name -> text of the alarm, time of the last message
+        self._seen: dict[str, tuple[str, float]] = {}  # name -> text of the alarm, time of the last message
 
     def received(self, message: Message) -> None:
         """Handle a message under ``topic_filter`` that no configured device subscribes to."""
@@ -48,23 +48,23 @@ class UnknownDevices:
             self._reject("unknown_topic", f"{name} {cleaned(what)[:NAME_CHARS_MAX]}")
             return
         if _gone(message):
-            if self._heard.pop(name, None) is not None:
+            if self._seen.pop(name, None) is not None:
                 self._tell_all()
             return
         self._reject("unknown_device", name)
-        new = name not in self._heard
-        if new and len(self._heard) >= NAMED_MAX:
+        new = name not in self._seen
+        if new and len(self._seen) >= NAMED_MAX:
             return
-        self._heard[name] = (self._where(name) if new else self._heard[name][0], monotonic_s())
+        self._seen[name] = (self._where(name) if new else self._seen[name][0], monotonic_s())
         if new:
             self._tell_all()
 
     def check(self) -> None:
         """Forget devices that hall.toml names now, and devices silent for ``GONE_S``. To be called once a second."""
         known, since_s = self._known(), monotonic_s() - GONE_S
-        over = [name for name, (_, heard_s) in self._heard.items() if name in known or heard_s < since_s]
+        over = [name for name, (_, seen_s) in self._seen.items() if name in known or seen_s < since_s]
         for name in over:
-            del self._heard[name]
+            del self._seen[name]
         if over:
             self._tell_all()
 
@@ -74,7 +74,7 @@ class UnknownDevices:
         return f"speaks under {self.topic_filter.replace('+', name)} and is not in hall.toml{meant}"
 
     def _tell_all(self) -> None:
-        self._concerns.report("device-unknown", {name: text for name, (text, _) in self._heard.items()})
+        self._concerns.report("device-unknown", {name: text for name, (text, _) in self._seen.items()})
 
 
 def _gone(message: Message) -> bool:

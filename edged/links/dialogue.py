@@ -29,7 +29,7 @@ AnswerT = TypeVar("AnswerT")
 class Dialogue(Generic[AnswerT]):
     """One device's requests, answers and presence.
 
-    ``who``: its name in errors. ``look`` asks the device whether it is there, and sets it up if it was lost; it is
+    ``who``: its name in errors. ``poll`` asks the device whether it is there, and sets it up if it was lost; it is
     called with ``turn`` held, and raises a ``DeviceError`` without an answer. ``ask_s``: hall seconds between such
     requests; ``doubt_s``: the same after a missing answer. ``retry_s`` and ``late_s``: real seconds.
     """
@@ -39,7 +39,7 @@ class Dialogue(Generic[AnswerT]):
         context: DeviceContext,
         link: ByteLink,
         who: str,
-        look: Callable[[], Awaitable[None]],
+        poll: Callable[[], Awaitable[None]],
         *,
         ask_s: float,
         doubt_s: float,
@@ -50,7 +50,7 @@ class Dialogue(Generic[AnswerT]):
         self.missed = 0  # answers in a row
         self._context = context
         self._link = link
-        self._look = look
+        self._poll = poll
         self._ask_s, self._doubt_s, self._retry_s, self._late_s = ask_s, doubt_s, retry_s, late_s
         self._presence = Presence(context)
         self._silence = Loss("no-answer", f"no answer from {who}")
@@ -62,9 +62,9 @@ class Dialogue(Generic[AnswerT]):
         self._spoke_s = context.now_s()
 
     async def run(
-        self, heard: Callable[[bytes], None], wire_changed: Callable[[], None] = lambda: None
+        self, on_bytes: Callable[[bytes], None], wire_changed: Callable[[], None] = lambda: None
     ) -> None:
-        """Keep the connection open and the device asked until cancelled. ``heard`` gets received bytes.
+        """Keep the connection open and the device asked until cancelled. ``on_bytes`` gets received bytes.
         ``wire_changed`` is called when the connection opens or is lost, because another device may be connected then.
         """
 
@@ -79,7 +79,7 @@ class Dialogue(Generic[AnswerT]):
 
         self._presence.forget()
         async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(lasting("link", self._link.run(heard, changed)))
+            lanes.create_task(lasting("link", self._link.run(on_bytes, changed)))
             lanes.create_task(lasting("contact", self._keep_contact()))
 
     @property
@@ -134,7 +134,7 @@ class Dialogue(Generic[AnswerT]):
         self._answer.set_result(found)
         return True
 
-    def heard_garbled(self) -> None:
+    def received_garbled(self) -> None:
         """Record that bytes came that are no answer, perhaps a damaged one."""
         self._garbled = True
 
@@ -163,7 +163,7 @@ class Dialogue(Generic[AnswerT]):
                 continue
             try:
                 async with self.turn:
-                    await self._look()
+                    await self._poll()
                 if self._up.is_set():
                     self._presence.back()
             except DeviceError as error:

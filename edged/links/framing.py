@@ -9,18 +9,18 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 FrameT = TypeVar("FrameT")
-Look = Callable[[bytes, int], tuple[int, FrameT | None]]
+Parse = Callable[[bytes, int], tuple[int, FrameT | None]]
 
 
 class FrameCutter(Generic[FrameT]):
     """Finds frames in a byte stream. ``noise`` counts the bytes that belonged to no frame.
 
-    ``look(data, start)`` returns length and frame at ``start``: (1, None) if no frame begins there, (0, None) if more
+    ``parse(data, start)`` returns length and frame at ``start``: (1, None) if no frame begins there, (0, None) if more
     bytes are needed to decide.
     """
 
-    def __init__(self, look: Look[FrameT]) -> None:
-        self._look = look
+    def __init__(self, parse: Parse[FrameT]) -> None:
+        self._parse = parse
         self.noise = 0
         self._held = b""
 
@@ -34,7 +34,7 @@ class FrameCutter(Generic[FrameT]):
         frames: list[FrameT] = []
         held, start = self._held + data, 0
         while start < len(held):
-            length, frame = self._look(held, start)
+            length, frame = self._parse(held, start)
             if length == 0:
                 break
             if frame is None:

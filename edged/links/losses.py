@@ -51,8 +51,8 @@ def _word(error: BaseException) -> str:
         return "no-answer"
     number = error.errno if isinstance(error, OSError) else None
     if number is None:
-        told = NUMBER.search(str(error))
-        number = int(told[1]) if told else None
+        match = NUMBER.search(str(error))
+        number = int(match[1]) if match else None
     if number is None:
         cause = error.__cause__ or error.__context__
         return OTHER if cause is None else _word(cause)

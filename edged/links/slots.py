@@ -29,7 +29,7 @@ class SlotBus(Generic[FrameT]):
     ) -> None:
         self._write = write
         self._pause = pause
-        self._standing: dict[str, FrameT] = {}  # slot -> value last put
+        self._levels: dict[str, FrameT] = {}  # slot -> value last put
         self._changed: dict[str, FrameT] = {}  # slot -> frame to send first
         self._refresh: dict[str, FrameT] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
@@ -37,11 +37,7 @@ class SlotBus(Generic[FrameT]):
 
     def is_new(self, slot: str, level: FrameT) -> bool:
         """Whether ``level`` differs from the value last put into the slot."""
-        return self._standing.get(slot) != level
-
-    def standing(self, slot: str) -> FrameT | None:
-        """The value last put into the slot; None if there is none, or sending it failed."""
-        return self._standing.get(slot)
+        return self._levels.get(slot) != level
 
     def put(self, slot: str, level: FrameT, once: FrameT | None = None) -> asyncio.Future[None] | None:
         """Set ``slot`` to ``level``. If that is a change, the frame ``once`` is sent (default: ``level``).
@@ -54,7 +50,7 @@ class SlotBus(Generic[FrameT]):
                 self._refresh[slot] = level
                 return None
         else:
-            self._standing[slot] = level
+            self._levels[slot] = level
             self._changed[slot] = level if once is None else once
             self._refresh.pop(slot, None)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -67,7 +63,7 @@ class SlotBus(Generic[FrameT]):
         """
         for slot in list(self._waiting):
             self._settle(slot, error)
-        self._standing.clear()
+        self._levels.clear()
         self._changed.clear()
         self._refresh.clear()
 
@@ -84,7 +80,7 @@ class SlotBus(Generic[FrameT]):
             try:
                 await self._write(frame)
             except DeviceError as error:
-                self._standing.pop(slot, None)
+                self._levels.pop(slot, None)
                 self._settle(slot, error)
             else:
                 self._settle(slot, None)

@@ -41,7 +41,7 @@ class CertificateWatch:
         self._report = report
         self._warn = warn
         self._due = asyncio.Event()
-        self._told: dict[str, int] = {}  # by file: days left when it was last logged
+        self._logged: dict[str, int] = {}  # by file: days left when it was last logged
         self._peer_end_ms = peer_end_ms
 
     def check_now(self) -> None:
@@ -76,7 +76,7 @@ class CertificateWatch:
                 soon[name.rpartition("/")[2]] = (
                     f"{name}: {f'ends in {days} days' if days >= 0 else 'has ended'}"
                 )
-                if self._told.get(name) != days:
+                if self._logged.get(name) != days:
                     log.error("certificate-ends", file=name, days=days)
-                self._told[name] = days
+                self._logged[name] = days
         self._warn(soon)

@@ -319,12 +319,12 @@ class Metrics(Observer):
         ticket.
         """
         wait, *quote = (note.data.get(key) for key in ("wait_s", "quoted_low_s", "quoted_s", "quoted_high_s"))
-        told = [float(one) for one in quote if isinstance(one, int | float)]
-        if not isinstance(wait, int | float) or len(told) != len(quote):
+        range_s = [float(one) for one in quote if isinstance(one, int | float)]
+        if not isinstance(wait, int | float) or len(range_s) != len(quote):
             return
-        low_s, _, high_s = Range(*told).in_minutes()
+        low_s, _, high_s = Range(*range_s).in_minutes()
         outcome = "shorter" if wait < low_s else "longer" if wait > high_s else "within"
-        self._quote_error.labels(self._area(note)).observe(told[1] - wait)
+        self._quote_error.labels(self._area(note)).observe(range_s[1] - wait)
         self._quotes.labels(self._area(note), outcome).inc()
 
     def _area(self, note: Note) -> str:

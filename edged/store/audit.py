@@ -60,7 +60,7 @@ class Audit:
             self._due_s += 0.0 if self.holes.digging else PAUSE_S
             return None
         if self._dumps:
-            return _look_at_dump(connection, self._dumps.pop())
+            return _check_dump(connection, self._dumps.pop())
         first = database.first_seq(connection)
         if first is None:
             self._end(connection)
@@ -125,7 +125,7 @@ def _dumps(connection: apsw.Connection) -> list[tuple[int, int]]:
     return [(int(seq), int(at_ms)) for seq, at_ms in connection.execute(query)]
 
 
-def _look_at_dump(connection: apsw.Connection, place: tuple[int, int]) -> str | None:
+def _check_dump(connection: apsw.Connection, place: tuple[int, int]) -> str | None:
     found = connection.execute(
         "SELECT s.sha256, s.blob, s.chain, r.chain FROM snapshots s LEFT JOIN steps r ON r.seq = s.seq"
         " WHERE s.seq = ? AND s.at_ms = ?",

@@ -172,7 +172,7 @@ def test_an_echo_is_swallowed_and_a_key_beside_it_is_not() -> None:
             echo.sent(LED)
             passed = b"".join(echo.feed(bytes((byte,))) for byte in before + LED + behind)
             assert passed == before + behind
-            assert (echo.heard, echo.damaged, echo.missed) == (1, 0, 0)
+            assert (echo.echoes, echo.damaged, echo.missed) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("at", range(4))

@@ -212,7 +212,7 @@ async def test_unplugged_and_plugged_in_under_another_name(tmp_path: Path) -> No
 async def test_contact_is_told_again_where_the_inbox_was_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contract, "TELL_AGAIN_S", 0.05)
+    monkeypatch.setattr(contract, "REPORT_AGAIN_S", 0.05)
     hall = Hall(full=True)
     async with bench(tmp_path, hall):
         assert hall.events == []

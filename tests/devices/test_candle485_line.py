@@ -31,7 +31,7 @@ async def test_our_own_echo_presses_no_key(tmp_path: Path, echo: bool | None) ->
         await until(lambda: len(b.pressed()) == 12)
         assert set(b.pressed()) == {key("panel-21", "arrive")}
         assert b.hall.rejected == []
-        await until(lambda: b.driver._echo.heard == b.far.frames_received.total() >= 24)
+        await until(lambda: b.driver._echo.echoes == b.far.frames_received.total() >= 24)
 
 
 async def test_a_quiet_adapter_is_found_out_and_loses_no_key_meanwhile(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_only_echoes_missed_in_a_row_count() -> None:
         echo.sent(b"abcd")
         echo.feed(heard)
         echo.expire()
-    assert (echo.heard, echo.damaged, echo.missed) == (1, 1, 0)
+    assert (echo.echoes, echo.damaged, echo.missed) == (1, 1, 0)
 
 
 async def test_damaged_echoes_press_no_key(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_word_that_fits_on_a_line_is_not_cut(words: list[str], columns: int) -
 def test_any_bytes_are_answers_or_counted_noise(data: bytes) -> None:
     core = ListeningCore("p")
     driver = Escpos(core.context, read(EscposOptions, {"path": "/nowhere"}))
-    driver._heard(data)
+    driver._received(data)
     assert core.rejections.reasons == (["noise"] if data else [])
 
 

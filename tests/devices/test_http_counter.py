@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from devices.http_counter import reception
 from devices.http_counter.codec import Counted, Kind, LineReport, Vendor, decode, said
-from devices.http_counter.driver import HttpCounter, HttpCounterOptions, process_topic, standing_topic
+from devices.http_counter.driver import HttpCounter, HttpCounterOptions, presence_topic, process_topic
 from devices.http_counter.fake import FakeAsked, FakeHttpCounter, post
 from devices.http_counter.reception import Counter, Reception, counters_of
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost, Event, HealthRead
@@ -336,7 +336,7 @@ async def test_the_hall_hears_that_the_process_went_and_what_is_the_matter_with_
         still = HealthRead(DOOR, fault="its clock stands still, people are missed")
         await until(lambda: still in made.events)
         made.link.publish(process_topic("h"), b"offline", retain=True)
-        made.link.publish(standing_topic("h", "door"), b'{"up":true}')
+        made.link.publish(presence_topic("h", "door"), b'{"up":true}')
         await until(lambda: lost(made) == ["no-process"])
         made.link.publish(process_topic("h"), b"online", retain=True)
         await until(lambda: made.events[-1] == DeviceBack(DOOR))

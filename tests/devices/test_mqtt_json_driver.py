@@ -13,7 +13,7 @@ import aiomqtt
 import pytest
 
 from devices.mqtt_json import driver as driver_module
-from devices.mqtt_json.driver import TOLD_MAX, MqttJson, MqttJsonOptions
+from devices.mqtt_json.driver import REFUSALS_MAX, MqttJson, MqttJsonOptions
 from devices.mqtt_json.fake import (
     FakeCounter,
     FakeDispenser,
@@ -186,7 +186,7 @@ async def test_paper_that_nobody_was_there_for_goes_to_whoever_comes_in_time() -
         kiosk.boot = "b2"
         async with hall.driver("kiosk-1", kind="dispenser") as driver:
             printed = asyncio.create_task(driver.act(PAPER))
-            await until(lambda: "a-1" in driver._unheard)
+            await until(lambda: "a-1" in driver._no_subscriber)
             async with background(hall.fleet.run()):
                 await printed
         assert [(fields["id"], fields.get("answers")) for fields in kiosk.printed] == [("a-1", None)]
@@ -317,7 +317,7 @@ async def test_device_that_never_spoke_is_silent_once_the_link_is_up(
     before_the_link: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not "no link to the broker": that sends the technician to a broker that is well, and never alarms."""
-    monkeypatch.setattr("edged.driver.UNHEARD_S", 1.0)
+    monkeypatch.setattr("edged.driver.ANNOUNCE_S", 1.0)
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         hall = Hall(broker, link, FakeFleet("t", port=broker.port))
@@ -426,8 +426,8 @@ def test_refused_messages_are_told_so_often_and_no_more_and_old_ones_never() -> 
     for _ in range(2):
         driver._refuse("key", "invalid", said(retain=True))
     assert (events, len(acks)) == ([], 2)
-    for _ in range(TOLD_MAX + 3):
+    for _ in range(REFUSALS_MAX + 3):
         driver._refuse("key", "invalid", said(retain=False))
     told = [event for event in events if isinstance(event, InputRefused)]
-    assert len(told) == TOLD_MAX
+    assert len(told) == REFUSALS_MAX
     assert len(acks) == 2 + 3, "the others were acknowledged with the step that they began"

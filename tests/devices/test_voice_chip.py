@@ -60,16 +60,16 @@ def test_bytes_of_any_kind_are_answers_or_counted_noise(chunks: list[bytes]) -> 
     driver = VoiceChip(core.context, read(VoiceChipOptions, {"path": "/nowhere"}))
     for chunk in chunks:
         driver._received(chunk)
-    assert driver._heard <= {0x41, 0x45, 0x4A, 0x4E, 0x4F}
+    assert driver._answers <= {0x41, 0x45, 0x4A, 0x4E, 0x4F}
     assert set(core.rejections.reasons) <= {"noise"}
 
 
 def test_an_idle_byte_of_the_text_before_does_not_end_this_one() -> None:
     driver = VoiceChip(ListeningCore("v").context, read(VoiceChipOptions, {"path": "/nowhere"}))
     driver._received(b"\x4f\x41")
-    assert driver._heard == {0x41}
+    assert driver._answers == {0x41}
     driver._received(b"\x4f")
-    assert driver._heard == {0x41, 0x4F}
+    assert driver._answers == {0x41, 0x4F}
 
 
 class Speaker:

@@ -81,7 +81,7 @@ async def test_a_long_text_on_a_slow_line_counts_as_shown(tmp_path: Path, baudra
 async def test_a_loss_that_met_a_full_inbox_is_told_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contract, "TELL_AGAIN_S", 0.05)
+    monkeypatch.setattr(contract, "REPORT_AGAIN_S", 0.05)
     line = SlowLine(tmp_path, 115200)
     async with asyncio.TaskGroup() as tasks:
         started = await line.live(tasks)
@@ -100,7 +100,7 @@ async def test_a_loss_that_met_a_full_inbox_is_told_again(
 async def test_every_word_of_presence_is_told_once_and_the_newest_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(contract, "TELL_AGAIN_S", 0.01)
+    monkeypatch.setattr(contract, "REPORT_AGAIN_S", 0.01)
     events: list[Event] = []
     full = False
 

@@ -26,17 +26,17 @@ class Card:
     """A wire and the device at its end, which answers each request with the number of that request."""
 
     def __init__(
-        self, before_look: Callable[[Card], None] = lambda _card: None, retry_s: float = 0.01
+        self, before_poll: Callable[[Card], None] = lambda _card: None, retry_s: float = 0.01
     ) -> None:
         self.core = ListeningCore("d", speed=1000.0)
         self.answers, self.garbles = True, False
         self.requests = 0
-        self.before_look = before_look
+        self.before_poll = before_poll
         self.dialogue = Dialogue[int](
             self.core.context,
             self,
             "the card",
-            self._look,
+            self._poll,
             ask_s=5.0,
             doubt_s=0.0,
             retry_s=retry_s,
@@ -51,15 +51,15 @@ class Card:
     async def write(self, data: bytes) -> None:
         self.requests += 1
         if self.garbles:
-            self.dialogue.heard_garbled()
+            self.dialogue.received_garbled()
         if self.answers:
             self.dialogue.answer(self.requests)
 
     def reopen(self, why: Loss) -> None:
         """No adapter of this wire freezes."""
 
-    async def _look(self) -> None:
-        self.before_look(self)
+    async def _poll(self) -> None:
+        self.before_poll(self)
         await self.dialogue.request(b"?", SOON_S)
 
 

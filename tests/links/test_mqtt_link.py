@@ -314,7 +314,7 @@ def test_a_ping_kept_by_another_process_names_it_but_at_our_first_connection(
     link = MqttLink(MqttSettings("hall", ping_topic="ping/hall"), refused)
     link._lives = lives
     word = link._signature if ours else b"another process"
-    link._ping_heard(Message("ping/hall", word, True, lambda: None))
+    link._on_ping(Message("ping/hall", word, True, lambda: None))
     assert (link._rival, refused.reasons) == (told, ["client_id_in_use"] * told)
 
 

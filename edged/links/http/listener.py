@@ -54,10 +54,10 @@ class LimitedConnection(H11Protocol):
             self._wait()
         super().data_received(data)
         if self._answering:
-            self._heard()
+            self._stop_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._heard()
+        self._stop_waiting()
         super().connection_lost(exc)
 
     @property
@@ -65,13 +65,13 @@ class LimitedConnection(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._heard()
+        self._stop_waiting()
         await self._inner({**scope, ABORT: self.transport.abort}, receive, send)
 
     def _wait(self) -> None:
         self._deadline = asyncio.get_running_loop().call_later(HEAD_S, self.transport.abort)
 
-    def _heard(self) -> None:
+    def _stop_waiting(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -13,18 +13,18 @@ if TYPE_CHECKING:  # the link loads the MQTT library, which `edged check` does w
 @contextmanager
 def attached(
     mqtt: Any,
-    heard: Iterable[tuple[str, Callable[[Message], None]]],
+    handlers: Iterable[tuple[str, Callable[[Message], None]]],
     changed: Callable[[bool, str], None],
     refused: Callable[[str, str], None] | None = None,
 ) -> Iterator[None]:
-    """While the ``with`` block runs: call the handler of each topic in ``heard`` with its messages, and ``changed`` and
-    ``refused`` as ``MqttLink.on_state`` and ``on_refused`` say. ``mqtt``: the ``MqttLink``.
+    """While the ``with`` block runs: call the handler of each topic in ``handlers`` with its messages, and ``changed``
+    and ``refused`` as ``MqttLink.on_state`` and ``on_refused`` say. ``mqtt``: the ``MqttLink``.
     """
     with ExitStack() as ends:
         ends.callback(mqtt.on_state(changed))
         if refused is not None:
             ends.callback(mqtt.on_refused(refused))
-        for topic, handler in heard:
+        for topic, handler in handlers:
             mqtt.subscribe(topic, handler)
             ends.callback(mqtt.unsubscribe, topic, handler)
         yield

@@ -64,7 +64,7 @@ OVERHEAD_BYTES = 16  # fixed header, two lengths, packet identifier
 TOPICS_KEPT = (
     4096  # names that were checked and encoded: those of a thousand windows' lamps, panels and displays
 )
-UNHEARD = 0x10  # §3.4.2.1: No matching subscribers
+NO_SUBSCRIBER = 0x10  # §3.4.2.1: No matching subscribers
 REFUSED = 0x80  # §2.4: from here on a reason code is a failure
 REASONS = {
     0x80: "unspecified error",
@@ -255,7 +255,7 @@ class Connection:
         properties = message.properties if self._five else None
         if qos == 0:
             self._send(publish_packet(topic, message.payload, int(retain), 0, properties))
-        elif not self._outgoing.put(topic, message.payload, retain, properties, message.unheard):
+        elif not self._outgoing.put(topic, message.payload, retain, properties, message.on_no_subscriber):
             raise Unreachable("broker does not acknowledge")
         if urgent:
             self._flush()
@@ -379,7 +379,7 @@ class Connection:
             self._on_message(message, self.received(message.mid) if message.qos else None)
         elif kind == PUBACK:
             mid, code = read_puback(body)
-            topic = self._outgoing.acknowledged(mid, code == UNHEARD)
+            topic = self._outgoing.acknowledged(mid, code == NO_SUBSCRIBER)
             if code >= REFUSED or self._unwanted:
                 self._judged(topic.decode(), code)
         else:

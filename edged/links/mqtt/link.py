@@ -104,7 +104,7 @@ class MqttLink:
         self._rest: dict[
             str, Handler
         ] = {}  # wide filter -> handler of the messages that no other handler gets
-        self._unheard: set[str] = set()  # wide filters that the broker refuses
+        self._refused_filters: set[str] = set()  # wide filters that the broker refuses
         self._asked: set[str] = set()  # filters still to be subscribed to; bounded by the handlers
         self._woken: asyncio.Future[None] | None = None
         self._tidy = False  # the broker's session has no filter beside a wide one that covers it
@@ -130,7 +130,7 @@ class MqttLink:
         self._rival_known = False
         self.taken = False  # the last connection ended because another client came with our id
         self.heartbeat = Heartbeat()
-        self._listen(settings.ping_topic, self._ping_heard)
+        self._listen(settings.ping_topic, self._on_ping)
 
     @property
     def connected(self) -> bool:
@@ -178,7 +178,9 @@ class MqttLink:
         """The filter of ``subscribe_rest`` whose subscription includes ``topic_filter``; None if there is none or the
         broker refuses it.
         """
-        return next((w for w in self._rest if w not in self._unheard and covers(w, topic_filter)), None)
+        return next(
+            (w for w in self._rest if w not in self._refused_filters and covers(w, topic_filter)), None
+        )
 
     def _listen(self, topic_filter: str, handler: Handler) -> None:
         handlers = self._handlers.setdefault(topic_filter, [])
@@ -224,19 +226,20 @@ class MqttLink:
         retain: bool = False,
         expiry_s: int | None = None,
         urgent: bool = False,
-        unheard: Callable[[], None] | None = None,
+        on_no_subscriber: Callable[[], None] | None = None,
     ) -> None:
         """Send at QoS 1 without waiting for the broker's acknowledgement; ``urgent``: write it to the socket before
         this returns.
 
-        ``unheard`` is called later if the broker reports that nobody has subscribed to the topic (see ``Outbound``).
+        ``on_no_subscriber`` is called later if the broker reports that nobody has subscribed to the topic (see
+        ``Outbound``).
 
         Raises ``Unreachable`` while the link is down or the broker does not read. A message that is not acknowledged
         when the connection ends is not sent again: output values are sent again anyway, and actions time out. What the
         broker refuses, or takes none so large of, is told ``on_refused``.
         """
         properties = b"" if expiry_s is None else expiry_property(expiry_s)
-        self._there().publish(Outbound(topic, payload, properties, unheard), 1, retain, urgent)
+        self._there().publish(Outbound(topic, payload, properties, on_no_subscriber), 1, retain, urgent)
 
     def respond(self, request: Message, payload: bytes) -> bool:
         """Answer ``request`` on its MQTT 5 response topic. False if it has none. Raises ``Unreachable`` like
@@ -297,7 +300,7 @@ class MqttLink:
         self._lives += 1
         self._asked.clear()
         ping = self.settings.ping_topic
-        self._unheard.clear()
+        self._refused_filters.clear()
         alone = [topic for topic in self._handlers if self._covering(topic) is None]
         filters = [*self._rest, *alone]
         refused = set(await connection.subscribe([(topic, 0 if topic == ping else 1) for topic in filters]))
@@ -377,7 +380,7 @@ class MqttLink:
             connection.publish(ping, qos=0, retain=seen_s is None)
             self._ping_sent_s = now_s
 
-    def _ping_heard(self, message: Message) -> None:
+    def _on_ping(self, message: Message) -> None:
         if message.retain:
             # Retained by the last connection with our id: at our first connection an earlier process of ours may
             # have sent it; later it must be from this process.
@@ -486,8 +489,8 @@ class MqttLink:
         """Log once that the broker refused the wide subscription, so that unknown devices are not noticed; configured
         ones are received all the same.
         """
-        if topic_filter not in self._unheard:
-            self._unheard.add(topic_filter)
+        if topic_filter not in self._refused_filters:
+            self._refused_filters.add(topic_filter)
             log.warning(
                 "subscription-refused",
                 topic=topic_filter,

@@ -13,9 +13,9 @@ from edged.links.mqtt.packets import publish_packet
 QUEUE_MAX = 10_000  # all levels of a thousand windows, three times over, after an outage: about 3 MiB
 WINDOW_MAX = 100  # sent and not acknowledged; an MQTT 5 broker may allow less
 QOS1, RETAIN = 0x02, 0x01
-Unheard = Callable[[], None] | None
+NoSubscriber = Callable[[], None] | None
 Waiting = tuple[
-    bytes, bytes, int, bytes | None, Unheard
+    bytes, bytes, int, bytes | None, NoSubscriber
 ]  # topic, payload, head, properties, see ``Outbound``
 
 
@@ -27,7 +27,7 @@ class Outgoing:
         self._send = send
         self._new_mid = new_mid
         self._sent: dict[int, bytes] = {}  # topic by packet identifier
-        self._unheard: dict[int, Callable[[], None]] = {}  # of some of them
+        self._on_no_subscriber: dict[int, Callable[[], None]] = {}  # of some of them
         self._queue: dict[bytes | int, Waiting] = {}
         self._queued = 0
 
@@ -40,40 +40,40 @@ class Outgoing:
         payload: bytes,
         retain: bool,
         properties: bytes | None,
-        unheard: Unheard = None,
+        on_no_subscriber: NoSubscriber = None,
     ) -> bool:
         """Send a message now, or queue it until the window has room. False if the queue is full."""
         head = QOS1 | RETAIN if retain else QOS1
         if not self._queue and len(self._sent) < self.window:
-            self._go((topic, payload, head, properties, unheard))
+            self._go((topic, payload, head, properties, on_no_subscriber))
             return True
         self._queued += 1
         key = topic if retain else self._queued
         if key not in self._queue and len(self._queue) >= QUEUE_MAX:
             return False
-        self._queue[key] = (topic, payload, head, properties, unheard)
+        self._queue[key] = (topic, payload, head, properties, on_no_subscriber)
         return True
 
-    def acknowledged(self, mid: int, unheard: bool = False) -> bytes:
+    def acknowledged(self, mid: int, no_subscriber: bool = False) -> bytes:
         """Remove the message that the broker acknowledged or refused from the window, and send the next one. Returns
         its topic; b"" if ``mid`` is unknown.
 
-        ``unheard``: nobody had subscribed; the message's ``unheard`` is called.
+        ``no_subscriber``: nobody had subscribed; the message's ``on_no_subscriber`` is called.
         """
         topic = self._sent.pop(mid, b"")
-        tell = self._unheard.pop(mid, None)
-        if tell is not None and unheard:
-            tell()
+        callback = self._on_no_subscriber.pop(mid, None)
+        if callback is not None and no_subscriber:
+            callback()
         while self._queue and len(self._sent) < self.window:
             self._go(self._queue.pop(next(iter(self._queue))))
         return topic
 
     def _go(self, waiting: Waiting) -> None:
-        topic, payload, head, properties, unheard = waiting
+        topic, payload, head, properties, on_no_subscriber = waiting
         mid = self._new_mid()
         while mid in self._sent:  # 65,535 of them, and at most a window is out
             mid = self._new_mid()
         self._sent[mid] = topic
-        if unheard is not None:
-            self._unheard[mid] = unheard
+        if on_no_subscriber is not None:
+            self._on_no_subscriber[mid] = on_no_subscriber
         self._send(publish_packet(topic, payload, head, mid, properties))

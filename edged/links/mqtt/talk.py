@@ -24,14 +24,14 @@ class ConnectionLoss:
 class Outbound(NamedTuple):
     """A message to publish. ``properties``: encoded MQTT 5 properties, dropped for 3.1.1.
 
-    ``unheard`` is called if the broker reports that nobody has subscribed to the topic (MQTT 5 §3.4.2.1, reason code
-    0x10 of PUBACK). Brokers need not report that, and 3.1.1 cannot.
+    ``on_no_subscriber`` is called if the broker reports that nobody has subscribed to the topic (MQTT 5 §3.4.2.1,
+    reason code 0x10 of PUBACK). Brokers need not report that, and 3.1.1 cannot.
     """
 
     topic: str
     payload: bytes
     properties: bytes = b""
-    unheard: Callable[[], None] | None = None
+    on_no_subscriber: Callable[[], None] | None = None
 
 
 class Releasing(Protocol):
