@@ -28,6 +28,7 @@ import structlog
 from devices.http_counter.codec import Counted, LineReport, decode
 from devices.http_counter.driver import HttpCounterOptions, people_topic, presence_topic, process_topic
 from edged.clock import monotonic_s
+from edged.core.model.losses import LOSSES, known
 from edged.driver import DeviceError, Garbled
 from edged.links.http.credentials import Credential
 from edged.links.http.posts import Outcome, PostDoor
@@ -135,7 +136,13 @@ class Reception:
         try:
             readings = decode(counter.options.vendor, body)
         except Garbled as error:
-            log.warning("report-unreadable", device=device, error=str(error), effect="its counts are missing")
+            log.warning(
+                "report-unreadable",
+                device=device,
+                error=str(error),
+                effect="the people counted in this report are missing",
+                remedy=f"see that the counter is a {counter.options.vendor} and sends the kind of report set for it",
+            )
             return "unreadable"
         async with counter.turn:
             try:
@@ -162,9 +169,12 @@ class Reception:
             payload = json.dumps(presence).encode()
             await self._publish(presence_topic(self._hall, counter.device), payload, retain=True)
             self._presence[counter.device] = presence
-            (log.info if state.get("up", True) else log.warning)(
-                "counter-state", device=counter.device, **presence
-            )
+            if state.get("up", True):
+                log.info("counter-state", device=counter.device, **presence)
+            else:
+                effect = "people who pass it are not counted until it answers again"
+                remedy = LOSSES[known(state.get("word", ""))].do_en
+                log.warning("counter-state", device=counter.device, effect=effect, remedy=remedy, **presence)
 
     async def _publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish at QoS 1 and wait for the PUBACK. Raises ``MqttError``, ``TimeoutError`` or ``ConnectionError``."""
@@ -193,7 +203,12 @@ class Reception:
                             async with asyncio.timeout(GOODBYE_S):
                                 await client.publish(process_topic(self._hall), b"offline", 1, True)
             except (aiomqtt.MqttError, OSError, ValueError) as error:
-                log.warning("broker-connection-failed", error=str(error))
+                log.warning(
+                    "broker-connection-failed",
+                    error=str(error),
+                    effect="counts do not reach the hall; counters are asked to send them again later",
+                    remedy="check the broker and [mqtt] in hall.toml; it connects again by itself",
+                )
             finally:
                 self._client = None
             await asyncio.sleep(RETRY_BROKER_S[min(tries, len(RETRY_BROKER_S) - 1)])

@@ -29,6 +29,7 @@ from devices.webhook import vendors
 from devices.webhook.driver import WebhookOptions
 from devices.webhook.lines import UNDELIVERED, LineReader, line
 from edged.clock import Clock, monotonic_s
+from edged.core.model.losses import LOSSES, known
 from edged.links.losses import loss_of
 
 BURST = 5  # messages at once; with the refill at most 20 in any minute
@@ -136,6 +137,7 @@ class Outlet(ABC):
                     device=self.device,
                     reason=self.loss[1],
                     effect="staff cannot be paged here",
+                    remedy=LOSSES[known(self.loss[0])].do_en,
                 )
             for changed in list(self._watchers):
                 changed()
@@ -208,7 +210,13 @@ class Robot(Outlet):
                     page.answer(None if verdict == "sent" else f"{self._options.vendor} refuses: {why}")
                 return
             await asyncio.sleep(max(0.0, min(wait_s, until_s - monotonic_s())))
-        log.warning("pages-undelivered", device=self.device, pages=len(pages), reason=why)
+        log.warning(
+            "pages-undelivered",
+            device=self.device,
+            pages=len(pages),
+            reason=why,
+            effect="the staff paged by these messages were not reached this way",
+        )
         if not reached:
             self._tell(False)
         for page in pages:

@@ -113,7 +113,14 @@ class Spool(Outlet):
             error = await self._sent(wanted)
         except (OSError, subprocess.SubprocessError) as problem:
             error = f"{UNDELIVERED}: {type(problem).__name__}"
-            log.warning("text-message-not-queued", device=self.device, error=type(problem).__name__)
+            log.warning(
+                "text-message-not-queued",
+                device=self.device,
+                error=type(problem).__name__,
+                detail=str(problem)[:200],
+                effect="one member of staff did not get a text message",
+                remedy="see that gammu-smsd-inject is installed and that edged may run it",
+            )
         wanted.answer(error)
 
     async def _sent(self, wanted: Wanted) -> str | None:

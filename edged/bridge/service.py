@@ -95,6 +95,7 @@ class Bridge:
                     "broker-connection-failed",
                     error=str(error),
                     effect="rows are read once the broker is back",
+                    remedy="check the broker and [mqtt] in hall.toml; it connects again by itself",
                 )
             await asyncio.sleep(RETRY_BROKER_S[min(tries, len(RETRY_BROKER_S) - 1)])
             tries += 1
@@ -113,12 +114,13 @@ class Bridge:
                 payload = json.dumps({"paper": "unknown", "fault": fault}, ensure_ascii=False)
                 await self._publish(client, "health", payload)
                 if fault is None:
-                    log.info("source-readable")
+                    log.info("source-readable", effect="the hall gets reports again")
                 else:
                     log.warning(
                         "source-unreadable",
                         fault=fault,
                         effect="the hall gets no reports until it can be read",
+                        remedy="check that the queue system runs, and address and password of its database",
                     )
                 self._fault = fault
             await asyncio.sleep(self._settings.every_s)
@@ -141,9 +143,12 @@ class Bridge:
             if progress.pending:
                 self._kept.write()
         if self._odd.count > odd:
-            effect = "the hall gets no report of these rows"
             log.warning(
-                "source-rows-refused", count=self._odd.count - odd, last=self._odd.last, effect=effect
+                "source-rows-refused",
+                count=self._odd.count - odd,
+                last=self._odd.last,
+                effect="the hall gets no report of these rows",
+                remedy="compare the row in `last` with the columns that the bridge's file names",
             )
 
     def _read_view(self, kind: str) -> None:

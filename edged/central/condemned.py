@@ -46,6 +46,7 @@ class Condemned:
             error=type(error).__name__,
             detail=str(error),
             effect="this document is refused from now on; nothing else is",
+            remedy="a fault of this program: send `edged diagnose` to support; push a changed document",
         )
         self._remember(sha256)
         return DocumentRefused(reason("failed-before"))
@@ -63,7 +64,12 @@ class Condemned:
         sha256 = self._in_core.pop(id(event), None)
         if sha256 is None:
             return
-        log.error("document-crashed-core", sha256=sha256, effect="the next start refuses it")
+        log.error(
+            "document-crashed-core",
+            sha256=sha256,
+            effect="the process ends; the next start refuses this policy, order or key list",
+            remedy="a fault of this program: send `edged diagnose` to support; push a changed document",
+        )
         self._remember(sha256)
         self._write()
 

@@ -237,7 +237,15 @@ class KeyDesk:
         left_out = self._lines.take()
         if left_out is not None:
             more = {"left_out": left_out} if left_out else {}
-            log.warning("key-list-refused", code=first.code, path=first.path, detail=str(refusal), **more)
+            log.warning(
+                "key-list-refused",
+                code=first.code,
+                path=first.path,
+                detail=str(refusal),
+                effect="the keys in force stay as they were",
+                remedy="correct what detail names, sign the list again and push it",
+                **more,
+            )
         named = claimed(raw)
         self._say("rejected", named, worded(refusal.reasons))
         self._refused(first, str((named or {}).get("version", "")))
@@ -255,7 +263,12 @@ class KeyDesk:
             self._ring.listed = reread(self._kept, self._roots)
         except Exception as error:  # noqa: BLE001 - the hall starts, whatever an earlier version has kept
             self._why_not = f"the stored key list is not used, the keys in hall.toml are: {error}"
-            log.error("stored-key-list-refused", detail=str(error), remedy="push a key list")
+            log.error(
+                "stored-key-list-refused",
+                detail=str(error),
+                effect="the keys in hall.toml are used",
+                remedy="push a key list",
+            )
 
     def _revoked_in_force(self) -> dict[str, str]:
         """The revoked keys that signed the policy in force, as alarm texts by key name; empty if a valid key of the
@@ -291,7 +304,9 @@ class KeyDesk:
             self._kept, self._marks = kept_list(stored)
         except (ValueError, TypeError, KeyError, AttributeError):
             log.error(
-                "key-list-unreadable", effect="the keys in hall.toml are used until a key list is pushed"
+                "key-list-unreadable",
+                effect="the keys in hall.toml are used until a key list is pushed",
+                remedy="push a key list",
             )
 
     def _named(self, listed: KeyList | None) -> dict[str, Any]:

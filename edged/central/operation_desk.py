@@ -219,6 +219,7 @@ class OperationDesk(Observer):
                 error=type(error).__name__,
                 detail=str(error),
                 effect="the order was handled, its answer was not sent",
+                remedy="a fault of this program: send `edged diagnose` to support",
             )
         asked.request.ack()
 
@@ -245,7 +246,13 @@ class OperationDesk(Observer):
         if left_out is not None:
             more = {"left_out": left_out} if left_out else {}
             log.warning(
-                "operation-refused", operation=named, code=why.code, path=why.path, detail=why.message, **more
+                "operation-refused",
+                operation=named,
+                code=why.code,
+                path=why.path,
+                detail=why.message,
+                effect="the order is not carried out; a sender who asked for an answer gets the same reason",
+                **more,
             )
         self._answer(request, why, None)
         from edged.central.operations import claimed_id
@@ -288,7 +295,11 @@ class OperationDesk(Observer):
     def _withhold(self, target: str) -> None:
         """Count and log that no answer is sent because its topic is not allowed; the order is carried out."""
         self._reject("answer_topic", "an order asked for its answer on a topic that is not for answers")
-        log.debug("operation-answer-withheld", topic=target[:80])
+        log.debug(
+            "operation-answer-withheld",
+            topic=target[:80],
+            effect="the order is handled, its sender gets no answer",
+        )
 
 
 def _not_done(answer: KeyAnswer) -> Reason:

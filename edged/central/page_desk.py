@@ -354,6 +354,7 @@ class PageDesk(Observer):
                         error=type(error).__name__,
                         detail=str(error),
                         effect="the pages show this part as it was before",
+                        remedy="a fault of this program: send `edged diagnose` to support",
                     )
                 continue
             if self._said.get(part) != payload and self._publish(part, payload):

@@ -118,6 +118,7 @@ class LineDesk:
                     error=type(error).__name__,
                     detail=str(error),
                     effect="visitors' own pages are not updated",
+                    remedy="a fault of this program: send `edged diagnose` to support",
                 )
             return
         calls_max = self._from.state().policy.calling.max_calls

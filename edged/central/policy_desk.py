@@ -281,6 +281,7 @@ class PolicyDesk(Observer):
                 "policy-expired",
                 version=self._applied.version if self._applied else 0,
                 effect="it stays in force until another policy is pushed",
+                remedy="push a policy with a later date in `expires`",
             )
             self._say_again()
 
@@ -396,6 +397,7 @@ class PolicyDesk(Observer):
             "policy-rollback-failed",
             version=trial.good_version,
             detail=refused,
+            effect="the policy that its trial found harmful stays in force",
             remedy="push a policy with a higher version",
         )
 
@@ -413,7 +415,12 @@ class PolicyDesk(Observer):
         """Handle ``waiting`` in place of a staged policy; one that is already in the inbox takes effect first."""
         old, self._waiting = self._waiting, waiting
         if old is not None and not old.in_inbox:
-            log.warning("staged-policy-replaced", version=old.verified.version, by=waiting.verified.version)
+            log.warning(
+                "staged-policy-replaced",
+                version=old.verified.version,
+                by=waiting.verified.version,
+                effect="the earlier policy, which waited for its date, never comes into force",
+            )
             for ack in old.acks:
                 ack()
         self._hand_over(waiting)
@@ -510,7 +517,14 @@ class PolicyDesk(Observer):
         left_out = self._lines.take()
         if left_out is not None:
             more = {"left_out": left_out} if left_out else {}
-            log.warning("policy-refused", code=first.code, path=first.path, detail=str(refusal), **more)
+            log.warning(
+                "policy-refused",
+                code=first.code,
+                path=first.path,
+                detail=str(refusal),
+                effect="it does not come into force; the policy in force stays",
+                **more,
+            )
         named = claimed(raw)
         self._say("rejected", named, worded(refusal.reasons), rehearsal)
         self._refused(first, str((named or {}).get("version", "")))
@@ -525,7 +539,10 @@ class PolicyDesk(Observer):
             self._applied = reread(envelope, self._audience.names)
         except Exception as error:  # noqa: BLE001 - the hall starts, whatever an earlier version has kept
             log.error(
-                "stored-policy-refused", detail=str(error), remedy="push a policy that fits this version"
+                "stored-policy-refused",
+                detail=str(error),
+                effect="the hall keeps its parameters of before this start; the centre sees no policy in force",
+                remedy="push a policy that fits this version",
             )
             return
         applied = self._applied
@@ -552,6 +569,7 @@ class PolicyDesk(Observer):
             log.error(
                 "policy-does-not-fit",
                 detail=str(refusal),
+                effect="the hall goes on with the policy as it was before hall.toml changed",
                 remedy="push a policy that fits the present hall.toml",
             )
             return
@@ -572,7 +590,13 @@ class PolicyDesk(Observer):
         event = PolicyApplied(applied.version, applied.sha256, applied.policy)
         self._condemned.handed_over(event, applied.envelope)
         if not self._put(event, lambda: self._condemned.arrived(event), Attachments(applied.envelope)):
-            log.error("stored-policy-not-applied", detail="the inbox is full")
+            log.error(
+                "stored-policy-not-applied",
+                version=applied.version,
+                reason="too many inputs wait to be handled",
+                effect="the hall decides by the parameters it had before",
+                remedy="once the flood of inputs is over, restart the service or push a policy",
+            )
 
     def _say(
         self,

@@ -88,7 +88,11 @@ class Rehearsals:
             self.heartbeat.expect(self._limits.deadline_s)
             found = await self._answer(wanted.question)
             if isinstance(found, Missed):
-                log.info("policy-not-rehearsed", reason=found.missed)
+                log.info(
+                    "policy-not-rehearsed",
+                    reason=found.missed,
+                    effect="it comes into force unless its max_worse demands a rehearsal",
+                )
             if self._wanted is None:
                 wanted.done(found)
 

@@ -176,7 +176,7 @@ class Uplink(Observer):
         if epoch != self._outbox.epoch:
             self._reject("ack_epoch", f"epoch {epoch}, ours is {self._outbox.epoch}")
         elif not self._counted:
-            log.debug("uplink-ack-early", upto=upto)  # the centre repeats it
+            log.debug("uplink-ack-early", upto=upto, effect="none: the centre repeats it")
         elif upto > self._sent:
             self._ahead(upto)
         elif upto > self._acked:
@@ -196,6 +196,7 @@ class Uplink(Observer):
                 "uplink-ack-ahead",
                 upto=upto,
                 sent=self._sent,
+                effect="ignored: events are sent on, but the centre may take new ones for those it has",
                 remedy="was the journal restored from a copy? who else writes to events/ack?",
             )
 
@@ -281,6 +282,7 @@ class Uplink(Observer):
                 first=self._next,
                 last=self._until,
                 effect="these event numbers are not sent to the centre: the journal has no such events",
+                remedy="a fault of this program or a damaged journal: send `edged diagnose` to support",
             )
             self._next = self._until + 1
 

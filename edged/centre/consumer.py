@@ -99,7 +99,16 @@ class Consumer:
     def _changed(self, up: bool, why: str) -> None:
         self._gauges.connected.set(up)
         broker = self._link.broker
-        log.info("broker-up", broker=broker) if up else log.warning("broker-down", broker=broker, detail=why)
+        if up:
+            log.info("broker-up", broker=broker)
+        else:
+            log.warning(
+                "broker-down",
+                broker=broker,
+                detail=why,
+                effect="nothing of any hall is stored; halls keep their events and send them later",
+                remedy="check the city's broker and the network; it connects again by itself",
+            )
 
     def _take(self, deliveries: list[CityDelivery]) -> None:
         batch = self._sorted(deliveries)
@@ -158,11 +167,23 @@ class Consumer:
 
     def _refused(self, topic: str, reason: str, detail: str = "") -> None:
         self._gauges.refused.labels(reason).inc()
-        log.warning("message-refused", topic=topic[:80], reason=reason, detail=detail[:200])
+        log.warning(
+            "message-refused",
+            topic=topic[:80],
+            reason=reason,
+            detail=detail[:200],
+            effect="this message is not stored; if it was an event, its hall's history has a gap there",
+            remedy="update whichever is older, this centre or the hall named in the topic",
+        )
 
     def _lost(self, error: psycopg.Error) -> None:
         self._gauges.failures.inc()
-        log.warning("database-failed", detail=str(error).strip()[:200])
+        log.warning(
+            "database-failed",
+            detail=str(error).strip()[:200],
+            effect="nothing is stored or acknowledged; halls keep their events and send them later",
+            remedy="check PostgreSQL: does it run, is its disk full, is the DSN right; it is tried again by itself",
+        )
         self._ledger.close()
         self._keeper = False
         self._gauges.keeps_pictures.set(0)

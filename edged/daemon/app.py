@@ -233,7 +233,13 @@ class Application:
         sender = (reason, detail.partition(" ")[0])
         if sender not in self._rejected and len(self._rejected) < REJECTED_NAMED_MAX:
             self._rejected.add(sender)
-            log.warning("input-rejected", reason=reason, detail=detail, note="further ones are only counted")
+            log.warning(
+                "input-rejected",
+                reason=reason,
+                detail=detail,
+                effect="what detail names is left out, all else goes on; repeats are only counted",
+                remedy="check that sender if edged_inputs_rejected_total keeps growing for this reason",
+            )
 
     def _measured(self, device: str, seconds: float) -> None:
         if device in self._drivers:  # the centre has no driver
@@ -592,7 +598,12 @@ class Application:
             moved = utc_offset_min(wall_ms, self.config.timezone) != self.engine.state.utc_offset_min
             if stepped or moved or offset_ms is None or now_ms - told_ms > CLOCK_EVERY_MS:
                 if stepped:
-                    log.warning("clock-stepped", by_ms=wall_ms - expected_ms)
+                    log.warning(
+                        "clock-stepped",
+                        by_ms=wall_ms - expected_ms,
+                        effect="opening hours and printed times follow the new time; waiting times do not change",
+                        remedy="unless somebody has set the clock: check the time server and the battery",
+                    )
                 self._set_clock(wall_ms)
                 told_ms = now_ms
 
@@ -622,7 +633,12 @@ class Application:
         kept = {name: getattr(self.config, name) for name in FIXED}
         fixed = tuple(name for name in FIXED if getattr(config, name) != kept[name])
         if fixed:
-            log.warning("reload-needs-restart", tables=list(fixed), remedy="restart the service")
+            log.warning(
+                "reload-needs-restart",
+                tables=list(fixed),
+                effect="these tables stay as they were; the rest of hall.toml is in force",
+                remedy="restart the service",
+            )
         try:
             started = fleet.apply(config.devices)
         except ValueError as error:  # such as another baud rate on a wire that other devices share
@@ -656,7 +672,8 @@ class Application:
 def _say_remarks(config: HallConfig) -> None:
     """Log the remarks that `edged check` would print about this valid hall.toml."""
     for remark in config.remarks:
-        log.warning("configuration-remark", remark=remark.line, grave=remark.grave)
+        effect = "hall.toml is in force as it is"
+        log.warning("configuration-remark", remark=remark.line, grave=remark.grave, effect=effect)
 
 
 def _free_bytes(path: Path) -> float:

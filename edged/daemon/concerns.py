@@ -13,7 +13,7 @@ import structlog
 
 from edged.core.model.events import Event, MachineAlarm, MachineTold
 from edged.core.model.state import State
-from edged.core.people.alarms import key
+from edged.core.people.alarms import DO, TEXT, key
 
 PER_KIND_MAX = 50  # alarms of one kind: more have one common cause
 DETAIL_MAX_CHARS = 300
@@ -41,7 +41,10 @@ class Concerns:
         before = self._reported.get(alarm, {})
         for subject, detail in now.items():
             if before.get(subject) != detail and alarm not in OWN_LINES:
-                log.error("alarm-raised", alarm=alarm, subject=subject, detail=detail)
+                means, remedy = TEXT[alarm][1], DO[alarm][1]
+                log.error(
+                    "alarm-raised", alarm=alarm, subject=subject, detail=detail, means=means, remedy=remedy
+                )
             if not self._stands(alarm, subject):
                 self._send(MachineTold(alarm, subject, True, detail))
         known = {other.subject for other in self._state().alarms.values() if other.kind == alarm}

@@ -26,6 +26,7 @@ RESTART_S = (0.5, 1.0, 2.0, 5.0)  # real seconds before a failed driver starts a
 LEAVE_S = 10.0  # real seconds that a replaced device has to close its port
 FAILURES_MAX = 5
 FAILURES_WITHIN_S = 60.0
+STARTED_AGAIN = "this device stands still for some seconds, then it is started again"
 
 log = structlog.get_logger("edged.fleet")
 MakeDriver = Callable[[DeviceConfig], Driver]
@@ -117,9 +118,16 @@ async def _supervise(
         try:
             await lasting(part, run())
         except PartEnded as error:
-            log.error("device-task-ended", device=device, part=part, error=str(error))
+            log.error("device-task-ended", device=device, part=part, error=str(error), effect=STARTED_AGAIN)
         except Exception as error:  # a bug in one driver must not take the hall down at once
-            log.exception("device-task-failed", device=device, part=part, error=type(error).__name__)
+            log.exception(
+                "device-task-failed",
+                device=device,
+                part=part,
+                error=type(error).__name__,
+                effect=STARTED_AGAIN,
+                remedy="a fault of this program: send `edged diagnose` to support",
+            )
         now_s = monotonic_s()
         if not patient and len(failures) == FAILURES_MAX and now_s - failures[0] < FAILURES_WITHIN_S:
             raise RuntimeError(

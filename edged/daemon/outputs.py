@@ -331,7 +331,12 @@ class Worker:
             self._around.count_error(self._device, "refused")
             if key not in self._refused:
                 log.warning(
-                    "output-refused", device=self._device, point=self._slots[key][0], error=str(error)
+                    "output-refused",
+                    device=self._device,
+                    point=self._slots[key][0],
+                    error=str(error),
+                    effect="it goes on showing what it showed; tried again with the next value, or later",
+                    remedy="compare what error names with this device's settings in hall.toml",
                 )
             self._refused[key] = monotonic_s() + self._refused_s
             return True

@@ -26,6 +26,10 @@ LOOK_S = 10.0  # real seconds between tries of a configuration that is not in fo
 READ_S = 30.0  # for the disk to give a file of some KiB
 
 STAYS = "the last accepted configuration stays in force"
+WAITS = "the new hall.toml is applied once that has ended"
+CORRECT = (
+    "correct hall.toml (`edged check` shows mistakes) and `edged reload`; restart the service if it says so"
+)
 
 log = structlog.get_logger("edged.app")
 
@@ -76,15 +80,9 @@ class Reloads:
         """
         self.mistakes = mistakes
         for mistake in mistakes:
-            log.error(
-                "configuration-not-applied",
-                mistake=mistake,
-                effect=STAYS,
-            )
+            log.error("configuration-not-applied", mistake=mistake, effect=STAYS, remedy=CORRECT)
         for problem in waits:
-            log.error(
-                "configuration-not-applied", mistake=problem, effect="it is applied once that has ended"
-            )
+            log.error("configuration-not-applied", mistake=problem, effect=WAITS)
         self._waiting = Reading(self._config, {}, None) if waits else None
         self._show()
         self._show_waiting(waits)
@@ -116,7 +114,10 @@ class Reloads:
             return
         taken = self._take(reading)
         for problem in taken.problems:
-            log.error("reload-refused", mistake=problem, effect=STAYS)
+            if taken.later:
+                log.error("reload-refused", mistake=problem, effect=WAITS)
+            else:
+                log.error("reload-refused", mistake=problem, effect=STAYS, remedy=CORRECT)
         self._waiting = reading if taken.later else None
         self.mistakes = () if taken.later else taken.problems
         self._show()
@@ -130,7 +131,7 @@ class Reloads:
 
     async def _refuse(self, lines: tuple[str, ...]) -> None:
         for line in lines:
-            log.error("reload-refused", mistake=line, effect=STAYS)
+            log.error("reload-refused", mistake=line, effect=STAYS, remedy=CORRECT)
         self.mistakes = lines
         self._show()
         await self._tell("refused", lines)

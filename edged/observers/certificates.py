@@ -56,7 +56,12 @@ class CertificateWatch:
                 ends = await asyncio.to_thread(expiries, self._mqtt)
             except (OSError, ValueError) as error:
                 ends = {}
-                log.error("certificate-unreadable", error=str(error))
+                log.error(
+                    "certificate-unreadable",
+                    error=str(error),
+                    effect="nobody is warned before a certificate ends; the next connection to the broker may fail",
+                    remedy="put the files that [mqtt.tls] names in place, in PEM and readable for edged",
+                )
             peer_ms = self._peer_end_ms()
             if peer_ms is not None:
                 ends[BROKER] = peer_ms
@@ -77,6 +82,14 @@ class CertificateWatch:
                     f"{name}: {f'ends in {days} days' if days >= 0 else 'has ended'}"
                 )
                 if self._logged.get(name) != days:
-                    log.error("certificate-ends", file=name, days=days)
+                    log.error(
+                        "certificate-ends",
+                        file=name,
+                        days=days,
+                        effect="from its end on, no connection to the broker can be made",
+                        remedy="the broker's own: renew it there"
+                        if name == BROKER
+                        else "replace the file; `edged reload`",
+                    )
                 self._logged[name] = days
         self._warn(soon)

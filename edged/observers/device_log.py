@@ -62,6 +62,7 @@ class DeviceLog(Observer):
             reason=reason,
             detail=event.detail or event.reason,
             means=words.en,
+            effect="the hall goes on without it; what it should show is sent when it is back",
             remedy=words.do_en,
             **more,
         )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 LOOK_S = 10.0  # real seconds: short for somebody who has just replaced a file
+EFFECT = "its last good content stays in use; a start, or a new connection to the broker, may fail"
 REMEDY = "replace the file, readable for edged; a credential passed by the service unit also needs a restart"
 
 log = structlog.get_logger("edged.secrets")
@@ -33,7 +34,7 @@ async def watch_secrets(
         if spoilt is None or now != seen:
             before, spoilt, seen = spoilt or {}, await asyncio.to_thread(judge), now
             for file in sorted(spoilt.keys() - before.keys()):
-                log.error("file-unusable", file=file, error=spoilt[file], remedy=REMEDY)
+                log.error("file-unusable", file=file, error=spoilt[file], effect=EFFECT, remedy=REMEDY)
             for file in sorted(before.keys() - spoilt.keys()):
                 log.info("file-usable", file=file)
             report(spoilt)

@@ -114,7 +114,7 @@ class RecordedDays:
                     days[area] = days.get(area, 0) + 1
                     _add(sums.setdefault(area, [(0.0, 0)] * SLOTS), int(day["begin"]), lanes["waiting"])
             except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-                log.warning("recorded-day-unreadable", date=date, detail=str(error)[:120])
+                self._unreadable(date, error, "the usual number of waiting people is made without this day")
         return {
             area: [round(total / count, 1) if count else None for total, count in slots]
             for area, slots in sums.items()
@@ -130,8 +130,17 @@ class RecordedDays:
         except (OSError, msgspec.DecodeError):
             return DayRecorder(date)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            log.warning("recorded-day-unreadable", date=date, detail=str(error)[:120])
+            self._unreadable(date, error, "the record of today begins anew: its earlier hours are missing")
             return DayRecorder(date)
+
+    def _unreadable(self, date: str, error: Exception, effect: str) -> None:
+        log.warning(
+            "recorded-day-unreadable",
+            file=str(self._directory and self._directory / f"{date}.json"),
+            detail=str(error)[:120],
+            effect=effect,
+            remedy="move that file away",
+        )
 
     async def _write(self, day: DayRecorder) -> None:
         if self._directory is None or day.day["begin"] is None:
@@ -145,6 +154,8 @@ class RecordedDays:
                 date=day.date,
                 directory=str(self._directory),
                 detail=str(error)[:120],
+                effect="replay and usual numbers lack the last minutes of this day; tried again in a minute",
+                remedy="make room on the disk; the directory must be writable for edged web",
             )
 
 

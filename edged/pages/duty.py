@@ -35,6 +35,10 @@ PROOF = "x-edged-proof"
 BODY_BYTES_MAX = 4_096
 BODY_S = 5.0  # for a request's body, which follows its head at once
 KEY_LENGTHS = range(8, 65)
+NO_PINS = "nobody can log in or give orders at the duty desk"
+PIN_REMEDY = (
+    "the file that [pages] names in `pins` must be as `edged web pin` wrote it, readable for edged web"
+)
 
 log = structlog.get_logger("edged.pages")
 
@@ -105,13 +109,16 @@ class DutyDesk:
             try:
                 known = await asyncio.to_thread(self._known, self._pins, name, pin)
             except pins.PinsUnusable as error:
-                log.error(
-                    "pin-file-unusable", detail=str(error), effect="nobody is logged in at the duty desk"
-                )
+                log.error("pin-file-unusable", detail=str(error), effect=NO_PINS, remedy=PIN_REMEDY)
                 return _no(503, "PIN 文件不可用，请联系管理员", "The file of PINs cannot be used")
         if known is None:
             self._sessions.wrong(name, address)
-            log.warning("duty-login-refused")  # the name may be somebody's PIN, typed into the wrong field
+            log.warning(  # without the name: it may be somebody's PIN, typed into the wrong field
+                "duty-login-refused",
+                reason="wrong name or PIN",
+                effect="nobody was logged in; more wrong tries make this name and this address wait",
+                remedy="a PIN that was forgotten: `edged web pin set` sets another one",
+            )
             return _no(403, "姓名或 PIN 不正确", "Wrong name or PIN")
         made = self._sessions.begin(name, known, address)
         log.info("duty-login", by=name)
@@ -139,7 +146,7 @@ class DutyDesk:
         try:
             return (await asyncio.to_thread(pins.load, self._pins)).get(session.name) == session.pin_hash
         except pins.PinsUnusable as error:
-            log.error("pin-file-unusable", detail=str(error), effect="nobody is logged in at the duty desk")
+            log.error("pin-file-unusable", detail=str(error), effect=NO_PINS, remedy=PIN_REMEDY)
             return False
 
     async def logout(self, request: Request) -> Response:
@@ -186,6 +193,7 @@ class DutyDesk:
                 "duty-signing-key-unusable",
                 detail=str(error),
                 effect="orders from the duty desk are not sent",
+                remedy="put the key file that [pages] names in `duty_key` in place, readable for edged web",
             )
             answer = {
                 "state": "unsent",

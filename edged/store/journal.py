@@ -291,7 +291,9 @@ class Journal:
             self._begin()
             self._batcher.put(WriterJob(stop=True))
             if not self._writer.join(CLOSE_WAIT_S):
-                _LOG.error("the disk did not answer at the stop: the next start reads what was written")
+                _LOG.error(
+                    "the disk did not answer at the stop: the next start has only what was written; check the disk"
+                )
         else:
             self._connection.close()
         if self._lock is not None:
@@ -328,7 +330,10 @@ class Journal:
         first = database.first_seq(self._connection)
         tail = _tail(self._connection, start)
         if start is None and first not in (None, 1):
-            _LOG.error("no state dump can be read and the first steps are gone: starting with an empty hall")
+            _LOG.error(
+                "no state dump can be read and the first steps are gone: starting with an empty hall; who has a number"
+                " has to take a new one; `edged restore` brings a backup"
+            )
             tail = iter(())
         head, seq, at_ms = self._head, *((0, 0) if start is None else (start.seq, start.at_ms))
         return Restored(state, seq, at_ms, tail, head.seq, head.at_ms, head.wall_ms)

@@ -332,7 +332,10 @@ def _refresh_keep(path: Path, opened: OpenedJournal, keep: Keep) -> None:
     try:
         write_keep(path, now)
     except OSError as error:  # a full disk must not keep the hall from starting: the database itself is good
-        opened.notices.append(f"no second copy of state dump and policy (keep file): {error}")
+        opened.notices.append(
+            "no second copy of state dump and policy (keep file), tried again later; until then a damaged journal"
+            f" would be restored from an older copy: {error}"
+        )
 
 
 def _remove(path: Path) -> None:

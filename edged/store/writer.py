@@ -324,11 +324,14 @@ class JournalWriter:
         try:
             same = codec.reads_back(blob, job.state_type)
         except codec.CodecError as error:
-            self._notices.append(f"state dump of step {job.snapshot.seq} left out: {error}")
+            self._notices.append(
+                f"state dump of step {job.snapshot.seq} left out, the next start takes an older one and longer: {error}"
+            )
             return False
         if not same:
             self._notices.append(
-                f"state dump of step {job.snapshot.seq} left out: it does not read back the same"
+                f"state dump of step {job.snapshot.seq} left out, the next start takes an older one and longer: it does"
+                " not read back the same"
             )
         return same
 
@@ -350,7 +353,10 @@ class JournalWriter:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._notices.append(f"no second copy of state dump and policy (keep file): {error}")
+            self._notices.append(
+                "no second copy of state dump and policy (keep file), tried again later; until then a damaged journal"
+                f" would be restored from an older copy: {error}"
+            )
 
     def _checkpoint(self) -> None:
         """Checkpoint the WAL once it is long. If a reader prevents it, try again after ``CHECKPOINT_PAGES`` more
@@ -361,7 +367,9 @@ class JournalWriter:
         try:
             pages, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except (apsw.FullError, apsw.BusyError, apsw.LockedError) as error:
-            self._notices.append(f"no checkpoint of the write-ahead log, tried again later: {error}")
+            self._notices.append(
+                f"no checkpoint of the write-ahead log, which grows until the next try succeeds: {error}"
+            )
             pages = self._wal_pages
         self._checkpoint_at = pages + CHECKPOINT_PAGES
 
@@ -401,7 +409,9 @@ class JournalWriter:
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except (apsw.FullError, apsw.BusyError, apsw.LockedError) as error:
-            self._notices.append(f"no checkpoint of the write-ahead log at the stop: {error}")
+            self._notices.append(
+                f"no checkpoint of the write-ahead log at the stop, the next start makes it: {error}"
+            )
         self._connection.close()
         self._audit.holes.close()
         self._marks.close()

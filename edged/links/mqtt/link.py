@@ -51,6 +51,9 @@ PING_SHARE = (
 )
 DEAF_LIVES = 3  # connections in a row without any self-ping: an ACL forbids them, so stop sending them
 
+DOWN = "nothing is sent or received by MQTT until it is back; it connects again by itself"
+DOWN_REMEDY = "see reason; check the broker, the network to it, and user and certificate in [mqtt]"
+
 log = structlog.get_logger("edged.link")
 Handler = Callable[["Message"], None]
 
@@ -155,7 +158,13 @@ class MqttLink:
         """
         fault = filter_fault(topic_filter)
         if fault:
-            log.error("topic-filter-invalid", topic=topic_filter[:80], detail=fault)
+            log.error(
+                "topic-filter-invalid",
+                topic=topic_filter[:80],
+                detail=fault,
+                effect="nothing is received on this topic; other topics are not affected",
+                remedy="correct the topic in hall.toml",
+            )
             self._reject("bad_filter", topic_filter[:80])
             return
         self._listen(topic_filter, handler)
@@ -389,7 +398,12 @@ class MqttLink:
                 self._reject("client_id_in_use")
                 if not self._rival_known:
                     name = self.settings.client_id
-                    log.error("client-id-in-use", client_id=name, remedy="give each process its own")
+                    log.error(
+                        "client-id-in-use",
+                        client_id=name,
+                        effect="the broker ends one connection for the other, again and again",
+                        remedy="give each process a client_id of its own",
+                    )
             self._rival_known = self._rival
             return
         self._ping_sent_s = None
@@ -466,12 +480,26 @@ class MqttLink:
             if up:
                 log.info("link-up", link="mqtt", broker=self._address())
             else:
-                log.warning("link-down", link="mqtt", broker=self._address(), reason=reason)
+                log.warning(
+                    "link-down",
+                    link="mqtt",
+                    broker=self._address(),
+                    reason=reason,
+                    effect=DOWN,
+                    remedy=DOWN_REMEDY,
+                )
             for callback in list(self._watchers):
                 callback(up, reason)
         elif not up and reason != self._reason:
             self._reason = reason
-            log.warning("link-still-down", link="mqtt", broker=self._address(), reason=reason)
+            log.warning(
+                "link-still-down",
+                link="mqtt",
+                broker=self._address(),
+                reason=reason,
+                effect=DOWN,
+                remedy=DOWN_REMEDY,
+            )
 
     def _address(self) -> str:
         return f"{self.settings.host}:{self.settings.port}"
@@ -480,7 +508,10 @@ class MqttLink:
         if topic_filter not in self._refused:
             self._refused.add(topic_filter)
             log.error(
-                "subscription-refused", topic=topic_filter, remedy="allow this topic in the broker's ACL"
+                "subscription-refused",
+                topic=topic_filter,
+                effect="nothing is received on this topic",
+                remedy="allow this topic in the broker's ACL",
             )
             self._reject("subscription_refused", topic_filter)
             self._tell_refused(topic_filter, "may not be listened to")
@@ -501,7 +532,8 @@ class MqttLink:
     def _publish_refused(self, topic: str, why: str) -> None:
         if why and topic not in self._unwanted:
             remedy = "allow it in the broker's configuration (ACL, max_packet_size)"
-            log.error("publish-refused", topic=topic, reason=why, remedy=remedy)
+            effect = "what was to be sent on this topic has not arrived"
+            log.error("publish-refused", topic=topic, reason=why, effect=effect, remedy=remedy)
             self._reject("publish_refused", topic)
         (self._unwanted.add if why else self._unwanted.discard)(topic)
         self._tell_refused(topic, why)
