@@ -166,6 +166,7 @@ BREAKS = (
         "cancellations arrive", "edged/daemon/loop.py", "\naiomqtt.Client(host, 1)\n", "cancellation_arrives"
     ),
     judged("public names are documented", "edged/core/planted.py", '"""P."""\ndef f(): ...\n', "docstring"),
+    judged("a warning says what it means", "edged/planted.py", 'log.warning("lost")\n', "names_its_effect"),
     judged(
         "tests assert", "tests/test_planted.py", "def test_nothing():\n    print(1)\n", "asserts_something"
     ),

@@ -46,6 +46,11 @@ OWN_JSON = {  # written by ourselves, into the journal or a pipe
     "edged/central/operation_desk.py",
     "edged/pages/whatif.py",
 }
+WARNINGS = {"warning", "error", "exception", "critical"}
+NO_EFFECT = {  # event or file -> why its warnings have no field ``effect``
+    "alarm-raised": "one line for every kind of alarm: `means` and `remedy` are the words of its kind",
+    "edged/store/journal.py": "whole sentences of the standard library's logging: the effect stands after the colon",
+}
 CLOCK_CALLS = {"now", "utcnow", "today"}
 SIZED = {"Queue", "LifoQueue", "PriorityQueue"}  # their first argument is the cap
 LIMITLESS = {"SimpleQueue", "deque"}  # the second argument of a deque is
@@ -247,6 +252,27 @@ def test_every_test_asserts_something() -> None:
     assert not found, "\n".join(found)
 
 
+def test_every_warning_names_its_effect() -> None:
+    """What a warning or an error means for the hall stands in its line: whoever reads it may have no other source."""
+    found, used = [], set()
+    for path in sources(*PRODUCT):
+        file, whole = str(path.relative_to(ROOT)), list(ast.walk(tree(path)))
+        made = {node.func: node for node in whole if isinstance(node, ast.Call)}
+        for node in whole:
+            if not isinstance(node, ast.Attribute) or not _is_warning(node):
+                continue
+            if node not in made:
+                found.append(at(path, node, "is passed on: nobody sees what it logs"))
+                continue
+            event = ast.unparse(made[node].args[0]).strip("'")
+            if event in NO_EFFECT or file in NO_EFFECT:
+                used |= {event, file}
+            elif "effect" not in {keyword.arg for keyword in made[node].keywords}:
+                found.append(at(path, node, f"{event}: no effect="))
+    assert not found, "\n".join(found)
+    assert not (NO_EFFECT.keys() - used), "listed without need"
+
+
 def test_readme_and_ci_run_the_same_commands() -> None:
     readme, script = ROOT / "README.md", (ROOT / ".ci" / "run").read_text()
     fences = re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", readme.read_text(), re.S | re.M)
@@ -339,6 +365,11 @@ def _caps(scope: ast.ClassDef, measures: tuple[str, ...]) -> Iterator[str]:
         if isinstance(node, ast.Compare) and any(measure in ast.unparse(node) for measure in measures):
             parts = (part for part in ast.walk(node) if isinstance(part, ast.expr))
             yield from (name for name in map(_last_name, parts) if CAP_NAME.fullmatch(name))
+
+
+def _is_warning(node: ast.Attribute) -> bool:
+    """Whether ``node`` is ``log.warning`` or the like."""
+    return node.attr in WARNINGS and _last_name(node.value).strip("_").lower() == "log"
 
 
 def _is_ours(path: Path, name: str) -> bool:
