@@ -63,8 +63,8 @@ def _shipped(family: str) -> dict[str, Path]:
 
 
 def described(family: str, named: Named, kind: type[D]) -> D:
-    """The description that a device's option in hall.toml names or contains. Raises ``ValueError`` with every mistake
-    in it.
+    """The description that a device's option in hall.toml names or contains. Raises ``ValueError`` if there is none of
+    that name, or with every mistake in it.
     """
     if isinstance(named, str):
         found = _of_product(family, named, kind)
@@ -82,7 +82,7 @@ def _of_product(family: str, name: str, kind: type[Description]) -> Description:
 
 
 def parsed(fields: dict[str, Any], kind: type[D]) -> D:
-    """Parse a description from its TOML table. Raises ``ValueError`` with every mistake."""
+    """Parse a description from its TOML table. Raises ``ValueError`` with every mistake if there is one."""
     try:
         return read(kind, fields)
     except Misshapen as error:

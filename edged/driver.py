@@ -331,7 +331,9 @@ class PromptDriver(Driver, Protocol):
     """
 
     def put(self, point: Point, value: Value) -> None:
-        """Like ``show``, but synchronous. Raises a ``DeviceError``."""
+        """Like ``show``, but synchronous. Raises a ``DeviceError`` if the device is known to be away or cannot show
+        such a value.
+        """
 
 
 @runtime_checkable

@@ -38,7 +38,7 @@ class NotUtf8(ValueError):
 
 
 def text_of(data: bytes) -> str:
-    """Decode ``data``, dropping a byte order mark. Raises ``NotUtf8``."""
+    """Decode ``data``, dropping a byte order mark. Raises ``NotUtf8`` if it is in another encoding."""
     try:
         return data.removeprefix(codecs.BOM_UTF8).decode()  # "utf-8-sig" is Python code, ten times as slow
     except UnicodeDecodeError as error:

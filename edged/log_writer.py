@@ -151,7 +151,8 @@ class LogWriter:
 
 
 def open_journal() -> int:
-    """Open a stream to journald, like the one it gives to a service. Raises ``OSError``.
+    """Open a stream to journald, like the one it gives to a service. Raises ``OSError`` if journald does not listen
+    there.
 
     Seven header lines open it: identifier, unit (taken from the sender's cgroup unless root says so), priority, whether
     lines begin with "<n>", and three forwarding flags (systemd's src/journal/journald-stream.c).

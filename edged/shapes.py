@@ -136,8 +136,8 @@ def ecma(pattern: str) -> str:
 
 
 def read(kind: type[S], fields: object, most: int | None = None) -> S:
-    """Convert ``fields`` to a ``kind``. Raises ``Misshapen`` with all faults, or with at most ``most`` of them, because
-    finding them takes time.
+    """Convert ``fields`` to a ``kind``. Raises ``Misshapen`` if they do not fit, with all faults or, to save time, with
+    at most ``most`` of them.
     """
     try:
         return msgspec.convert(fields, kind, str_keys=True)
@@ -364,7 +364,9 @@ def _ruled(kind: Any) -> bool:
 
 
 def _kept(value: Any, kind: Any) -> Any:
-    """``value`` as returned by the checks (``Rule``) in its type ``kind``. Raises ``ValueError``."""
+    """``value`` as returned by the checks (``Rule``) in its type ``kind``. Raises ``ValueError`` if a check refuses
+    it.
+    """
     if value is None or value is msgspec.UNSET:
         return value
     plain, metas = _plain(kind)

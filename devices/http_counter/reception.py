@@ -177,7 +177,9 @@ class Reception:
                 log.warning("counter-state", device=counter.device, effect=effect, remedy=remedy, **presence)
 
     async def _publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Publish at QoS 1 and wait for the PUBACK. Raises ``MqttError``, ``TimeoutError`` or ``ConnectionError``."""
+        """Publish at QoS 1 and wait for the PUBACK. Raises ``ConnectionError`` without a connection to the broker,
+        ``TimeoutError`` if no PUBACK comes within ``SEND_S``, and ``MqttError`` if the connection is lost meanwhile.
+        """
         if self._client is None:
             raise ConnectionError("no broker")
         async with asyncio.timeout(SEND_S):

@@ -238,7 +238,9 @@ def _row(row: TextRow, width: int, live_ms: int) -> bytes:
 
 
 def _decode_row(data: bytes, at: int) -> tuple[TextRow, int]:
-    """Decode the row at offset ``at``; returns it and its length. Raises ``ValueError`` or ``struct.error``."""
+    """Decode the row at offset ``at``; returns it and its length. Raises ``ValueError`` if it is no row of text in a
+    known colour and font, ``struct.error`` if ``data`` ends within its head.
+    """
     kind, _, _, length, _, top, _, bottom, *_ = STRINGS.unpack_from(data, at)
     _, way, _, _, _, speed, *_, size, colour, font, _ = STRING.unpack_from(data, at + STRINGS.size)
     begin = at + STRINGS.size + STRING.size

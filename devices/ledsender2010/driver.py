@@ -126,7 +126,10 @@ class LedSender:
         await self._dialogue.run(self._received)
 
     async def show(self, point: Point, value: Value) -> None:
-        """Show a display's first lines, one per row; on a single row all lines, joined. Raises ``DeviceError``."""
+        """Show a display's first lines, one per row; on a single row all lines, joined. Raises ``Refused`` for a value
+        that is no text and for a row that the strip does not have, another ``DeviceError`` if the card does not answer
+        or refuses the program.
+        """
         if not isinstance(value, Display):
             raise Refused(f"an LED strip shows no {value.kind}")
         row = row_of(point, len(self._lines))

@@ -88,7 +88,9 @@ class ModbusMapOptions(Options, frozen=True):
 
     @property
     def described(self) -> MapModel:
-        """The description that ``model`` names or contains. Raises ``ValueError``."""
+        """The description that ``model`` names or contains. Raises ``ValueError`` if there is no such description or it
+        has mistakes.
+        """
         return described("modbus_map", self.model, MapModel)
 
     def shared_wire(self) -> SharedWire:
@@ -200,7 +202,7 @@ class ModbusMap:
 
     async def _read_all(self) -> None:
         """Read everything once and report what changed. A Modbus exception becomes a fault of that part. Raises
-        ``Unreachable`` and ``Garbled``.
+        ``Unreachable`` if the module does not answer, ``Garbled`` if its answer is no Modbus.
         """
         faults = []
         for name, read in (("contacts", self._read_contacts), ("counters", self._read_counters)):

@@ -165,7 +165,10 @@ class ModbusRelay:
                 self._retry.cancel()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Set a lamp's state; it is read back soon after. Raises ``DeviceError``."""
+        """Set a lamp's state; it is read back soon after. Raises ``Refused`` for a value that is no lamp's or a lamp
+        that the module does not have, ``Unreachable`` if the module does not answer, ``Garbled`` if its answer is no
+        Modbus.
+        """
         try:
             outcome = self.begin(point, value)
         except Unreachable as error:
@@ -235,7 +238,7 @@ class ModbusRelay:
 
     async def _check(self) -> None:
         """Read the coils and compare them with the wanted states; write those that differ, or all after a loss. Raises
-        ``Unreachable`` and ``Garbled``.
+        ``Unreachable`` if the module does not answer, ``Garbled`` if its answer is no Modbus.
         """
         before = dict(self._wanted)
         if not self._style.profile.reads:
@@ -261,7 +264,10 @@ class ModbusRelay:
                 await self._compare(channel, levels[channel], lit=state == "on")
 
     async def _levels(self) -> dict[int, bool]:
-        """States of the coils in use, read in groups of ``READ_COILS``, by lamp number. Raises ``DeviceError``."""
+        """States of the coils in use, read in groups of ``READ_COILS``, by lamp number. Raises ``Refused`` if the
+        module answers with a Modbus exception, ``Unreachable`` if it does not answer, ``Garbled`` if its answer is no
+        Modbus.
+        """
         found: dict[int, bool] = {}
         for group in sorted({channel // READ_COILS for channel in self._wanted} or {0}):
             first = group * READ_COILS
@@ -272,8 +278,8 @@ class ModbusRelay:
         return found
 
     async def _rewrite(self, channel: int, lit_phase: bool = True) -> None:
-        """Write a lamp's wanted state; a Modbus exception becomes a fault of that lamp. Raises ``Unreachable`` or
-        ``Garbled``.
+        """Write a lamp's wanted state; a Modbus exception becomes a fault of that lamp. Raises ``Unreachable`` if the
+        module does not answer, ``Garbled`` if its answer is no Modbus.
         """
         try:
             await self._write(channel, lit_phase)

@@ -73,5 +73,7 @@ class Profile(Description, frozen=True, kw_only=True):
 
 
 def profile_of(named: Named) -> Profile:
-    """The profile that an option names or contains. Raises ``ValueError``."""
+    """The profile that an option names or contains. Raises ``ValueError`` if there is no such profile or it has
+    mistakes.
+    """
     return described(FAMILY, named, Profile)

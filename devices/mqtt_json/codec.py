@@ -290,7 +290,8 @@ def at_once(kind: str, payload: bytes) -> _Payload | None:
 
 def by_parts(kind: str, payload: bytes) -> Decoded:
     """Decode any payload: blank texts are dropped, unknown keys are dropped and listed. Raises ``Unfit``, which names
-    the fault.
+    the fault, if the payload is no JSON object, a key is missing or has an impossible value, or a text could name a
+    person.
     """
     model = MODELS[kind]
     try:
@@ -453,7 +454,7 @@ def _count(device: Point, body: CountReport, declared: Semantics | None, again: 
 
 def _scanned(number: str) -> str:
     """Normalize a number that a scanner read from paper: full-width characters become ASCII, spaces are removed. Raises
-    ``Unfit``.
+    ``Unfit`` if the rest cannot be a ticket's number.
     """
     read_off = "".join(unicodedata.normalize("NFKC", number).split())
     if not _NUMBER.fullmatch(read_off):

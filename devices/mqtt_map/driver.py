@@ -89,7 +89,8 @@ class MqttMapOptions(Options, frozen=True):
     @property
     def described(self) -> MqttModel:
         """The description that ``model`` names or contains, completed by ``keys`` and ``requests``. Raises
-        ``ValueError``.
+        ``ValueError`` if there is no such description, it has mistakes, or ``keys`` and ``requests`` do not suit its
+        buttons.
         """
         model = described("mqtt_map", self.model, MqttModel)
         if not self.keys and not self.requests:

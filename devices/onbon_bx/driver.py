@@ -157,7 +157,10 @@ class OnbonBx:
         await self._dialogue.run(self._received, self._wire_changed)
 
     async def show(self, point: Point, value: Value) -> None:
-        """Show a display's first lines, one per row; on a single row all lines, joined. Raises ``DeviceError``."""
+        """Show a display's first lines, one per row; on a single row all lines, joined. Raises ``Refused`` for a value
+        that is no text and for a row that the board does not have, another ``DeviceError`` if the card does not answer
+        or refuses.
+        """
         if not isinstance(value, Display):
             raise Refused(f"an LED bar shows no {value.kind}")
         row = row_of(point, len(self._rows))
@@ -173,7 +176,8 @@ class OnbonBx:
 
     async def act(self, action: Action) -> None:
         """Speak the Chinese text, if the card has a voice module (which would spell English letter by letter). Raises
-        ``DeviceError``.
+        ``Refused`` for any other action and without a voice module, another ``DeviceError`` if the card does not answer
+        or refuses.
         """
         if not isinstance(action.body, Say) or not self._options.voice:
             raise Refused(f"this LED bar cannot {action.body.kind}")

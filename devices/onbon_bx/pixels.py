@@ -138,7 +138,9 @@ def opened(body: bytes) -> PixelFrame | None:
 
 
 def decode_area(data: bytes) -> PixelArea:
-    """Decode the area in a command A7 00. Raises ``Garbled``."""
+    """Decode the area in a command A7 00. Raises ``Garbled`` if it is cut short or a picture does not have the area's
+    size.
+    """
     try:
         _, length = struct.unpack_from("<HI", data, 5)
         head, pictures = data[11 : 11 + length], data[11 + length :]

@@ -16,7 +16,7 @@ from edged.backtest.traces import BadTrace, Day, Hall, Traces
 
 def joined(traces: Traces, areas: Sequence[tuple[str, int]], pool: int, urgent: float) -> Traces:
     """One hall made of ``areas`` (name of a trace set, regular windows); its n-th day consists of the n-th day of each.
-    Raises ``BadTrace``.
+    Raises ``BadTrace`` if a set is missing, named twice, or the only one.
 
     An area with fewer regular windows than its set gets proportionally fewer of its visitors, chosen by a fixed seed; 0
     windows: as many as the set has.

@@ -37,7 +37,9 @@ def handed_over() -> socket.socket | None:
 
 
 def listening(path: Path) -> socket.socket:
-    """Open a listening Unix socket at ``path`` that only its owner can use. Raises ``OSError``."""
+    """Open a listening Unix socket at ``path`` that only its owner can use. Raises ``OSError`` if the socket cannot be
+    made there.
+    """
     path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made.bind(str(path))

@@ -90,7 +90,9 @@ class TraceHall:
 
 
 def read(path: Path, shape: TraceHall | None = None) -> Traces:
-    """Read a trace: a folder or a single file. Raises ``BadTrace``."""
+    """Read a trace: a folder or a single file. Raises ``BadTrace`` if it cannot be read or is not in the form that the
+    head of this module describes.
+    """
     shape = shape or TraceHall()
     try:
         if path.is_dir():

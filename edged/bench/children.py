@@ -144,7 +144,9 @@ class Daemon:
             self._notify = None
 
     def ended(self) -> int:
-        """Wait until the process has ended; returns its exit code. Raises ``subprocess.TimeoutExpired``."""
+        """Wait until the process has ended; returns its exit code. Raises ``subprocess.TimeoutExpired`` after
+        ``STOP_S``.
+        """
         assert self._process is not None
         return self._process.wait(STOP_S)
 

@@ -50,7 +50,9 @@ class PagesChild:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the process and wait until it prints its address. Raises ``Failed``."""
+        """Start the process and wait until it prints its address. Raises ``Failed`` if it does not within
+        ``START_S``.
+        """
         file = self.hall.directory / "hall.toml"
         own = f"\n[pages]\nport = {self.port}\ntickets_port = {self.tickets_port}\n"
         file.write_text(file.read_text("utf-8") + own, "utf-8")

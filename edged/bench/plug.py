@@ -49,7 +49,9 @@ class BrokerGone(RuntimeError):
 
 
 def open_socket(address: Address) -> socket.socket:
-    """Open a TCP connection with TCP_NODELAY, and TLS if the address has it. Raises ``OSError``."""
+    """Open a TCP connection with TCP_NODELAY, and TLS if the address has it. Raises ``OSError`` if nobody accepts the
+    connection within ``CONNECT_S``, or TLS fails.
+    """
     raw = socket.create_connection((address.host, address.port), CONNECT_S)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     context = tls_context(address)

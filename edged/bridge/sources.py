@@ -34,7 +34,9 @@ class SourceAway(Exception):
 
 
 class Source(Protocol):
-    """Reads the rows of a report. Every method may raise ``SourceAway``."""
+    """Reads the rows of a report. Every method raises ``SourceAway`` if the other system does not answer or its answer
+    cannot be read.
+    """
 
     def rows(self, report: ReportTable, floor: Key | None) -> list[Row]:
         """At most ``ROWS_MAX`` rows in order of their key, from key ``floor`` on; None: from the first."""

@@ -44,7 +44,8 @@ class Document(Shape, frozen=True):
 
 
 def parse(payload: bytes, kind: type[D], kept: bool = False) -> D:
-    """Parse ``payload`` as a ``kind``. Raises ``DocumentRefused``.
+    """Parse ``payload`` as a ``kind``. Raises ``DocumentRefused`` if it is no JSON, lacks a field or has an impossible
+    value, or if a text could name a person.
 
     ``kept``: the document was accepted before, so its texts are not checked against rules that may be newer.
     """
@@ -92,7 +93,7 @@ def check_for_us(document: Document, expected: str, audience: Audience) -> None:
 
 def check_dates(document: Document, now_ms: int) -> None:
     """Check that the document's dates are in order and not over (the latter only if ``now_ms``, ms since 1970 UTC, is a
-    plausible time). Raises ``DocumentRefused``.
+    plausible time). Raises ``DocumentRefused`` if they are not.
     """
     for name in ("not_before", "expires"):
         try:

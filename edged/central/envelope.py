@@ -97,7 +97,8 @@ def verify(
     """Check size, key and signature of an envelope. ``unusable``: keys that may not sign this now, and the refusal for
     each.
 
-    Raises ``DocumentRefused``.
+    Raises ``DocumentRefused`` if the envelope is too large, malformed or of another payload type, or if no signature in
+    it is a right one of a key in ``keys``.
     """
     if len(raw) > ENVELOPE_BYTES_MAX:
         raise DocumentRefused(reason("too-large", size=len(raw), limit=ENVELOPE_BYTES_MAX))

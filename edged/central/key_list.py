@@ -91,7 +91,8 @@ class Mark(NamedTuple):
 def accept(
     raw: bytes, roots: envelope.Keys, audience: Audience, marks: Mapping[str, Mark], now_ms: int
 ) -> KeyList:
-    """Make all checks, in order. Raises ``DocumentRefused``.
+    """Make all checks, in order. Raises ``DocumentRefused`` if one fails: no root key signed the list, it is malformed,
+    for another hall, too early or expired, or its version is older than one that was in force.
 
     ``marks``: root key id -> the highest version it has signed; ``now_ms``: wall clock, ms since 1970 UTC.
     """
@@ -135,7 +136,9 @@ def reread(raw: bytes, roots: envelope.Keys | None) -> KeyList:
 
 
 def inspect(payload: bytes) -> KeyListDocument:
-    """Check everything that does not depend on a hall, for those who write a list. Raises ``DocumentRefused``."""
+    """Check everything that does not depend on a hall, for those who write a list. Raises ``DocumentRefused`` if the
+    list is malformed, its dates or its keys contradict each other.
+    """
     document = parse(payload, KeyListDocument)
     check_dates(document, 0)
     _key_list(document, b"", "", "", {})

@@ -379,7 +379,9 @@ OPERATIONS: dict[str, type[Body]] = {
 
 
 def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Past) -> Order:
-    """Make checks 2 to 7 of an operation received on the topic of ``name``. Raises ``DocumentRefused``."""
+    """Make checks 2 to 7 of an operation received on the topic of ``name``. Raises ``DocumentRefused`` at the first
+    that fails.
+    """
     opened = envelope.verify(raw, PAYLOAD_TYPE, trusted.keys, trusted.unusable)
     document = parse(opened.payload, OperationDocument)
     check_for_us(document, TYPE, audience)
@@ -453,7 +455,9 @@ def claimed_id(raw: bytes) -> str:
 
 
 def inspect(payload: bytes) -> OperationDocument:
-    """Check everything that does not depend on a hall, for those who sign a document. Raises ``DocumentRefused``."""
+    """Check everything that does not depend on a hall, for those who sign a document. Raises ``DocumentRefused`` if the
+    operation is malformed, unknown, or its dates are impossible.
+    """
     document = parse(payload, OperationDocument)
     _valid_now(document, 0)
     body_of(document)

@@ -49,7 +49,9 @@ class PolicyDocument(Document, frozen=True, kw_only=True):
 
 
 def accept(raw: bytes, trusted: Trusted, audience: Audience, mark: HighestVersion, now_ms: int) -> Verified:
-    """Make all checks, in order. ``now_ms``: wall clock, ms since 1970 UTC. Raises ``DocumentRefused``."""
+    """Make all checks, in order. ``now_ms``: wall clock, ms since 1970 UTC. Raises ``DocumentRefused`` at the first
+    that fails.
+    """
     payload = signed_by(raw, trusted).payload
     document = parse(payload, PolicyDocument)
     check_for_us(document, TYPE, audience)
@@ -91,7 +93,8 @@ def claimed(raw: bytes) -> dict[str, str | int] | None:
 
 def inspect(payload: bytes, audience: Audience | None) -> PolicyDocument:
     """Check everything but signature, version and dates, for those who write a policy. ``audience`` None: for no
-    particular hall. Raises ``DocumentRefused``.
+    particular hall. Raises ``DocumentRefused`` if the policy is malformed, out of bounds, contradicts itself, or names
+    what the hall does not have.
     """
     document = parse(payload, PolicyDocument)
     if audience is not None:

@@ -116,7 +116,7 @@ def public_of(key: Ed25519PrivateKey | Sm2PrivateKey) -> PublicKey:
 
 
 def new_sm2() -> Sm2PrivateKey:
-    """Generate an SM2 key. Raises ``ImportError`` without the extra ``gm``."""
+    """Generate an SM2 key. Raises ``ImportError`` if the extra ``gm`` is not installed."""
     import gmssl_pyx
 
     public, scalar = gmssl_pyx.sm2_key_generate()
@@ -131,8 +131,8 @@ def sm2_pem(key: Sm2PrivateKey) -> bytes:
 
 
 def read_sm2_pem(pem: bytes) -> Sm2PrivateKey | None:
-    """The SM2 key in a PKCS #8 PEM file; None if the file contains anything else. Raises ``ImportError`` without
-    ``gm``.
+    """The SM2 key in a PKCS #8 PEM file; None if the file contains anything else. Raises ``ImportError`` if the extra
+    ``gm`` is not installed.
     """
     try:
         lines = pem.decode("ascii").split("\n")

@@ -71,7 +71,9 @@ class KeptBatch(NamedTuple):
 
 
 class CentreLedger:
-    """A connection for one thread. Every method is one transaction and may raise ``psycopg.Error``."""
+    """A connection for one thread. Every method is one transaction; it raises ``psycopg.Error``, and has stored
+    nothing, if the database is away or refuses.
+    """
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -101,7 +103,9 @@ class CentreLedger:
             self._connection = None
 
     def keep(self, events: Sequence[HallEvent], retained: Sequence[RetainedMessage] = ()) -> KeptBatch:
-        """Store a whole batch, or raise and store nothing."""
+        """Store a whole batch. Raises ``psycopg.Error``, and stores nothing, if the database is away or refuses one
+        message of it.
+        """
         connection = self.connection()
         self._make_months(event.at for event in events)
         with connection.transaction(), connection.cursor() as cursor:

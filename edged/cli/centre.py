@@ -501,7 +501,7 @@ def city_publisher(city: Target) -> Iterator[CityPublisher]:
 
 class CityPublisher:
     """A function that publishes at the city's broker. Each call returns once the broker has acknowledged the message,
-    or raises ``OSError``.
+    or raises ``OSError`` after ``SAID_S`` without that.
 
     Successive calls share a connection. Keepalives are not sent between calls, so a connection unused for ``IDLE_S`` is
     replaced. A message without an acknowledgement is sent again: halls ignore a second copy.
@@ -534,7 +534,9 @@ class CityPublisher:
             threading.Event().wait(STEP_S)
 
     def _opened(self) -> Conversation:
-        """Return the open connection; connects first if there is none. Raises ``NoAnswer``."""
+        """Return the open connection; connects first if there is none. Raises ``NoAnswer`` if the broker cannot be
+        reached or refuses.
+        """
         from edged.cli.exchange import Conversation
 
         if self.talk is None:

@@ -70,7 +70,7 @@ def check(
 
 def _around(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
     """Check other files against hall.toml: the broker's access list and the systemd unit must permit what its devices
-    need. Raises ``ConfigErrors``.
+    need. Raises ``ConfigErrors`` with every line that forbids something needed, or if a file cannot be read.
     """
     from edged.config import ConfigErrors, access_list, unit_file
     from edged.config.certificates import broker_name
@@ -89,7 +89,9 @@ def _around(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
 
 
 def _keys(file: str | None) -> None:
-    """Check the key file that [policy] names, if it is installed already. Raises ``ConfigErrors``."""
+    """Check the key file that [policy] names, if it is installed already. Raises ``ConfigErrors`` if it cannot be read
+    or one key is wrong.
+    """
     from edged.central.envelope import KeyFileError, load_keys
     from edged.config import ConfigErrors
 

@@ -212,8 +212,8 @@ def exchange(
 
 
 def present(url: str, units: list[int], deadline_s: float) -> Iterator[tuple[int, str]]:
-    """Yield each unit that answers a read of one coil, with its answer in words. Raises ``OSError`` or
-    ``ValueError``.
+    """Yield each unit that answers a read of one coil, with its answer in words. Raises ``ValueError`` if ``url`` is no
+    wire, ``OSError`` if the wire cannot be opened or breaks.
     """
     pdu = bytes.fromhex("0100000001")
     with opened(url) as (wire, line):

@@ -87,8 +87,8 @@ def find(broker: str | None, hall: str | None, config: Path | None) -> Target:
 
 
 def from_url(url: str, hall: str) -> Target:
-    """Parse ``mqtt[s]://[user@]host[:port]``, with ``?protocol=3.1.1`` for a broker without MQTT 5. Raises
-    ``NoTarget``.
+    """Parse ``mqtt[s]://[user@]host[:port]``, with ``?protocol=3.1.1`` for a broker without MQTT 5. Raises ``NoTarget``
+    if ``url`` is something else, or holds a password.
     """
     parts = urlsplit(url if "://" in url else f"mqtt://{url}")
     try:

@@ -285,7 +285,7 @@ class _TablesRead:
 
     def _with_description(self, driver: str, model: type[Options], flat: dict[str, Any]) -> dict[str, Any]:
         """The options, with the name of a device description replaced by its content if this site has a file of that
-        name. Raises ``ValueError``.
+        name. Raises ``ValueError`` if that file is no valid description.
         """
         key, kind = model.DESCRIBED, model.DESCRIPTION
         hall, name = self.raw.get("hall"), flat.get(key)

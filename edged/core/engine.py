@@ -299,6 +299,6 @@ class Engine:
         self.state.utc_offset_min = event.utc_offset_min
 
     def check(self) -> None:
-        """Assert the invariants (``invariants.py``). Raises AssertionError."""
+        """Assert the invariants (``invariants.py``). Raises ``AssertionError`` if one does not hold."""
         if self._lookup is not None:
             invariants.check(self.state, self._lookup)

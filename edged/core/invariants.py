@@ -29,7 +29,7 @@ STATE_OF = {timer: state for state, timer in TIMER_OF.items()}
 
 
 def check(state: State, lookup: Lookup) -> None:
-    """Assert every invariant of this module. Raises AssertionError."""
+    """Assert every invariant of this module. Raises ``AssertionError`` at the first that does not hold."""
     _queues(state, lookup)
     _visitors(state)
     _waits(state)

@@ -416,7 +416,7 @@ class Application:
 
     async def _open_web(self) -> None:
         """Bind the web port before anything else: a second daemon ends here, before its MQTT client id disconnects the
-        first one. Raises ``ConfigErrors``.
+        first one. Raises ``ConfigErrors`` if the port cannot be used.
         """
         web = self.config.web
         try:

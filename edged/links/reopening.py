@@ -95,7 +95,7 @@ class Reopening(ABC, Generic[TransportT]):
 
     @abstractmethod
     async def _open(self, ends: ByteEnds) -> TransportT:
-        """Try to open a connection. May raise ``OSError``, ``ValueError`` or a serialx error, and must leave nothing
+        """Try to open a connection. Raises ``OSError``, ``ValueError`` or an error of serialx if that fails; nothing is
         open then.
         """
 

@@ -248,8 +248,8 @@ def _is_private(request: Request) -> bool:
 
 
 async def _body(request: Request) -> dict[str, Any] | None:
-    """The request's JSON object; None for anything else. Raises ``TimeoutError``, upon which the guard closes the
-    connection.
+    """The request's JSON object; None for anything else. Raises ``TimeoutError`` if it has not arrived within
+    ``BODY_S``; the guard then closes the connection.
     """
     raw = b""
     try:

@@ -76,7 +76,8 @@ class Authority:
 
     def issue(self, name: str, hosts: tuple[str, ...], days: int, renew: bool = False) -> Path:
         """Issue a certificate and key for ``name``, valid for ``days``; with ``hosts`` for a server with these names.
-        Returns the certificate's path. Raises ``AuthorityError``.
+        Returns the certificate's path. Raises ``AuthorityError`` if the files exist already (unless ``renew``) or
+        cannot be written.
 
         ``renew``: replace an existing pair; the key is new, too. Connections that are open keep the old one.
         """

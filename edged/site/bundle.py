@@ -224,7 +224,7 @@ def _wheels(order: BundlePlan, folder: Path, say: Say) -> list[Wheel]:
 
 
 def run_pip(*words: str) -> None:
-    """Run pip quietly and without its configuration. Raises ``BundleError`` with its output."""
+    """Run pip quietly and without its configuration. Raises ``BundleError`` with its output if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words],
         capture_output=True,
@@ -267,7 +267,9 @@ def _texts(order: BundlePlan, folder: Path, project: dict[str, str], wheels: lis
 
 
 def _spoken(source: Path, share: Path) -> None:
-    """Write manual pages and shell completion as the commands of ``source`` print them. Raises ``BundleError``."""
+    """Write manual pages and shell completion as the commands of ``source`` print them. Raises ``BundleError`` if such
+    a command fails.
+    """
     for place, words in SPOKEN.items():
         done = subprocess.run(
             [sys.executable, "-m", "edged", *words], cwd=source, capture_output=True, text=True, check=False

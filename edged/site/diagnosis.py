@@ -44,7 +44,7 @@ def raw_config(file: Path) -> dict[str, Any]:
 
 def write(out: Path, config: Path, parts: Mapping[str, Part]) -> list[str]:
     """Write the archive with every part redacted; a part that fails is replaced by the reason. Returns the names of the
-    parts. Raises ``OSError``.
+    parts. Raises ``OSError`` if ``out`` cannot be written.
     """
     redaction = Redaction(raw_config(config), config.parent)
     members = {

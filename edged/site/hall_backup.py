@@ -41,7 +41,8 @@ class RestoredHall:
 
 def backup(hall: HallConfig, out: Path, whole: bool, secrets: bool) -> Copied:
     """Write the backup of a hall, running or stopped, to ``out`` atomically. ``whole``: the whole journal; ``secrets``:
-    also passwords and keys of the broker link. Raises ``BackupError``.
+    also passwords and keys of the broker link. Raises ``BackupError`` if the journal cannot be read or ``out`` not be
+    written.
     """
     with TemporaryDirectory(prefix="edged-backup-") as scratch:
         copy = Path(scratch) / JOURNAL
@@ -79,7 +80,8 @@ def forget_old(out: Path, keep: int) -> list[Path]:
 
 
 def restore(file: Path, config: Path, journal: Path, last: Sequence[str] = ()) -> RestoredHall:
-    """Restore a backup. An existing hall.toml at ``config`` is not overwritten. Raises ``BackupError``.
+    """Restore a backup. An existing hall.toml at ``config`` is not overwritten. Raises ``BackupError`` if ``file`` is
+    no backup, or the journal or hall.toml cannot be written.
 
     ``last``: the last numbers that somebody saw on paper today ("A057"); numbering continues right after them.
     """

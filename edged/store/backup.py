@@ -45,7 +45,7 @@ class Copied:
 
 def copy_journal(journal: Path, out: Path, whole: bool = False) -> Copied:
     """Write a copy of ``journal`` to ``out``, a file that must not exist yet. ``whole``: with all steps, not only those
-    after the newest state dump. Raises ``BackupError``.
+    after the newest state dump. Raises ``BackupError`` if there is no journal, or it cannot be read or copied.
     """
     if not journal.is_file():
         raise BackupError(f"{journal}: no such journal; is [store] path of hall.toml right?")
@@ -140,7 +140,8 @@ def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen())
     """Make ``copy`` the journal; an existing journal is moved aside. ``age_s``: seconds since the copy was taken.
 
     The epoch grows by ``age_s``, so that two machines that continue from the same copy do not report different
-    histories to the centre under one epoch. Raises ``BackupError``; the previous journal is then back in its place.
+    histories to the centre under one epoch. Raises ``BackupError`` if the copy cannot be read or the disk refuses; the
+    previous journal is then back in its place.
     """
     fresh = journal.with_name(journal.name + ".restoring")
     made, aside = [fresh], list[tuple[Path, Path]]()  # aside: (where a file was, where it is now)

@@ -72,7 +72,7 @@ def encode_commands(commands: tuple[Command, ...]) -> bytes:
 
 
 def decode_commands(blob: bytes | None) -> tuple[Command, ...]:
-    """Inverse of ``encode_commands``; None means no commands. Raises ``CodecError``."""
+    """Inverse of ``encode_commands``; None means no commands. Raises ``CodecError`` for any other bytes."""
     listed = _parse(blob or b"[]")
     if not isinstance(listed, list):
         raise CodecError(f"not a list of commands: {str(listed)[:80]}")
@@ -85,7 +85,7 @@ def encode_notes(notes: tuple[Note, ...]) -> bytes:
 
 
 def decode_notes(blob: bytes | None) -> tuple[Note, ...]:
-    """Inverse of ``encode_notes``; None means no notes. Raises ``CodecError``."""
+    """Inverse of ``encode_notes``; None means no notes. Raises ``CodecError`` for any other bytes."""
     return cast("tuple[Note, ...]", _decoded(blob or b"[]", tuple[Note, ...]))
 
 

@@ -471,7 +471,7 @@ def settle(connection: apsw.Connection) -> bool:
     """Checkpoint the whole WAL into the main file, so that a WAL whose end is lost loses no step. False if some of it
     could not be moved.
 
-    Raises ``apsw.BusyError`` and ``apsw.LockedError``.
+    Raises ``apsw.BusyError`` while another connection checkpoints, ``apsw.LockedError`` within a transaction.
     """
     try:
         pages, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)

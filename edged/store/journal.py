@@ -122,7 +122,8 @@ class Journal:
 
         ``writer``: replaces the writer thread in simulation. ``alive``: called repeatedly if opening takes long.
 
-        Raises ``SchemaTooNew`` (exit code 78), ``JournalBusy`` (75) or ``JournalBroken`` (74).
+        Raises ``SchemaTooNew`` for a journal of a newer version (exit code 78), ``JournalBusy`` if another process has
+        it open (75), and ``JournalBroken`` if it cannot be opened or rescued (74).
         """
         path = Path(path)
         if read_only:
@@ -208,7 +209,7 @@ class Journal:
         self._on_seconds.append(callback)
 
     async def run(self) -> None:
-        """Wait until the journal is closed. Raises the ``StoreError`` that ended it."""
+        """Wait until the journal is closed. Raises the ``StoreError`` that ended it, if one did."""
         self._hold_loop()
         if self.failure is not None:
             raise self.failure

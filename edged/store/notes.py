@@ -114,7 +114,8 @@ def noted(
     """Steps after ``start`` (None: from the first) that have a note whose kind begins with one of ``kinds``, in order,
     with all their notes.
 
-    ``progress(done, total)`` counts steps. Raises ``codec.CodecError`` and ``apsw.Error``.
+    ``progress(done, total)`` counts steps. Raises ``codec.CodecError`` for a row that is not valid, ``apsw.Error`` if
+    the file cannot be read.
     """
     for row in noted_rows(connection, start, kinds, progress):
         yield Noted(*row[:-1], codec.decode_notes(row.notes))

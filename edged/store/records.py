@@ -102,7 +102,9 @@ def is_recorded(event: Event, commands: Sequence[Command], notes: Sequence[Note]
 
 
 def encode_step(step: Step) -> Row:
-    """Encode a step as a row; the writer adds wall time and chain hash. Raises ``codec.CodecError``."""
+    """Encode a step as a row; the writer adds wall time and chain hash. Raises ``codec.CodecError`` for values that
+    cannot be written as JSON.
+    """
     kind, event = codec.encode_event(step.event)
     return Row(
         seq=step.seq,
@@ -117,7 +119,7 @@ def encode_step(step: Step) -> Row:
 
 
 def decode_step(row: Row) -> Step:
-    """Decode the step in a row. Raises ``codec.CodecError``."""
+    """Decode the step in a row. Raises ``codec.CodecError`` if the row is not valid for this version."""
     return Step(
         row.seq,
         row.at_ms,

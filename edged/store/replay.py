@@ -157,7 +157,7 @@ def replay(
 
     ``days``: only the last so many business days that begin with a state dump (0: all). ``onward``: after a difference
     continue from the next state dump, because an upgrade begins with one. ``progress(done, total)`` is called every
-    ``PROGRESS_STEPS`` steps. Raises ``Unreadable``.
+    ``PROGRESS_STEPS`` steps. Raises ``Unreadable`` if the journal is missing, damaged, or has no step to begin with.
     """
     connection = _open(path)
     try:
@@ -401,7 +401,7 @@ def _start(connection: apsw.Connection, days: int) -> Snapshot | None:
     """The state dump to begin with: the oldest good one of the last ``days`` days, or of all (0). None: begin at step
     1.
 
-    Raises ``Unreadable``.
+    Raises ``Unreadable`` if the first steps are gone and no state dump is left.
     """
     found = day_start(connection, days) if days else None
     first = database.first_seq(connection)

@@ -43,7 +43,8 @@ class Room:
         """Every ``LOOK_S`` seconds: create the ballast file if there is space for it, and prune a batch of steps. True
         if more steps can be pruned now.
 
-        ``now_ms``: hall time of the last step. Raises ``apsw.FullError`` and other ``apsw.Error``.
+        ``now_ms``: hall time of the last step. Raises ``apsw.FullError`` if the disk is full, another ``apsw.Error`` if
+        it fails.
         """
         if monotonic_s() - self._looked_s < LOOK_S:
             return False

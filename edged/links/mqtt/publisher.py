@@ -16,8 +16,9 @@ from edged.links.mqtt.settings import MqttSettings
 
 @asynccontextmanager
 async def publisher(settings: MqttSettings) -> AsyncIterator[aiomqtt.Client]:
-    """Open one connection, with the will of ``settings`` and a clean session. Raises ``MqttError``, ``OSError`` or
-    ``ValueError``.
+    """Open one connection, with the will of ``settings`` and a clean session. Raises ``MqttError`` if the broker cannot
+    be reached, refuses or goes away, ``OSError`` or ``ValueError`` if the password file or a certificate cannot be
+    used.
 
     The caller has to limit the time of each publish: a broker that reads but never acknowledges raises no error.
     """

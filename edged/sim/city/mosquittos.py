@@ -58,7 +58,9 @@ class CityMosquitto:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start mosquitto and wait until it accepts connections. Raises ``PartMissing``."""
+        """Start mosquitto and wait until it accepts connections. Raises ``PartMissing`` if mosquitto is not installed
+        or does not start.
+        """
         program = mosquitto_path()
         if program is None:
             raise PartMissing(

@@ -31,7 +31,9 @@ def postgres_folder() -> Path | None:
 
 
 class CityPostgres:
-    """A PostgreSQL server; after ``kill`` and ``start`` it has the same data and ``dsn``. Raises ``PartMissing``."""
+    """A PostgreSQL server; after ``kill`` and ``start`` it has the same data and ``dsn``. Raises ``PartMissing`` if
+    PostgreSQL is not installed, or as root without the user under whom it runs.
+    """
 
     def __init__(self, programs: CityProcesses) -> None:
         found = postgres_folder()
@@ -56,7 +58,9 @@ class CityPostgres:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start the server and wait until it accepts a connection. Raises ``PartMissing``."""
+        """Start the server and wait until it accepts a connection. Raises ``PartMissing`` if it does not within
+        ``START_S``.
+        """
         data = self._folder / "data"
         settings: dict[str, Any] = {"cwd": self._folder, "log": "postgres.log"} | self._user
         if not data.exists():

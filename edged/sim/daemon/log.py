@@ -108,7 +108,7 @@ class WorldLog:
             self._writer.pump()
 
     def look(self) -> None:
-        """Check both rules about the log. Raises ``AssertionError``."""
+        """Check both rules about the log. Raises ``AssertionError`` if one is broken."""
         (waiting, size), lost = self._writer.waiting(), self._writer.lost
         assert size <= WAITING_BYTES, f"log: {size} bytes wait for whoever reads the log"
         known = self._pipe.lines + waiting + lost
