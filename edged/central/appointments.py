@@ -64,7 +64,9 @@ def _event(fields: dict[str, Any]) -> AppointmentMade | AppointmentCancelled:
 
 
 class Listening(Protocol):
-    """The part of ``edged.links.mqtt.MqttLink`` that is used here."""
+    """What the appointments need of the broker: to receive a topic. ``MqttLink`` does it in the daemon; a Protocol, so
+    that a test needs no broker.
+    """
 
     def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
 

@@ -21,7 +21,9 @@ REASONS_MAX = 16  # reasons in one message
 
 
 class StatusLink(Protocol):
-    """The part of ``edged.links.mqtt.MqttLink`` that is used here."""
+    """What the status needs of the broker: to publish it. ``MqttLink`` does it in the daemon; a Protocol, so that a
+    test needs no broker.
+    """
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
 

@@ -19,7 +19,9 @@ PAGE_STEPS_MAX = 64  # read and parsed in one go: about half a millisecond of th
 
 
 class Outbox(Protocol):
-    """The part of ``edged.store.journal.Journal`` that is used here."""
+    """What sending history needs of the journal: to read the steps on disk, and to store up to where the centre has
+    them. A Protocol, so that a test can put a journal in memory in its place.
+    """
 
     @property
     def epoch(self) -> int: ...

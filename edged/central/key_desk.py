@@ -52,7 +52,9 @@ class Concern(Protocol):
 
 
 class KeyLedger(DeskLedger, Protocol):
-    """The part of ``edged.store.journal.Journal`` that is used here."""
+    """What the key desk needs of the journal, besides what every desk needs: the stored key list. A Protocol, so that a
+    test needs no journal on disk.
+    """
 
     @property
     def key_list(self) -> str:

@@ -50,7 +50,9 @@ log = structlog.get_logger("edged.central")
 
 
 class OrderMessage(Protocol):
-    """The part of ``edged.links.mqtt.Message`` that is used here."""
+    """A received order: what the desk needs of ``edged.links.mqtt.Message``, also to answer it. A Protocol, so that a
+    test can hand orders over without a broker.
+    """
 
     @property
     def topic(self) -> str: ...
@@ -65,14 +67,18 @@ class OrderMessage(Protocol):
 
 
 class Answering(Protocol):
-    """The part of ``edged.links.mqtt.MqttLink`` that is used here."""
+    """What the operation desk needs of the broker: to receive orders and to answer each on its response topic.
+    ``MqttLink`` does it in the daemon; a Protocol, so that a test needs no broker.
+    """
 
     def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
     def respond(self, request: Any, payload: bytes) -> bool: ...
 
 
 class OrderLedger(DeskLedger, Protocol):
-    """The part of ``edged.store.journal.Journal`` that is used here."""
+    """What the operation desk needs of the journal, besides what every desk needs: the last counter of each signer. A
+    Protocol, so that a test needs no journal on disk.
+    """
 
     @property
     def counters(self) -> str: ...

@@ -12,7 +12,9 @@ from edged.core.model.state import State
 
 
 class PageLink(Protocol):
-    """The part of ``edged.links.mqtt.link.MqttLink`` that is used here."""
+    """What the page parts need of the broker: to be published, and to be told when a connection is made or lost.
+    ``MqttLink`` does it in the daemon; a Protocol, so that a test needs no broker.
+    """
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
     def on_state(self, callback: Callable[[bool, str], None]) -> object: ...

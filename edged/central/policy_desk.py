@@ -57,7 +57,9 @@ log = structlog.get_logger("edged.central")
 
 
 class PushMessage(Protocol):
-    """The part of ``edged.links.mqtt.Message`` that is used here."""
+    """A received document: what a desk needs of ``edged.links.mqtt.Message``. A Protocol, because a stored policy is
+    handled once more in the same way, without a message.
+    """
 
     @property
     def topic(self) -> str: ...
@@ -68,7 +70,9 @@ class PushMessage(Protocol):
 
 
 class BrokerLink(Protocol):
-    """The part of ``edged.links.mqtt.MqttLink`` that is used here."""
+    """What a desk needs of the broker: to receive documents, to publish reports, and to be told when a connection is
+    made or lost. ``MqttLink`` does it in the daemon; a Protocol, so that a test needs no broker.
+    """
 
     def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
@@ -127,7 +131,9 @@ class _Again:
 
 
 class DeskLedger(Protocol):
-    """The part of ``edged.store.journal.Journal`` that is used here."""
+    """What a desk needs of the journal: whether it reaches the disk, and the policies in it. A Protocol, so that a test
+    needs no journal on disk.
+    """
 
     @property
     def durable(self) -> bool:

@@ -27,7 +27,9 @@ SAY_EVERY_S = 2.0
 
 
 class WitnessLink(Protocol):
-    """The part of ``edged.links.mqtt.link.MqttLink`` that is used here."""
+    """What the witness needs of the broker: to keep one retained message there and to read it after each connection.
+    ``MqttLink`` does it in the daemon; a Protocol, so that a test needs no broker.
+    """
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
     def subscribe(self, topic_filter: str, handler: Handler) -> None: ...
@@ -35,7 +37,9 @@ class WitnessLink(Protocol):
 
 
 class WitnessedJournal(Protocol):
-    """The part of ``edged.store.journal.Journal`` that is used here."""
+    """What the witness needs of the journal: where it is, each commit, and to begin a new epoch. A Protocol, so that a
+    test can put a journal in memory in its place.
+    """
 
     epoch: int
     last_seq: int

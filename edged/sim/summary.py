@@ -13,7 +13,9 @@ from edged.store.replay import replay
 
 
 class RunSettings(Protocol):
-    """The command-line options that the summary repeats."""
+    """What the summary repeats of the command line: seed and speed. A Protocol, because the demo, whose settings they
+    are, imports this module.
+    """
 
     @property
     def seed(self) -> int: ...

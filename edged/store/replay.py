@@ -37,7 +37,9 @@ DEVICE_KINDS = tuple(kind.__name__ for kind in get_args(DeviceEvent))
 
 
 class EngineLike(Protocol):
-    """The part of ``core.engine.Engine`` that replay uses."""
+    """What a replay needs of the core: to handle one event after another and to show its state. A Protocol, so that a
+    test can replay with a core of its own.
+    """
 
     state: Any
 

@@ -35,7 +35,9 @@ class Outbound(NamedTuple):
 
 
 class Releasing(Protocol):
-    """Sends the PUBACKs that are due."""
+    """What an ``Ack`` needs of its connection: to send the PUBACKs that are due. A Protocol, so that this module does
+    not import the connection, which imports it.
+    """
 
     def release(self) -> None: ...
 
@@ -57,7 +59,9 @@ class Ack:
 
 
 class Talk(Releasing, Protocol):
-    """What ``MqttLink`` needs of a connection; see ``Connection``."""
+    """What ``MqttLink`` needs of one connection to the broker. A Protocol, because there are two: ``Connection`` over
+    TCP, and one in memory for the simulator.
+    """
 
     lost: asyncio.Future[ConnectionLoss]
     opened_s: float

@@ -40,7 +40,9 @@ PATIENCE = 6  # a clerk looks this often at an unchanged panel before pressing a
 
 
 class PanelSeen(Protocol):
-    """What a person reads on a panel."""
+    """What a person reads on a call panel: its state, the number at the window, how many wait. A Protocol, because in
+    some worlds it comes from the core's value, in others from the driver's fake.
+    """
 
     @property
     def state(self) -> str: ...
@@ -51,7 +53,9 @@ class PanelSeen(Protocol):
 
 
 class PageSeen(Protocol):
-    """What a person reads on a pager."""
+    """What a person reads on a pager: to which window they are called. A Protocol for the same reason as
+    ``PanelSeen``.
+    """
 
     @property
     def window(self) -> str | None: ...
