@@ -166,6 +166,12 @@ BREAKS = (
         "cancellations arrive", "edged/daemon/loop.py", "\naiomqtt.Client(host, 1)\n", "cancellation_arrives"
     ),
     judged("public names are documented", "edged/core/planted.py", '"""P."""\ndef f(): ...\n', "docstring"),
+    judged(
+        "errors have a condition",
+        "edged/planted.py",
+        '"""P. Raises ``X``, ``Y`` or ``Z``. """\n',
+        "condition",
+    ),
     judged("a warning says what it means", "edged/planted.py", 'log.warning("lost")\n', "names_its_effect"),
     judged(
         "tests assert", "tests/test_planted.py", "def test_nothing():\n    print(1)\n", "asserts_something"

@@ -46,6 +46,7 @@ OWN_JSON = {  # written by ourselves, into the journal or a pipe
     "edged/central/operation_desk.py",
     "edged/pages/whatif.py",
 }
+RAISES_ALONE = re.compile(r"\braises?\s+(an?\s+)?``[\w.]+``((,|,?\s+(or|and))\s+``[\w.]+``)*\.(?!\w)", re.I)
 WARNINGS = {"warning", "error", "exception", "critical"}
 NO_EFFECT = {  # event or file -> why its warnings have no field ``effect``
     "alarm-raised": "one line for every kind of alarm: `means` and `remedy` are the words of its kind",
@@ -249,6 +250,18 @@ def test_every_test_asserts_something() -> None:
     for path in (ROOT / "tests").rglob("test_*.py"):
         tests = [node for node in functions(path) if node.name.startswith("test_")]
         found += [at(path, node, node.name) for node in tests if not _asserts(node)]
+    assert not found, "\n".join(found)
+
+
+def test_errors_are_named_with_their_condition() -> None:
+    """A docstring that says "Raises X." and no more does not say whether its reader has to expect X."""
+    found = []
+    for path in sources(*PRODUCT):
+        text = path.read_text(encoding="utf-8")
+        found += [
+            f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1} {match[0]}"
+            for match in RAISES_ALONE.finditer(text)
+        ]
     assert not found, "\n".join(found)
 
 

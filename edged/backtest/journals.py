@@ -78,7 +78,8 @@ def read_journals(
     """Every area and day in these journals, or of the last ``days`` days (0: all). ``split``: the earlier days become
     part ``train``, the later ones ``test``.
 
-    ``progress(done, total)`` counts steps within each journal. Raises ``BadTrace``.
+    ``progress(done, total)`` counts steps within each journal. Raises ``BadTrace`` if a journal cannot be read or holds
+    no site, or if nobody was served.
     """
     halls: dict[str, Hall] = {}
     found_days: list[Day] = []

@@ -69,7 +69,7 @@ class Bridge:
     """Reports one queue system to one hall: ``run`` until cancelled."""
 
     def __init__(self, settings: BridgeSettings, mqtt: MqttSettings, hall: str, source: Source) -> None:
-        """Open the state file. Raises what ``BridgeState`` raises."""
+        """Open the state file. Raises ``OSError`` or ``ValueError`` if it cannot be used."""
         self._settings = settings
         self._mqtt = mqtt
         self._root = f"hall/{hall}/dev/{settings.queue}/up"
