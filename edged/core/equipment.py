@@ -1,4 +1,6 @@
-"""Handlers of what devices report of their own health and of actions, and of alarms about the controller's machine."""
+"""Handles what devices report about their health and about actions they were sent, and faults of the controller's own
+machine.
+"""
 
 from __future__ import annotations
 

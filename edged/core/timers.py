@@ -81,7 +81,9 @@ def after_gap(turn: Turn, gap_ms: int) -> None:
 
 
 def after_clock(turn: Turn, forward_ms: int) -> None:
-    """The wall clock was set ``forward_ms`` ahead: deadlines in ``ON_THE_WALL`` come that much sooner."""
+    """Move the deadlines in ``ON_THE_WALL``, because the wall clock was set ``forward_ms`` ahead: they come that much
+    sooner.
+    """
     for name, due_ms in list(turn.state.timers.items()):
         if _on_the_wall(name):
             turn.set_timer(name, max(turn.at_ms, due_ms - forward_ms))

@@ -163,7 +163,7 @@ def next_opening(hours: Hours, area: str, days: int, after_min: int) -> tuple[in
 def missing_year(hours: Hours, days: int) -> int | None:
     """The first year for which the policy lists no holidays; None if none is missing.
 
-    Looked at are this year and, in the last ``calendar_ahead_days`` of it, the next.
+    Checks this year and, in its last ``calendar_ahead_days``, the next.
     """
     known = {int(name[:4]) for name in hours.holidays}
     return next(

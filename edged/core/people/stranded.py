@@ -30,31 +30,35 @@ WORDS: dict[str, tuple[str, str]] = {
 
 
 def paper(turn: Turn, point: Point, number: str, service: str, reason: str) -> None:
-    """Alarm: somebody holds ``number`` on paper, but it is in no queue, or two visitors have it."""
+    """Raise the alarm that somebody holds ``number`` on paper which is in no queue, or which two visitors have."""
     turn.act(point, Refuse(service, reason.replace("_", "-"), *WORDS[reason]))
     _alarm(turn, "paper-in-doubt", point, reason=reason, number=number)
 
 
 def numbers_begin_again(turn: Turn, point: Point, number: str) -> None:
-    """Alarm: a dispenser prints numbers that were used today. Their visits are over, so the new visitors wait
-    normally.
+    """Raise the alarm that a dispenser prints numbers that were used today. Their visits are over, so the new visitors
+    wait normally.
     """
     _alarm(turn, "paper-in-doubt", point, reason="numbers_begin_again", number=number)
 
 
 def no_number(turn: Turn, point: Point, service: str, reason: str) -> None:
-    """Alarm: somebody asked for a number and got none, although neither a rule nor a person had stopped numbers."""
+    """Raise the alarm that somebody asked for a number and got none, although neither a rule nor a person had stopped
+    numbers.
+    """
     turn.act(point, Refuse(service, reason.replace("_", "-"), *WORDS[reason]))
     _alarm(turn, "nobody-gets-a-number", point, reason=reason, service=service or None)
 
 
 def unreadable(turn: Turn, point: Point, reason: str) -> None:
-    """Alarm for the technician: a device sends messages that cannot be read, or belongs to no window."""
+    """Raise the alarm, for the technician, that a device sends messages that cannot be read, or belongs to no
+    window.
+    """
     _sound(turn, "device-unreadable", point, reason=reason)
 
 
 def not_of_this_hall(turn: Turn, point: Point, named: str) -> None:
-    """Alarm: a queue system names a window or service that the hall does not have or does not control."""
+    """Raise the alarm that a queue system names a window or service that the hall does not have or does not control."""
     _alarm(turn, "queue-system-unfit", point, named=named)
 
 

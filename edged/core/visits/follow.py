@@ -134,7 +134,7 @@ def seated(turn: Turn, event: WindowReported) -> None:
 
 
 def _left(turn: Turn, window: str) -> None:
-    """Nobody is at the window any more: its visit ends, and it closes or is given back."""
+    """End the visit at a window where nobody is any more; the window closes or is given back."""
     state = turn.window(window)
     if state.ticket is not None:
         _healed(turn, window, "end_not_heard", window)

@@ -81,8 +81,8 @@ def _is_closed(turn: Turn, window: str) -> bool:
 
 
 def later(turn: Turn, window: str) -> None:
-    """The clerk of a consultation window wants to finish a conversation first (稍后): ask again after
-    ``patience_s``.
+    """Handle the answer "later" (稍后): the clerk of a consultation window wants to finish a conversation first, and is
+    asked again after ``patience_s``.
     """
     patience_s = turn.state.policy.tidal.patience_s
     state = turn.window(window)
@@ -93,7 +93,7 @@ def later(turn: Turn, window: str) -> None:
 
 
 def not_now(turn: Turn, window: str, reason: str) -> None:
-    """The clerk of a consultation window declined or did not answer in time: the next window is asked."""
+    """Record that the clerk of a consultation window declined or did not answer in time; the next window is asked."""
     area = turn.window(window).area
     if area is not None:
         turn.area(area).tried_windows.append(window)
@@ -108,7 +108,7 @@ def _uninvite(turn: Turn, window: str, answer: str) -> None:
 
 
 def leave(turn: Turn, window: str) -> None:
-    """The clerk leaves a consultation window: nobody is there any more."""
+    """Record that the clerk has left a consultation window."""
     if turn.window(window).state in ("CONSULTING", "INVITED") and move_window(turn, window, "leave"):
         clear(turn, window)
         turn.window(window).later_until_ms = 0
@@ -135,7 +135,7 @@ def _window_paged_for(turn: Turn, staff: str) -> str | None:
 
 
 def unanswered(turn: Turn, window: str, reason: str) -> None:
-    """Nobody came to the lit window in time: switch its lamp off; the area then pages the next member."""
+    """Switch off the lamp of a lit window to which nobody came in time; the area then pages the next member."""
     state = turn.window(window)
     area = turn.area(state.area) if state.area is not None else None
     turn.note("tidal.unanswered", window, area=state.area, staff=state.paged_staff, reason=reason)
@@ -191,12 +191,12 @@ def acknowledge(turn: Turn, window: str, staff: str | None) -> None:
 
 
 def seat(turn: Turn, staff: str, window: str) -> None:
-    """``staff`` sits down at ``window`` and leaves any other window, or the way to it."""
+    """Record that ``staff`` sits down at ``window``, and so leaves any other window, or the way to it."""
     _abandon(turn, staffing.bind(turn, staff, window))
 
 
 def join(turn: Turn, staff: str, window: str) -> None:
-    """``staff`` sits down beside the clerk of ``window`` as a helper."""
+    """Record that ``staff`` sits down beside the clerk of ``window`` as a helper."""
     _abandon(turn, staffing.bind_helper(turn, staff, window))
 
 
@@ -213,8 +213,8 @@ def _abandon(turn: Turn, left: str | None) -> None:
 
 
 def sit_ready(turn: Turn, window: str) -> None:
-    """A clerk sits at a window at rest: give up a window that still blinks without an answer, so that this one is
-    chosen in its place.
+    """Give up a window that still blinks without an answer, because a clerk sits at ``window``, which is then opened in
+    its place.
     """
     for area in turn.lookup.window_areas[window]:
         turn.touch_area(area)

@@ -51,13 +51,13 @@ def reason_of(turn: Turn, said: str | None) -> PauseReason | None:
 
 
 def key_pressed(turn: Turn, window: str) -> None:
-    """A key was pressed, so somebody is at the window: check its "unmanned" timer and alarm."""
+    """Record that a key was pressed, so somebody is at the window: its "unmanned" timer and alarm are checked."""
     if f"unmanned/{window}" in turn.state.timers or alarms.stands(turn, alarms.UNMANNED, window):
         turn.touch_window(window)
 
 
 def seen(turn: Turn, window: str) -> None:
-    """The queue system reported somebody at the window: counts like a key."""
+    """Record that the queue system reported somebody at the window, which counts like a key."""
     turn.window(window).reported_ms = turn.at_ms
     key_pressed(turn, window)
 

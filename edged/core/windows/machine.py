@@ -133,7 +133,7 @@ def announce(turn: Turn, ticket: Ticket, window: str) -> None:
 
 
 def arrive(turn: Turn, window: str, inferred: bool) -> None:
-    """The called visitor is at the window. ``inferred``: no key said so."""
+    """Record that the called visitor is at the window. ``inferred``: no key said so."""
     ticket = turn.ticket_at(window)
     if ticket is None:
         turn.ignore(window, "nobody_called")
@@ -146,7 +146,7 @@ def arrive(turn: Turn, window: str, inferred: bool) -> None:
 
 
 def no_show(turn: Turn, window: str, inferred: bool) -> None:
-    """The called visitor did not come (过号); they may be called again or revived for a while."""
+    """Record that the called visitor did not come (过号); they may be called again or revived for a while."""
     ticket = turn.ticket_at(window)
     if ticket is None:
         turn.ignore(window, "nobody_called")
@@ -168,7 +168,7 @@ def no_show(turn: Turn, window: str, inferred: bool) -> None:
 
 
 def free(turn: Turn, window: str) -> None:
-    """The visitor leaves the window: it is open again, or cools down if it was draining."""
+    """Release the window of a visitor who leaves: it is open again, or cools down if it was draining."""
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     rateable = ticket is not None and ticket.state in ("SERVED", "RETURN_PENDING") and not ticket.rated

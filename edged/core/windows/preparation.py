@@ -59,7 +59,7 @@ def take(turn: Turn, window: str) -> Choice | None:
 
 
 def claim(turn: Turn, window: str, ticket: Ticket) -> None:
-    """``window`` calls ``ticket``: another window that had prepared it loses it."""
+    """Take ``ticket``, which ``window`` calls, from any other window that had prepared it."""
     keeper = ticket.only_window
     if keeper not in (None, window) and keeper in turn.state.windows and prepared_at(turn, keeper) is ticket:
         give_back(turn, keeper, "called elsewhere")
