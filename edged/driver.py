@@ -118,7 +118,9 @@ def row_of(point: Point, rows: int) -> int | None:
 
 
 def line_name(line: str) -> str:
-    """The name in the hall of a line that a counter counts at: of eight characters, whatever the device calls it."""
+    """The hall's name for a counting line that the device calls ``line``: eight hex digits (its CRC-32), because a
+    device may use any text.
+    """
     return f"{crc32(line.encode(errors='replace')):08x}"
 
 

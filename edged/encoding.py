@@ -46,7 +46,9 @@ def text_of(data: bytes) -> str:
 
 
 def file_text(file: Path) -> str:
-    """Read a text file that a person made. Raises ``OSError``, and ``ValueError`` with file, line and what to do."""
+    """Read a text file that a person made. Raises ``OSError`` if it cannot be read, ``ValueError`` (with file, line and
+    what to do) if it is not UTF-8.
+    """
     try:
         return text_of(file.read_bytes())
     except NotUtf8 as error:

@@ -195,7 +195,7 @@ class ModbusMap:
             await self._context.sleep(wait_s)
 
     async def _answered(self) -> None:
-        """The module has answered: if it was lost, write its display again and report it as back."""
+        """Record that the module has answered: if it was lost, write its display again and report it as back."""
         if self._presence.there is not True and self._wanted is not None:
             await self._write(self._wanted)
         self._presence.back()

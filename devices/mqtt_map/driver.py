@@ -279,7 +279,7 @@ class MqttMap:
         self._context.emit(InputRefused(self._context.point(), what, reason), message.ack)
 
     def _speaks(self) -> None:
-        """The device itself has sent a message: it is present, and so is its gateway."""
+        """Record that the device itself has sent a message: it is present, and so is its gateway."""
         self._received_s = self._context.now_s()
         self._spoke, self._gateway_away = True, False
         self._presence.back()
@@ -295,7 +295,7 @@ class MqttMap:
             self._presence.lost("offline")
 
     def _carried(self, online: bool, message: Message) -> None:
-        """The gateway goes online or offline, and its devices with it."""
+        """Handle a gateway that goes online or offline, and its devices with it."""
         if online and self._gateway_away:
             self._gateway_away = False
             if self._was_there:

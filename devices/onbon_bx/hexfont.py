@@ -17,7 +17,7 @@ class HexFont:
     """The characters of one font file. A character that it lacks is drawn as "?"."""
 
     def __init__(self, file: str) -> None:
-        """Raises ``OSError`` if the file cannot be read, ``ValueError`` if it has no "?"."""
+        """Open the font. Raises ``OSError`` if the file cannot be read, ``ValueError`` if it has no "?"."""
         with Path(file).open("rb") as stream:
             self._text = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self._seen: dict[str, bytes] = {}

@@ -47,8 +47,8 @@ class SpoolFolders(NamedTuple):
 
 
 def folders(config: str) -> SpoolFolders:
-    """Read the folders from gammu-smsd's configuration file. Raises ``OSError``, or ``ValueError`` with what has to be
-    written there.
+    """Read the folders from gammu-smsd's configuration file. Raises ``OSError`` if it cannot be read, ``ValueError``
+    (with what has to be written there) if it does not name them.
     """
     parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
     try:
@@ -72,7 +72,9 @@ class Spool(Outlet):
     """Sends pages as text messages through one gammu-smsd."""
 
     def __init__(self, device: str, options: SmsOptions) -> None:
-        """Raises ``OSError`` or ``ValueError`` if gammu-smsd's configuration file or its outbox cannot be used."""
+        """Read the folders that gammu-smsd uses. Raises ``OSError`` or ``ValueError`` if gammu-smsd's configuration
+        file or its outbox cannot be used.
+        """
         super().__init__(device)
         self._config, self._pid_file = options.config, Path(options.pid_file)
         self._folders = folders(options.config)

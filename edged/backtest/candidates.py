@@ -96,7 +96,7 @@ class CandidateDay:
 
 
 def named(name: str, shared: bool = False) -> Candidate:
-    """The candidate of this name. Raises ``KeyError``, whose text lists the names.
+    """The candidate of this name. Raises ``KeyError``, whose text lists the names, if there is none.
 
     ``shared``: several areas share one pool of "+1" windows. Simple rules then run in the core, where the pool is
     shared; in the small simulator each area would have the whole pool, as a hall with several times the staff.

@@ -109,8 +109,8 @@ def over_days(
 def _on_date(
     traces: Traces, date: str, pair: Pair, over: Callable[[], bool]
 ) -> tuple[list[DayMeasures], ...]:
-    """Run every area of one date under each policy. Raises ``TimeOver``, because a part of a date cannot be compared
-    with a whole one.
+    """Run every area of one date under each policy. Raises ``TimeOver`` as soon as ``over()`` is true, because a part
+    of a date cannot be compared with a whole one.
     """
     if over():
         raise TimeOver

@@ -123,7 +123,7 @@ class HttpSource:
     """A web service whose addresses return a JSON list of rows, or an object with the list in ``data``."""
 
     def __init__(self, url: str) -> None:
-        """Raises ``ValueError`` if ``url`` is no http:// or https:// address."""
+        """Check the address. Raises ``ValueError`` if ``url`` is no http:// or https:// address."""
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError("url_file holds no http:// or https:// address in its first line")
         self._url = url if url.endswith("/") else f"{url}/"

@@ -46,7 +46,9 @@ log = structlog.get_logger("edged.central")
 
 
 class Concern(Protocol):
-    """Reports everything of one kind of alarm that is wrong now; ``Concerns.report``."""
+    """Reports all present faults of one kind of alarm, by subject; others of that kind have ended. ``Concerns.report``
+    of the daemon, which this package may not import.
+    """
 
     def __call__(self, alarm: MachineAlarm, present: Mapping[str, str]) -> None: ...
 

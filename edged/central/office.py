@@ -35,7 +35,8 @@ TOLD_WITHIN_MS = 60_000
 
 
 class Dependencies(NamedTuple):
-    """What the daemon gives to the office. ``wall_ms``: ms since 1970 UTC; ``stamp`` converts that to RFC 3339.
+    """What the parts that speak with the centre need of the daemon. ``wall_ms``: ms since 1970 UTC; ``stamp`` converts
+    that to RFC 3339.
 
     ``count_refused(code)`` counts a refused document. ``answered(of, body)`` is called with each answer to an order.
     ``ahead(why)`` is called when events are acknowledged that were never sent, with ``None`` once that is over.
@@ -69,8 +70,8 @@ class Office:
         given: Dependencies,
         roots: Keys | None = None,
     ) -> None:
-        """``keys`` and ``roots``: from the files that [policy] names; ``roots`` None: no file, or one that cannot be
-        read.
+        """``keys``: public keys that may sign policies and operations, ``roots``: those that may sign key lists, both
+        from the files that [policy] names; ``roots`` None: no file, or one that cannot be read.
         """
         self._journal = journal
         self._given = given

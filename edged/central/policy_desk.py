@@ -80,7 +80,9 @@ class BrokerLink(Protocol):
 
 
 class Put(Protocol):
-    """``Inbox.put``: returns False if the inbox is full."""
+    """Puts an event into the inbox; returns False if it is full. ``Inbox.put`` of the daemon, which this package may
+    not import.
+    """
 
     def __call__(
         self, event: Event, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE
@@ -144,8 +146,8 @@ class DeskLedger(Protocol):
 
 
 class Rehearse(Protocol):
-    """``Rehearsals.want``: ``policy`` and ``in_force`` are envelopes. Either returns a result immediately, or None and
-    calls ``done`` later.
+    """Has a policy rehearsed: ``policy`` and ``in_force`` are envelopes. Either returns a result immediately, or None
+    and calls ``done`` later. ``Rehearsals.want`` in the daemon; a Protocol, so that a test needs no second process.
     """
 
     def __call__(

@@ -176,7 +176,7 @@ def _number(value: Any) -> float | int | None:
 
 
 def told(column: str, value: Any) -> str:
-    """A figure as text: a share in per cent, other fractions with one decimal, "-" for None."""
+    """The figure ``value`` of a column as text: a share in per cent, other fractions with one decimal, "-" for None."""
     if value is None:
         return "-"
     if column in SHARES:

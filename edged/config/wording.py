@@ -116,7 +116,9 @@ def near_choice(value: object, choices: Iterable[object]) -> str:
 
 
 def unknown(kind: str, word: str, allowed: Iterable[str], *, name_it: bool = True) -> str:
-    """``word`` is none of ``allowed``: say so, suggest the nearest, list what is allowed."""
+    """The sentence that ``word`` is none of ``allowed``: with the nearest one, and what is allowed. ``kind``: what the
+    word should name; ``name_it``: quote the word.
+    """
     names = sorted(allowed)
     subject = f'"{word}" is not a known {kind}' if name_it else f"unknown {kind}"
     shown = ", ".join(names[:ALLOWED_SHOWN_MAX]) + (", …" if len(names) > ALLOWED_SHOWN_MAX else "")

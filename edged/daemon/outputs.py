@@ -129,7 +129,9 @@ class Outputs:
         self._may_act.set()
 
     def retry(self) -> None:
-        """The broker is back: send its devices all their values again, and end the retry pause of all other workers."""
+        """Send the broker's devices all their values again, because it is back, and end the retry pause of all other
+        workers.
+        """
         for worker in self._workers.values():
             worker.retry()
 

@@ -66,7 +66,7 @@ class BusListener(Generic[FrameT]):
             raise Unreachable("babble", "babble")
 
     def understood(self) -> None:
-        """A frame of a configured unit was understood: forget the noise before it."""
+        """Forget the noise received before, because a frame of a configured unit was understood."""
         self._babble.understood()
 
     def take(self, data: bytes) -> None:
@@ -82,7 +82,7 @@ class BusListener(Generic[FrameT]):
         self._count_noise(self._cutter.noise - noise)
 
     def wire_changed(self, up: bool, why: Loss) -> None:
-        """The port was opened (``up``), or lost because of ``why``."""
+        """Record that the port was opened (``up``), or lost because of ``why``."""
         self.open, self._why, self._babbling = up, why, False
         self._cutter, self._babble = self._new_cutter(), Babble()
         if not up:

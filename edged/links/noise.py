@@ -31,7 +31,7 @@ class Babble:
         return now_s - self._since_s >= BABBLE_S and self._bytes >= BABBLE_BYTES
 
     def understood(self) -> None:
-        """A frame of a configured unit was understood: forget the noise before it."""
+        """Forget the noise received before, because a frame of a configured unit was understood."""
         self._since_s = None
 
     def quiet_in_s(self, now_s: float) -> float:

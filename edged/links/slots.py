@@ -58,8 +58,8 @@ class SlotBus(Generic[FrameT]):
         return future
 
     def fail(self, error: DeviceError) -> None:
-        """The bus is down: drop all waiting frames (the futures that ``put`` returned for them raise ``error``), and
-        forget what was sent, so that every slot counts as changed afterwards.
+        """Drop all waiting frames, because the bus is down (the futures that ``put`` returned for them raise
+        ``error``), and forget what was sent, so that every slot counts as changed afterwards.
         """
         for slot in list(self._waiting):
             self._settle(slot, error)

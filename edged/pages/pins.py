@@ -49,7 +49,9 @@ def load(file: Path) -> dict[str, str]:
 
 
 def keep(file: Path, name: str, pin: str | None) -> None:
-    """Store the PIN of ``name``; None: delete it. Raises ``ValueError`` for an unfit PIN or name, and ``OSError``."""
+    """Store the PIN of ``name``; None: delete it. Raises ``ValueError`` for an unfit PIN or name, ``OSError`` if the
+    file cannot be written.
+    """
     name = name.strip()
     if not 1 <= len(name) <= NAME_MAX:
         raise ValueError(f"a name has 1 to {NAME_MAX} characters")

@@ -61,7 +61,9 @@ class BrokerPlace:
 
 
 def read(text: str, ca_file: Path | None) -> BrokerPlace:
-    """Parse the ``--broker`` option. Raises ``RuntimeError``, whose text says what to do."""
+    """Parse the ``--broker`` option. Raises ``RuntimeError``, whose text says what to do, if it is no address of a
+    broker or no authority is known for its certificate.
+    """
     url = urlsplit(text if "://" in text else f"mqtt://{text}")
     try:
         host, port = url.hostname, url.port
@@ -81,7 +83,7 @@ def read(text: str, ca_file: Path | None) -> BrokerPlace:
 
 async def check(place: BrokerPlace) -> None:
     """Check that the broker accepts a connection within ``ANSWER_REAL_S``. Raises ``RuntimeError``, whose text says
-    what to do.
+    what to do, if it does not.
     """
     name, password = place.login("edged-demo")
     greeted = False

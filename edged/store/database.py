@@ -147,8 +147,8 @@ class Head:
 
 
 def connect(path: Path, *, read_only: bool, vfs: str | None = None) -> apsw.Connection:
-    """Open a connection with the journal's settings. Raises ``apsw.Error``, and ``JournalBroken`` where the file system
-    cannot do WAL.
+    """Open a connection with the journal's settings. Raises ``apsw.Error`` if it cannot be opened, ``JournalBroken`` if
+    the file system cannot do WAL.
     """
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = _reader(path, vfs) if read_only else apsw.Connection(str(path), flags, vfs=vfs)

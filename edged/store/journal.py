@@ -1,4 +1,4 @@
-"""The journal: every accepted step is on disk before anybody is told that it was accepted.
+"""The journal: every step is on disk before it is acknowledged to anybody.
 
 Rules: ``ack`` and the ``on_commit`` callbacks are called in the loop thread, in order, after the commit (writer.py).
 The loop thread never waits for the disk: when the queue is full, ``full`` is True and the loop stops taking inputs. On

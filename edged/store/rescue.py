@@ -96,8 +96,8 @@ def _suspect(path: Path) -> Path:
 def open_or_rescue(
     path: Path, vfs: str | None = None, alive: Callable[[], None] = lambda: None
 ) -> OpenedJournal:
-    """Open the journal for writing, and repair it before if necessary. Raises ``StoreError``; its subclasses say what
-    to do.
+    """Open the journal for writing, and repair it before if necessary. Raises a subclass of ``StoreError``, which says
+    what to do, if the file can be neither used nor replaced.
 
     ``alive`` is called repeatedly meanwhile, because a damaged journal without a state dump is read as a whole, which
     takes long.

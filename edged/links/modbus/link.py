@@ -93,7 +93,7 @@ class ModbusBus:
     """
 
     def __init__(self, url: str, pace: Pace = DEFAULT_PACE, jitter: Callable[[], float] = chance) -> None:
-        """Raises ``ValueError`` if ``url`` is invalid. ``jitter`` returns numbers in [0, 1)."""
+        """``url``: see ``wire.py``. Raises ``ValueError`` if it is invalid. ``jitter`` returns numbers in [0, 1)."""
         self.wire: ModbusWire = parse_url(url)
         self.url = url
         self.counts = BusCounts()
@@ -180,8 +180,8 @@ class ModbusBus:
         result for the outcome.
 
         On an idle bus the request is written before this returns. Writes with the same ``slot`` (default: the address)
-        belong to one lamp: the newest replaces those that wait, and all their callers get its outcome. Raises
-        ``DeviceError``, at once or when awaited.
+        belong to one lamp: the newest replaces those that wait, and all their callers get its outcome. Raises, at once
+        or when awaited, the same errors as ``read_coils``.
         """
         place = (unit, address if slot is None else slot)
         return self._ask(ModbusRequest(unit, pdus.set_coil(address, value), deadline_s, place))

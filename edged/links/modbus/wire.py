@@ -62,7 +62,7 @@ class ModbusWire:
 
 
 def parse_url(url: str) -> ModbusWire:
-    """Parse ``url``. Raises ``ValueError``, whose text says what is wrong and what is allowed."""
+    """Parse ``url``. Raises ``ValueError``, whose text says what is wrong and what is allowed, if it is no such URL."""
     parts = urlsplit(url)
     if parts.scheme in ("tcp", "rtu+tcp"):
         if not parts.hostname or parts.query or parts.path not in ("", "/"):
@@ -110,7 +110,8 @@ class ModbusEnds(asyncio.Protocol):
 async def open_wire(wire: ModbusWire, ends: ModbusEnds) -> asyncio.Transport:
     """Open a connection, for TCP with TCP_NODELAY (asyncio's default), for a serial port with a lock on it.
 
-    Raises ``OSError`` (``TimeoutError`` after ``CONNECT_S``) or ``ValueError``.
+    Raises ``OSError`` if that fails (``TimeoutError`` after ``CONNECT_S``), ``ValueError`` for settings that the port
+    does not support.
     """
     async with asyncio.timeout(CONNECT_S):
         if wire.kind == "rtu":

@@ -198,8 +198,8 @@ class MqttLink:
         self._routes.clear()
 
     def unsubscribe(self, topic_filter: str, handler: Handler) -> None:
-        """Call ``handler`` no longer. The broker is not told; messages that it still sends are acknowledged and
-        counted.
+        """Call ``handler`` no longer. The subscription at the broker stays; messages that it still sends are
+        acknowledged and counted.
         """
         handlers = self._handlers.get(topic_filter, [])
         if handler in handlers:
@@ -244,8 +244,8 @@ class MqttLink:
         ``Outbound``).
 
         Raises ``Unreachable`` while the link is down or the broker does not read. A message that is not acknowledged
-        when the connection ends is not sent again: output values are sent again anyway, and actions time out. What the
-        broker refuses, or takes none so large of, is told ``on_refused``.
+        when the connection ends is not sent again: output values are sent again anyway, and actions time out. A message
+        that the broker refuses, or that is larger than it accepts, is reported to ``on_refused``.
         """
         properties = b"" if expiry_s is None else expiry_property(expiry_s)
         self._there().publish(Outbound(topic, payload, properties, on_no_subscriber), 1, retain, urgent)

@@ -62,7 +62,9 @@ class HallCount(NamedTuple):
 
 
 class SimulatedCity:
-    """Inside ``async with``, everything of the city runs. Raises ``PartMissing``, whose text says what to do."""
+    """Inside ``async with``, everything of the city runs. Raises ``PartMissing``, whose text says what to do, if a
+    program that it needs is not installed or does not start.
+    """
 
     def __init__(self, plan: CityPlan, say: Say) -> None:
         self.plan = plan
