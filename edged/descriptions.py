@@ -86,7 +86,7 @@ def parsed(fields: dict[str, Any], kind: type[D]) -> D:
     try:
         return read(kind, fields)
     except Misshapen as error:
-        raise ValueError("; ".join(_said(one) for one in error.faults)) from None
+        raise ValueError("; ".join(_sentence(one) for one in error.faults)) from None
 
 
 def table(file: Path) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def table(file: Path) -> dict[str, Any]:
         raise ValueError(f"TOML: {error}") from None
 
 
-def _said(fault: Fault) -> str:
+def _sentence(fault: Fault) -> str:
     where = f"{dotted(fault.path)}: " if fault.path else ""
     if fault.what == "rule":
         return f"{where}{fault.wanted}"
@@ -169,7 +169,7 @@ def _parts(pointer: str) -> Iterator[str]:
         yield part.replace("~1", "/").replace("~0", "~")
 
 
-def spoken(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
     """A JSON value as text, to look it up in a description's table: ``true``, ``3``, ``single``; None for objects,
     lists and null.
     """

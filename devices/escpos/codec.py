@@ -148,7 +148,7 @@ def _waits(body: Print) -> list[str]:
     return told
 
 
-def said(data: bytes) -> list[str]:
+def describe(data: bytes) -> list[str]:
     """Describe captured requests and answers in words, for a technician."""
     questions = {
         ASK_PRINTER: "printer?",

@@ -162,7 +162,7 @@ class CodeReader:
         return None
 
 
-def said(data: bytes) -> list[str]:
+def describe(data: bytes) -> list[str]:
     """Describe captured records in words, for a technician."""
     found = []
     for one in InputReader().feed(data):

@@ -192,7 +192,7 @@ _READERS: dict[Vendor, Callable[[bytes], Iterator[Counted]]] = {
 }
 
 
-def said(data: bytes) -> list[str]:
+def describe(data: bytes) -> list[str]:
     """Describe a captured report in words, for a technician; the vendor is guessed from its format."""
     found = []
     for vendor in _READERS:

@@ -259,7 +259,7 @@ def _decode_row(data: bytes, at: int) -> tuple[TextRow, int]:
     return TextRow(top, bottom - top, shown, name, speed if way == RUN_LEFT else None), length
 
 
-def said(data: bytes) -> list[str]:
+def describe(data: bytes) -> list[str]:
     """Describe a datagram in words, for a technician; empty if it is no packet."""
     try:
         packet = parse(data)

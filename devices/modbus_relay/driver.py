@@ -198,7 +198,7 @@ class ModbusRelay:
             self._not_written(error)
             raise
         except Refused as error:
-            self._told_fault(channel, str(error))
+            self._report_fault(channel, str(error))
             raise
         self._due.set()
 
@@ -251,9 +251,9 @@ class ModbusRelay:
             levels = await self._levels()
         except Refused as error:
             levels = None
-            self._told_fault(None, f"its lamps cannot be read back: {error}")
+            self._report_fault(None, f"its lamps cannot be read back: {error}")
         else:
-            self._told_fault(None, None)
+            self._report_fault(None, None)
         if not self._up or levels is None:
             for channel in list(self._wanted):
                 await self._rewrite(channel)
@@ -284,9 +284,9 @@ class ModbusRelay:
         try:
             await self._write(channel, lit_phase)
         except Refused as error:
-            self._told_fault(channel, str(error))
+            self._report_fault(channel, str(error))
 
-    def _told_fault(self, channel: int | None, fault: str | None) -> None:
+    def _report_fault(self, channel: int | None, fault: str | None) -> None:
         """Report a fault of a lamp (None: of the module), or its end, if it changed. If the inbox is full, the next
         poll reports it.
         """
@@ -304,11 +304,11 @@ class ModbusRelay:
     async def _compare(self, channel: int, level: bool, *, lit: bool) -> None:
         times = self._contradicted.pop(channel, 0)
         if level == (lit != self._style.inverted):
-            self._told_fault(channel, None)
+            self._report_fault(channel, None)
             return
         self._contradicted[channel] = times + 1
         if times + 1 >= MISMATCH_MAX and channel not in self._faults:
-            self._told_fault(channel, f"lamp does not follow: wanted {'on' if lit else 'off'}")
+            self._report_fault(channel, f"lamp does not follow: wanted {'on' if lit else 'off'}")
         await self._rewrite(channel)
         if times + 1 < MISMATCH_MAX:
             self._due.set()

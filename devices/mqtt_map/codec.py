@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 from msgspec import Meta, field
 
 from edged.core.model.events import Key
-from edged.descriptions import Description, Pointer, at_pointer, spoken
+from edged.descriptions import Description, Pointer, as_text, at_pointer
 from edged.driver import DeviceError, Garbled, Refused
 from edged.links.mqtt.names import filter_fault, topic_fault
 from edged.shapes import Rule, Shape
@@ -223,7 +223,7 @@ def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[F
         if one.event == "count":
             found += _count(one, document)
             continue
-        text = spoken(at_pointer(document, one.pointer))
+        text = as_text(at_pointer(document, one.pointer))
         if one.event in STANDING and isinstance(document, str):
             text = document
         if text is None or not text:

@@ -55,7 +55,7 @@ def parts(chip: Chip, text: str, slow: bool = False) -> list[str]:
     return [*found, speed + held] if held else found
 
 
-def said(data: bytes) -> list[str]:
+def describe(data: bytes) -> list[str]:
     """Describe captured frames and answers in words, for a technician."""
     words = {
         ACCEPTED: "accepted",

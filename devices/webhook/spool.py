@@ -28,7 +28,7 @@ from edged.clock import monotonic_s
 
 INJECT = "gammu-smsd-inject"
 INJECT_S = 5.0
-LOOK_S = 0.2  # real seconds between looks where a message is
+CHECK_S = 0.2  # real seconds between looks where a message is
 ALIVE_S = 5.0  # between looks whether gammu-smsd runs
 STUCK_S = 60.0
 QUEUE_MAX = 20  # a modem sends some fifteen messages a minute
@@ -138,7 +138,7 @@ class Spool(Outlet):
                 return None
             if failed.exists():
                 return "gammu-smsd could not send it"
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_S)
         outbox.unlink(missing_ok=True)
         if sent.exists():
             self.sent += 1

@@ -126,7 +126,7 @@ def _raced(
     for begin, end in pairwise((0, *(round(share * len(days)) for share in HEATS), len(days))):
         done = sum(map(len, costs.values()))
         heat = replace(question, candidates=tuple(alive))
-        answer = ask(heat, traces, list(days[begin:end]), partial(_told, progress, done, total))
+        answer = ask(heat, traces, list(days[begin:end]), partial(_report_progress, progress, done, total))
         for one in alive:
             costs[one.name] += _costs(answer, one.name)
         best = min(alive, key=lambda one: sum(costs[one.name]))
@@ -136,7 +136,7 @@ def _raced(
     return costs
 
 
-def _told(progress: Progress, before: int, total: int, done: int, _of_this_heat: int) -> None:
+def _report_progress(progress: Progress, before: int, total: int, done: int, _of_this_heat: int) -> None:
     progress(before + done, total)
 
 

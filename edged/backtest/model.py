@@ -20,7 +20,7 @@ from typing import Literal
 from edged.backtest.measures import MINUTE_MS, DayMeasures
 from edged.backtest.traces import Day, Hall
 
-LOOK_MS = 30_000
+CHECK_MS = 30_000
 Slot = Literal["off", "setup", "idle", "busy", "drain"]
 
 
@@ -55,7 +55,7 @@ class Floor:
         return sum(slot in states for slot in self.slots)
 
 
-Look = Callable[[Floor], int]  # how many windows to order (positive) or to give back (negative) now
+WindowRule = Callable[[Floor], int]  # how many windows to order (positive) or to give back (negative) now
 
 
 def never(_floor: Floor) -> int:
@@ -68,20 +68,20 @@ def always(floor: Floor) -> int:
     return floor.tidal if floor.at_ms == 0 else 0
 
 
-def band(open_at: int, close_at: int) -> Look:
+def band(open_at: int, close_at: int) -> WindowRule:
     """A policy without timers: each time it is asked, it opens one more window if at least ``open_at`` people wait and
     none is being opened, and closes one if at most ``close_at`` wait.
     """
 
-    def look(floor: Floor) -> int:
+    def rule(floor: Floor) -> int:
         if floor.queue >= open_at and not floor.count("setup") and floor.count("off"):
             return 1
         return -1 if floor.queue <= close_at and floor.count("setup", "idle", "busy") else 0
 
-    return look
+    return rule
 
 
-BASELINES: dict[str, Callable[[], Look]] = {
+BASELINES: dict[str, Callable[[], WindowRule]] = {
     "never": lambda: never,
     "always": lambda: always,
     "naive10": lambda: band(10, 9),
@@ -90,20 +90,22 @@ BASELINES: dict[str, Callable[[], Look]] = {
 
 
 def simulate(
-    hall: Hall, day: Day, setup_ms: int | Iterable[int], look: Look, at_events: bool = False
+    hall: Hall, day: Day, setup_ms: int | Iterable[int], rule: WindowRule, at_events: bool = False
 ) -> DayMeasures:
     """Run one day under a policy of this module.
 
     ``setup_ms``: one value for all openings, or the values of successive openings. ``at_events``: decide after every
-    event instead of every ``LOOK_MS``, as textbook models do.
+    event instead of every ``CHECK_MS``, as textbook models do.
     """
     setups = iter(setup_ms) if isinstance(setup_ms, Iterable) else repeat(setup_ms)
-    return _ModelRun(hall, day, setups, look, at_events).run()
+    return _ModelRun(hall, day, setups, rule, at_events).run()
 
 
 class _ModelRun:
-    def __init__(self, hall: Hall, day: Day, setups: Iterator[int], look: Look, at_events: bool) -> None:
-        self.day, self.close_ms, self.setups, self.look = day, hall.close_ms, setups, look
+    def __init__(
+        self, hall: Hall, day: Day, setups: Iterator[int], rule: WindowRule, at_events: bool
+    ) -> None:
+        self.day, self.close_ms, self.setups, self.rule = day, hall.close_ms, setups, rule
         self.at_events = at_events
         self.floor = Floor(hall.regular, hall.tidal)
         self.floor.slots = ["off"] * hall.tidal
@@ -134,8 +136,8 @@ class _ModelRun:
                 if look_ms >= self.close_ms and served and coming >= count:
                     break
                 if not self.at_events:
-                    self._act(self.look(floor))
-                look_ms += LOOK_MS
+                    self._act(self.rule(floor))
+                look_ms += CHECK_MS
                 continue
             floor.at_ms = first
             if first == next_end:
@@ -146,7 +148,7 @@ class _ModelRun:
                 coming += 1
                 self._dispatch()
             if self.at_events:
-                self._act(self.look(floor))
+                self._act(self.rule(floor))
                 self._dispatch()
         self._close_up()
         return DayMeasures(tuple(self.waits), self.staff_ms, self.openings, tuple(self.open_min))

@@ -4,7 +4,7 @@ It keeps the two rules for callers of ``Engine`` (time stamps never decrease; ev
 one instant: due ticks, then ends of service and arrivals of staff in the order they were scheduled, then visitors.
 Regular windows are open all day. An idle clerk calls as soon as somebody waits, in the order of the windows; a called
 visitor arrives immediately. A paged member of staff accepts immediately and logs in exactly ``setup_ms`` after the
-request. The day ends at the first multiple of ``LOOK_MS`` after closing time at which nobody waits.
+request. The day ends at the first multiple of ``CHECK_MS`` after closing time at which nobody waits.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from edged.core.model.site import Area, Service, Site, Staff, Window
 from edged.core.model.turn import Turn
 from edged.core.queue.demand import newcomer_range
 
-LOOK_MS = 30_000
+CHECK_MS = 30_000
 NEVER_MS = 1 << 60
 ASKED_EVERY = 256  # events: some ten milliseconds
 PRINTER = point_of("printer")
@@ -201,7 +201,7 @@ class _CoreRun:
         self.lookup = Lookup(scenario.site)
         self.services = [service.id for service in scenario.site.services]
         self.waiting_of = dict.fromkeys(self.lookup.areas, 0)
-        self.told: dict[int, float] = {}  # visitor -> predicted wait in ms
+        self.predicted_ms: dict[int, float] = {}  # visitor -> predicted wait in ms
 
     def run(self) -> DayMeasures:
         """Simulate the whole day; returns its measures."""
@@ -215,9 +215,9 @@ class _CoreRun:
             tuple(self.open_min),
             self.releases,
             tuple(
-                round(told - self.waits[visitor])
-                for visitor, told in self.told.items()
-                if told or self.waits[visitor]
+                round(predicted - self.waits[visitor])
+                for visitor, predicted in self.predicted_ms.items()
+                if predicted or self.waits[visitor]
             ),
             events=self.fed,
             urgent_ms=tuple(self.waits[visitor] for visitor in sorted(self.scenario.urgent)),
@@ -264,11 +264,11 @@ class _CoreRun:
                 end_ms = self._end()
 
     def _end(self) -> int:
-        """The end of the simulated day: the first multiple of ``LOOK_MS`` after the last event and not before closing
+        """The end of the simulated day: the first multiple of ``CHECK_MS`` after the last event and not before closing
         time.
         """
-        closing = -(-self.scenario.close_ms // LOOK_MS) * LOOK_MS
-        return max(closing, self.now_ms // LOOK_MS * LOOK_MS + LOOK_MS)
+        closing = -(-self.scenario.close_ms // CHECK_MS) * CHECK_MS
+        return max(closing, self.now_ms // CHECK_MS * CHECK_MS + CHECK_MS)
 
     def _feed(self, event: Event) -> None:
         if self.scenario.disturb is None or isinstance(event, Tick):
@@ -283,9 +283,9 @@ class _CoreRun:
             raise TimeOver
         _, notes = self.engine.handle(self.now_ms, event)
         for note in notes:
-            told = TOLD.get(note.kind)
-            if told is not None:
-                told(self, note)
+            handle = ON_NOTE.get(note.kind)
+            if handle is not None:
+                handle(self, note)
         if self.charted is not None:
             self._draw()
 
@@ -300,9 +300,9 @@ class _CoreRun:
 
     def _quote(self, visitor: int) -> None:
         turn = Turn(self.engine.state, self.lookup, self.now_ms)
-        told = newcomer_range(turn, self.lookup.area_of(self.services[self.day.kinds[visitor]]))
-        if told is not None:
-            self.told[visitor] = told.mean_s * 1000
+        predicted = newcomer_range(turn, self.lookup.area_of(self.services[self.day.kinds[visitor]]))
+        if predicted is not None:
+            self.predicted_ms[visitor] = predicted.mean_s * 1000
 
     def _next_seq(self) -> int:
         self.seq += 1
@@ -413,16 +413,19 @@ class _CoreRun:
         if self.charted is None:
             return Curves()
         waits = tuple(
-            (at / MINUTE_MS, told / MINUTE_MS if told is not None else None, wait / MINUTE_MS)
-            for at, wait, told in zip(
-                self.day.arrive_ms, self.waits, map(self.told.get, range(len(self.waits))), strict=True
+            (at / MINUTE_MS, predicted / MINUTE_MS if predicted is not None else None, wait / MINUTE_MS)
+            for at, wait, predicted in zip(
+                self.day.arrive_ms,
+                self.waits,
+                map(self.predicted_ms.get, range(len(self.waits))),
+                strict=True,
             )
         )
         charted = self.charted
         return Curves(tuple(charted.waiting), tuple(charted.windows), tuple(charted.staff), waits)
 
 
-TOLD: dict[str, Callable[[_CoreRun, Note], None]] = {
+ON_NOTE: dict[str, Callable[[_CoreRun, Note], None]] = {
     "ticket.called": _CoreRun._called,
     "tidal.requested": _CoreRun._requested,
     "tidal.draining": _CoreRun._draining,

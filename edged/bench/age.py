@@ -24,7 +24,7 @@ from edged.backtest.journals import read_journals
 from edged.bench import aged
 from edged.bench.children import Daemon, Failed
 from edged.bench.hall import BenchHall
-from edged.bench.latency import Told
+from edged.bench.latency import Progress
 from edged.bench.meter import Lamps, Samples
 from edged.bench.plans import Age
 from edged.bench.sides import WARM_UP, WARM_UP_SPACING_S, BenchCell, Place
@@ -54,7 +54,7 @@ REHEARSED_DAYS = 20
 READER_STARTS_S = 2.0  # until it has imported its modules and reads
 
 
-def age(place: Place, plan: Age, told: Told) -> dict[str, Any]:
+def age(place: Place, plan: Age, progress: Progress) -> dict[str, Any]:
     """Measure a journal of ``plan.days`` business days; returns its figures next to the same figures of its first day
     alone.
     """
@@ -62,16 +62,16 @@ def age(place: Place, plan: Age, told: Told) -> dict[str, Any]:
     for count in sorted({1, plan.days}):
         folder = place.directory / f"age-{count}"
         folder.mkdir()
-        found[str(count)] = _figures(place, folder, replace(plan, days=count), told)
-    found["written"] = _wear(place.directory / "wear", told)
-    found["beside_a_reader"] = _beside_a_reader(place, folder / "hall.db", plan, told)
+        found[str(count)] = _figures(place, folder, replace(plan, days=count), progress)
+    found["written"] = _wear(place.directory / "wear", progress)
+    found["beside_a_reader"] = _beside_a_reader(place, folder / "hall.db", plan, progress)
     return {"age": found}
 
 
-def _figures(place: Place, folder: Path, plan: Age, told: Told) -> dict[str, Any]:
+def _figures(place: Place, folder: Path, plan: Age, progress: Progress) -> dict[str, Any]:
     journal, days = folder / "hall.db", plan.days
     written = aged.write(
-        journal, days, lambda day: told(f"writing day {day + 1} of {days}"), tickets=plan.tickets
+        journal, days, lambda day: progress(f"writing day {day + 1} of {days}"), tickets=plan.tickets
     )
     hall = asyncio.run(written)
     broker = place.broker
@@ -79,10 +79,10 @@ def _figures(place: Place, folder: Path, plan: Age, told: Told) -> dict[str, Any
     (folder / "hall.toml").write_text(aged.hall_toml(hall.site, broker.port, web_port), "utf-8")
     found: dict[str, Any] = {"journal_mib": round(_bytes(journal) / 2**20, 1), "steps": _steps(journal)}
     with memory_group(UNIT_BYTES) as group:
-        told(f"{days} days: starts from a cold disk")
+        progress(f"{days} days: starts from a cold disk")
         found |= {"memory_mib": UNIT_BYTES >> 20 if group else None}
         found["ready_cold_ms"] = round(median(_cold(folder, web_port, group) for _ in range(plan.times)), 1)
-    told(f"{days} days: reading")
+    progress(f"{days} days: reading")
     bare_s = min(_command_s("why", "--help") for _ in range(plan.times))
     why_s = min(_command_s("why", str(journal), "--last", "5", "--json") for _ in range(plan.times))
     found["why_ms"] = round(max(0.0, why_s - bare_s) * 1000, 1)
@@ -172,11 +172,11 @@ def _steps(journal: Path) -> int:
         connection.close(True)
 
 
-def _beside_a_reader(place: Place, journal: Path, plan: Age, told: Told) -> dict[str, Any]:
+def _beside_a_reader(place: Place, journal: Path, plan: Age, progress: Progress) -> dict[str, Any]:
     """Measure the time from key to lamp in us, alternately with (``p50_us``, ``p99_us``) and without (``alone_p50_us``,
     ``alone_p99_us``) another process that reads the whole ``journal``.
     """
-    told("keys beside a reader")
+    progress("keys beside a reader")
     alone, beside = Samples(), Samples()
     with ExitStack() as stack:
         room, hall = BenchCell(place, stack), place.hall_id("beside")
@@ -242,9 +242,9 @@ class _Written:
     bytes: int = 0
 
 
-def _wear(folder: Path, told: Told) -> dict[str, Any]:
+def _wear(folder: Path, progress: Progress) -> dict[str, Any]:
     """Bytes written to disk per visitor of a calm hall, where every step is committed by itself."""
-    told("bytes written for a visitor")
+    progress("bytes written for a visitor")
     folder.mkdir()
     written = asyncio.run(_calm_day(folder / "hall.db"))
     return {

@@ -32,7 +32,7 @@ WINDOWS, TICKETS_A_DAY = 60, 1_920
 SERVICE_S = 600.0
 REST_S = 5.0
 WALK_S = 60.0
-LOOK_S = 15.0  # a clerk without visitors looks up this often
+CHECK_S = 15.0  # a clerk without visitors looks up this often
 DRAIN_STEPS = 512
 
 DISPENSER = Point("dispenser")
@@ -68,7 +68,7 @@ class Days:
         for panel, window in self._panels.items():
             if not window.tidal:
                 yield from self._feed(begin_ms, KeyPressed(panel, "login"))
-                self._plan(begin_ms + self._s(LOOK_S), "next", panel)
+                self._plan(begin_ms + self._s(CHECK_S), "next", panel)
         for _ in range(self._tickets):
             self._plan(begin_ms + round(self._rng.uniform(0, OPEN_MS)), "come", DISPENSER)
         end_ms = begin_ms + OPEN_MS + OPEN_MS // 8
@@ -97,7 +97,7 @@ class Days:
             yield from self._feed(at_ms, KeyPressed(who, "next"))
             self._plan(at_ms + self._s(self._rng.expovariate(1 / SERVICE_S)), "finish", who)
         elif window.state in ("OPEN", "PAUSED"):
-            self._plan(at_ms + self._s(LOOK_S), "next", who)
+            self._plan(at_ms + self._s(CHECK_S), "next", who)
 
     def _feed(self, at_ms: int, event: Event) -> Iterator[tuple[Step, int]]:
         """Feed the ticks that are due, then the event."""
@@ -185,18 +185,18 @@ def _table(part: object, *names: str) -> dict[str, object]:
 async def write(
     path: Path,
     days: int,
-    told: Callable[[int], None] = lambda day: None,
+    progress: Callable[[int], None] = lambda day: None,
     windows: int = WINDOWS,
     tickets: int = TICKETS_A_DAY,
 ) -> Days:
-    """Write a journal of ``days`` business days to ``path``; calls ``told(day)`` before each day."""
+    """Write a journal of ``days`` business days to ``path``; calls ``progress(day)`` before each day."""
     hall = Days(windows, tickets)
     journal = Journal.open(path)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(journal.run())
         try:
             for number in range(days):
-                told(number)
+                progress(number)
                 for step, at_ms in hall.day(number):
                     journal.append(step)
                     day = hall.engine.state.day

@@ -20,7 +20,7 @@ from edged.bench.meter import rest
 from edged.clock import monotonic_s
 
 START_S = 30.0  # for a child to serve, on a busy mini-PC
-LOOK_S = 0.01  # between checks of a child that starts
+CHECK_S = 0.01  # between checks of a child that starts
 METRICS_S = 10.0  # an overloaded daemon answers late
 STOP_S = 8.0  # then it is killed
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -60,7 +60,7 @@ class Child:
         """
         until_s = monotonic_s() + START_S
         while not select.select([self.out], [], [], 0)[0] and monotonic_s() < until_s:
-            meanwhile(LOOK_S)
+            meanwhile(CHECK_S)
         if not select.select([self.out], [], [], 0)[0] or self.out.readline() != b"ready\n":
             self.stop()
             raise Failed(f"{self._name} did not start")

@@ -18,7 +18,7 @@ REFUSALS = 3
 AWAY_S = 3.0  # how long each killed part stays away
 KNOWN_S = 120.0
 SETTLE_S = 900.0
-LOOK_S = 0.25
+CHECK_S = 0.25
 OPEN_ABOVE = 5
 
 
@@ -63,8 +63,8 @@ class FleetBench:
             self._say("nobody comes any more; what is under way arrives")
             counts = await city.settled(SETTLE_S)
             wires.cancel()
-        told = {"quiet": quiet, "faults": faults, "return": returned}
-        delays = {name: await city.delays(*span) for name, span in told.items()}
+        spans = {"quiet": quiet, "faults": faults, "return": returned}
+        delays = {name: await city.delays(*span) for name, span in spans.items()}
         return self._summary(counts, pushed, delays, returned[1] - returned[0])
 
     async def _phase(self, name: str, what: Any) -> tuple[float, float]:
@@ -80,7 +80,7 @@ class FleetBench:
         while monotonic_s() < until_s:
             if await self._city.known() == wanted:
                 return
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_S)
 
     async def _faults(self) -> None:
         city, between_s = self._city, self._plan.phase_s / 4
@@ -126,7 +126,7 @@ class FleetBench:
         while monotonic_s() < until_s:
             if all(hall.upto >= self._plan.day for hall in halls):
                 return
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_S)
 
     def _summary(
         self, counts: list[HallCount], pushed: dict[str, list[str]], delays: dict[str, Any], returned_s: float

@@ -11,10 +11,10 @@ from edged.bench.plans import Cell
 from edged.bench.sides import BenchCell, Place, Side, figures, pooled
 
 Build = Callable[[BenchCell], list[Side]]
-Told = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
-def latency(place: Place, build: Build, cells: Sequence[Cell], told: Told) -> dict[str, Any]:
+def latency(place: Place, build: Build, cells: Sequence[Cell], progress: Progress) -> dict[str, Any]:
     """Measure every cell of one pair of input and output lines. The figures of the first cell are at the top level of
     the result, the figures of the others under its keys ``background`` and ``spacing``.
     """
@@ -22,7 +22,7 @@ def latency(place: Place, build: Build, cells: Sequence[Cell], told: Told) -> di
     with ExitStack() as stack:
         sides = build(BenchCell(place, stack))
         for n, cell in enumerate(cells):
-            told(f"{cell.spacing_ms} ms" + (f", {cell.background}/s around" if cell.background else ""))
+            progress(f"{cell.spacing_ms} ms" + (f", {cell.background}/s around" if cell.background else ""))
             one = figures(pooled(_rounds(sides, cell)))
             if n == 0:
                 found = {**one, "spacing_ms": cell.spacing_ms, "background": {}, "spacing": {}}

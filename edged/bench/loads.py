@@ -152,7 +152,7 @@ class LoadedEcho(Loaded):
 
     def handled(self) -> int:
         """How many messages were handled: nine times the answers received."""
-        return ECHO_EVERY * self.lamps.told[OTHER_LAMP]
+        return ECHO_EVERY * self.lamps.reported[OTHER_LAMP]
 
     def tickets(self) -> int:
         """The same as ``handled``: for the echo a ticket is a message like any other."""

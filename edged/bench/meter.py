@@ -42,7 +42,7 @@ class Lamps:
     def __init__(self, plug: Plug, hall: str) -> None:
         plug.subscribe(f"hall/{hall}/dev/+/down/lamp")
         self.shown: dict[str, bytes] = {}
-        self.told: Counter[str] = Counter()
+        self.reported: Counter[str] = Counter()
         self._plug = plug
 
     def fileno(self) -> int:
@@ -55,7 +55,7 @@ class Lamps:
         for message in self._plug.take():
             device = message.topic.split("/")[3]
             self.shown[device] = message.payload
-            self.told[device] += 1
+            self.reported[device] += 1
             marks.append((f"{device} {lamp_state(message.payload)}", at_s))
         return marks
 

@@ -19,7 +19,7 @@ from edged.bench.age import age
 from edged.bench.brokers import OwnBroker
 from edged.bench.decisions import SIZES, Size, decision_figures
 from edged.bench.disk import commit_figures
-from edged.bench.latency import Told, latency
+from edged.bench.latency import Progress, latency
 from edged.bench.life import day, outage, quiet, starts
 from edged.bench.loads import throughput, ticket_cost
 from edged.bench.pages import pages
@@ -52,20 +52,20 @@ KEYS: dict[str, Any] = {
     "age": None,
     "pages": None,
 }
-Section = Callable[[Place, Plan, Told], dict[str, Any]]
+Section = Callable[[Place, Plan, Progress], dict[str, Any]]
 
 
-def _decisions(_place: Place, plan: Plan, told: Told) -> dict[str, Any]:
+def _decisions(_place: Place, plan: Plan, progress: Progress) -> dict[str, Any]:
     found = {}
     for windows, waiting in SIZES.items():
-        told(f"{windows} windows")
+        progress(f"{windows} windows")
         found[str(windows)] = decision_figures(Size(windows, waiting), plan.decisions)
     return {"decision_us": found}
 
 
-def _day(place: Place, plan: Plan, told: Told, found: Mapping[str, Any]) -> dict[str, Any]:
+def _day(place: Place, plan: Plan, progress: Progress, found: Mapping[str, Any]) -> dict[str, Any]:
     rate = max(DAY_RATE_MIN, DAY_RATE_SHARE * found.get("throughput_msg_s", 0))
-    told(f"{plan.day_tickets} tickets at {rate:.0f} messages/s")
+    progress(f"{plan.day_tickets} tickets at {rate:.0f} messages/s")
     lived = day(place, plan.day_tickets, rate)
     whole = lived["rss_after"]["tickets"] >= LONG_DAY_TICKETS
     return lived | {"rss_mib": {"after_100k": lived["rss_after"]["mib"] if whole else None}}
@@ -74,38 +74,44 @@ def _day(place: Place, plan: Plan, told: Told, found: Mapping[str, Any]) -> dict
 SECTIONS: dict[str, tuple[str, Section]] = {
     "mqtt": (
         "MQTT to MQTT",
-        lambda place, plan, told: {"mqtt_mqtt": latency(place, sides.mqtt_sides, plan.mqtt, told)},
+        lambda place, plan, progress: {"mqtt_mqtt": latency(place, sides.mqtt_sides, plan.mqtt, progress)},
     ),
     "tcp": (
         "MQTT to Modbus TCP",
-        lambda place, plan, told: {"mqtt_modbus_tcp": latency(place, sides.tcp_sides, plan.tcp, told)},
+        lambda place, plan, progress: {
+            "mqtt_modbus_tcp": latency(place, sides.tcp_sides, plan.tcp, progress)
+        },
     ),
     "rtu": (
         "MQTT to Modbus RTU",
-        lambda place, plan, told: {"mqtt_modbus_rtu": latency(place, sides.rtu_sides, plan.rtu, told)},
+        lambda place, plan, progress: {
+            "mqtt_modbus_rtu": latency(place, sides.rtu_sides, plan.rtu, progress)
+        },
     ),
     "serial": (
         "serial to serial",
-        lambda place, plan, told: {"serial_serial": latency(place, sides.line_sides, plan.line, told)},
+        lambda place, plan, progress: {
+            "serial_serial": latency(place, sides.line_sides, plan.line, progress)
+        },
     ),
-    "wire": ("lamps at 9600 baud", lambda place, plan, _told: slow_line(place, *plan.slow_line)),
+    "wire": ("lamps at 9600 baud", lambda place, plan, _progress: slow_line(place, *plan.slow_line)),
     "decisions": ("decisions by size of hall", _decisions),
     "disk": (
         "commits",
-        lambda place, plan, _told: {"commit_ms": commit_figures(place.directory, plan.commits)},
+        lambda place, plan, _progress: {"commit_ms": commit_figures(place.directory, plan.commits)},
     ),
-    "start": ("start", lambda place, plan, _told: starts(place, plan.starts)),
-    "outage": ("a broker that goes away", lambda place, _plan, _told: outage(place)),
-    "quiet": ("a quiet hall", lambda place, plan, _told: quiet(place, plan.quiet_s)),
-    "cost": ("processor time of a ticket", lambda place, plan, _told: ticket_cost(place, plan.cost_s)),
+    "start": ("start", lambda place, plan, _progress: starts(place, plan.starts)),
+    "outage": ("a broker that goes away", lambda place, _plan, _progress: outage(place)),
+    "quiet": ("a quiet hall", lambda place, plan, _progress: quiet(place, plan.quiet_s)),
+    "cost": ("processor time of a ticket", lambda place, plan, _progress: ticket_cost(place, plan.cost_s)),
     "load": (
         "messages a second",
-        lambda place, plan, _told: throughput(place, plan.rates, plan.load_s, plan.halvings),
+        lambda place, plan, _progress: throughput(place, plan.rates, plan.load_s, plan.halvings),
     ),
 }
 
-SECTIONS["pages"] = ("pages and their readers", lambda place, plan, _told: pages(place, plan.quiet_s))
-SECTIONS["age"] = ("an old journal", lambda place, plan, told: age(place, plan.age, told))
+SECTIONS["pages"] = ("pages and their readers", lambda place, plan, _progress: pages(place, plan.quiet_s))
+SECTIONS["age"] = ("an old journal", lambda place, plan, progress: age(place, plan.age, progress))
 NAMES = (*SECTIONS, "day")
 
 
@@ -159,22 +165,24 @@ def forget(place: Place) -> None:
             plug.close()
 
 
-def run(place: Place, plan: Plan, only: Collection[str], told: Callable[[str, str], None]) -> dict[str, Any]:
-    """Run every section in ``only``; ``told(section, what)`` reports progress. ``seconds`` in the result: duration of
-    each section.
+def run(
+    place: Place, plan: Plan, only: Collection[str], progress: Callable[[str, str], None]
+) -> dict[str, Any]:
+    """Run every section in ``only``; ``progress(section, what)`` is called before each. ``seconds`` in the result:
+    duration of each section.
     """
     found: dict[str, Any] = {}
     took: dict[str, float] = {}
     for name in [name for name in SECTIONS if name in only]:
         title, section = SECTIONS[name]
-        told(name, title)
+        progress(name, title)
         start_s = perf_s()
-        found = merged(found, section(place, plan, partial(_told, told, name, title)))
+        found = merged(found, section(place, plan, partial(_titled, progress, name, title)))
         took[name] = round(perf_s() - start_s, 1)
     if "day" in only:
-        told("day", DAY_TITLE)
+        progress("day", DAY_TITLE)
         start_s = perf_s()
-        found = merged(found, _day(place, plan, partial(_told, told, "day", DAY_TITLE), found))
+        found = merged(found, _day(place, plan, partial(_titled, progress, "day", DAY_TITLE), found))
         took["day"] = round(perf_s() - start_s, 1)
     return KEYS | found | {"seconds": took}
 
@@ -188,8 +196,8 @@ def merged(found: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return both
 
 
-def _told(told: Callable[[str, str], None], name: str, title: str, what: str) -> None:
-    told(name, f"{title}: {what}")
+def _titled(progress: Callable[[str, str], None], name: str, title: str, what: str) -> None:
+    progress(name, f"{title}: {what}")
 
 
 def _optimised() -> bool:

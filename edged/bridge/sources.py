@@ -57,20 +57,22 @@ def columns(report: ReportTable) -> list[str]:
     return list(dict.fromkeys(name for name in names if name is not None))
 
 
-def statement(report: ReportTable, look: Literal["from", "newest", "whole"], floor: Key | None = None) -> Any:
-    """The SELECT for one read as an SQLAlchemy expression. ``look``: rows from ``floor`` on, the newest row, or all
+def statement(
+    report: ReportTable, which: Literal["from", "newest", "whole"], floor: Key | None = None
+) -> Any:
+    """The SELECT for one read as an SQLAlchemy expression. ``which``: rows from ``floor`` on, the newest row, or all
     rows.
     """
     from sqlalchemy import column, select, table
 
     schema, _, name = report.view.rpartition(".")
     view = table(name, *(column(one) for one in columns(report)), schema=schema or None)
-    if look == "whole":
+    if which == "whole":
         ordered = [] if report.order is None else [view.c[report.order]]
         return select(*view.c).order_by(*ordered).limit(WHOLE_ROWS_MAX)
     assert report.key is not None
     key = view.c[report.key]
-    if look == "newest":
+    if which == "newest":
         return select(*view.c).order_by(key.desc()).limit(1)
     query = select(*view.c).order_by(key).limit(ROWS_MAX)
     return query if floor is None else query.where(key >= floor)

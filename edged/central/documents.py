@@ -62,11 +62,11 @@ def parse(payload: bytes, kind: type[D], kept: bool = False) -> D:
         raise DocumentRefused(*shape_reasons(error)) from None
 
 
-def _check_texts(told: dict[str, Any]) -> None:
-    place = personal.where(told)
+def _check_texts(document: dict[str, Any]) -> None:
+    place = personal.where(document)
     if place is not None:
         raise DocumentRefused(reason("personal-data", dotted(place)))
-    odd = texts.where_odd(told)
+    odd = texts.where_odd(document)
     if odd is not None:
         path, position, name = odd
         raise DocumentRefused(reason("odd-character", dotted(path), position=position, name=name))

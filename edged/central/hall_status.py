@@ -28,7 +28,7 @@ class StatusLink(Protocol):
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
 
 
-class HallStanding(NamedTuple):
+class HallFacts(NamedTuple):
     """The facts behind the status. ``wall_ms``: ms since 1970 UTC; ``lost``: ids of the configured devices that are
     lost.
     """
@@ -40,7 +40,9 @@ class HallStanding(NamedTuple):
 
 
 class HallStatus:
-    """Publishes the status. Call ``look`` about once a second, ``say`` after a reconnect, ``leave`` at the end."""
+    """Publishes the status. Call ``publish_if_changed`` about once a second, ``publish_now`` after a reconnect, and
+    ``leave`` at the end.
+    """
 
     def __init__(self, hall: str, epoch: int, stamp: Callable[[int], str], group: str | None = None) -> None:
         """``stamp`` turns ms since 1970 UTC into RFC 3339. ``group``: the city group of the hall."""
@@ -53,44 +55,44 @@ class HallStatus:
         self._policy = 0
         self._since_ms = 0
 
-    def payload(self, word: str, standing: HallStanding, why: tuple[str, ...] = ()) -> bytes:
+    def payload(self, word: str, facts: HallFacts, why: tuple[str, ...] = ()) -> bytes:
         """The message for ``word`` (online, degraded or offline), with the reasons ``why``."""
         if word != self._word or not self._since_ms:
-            self._word, self._since_ms = word, standing.wall_ms
+            self._word, self._since_ms = word, facts.wall_ms
         body = {
             "state": word,
             "version": __version__,
-            "policy": standing.state.policy_version,
+            "policy": facts.state.policy_version,
             "epoch": self._epoch,
             "since": self._stamp(self._since_ms),
         }
         return msgspec.json.encode(body | self._group | ({"reasons": why} if why else {}))
 
-    def look(self, link: StatusLink, standing: HallStanding) -> None:
+    def publish_if_changed(self, link: StatusLink, facts: HallFacts) -> None:
         """Publish the status if it changed."""
-        if (reasons(standing), standing.state.policy_version) != (self._reasons, self._policy):
-            self.say(link, standing)
+        if (reasons(facts), facts.state.policy_version) != (self._reasons, self._policy):
+            self.publish_now(link, facts)
 
-    def say(self, link: StatusLink, standing: HallStanding) -> None:
+    def publish_now(self, link: StatusLink, facts: HallFacts) -> None:
         """Publish the hall's status now."""
-        self._reasons, self._policy = reasons(standing), standing.state.policy_version
+        self._reasons, self._policy = reasons(facts), facts.state.policy_version
         word = "degraded" if self._reasons else "online"
-        self._publish(link, self.payload(word, standing, self._reasons))
+        self._publish(link, self.payload(word, facts, self._reasons))
 
-    def leave(self, link: StatusLink, standing: HallStanding) -> None:
+    def leave(self, link: StatusLink, facts: HallFacts) -> None:
         """Publish "offline", when the daemon ends normally."""
-        self._publish(link, self.payload("offline", standing))
+        self._publish(link, self.payload("offline", facts))
 
     def _publish(self, link: StatusLink, payload: bytes) -> None:
         with suppress(Exception):  # without a connection the MQTT will says the same
             link.publish(self.topic, payload, retain=True)
 
 
-def reasons(standing: HallStanding) -> tuple[str, ...]:
+def reasons(facts: HallFacts) -> tuple[str, ...]:
     """Why the hall is degraded: ``disk``, ``clock``, ``safe mode``, ``device NAME``."""
-    found = [] if standing.durable else ["disk"]
-    if standing.wall_ms < CLOCK_TRUSTED_FROM_MS:
-        found.append("clock")
-    found += [] if standing.state.put_aside is None else ["safe mode"]
-    found += [f"device {name}" for name in standing.lost]
-    return tuple(found[:REASONS_MAX])
+    words = [] if facts.durable else ["disk"]
+    if facts.wall_ms < CLOCK_TRUSTED_FROM_MS:
+        words.append("clock")
+    words += [] if facts.state.put_aside is None else ["safe mode"]
+    words += [f"device {name}" for name in facts.lost]
+    return tuple(words[:REASONS_MAX])

@@ -134,7 +134,7 @@ class KeyDesk:
         if self._started:
             self._judge_kept()
             self._changed()
-            self.look()
+            self.check()
 
     def trust_duty(self, keys: Keys, operations: frozenset[str]) -> None:
         """Set the keys of duty desks and the operations each may order."""
@@ -147,7 +147,7 @@ class KeyDesk:
         self._judge_kept()
         if not self._rooted:
             return
-        self._say("applied", self._named(self._ring.listed))
+        self._report_state("applied", self._named(self._ring.listed))
         self._link.on_state(lambda up, _: self._publish() if up else None)
         self._link.subscribe(topics.keys_push(self._audience.hall), self.receive)
         if self._audience.group is not None:
@@ -156,10 +156,10 @@ class KeyDesk:
     async def run(self) -> None:
         """Check validity dates, and the keys that signed the policy in force, until cancelled."""
         while True:
-            self.look()
+            self.check()
             await self.heartbeat.sleep(CHECK_S)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Update the alarms about keys that end soon and a policy signed with a revoked key; retry a list that could
         not be stored.
         """
@@ -189,7 +189,7 @@ class KeyDesk:
         listed = accept(raw, self._roots or {}, self._audience, self._marks, self._wall_ms())
         held = self._ring.listed
         if held is not None and (held.sha256, held.root) == (listed.sha256, listed.root):
-            self._say("applied", self._named(listed))
+            self._report_state("applied", self._named(listed))
             ack()
             return
         if not self._ledger.durable:
@@ -230,9 +230,9 @@ class KeyDesk:
             revoked=[one.name for one in listed.revoked],
             **ignored,
         )
-        self._say("applied", self._named(listed))
+        self._report_state("applied", self._named(listed))
         self._changed()
-        self.look()
+        self.check()
 
     def _refuse(self, raw: bytes, refusal: DocumentRefused, ack: Callable[[], None]) -> None:
         from edged.central.policies import claimed
@@ -251,7 +251,7 @@ class KeyDesk:
                 **more,
             )
         named = claimed(raw)
-        self._say("rejected", named, worded(refusal.reasons))
+        self._report_state("rejected", named, worded(refusal.reasons))
         self._refused(first, str((named or {}).get("version", "")))
         ack()
 
@@ -320,7 +320,9 @@ class KeyDesk:
             else {"version": listed.version, "sha256": listed.sha256}
         )
 
-    def _say(self, state: str, desired: dict[str, Any] | None, why: dict[str, str] | None = None) -> None:
+    def _report_state(
+        self, state: str, desired: dict[str, Any] | None, why: dict[str, str] | None = None
+    ) -> None:
         listed = self._ring.listed
         self._report = {
             "desired": desired,

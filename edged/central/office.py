@@ -28,10 +28,10 @@ from edged.links.mqtt.link import MqttLink
 from edged.observer import Observer
 from edged.store.journal import Journal
 
-TOLD_MAX = (
+REPORTED_MAX = (
     10  # refusals recorded in the journal within TOLD_WITHIN_MS, so that a flood does not fill the disk
 )
-TOLD_WITHIN_MS = 60_000
+REPORTED_WITHIN_MS = 60_000
 
 
 class Dependencies(NamedTuple):
@@ -75,7 +75,7 @@ class Office:
         """
         self._journal = journal
         self._given = given
-        self._told_ms: list[int] = []
+        self._reported_ms: list[int] = []
         audience = Audience(config.hall, config.policy.group, Names.of(config.site))
         self.rehearsals = Rehearsals(config.policy.rehearse_socket, str(Path(config.store.path).absolute()))
         self.policies = PolicyDesk(
@@ -161,15 +161,15 @@ class Office:
         named: str,
         order: str = "",
     ) -> None:
-        """Count a refusal and report it to the core, so that it becomes an event for the centre; at most ``TOLD_MAX``
-        in ``TOLD_WITHIN_MS``.
+        """Count a refusal and report it to the core, so that it becomes an event for the centre; at most
+        ``REPORTED_MAX`` in ``REPORTED_WITHIN_MS``.
         """
         if kind != "appointment":  # counted as inputs already
             self._given.count_refused(why.code)
         now_ms = self._given.wall_ms()
-        self._told_ms = [at_ms for at_ms in self._told_ms if 0 <= now_ms - at_ms < TOLD_WITHIN_MS]
-        if len(self._told_ms) < TOLD_MAX:
-            self._told_ms.append(now_ms)
+        self._reported_ms = [at_ms for at_ms in self._reported_ms if 0 <= now_ms - at_ms < REPORTED_WITHIN_MS]
+        if len(self._reported_ms) < REPORTED_MAX:
+            self._reported_ms.append(now_ms)
             self._given.put(DocumentRejected(kind, why.code, named, order))
 
     async def run(self) -> None:

@@ -309,8 +309,8 @@ class OperationDesk(Observer):
 
 
 def _not_done(answer: KeyAnswer) -> Reason:
-    told = reason("not-done", detail=answer.text_en, detail_zh=answer.text)
-    return Reason(answer.code.replace("_", "-"), "", told.message, told.message_zh)
+    refusal = reason("not-done", detail=answer.text_en, detail_zh=answer.text)
+    return Reason(answer.code.replace("_", "-"), "", refusal.message, refusal.message_zh)
 
 
 def _read(stored: str) -> dict[str, LastOrder]:

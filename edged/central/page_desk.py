@@ -91,7 +91,7 @@ class PageDesk(Observer):
         self._up = False
         self._touched: dict[str, None] = {}  # points and subjects changed since the last evaluation
         self._dirty: dict[str, None] = {}  # parts to be computed
-        self._said: dict[str, bytes] = {}  # part -> the payload published last
+        self._published: dict[str, bytes] = {}  # part -> the payload published last
         self._site: Site | None = None
         self._lookup: Lookup | None = None
         self._words: dict[str, Pair] = {}  # what people call each device
@@ -133,11 +133,11 @@ class PageDesk(Observer):
         while True:
             await self.heartbeat.sleep(EVERY_S)
             if self._up:
-                await self.look()
+                await self.publish_changes()
 
     def _link_changed(self, up: bool, _reason: str) -> None:
         self._up = up
-        self._said.clear()  # the broker may have lost its retained messages
+        self._published.clear()  # the broker may have lost its retained messages
         self._site = None
 
     # -- steps --
@@ -226,23 +226,23 @@ class PageDesk(Observer):
             self._decisions.appendleft(_ShownDecision(self._n, at_ms, note))
             self._dirty["decisions"] = None
 
-    def _told(self, site: Site) -> list[dict[str, Any]]:
-        for made in self._decisions:
-            if made.body is None:
-                made.body = self._in_words(made, site)
-        return [made.body for made in self._decisions if made.body]
+    def _decisions_in_words(self, site: Site) -> list[dict[str, Any]]:
+        for decision in self._decisions:
+            if decision.body is None:
+                decision.body = self._in_words(decision, site)
+        return [decision.body for decision in self._decisions if decision.body]
 
-    def _in_words(self, made: _ShownDecision, site: Site) -> dict[str, Any]:
-        found = explained(made.note, site)
+    def _in_words(self, decision: _ShownDecision, site: Site) -> dict[str, Any]:
+        found = explained(decision.note, site)
         if found is None:
             return {}
         outcome = None
-        if made.outcome is not None:
-            zh, en = sentences(made.outcome[1], site)
-            outcome = {"zh": zh, "en": en, "at": self._from.stamp(made.outcome[0])}
+        if decision.outcome is not None:
+            zh, en = sentences(decision.outcome[1], site)
+            outcome = {"zh": zh, "en": en, "at": self._from.stamp(decision.outcome[0])}
         return {
-            "n": made.n,
-            "at": self._from.stamp(made.at_ms),
+            "n": decision.n,
+            "at": self._from.stamp(decision.at_ms),
             "decision": found.decision,
             "area": found.area,
             "window": found.window,
@@ -279,7 +279,7 @@ class PageDesk(Observer):
 
     # -- publishing --
 
-    async def look(self) -> None:
+    async def publish_changes(self) -> None:
         """Compute every page part that is marked as possibly changed, and publish those that did change; what was
         marked before a reconnect is published after it.
         """
@@ -300,7 +300,7 @@ class PageDesk(Observer):
         for first in range(0, len(dirty), AT_ONCE):
             if not self._up:
                 return  # everything is published again after a reconnect
-            self._say(dirty[first : first + AT_ONCE])
+            self._publish_parts(dirty[first : first + AT_ONCE])
             await asyncio.sleep(0)
 
     def _learn(self, site: Site) -> None:
@@ -323,9 +323,9 @@ class PageDesk(Observer):
         self._parts = {point: tuple(own) for point, own in parts.items()}
         known = {one for own in parts.values() for one in own}
         here = {*known, *_lines_of(site)}
-        for part in [part for part in (*self._before, *self._said) if "/" in part and part not in here]:
+        for part in [part for part in (*self._before, *self._published) if "/" in part and part not in here]:
             if self._publish(part, b""):
-                self._said.pop(part, None)
+                self._published.pop(part, None)
                 self._before.pop(part, None)
         self._dirty |= dict.fromkeys(("names", *sorted(known), *PARTS, "calls", "decisions", "answers"))
 
@@ -337,10 +337,10 @@ class PageDesk(Observer):
         self._dirty |= dict.fromkeys((*every[self._round : self._round + ROUND_PARTS], *PARTS, "beat"))
         self._round = 0 if self._round + ROUND_PARTS >= len(every) else self._round + ROUND_PARTS
 
-    def _say(self, parts: list[str]) -> None:
+    def _publish_parts(self, parts: list[str]) -> None:
         state, at_ms = self._from.state(), self._from.at_ms()
         if state.site is not self._site or self._lookup is None:
-            return  # the next ``look`` handles the new site
+            return  # the next ``publish_changes`` handles the new site
         made = PageParts(state, self._lookup, at_ms, self._from.stamp, self._words)
         for part in parts:
             try:
@@ -357,8 +357,8 @@ class PageDesk(Observer):
                         remedy="a fault of this program: send `edged diagnose` to support",
                     )
                 continue
-            if self._said.get(part) != payload and self._publish(part, payload):
-                self._said[part] = payload
+            if self._published.get(part) != payload and self._publish(part, payload):
+                self._published[part] = payload
 
     def _body(self, made: PageParts, part: str, at_ms: int) -> dict[str, Any]:
         kind, _, name = part.partition("/")
@@ -375,7 +375,9 @@ class PageDesk(Observer):
         told: dict[str, Callable[[], dict[str, Any]]] = {
             "calls": lambda: {"calls": list(self._calls)},
             "answers": lambda: {"answers": list(self._answers)},
-            "decisions": lambda: {"decisions": [] if self._site is None else self._told(self._site)},
+            "decisions": lambda: {
+                "decisions": [] if self._site is None else self._decisions_in_words(self._site)
+            },
             "alarms": made.alarms,
             "overrides": made.overrides,
             "staff": made.staff,

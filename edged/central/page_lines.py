@@ -80,7 +80,7 @@ class LineDesk:
         self._hall = hall
         self._from = sources
         self._up = False
-        self._said: dict[str, bytes] = {}  # by area
+        self._published: dict[str, bytes] = {}  # by area
         self._lookup: Lookup | None = None
         self._failed = False
         self.heartbeat = Heartbeat()
@@ -94,19 +94,19 @@ class LineDesk:
         while True:
             await self.heartbeat.sleep(EVERY_S)
             if self._up:
-                await self.look()
+                await self.publish_changes()
 
     def _link_changed(self, up: bool, _reason: str) -> None:
         self._up = up
-        self._said.clear()  # the broker may have lost its retained messages
+        self._published.clear()  # the broker may have lost its retained messages
 
-    async def look(self) -> None:
+    async def publish_changes(self) -> None:
         """Compute the rows of all areas once, and publish those that changed."""
         site = self._from.state().site
         if site is None or site.tickets_url is None:
-            for area in list(self._said):
-                self._say(area, b"")
-            self._said.clear()
+            for area in list(self._published):
+                self._publish(area, b"")
+            self._published.clear()
             return
         try:
             lines = await self._lines(site)
@@ -124,10 +124,10 @@ class LineDesk:
         calls_max = self._from.state().policy.calling.max_calls
         for area, rows in lines.items():
             body = {"columns": COLUMNS, "rows": rows[-ROWS_MAX:], "calls_max": calls_max}
-            self._say(area, _ENCODER.encode(body))
-        for area in self._said.keys() - lines.keys():
-            self._say(area, b"")
-            del self._said[area]
+            self._publish(area, _ENCODER.encode(body))
+        for area in self._published.keys() - lines.keys():
+            self._publish(area, b"")
+            del self._published[area]
 
     async def _lines(self, site: Site) -> dict[str, list[Row]]:
         if self._lookup is None or self._lookup.site is not site:
@@ -150,7 +150,7 @@ class LineDesk:
         waits = ticket.state == "WAITING"
         wait = demand.ticket_range(turn, ticket) if waits else None
         low_s, _, high_s = (None, None, None) if wait is None else wait.in_minutes()
-        told = None if ticket.quoted_s is None else (ticket.quoted_s[0], ticket.quoted_s[2])
+        wait_range_s = None if ticket.quoted_s is None else (ticket.quoted_s[0], ticket.quoted_s[2])
         return (
             name_of(own),
             ticket.number,
@@ -162,17 +162,17 @@ class LineDesk:
             ticket.window if ticket.state in ("CALLED", "SERVING", "NO_SHOW") else None,
             ticket.calls,
             self._from.stamp(ticket.issued_ms),
-            told,
+            wait_range_s,
         )
 
-    def _say(self, area: str, payload: bytes) -> None:
-        if self._said.get(area) == payload:
+    def _publish(self, area: str, payload: bytes) -> None:
+        if self._published.get(area) == payload:
             return
         try:
             self._link.publish(topics.page(self._hall, f"line/{area}"), payload, retain=True)
         except Unreachable:
             return
-        self._said[area] = payload
+        self._published[area] = payload
 
 
 def _is_shown(state: State, ticket: Ticket, at_ms: int) -> bool:

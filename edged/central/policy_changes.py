@@ -141,16 +141,16 @@ def _sentence(label: Words, hint: Any, was: Any, becomes: Any, names: PlaceNames
         gone = [one for one in was if one not in becomes]
         new = [one for one in becomes if one not in was]
         if gone or new:
-            told = _listed("+", new, inner, names), _listed("−", gone, inner, names)
-            return _line(label, Words(*("; ".join(filter(None, one)) for one in zip(*told, strict=True))))
+            words = _listed("+", new, inner, names), _listed("−", gone, inner, names)
+            return _line(label, Words(*("; ".join(filter(None, one)) for one in zip(*words, strict=True))))
     if isinstance(becomes, Mapping):
         return _line(label, _mapped(hint, was, becomes, names))
     old, new_ = _shown(hint, was, names), _shown(hint, becomes, names)
     return _line(label, Words(f"{old.en} → {new_.en}", f"{old.zh} → {new_.zh}"))
 
 
-def _line(label: Words, told: Words) -> Words:
-    return Words(f"{label.en}: {told.en}", f"{label.zh}：{told.zh}")
+def _line(label: Words, words: Words) -> Words:
+    return Words(f"{label.en}: {words.en}", f"{label.zh}：{words.zh}")
 
 
 def _listed(sign: str, entries: Sequence[Any], hint: Any, names: PlaceNames) -> Words:
@@ -166,15 +166,15 @@ def _listed(sign: str, entries: Sequence[Any], hint: Any, names: PlaceNames) -> 
 
 def _mapped(hint: Any, was: Mapping[str, Any], becomes: Mapping[str, Any], names: PlaceNames) -> Words:
     keys, values = get_args(hint)
-    told = []
+    words = []
     for key in sorted({*was, *becomes}):
         if was.get(key) != becomes.get(key):
             name = _shown(keys, key, names)
             old, new = (_shown(values, one.get(key), names) for one in (was, becomes))
-            told.append(Words(f"{name.en} {old.en} → {new.en}", f"{name.zh} {old.zh} → {new.zh}"))
-    more = f" and {len(told) - LISTED_MAX} more" if len(told) > LISTED_MAX else ""
-    more_zh = f"等{len(told)}项" if more else ""
-    shown = told[:LISTED_MAX]
+            words.append(Words(f"{name.en} {old.en} → {new.en}", f"{name.zh} {old.zh} → {new.zh}"))
+    more = f" and {len(words) - LISTED_MAX} more" if len(words) > LISTED_MAX else ""
+    more_zh = f"等{len(words)}项" if more else ""
+    shown = words[:LISTED_MAX]
     return Words("; ".join(one.en for one in shown) + more, "；".join(one.zh for one in shown) + more_zh)
 
 
@@ -211,7 +211,7 @@ def _shown(hint: Any, value: Any, names: PlaceNames) -> Words:
 def _described(value: Any, names: PlaceNames) -> Words:
     """An entry of a list that has fields, as text: only those that differ from their defaults."""
     hints = get_type_hints(type(value), include_extras=True)
-    told = []
+    words = []
     for field in dataclasses.fields(value):
         one = getattr(value, field.name)
         if one == field.default:
@@ -219,12 +219,12 @@ def _described(value: Any, names: PlaceNames) -> Words:
         hint, parameter = taken_apart(hints[field.name])
         shown = _shown(hint, one, names)
         if parameter is None:
-            told.append(shown)
+            words.append(shown)
         else:
-            told.append(Words(f"{parameter.label} {shown.en}", f"{parameter.label_zh} {shown.zh}"))
-    if not told:
+            words.append(Words(f"{parameter.label} {shown.en}", f"{parameter.label_zh} {shown.zh}"))
+    if not words:
         return Words("as by default", "默认")
-    return Words(f"({', '.join(one.en for one in told)})", f"（{'，'.join(one.zh for one in told)}）")
+    return Words(f"({', '.join(one.en for one in words)})", f"（{'，'.join(one.zh for one in words)}）")
 
 
 def _hours(value: Session | Special, names: PlaceNames) -> Words:
@@ -261,7 +261,7 @@ def left_out(unmet: Sequence[Unmet]) -> Words | None:
     return Words(f"not in this hall, left out: {', '.join(names)}", f"本大厅没有，不适用：{'、'.join(names)}")
 
 
-def said(policy: Policy, names: PlaceNames | None = None) -> list[Change]:
+def changes_from_built_in(policy: Policy, names: PlaceNames | None = None) -> list[Change]:
     """Every value of a policy that differs from the built-in one, opening hours first."""
     names = names or PlaceNames()
     week = policy.hours.week

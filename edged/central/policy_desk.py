@@ -260,7 +260,7 @@ class PolicyDesk(Observer):
                 )  # so that the same content again is a redelivery
             self._say_left(left[-1])
         else:
-            self._say("applied", self._in_force())
+            self._report_state("applied", self._in_force())
         self._pushed_wall_ms = None
         self._link.on_state(lambda up, _: self._publish() if up else None)
         self._link.subscribe(topics.policy_push(self._audience.hall), self.receive)
@@ -271,9 +271,9 @@ class PolicyDesk(Observer):
         """Check the clock until cancelled: staged policies become due, the one in force expires."""
         while True:
             await self.heartbeat.sleep(CHECK_S)
-            self.look()
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Check once: whether a staged policy is due, a stored one can be retried, or the one in force has expired."""
         waiting = self._waiting
         if waiting is not None and not waiting.in_inbox:
@@ -347,7 +347,7 @@ class PolicyDesk(Observer):
         waiting = self._waiting
         left = next((one for one in self._state().left if one.sha256 == verified.sha256), None)
         if self._is_applied(verified):
-            self._say("applied", _named(verified))
+            self._report_state("applied", _named(verified))
             message.ack()
         elif left is not None:
             self._say_left(left)
@@ -441,7 +441,7 @@ class PolicyDesk(Observer):
                 log.info(
                     "policy-staged", version=verified.version, in_force_from=rfc3339(verified.not_before_ms)
                 )
-                self._say("staged", _named(verified))
+                self._report_state("staged", _named(verified))
             return
         if waiting.staged:
             self.keys_changed()  # a key may have expired while the policy waited for its date
@@ -469,12 +469,12 @@ class PolicyDesk(Observer):
         def done(found: Rehearsed | Missed) -> None:
             waiting.rehearsed = found
             if self._waiting is waiting:
-                self.look()
+                self.check()
 
         verified = waiting.verified
         waiting.rehearsed = self._rehearse(verified.envelope, in_force, verified.rehearsal_days, done)
         if waiting.rehearsed is None:
-            self._say("rehearsing", _named(verified))
+            self._report_state("rehearsing", _named(verified))
 
     def _committed(self, event: PolicyApplied, waiting: _Waiting) -> None:
         self._condemned.arrived(event)
@@ -510,7 +510,7 @@ class PolicyDesk(Observer):
         if back and left is not None:
             self._say_left(left)
         else:
-            self._say("rolled-back" if back else "applied", _named(verified), rehearsal=rehearsal)
+            self._report_state("rolled-back" if back else "applied", _named(verified), rehearsal=rehearsal)
 
     def _refuse(
         self,
@@ -534,7 +534,7 @@ class PolicyDesk(Observer):
                 **more,
             )
         named = claimed(raw)
-        self._say("rejected", named, worded(refusal.reasons), rehearsal)
+        self._report_state("rejected", named, worded(refusal.reasons), rehearsal)
         self._refused(first, str((named or {}).get("version", "")))
         for ack in acks:
             ack()
@@ -606,7 +606,7 @@ class PolicyDesk(Observer):
                 remedy="once the flood of inputs is over, restart the service or push a policy",
             )
 
-    def _say(
+    def _report_state(
         self,
         state: str,
         desired: dict[str, Any] | None,
@@ -631,7 +631,7 @@ class PolicyDesk(Observer):
         """Publish the report on the newest push again, because its facts about the policy in force have changed."""
         kept = (self._report.get("reason"), self._report.get("rehearsal"))
         pushed_wall_ms = self._pushed_wall_ms
-        self._say(self._report["state"], self._report["desired"], *kept)
+        self._report_state(self._report["state"], self._report["desired"], *kept)
         self._pushed_wall_ms = pushed_wall_ms
 
     def _say_left(self, left: LeftPolicy) -> None:
@@ -639,7 +639,7 @@ class PolicyDesk(Observer):
         code = "made-it-worse" if left.waited_s else "taken-back"
         words = {"version": left.version, "waited_s": left.waited_s, "limit_s": left.limit_s}
         why = worded((reason(code, "version", **words),))
-        self._say("rolled-back", {"version": left.version, "sha256": left.sha256}, why)
+        self._report_state("rolled-back", {"version": left.version, "sha256": left.sha256}, why)
 
     def _left_out(self) -> dict[str, list[str]]:
         """The names in the policy in force that match nothing in this hall, as a field of the report; empty if there

@@ -238,7 +238,7 @@ def sentences(found: Rehearsed | Missed) -> tuple[tuple[str, str], ...]:
     days = f"{found.days} of {found.of}" if cut else f"{found.days}"
     days_zh = f"{found.of}天中的{found.days}天（限时）" if cut else f"{found.days}天"
     old, new, limit = found.before, found.after, f"{found.limit_min:g}"
-    told = [
+    sentences = [
         (
             f"rehearsed on {days} recorded days, {found.visitors} visitors, in force → this policy:",
             f"已用历史{days_zh}、{found.visitors}人次预演，现行 → 本策略：",
@@ -256,21 +256,21 @@ def sentences(found: Rehearsed | Missed) -> tuple[tuple[str, str], ...]:
             f"超过{limit}分钟的 {old.over_limit:.1%} → {new.over_limit:.1%}",
         ),
     ]
-    return (*told, *_now(found.now))
+    return (*sentences, *_now(found.now))
 
 
 def _now(now: Now | None) -> tuple[tuple[str, str], ...]:
     if now is None:
         return ()
-    told = []
+    sentences = []
     if now.opens:
-        told.append(
+        sentences.append(
             (f"  at once it would open: {', '.join(now.opens)}", f"  立即启用：{'、'.join(now.opens)}")
         )
     if now.closes:
-        told.append(
+        sentences.append(
             (f"  at once it would close: {', '.join(now.closes)}", f"  立即收窗：{'、'.join(now.closes)}")
         )
-    return tuple(told) or (
+    return tuple(sentences) or (
         ("  at once it would open and close nothing else", "  当前不会多启用或多收任何窗口"),
     )

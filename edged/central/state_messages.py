@@ -98,7 +98,7 @@ class StateMessages:
         """The alarms, oldest first; the newest ``WORDED`` with the texts of what is wrong and what to do."""
         lost = dict(value.lost)
         plain = len(value.standing) - WORDED
-        told = []
+        entries = []
         for number, (alarm, subject, since_ms) in enumerate(value.standing):
             entry = {"alarm": alarm, "subject": subject, "since": self._stamp(since_ms)}
             reason = lost.get(subject, "") if alarm == LOST else ""
@@ -107,8 +107,8 @@ class StateMessages:
             if number >= plain:
                 text_zh, text, do_zh, do = alarm_words(alarm, reason)
                 entry |= {"text": text, "text_zh": text_zh, "do": do, "do_zh": do_zh}
-            told.append(entry)
-        return told
+            entries.append(entry)
+        return entries
 
     def _cases(self, value: CasesSummary) -> dict[str, Any]:
         body = {name: getattr(value, name) for name in CASE_FIGURES}

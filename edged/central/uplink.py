@@ -102,7 +102,7 @@ class Uplink(Observer):
         self._progress_s = self._tried_s = monotonic_s()
         self._resend_s = RESEND_S
         self._kept = kept.acked
-        self._ahead_told = False
+        self._ahead_reported = False
         self._wake = asyncio.Event()
 
     @property
@@ -129,7 +129,7 @@ class Uplink(Observer):
             self.heartbeat.expect(READ_S)
             await self._count()
             self._send_fresh()
-            self._look()
+            self._resend_if_silent()
             await self._send_history()
             self._keep()
             await self._pause()
@@ -189,8 +189,8 @@ class Uplink(Observer):
         older copy.
         """
         self._reject("ack_ahead", f"{upto} acknowledged, {self._sent} sent")
-        if not self._ahead_told:
-            self._ahead_told = True
+        if not self._ahead_reported:
+            self._ahead_reported = True
             self._tell_ahead(f"{upto} acknowledged, {self._sent} sent")
             log.error(
                 "uplink-ack-ahead",
@@ -203,8 +203,8 @@ class Uplink(Observer):
     def _progress(self, upto: int) -> None:
         self._acked = upto
         self._progress_s = monotonic_s()
-        if self._ahead_told:
-            self._ahead_told = False
+        if self._ahead_reported:
+            self._ahead_reported = False
             self._tell_ahead(None)
         self._next = max(self._next, upto + 1)
         while len(self._marks) > 1 and self._marks[1][1] <= upto:
@@ -308,7 +308,7 @@ class Uplink(Observer):
             return False
         return True
 
-    def _look(self) -> None:
+    def _resend_if_silent(self) -> None:
         """Start again from the last acknowledged event if nothing was acknowledged for too long."""
         if self._up and self._acked < self._sent and self._quiet_s() > self._resend_s:
             self._resend_s = min(2 * self._resend_s, RESEND_MAX_S)

@@ -23,7 +23,7 @@ from edged.observer import Step
 from edged.store.identity import Whereabouts, read
 
 SETTLE_S = 2.0  # after a connect, for the broker to send its retained message
-SAY_EVERY_S = 2.0
+PUBLISH_EVERY_S = 2.0
 
 
 class WitnessLink(Protocol):
@@ -51,7 +51,7 @@ class WitnessedJournal(Protocol):
 
 class Witness:
     """Publishes the number of the journal's last step and compares it with the retained message, which shows whether
-    the journal has lost its end. Call ``start`` once, ``look`` about once a second.
+    the journal has lost its end. Call ``start`` once, ``publish_if_changed`` about once a second.
     """
 
     def __init__(
@@ -62,18 +62,18 @@ class Witness:
         self._topic = topics.journal(hall)
         self._state = state
         self._committed = journal.last_seq
-        self._said = -1
+        self._published = -1
         self._due_s: float | None = None  # None: the link is down
 
     def start(self) -> None:
         """Subscribe, and follow the journal's commits."""
         self._link.on_state(self._link_changed)
-        self._link.subscribe(self._topic, self._heard)
+        self._link.subscribe(self._topic, self._received)
         self._journal.on_commit(self._on_commit)
 
-    def look(self) -> None:
+    def publish_if_changed(self) -> None:
         """Publish the last committed step if it has changed."""
-        if self._due_s is None or monotonic_s() < self._due_s or self._said == self._committed:
+        if self._due_s is None or monotonic_s() < self._due_s or self._published == self._committed:
             return
         state = self._state()
         numbers = tuple(state.last_number.items())
@@ -82,21 +82,21 @@ class Witness:
             self._link.publish(self._topic, msgspec.json.encode(where), retain=True)
         except Unreachable:
             return
-        self._said = self._committed
-        self._due_s = monotonic_s() + SAY_EVERY_S
+        self._published = self._committed
+        self._due_s = monotonic_s() + PUBLISH_EVERY_S
 
     def _link_changed(self, up: bool, _reason: str) -> None:
         self._due_s = monotonic_s() + SETTLE_S if up else None
-        self._said = -1
+        self._published = -1
 
     def _on_commit(self, steps: Sequence[Step]) -> None:
         if self._journal.durable:
             self._committed = max(self._committed, steps[-1].seq)
 
-    def _heard(self, message: PushMessage) -> None:
+    def _received(self, message: PushMessage) -> None:
         message.ack()
-        found: Whereabouts | None = read(message.payload, Whereabouts)
+        position: Whereabouts | None = read(message.payload, Whereabouts)
         ours = (self._journal.epoch, self._journal.last_seq)
-        if found is not None and (found.epoch, found.seq) > ours:
+        if position is not None and (position.epoch, position.seq) > ours:
             self._due_s = None
-            self._journal.renew(found)
+            self._journal.renew(position)

@@ -80,7 +80,7 @@ class CityLink:
         )
         self._client.max_queued_messages_set(OUT_MAX)
         self._client.reconnect_delay_set(*RETRY_S)
-        self._client.on_message = self._heard
+        self._client.on_message = self._received
         if address.username is not None:
             self._client.username_pw_set(address.username, address.password)
         if address.tls:
@@ -176,7 +176,7 @@ class CityLink:
             self._nodes.rotate(-1)
             self._client.connect_async(*self._nodes[0], **self._how)
 
-    def _heard(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
+    def _received(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
         delivery = CityDelivery(
             message.topic, bytes(message.payload), message.mid, message.qos, self._connection_number
         )

@@ -126,10 +126,10 @@ class CentreLedger:
 
 
 def _keep(cursor: psycopg.Cursor, events: Sequence[HallEvent]) -> KeptBatch:
-    told = sorted({(event.hall, event.epoch) for event in events})
-    cursor.executemany("INSERT INTO cursors (hall, epoch) VALUES (%s, %s) ON CONFLICT DO NOTHING", told)
+    epochs = sorted({(event.hall, event.epoch) for event in events})
+    cursor.executemany("INSERT INTO cursors (hall, epoch) VALUES (%s, %s) ON CONFLICT DO NOTHING", epochs)
     before: dict[HallEpoch, tuple[int, int]] = {}
-    for hall, epoch in told:
+    for hall, epoch in epochs:
         cursor.execute(
             "SELECT upto, seen FROM cursors WHERE hall = %s AND epoch = %s FOR UPDATE", (hall, epoch)
         )
@@ -144,7 +144,7 @@ def _keep(cursor: psycopg.Cursor, events: Sequence[HallEvent]) -> KeptBatch:
     cursor.execute(_CLOSER)
     upto: dict[HallEpoch, int] = {}
     gaps: set[HallEpoch] = set()
-    for key in told:
+    for key in epochs:
         reached, seen = before[key]
         mine = sorted((e.seq, e.previous) for e in events if (e.hall, e.epoch) == key)
         if seen > reached:  # there was a gap: the new events may close it

@@ -175,7 +175,7 @@ def _number(value: Any) -> float | int | None:
     return value if value is None or isinstance(value, int) else float(value)
 
 
-def told(column: str, value: Any) -> str:
+def figure_text(column: str, value: Any) -> str:
     """The figure ``value`` of a column as text: a share in per cent, other fractions with one decimal, "-" for None."""
     if value is None:
         return "-"
@@ -219,12 +219,12 @@ def as_html(made: Sequence[Section], asked: ReportAsked, zh: bool) -> str:
     ]
     for section in made:
         head = "".join(f'<th scope="col">{html.escape(title_of(one, zh))}</th>' for one in section.columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(told(c, v))}</td>" for c, v in zip(section.columns, row, strict=True))
-            + "</tr>"
-            for row in section.rows
-        )  # fmt: skip
+        body = "".join(f"<tr>{_cells(section.columns, row)}</tr>" for row in section.rows)
         parts.append(
             f"<h2>{html.escape(title_of(section.about, zh))}</h2><table><tr>{head}</tr>{body}</table>"
         )
     return "\n".join(parts) + "</html>\n"
+
+
+def _cells(columns: Sequence[str], row: Sequence[Any]) -> str:
+    return "".join(f"<td>{html.escape(figure_text(c, v))}</td>" for c, v in zip(columns, row, strict=True))

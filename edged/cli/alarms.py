@@ -43,18 +43,18 @@ def alarms(
     if every:
         _tell_all(lang, runbook, as_json)
         return
-    standing = _standing(broker, hall, config)
+    raised = _raised(broker, hall, config)
     if as_json:
-        typer.echo(json.dumps({"standing": standing}, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps({"standing": raised}, ensure_ascii=False, indent=2))
     else:
-        for one in standing:
+        for one in raised:
             typer.echo("\n".join(_lines(one, lang)))
-        if not standing:
+        if not raised:
             typer.echo({"zh": "无告警", "en": "no alarm stands"}.get(lang, "无告警 no alarm stands"))
-    raise typer.Exit(1 if standing else 0)
+    raise typer.Exit(1 if raised else 0)
 
 
-def _standing(broker: str | None, hall: str | None, config: Path | None) -> list[dict[str, Any]]:
+def _raised(broker: str | None, hall: str | None, config: Path | None) -> list[dict[str, Any]]:
     """Read the hall's standing alarms from its retained messages; each entry gets its explanation in two languages.
     Exits with code 1 if the broker does not answer or has no such message.
     """
@@ -66,35 +66,35 @@ def _standing(broker: str | None, hall: str | None, config: Path | None) -> list
     from edged.explain.alarm_words import alarm_words
 
     target = find_or_exit(broker, hall, config)
-    said: dict[str, dict[str, Any]] = {}
-    standing, *named = wanted = [
+    bodies: dict[str, dict[str, Any]] = {}
+    alarms_topic, *named = wanted = [
         topics.alarms_state(target.hall),
         *(topics.page(target.hall, part) for part in ("names", "alarms")),
     ]
     try:
         with conversation(target, wanted) as talk:
-            for heard in talk.receive(RETAINED_S, QUIET_S):
-                said[heard.topic] = heard.body
+            for message in talk.receive(RETAINED_S, QUIET_S):
+                bodies[message.topic] = message.body
     except NoAnswer as error:
         raise fail(str(error)) from None
-    found = said.get(standing)
-    if found is None:
+    body = bodies.get(alarms_topic)
+    if body is None:
         raise fail(f"hall {target.hall} was never seen at this broker 该大厅从未上线")
-    entries = [one for one in found.get("standing") or () if isinstance(one, dict)]
-    names = HallNames(*(said.get(topic, {}) for topic in named))
-    for one in entries:
-        one["about"] = names.any(str(one.get("subject")))
-        words = alarm_words(str(one.get("alarm")), str(one.get("reason") or ""))
-        one |= {"text": words.en, "text_zh": words.zh, "do": words.do_en, "do_zh": words.do_zh}
+    entries = [alarm for alarm in body.get("standing") or () if isinstance(alarm, dict)]
+    names = HallNames(*(bodies.get(topic, {}) for topic in named))
+    for alarm in entries:
+        alarm["about"] = names.any(str(alarm.get("subject")))
+        words = alarm_words(str(alarm.get("alarm")), str(alarm.get("reason") or ""))
+        alarm |= {"text": words.en, "text_zh": words.zh, "do": words.do_en, "do_zh": words.do_zh}
     return entries
 
 
-def _lines(one: dict[str, Any], lang: Lang) -> list[str]:
-    said = [f"{one.get('alarm')} {one['about']}, since {one.get('since')}"]
-    for name, text, do in (("zh", one["text_zh"], one["do_zh"]), ("en", one["text"], one["do"])):
+def _lines(alarm: dict[str, Any], lang: Lang) -> list[str]:
+    lines = [f"{alarm.get('alarm')} {alarm['about']}, since {alarm.get('since')}"]
+    for name, text, do in (("zh", alarm["text_zh"], alarm["do_zh"]), ("en", alarm["text"], alarm["do"])):
         if lang in (name, "both"):
-            said += [f"    {text}", f"    → {do}"]
-    return said
+            lines += [f"    {text}", f"    → {do}"]
+    return lines
 
 
 def _tell_all(lang: Lang, as_runbook: bool, as_json: bool) -> None:

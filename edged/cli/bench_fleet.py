@@ -30,10 +30,10 @@ def bench_fleet(halls: int, daemons: int, day: int, quick: bool, as_json: bool) 
     try:
         found = asyncio.run(_ran(city, plan))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _told("stopped")
+        _print("stopped")
         raise typer.Exit(CTRL_C) from None
     except (PartMissing, ImportError) as error:
-        _told(str(error))
+        _print(str(error))
         raise typer.Exit(2) from None
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
@@ -55,9 +55,9 @@ async def _ran(city_plan: CityPlan, plan: FleetPlan) -> dict[str, Any]:
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    async with SimulatedCity(city_plan, _told) as city:
-        return await FleetBench(city, plan, _told).run()
+    async with SimulatedCity(city_plan, _print) as city:
+        return await FleetBench(city, plan, _print).run()
 
 
-def _told(text: str) -> None:
+def _print(text: str) -> None:
     print(f"edged bench: {text}", file=sys.stderr, flush=True)

@@ -19,9 +19,9 @@ from edged.cli.centre_demo import demo
 from edged.cli.target import NoTarget, Target, fail, from_url
 
 if TYPE_CHECKING:
+    from edged.centre.hall_states import CityHall
     from edged.centre.reports import Section
     from edged.centre.rollouts import Progress, RolloutPlan
-    from edged.centre.standing import CityHall
     from edged.cli.exchange import Conversation
 
 WATCH_S = 2.0
@@ -171,7 +171,7 @@ def adopt(hall: Annotated[str, typer.Argument(help="Id of the hall.")], postgres
     acknowledged, so the history here has a gap for ever. The command records the gap (column base of the table
     cursors) and accepts the events after it.
     """
-    from edged.centre.standing import adopt as adopt_hole
+    from edged.centre.hall_states import adopt as adopt_hole
 
     with connected(postgres) as connection:
         holes = adopt_hole(connection, hall)
@@ -213,7 +213,7 @@ def enrol(
                 typer.echo(line, err=True)
             raise typer.Exit(2) from None
     with connected(postgres) as connection:
-        from edged.centre.standing import enrol as enrol_hall
+        from edged.centre.hall_states import enrol as enrol_hall
 
         for config in configs:
             enrol_hall(connection, config)
@@ -231,11 +231,11 @@ def status(
     import threading
 
     connection = connected(postgres)
+    from edged.centre.hall_states import as_json, hall_states
     from edged.centre.ledger import utc_now
-    from edged.centre.standing import as_json, standings
 
     while True:
-        halls = standings(connection, group, utc_now())
+        halls = hall_states(connection, group, utc_now())
         if json_:
             typer.echo(as_json(halls))
         else:
@@ -322,7 +322,7 @@ def _tell_report(made: list[Section], zh: bool) -> None:
         for position, column in enumerate(section.columns):
             table.add_column(reports.title_of(column, zh), justify="left" if position < 2 else "right")
         for row in section.rows:
-            table.add_row(*(reports.told(c, v) for c, v in zip(section.columns, row, strict=True)))
+            table.add_row(*(reports.figure_text(c, v) for c, v in zip(section.columns, row, strict=True)))
         console.print(table)
 
 
@@ -373,13 +373,13 @@ def rollout(
         with city_publisher(city_of(broker, ca, cert, cert_key)) as say:
             moved = Rollout(connection, number, say)
             moved.resume()
-            told = ""
+            printed = ""
             while True:
                 progress = moved.step(utc_now())
                 text = _progress_text(progress)
-                if text != told:
+                if text != printed:
                     typer.echo(text)
-                    told = text
+                    printed = text
                 if progress.state != "running":
                     break
                 threading.Event().wait(STEP_S)

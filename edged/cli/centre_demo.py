@@ -46,7 +46,7 @@ def demo(
         raise fail('the centre needs psycopg: pip install "edged[centre,demo]"', 2) from None
     plan = CityPlan(halls, daemons, halls * VISITORS_PER_HALL_S, seed)
     try:
-        summary = asyncio.run(_ran(plan, minutes * 60, _told))
+        summary = asyncio.run(_ran(plan, minutes * 60, _print))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise fail("stopped", CTRL_C) from None
     except PartMissing as error:
@@ -71,5 +71,5 @@ async def _ran(plan: CityPlan, seconds: float, say: Say) -> dict[str, Any]:
         return await CityDemo(city, seconds, say).run()
 
 
-def _told(text: str) -> None:
+def _print(text: str) -> None:
     print(f"edged centre demo: {text}", file=sys.stderr, flush=True)

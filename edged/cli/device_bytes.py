@@ -371,27 +371,27 @@ def _ff68(data: bytes) -> list[str]:
 
 
 def _voice(data: bytes) -> list[str]:
-    from devices.voice_chip.codec import said
+    from devices.voice_chip.codec import describe
 
-    return said(data)
+    return describe(data)
 
 
 def _escpos(data: bytes) -> list[str]:
-    from devices.escpos.codec import said
+    from devices.escpos.codec import describe
 
-    return said(data)
+    return describe(data)
 
 
 def _ledsender(data: bytes) -> list[str]:
-    from devices.ledsender2010.codec import said
+    from devices.ledsender2010.codec import describe
 
-    return said(data)
+    return describe(data)
 
 
 def _evdev(data: bytes) -> list[str]:
-    from devices.evdev.codec import said
+    from devices.evdev.codec import describe
 
-    return said(data)
+    return describe(data)
 
 
 def _webhook(data: bytes) -> list[str]:
@@ -408,9 +408,9 @@ def _webhook(data: bytes) -> list[str]:
 
 
 def _http_counter(data: bytes) -> list[str]:
-    from devices.http_counter.codec import said
+    from devices.http_counter.codec import describe
 
-    return said(data)
+    return describe(data)
 
 
 DECODERS: dict[str, Callable[[bytes], list[str]]] = {

@@ -57,12 +57,12 @@ def find_halls(
     ``members_s``: seconds to listen for members; 0: until nothing has arrived for ``QUIET_S``.
     """
     versions, members = [0], list[str]()
-    for heard in talk.receive(members_s) if members_s else talk.receive(RETAINED_S, QUIET_S):
-        hall, said = _said(heard)
-        if heard.topic == report.at(hall=hall) and (not halls or hall in halls):
-            named = [said.get("applied"), said.get("desired")]
+    for message in talk.receive(members_s) if members_s else talk.receive(RETAINED_S, QUIET_S):
+        hall, body = _parsed(message)
+        if message.topic == report.at(hall=hall) and (not halls or hall in halls):
+            named = [body.get("applied"), body.get("desired")]
             versions += [int(one.get("version", 0)) for one in named if isinstance(one, dict)]
-        elif heard.topic == topics.status(hall) and group is not None and said.get("group") == group:
+        elif message.topic == topics.status(hall) and group is not None and body.get("group") == group:
             members.append(hall)
     return Fleet(halls or tuple(sorted(set(members))), max(versions))
 
@@ -74,11 +74,11 @@ def last_reports(
     halls are ``halls`` and those whose status says that they belong to ``group``.
     """
     retained, members = dict[str, dict[str, Any]](), set(halls)
-    for heard in talk.receive(RETAINED_S, QUIET_S):
-        hall, said = _said(heard)
-        if heard.topic == report.at(hall=hall):
-            retained[hall] = said
-        elif heard.topic == topics.status(hall) and group is not None and said.get("group") == group:
+    for message in talk.receive(RETAINED_S, QUIET_S):
+        hall, body = _parsed(message)
+        if message.topic == report.at(hall=hall):
+            retained[hall] = body
+        elif message.topic == topics.status(hall) and group is not None and body.get("group") == group:
             members.add(hall)
     return {hall: retained.get(hall, {}) for hall in sorted(members)}
 
@@ -121,10 +121,10 @@ class _Following:
         while (left_s := deadline_s - monotonic_s()) > 0:
             if not self.waiting and self._group is None:
                 return
-            heard = next(talk.receive(left_s, None if self.waiting else QUIET_S), None)
-            if heard is None:
+            message = next(talk.receive(left_s, None if self.waiting else QUIET_S), None)
+            if message is None:
                 return
-            self._take(heard)
+            self._take(message)
 
     def give_up_on_silent(self) -> list[str]:
         """The halls that sent neither an answer nor a notice of rehearsal; they count as bad."""
@@ -133,17 +133,17 @@ class _Following:
         self.bad += len(silent)
         return silent
 
-    def _take(self, heard: ReceivedMessage) -> None:
-        hall, said = _said(heard)
+    def _take(self, message: ReceivedMessage) -> None:
+        hall, body = _parsed(message)
         if (
-            heard.topic == topics.status(hall)
+            message.topic == topics.status(hall)
             and self._group is not None
-            and said.get("group") == self._group
+            and body.get("group") == self._group
         ):
             self._join(hall)
-        if heard.topic != self._report.at(hall=hall) or heard.retain:
+        if message.topic != self._report.at(hall=hall) or message.retain:
             return
-        rehearsing, answer = rehearses(said, self._sha256), answer_to(said, self._sha256)
+        rehearsing, answer = rehearses(body, self._sha256), answer_to(body, self._sha256)
         if self._group is not None and (rehearsing or answer is not None):
             self._join(hall)
         if hall not in self.waiting:
@@ -173,6 +173,6 @@ def _tell(hall: str, answer: FleetAnswer) -> None:
         )
 
 
-def _said(heard: ReceivedMessage) -> tuple[str, dict[str, Any]]:
-    parts = heard.topic.split("/")
-    return parts[1] if len(parts) > 1 else "", heard.body
+def _parsed(message: ReceivedMessage) -> tuple[str, dict[str, Any]]:
+    parts = message.topic.split("/")
+    return parts[1] if len(parts) > 1 else "", message.body

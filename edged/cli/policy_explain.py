@@ -41,12 +41,12 @@ def explain(
     from edged.backtest.candidates import Candidate
     from edged.backtest.study import rule_in_force
     from edged.central.policies import of_hall
-    from edged.central.policy_changes import Words, changes, left_out, said
+    from edged.central.policy_changes import Words, changes, changes_from_built_in, left_out
 
     document, names, here = document_in(file), names_of(config), _of_hall(config)
     made = of_hall(document, here)
     if other is None:
-        found = said(made.policy, names)
+        found = changes_from_built_in(made.policy, names)
         rule = rule_in_force(Candidate("", made.policy))
         first = [Words(rule["en"], rule["zh"]), *_terms(document)]
     else:

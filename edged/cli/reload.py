@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edged.config.verdicts import FileVerdict
 
 WAIT_S = 20.0  # the daemon reads the file in milliseconds; a busy disk may take seconds
-LOOK_S = 0.05
+CHECK_S = 0.05
 
 
 def reload(
@@ -96,5 +96,5 @@ def _wait(journal: Path, before: FileVerdict) -> FileVerdict | None:
         now = verdicts.read(journal)
         if now is not None and now.pid == before.pid and now.count > before.count:
             return now
-        threading.Event().wait(LOOK_S)
+        threading.Event().wait(CHECK_S)
     return None

@@ -76,23 +76,23 @@ def mistakes(config: HallConfig, text: str, controller: str) -> Iterator[str]:
             own.append(("read", f"city/{config.policy.group}/keys/push"))
     for access, topic in own:
         if not allows(rules, controller, access, topic):
-            yield _told(controller, access, topic)
+            yield _mistake(controller, access, topic)
     for device in config.devices:
         says, hears = device.options.topics(config.hall, device.id)
         for topic in says:
             if not allows(rules, controller, "read", topic):
-                yield f"{_told(controller, 'read', topic)}: {device.id} is not heard"
+                yield f"{_mistake(controller, 'read', topic)}: {device.id} is not heard"
             speaker = device.options.speaker(device.id)
             if not allows(rules, speaker, "write", topic):
-                yield _told(speaker, "write", topic)
+                yield _mistake(speaker, "write", topic)
         for topic in hears:
             if not allows(rules, controller, "write", topic):
-                yield f"{_told(controller, 'write', topic)}: {device.id} is not reached"
+                yield f"{_mistake(controller, 'write', topic)}: {device.id} is not reached"
             if not allows(rules, device.id, "read", topic):
-                yield _told(device.id, "read", topic)
+                yield _mistake(device.id, "read", topic)
 
 
-def _told(user: str, access: str, topic: str) -> str:
+def _mistake(user: str, access: str, topic: str) -> str:
     return f'user {user} may not {access} {topic}; the list needs "user {user}" and "topic {access} {topic}"'
 
 

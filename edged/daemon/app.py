@@ -23,7 +23,7 @@ import structlog
 
 from edged import logs
 from edged.central.condemned import Condemned
-from edged.central.hall_status import HallStanding, HallStatus, reasons
+from edged.central.hall_status import HallFacts, HallStatus, reasons
 from edged.central.office import Dependencies, Office
 from edged.central.page_desk import PageDesk
 from edged.central.page_lines import LineDesk
@@ -134,7 +134,7 @@ class Application:
         self.outputs = Outputs(around)
         self.outputs.hold()
         self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339, config.policy.group)
-        will = (self.status.topic, self.status.payload("offline", self._standing()))
+        will = (self.status.topic, self.status.payload("offline", self._facts()))
         self.mqtt = self._platform.broker(link_settings(config, will), self.reject)
         self.state_messages = StateMessages(self.mqtt, config.hall, self._stamp)
         self.concerns = Concerns(self.inbox.put, lambda: self.engine.state)
@@ -214,7 +214,7 @@ class Application:
             stamp=self._stamp,
             backlog=lambda: self.office.uplink.backlog,
             durable=lambda: self.journal.durable,
-            clock=lambda: "clock" not in reasons(self._standing()),
+            clock=lambda: "clock" not in reasons(self._facts()),
             pushed=self._last_push,
         )
 
@@ -287,7 +287,7 @@ class Application:
         self._platform.hook_signals(self.stop.set, self.reloads.ask)
         await self.stop.wait()
         manager.stopping()
-        self.status.leave(self.mqtt, self._standing())
+        self.status.leave(self.mqtt, self._facts())
         await asyncio.sleep(OFFLINE_FLUSH_S)
         raise Stopping
 
@@ -441,7 +441,7 @@ class Application:
             self.metrics.set_link("mqtt", up)
             self._link_tried.set()
             if up:
-                self.status.say(self.mqtt, self._standing())
+                self.status.publish_now(self.mqtt, self._facts())
                 self.outputs.returned(CENTRE)
                 self.outputs.retry()
                 self.outputs.release()
@@ -523,10 +523,8 @@ class Application:
 
     # -- status, time, reload --
 
-    def _standing(self) -> HallStanding:
-        return HallStanding(
-            self.engine.state, self.journal.durable, self.clock.wall_ms(), tuple(self._lost())
-        )
+    def _facts(self) -> HallFacts:
+        return HallFacts(self.engine.state, self.journal.durable, self.clock.wall_ms(), tuple(self._lost()))
 
     def _rfc3339(self, wall_ms: int) -> str:
         return rfc3339(wall_ms, self.config.timezone)
@@ -582,10 +580,10 @@ class Application:
         told_ms = self.clock.at_ms()
         while True:
             await self._clock_heartbeat.sleep(CLOCK_CHECK_S)
-            self.status.look(self.mqtt, self._standing())
+            self.status.publish_if_changed(self.mqtt, self._facts())
             self._check_client_id()
             self._report_lost()
-            self.witness.look()
+            self.witness.publish_if_changed()
             self.unknown_devices.check()
             self._end_renewal()
             now_ms = self.clock.at_ms()

@@ -1,7 +1,7 @@
 """Reloads hall.toml while the hall is served. A version that could not be applied is tried again, and shown as an
 alarm, until it is.
 
-Rules: a file with errors changes nothing, raises an alarm, and is read again every ``LOOK_S`` until it has none. A
+Rules: a file with errors changes nothing, raises an alarm, and is read again every ``CHECK_S`` until it has none. A
 configuration that would drop a visit waits, and is applied once that visit is over. A table that is only read at start
 waits for a restart, with an alarm. The outcome of every request is written to a file beside the journal, for ``edged
 reload``. Files are read in another thread.
@@ -22,7 +22,7 @@ from edged.daemon.concerns import Concerns
 from edged.daemon.files import Reading
 from edged.heartbeat import Heartbeat
 
-LOOK_S = 10.0  # real seconds between tries of a configuration that is not in force yet
+CHECK_S = 10.0  # real seconds between tries of a configuration that is not in force yet
 READ_S = 30.0  # for the disk to give a file of some KiB
 
 STAYS = "the last accepted configuration stays in force"
@@ -94,9 +94,9 @@ class Reloads:
             await self._desk.keep_config(self._config)
         await self._tell("refused" if self.mistakes else "serving", self.mistakes)
         while True:
-            self.heartbeat.expect(LOOK_S)
+            self.heartbeat.expect(CHECK_S)
             try:
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(CHECK_S):
                     await self._asked.wait()
             except TimeoutError:
                 await self._try_again()

@@ -21,7 +21,7 @@ from edged.heartbeat import lasting
 from edged.links import ByteLink
 
 MISSED_MAX = 2  # line noise may destroy one request or answer
-LOOK_S = 0.5  # hall seconds between looks whether a question is due or the wire came back
+CHECK_S = 0.5  # hall seconds between looks whether a question is due or the wire came back
 
 AnswerT = TypeVar("AnswerT")
 
@@ -159,7 +159,7 @@ class Dialogue(Generic[AnswerT]):
             idle_s = self._context.now_s() - self._spoke_s
             due_s = (self._doubt_s if self.missed else self._ask_s) - idle_s
             if self.there and due_s > 0:
-                await self._context.sleep(min(due_s, LOOK_S))
+                await self._context.sleep(min(due_s, CHECK_S))
                 continue
             try:
                 async with self.turn:

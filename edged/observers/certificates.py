@@ -14,7 +14,7 @@ import structlog
 from edged.config.certificates import WARN_DAYS, days_left, expiries
 from edged.config.shape import MqttTable
 
-LOOK_S = 6 * 3600.0  # real seconds: a new file is seen the same day
+CHECK_S = 6 * 3600.0  # real seconds: a new file is seen the same day
 BROKER = "broker"
 
 log = structlog.get_logger("edged.certificates")
@@ -49,7 +49,7 @@ class CertificateWatch:
         self._due.set()
 
     async def run(self) -> None:
-        """Check all certificates every ``LOOK_S`` and after each call of ``check_now``, until cancelled."""
+        """Check all certificates every ``CHECK_S`` and after each call of ``check_now``, until cancelled."""
         while True:
             self._due.clear()
             try:
@@ -67,7 +67,7 @@ class CertificateWatch:
                 ends[BROKER] = peer_ms
             self._tell(ends)
             try:
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(CHECK_S):
                     await self._due.wait()
             except TimeoutError:
                 pass

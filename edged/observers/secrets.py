@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-LOOK_S = 10.0  # real seconds: short for somebody who has just replaced a file
+CHECK_S = 10.0  # real seconds: short for somebody who has just replaced a file
 EFFECT = "its last good content stays in use; a start, or a new connection to the broker, may fail"
 REMEDY = "replace the file, readable for edged; a credential passed by the service unit also needs a restart"
 
@@ -38,7 +38,7 @@ async def watch_secrets(
             for file in sorted(before.keys() - spoilt.keys()):
                 log.info("file-usable", file=file)
             report(spoilt)
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(CHECK_S)
 
 
 def _mark(file: str) -> tuple[int, int, int] | None:

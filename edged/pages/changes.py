@@ -68,7 +68,7 @@ def changes(sheet: Sheet, streams: Streams) -> ASGIApp:
             await answer(scope, receive, send)
             return
         gone = asyncio.ensure_future(_gone(receive))  # noqa: TID251 (lives no longer than this request)
-        tell = asyncio.ensure_future(_tell(sheet, _told(Request(scope), sheet), send))  # noqa: TID251
+        tell = asyncio.ensure_future(_tell(sheet, _last_received(Request(scope), sheet), send))  # noqa: TID251
         streams.enter(tell)
         try:
             await asyncio.wait({gone, tell}, return_when=asyncio.FIRST_COMPLETED)
@@ -108,7 +108,7 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def _told(request: Request, sheet: Sheet) -> int:
+def _last_received(request: Request, sheet: Sheet) -> int:
     """The number of the last change that this browser has; 0 if it has none from this process."""
     life, _, seq = request.headers.get("last-event-id", "").partition(".")
     if life != sheet.life or not seq.isdecimal() or len(seq) > 18 or int(seq) > sheet.seq:

@@ -14,14 +14,14 @@ BANDS_MAX = 4_000
 PAUSES_MAX = 4_000
 ALARMS_MAX = 2_000
 CASES_MAX = 2_000
-CASES_TOLD = 60  # open cases that the hall's message lists at most: from a full list open ones may be missing
+CASES_LISTED = 60  # open cases listed in the hall's message at most: a full list may lack open ones
 DECISIONS_MAX = 2_000
 STEPS_MAX = 4_000  # of one window
 SEEN_MAX = 256  # calls remembered so as not to count one twice: the topic holds twelve
 MINUTES_MAX = 1_440
 SERVES = ("OPEN", "CALLING", "SERVING", "DRAINING", "PAUSED")
 SERIES = ("waiting", "open", "tidal", "wait_s", "low_s", "high_s")
-TOLD = ("waiting", "open_windows", "tidal_windows", "wait_s", "wait_low_s", "wait_high_s")
+FIELDS = ("waiting", "open_windows", "tidal_windows", "wait_s", "wait_low_s", "wait_high_s")
 TOTALS = ("issued", "called", "served", "in_time", "target_s", "limit_s")
 CAPS = {
     "visits": VISITS_MAX,
@@ -54,7 +54,7 @@ def empty(date: str) -> Body:
 
 
 class DayRecorder:
-    """One day. ``heard`` takes each part of the pages as it changes; ``minute`` samples the per-minute values."""
+    """One day. ``record`` takes each part of the pages as it changes; ``minute`` samples the per-minute values."""
 
     def __init__(self, date: str, known: Body | None = None) -> None:
         """``known``: what an earlier process recorded of the same day."""
@@ -73,7 +73,7 @@ class DayRecorder:
         """The day recorded so far, as JSON values."""
         return self.day
 
-    def heard(self, name: str, body: Body | None, at: str) -> None:
+    def record(self, name: str, body: Body | None, at: str) -> None:
         """Record that a page part changed at ``at`` (RFC 3339, the hall's zone)."""
         kind, _, which = name.partition("/")
         if kind == "names" and body is not None:
@@ -105,10 +105,10 @@ class DayRecorder:
             return
         for area, body in self._areas.items():
             lanes = self.day["areas"].setdefault(area, {key: [] for key in SERIES})
-            for key, told in zip(SERIES, TOLD, strict=True):
+            for key, field in zip(SERIES, FIELDS, strict=True):
                 series = lanes[key]
                 series += [None] * (position + 1 - len(series))
-                series[position] = body.get(told)
+                series[position] = body.get(field)
             if lanes["open"][position] is not None:  # the topic counts "+1" windows among the open ones
                 lanes["open"][position] = max(0, lanes["open"][position] - (lanes["tidal"][position] or 0))
 
@@ -129,14 +129,14 @@ class DayRecorder:
 
     def _pause(self, window: str, body: Body, at: float) -> None:
         number = self._numbers.get(window, window)
-        standing = next(
+        open_pause = next(
             (one for one in self.day["pauses"] if one["window"] == number and one["until"] is None), None
         )
         paused = body.get("state") == "PAUSED"
-        if paused and standing is None:
+        if paused and open_pause is None:
             self._add("pauses", {"window": number, "from": at, "until": None} | (body.get("pause") or {}))
-        elif not paused and standing is not None:
-            standing["until"] = at
+        elif not paused and open_pause is not None:
+            open_pause["until"] = at
 
     def _band(self, window: str, body: Body, at: float) -> None:
         """Track a window's "+1" opening from request to release; serving another area begins a new entry."""
@@ -177,29 +177,32 @@ class DayRecorder:
                 each[0] == at and each[5] == key[0] for each in self.day["visits"][-SEEN_MAX:]
             ):
                 continue
-            told = one.get("told_s") or [None, None, None]
+            wait_s = one.get("told_s") or [None, None, None]
             number = self._numbers.get(str(one.get("window")), str(one.get("window")))
-            self._add("visits", [at, one.get("area"), one.get("wait_s"), told[0], told[-1], key[0], number])
+            self._add(
+                "visits",
+                [at, one.get("area"), one.get("wait_s"), wait_s[0], wait_s[-1], key[0], number],
+            )
 
     def _alarmed(self, alarms: list[Body], at: float) -> None:
-        standing = {str(one.get("key")): one for one in alarms}
+        raised = {str(one.get("key")): one for one in alarms}
         known = {one["key"] for one in self.day["alarms"] if one["until"] is None}
         for one in self.day["alarms"]:
-            if one["until"] is None and one["key"] not in standing:
+            if one["until"] is None and one["key"] not in raised:
                 one["until"] = at
-        for key, one in standing.items():
+        for key, one in raised.items():
             since = str(one.get("since") or "")
             begun = minute_of(since) if since[:10] == self.date else 0.0
             if key not in known:
                 words = {name: one.get(name) for name in ("zh", "en", "subject")}
                 self._add("alarms", {"key": key, **words, "from": begun, "until": None})
 
-    def _cases(self, told: list[Body], at: float) -> None:
+    def _cases(self, listed: list[Body], at: float) -> None:
         """Track open cases (办不成事): when each was brought, answered and closed. One brought on an earlier day begins
         at 0.
         """
         known = {one["case"]: one for one in self.day["cases"]}
-        for one in told:
+        for one in listed:
             case = known.get(one.get("case"))
             opened = str(one.get("opened") or "")
             begun = minute_of(opened) if opened[:10] == self.date else 0.0
@@ -215,10 +218,10 @@ class DayRecorder:
             if one.get("state") == "ACKNOWLEDGED" and case["answered"] is None:
                 case["answered"] = max(begun, at) if begun else 0.0
             case |= {"until": None, "overdue": case["overdue"] or bool(one.get("overdue"))}
-        if len(told) < CASES_TOLD:
-            standing = {one.get("case") for one in told}
+        if len(listed) < CASES_LISTED:
+            listed_ids = {one.get("case") for one in listed}
             for case in self.day["cases"]:
-                if case["until"] is None and case["case"] not in standing:
+                if case["until"] is None and case["case"] not in listed_ids:
                     case["until"] = at
 
     def _decided(self, decisions: list[Body]) -> None:

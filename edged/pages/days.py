@@ -45,19 +45,19 @@ class RecordedDays:
         self._directory = directory
         self._clock = clock
         self._zone = zone
-        self._told = ""
+        self._sampled = ""
         self._parts: dict[str, dict[str, Any] | None] = {}
         self.today = self._begun(self._now()[:10])
 
     def _now(self) -> str:
         return rfc3339(self._clock.wall_ms(), self._zone)
 
-    def heard(self, name: str, body: dict[str, Any] | None) -> None:
+    def record(self, name: str, body: dict[str, Any] | None) -> None:
         """Record the new content of part ``name``; None: it was deleted."""
         if name == "beat":
             return
         self._parts[name] = body
-        self.today.heard(name, body, self._now())
+        self.today.record(name, body, self._now())
 
     async def run(self) -> None:
         """Sample every minute of the hall's clock, and write today's file every real minute, until cancelled."""
@@ -70,9 +70,9 @@ class RecordedDays:
                 await self._write(self.today)
                 self.today = self._begun(now[:10])
                 for name, body in self._parts.items():
-                    self.today.heard(name, body, now)
-            if now[:16] != self._told and self._parts:
-                self._told = now[:16]
+                    self.today.record(name, body, now)
+            if now[:16] != self._sampled and self._parts:
+                self._sampled = now[:16]
                 self.today.minute(now)
             if left_s <= 0:
                 left_s = WRITE_S

@@ -92,14 +92,14 @@ class DutyDesk:
 
     async def login(self, request: Request) -> Response:
         """Log in with a name and a PIN."""
-        told = await _body(request)
-        if told is None or not _ours(request):
+        body = await _body(request)
+        if body is None or not _ours(request):
             return _no(400, "请求无效", "Not a request of this page")
         why = self._why_not(request)
         if why is not None or self._pins is None:
             return JSONResponse(why, 403)
         address = "" if request.client is None else request.client.host
-        name, pin = str(told.get("name", ""))[: pins.NAME_MAX].strip(), str(told.get("pin", ""))[:64]
+        name, pin = str(body.get("name", ""))[: pins.NAME_MAX].strip(), str(body.get("pin", ""))[:64]
         async with self._one_pin:
             wait_s = self._sessions.wait_s(name, address)
             if wait_s:
@@ -161,14 +161,14 @@ class DutyDesk:
 
     async def act(self, request: Request) -> Response:
         """Carry out one order; its ``key_of_act`` is a random text from the page, by which a repeat is recognised."""
-        found, told = self._proven(request), await _body(request)
+        found, body = self._proven(request), await _body(request)
         if found is None or self._why_not(request) is not None:
             return _no(403, "请重新登录", "Log in again")
         if not await self._may_still(found):
             self._sessions.end(found)
             return _no(403, "PIN 已更改或取消，请重新登录", "The PIN was changed or taken away: log in again")
-        key = None if told is None else told.get("key_of_act")
-        if told is None or not isinstance(key, str) or len(key) not in KEY_LENGTHS:
+        key = None if body is None else body.get("key_of_act")
+        if body is None or not isinstance(key, str) or len(key) not in KEY_LENGTHS:
             return _no(400, "请求无效", "Not an act of this page")
         if key not in found.acts:
             if found.allowance.take() is None:
@@ -177,15 +177,15 @@ class DutyDesk:
             while len(found.acts) > ACTS_KEPT:
                 found.acts.popitem(last=False)
             try:
-                made.set_result(await self._given(found, told))
+                made.set_result(await self._given(found, body))
             except Exception as error:  # noqa: BLE001 - whatever it is, whoever sends it again learns of it, too
                 made.set_exception(error)
         return JSONResponse(await asyncio.shield(found.acts[key]))
 
-    async def _given(self, session: DutySession, told: dict[str, Any]) -> dict[str, Any]:
+    async def _given(self, session: DutySession, body: dict[str, Any]) -> dict[str, Any]:
         assert self._orders is not None
         try:
-            answer = await self._orders.give(session.name, told)
+            answer = await self._orders.give(session.name, body)
         except NotAnAct as error:
             answer = {"state": "refused", **error.words}
         except KeyFileError as error:
@@ -199,7 +199,7 @@ class DutyDesk:
                 "state": "unsent",
                 **_two("值班台密钥不可用，请联系管理员", "The desk's key cannot be used"),
             }
-        log.info("duty-action", by=session.name, act=str(told.get("act"))[:32], outcome=answer["state"])
+        log.info("duty-action", by=session.name, act=str(body.get("act"))[:32], outcome=answer["state"])
         return answer
 
     def _proven(self, request: Request) -> DutySession | None:

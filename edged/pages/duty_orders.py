@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edged.pages.server import Pages
 
 ANSWER_S = 3.0
-LOOK_S = 0.05
+POLL_S = 0.05
 LIFE_MS = 120_000  # validity of an order at normal clock speed; it is meant for now
 BACK_MS = 60_000  # the hall's clock may be behind ours
 Answer = dict[str, Any]
@@ -76,7 +76,7 @@ class DutyOrders:
         try:
             self._pages.link.publish(topics.operation(self._pages.config.hall, operation), raw)
         except Unreachable:
-            return _said(
+            return _outcome(
                 "unsent",
                 "大厅消息服务不通，操作没有发出，请到窗口面板操作",
                 "No link to the hall: nothing was sent. Use the panel",
@@ -89,9 +89,9 @@ class DutyOrders:
             for one in self._pages.mirror.staff.part("answers").get("answers", ()):
                 if one.get("of") == of:
                     state = "done" if one["ok"] else "refused"
-                    return _said(state, one["zh"], one["en"]) | {"code": one["code"], "at": one["at"]}
-            await asyncio.sleep(LOOK_S)
-        return _said(
+                    return _outcome(state, one["zh"], one["en"]) | {"code": one["code"], "at": one["at"]}
+            await asyncio.sleep(POLL_S)
+        return _outcome(
             "unanswered",
             "大厅 3 秒内未应答，不会重复发送；请看下方现状或到窗口面板操作",
             "No answer within 3 s. It is not sent again: look at what stands below, or use the panel",
@@ -190,5 +190,5 @@ def _text(act: Body, *names: str) -> Body:
     return {name: act[name] for name in names if isinstance(act.get(name), str) and act[name]}
 
 
-def _said(state: str, zh: str, en: str) -> Answer:
+def _outcome(state: str, zh: str, en: str) -> Answer:
     return {"state": state, "zh": zh, "en": en}

@@ -29,25 +29,25 @@ class Mirror:
     """
 
     def __init__(
-        self, link: MqttLink, hall: str, clock: Clock, told: Callable[[str, dict[str, Any] | None], None]
+        self, link: MqttLink, hall: str, clock: Clock, on_part: Callable[[str, dict[str, Any] | None], None]
     ) -> None:
-        """``told``: called with the name and content of every part (None: deleted)."""
+        """``on_part``: called with the name and content of every part (None: deleted)."""
         self.staff = Sheet()
         self.public = Sheet()
         self.tickets = TicketBook()
         self.beat_s: float | None = None  # time of the hall's last heartbeat, monotonic
         self._clock = clock
-        self._told = told
+        self._on_part = on_part
         self._bad = 0
         self._page = f"hall/{hall}/page/"
         self._named = {f"hall/{hall}/status": "status", f"hall/{hall}/state/cases": "cases"}
-        link.subscribe(f"{self._page}#", self._heard)
+        link.subscribe(f"{self._page}#", self._received)
         for topic in self._named:
-            link.subscribe(topic, self._heard)
+            link.subscribe(topic, self._received)
         link.on_state(self._link)
         self._link(False, "not connected yet")
 
-    def _heard(self, message: Message) -> None:
+    def _received(self, message: Message) -> None:
         name = self._named.get(message.topic) or message.topic.removeprefix(self._page)
         message.ack()
         if name == BEAT and message.retain:
@@ -66,9 +66,9 @@ class Mirror:
             self.staff.put(name, body)
         try:
             if line is None:
-                self._told(name, body)
+                self._on_part(name, body)
             else:
-                self.tickets.heard(line, body)
+                self.tickets.replace(line, body)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self._refuse(name, repr(error), "the record of the day or visitors' own pages lack this message")
         if is_public(name):

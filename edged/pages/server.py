@@ -60,7 +60,7 @@ def assemble(config: HallConfig, clock: Clock) -> Pages:
     link = MqttLink(pages_settings(config), lambda reason, *_more: rejected.update((reason,)))
     directory = config.pages.directory
     kept = RecordedDays(None if directory is None else Path(directory), clock, config.timezone)
-    mirror = Mirror(link, config.hall, clock, kept.heard)
+    mirror = Mirror(link, config.hall, clock, kept.record)
     return Pages(config, clock, link, mirror, assets.load(), kept, rejected=rejected)
 
 

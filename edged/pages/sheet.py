@@ -93,11 +93,11 @@ class Sheet:
         return len(self._frames)
 
     def _encoded(self, since: int) -> bytes:
-        told = []
+        parts = []
         for name, (seq, body, encoded) in reversed(self._parts.items()):
             if seq <= since:
                 break
             if since or body is not None:
-                told.append(_ENCODER.encode(name) + b":" + encoded)
+                parts.append(_ENCODER.encode(name) + b":" + encoded)
         head = b'{"life":"%s","from":%d,"to":%d,"parts":{' % (self.life.encode(), since, self.seq)
-        return head + b",".join(reversed(told)) + b"}}"
+        return head + b",".join(reversed(parts)) + b"}}"

@@ -32,7 +32,7 @@ FILES = frozenset({"icon.svg", "base.css", "ticket.css", "theme.js", "base.js", 
 AREAS_MAX = 100
 ROWS_MAX = 1_000  # of an area
 PLACE_S = 2.0  # an area's names and windows are cached for so long
-HEARD_S = 10.0  # without a heartbeat of the hall for so long, the data count as old
+BEAT_MAX_S = 10.0  # without a heartbeat of the hall for so long, the data count as old
 NEAR, SOON = 3, 10  # people ahead of a number
 # margin before the earliest expected call; the shortest expected wait for which a time to be back is shown
 EARLY_S, FAR_S = 300.0, 900.0
@@ -48,7 +48,7 @@ class TicketBook:
     def __init__(self) -> None:
         self._by_area: dict[str, dict[str, Body]] = {}
 
-    def heard(self, area: str, body: Body | None) -> None:
+    def replace(self, area: str, body: Body | None) -> None:
         """Replace the visits of ``area`` by those in ``body``. Raises ``KeyError``, ``TypeError`` or ``ValueError`` if
         it is malformed.
         """
@@ -111,17 +111,17 @@ class TicketPages:
         row = self._pages.mirror.tickets.find(request.path_params["token"])
         if row is None:
             return JSONResponse({"state": "unknown", "hall": self._hall()}, 404)
-        return JSONResponse(self._told(row))
+        return JSONResponse(self._visit_state(row))
 
     def _hall(self) -> Body:
         hall = self._pages.mirror.staff.part("names").get("hall", {})
         return {"zh": hall.get("name", ""), "en": hall.get("name_en") or hall.get("name", "")}
 
-    def _told(self, row: Body) -> Body:
+    def _visit_state(self, row: Body) -> Body:
         mirror = self._pages.mirror
         at = mirror.staff.part("beat").get("at")
-        heard = mirror.beat_s is not None and monotonic_s() - mirror.beat_s < HEARD_S
-        fresh = heard and mirror.staff.part("status").get("state") != "offline"
+        connected = mirror.beat_s is not None and monotonic_s() - mirror.beat_s < BEAT_MAX_S
+        fresh = connected and mirror.staff.part("status").get("state") != "offline"
         kept = ("number", "state", "ahead", "low_s", "high_s", "calls", "calls_max", "issued", "told")
         place = self._place(row["area"])
         return {

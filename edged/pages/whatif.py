@@ -108,8 +108,8 @@ def figures(days: list[DayMeasures], target_min: float) -> dict[str, float]:
     }
 
 
-def compared(day: DayFile, other_min: float | None, told: Any) -> dict[str, Any]:
-    """Simulate every area under both policies; ``told(done, of)`` reports progress."""
+def compared(day: DayFile, other_min: float | None, progress: Any) -> dict[str, Any]:
+    """Simulate every area under both policies; ``progress(done, of)`` reports progress."""
     areas = areas_of(day)
     target_min = max([(one or {}).get("target_s") or 900 for one in day["totals"].values()] or [900]) / 60
     sides: dict[str, list[DayMeasures]] = {"own": [], "other": []}
@@ -117,7 +117,7 @@ def compared(day: DayFile, other_min: float | None, told: Any) -> dict[str, Any]
         for side, minutes in (("own", one.own_min), ("other", other_min)):
             job = CandidateDay(opening_at(minutes), one.hall, one.day, SETUP_MS, DEFAULT_PRICES, curves=True)
             sides[side].append(outcome(job))
-            told(2 * place + 1 + (side == "other"), 2 * len(areas))
+            progress(2 * place + 1 + (side == "other"), 2 * len(areas))
     result: dict[str, Any] = {side: figures(days, target_min) for side, days in sides.items()}
     result |= {
         "target_min": target_min,
@@ -153,10 +153,10 @@ def main() -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # it runs when nobody else wants to
     asked = json.load(sys.stdin)
 
-    def told(done: int, of: int) -> None:
+    def progress(done: int, of: int) -> None:
         _say({"done": done, "of": of})
 
-    _say({"result": compared(asked["day"], asked["other_min"], told)})
+    _say({"result": compared(asked["day"], asked["other_min"], progress)})
 
 
 def _say(line: dict[str, Any]) -> None:

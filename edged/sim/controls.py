@@ -32,7 +32,7 @@ COACH_VISITORS, COACH_S = 40, 120.0  # they come together, for the same service
 LED = "led-tax"
 PAPERS_SHOWN = 8
 SCENES_MAX = 8  # at once
-LOOK_S = 20.0  # hall seconds between looks at the policy in force
+CHECK_S = 20.0  # hall seconds between looks at the policy in force
 CITY_S = 300.0  # hall seconds that the city takes to push its policy again
 Body = dict[str, Any]
 Said = tuple[str, str]
@@ -222,7 +222,7 @@ class Controls:
             harmful = self._next({**self._policy["body"], "tidal": {"enabled": False}})
             await self._centre.bring_in_force(harmful)
             while self._centre.in_force >= harmful["version"]:
-                await self._wires.sleep(LOOK_S)
+                await self._wires.sleep(CHECK_S)
             if self._centre.in_force < int(self._policy["version"]):
                 await self._wires.sleep(CITY_S)
                 await self._centre.bring_in_force(self._next(self._policy["body"]))

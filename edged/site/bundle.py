@@ -55,7 +55,7 @@ EXTRAS = "web,bridge"  # the pages and the bridge to a queue system, beside the 
 ELF_MACHINES = {"x86_64": 62, "aarch64": 183}  # ``e_machine`` (elf.h)
 MUST_BRING = "import bz2, ctypes, hashlib, lzma, ssl, venv, zlib, sys; print('%d.%d' % sys.version_info[:2])"
 CHUNK_BYTES = 1 << 20
-SPOKEN = {  # path below share/: arguments of ``edged`` that print this file
+HELP_FILES = {  # path below share/: arguments of ``edged`` that print this file
     "man/man1/edged.1": ("manual",),
     "man/zh_CN/man1/edged.1": ("manual", "--lang", "zh"),
     "bash-completion/completions/edged": ("completion", "bash"),
@@ -258,7 +258,7 @@ def _texts(order: BundlePlan, folder: Path, project: dict[str, str], wheels: lis
     shutil.copy(order.source / "systemd" / "install", folder / "install")
     (folder / "install").chmod(0o755)
     (folder / "systemd" / "install").unlink()
-    _spoken(order.source, folder / "share")
+    _write_help_files(order.source, folder / "share")
     lines = [f"{one.name}=={one.version} --hash=sha256:{one.sha256}" for one in wheels if one.name != "pip"]
     (folder / "requirements.txt").write_text("\n".join(lines) + "\n")
     manifest = {"version": project["version"], "platform": order.platform, "python": order.python}
@@ -266,11 +266,11 @@ def _texts(order: BundlePlan, folder: Path, project: dict[str, str], wheels: lis
     (folder / "sbom.cdx.json").write_text(_parts(project["version"], wheels))
 
 
-def _spoken(source: Path, share: Path) -> None:
+def _write_help_files(source: Path, share: Path) -> None:
     """Write manual pages and shell completion as the commands of ``source`` print them. Raises ``BundleError`` if such
     a command fails.
     """
-    for place, words in SPOKEN.items():
+    for place, words in HELP_FILES.items():
         done = subprocess.run(
             [sys.executable, "-m", "edged", *words], cwd=source, capture_output=True, text=True, check=False
         )

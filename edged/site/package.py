@@ -16,7 +16,17 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edged.site.bundle import PLATFORMS, SPOKEN, BundleError, BundlePlan, Say, Wheel, about, run_pip, unpacked
+from edged.site.bundle import (
+    HELP_FILES,
+    PLATFORMS,
+    BundleError,
+    BundlePlan,
+    Say,
+    Wheel,
+    about,
+    run_pip,
+    unpacked,
+)
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 NEXT = {"3.11": "3.12", "3.12": "3.13", "3.13": "3.14"}
@@ -120,7 +130,7 @@ def _system(bundle: Path, root: Path) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, place)
     shares = root / "usr" / "share"
-    for name in SPOKEN:
+    for name in HELP_FILES:
         place = shares / name.replace("zsh/site-functions", "zsh/vendor-completions")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundle / "share" / name, place)

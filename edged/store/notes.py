@@ -128,7 +128,7 @@ def noted_rows(
     progress: Progress = lambda done, total: None,
 ) -> Iterator[NotedRow]:
     """Like ``noted``, with the same errors, but the notes are not decoded."""
-    site, offset_ms, zone_min, after = _standing(start)
+    site, offset_ms, zone_min, after = _start_values(start)
     after = after or (database.first_seq(connection) or 1) - 1
     begin, last = after, int(connection.execute("SELECT max(seq) FROM steps").get or after)
     wanted = [b'"kind":"' + kind.encode() for kind in kinds]
@@ -153,7 +153,7 @@ def noted_rows(
     progress(last - begin, last - begin)
 
 
-def _standing(start: Snapshot | None) -> tuple[Site | None, int | None, int, int]:
+def _start_values(start: Snapshot | None) -> tuple[Site | None, int | None, int, int]:
     if start is None:
         return None, None, 0, 0
     state: State = codec.load_state(start.blob or b"", State)

@@ -24,7 +24,7 @@ FREE_FACTOR = 3  # the ballast is created only if this many times its size is fr
 DAY_MS = 86_400_000
 PRUNE_ROWS = 500  # steps in one transaction: a few ms, so that no commit of the hall waits long behind it
 HELD_FACTOR = 2
-LOOK_S = 10.0  # between checks of the disk
+CHECK_S = 10.0  # between checks of the disk
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -37,16 +37,16 @@ class Room:
         self._ballast = path.with_name(path.name + ".ballast")
         self._bytes = BALLAST_BYTES
         self._keep_ms = keep_days * DAY_MS
-        self._looked_s = -LOOK_S
+        self._looked_s = -CHECK_S
 
     def maintain(self, connection: apsw.Connection, now_ms: int) -> bool:
-        """Every ``LOOK_S`` seconds: create the ballast file if there is space for it, and prune a batch of steps. True
+        """Every ``CHECK_S`` seconds: create the ballast file if there is space for it, and prune a batch of steps. True
         if more steps can be pruned now.
 
         ``now_ms``: hall time of the last step. Raises ``apsw.FullError`` if the disk is full, another ``apsw.Error`` if
         it fails.
         """
-        if monotonic_s() - self._looked_s < LOOK_S:
+        if monotonic_s() - self._looked_s < CHECK_S:
             return False
         self._lay_in()
         if self._prune(connection, now_ms) == PRUNE_ROWS:

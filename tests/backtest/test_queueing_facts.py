@@ -11,7 +11,7 @@ from statistics import fmean
 import pytest
 
 from edged.backtest.measures import DayMeasures, half_width_95
-from edged.backtest.model import Floor, Look, never, simulate
+from edged.backtest.model import Floor, WindowRule, never, simulate
 from edged.backtest.runner import Scenario, run, site_of
 from edged.backtest.traces import Day
 from edged.core.model.policy import Calling, Policy, Tidal
@@ -92,15 +92,15 @@ def test_both_simulators_walk_the_paths_of_another_program(case: str) -> None:
         assert max(outcome.waits_ms) == told["max_ms"]
 
 
-def between(open_at: int, close_at: int) -> Look:
+def between(open_at: int, close_at: int) -> WindowRule:
     """Textbook hysteresis on the people present, an order is never taken back."""
 
-    def look(floor: Floor) -> int:
+    def rule(floor: Floor) -> int:
         if floor.present >= open_at and not floor.count("setup", "idle", "busy"):
             return 1
         return -1 if floor.present <= close_at and floor.count("idle", "busy") else 0
 
-    return look
+    return rule
 
 
 def exponential_ms(seed: int, mean_min: float):  # type: ignore[no-untyped-def]
@@ -126,8 +126,8 @@ def test_one_more_window_costs_what_the_exact_chain_says(
         day = poisson_day(100 + seed, chain.rate, chain.service, 4_000)
         minutes = day.arrive_ms[-1] / 60_000
         hall = hall_of(chain.servers, 2, minutes, chain.service)  # a second place while the first drains
-        look = between(chain.open_at, chain.close_at)
-        outcome = simulate(hall, day, exponential_ms(seed, chain.setup), look, at_events=True)
+        rule = between(chain.open_at, chain.close_at)
+        outcome = simulate(hall, day, exponential_ms(seed, chain.setup), rule, at_events=True)
         waits.append(outcome.mean_min)
         shares.append(sum(outcome.open_min) / minutes)  # the chain knows no draining
         opens.append(outcome.openings / minutes * 60)

@@ -167,7 +167,7 @@ async def test_calls_of_a_ticket_for_the_pages(crowd: Crowd) -> None:
     )
     desk = PageDesk(link, "bench", sources)
     desk.start()
-    await desk.look()
+    await desk.publish_changes()
     handle, steps = engine.handle, list[Step]()
 
     def kept(at_ms: int, event: Any) -> Any:
@@ -187,7 +187,7 @@ async def test_calls_of_a_ticket_for_the_pages(crowd: Crowd) -> None:
 
     marking = calls_during(mark)
     link.published.clear()
-    looking = await_calls(desk.look())
+    looking = await_calls(desk.publish_changes())
     assert_not_grown("pages", {"calls": marking / VISITS})
     assert_not_grown("pages-look", {"calls": looking / len(link.published)})  # of a part that changed
 

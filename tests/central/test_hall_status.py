@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS
-from edged.central.hall_status import HallStanding, reasons
+from edged.central.hall_status import HallFacts, reasons
 from edged.core.model.policy import Policy
 from edged.core.model.state import State
 
-GOOD = HallStanding(State(), True, CLOCK_TRUSTED_FROM_MS, ())
+GOOD = HallFacts(State(), True, CLOCK_TRUSTED_FROM_MS, ())
 
 
 def test_each_reason_is_told_and_no_other() -> None:

@@ -80,7 +80,7 @@ async def test_what_pages_and_centre_are_told_of_a_busy_hall(monkeypatch: Any) -
     desk, messages = PageDesk(link, "h", sources), StateMessages(link, "h", str)
     monkeypatch.setattr(page_desk, "monotonic_s", lambda: 0.0)  # one round, at the first look
     desk.start()
-    await desk.look()
+    await desk.publish_changes()
     handle = Engine.handle
 
     def handled(engine: Engine, at_ms: int, event: Event) -> tuple[Any, tuple[Note, ...]]:
@@ -95,7 +95,7 @@ async def test_what_pages_and_centre_are_told_of_a_busy_hall(monkeypatch: Any) -
         run.line(line)
     for one in centres:
         await messages.show(one.point, one.value)
-    await desk.look()
+    await desk.publish_changes()
     lines = [f"{topic} {json.dumps(body, ensure_ascii=False)}\n" for topic, body in told.bodies.items()]
     text = "".join(sorted(lines))
     if os.environ.get("TRANSCRIPTS_UPDATE"):

@@ -11,7 +11,7 @@ import structlog
 from edged.central import topics
 from edged.central.audience import LastOrder, Order
 from edged.central.condemned import Condemned
-from edged.central.office import TOLD_MAX, TOLD_WITHIN_MS, Dependencies, Office
+from edged.central.office import REPORTED_MAX, REPORTED_WITHIN_MS, Dependencies, Office
 from edged.central.operation_desk import _OpenOrder
 from edged.central.refusals import Reason
 from edged.config import load
@@ -26,7 +26,7 @@ from tests.support.journals import open_journal
 from tests.support.policies import KEYS, NOW_MS
 
 HOUR_MS = 3_600_000
-FLOOD = TOLD_MAX + 5
+FLOOD = REPORTED_MAX + 5
 
 
 async def test_of_a_flood_the_core_hears_now_and_then_also_when_the_clock_was_set_back(
@@ -59,14 +59,14 @@ async def test_of_a_flood_the_core_hears_now_and_then_also_when_the_clock_was_se
         office = Office(load(file), KEYS, link, journal, given)
         office.start()
         async with running(link), plain_client(broker, "centre") as centre:
-            for later_ms in (0, TOLD_WITHIN_MS, -HOUR_MS, TOLD_WITHIN_MS):
+            for later_ms in (0, REPORTED_WITHIN_MS, -HOUR_MS, REPORTED_WITHIN_MS):
                 wall_ms[0] += later_ms
                 before = len(counted)
                 told.clear()
                 for _ in range(FLOOD):
                     await centre.publish(topics.policy_push("east"), b"rubbish", qos=1)
                 await until(lambda: len(counted) == before + FLOOD)
-                assert told == [DocumentRejected("policy", "not-an-envelope", "")] * TOLD_MAX
+                assert told == [DocumentRejected("policy", "not-an-envelope", "")] * REPORTED_MAX
 
 
 async def test_an_operator_reads_where_an_order_is_wrong_and_the_log_why_it_did_nothing(

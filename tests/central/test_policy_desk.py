@@ -280,7 +280,7 @@ async def test_a_policy_for_tomorrow_waits_unacknowledged_and_comes_into_force_i
                 7,
                 0,
             )
-            hall.desk.look()
+            hall.desk.check()
             assert journal.last_seq == 0
         # The process ends: the broker still has the push, because nobody acknowledged it.
         hall = Hall(broker, journal)
@@ -288,7 +288,7 @@ async def test_a_policy_for_tomorrow_waits_unacknowledged_and_comes_into_force_i
             await until(lambda: hall.desk.waiting_version == 7)
             assert journal.last_seq == 0
             hall.now_ms = epoch_ms("2026-06-01T00:00:00+08:00")
-            hall.desk.look()
+            hall.desk.check()
             await until(lambda: bool(centre.reports) and centre.reports[-1]["state"] == "applied")
             assert hall.version == 7
 
@@ -304,7 +304,7 @@ async def test_a_staged_policy_needs_a_key_that_still_may_sign(tmp_path: Path, w
             hall.desk.keys_changed()
         else:
             hall.now_ms = epoch_ms("2026-06-01T00:00:00+08:00")
-            hall.desk.look()
+            hall.desk.check()
         await until(lambda: centre.reports[-1]["state"] == "rejected")
         assert centre.reports[-1]["reason"]["code"] == "key-ended"
         assert (hall.desk.waiting_version, hall.journal.last_seq) == (None, 0)
@@ -319,7 +319,7 @@ async def test_every_copy_of_a_waiting_policy_is_acknowledged_with_it(tmp_path: 
         assert connection is not None
         await until(lambda: connection.unacked == 3)
         hall.now_ms = NOW_MS
-        hall.desk.look()
+        hall.desk.check()
         await until(lambda: connection.unacked == 0)
         assert hall.version == 7
         assert hall.journal.last_seq == 1
@@ -330,10 +330,10 @@ async def test_a_full_inbox_delays_a_policy_and_does_not_lose_it(tmp_path: Path)
         hall.room = False
         await centre.client.publish(PUSH, envelope(), qos=1)
         await until(lambda: hall.desk.waiting_version == 7)
-        hall.desk.look()
+        hall.desk.check()
         assert hall.journal.last_seq == 0
         hall.room = True
-        hall.desk.look()
+        hall.desk.check()
         await until(lambda: centre.reports[-1]["applied"]["version"] == 7)
 
 
@@ -342,7 +342,7 @@ async def test_expiry_is_reported_and_takes_nothing_out_of_force(tmp_path: Path)
         report = await centre.push(envelope())
         assert "expired" not in report
         hall.now_ms = epoch_ms("2027-05-01T00:00:00+08:00")
-        hall.desk.look()
+        hall.desk.check()
         await until(lambda: centre.reports[-1].get("expired") is True)
         assert centre.reports[-1]["state"] == "applied"
         assert centre.reports[-1]["applied"]["version"] == 7
@@ -375,14 +375,14 @@ async def test_a_policy_that_could_not_be_kept_is_applied_once_it_can(
         for version in versions:
             report = await centre.push(envelope(document(version=version)))
             assert report["reason"]["code"] == "no-storage"
-        hall.desk.look()
+        hall.desk.check()
         assert hall.version == 0
         hall.durable = True
-        hall.desk.look()
+        hall.desk.check()
         await until(lambda: centre.reports[-1]["state"] == "applied")
         assert hall.version == 8
         seen = len(centre.reports)
-        hall.desk.look()
+        hall.desk.check()
         assert len(centre.reports) == seen
 
 
@@ -394,7 +394,7 @@ async def test_a_report_made_while_the_broker_was_away_is_sent_when_it_is_back(t
             await broker.kill()
             await until(lambda: not hall.link.connected)
             hall.now_ms = epoch_ms("2028-01-01T00:00:00Z")
-            hall.desk.look()
+            hall.desk.check()
             await broker.start()
             await until(lambda: hall.link.connected)
         async with centre_at(broker) as centre:  # a retained report waits for whoever comes

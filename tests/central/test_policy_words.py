@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edged.central.policies import inspect
-from edged.central.policy_changes import PlaceNames, changes, said
+from edged.central.policy_changes import PlaceNames, changes, changes_from_built_in
 from edged.central.policy_model import core_policy
 from edged.central.policy_text import draft, uncommented
 from edged.config import load
@@ -62,7 +62,7 @@ def test_areas_are_named_and_compared_as_their_values_hold() -> None:
 
 
 def test_nothing_looks_like_python() -> None:
-    found = said(read(EXAMPLE.read_text("utf-8")), PlaceNames(load(HALL).site))
+    found = changes_from_built_in(read(EXAMPLE.read_text("utf-8")), PlaceNames(load(HALL).site))
     for one in found:
         for text in one.words:
             assert not any(mark in text for mark in ("('", "',", "Session(", "mappingproxy", "None", "True"))

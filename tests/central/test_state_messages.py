@@ -82,13 +82,13 @@ class Hall:
 
     async def told(self) -> dict[str, Any]:
         self.link.changed(True, "")
-        await self.desk.look()
+        await self.desk.publish_changes()
         return self.link.bodies
 
 
 async def test_nothing_is_told_before_the_link_is_up() -> None:
     hall = Hall()
-    await hall.desk.look()
+    await hall.desk.publish_changes()
     assert hall.link.bodies == {}
     told = await hall.told()
     site = hall_site()
@@ -146,10 +146,10 @@ async def test_what_time_alone_changed_is_told_without_a_note(monkeypatch: pytes
     await hall.told()
     place, longer = point_of(CENTRE, "tax"), AreaSummary("tax", 3, None, 1, 0, wait_s=900)
     hall.engine.state.shown[slot(place, longer)] = longer
-    await hall.desk.look()
+    await hall.desk.publish_changes()
     assert hall.link.bodies["area/tax"]["wait_s"] is None, "nothing says that it changed"
     hall.desk.step(Step(0, hall.at_ms, Tick(), (Desired(place, longer),), ()), 0.0)
-    await hall.desk.look()
+    await hall.desk.publish_changes()
     assert hall.link.bodies["area/tax"]["wait_s"] == 900
 
 
@@ -184,5 +184,5 @@ async def test_visits_are_on_their_own_pages_until_they_are_over(secret: str, sh
     over, just_over, _ = state.tickets.values()
     over.state, over.ended_ms = "SERVED", hall.at_ms - OVER_MS
     just_over.state, just_over.ended_ms = "SERVED", hall.at_ms - OVER_MS + 1
-    await LineDesk(hall.link, "h", hall.desk._from).look()
+    await LineDesk(hall.link, "h", hall.desk._from).publish_changes()
     assert [row[1] for row in hall.link.bodies["line/tax"]["rows"]] == shown

@@ -317,7 +317,7 @@ async def test_whoever_acknowledges_nothing_is_told_again_after_twice_as_long(
         for _ in range(3):
             uplink._up, uplink._sent = True, 5
             uplink._progress_s = uplink._tried_s = float("-inf")
-            uplink._look()
+            uplink._resend_if_silent()
             waits_s.append(uplink._resend_s)
         first_s = uplink_module.RESEND_S
         assert waits_s == [min(first_s * 2**n, uplink_module.RESEND_MAX_S) for n in (1, 2, 3)]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from edged.central import witness
-from edged.central.witness import SAY_EVERY_S, SETTLE_S, Witness
+from edged.central.witness import PUBLISH_EVERY_S, SETTLE_S, Witness
 from edged.core.model.events import Tick
 from edged.core.model.state import State
 from edged.driver import Unreachable
@@ -58,7 +58,7 @@ class Hall:
     def look(self, after_s: float = 0.0) -> list[int]:
         """Everything told so far, after one more look."""
         self.now_s += after_s
-        self.witness.look()
+        self.witness.publish_if_changed()
         return self.told
 
 
@@ -80,7 +80,7 @@ def test_only_what_is_new_is_told_and_not_too_often(monkeypatch: pytest.MonkeyPa
     hall.commit(8)
     assert hall.look() == [7, 8]
     hall.commit(9)
-    assert hall.look(after_s=SAY_EVERY_S - 0.1) == [7, 8], "said a moment ago"
+    assert hall.look(after_s=PUBLISH_EVERY_S - 0.1) == [7, 8], "said a moment ago"
     assert hall.look(after_s=0.1) == [7, 8, 9]
 
 
@@ -92,7 +92,7 @@ def test_what_was_not_committed_or_did_not_leave_is_not_told(monkeypatch: pytest
     assert hall.look(after_s=SETTLE_S) == [7]
     hall.durable, hall.away = True, True
     hall.commit(9)
-    assert hall.look(after_s=SAY_EVERY_S) == [7]
+    assert hall.look(after_s=PUBLISH_EVERY_S) == [7]
     hall.away = False
     assert hall.look() == [7, 9], "again at the next look, for it did not leave"
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from edged.centre import scan, standing
+from edged.centre import hall_states, scan
 from edged.centre.hall_messages import HallEvent, UnreadableMessage, read_event, read_retained
 from edged.centre.ledger import CentreLedger, forget_before, joined, prepare
 
@@ -89,9 +89,9 @@ def test_a_centre_with_an_empty_database_goes_on_only_when_told_to(dsn: str) -> 
     ledger = CentreLedger(dsn)
     assert ledger.keep([event(501, 500), event(502)]).upto == {("east", 1): 0}
     with psycopg.connect(dsn) as connection:
-        assert standing.adopt(connection, "west") == []
-        assert standing.adopt(connection, "east") == [(1, 1, 500)]
-        assert standing.adopt(connection, "east") == []
+        assert hall_states.adopt(connection, "west") == []
+        assert hall_states.adopt(connection, "east") == [(1, 1, 500)]
+        assert hall_states.adopt(connection, "east") == []
     assert ledger.keep([event(503)]).upto == {("east", 1): 503}
     ledger.close()
 

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from edged.centre import reports, standing
+from edged.centre import hall_states, reports
 from edged.centre.hall_messages import HallEvent, read_retained
 from edged.centre.ledger import CentreLedger
 from tests.support.daemons import ROOT
@@ -145,9 +145,9 @@ def test_the_status_says_what_is_wrong_and_with_whom(dsn: str) -> None:
     now = [read_retained("hall/east/line", b"1"), *retained("east", state_alarms={"standing": []})]
     ledger.keep([], [*now, *retained("east", state_area_tax={"waiting": 4, "tidal_windows": 1})])
 
-    def told(group: str | None = None) -> dict[str, standing.CityHall]:
+    def told(group: str | None = None) -> dict[str, hall_states.CityHall]:
         with psycopg.connect(dsn) as connection:
-            return {hall.hall: hall for hall in standing.standings(connection, group, NOW)}
+            return {hall.hall: hall for hall in hall_states.hall_states(connection, group, NOW)}
 
     east = told("river-city")["east"]
     assert (east.wrong, east.waiting, east.tidal, east.applied) == ((), 4, 1, 7)

@@ -16,7 +16,7 @@ from edged.central import topics
 from edged.central.audience import Audience, Names, Trusted
 from edged.central.cloud_events import EventWriter, Fact
 from edged.central.condemned import Condemned
-from edged.central.hall_status import HallStanding, HallStatus
+from edged.central.hall_status import HallFacts, HallStatus
 from edged.central.operations import OperationDocument
 from edged.central.policies import PAYLOAD_TYPE, inspect
 from edged.central.policy_desk import Known, PolicyDesk
@@ -294,7 +294,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
                 lambda: any(b'"version":7' in m.payload and b'"applied",' in m.payload for m in heard)
             )
             now_ms[0] *= 2
-            desk.look()
+            desk.check()
             await until(lambda: any(b'"expired":true' in message.payload for message in heard))
     said = [json.loads(message.payload) for message in heard if message.topic == topics.policy_report("demo")]
     assert [report["state"] for report in said] == ["applied", "rejected", "rejected", "applied", "applied"]
@@ -311,7 +311,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
     assert len(heard) == 5 + 3 + 5
     status = HallStatus("demo", 1, lambda wall_ms: "2026-05-28T10:00:00+08:00", "river-city")
     for why in ((), ("disk", "device relay")):
-        fits("HallStatus", status.payload("degraded", HallStanding(State(), True, NOW_MS, ()), why))
+        fits("HallStatus", status.payload("degraded", HallFacts(State(), True, NOW_MS, ()), why))
     fits("PolicyEnvelope", envelope())
     assert SCHEMAS["PolicyEnvelope"]["properties"]["payloadType"]["const"] == PAYLOAD_TYPE
 

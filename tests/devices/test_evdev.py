@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.evdev.codec import KEY_NAMES, RECORD, CodeReader, InputReader, InputRecord, pressed, said
+from devices.evdev.codec import KEY_NAMES, RECORD, CodeReader, InputReader, InputRecord, describe, pressed
 from devices.evdev.driver import Evdev, EvdevOptions
 from devices.evdev.fake import FakeInput
 from edged.cli.device_inputs import inputs
@@ -61,7 +61,7 @@ class Desk:
         return True
 
     @property
-    def said(self) -> list[Event]:
+    def received(self) -> list[Event]:
         return [one for one in self.events if not isinstance(one, DeviceBack | DeviceLost)]
 
 
@@ -89,8 +89,8 @@ async def test_a_keypad_is_a_panel_and_a_held_key_is_one_press(tmp_path: Path, s
         made.fake.press(
             "NUMLOCK", "KPENTER", "KP1", "KP2", "KPSLASH", "KP9", "BACKSPACE", "KPMINUS", "KPASTERISK"
         )
-        await until(lambda: len(made.said) >= 4)
-        assert made.said == [
+        await until(lambda: len(made.received) >= 4)
+        assert made.received == [
             KeyPressed(DEVICE, "next-or-recall"),
             KeyPressed(DEVICE, "transfer", "12"),
             KeyPressed(DEVICE, "no-show-or-finish"),
@@ -100,7 +100,7 @@ async def test_a_keypad_is_a_panel_and_a_held_key_is_one_press(tmp_path: Path, s
         made.fake.lose()
         made.fake.press("KPSLASH", "ESC")
         await until(lambda: made.rejections.reasons == ["events_lost", "unknown_key"])
-        assert made.said[-1] == KeyPressed(DEVICE, "transfer"), "digits of before the loss are gone"
+        assert made.received[-1] == KeyPressed(DEVICE, "transfer"), "digits of before the loss are gone"
         await driver.show(DEVICE, Panel("w3", "OPEN", 3))
         with pytest.raises(Refused):
             await driver.show(DEVICE, Lamp("on"))
@@ -117,14 +117,14 @@ async def test_it_is_pulled_and_plugged_in_again_and_what_was_begun_is_forgotten
         made.fake.plug()
         await until(lambda: made.events[-1] == DeviceBack(DEVICE))
         made.fake.press("KPSLASH")
-        await until(lambda: made.said == [KeyPressed(DEVICE, "transfer")])
+        await until(lambda: made.received == [KeyPressed(DEVICE, "transfer")])
 
 
 async def test_a_keypad_can_be_an_evaluator(tmp_path: Path) -> None:
     async with desk(tmp_path, keys={}, ratings={"KP5": 5, "KP1": 1}) as (made, _):
         made.fake.press("KP5", "KP1", "KP3")
-        await until(lambda: len(made.said) == 2)
-        assert made.said == [RatingGiven(DEVICE, 5), RatingGiven(DEVICE, 1)]
+        await until(lambda: len(made.received) == 2)
+        assert made.received == [RatingGiven(DEVICE, 5), RatingGiven(DEVICE, 1)]
         assert read(EvdevOptions, {"path": PATH, "ratings": {"KP5": 5}}).point_roles("") == {
             "panel",
             "evaluator",
@@ -138,7 +138,7 @@ async def test_a_scanned_code_asks_for_a_number_and_an_identity_never_comes_in(t
             made.fake.scan(code)
         made.fake.press("F1", "A", "ENTER")
         await until(lambda: made.rejections.reasons == ["personal_data", "unreadable_code"])
-        assert made.said == [
+        assert made.received == [
             TicketRequested(DEVICE, "tax", appointment="4711-A"),
             InputRefused(DEVICE, "request", "personal_data"),
             TicketRequested(DEVICE, "tax", appointment="WXYZ"),
@@ -149,7 +149,7 @@ async def test_a_scanned_code_asks_for_a_number_and_an_identity_never_comes_in(t
         made.fake.scan("A012")
         made.fake.scan("A-VERY-LONG-NUMBER")
         await until(lambda: made.rejections.reasons == ["unreadable_code"])
-        assert made.said == [
+        assert made.received == [
             TicketRequested(DEVICE, "tax", returning="A012"),
             InputRefused(DEVICE, "request", "unreadable_code"),
         ]
@@ -163,7 +163,7 @@ def test_any_bytes_are_records_and_no_code_grows_without_end(data: list[bytes]) 
     pressed(whole)
     for record in whole:
         assert len(codes.take(record) or "") <= 64
-    said(b"".join(data))
+    describe(b"".join(data))
 
 
 @pytest.mark.parametrize(

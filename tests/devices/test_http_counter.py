@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.http_counter import reception
-from devices.http_counter.codec import Counted, Kind, LineReport, Vendor, decode, said
+from devices.http_counter.codec import Counted, Kind, LineReport, Vendor, decode, describe
 from devices.http_counter.driver import HttpCounter, HttpCounterOptions, presence_topic, process_topic
 from devices.http_counter.fake import FakeAsked, FakeHttpCounter, post
 from devices.http_counter.reception import Counter, Reception, counters_of
@@ -53,7 +53,7 @@ KINDS: tuple[tuple[Vendor, Kind], ...] = (
 def test_a_vendors_own_document_says_what_its_decoder_says(frame: dict[str, Any]) -> None:
     found = decode(frame["vendor"], frame["payload"].encode())
     assert [list(one[:4]) for one in found] == frame["expect"]
-    assert any(line.startswith(frame["vendor"]) for line in said(frame["payload"].encode()))
+    assert any(line.startswith(frame["vendor"]) for line in describe(frame["payload"].encode()))
 
 
 def test_an_alert_is_found_in_multipart_and_under_any_namespace_and_has_no_dtd() -> None:

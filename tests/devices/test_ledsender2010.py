@@ -297,7 +297,7 @@ async def test_questions_alone_notice_a_death() -> None:
         strip.fake.alive = False
         died_s = strip.core.hall_s
         await strip.core.told(BACK, LOST)
-        assert strip.core.hall_s - died_s <= driver.ASK_S + dialogue.LOOK_S
+        assert strip.core.hall_s - died_s <= driver.ASK_S + dialogue.CHECK_S
 
 
 async def test_a_host_without_the_card_is_named_by_its_own_word() -> None:

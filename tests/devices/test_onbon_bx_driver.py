@@ -163,7 +163,7 @@ async def test_pings_alone_notice_a_death(port: Pty) -> None:
         died_s = bar.core.hall_s
         await bar.core.told(BACK, LOST)
         # One ping's time, then the doubt is settled at once; the tolerance is one look at the clock.
-        assert bar.core.hall_s - died_s <= driver.PING_S + dialogue.LOOK_S
+        assert bar.core.hall_s - died_s <= driver.PING_S + dialogue.CHECK_S
 
 
 async def test_an_absent_bar_is_lost_at_start_and_its_wire_opened_afresh(port: Pty) -> None:

@@ -20,7 +20,7 @@ STEPS_A_DAY, DAYS, KEEP_DAYS = 80, 6, 2
 async def test_two_days_kept_are_three_at_most(
     dated: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "LOOK_S", 0.0)
+    monkeypatch.setattr(room, "CHECK_S", 0.0)
     path = tmp_path / "hall.db"
     Journal.open(path).close()
     connection = database.connect(path, read_only=False)

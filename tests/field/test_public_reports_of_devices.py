@@ -77,8 +77,8 @@ async def test_a_scanned_code_is_what_is_printed_or_refused_aloud(scan: Scan, tm
         wanted = TicketRequested(DEVICE, "tax", **kind)
     async with desk(tmp_path, reads="codes", service="tax", codes=scan.codes) as (made, _):
         made.fake.scan(scan.typed)
-        await until(lambda: made.said != [])
-        assert made.said == [wanted]
+        await until(lambda: made.received != [])
+        assert made.received == [wanted]
 
 
 def test_a_scanner_with_enter_in_front_or_caps_lock_types_the_same_code() -> None:

@@ -450,7 +450,7 @@ async def test_what_is_older_than_it_says_goes(
     source: str, days: int, a_day: int, first: int, now: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert source
-    monkeypatch.setattr(room, "LOOK_S", 0.0)
+    monkeypatch.setattr(room, "CHECK_S", 0.0)
     path = tmp_path / "hall.db"
     Journal.open(path).close()
     connection = database.connect(path, read_only=False)

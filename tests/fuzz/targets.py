@@ -147,7 +147,7 @@ def printer_answers(data: bytes) -> None:
             assert escpos.cause(byte)
         elif escpos.is_in_turn(byte):
             assert escpos.paper_in_turn(byte) in get_args(escpos.Paper)
-    assert len(escpos.said(data)) <= max(1, len(data))
+    assert len(escpos.describe(data)) <= max(1, len(data))
 
 
 def robot_answers(data: bytes) -> None:
@@ -166,12 +166,12 @@ def voice_answers(data: bytes) -> None:
     """Bytes from a voice module, in words; and a text to speak: each frame fits the module, and nothing is left out
     that it can say.
     """
-    assert len(voice_chip.said(data)) <= max(1, len(data))
+    assert len(voice_chip.describe(data)) <= max(1, len(data))
     text = data.decode("utf-8", "replace")
     for chip in get_args(voice_chip.Chip):
         spoken = voice_chip.parts(chip, text)
         for part in spoken:
-            assert voice_chip.said(voice_chip.speak(chip, part))[0].startswith("speak ")
+            assert voice_chip.describe(voice_chip.speak(chip, part))[0].startswith("speak ")
             assert part.count("[") == 1, "somebody's text may not command the module"
 
 

@@ -403,8 +403,8 @@ def recorded_day(date: str = "2026-11-23", until: str = "10:41:00", seed: int = 
     """A day of that hall as it would have been recorded: visitors come in a wave, two "+1" windows help."""
     chance = random.Random(seed)
     recorder = DayRecorder(date)
-    recorder.heard("names", names(), f"{date}T08:20:00+08:00")
-    recorder.heard("policy", house()["policy"], f"{date}T08:20:00+08:00")
+    recorder.record("names", names(), f"{date}T08:20:00+08:00")
+    recorder.record("policy", house()["policy"], f"{date}T08:20:00+08:00")
     end = minute_of(f"{date}T{until}")
     for minute in range(8 * 60 + 20, int(end) + 1):
         when = f"{date}T{minute // 60:02d}:{minute % 60:02d}:00+08:00"
@@ -420,14 +420,14 @@ def recorded_day(date: str = "2026-11-23", until: str = "10:41:00", seed: int = 
                 "tidal_windows": plus,
                 "open_windows": 2 + plus,
             }
-            recorder.heard(f"area/{which}", area(waiting, 0, 1) | lanes, when)
+            recorder.record(f"area/{which}", area(waiting, 0, 1) | lanes, when)
             if minute > 510 and chance.random() < 0.25 + rush / 3:
                 wait = max(0, low + chance.randint(-100, 500))
                 one = {"number": f"{which}{minute}", "at": when, "window": f"w{position + 1}", "area": which}
-                recorder.heard(
+                recorder.record(
                     "calls", {"calls": [one | {"wait_s": wait, "told_s": [low, low + 200, low + 400]}]}, when
                 )
-                recorder.heard(
+                recorder.record(
                     f"window/w{position + 1}", window("1", "SERVING", ticket=f"{which}{minute}"), when
                 )
         for at_minute, state in ((598, "ACTIVATING"), (600, "SERVING"), (700, "STANDBY")):
@@ -436,18 +436,18 @@ def recorded_day(date: str = "2026-11-23", until: str = "10:41:00", seed: int = 
                 why = both(
                     "现在来预计等12分钟，超过9分钟启用线", "newcomers would wait 12 min, above the limit of 9"
                 )
-                recorder.heard("window/w11", window("11", state, area=place, clerk="周凯", reason=why), when)
+                recorder.record("window/w11", window("11", state, area=place, clerk="周凯", reason=why), when)
         if minute in (628, 641):
             paused = window("5", "PAUSED" if minute == 628 else "OPEN", pause=both("内部流转", "errand"))
-            recorder.heard("window/w5", paused, when)
-            recorder.heard("alarms", {"alarms": alarms()[1:] if minute == 628 else []}, when)
+            recorder.record("window/w5", paused, when)
+            recorder.record("alarms", {"alarms": alarms()[1:] if minute == 628 else []}, when)
         brought = f"{date}T09:40:00+08:00", f"{date}T10:29:00+08:00"
         if minute in (580, 592, 629, 640):
             first = [("1", "OPEN" if minute < 592 else "ACKNOWLEDGED", brought[0])] if minute < 640 else []
             second = [("2", "OPEN", brought[1])] if minute >= 629 else []
-            recorder.heard("cases", cases(*first, *second), when)
+            recorder.record("cases", cases(*first, *second), when)
         recorder.minute(when)
-    recorder.heard("decisions", {"decisions": decisions()}, f"{date}T10:41:00+08:00")
+    recorder.record("decisions", {"decisions": decisions()}, f"{date}T10:41:00+08:00")
     return recorder.as_json()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edged.clock import Clock, Warp
-from edged.pages.day_recorder import CASES_TOLD, VISITS_MAX, DayRecorder
+from edged.pages.day_recorder import CASES_LISTED, VISITS_MAX, DayRecorder
 from edged.pages.days import RecordedDays
 from edged.pages.whatif import compared
 from tests.pages.made_hall import alarms, area, calls, cases, names, recorded_day, window
@@ -26,7 +26,7 @@ def at(clock: str) -> str:
 @pytest.fixture
 def day() -> DayRecorder:
     recorder = DayRecorder(DATE)
-    recorder.heard("names", names(), at("08:20"))
+    recorder.record("names", names(), at("08:20"))
     return recorder
 
 
@@ -49,11 +49,11 @@ def test_what_is_usual_is_the_mean_of_the_last_days_and_nothing_of_few(tmp_path:
 def test_a_call_is_counted_once_however_often_it_is_told(day: DayRecorder) -> None:
     told = calls()
     for _ in range(3):
-        day.heard("calls", {"calls": told}, at("10:41"))
+        day.record("calls", {"calls": told}, at("10:41"))
     numbers = [one[5] for one in day.as_json()["visits"]]
     assert sorted(numbers) == sorted(one["number"] for one in told if not one["again"])
     again = DayRecorder(DATE, json.loads(json.dumps(day.as_json())))
-    again.heard("calls", {"calls": told}, at("10:42"))
+    again.record("calls", {"calls": told}, at("10:42"))
     assert len(again.as_json()["visits"]) == len(numbers), "after a start of the pages, too"
 
 
@@ -67,13 +67,13 @@ def test_a_band_goes_from_being_asked_to_being_given_back_and_another_area_is_an
         ("10:00", window("11", "STANDBY", area=None, clerk=None)),
     ]
     for clock, body in steps:
-        day.heard("window/w11", body, at(clock))
+        day.record("window/w11", body, at(clock))
     bands = [(b["area"], b["asked"], b["opened"], b["until"], b["who"]) for b in day.as_json()["bands"]]
     assert bands == [("tax", 540, 542, 570, "周凯"), ("biz", None, 570, 600, "周凯")]
 
 
 def test_lanes_know_what_they_do_not_know_and_count_regular_windows_apart(day: DayRecorder) -> None:
-    day.heard("area/tax", area(4, 2, 6, open_windows=3, tidal_windows=1), at("09:00"))
+    day.record("area/tax", area(4, 2, 6, open_windows=3, tidal_windows=1), at("09:00"))
     day.minute(at("09:00"))
     day.minute(at("09:03"))
     lanes = day.as_json()["areas"]["tax"]
@@ -82,10 +82,10 @@ def test_lanes_know_what_they_do_not_know_and_count_regular_windows_apart(day: D
 
 
 def test_pauses_and_alarms_end_and_every_list_has_its_cap(day: DayRecorder) -> None:
-    day.heard("window/w5", window("5", "PAUSED", pause={"zh": "用餐", "en": "meal"}), at("09:00"))
-    day.heard("alarms", {"alarms": alarms()}, at("10:40"))
-    day.heard("window/w5", window("5", "OPEN"), at("09:20"))
-    day.heard("alarms", {"alarms": []}, at("10:50"))
+    day.record("window/w5", window("5", "PAUSED", pause={"zh": "用餐", "en": "meal"}), at("09:00"))
+    day.record("alarms", {"alarms": alarms()}, at("10:40"))
+    day.record("window/w5", window("5", "OPEN"), at("09:20"))
+    day.record("alarms", {"alarms": []}, at("10:50"))
     found = day.as_json()
     assert [(p["window"], p["from"], p["until"], p["zh"]) for p in found["pauses"]] == [
         ("5", 540, 560, "用餐")
@@ -93,22 +93,22 @@ def test_pauses_and_alarms_end_and_every_list_has_its_cap(day: DayRecorder) -> N
     assert {one["until"] for one in found["alarms"]} == {650}
     assert all(one["subject"]["en"] for one in found["alarms"]), "a report says which device, window or area"
     found["visits"] += [[0, "tax", 1, 1, 1, "x", "1"]] * VISITS_MAX
-    day.heard("calls", {"calls": calls()}, at("10:41"))
+    day.record("calls", {"calls": calls()}, at("10:41"))
     assert len(found["visits"]) == VISITS_MAX
     assert found["left_out"] > 0
 
 
 def test_a_case_goes_from_being_brought_to_its_answer_and_its_end_and_may_come_back(day: DayRecorder) -> None:
     before = ("9", "ACKNOWLEDGED", "2026-11-20T15:00:00+08:00")
-    day.heard("cases", cases(before, ("1", "OPEN", at("09:00"))), at("09:00"))
-    day.heard("cases", cases(before, ("1", "ACKNOWLEDGED", at("09:00"))), at("09:08"))
-    day.heard("cases", cases(before), at("09:30"))
+    day.record("cases", cases(before, ("1", "OPEN", at("09:00"))), at("09:00"))
+    day.record("cases", cases(before, ("1", "ACKNOWLEDGED", at("09:00"))), at("09:08"))
+    day.record("cases", cases(before), at("09:30"))
     found = day.as_json()["cases"]
     assert [(one["from"], one["answered"], one["until"]) for one in found] == [(0, 0, None), (540, 548, 570)]
-    day.heard("cases", cases(("1", "ACKNOWLEDGED", at("09:00"))), at("09:40"))
+    day.record("cases", cases(("1", "ACKNOWLEDGED", at("09:00"))), at("09:40"))
     assert [one["until"] for one in found] == [580, None]
-    full = [(str(100 + n), "OPEN", at("09:50")) for n in range(CASES_TOLD)]
-    day.heard("cases", cases(*full), at("09:50"))
+    full = [(str(100 + n), "OPEN", at("09:50")) for n in range(CASES_LISTED)]
+    day.record("cases", cases(*full), at("09:50"))
     assert found[1]["until"] is None, "more are open than the hall tells of"
     assert json.dumps(DayRecorder(DATE, json.loads(json.dumps(day.as_json()))).as_json()["cases"])
 
@@ -120,8 +120,8 @@ async def test_midnight_begins_another_day_and_keeps_the_last(tmp_path: Path) ->
     )  # 2026-11-23 23:58:50 in Shanghai, a minute in a tenth of a second
     days = RecordedDays(tmp_path / "days", Clock(0, night), "Asia/Shanghai")
     first = days.today.date
-    days.heard("names", names())
-    days.heard("area/tax", area(4, 2, 6))
+    days.record("names", names())
+    days.record("area/tax", area(4, 2, 6))
     async with background(days.run()):
         async with asyncio.timeout(20):
             while days.today.date == first or len(days.dates()) < 2:

@@ -48,7 +48,7 @@ def test_a_bundle_for_another_processor_is_signed_and_lists_its_parts(tmp_path: 
     summed = subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=False)
     assert summed.returncode == 0
     share = folder / "share"
-    assert all((share / place).stat().st_size > 150 for place in bundle.SPOKEN)
+    assert all((share / place).stat().st_size > 150 for place in bundle.HELP_FILES)
     parts = json.loads((folder / "sbom.cdx.json").read_text())
     assert parts["bomFormat"] == "CycloneDX"
     assert {part["name"] for part in parts["components"]} == {one.name for one in wheels}

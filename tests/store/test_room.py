@@ -24,7 +24,7 @@ A_DAY = 40  # steps
 
 @pytest.fixture(autouse=True)
 def looking_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "LOOK_S", 0.0)
+    monkeypatch.setattr(room, "CHECK_S", 0.0)
     monkeypatch.setattr(room, "BALLAST_BYTES", 256 * 1024)
 
 

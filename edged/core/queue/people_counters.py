@@ -23,7 +23,7 @@ WRAPS = (1 << 16, 1 << 32)
 TRUSTED_AFTER = 3  # plausible reports in a row until a counter is trusted again
 LINES_MAX = 64  # of one counter; a further one replaces the one that has been silent longest
 BIN_MS = 60_000
-LOOK_MS = 60_000
+CHECK_MS = 60_000
 
 
 def read(turn: Turn, event: CountRead) -> None:
@@ -168,7 +168,7 @@ def _compare(turn: Turn) -> None:
         if alarms.clear(turn, MISSING, hall, people=people, tickets=issued):
             pages.close(turn, MISSING, hall)
         return
-    turn.set_timer(f"people/{hall}", turn.at_ms + LOOK_MS)
+    turn.set_timer(f"people/{hall}", turn.at_ms + CHECK_MS)
     if alarms.sound(turn, MISSING, hall, people=people, tickets=issued):
         pages.call_duty(turn, MISSING, hall, turn.lookup.site.name, hall)
 

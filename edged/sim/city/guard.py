@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 END_S = 5.0  # for a program to end by its own signal
-LOOK_S = 0.05
+CHECK_S = 0.05
 
 
 def main() -> None:
@@ -29,10 +29,10 @@ def main() -> None:
             running.pop(int(line[1:]), None)
     for pid, number in running.items():
         _send(pid, number)
-    for _ in range(int(END_S / LOOK_S)):
+    for _ in range(int(END_S / CHECK_S)):
         if not any(_runs(pid) for pid in running):
             break
-        threading.Event().wait(LOOK_S)
+        threading.Event().wait(CHECK_S)
     for pid in running:
         if _runs(pid):
             _send(pid, signal.SIGKILL)

@@ -15,7 +15,7 @@ from edged.clock import monotonic_s
 from edged.sim.city.processes import CityProcesses, PartMissing, as_user
 
 START_S = 60.0
-LOOK_S = 0.05
+CHECK_S = 0.05
 USER = "postgres"
 PLACES = ("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/pgsql-*/bin")
 # Without fsync: the data need not survive a power cut.
@@ -82,7 +82,7 @@ class CityPostgres:
             if self._process.returncode is not None or monotonic_s() > until_s:
                 tail = (self._programs.folder / "postgres.log").read_text(errors="replace")[-500:]
                 raise PartMissing(f"PostgreSQL does not start: {tail}")
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_S)
 
     async def kill(self) -> None:
         """Kill the server and all its processes with SIGKILL."""

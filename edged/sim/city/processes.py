@@ -16,7 +16,7 @@ from typing import IO, Any, Self
 from edged.clock import monotonic_s
 
 STOP_S = 15.0  # then it is killed
-LOOK_S = 0.02
+CHECK_S = 0.02
 
 
 class PartMissing(RuntimeError):
@@ -116,7 +116,7 @@ async def accepts(process: asyncio.subprocess.Process, port: int, name: str, wit
         except OSError:
             if process.returncode is not None or monotonic_s() > until_s:
                 raise PartMissing(f"{name} does not start (exit code {process.returncode})") from None
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_S)
         else:
             writer.close()
             return

@@ -23,7 +23,7 @@ from edged.sim.demo import write_keys
 GROUP = "demo-city"
 KEY = "city"  # city.key and city.pub.json
 SETTLE_S = 120.0  # for all events to be stored and acknowledged
-LOOK_S = 0.25
+CHECK_S = 0.25
 DAEMON_PAUSE_S = 2.0  # between visitors of a real daemon's hall
 
 ORACLE = "SELECT hall, count(*), max(e.seq), max(c.upto) FROM events e JOIN cursors c USING (hall, epoch) GROUP BY hall"
@@ -172,7 +172,7 @@ class SimulatedCity:
                 told = await self.counts()
                 if all(one.right for one in told) or monotonic_s() > until_s:
                     return told
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_S)
 
     async def known(self) -> int:
         """How many halls are online and in the group, according to the database."""

@@ -44,7 +44,7 @@ FAULTS_H = 2.0  # hours with arrivals and faults
 SETTLES_MS = 3 * HOUR_MS  # limit, in hall time, for the hall to recover after the faults have ended
 OPENS_MS = 5 * MINUTE_MS  # after the daemon started
 CLOSES_MS = 20 * MINUTE_MS
-LOOK_MS = 5_000  # between checks of READY and the watchdog
+CHECK_MS = 5_000  # between checks of READY and the watchdog
 HALL = Path(__file__).with_name("hall.toml")
 FAST = Path("/dev/shm")  # noqa: S108  (the disk that fails is a model; the real one need not be slow)
 
@@ -241,7 +241,7 @@ def visitors(world: DaemonWorld, day: int) -> Process:
 
 async def _until(world: DaemonWorld, until_ms: int) -> None:
     while world.now_ms < until_ms:
-        await asyncio.sleep(min(LOOK_MS, until_ms - world.now_ms) / 1000)
+        await asyncio.sleep(min(CHECK_MS, until_ms - world.now_ms) / 1000)
         world.look()
         if world.broken is not None:
             raise Broken(world.broken, world.where)

@@ -36,7 +36,7 @@ class CityHall(NamedTuple):
     wrong: tuple[str, ...]
 
 
-def standings(connection: psycopg.Connection[Any], group: str | None, now: datetime) -> list[CityHall]:
+def hall_states(connection: psycopg.Connection[Any], group: str | None, now: datetime) -> list[CityHall]:
     """The state of every hall, or of those in ``group``, sorted by id."""
     with connection.cursor(row_factory=dict_row) as cursor:
         query = "SELECT * FROM hall_now WHERE %(group)s::text IS NULL OR group_name = %(group)s ORDER BY hall"
@@ -48,12 +48,12 @@ def standings(connection: psycopg.Connection[Any], group: str | None, now: datet
         ).fetchall()
     connection.commit()
     now_of = {row["hall"]: row for row in areas}
-    return [_standing(row, now_of.get(row["hall"], {}), now) for row in halls]
+    return [_hall_state(row, now_of.get(row["hall"], {}), now) for row in halls]
 
 
-def _standing(row: dict[str, Any], areas: dict[str, Any], now: datetime) -> CityHall:
+def _hall_state(row: dict[str, Any], areas: dict[str, Any], now: datetime) -> CityHall:
     refusal = row["refusal"] or {}
-    heard: datetime | None = row["heard_at"]
+    received_at: datetime | None = row["heard_at"]
     return CityHall(
         hall=row["hall"],
         name=row["name"] or row["hall"],
@@ -66,7 +66,7 @@ def _standing(row: dict[str, Any], areas: dict[str, Any], now: datetime) -> City
         reason=str(refusal.get("message", "")),
         reason_zh=str(refusal.get("message_zh", "")),
         backlog=row["open_events"] or 0,
-        heard_at=heard,
+        heard_at=received_at,
         alarms=tuple(_alarms(row["alarms"])),
         waiting=int(areas.get("waiting") or 0),
         tidal=int(areas.get("tidal") or 0),
@@ -88,8 +88,8 @@ def _wrong(row: dict[str, Any], now: datetime) -> Iterator[str]:
         yield "gap"
     if row["alarms"]:
         yield "alarms"
-    heard: datetime | None = row["heard_at"]
-    if row["state"] == "online" and heard is not None and now - heard > timedelta(days=1):
+    received_at: datetime | None = row["heard_at"]
+    if row["state"] == "online" and received_at is not None and now - received_at > timedelta(days=1):
         yield "silent"
 
 
