@@ -94,14 +94,14 @@ def picture(body: bytes) -> str:
 
 
 def datagram(data: bytes) -> str:
-    return f"{strip.parse(data)} means {'; '.join(strip.said(data))}"
+    return f"{strip.parse(data)} means {'; '.join(strip.describe(data))}"
 
 
 def inside(body: bytes) -> str:
     """A packet of an LED card by what is in it, escaped as on the wire."""
     escaped = b"".join(bytes((strip.FILL, b + 1) if b in strip.ESCAPED else (b,)) for b in body + b"\0\0")
     data = bytes((strip.HEAD,)) + escaped + bytes((strip.TAIL,))
-    return f"{strip.answer_of(strip.parse(data))} {'; '.join(strip.said(data))}"
+    return f"{strip.answer_of(strip.parse(data))} {'; '.join(strip.describe(data))}"
 
 
 def module(pdu: bytes) -> str:
@@ -197,13 +197,13 @@ CODECS: dict[str, Codec] = {
     "ledsender2010-program": Codec({"program": PROGRAM}, lambda data: str(strip.decode_program(data))),
     "voice_chip": Codec(
         {name: one for name, one in frames_of("voice").items() if name in VOICE},
-        lambda data: "; ".join(voice.said(data)),
+        lambda data: "; ".join(voice.describe(data)),
     ),
     "escpos": Codec(
         {name: one for name, one in frames_of("escpos").items() if len(one) < 12},
-        lambda data: "; ".join(escpos.said(data)),
+        lambda data: "; ".join(escpos.describe(data)),
     ),
-    "evdev": Codec({"Shift and A": TYPED}, lambda data: "; ".join(evdev.said(data))),
+    "evdev": Codec({"Shift and A": TYPED}, lambda data: "; ".join(evdev.describe(data))),
     "modbus_relay": Codec(
         {name: one[1:-2] for name, one in frames_of("modbus").items() if name in MODULE} | REPORTED, module
     ),
