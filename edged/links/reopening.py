@@ -137,8 +137,10 @@ class Reopening(ABC, Generic[TransportT]):
             raise Refused(f"{len(data)} bytes are no frame")
         async with self._turn:
             transport, ends = self._transport, self._ends
-            if transport is None or ends is None or ends.ended.done():
+            if transport is None or ends is None:
                 raise _unreachable(self._why)
+            if ends.ended.done():  # given up, and not reported yet
+                raise _unreachable(ends.ended.result())
             try:
                 transport.write(data)
                 async with asyncio.timeout(WRITE_S):
