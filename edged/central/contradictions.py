@@ -137,11 +137,13 @@ def _of_cases(cases: Cases) -> Iterator[Reason]:
         ("reopen_days", "keep_days"),
     ):
         first, last = getattr(cases, low), getattr(cases, high)
-        if first > last or (first == last and low == "remind_min"):
+        before = low == "remind_min"  # a reminder at the end itself would come too late
+        if first > last or (before and first == last):
+            words, words_zh = ("must be before", "必须早于") if before else ("must not be above", "不得超过")
             yield contradiction(
                 f"body.cases.{low}",
-                f"{low} ({first}) must not be above {high} ({last})",
-                f"不得超过 {high}({last})",
+                f"{low} ({first}) {words} {high} ({last})",
+                f"{low}（{first}）{words_zh} {high}（{last}）",
             )
     for name in ("codes", "outcomes"):
         if not getattr(cases, name):

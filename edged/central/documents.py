@@ -7,6 +7,7 @@ trusted). The signature is checked before (``envelope.py``), the content afterwa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Annotated, Any, TypeVar
 
@@ -22,6 +23,7 @@ from edged.shapes import Fault, Misshapen, Shape, dotted, filled, form, read
 D = TypeVar("D", bound="Document")
 
 HALLS_MAX = 200
+SHOWN_MAX = 40  # characters of a wrong value
 REASONS_MAX = 8  # of one check; more do not help whoever corrects the document
 
 _Audience = Annotated[str, form(r"^(group:)?[a-z0-9][a-z0-9-]{0,31}$")]
@@ -134,8 +136,15 @@ def _shape_reason(fault: Fault, inside: str) -> Reason:
     if fault.what == "unknown":
         return reason("unknown-field", path, **hints(str(fault.path[-1]), fault.wanted))
     english, chinese = _shape_words(fault)
-    shown = str(fault.value)[:40]
-    return reason("bad-value", path, detail=f"{english}, not {shown}", detail_zh=f"{chinese}（现为 {shown}）")
+    shown = (
+        fault.value
+        if isinstance(fault.value, str)
+        else json.dumps(fault.value, ensure_ascii=False, default=str)
+    )
+    shown = shown[:SHOWN_MAX]
+    if shown:
+        english, chinese = f"{english}, not {shown}", f"{chinese}（现为 {shown}）"
+    return reason("bad-value", path, detail=english, detail_zh=chinese)
 
 
 def _shape_words(fault: Fault) -> tuple[str, str]:

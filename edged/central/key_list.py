@@ -208,9 +208,9 @@ def _wrong(document: KeyListDocument, roots: envelope.Keys) -> Iterator[Reason]:
                 "必须是公钥的 base64，且指纹与 keyid 一致",
             )
     for position, key in enumerate(document.keys):
-        yield from _wrong_dates(f"keys.{position}", key)
+        yield from _wrong_dates(f"keys[{position}]", key)
     for position, gone in enumerate(document.revoked):
-        path = f"revoked.{position}.reason"
+        path = f"revoked[{position}].reason"
         if personal.where(gone.reason) is not None:
             yield reason("personal-data", path)
         odd = texts.where_odd(gone.reason)
@@ -220,9 +220,9 @@ def _wrong(document: KeyListDocument, roots: envelope.Keys) -> Iterator[Reason]:
 
 def _entries(document: KeyListDocument) -> Iterator[tuple[str, KeyEntry | RevokedEntry]]:
     for position, one in enumerate(document.keys):
-        yield f"keys.{position}", one
+        yield f"keys[{position}]", one
     for position, gone in enumerate(document.revoked):
-        yield f"revoked.{position}", gone
+        yield f"revoked[{position}]", gone
 
 
 def _wrong_dates(path: str, key: KeyEntry) -> Iterator[Reason]:

@@ -142,7 +142,8 @@ def _sentence(label: Words, hint: Any, was: Any, becomes: Any, names: PlaceNames
         new = [one for one in becomes if one not in was]
         if gone or new:
             words = _listed("+", new, inner, names), _listed("−", gone, inner, names)
-            return _line(label, Words(*("; ".join(filter(None, one)) for one in zip(*words, strict=True))))
+            english = "; ".join(one.en for one in words if one.en)
+            return _line(label, Words(english, "；".join(one.zh for one in words if one.zh)))
     if isinstance(becomes, Mapping):
         return _line(label, _mapped(hint, was, becomes, names))
     old, new_ = _shown(hint, was, names), _shown(hint, becomes, names)

@@ -100,7 +100,7 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "out-of-bounds": (
         "{value} is outside {low} to {high} ({label})",
-        "{value} 超出允许范围 {low} 至 {high}({label_zh})",
+        "{value} 超出允许范围 {low} 至 {high}（{label_zh}）",
     ),
     "unknown-area": ('this hall has no area "{found}"{hint}', "本大厅没有专区“{found}”{hint_zh}"),
     "unknown-service": (

@@ -35,11 +35,12 @@ def _of_calling(calling: Calling) -> Iterator[Reason]:
             yield contradiction(
                 f"{path}.streak",
                 f"it cannot be above priority_streak ({calling.priority_streak}), which limits all classes together",
-                f"不得大于所有优先人员的上限 priority_streak({calling.priority_streak})",
+                f"不得大于所有优先人员的上限 priority_streak（{calling.priority_streak}）",
             )
     for number, rule in enumerate(calling.rules):
         path = f"body.calling.rules[{number}]"
-        for wrong in set(rule.priorities) - {*known, *calling.classes, *WITHOUT_HEAD_START, RETURNING}:
+        classes = {*known, *calling.classes, *WITHOUT_HEAD_START, RETURNING}
+        for wrong in dict.fromkeys(one for one in rule.priorities if one not in classes):
             yield contradiction(f"{path}.priorities", f"there is no class {wrong}", f"没有人群类别 {wrong}")
         if replace(rule, name=None) == ANYBODY:
             yield contradiction(

@@ -216,7 +216,7 @@ def test_refusals_suggest_what_was_probably_meant() -> None:
     assert 'did you mean "tax"?' in refusal(body(areas={"taxx": {}})).message
     found = refusal(body(band={"max_windows": 0}))
     assert found.message == '0 is outside 1 to 50 ("+1" windows of one area)'
-    assert found.message_zh == "0 超出允许范围 1 至 50(一个专区的潮汐窗口上限)"
+    assert found.message_zh == "0 超出允许范围 1 至 50（一个专区的潮汐窗口上限）"
 
 
 def test_refusals_say_what_would_be_right_in_both_languages() -> None:

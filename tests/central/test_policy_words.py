@@ -76,7 +76,7 @@ def test_lists_say_what_came_and_what_went() -> None:
     found = told(Policy(hours=Hours((monday,))), Policy(hours=Hours((weekend,))))
     english, chinese = found["hours.week"]
     assert english.endswith(": + Sat, Sun 09:00–16:00 for Taxes; − Mon 08:00–12:00")
-    assert chinese.endswith("：+ 周六、周日 09:00–16:00（税务综合）; − 周一 08:00–12:00")
+    assert chinese.endswith("：+ 周六、周日 09:00–16:00（税务综合）；− 周一 08:00–12:00")
     mix = told(Policy(), Policy(tidal=Tidal(pw=Pw(mix={"tax-general": 0.5}))))
     assert mix["tidal.pw.mix"][0].endswith("none → 0.5")
 
