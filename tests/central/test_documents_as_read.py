@@ -1,0 +1,122 @@
+"""What a hall makes of signed documents, as text to read: ``documents.txt``.
+
+Each document stands after ``>``: the body of a policy, other fields of a policy or an order, the arguments of an order,
+a key list. Below it stands what the hall reads in it, as `edged policy explain` says it, or why it refuses it, in both
+languages. Many come in pairs: the last value that is allowed, and the first that is not. Add a line, rewrite the
+answers, read the diff: ``TRANSCRIPTS_UPDATE=1 pytest tests/central/test_documents_as_read.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edged.central import key_list, operations, page_words
+from edged.central.audience import Audience, HighestVersion, LastOrder, Names, Past, Trusted
+from edged.central.envelope import sign
+from edged.central.policies import accept
+from edged.central.policy_changes import PlaceNames, changes_from_built_in
+from edged.central.refusals import DocumentRefused
+from tests.support.core_hall import SiteText
+from tests.support.key_lists import NEXT_KEY, ROOT, entry, id_of, keys_of, list_envelope, revoked
+from tests.support.key_lists import key_list as key_list_document
+from tests.support.policies import KEY, KEYS, NOW_MS, document, envelope
+
+WRITTEN = Path(__file__).parent / "documents.txt"
+SITE = SiteText().site
+AUDIENCE = Audience("demo", "city", Names.of(SITE))
+KEYID = next(iter(KEYS))
+ORDER: dict[str, Any] = {
+    "type": "operation",
+    "halls": ["demo"],
+    "operation": "close",
+    "id": "order-1",
+    "counter": 5,
+    "not_before": "2026-05-28T20:20:00Z",
+    "expires": "2026-05-28T20:30:00Z",
+    "by": "chen",
+    "body": {"window": "w1"},
+}
+
+
+def policy(changes: dict[str, Any]) -> Iterator[str]:
+    verified = accept(envelope(document(**changes)), Trusted(KEYS), AUDIENCE, HighestVersion(), NOW_MS)
+    for path, words in changes_from_built_in(verified.policy, PlaceNames(SITE)):
+        if path != "hours.week" or verified.policy.hours.week:
+            yield f"{path}: {words.en} | {words.zh}"
+    if verified.policy.tidal != type(verified.policy.tidal)():
+        yield f"the page: {page_words.rule_in_words(verified.policy)}"
+        for area in ("tax", "house"):
+            yield f"the page, {area}: {page_words.limit_in_words(verified.policy, area)}"
+    if verified.depends:
+        yield f"here only: unmet {list(verified.unmet)}"
+    if (verified.rehearsal_days, verified.max_worse) != (20, None):
+        yield f"rehearsed on {verified.rehearsal_days} days, at most {verified.max_worse} % worse"
+
+
+def order(changes: dict[str, Any]) -> Iterator[str]:
+    made = ORDER | changes
+    raw = sign(json.dumps(made).encode(), operations.PAYLOAD_TYPE, KEY)
+    past = Past(NOW_MS, {KEYID: LastOrder(3, "another")})
+    taken = operations.accept(raw, made["operation"][:20], Trusted(KEYS), AUDIENCE, past)
+    yield repr(taken.event) if taken.version is None else f"version {taken.version}"
+    if taken.event is not None and (meant := operations.meant(taken.event, SITE)) != taken.event:
+        yield f"means {meant!r}"
+
+
+def keys(changes: dict[str, Any]) -> Iterator[str]:
+    made = key_list_document(3) | changes
+    marks = {id_of(ROOT): key_list.Mark(2, "")}
+    taken = key_list.accept(list_envelope(made), keys_of(ROOT), AUDIENCE, marks, NOW_MS)
+    for one in taken.keys:
+        yield f"{one.name} {one.keyid} {sorted(one.scopes)} {one.not_before_ms} to {one.not_after_ms}"
+    for gone in taken.revoked:
+        yield f"revoked {gone.name} {gone.keyid}: {gone.why}"
+    yield f"until {taken.expires_ms}, passed over {list(taken.unknown)}"
+
+
+READERS = {
+    "policy": lambda text: policy({"body": json.loads(text)}),
+    "document": lambda text: policy(json.loads(text)),
+    "order": lambda text: order(json.loads(text)),
+    "arguments": lambda text: order(_named(*text.split(" ", 1))),
+    "keys": lambda text: keys(_keys(json.loads(text))),
+}
+
+
+def _named(operation: str, body: str) -> dict[str, Any]:
+    return {"operation": operation, "body": json.loads(body)}
+
+
+def _keys(changes: dict[str, Any]) -> dict[str, Any]:
+    """``keys`` and ``revoked`` hold what differs from an entry of the city's next key."""
+    own = {"keys": lambda one: entry(NEXT_KEY) | one, "revoked": lambda one: revoked(NEXT_KEY) | one}
+    return changes | {
+        name: [made(one) for one in changes[name]] for name, made in own.items() if name in changes
+    }
+
+
+def answer(line: str) -> Iterator[str]:
+    kind, _, text = line.partition(" ")
+    try:
+        yield from READERS[kind](text)
+    except DocumentRefused as refused:
+        for one in refused.reasons:
+            yield f"{one.code} {one.path} | {one.message} | {one.message_zh}"
+
+
+def test_what_is_read_in_them_and_what_is_refused() -> None:
+    text = WRITTEN.read_text()
+    written = []
+    for line in text.splitlines():
+        if line.startswith("> "):
+            written += [line, *(f"  {told}" for told in answer(line[2:]))]
+        elif not line.startswith("  "):
+            written.append(line)
+    found = "\n".join(written) + "\n"
+    if os.environ.get("TRANSCRIPTS_UPDATE"):
+        WRITTEN.write_text(found)
+    assert found == text
