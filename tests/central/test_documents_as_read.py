@@ -1,7 +1,8 @@
 """What a hall makes of signed documents, as text to read: ``documents.txt``.
 
 Each document stands after ``>``: the body of a policy, other fields of a policy or an order, the arguments of an order,
-a key list. Below it stands what the hall reads in it, as `edged policy explain` says it, or why it refuses it, in both
+a key list, the result of a
+rehearsal. Below it stands what the hall reads in it, as `edged policy explain` says it, or why it refuses it, in both
 languages. Many come in pairs: the last value that is allowed, and the first that is not. Add a line, rewrite the
 answers, read the diff: ``TRANSCRIPTS_UPDATE=1 pytest tests/central/test_documents_as_read.py``.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from edged.central.envelope import sign
 from edged.central.policies import accept
 from edged.central.policy_changes import PlaceNames, changes_from_built_in
 from edged.central.refusals import DocumentRefused
+from edged.central.rehearsed import objection, of_report, sentences
 from tests.support.core_hall import SiteText
 from tests.support.key_lists import NEXT_KEY, ROOT, entry, id_of, keys_of, list_envelope, revoked
 from tests.support.key_lists import key_list as key_list_document
@@ -78,12 +80,21 @@ def keys(changes: dict[str, Any]) -> Iterator[str]:
     yield f"until {taken.expires_ms}, passed over {list(taken.unknown)}"
 
 
-READERS = {
+def rehearsal(said: dict[str, Any]) -> Iterator[str]:
+    found = of_report(said)
+    yield from (f"{english} | {chinese}" for english, chinese in sentences(found))
+    for worse in (0, 10):
+        why = objection(found, worse)
+        yield f"at most {worse} % worse: {None if why is None else f'{why.code} | {why.message} | {why.message_zh}'}"
+
+
+READERS: dict[str, Callable[[str], Iterator[str]]] = {
     "policy": lambda text: policy({"body": json.loads(text)}),
     "document": lambda text: policy(json.loads(text)),
     "order": lambda text: order(json.loads(text)),
     "arguments": lambda text: order(_named(*text.split(" ", 1))),
     "keys": lambda text: keys(_keys(json.loads(text))),
+    "rehearsal": lambda text: rehearsal(json.loads(text)),
 }
 
 
@@ -93,10 +104,8 @@ def _named(operation: str, body: str) -> dict[str, Any]:
 
 def _keys(changes: dict[str, Any]) -> dict[str, Any]:
     """``keys`` and ``revoked`` hold what differs from an entry of the city's next key."""
-    own = {"keys": lambda one: entry(NEXT_KEY) | one, "revoked": lambda one: revoked(NEXT_KEY) | one}
-    return changes | {
-        name: [made(one) for one in changes[name]] for name, made in own.items() if name in changes
-    }
+    own = {"keys": entry(NEXT_KEY), "revoked": revoked(NEXT_KEY)}
+    return changes | {name: [own[name] | one for one in changes[name]] for name in own if name in changes}
 
 
 def answer(line: str) -> Iterator[str]:
