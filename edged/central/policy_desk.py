@@ -531,6 +531,7 @@ class PolicyDesk(Observer):
                 path=first.path,
                 detail=str(refusal),
                 effect="it does not come into force; the policy in force stays",
+                remedy="correct what detail names, sign it again and push it",
                 **more,
             )
         named = claimed(raw)

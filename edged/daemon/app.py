@@ -78,6 +78,19 @@ CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall ho
 LOST_MS = 30_000  # hall time after which a lost device needs a person; one that just restarts is back by then
 OURS_S = 60.0  # real seconds without a disconnect after which no other client uses our MQTT id
 ACT_WAIT_S = 5.0  # real seconds that actions wait for a broker that may start with us; shorter than outputs' heartbeats
+LOST_INPUT = "this input is lost: nothing in the hall follows from it"
+REJECTED_EFFECTS = {  # of the reasons for which that is not so
+    "ack_ahead": "this acknowledgement is ignored",
+    "ack_bad": "this acknowledgement is ignored",
+    "ack_epoch": "this acknowledgement is ignored",
+    "answer_topic": "the order is handled, its sender gets no answer",
+    "bad_filter": "nothing is received on this topic",
+    "client_id_in_use": "two processes end each other's connection to the broker",
+    "noise": "these bytes belong to no message and are ignored",
+    "publish_refused": "what the hall sends on this topic does not arrive",
+    "subscription_refused": "nothing is received on this topic",
+    "unknown_key": "what is not known in it is ignored",
+}
 REJECTED_NAMED_MAX = 500  # reasons and senders in the log: every device of a hall, with some reason
 LINK_WAIT_S = 3.0  # real seconds that READY waits for the broker: a dispenser may start with us
 OFFLINE_FLUSH_S = 0.2  # real seconds for the broker to receive the offline status
@@ -237,7 +250,7 @@ class Application:
                 "input-rejected",
                 reason=reason,
                 detail=detail,
-                effect="what detail names is left out, all else goes on; repeats are only counted",
+                effect=f"{REJECTED_EFFECTS.get(reason, LOST_INPUT)}; repeats are only counted",
                 remedy="check that sender if edged_inputs_rejected_total keeps growing for this reason",
             )
 

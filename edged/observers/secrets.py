@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 CHECK_S = 10.0  # real seconds: short for somebody who has just replaced a file
-EFFECT = "its last good content stays in use; a start, or a new connection to the broker, may fail"
+EFFECT = "its last good content stays in use; without one, what the file is for does not work"
 REMEDY = "replace the file, readable for edged; a credential passed by the service unit also needs a restart"
 
 log = structlog.get_logger("edged.secrets")
