@@ -28,6 +28,7 @@ QUEUE_MAX = 20_000
 OUT_MAX = 10_000  # acknowledgements for halls, while the broker is away
 KEEPALIVE_S = 20
 NODES_MAX = 16
+UNREACHED = "no connection could be made"
 SESSION_S = 300  # MQTT 5 session expiry: then the messages of a process that never returns go to the others
 # First and longest delay between connection attempts. Short, because a cluster without a leader refuses every client,
 # and after a leader is elected nothing is received until the next attempt (decision 0129).
@@ -95,13 +96,14 @@ class CityLink:
     def start(self, filters: Sequence[str], on_change: Callable[[bool, str], None]) -> None:
         """Connect (now, or as soon as the broker can be reached) and subscribe.
 
-        ``on_change(up, why)`` is called in paho's thread whenever the connection is made or lost.
+        ``on_change(up, why)`` is called in paho's thread whenever the connection is made or lost, and after each
+        attempt that failed.
         """
         self._filters = list(filters)
         self._client.on_connect = lambda _c, _u, _f, code, _p: self._connected(code, on_change)
         self._client.on_disconnect = lambda _c, _u, _f, code, _p: self._lost(on_change, str(code))
         self._client.on_subscribe = lambda _c, _u, _mid, codes, _p: self._subscribed(codes)
-        self._client.on_connect_fail = lambda _c, _u: self._turn()
+        self._client.on_connect_fail = lambda _c, _u: self._lost(on_change, UNREACHED)
         properties: Any = None
         if self._address.protocol == "5":
             properties = cast(Any, Properties)(PacketTypes.CONNECT)

@@ -78,6 +78,8 @@ class Consumer:
         self._gauges = gauges
         self._stop = stop
         self._keeper = False
+        self._outages: set[str] = set()  # why the broker could not be reached since it was last
+        self._fault = ""  # why the last transaction failed; "": it did not
         self._asked_s = self._forgot_s = float("-inf")
         self._gaps: set[HallEpoch] = set()
 
@@ -99,6 +101,9 @@ class Consumer:
     def _changed(self, up: bool, why: str) -> None:
         self._gauges.connected.set(up)
         broker = self._link.broker
+        if not up and (why in self._outages or self._stop.is_set()):
+            return  # one line for each reason of an outage, none for our own end
+        self._outages = set() if up else self._outages | {why}
         if up:
             log.info("broker-up", broker=broker)
         else:
@@ -118,6 +123,7 @@ class Consumer:
             except psycopg.Error as error:
                 self._lost(error)
                 continue
+            self._well()
             self._link.acknowledge(deliveries)
             for (hall, epoch), number in upto.items():
                 body = json.dumps({"epoch": epoch, "upto": number}).encode()
@@ -178,16 +184,25 @@ class Consumer:
 
     def _lost(self, error: psycopg.Error) -> None:
         self._gauges.failures.inc()
-        log.warning(
-            "database-failed",
-            detail=str(error).strip()[:200],
-            effect="nothing is stored or acknowledged; halls keep their events and send them later",
-            remedy="check PostgreSQL: does it run, is its disk full, is the DSN right; it is tried again by itself",
-        )
+        why = str(error).strip()[:200]
+        if why != self._fault:  # one line for each change, not for each attempt
+            self._fault = why
+            log.warning(
+                "database-failed",
+                detail=why,
+                effect="nothing is stored or acknowledged; halls keep their events and send them later",
+                remedy="check that PostgreSQL runs, its disk and the DSN; it is tried again every second",
+            )
         self._ledger.close()
         self._keeper = False
         self._gauges.keeps_pictures.set(0)
         self._stop.wait(RETRY_S)
+
+    def _well(self) -> None:
+        """Record that the database has just carried out a transaction."""
+        if self._fault:
+            self._fault = ""
+            log.info("database-restored")
 
     def _keep_house(self) -> None:
         """Do the work that only one consumer does (store retained messages, delete old months), if this one holds or
@@ -198,6 +213,7 @@ class Consumer:
             connection = self._ledger.connection()
             found = connection.execute("SELECT pg_try_advisory_lock(%s)", (KEEPER_LOCK,)).fetchone()
             connection.commit()
+            self._well()
             if found == (True,):
                 self._keeper = True
                 self._gauges.keeps_pictures.set(1)

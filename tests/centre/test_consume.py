@@ -11,6 +11,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,12 @@ from typing import Any
 import aiomqtt
 import psycopg
 import pytest
+import structlog
 
+from edged.centre.broker import CityAddress, CityLink
+from edged.centre.consumer import Consumer, Share
+from edged.centre.gauges import ConsumerGauges
+from edged.centre.ledger import CentreLedger
 from edged.sim.broker import free_port
 from edged.sim.city.wire_halls import WireCity
 from tests.support.brokers import real_mosquitto, until
@@ -149,6 +155,34 @@ async def test_postgresql_killed_in_the_middle_is_waited_for(protocol: str) -> N
             await settled(city, server.dsn)
             assert process.process is not None
             assert process.process.returncode is None
+
+
+def test_a_database_that_is_away_is_two_lines_in_the_log() -> None:
+    stop = threading.Event()
+    stop.set()  # no pause after a failure
+    away = CityLink(CityAddress("127.0.0.1", 1), "here")
+    made = Consumer(away, CentreLedger(""), Share(), ConsumerGauges(), stop)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            made._lost(psycopg.OperationalError("no such server"))
+        made._well()
+        made._well()
+    assert [line["event"] for line in logs] == ["database-failed", "database-restored"]
+    assert "halls keep their events" in logs[0]["effect"]
+
+
+async def test_a_broker_that_was_never_there_is_named_once_in_the_log() -> None:
+    port = free_port()
+    link = CityLink(CityAddress("127.0.0.1", port), "here")
+    made = Consumer(link, CentreLedger(""), Share(), ConsumerGauges(), threading.Event())
+    with structlog.testing.capture_logs() as logs:
+        link.start([], made._changed)
+        try:
+            await until(lambda: bool(logs))
+            made._changed(False, logs[0]["detail"])
+        finally:
+            link.stop()
+    assert [(line["event"], line["broker"]) for line in logs] == [("broker-down", f"127.0.0.1:{port}")]
 
 
 async def test_what_is_no_event_stops_nobody_and_is_counted(dsn: str) -> None:
