@@ -33,7 +33,7 @@ from edged.driver import DeviceError, Garbled
 from edged.links.http.credentials import Credential
 from edged.links.http.posts import Outcome, PostDoor
 from edged.links.http.questions import HttpQuestion
-from edged.links.mqtt.publisher import publisher
+from edged.links.mqtt.publisher import ConnectionLog, publisher
 from edged.links.mqtt.settings import MqttSettings, first_line
 
 MARKS_MAX = 500  # windows of a counter that are known: eight hours of minutes
@@ -186,7 +186,8 @@ class Reception:
             await self._client.publish(topic, payload, qos=1, retain=retain)
 
     async def _keep_broker(self, ready: Callable[[], None]) -> None:
-        tries = 0
+        effect = "counts do not reach the hall; counters are asked to send them again later"
+        outage, tries = ConnectionLog("edged.counters", effect), 0
         while True:
             try:
                 async with publisher(self._mqtt) as client:
@@ -195,6 +196,7 @@ class Reception:
                     await self._publish(process_topic(self._hall), b"online", retain=True)
                     for counter in self._counters.values():
                         await self._publish_presence(counter, {})
+                    outage.connected()
                     tries = 0
                     ready()
                     try:
@@ -205,12 +207,7 @@ class Reception:
                             async with asyncio.timeout(GOODBYE_S):
                                 await client.publish(process_topic(self._hall), b"offline", 1, True)
             except (aiomqtt.MqttError, OSError, ValueError) as error:
-                log.warning(
-                    "broker-connection-failed",
-                    error=str(error),
-                    effect="counts do not reach the hall; counters are asked to send them again later",
-                    remedy="check the broker and [mqtt] in hall.toml; it connects again by itself",
-                )
+                outage.failed(error)
             finally:
                 self._client = None
             await asyncio.sleep(RETRY_BROKER_S[min(tries, len(RETRY_BROKER_S) - 1)])

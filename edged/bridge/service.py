@@ -25,7 +25,7 @@ from edged.bridge.pushed import WebSocketSource
 from edged.bridge.settings import BridgeSettings
 from edged.bridge.sources import HttpSource, Source, SourceAway, SqlSource
 from edged.clock import monotonic_s
-from edged.links.mqtt.publisher import publisher
+from edged.links.mqtt.publisher import ConnectionLog, publisher
 from edged.links.mqtt.settings import MqttSettings, first_line
 from edged.whole_file import whole_file
 
@@ -82,21 +82,18 @@ class Bridge:
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Read and send for ever; connect again when the broker is lost. ``ready`` is called at each connection."""
+        outage = ConnectionLog("edged.bridge", "rows are read once the broker is back")
         tries = 0
         while True:
             try:
                 async with self._broker() as client:
                     await self._publish(client, "status", '{"state":"online"}')
+                    outage.connected()
                     tries = 0
                     ready()
                     await self._live(client)
             except (aiomqtt.MqttError, OSError, ValueError) as error:
-                log.warning(
-                    "broker-connection-failed",
-                    error=str(error),
-                    effect="rows are read once the broker is back",
-                    remedy="check the broker and [mqtt] in hall.toml; it connects again by itself",
-                )
+                outage.failed(error)
             await asyncio.sleep(RETRY_BROKER_S[min(tries, len(RETRY_BROKER_S) - 1)])
             tries += 1
 

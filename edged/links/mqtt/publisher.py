@@ -10,8 +10,38 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiomqtt
+import structlog
 
 from edged.links.mqtt.settings import MqttSettings
+
+
+class ConnectionLog:
+    """Logs why a process cannot reach the broker: each reason once, not at every attempt. ``effect``: what that means
+    for the hall.
+    """
+
+    def __init__(self, logger: str, effect: str) -> None:
+        self._log = structlog.get_logger(logger)
+        self._effect = effect
+        self._why: str | None = None
+
+    def failed(self, error: Exception) -> None:
+        """Log an attempt that failed, or a connection that was lost, unless the last one had the same reason."""
+        if str(error) == self._why:
+            return
+        self._why = str(error)
+        self._log.warning(
+            "broker-connection-failed",
+            error=self._why,
+            effect=self._effect,
+            remedy="check the broker and [mqtt] in hall.toml; it connects again by itself",
+        )
+
+    def connected(self) -> None:
+        """Log that the broker is reached again, if it was not."""
+        if self._why is not None:
+            self._log.info("broker-connection-restored")
+        self._why = None
 
 
 @asynccontextmanager
