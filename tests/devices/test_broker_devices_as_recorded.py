@@ -419,7 +419,7 @@ async def keypad(stage: Stage) -> None:
             keys("KPENTER"),
             keys("1", "KP2", "3", "KPENTER"),
             keys("A"),
-            keys("1", "2", "BACKSPACE", "KPENTER"),
+            keys("1", "2", "BACKSPACE", "KPSLASH"),
             keys("NUMLOCK", "ESC"),
             keys("1") + InputRecord(EV_SYN, 3, 0).to_bytes() + keys("KPENTER"),
             keys(*"1234567890123456789012345", "KPENTER"),
