@@ -157,10 +157,10 @@ class Ff68:
         """Whether a received frame is the echo of one that we sent."""
         self._forget_own(monotonic_s())
         place = next((place for place, (own, _) in enumerate(self._own) if own == frame), None)
-        if place is None or self._echoes is False:
+        if place is None or self._options.echo is False or (self._echoes is False and frame.is_press):
             return False
         del self._own[place]
-        if not frame.is_press:  # no caller sends that: the adapter echoes
+        if not frame.is_press:  # no caller sends that: the adapter echoes, however late at first
             self._echoes, self._misses = True, 0
         return True
 

@@ -429,6 +429,14 @@ async def callers_echo(stage: Stage) -> None:
             await asyncio.sleep(0.3)
         stage.wire.say(CallerFrame(5, 4, b"\x0c").to_bytes())
         await asyncio.sleep(1)
+        stage.note("-", "the echoes were only late: it hears itself after all")
+        stage.wire.far = stage.wire.say
+        stage.wire.say(CallerFrame(5, 4, b"\x0d").to_bytes())
+        await asyncio.sleep(0.3)
+        await stage.show(driver, "f/w1", Panel("w1", "OPEN", 7))
+        await asyncio.sleep(1)
+        stage.wire.say(CallerFrame(5, 4, b"\x0d").to_bytes())
+        await asyncio.sleep(1)
 
 
 SCENES: dict[str, Callable[[Stage], Coroutine[Any, Any, None]]] = {
