@@ -148,7 +148,8 @@ class Reception:
             try:
                 for one in counter.new(readings, monotonic_s()):
                     await self._say(counter, one)
-                await self._publish_presence(counter, {})
+                if counter.options.url is None:  # of one that is polled, the poll publishes more
+                    await self._publish_presence(counter, {})
             except (aiomqtt.MqttError, TimeoutError, ConnectionError):
                 return "later"
         return "kept"
