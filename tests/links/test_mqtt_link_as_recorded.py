@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Set
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterable, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from edged import clock
 from edged.driver import DeviceError, Refused, Unreachable
@@ -25,7 +24,7 @@ from edged.links.mqtt.backoff import Backoff, ConnectionOutcome
 from edged.links.mqtt.link import Message, MqttLink, MqttSettings
 from edged.links.mqtt.packets import Publish
 from edged.links.mqtt.talk import Ack, ConnectionLoss, LossKind, Outbound
-from tests.support.dialogues import Stage, played
+from tests.support.dialogues import Stage, logged, played
 
 RECORDED = Path(__file__).parent / "recorded"
 PING = "hall/h/edged/ping"
@@ -187,24 +186,6 @@ class Hall:
             self.stage.note("=", f"{name}: {call()}")
         except DeviceError as error:
             self.stage.note("=", f"{name}: {type(error).__name__}: {error}")
-
-
-@contextmanager
-def logged(stage: Stage) -> Iterator[None]:
-    """The log stands in the scene, too."""
-
-    def keep(_logger: object, level: str, event: Any) -> Any:
-        words = " ".join(f"{key}={value}" for key, value in event.items() if key != "event")
-        stage.note("*", f"{level} {event['event']} {words}")
-        raise structlog.DropEvent
-
-    processors = structlog.get_config()["processors"]
-    before = processors.copy()
-    processors[:] = [keep]
-    try:
-        yield
-    finally:
-        processors[:] = before
 
 
 async def receiving(stage: Stage) -> None:

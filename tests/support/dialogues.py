@@ -8,11 +8,13 @@ the text, and take no time. ``>`` is what the driver sends, ``<`` what the devic
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any
 from zlib import crc32
+
+import structlog
 
 from edged import clock
 from edged.core.model.commands import Action, Body, Value
@@ -24,6 +26,7 @@ from edged.links.chance import drawing
 from edged.sim.daemon.loop import VirtualLoop
 
 SHOWN_BYTES = 48
+NOT_SHOWN = ("event", "effect", "remedy")  # of the log: whole sentences are looked at elsewhere
 Far = Callable[[bytes], None]
 
 
@@ -154,9 +157,24 @@ def shown(data: bytes) -> str:
     return f"{data[:SHOWN_BYTES].hex()}… {len(data)} bytes, {crc32(data):08x}"
 
 
+class StageLoop(VirtualLoop):
+    """Work for threads is done at once, too."""
+
+    def run_in_executor(  # type: ignore[override]  # of any function
+        self, executor: Any, func: Any, *args: Any
+    ) -> Any:
+        """See asyncio."""
+        done = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - whatever the caller is to get
+            done.set_exception(error)
+        return done
+
+
 def played(scene: Callable[[Stage], Coroutine[Any, Any, None]]) -> str:
     """The text of a scene, from second 0."""
-    loop = VirtualLoop()
+    loop = StageLoop()
     with (
         clock.reading(loop.time, lambda: 1_000_000_000_000_000_000),
         drawing(lambda: 0.5),
@@ -166,6 +184,24 @@ def played(scene: Callable[[Stage], Coroutine[Any, Any, None]]) -> str:
         runner.run(scene(stage))
     assert loop.wrong == []
     return "".join(f"{line}\n" for line in stage.lines)
+
+
+@contextmanager
+def logged(stage: Stage) -> Iterator[None]:
+    """The log stands in the scene, too."""
+
+    def keep(_logger: object, level: str, event: Any) -> Any:
+        words = " ".join(f"{key}={value}" for key, value in event.items() if key not in NOT_SHOWN)
+        stage.note("*", f"{level} {event['event']} {words}")
+        raise structlog.DropEvent
+
+    processors = structlog.get_config()["processors"]
+    before = processors.copy()
+    processors[:] = [keep]
+    try:
+        yield
+    finally:
+        processors[:] = before
 
 
 class living:
