@@ -18,6 +18,7 @@ import pytest
 from devices.evdev.codec import EV_KEY, EV_SYN, KEY_NAMES, InputRecord
 from devices.evdev.driver import Evdev, EvdevOptions
 from devices.http_counter.driver import HttpCounter, HttpCounterOptions
+from devices.milesight_mqtt import driver as milesight_driver
 from devices.milesight_mqtt.driver import MilesightMqtt, MilesightMqttOptions
 from devices.mqtt_json.driver import MqttJson, MqttJsonOptions
 from devices.mqtt_map.driver import MqttMap, MqttMapOptions
@@ -177,6 +178,10 @@ async def milesight(stage: Stage) -> None:
             broker.send("t", report(window, ("a", 1, 2), start="10:00"))
             broker.send("t", report(window, ("a", 5, 6)))
             broker.send("t", report(window, ("a", 5, 6)))
+            for number in range(milesight_driver.WINDOWS_MAX + 1):
+                broker.send("t", report(window, ("a", number, 0), start=f"day {number}"))
+            for number in (milesight_driver.WINDOWS_MAX, 2, 1, 0):
+                broker.send("t", report(window, ("a", number, 0), start=f"day {number}"), again=True)
             broker.send("t", report(crossing, ("a", 1, 0)))
             broker.send("t", report(window, ("a", 7, 8), start="11:00"))
             broker.send("t", report(total, ("a", 100, 90), ("b", 7, 8)))
@@ -230,6 +235,21 @@ event = "presence"
 topic = "{topic}/state"
 values = { on = "online", off = "offline" }
 [[inputs]]
+event = "presence"
+topic = "{topic}/both"
+pointer = "/s"
+values = { on = "online", off = "offline" }
+[[inputs]]
+event = "key"
+topic = "{topic}/both"
+pointer = "/k"
+values = { one = "next" }
+[[inputs]]
+event = "rating"
+topic = "{topic}/both"
+pointer = "/r"
+values = { good = "5" }
+[[inputs]]
 event = "gateway"
 topic = "gate/state"
 values = { on = "online", off = "offline" }
@@ -244,36 +264,46 @@ topic = "nobody"
 """
 
 
+SAID: tuple[tuple[str, Any], ...] = (
+    ("x/key", {"k": "one"}),
+    ("x/key", {"k": "two"}),
+    ("x/key", {"k": "three"}),
+    ("x/key", {"k": "four"}),
+    ("x/key", {"k": "four"}),
+    ("x/rate", b"good"),
+    ("x/rate", b"bad"),
+    ("x/count", {"in": 1, "out": 2}),
+    ("x/count", {"in": -1}),
+    ("x/inside", {"n": 7}),
+    ("x/fault", b"bad"),
+    ("x/fault", b"bad"),
+    ("x/fault", b"fine"),
+    ("x/fault", b"odd"),
+    ("x/state", b"OFF"),
+    ("x/state", b"on"),
+    ("x/state", b"odd"),
+    ("gate/state", b"off"),
+    ("gate/state", b"off"),
+    ("gate/state", b"on"),
+    ("gate/state", b"on"),
+)
+
+
 async def mapped(stage: Stage) -> None:
     model = tomllib.loads(MODEL)
     for more in ({}, {"swap": True, "requests": {"two": "tax"}, "silent_s": 20.0}):
         context, broker = at(stage, "d")
         driver = MqttMap(context, read(MqttMapOptions, {"model": model, "topic": "x", **more}))
         async with living(driver):
-            for topic, payload in (
-                ("x/key", {"k": "one"}),
-                ("x/key", {"k": "two"}),
-                ("x/key", {"k": "three"}),
-                ("x/key", {"k": "four"}),
-                ("x/key", {"k": "four"}),
-                ("x/rate", b"good"),
-                ("x/rate", b"bad"),
-                ("x/count", {"in": 1, "out": 2}),
-                ("x/count", {"in": -1}),
-                ("x/inside", {"n": 7}),
-                ("x/fault", b"bad"),
-                ("x/fault", b"bad"),
-                ("x/fault", b"fine"),
-                ("x/fault", b"odd"),
-                ("x/state", b"OFF"),
-                ("x/state", b"on"),
-                ("x/state", b"odd"),
-                ("gate/state", b"off"),
-                ("gate/state", b"off"),
-                ("gate/state", b"on"),
-                ("gate/state", b"on"),
-            ):
+            for topic, payload in SAID:
                 broker.send(topic, payload)
+            for both in (
+                {"s": "on", "k": "one", "r": "good"},
+                {"s": "odd", "k": "one"},
+                {"s": "off", "k": "odd"},
+                {"r": "odd"},
+            ):
+                broker.send("x/both", both)
             broker.send("x/key", {"k": "one"}, again=True)
             broker.send("x/key", {"k": "one"}, retain=True)
             broker.send("x/key", {"k": "four"}, retain=True)
@@ -507,7 +537,8 @@ SCENES: dict[str, Scene] = {
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_day_at_the_broker_is_as_recorded(name: str) -> None:
+def test_a_day_at_the_broker_is_as_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(milesight_driver, "WINDOWS_MAX", 5)
     file = RECORDED / f"{name}.txt"
     found = played(SCENES[name])
     if os.environ.get("TRANSCRIPTS_UPDATE"):

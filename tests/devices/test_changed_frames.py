@@ -159,6 +159,7 @@ TYPED = b"".join(
 PROGRAM = strip.TextProgram(
     64, 32, (strip.TextRow(0, 16, "A012号"), strip.TextRow(16, 16, "Please", "green", 4)), 30, "three"
 ).to_bytes()
+NO_TEXT = strip.TextProgram(8, 24, (strip.TextRow(0, 24, "", "yellow"),), 1, "full").to_bytes()
 AREAS = onbon.show(
     [
         onbon.ScreenArea(3, 8, 16, 64, 16, "A012号", speech=onbon.Speech("请", 3, 1, 9, 4)),
@@ -166,6 +167,9 @@ AREAS = onbon.show(
     ],
     units_of_8=False,
 )
+SILENT = onbon.encode_area(onbon.ScreenArea(4, 0, 32, 64, 16, "B7"), units_of_8=False)
+LOUD_AREA = SILENT[:14] + b"\x01\x13\x09\x04" + SILENT[15:]  # sound mode 1: no text of its own
+LOUD = onbon.Frame(bytes((*onbon.AREAS, 1, 0, 0, 0, 1, len(LOUD_AREA), 0)) + LOUD_AREA)
 SMALL = pixels.show(pixels.PixelArea(1, 8, 0, 8, 2, (b"\xff\0\0" * 16,) * 2, 2, 30, False, (5,), 3, 4))
 REPORTED = {
     f"two registers {word:#x}": struct.pack(">BBHH", 3, 4, word, word ^ 0xFFFF) for word in (0, 0x1234)
@@ -179,7 +183,8 @@ CODECS: dict[str, Codec] = {
     "ff68-summed": Codec({name: one[5:-2] for name, one in frames_of("ff68").items() if name in FF68}, ff68),
     "onbon": Codec(
         {name: onbon_body(one) for name, one in frames_of("onbon").items() if name in BAR}
-        | {"areas": onbon_body(AREAS.to_bytes())},
+        | {"areas": onbon_body(AREAS.to_bytes()), "speaks what it shows": onbon_body(LOUD.to_bytes())}
+        | {f"{size} bytes": onbon_body(onbon.Frame(bytes(size)).to_bytes()) for size in range(4)},
         bar,
     ),
     "onbon-pixels": Codec(
@@ -194,7 +199,9 @@ CODECS: dict[str, Codec] = {
         {name: one for name, one in frames_of("ledsender").items() if name in STRIP}, datagram
     ),
     "ledsender2010-inside": Codec({"answer": bytes((3, 0, 1, 2, 4, 0, 0, 0, 2, 0, 1, 0))}, inside),
-    "ledsender2010-program": Codec({"program": PROGRAM}, lambda data: str(strip.decode_program(data))),
+    "ledsender2010-program": Codec(
+        {"program": PROGRAM, "no text": NO_TEXT}, lambda data: str(strip.decode_program(data))
+    ),
     "voice_chip": Codec(
         {name: one for name, one in frames_of("voice").items() if name in VOICE},
         lambda data: "; ".join(voice.describe(data)),

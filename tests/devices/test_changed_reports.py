@@ -32,7 +32,7 @@ MAPS = Path(__file__).parents[2] / "devices" / "mqtt_map"
 MOST = 2**32 - 1  # people, in every counter
 MISSING: Any = object()
 OTHERS: tuple[Any, ...] = (
-    *(MISSING, None, True, [], {}, "", "x", "7", "7.0"),
+    *(MISSING, None, True, [], {}, "", "x", "7", "7.0", "y" * 80),
     *(-1, 0, 1, 5, 6, 7.0, 7.5, MOST, MOST + 1, 2**53, 10**16),
 )
 NUMBERS = ("", "x", "-1", "0", "7.0", str(MOST), str(MOST + 1), "٣", "0" * 12)
@@ -160,7 +160,7 @@ def variants(report: Report) -> Iterator[tuple[str, str, bytes]]:
     if text.startswith("{"):
         for path in places(json.loads(text)):
             for other in OTHERS:
-                word = "nothing" if other is MISSING else json.dumps(other)
+                word = "nothing" if other is MISSING else json.dumps(other)[:40]
                 yield "/".join(map(str, path)), word, changed(text, path, other)
         return
     for found in re.finditer(r"(?<=[>=])[^<>=\n]+(?=[<\r\n]|$)", text):

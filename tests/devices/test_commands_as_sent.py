@@ -321,7 +321,7 @@ def relay_lines() -> Iterator[str]:
 
 
 def map_lines() -> Iterator[str]:
-    calls = (None, ("A012", "3"), ("A1 é2", "12"), ("X", ""), ("123456789", "9"))
+    calls = (None, ("A012", "3"), ("A1 é2", "12"), ("X", ""), ("123456789", "9"), ("~\x7f\x1f ", "3"))
     for form in ("whole", "ascii"):
         for shows in ("number", "window"):
             for width in (1, 4, 5):
@@ -387,7 +387,7 @@ def message_lines() -> Iterator[str]:
         yield f"{topic} {payload.decode()}"
     yield LineReport(7, "b", "total", 3, 4, "l").to_bytes().decode()
     for name, wrong in {
-        "kind": ("crossing", None), "seq": (-1, 2**53 - 1, 2**53, True, 1.0), "boot": ("", "b" * 40),
+        "kind": ("crossing", None), "seq": (-1, 0, 2**53 - 1, 2**53, True, 1.0), "boot": ("", "b" * 40),
         "in": (-1, 2**32 - 1, 2**32, "7"), "out": (None,), "line": ("l" * 40, 7),
     }.items():  # fmt: skip
         for odd in wrong:

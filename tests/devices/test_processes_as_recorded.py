@@ -189,9 +189,7 @@ class Client:
         yield
 
 
-async def counters(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Client(stage)
-
+def opening(stage: Stage, client: Client) -> Callable[[MqttSettings], Any]:
     @asynccontextmanager
     async def opened(settings: MqttSettings) -> AsyncIterator[Client]:
         stage.note("-", f"connects, will {settings.will_topic} {settings.will_payload!r}")
@@ -199,8 +197,10 @@ async def counters(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) 
             raise OSError(111, "Connection refused")
         yield client
 
-    answers: list[bytes | DeviceError | None] = []
+    return opened
 
+
+def asking(stage: Stage, answers: list[bytes | DeviceError | None]) -> Callable[[HttpQuestion], bytes | None]:
     def ask(question: HttpQuestion) -> bytes | None:
         stage.note(">", "asks")
         found = answers.pop(0) if answers else b'{"count_in":5,"count_out":6}'
@@ -210,8 +210,22 @@ async def counters(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) 
             raise found
         return found
 
-    monkeypatch.setattr(reception, "publisher", opened)
-    monkeypatch.setattr(HttpQuestion, "ask", ask)
+    return ask
+
+
+def window(line: str, number: int, entered: int) -> bytes:
+    counts = [{"name": "fw", "value": entered}, {"name": "bw", "value": 1}]
+    record = {"from": f"{number}", "to": f"{number + 1}", "counts": counts}
+    return json.dumps({"logics_data": {"logics": [{"id": line, "records": [record]}]}}).encode()
+
+
+async def counters(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(stage)
+
+    answers: list[bytes | DeviceError | None] = []
+
+    monkeypatch.setattr(reception, "publisher", opening(stage, client))
+    monkeypatch.setattr(HttpQuestion, "ask", asking(stage, answers))
     made = [
         Counter(
             name, read(HttpCounterOptions, {"secret_file": "/s", **more}), Credential(name, "secret-secret")
@@ -225,11 +239,6 @@ async def counters(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) 
     door = Reception("h", made, MqttSettings("c"))
     running = asyncio.ensure_future(door.run(lambda: stage.note("!", "ready")))
     await asyncio.sleep(0.1)
-
-    def window(line: str, number: int, entered: int) -> bytes:
-        counts = [{"name": "fw", "value": entered}, {"name": "bw", "value": 1}]
-        record = {"from": f"{number}", "to": f"{number + 1}", "counts": counts}
-        return json.dumps({"logics_data": {"logics": [{"id": line, "records": [record]}]}}).encode()
 
     async def post(device: str, body: bytes) -> None:
         stage.note("<", f"{device} {body.decode()[:60]}")
@@ -276,6 +285,20 @@ async def counters(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) 
     for count in range(reception.MARKS_MAX + 2):
         made[0].kept(decode("xovis", window("1", count, 1))[0], 0.0)
     stage.note("-", f"{len(made[0].marks)} {next(iter(made[0].marks))!r}")
+
+
+@pytest.mark.parametrize(
+    ("secret", "fits"), [("1234567", False), ("12345678", True), ("  12345678 \nx", True), ("", False)]
+)
+def test_a_secret_has_eight_characters(secret: str, fits: bool, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(secret)
+    options = {"cam": read(HttpCounterOptions, {"vendor": "xovis", "secret_file": str(file)})}
+    if fits:
+        assert reception.counters_of(options)[0].credential == Credential("cam", "12345678")
+    else:
+        with pytest.raises(ValueError, match="8 characters"):
+            reception.counters_of(options)
 
 
 SCENES: dict[str, Scene] = {"edged-pager": robot, "edged-pager-sms": modem, "edged-counters": counters}

@@ -232,6 +232,15 @@ async def cut_short(stage: Stage) -> None:
                 await asyncio.sleep(12)
 
 
+def both_at_once(asked: bytes) -> bytes:
+    """The answer that an earlier question for register 5 still owes, and behind it the right one."""
+    owed = b"\x03\x02\0\x05"
+    if asked[2:4] == b"\0\0":
+        number = int.from_bytes(asked[:2], "big")
+        return tcp_frame(number - 1, 1, owed) + tcp_frame(number, 1, well(1, asked[7:]) or b"")
+    return rtu_frame(1, owed) + rtu_frame(1, well(1, asked[1:-2]) or b"")
+
+
 async def late(stage: Stage) -> None:
     """Late answers: taken for nobody else's, known as late, and waited for before a question that is like it."""
     for kind in ("tcp", "rtu+tcp"):
@@ -247,6 +256,15 @@ async def late(stage: Stage) -> None:
             b.ask("register 6", lambda: b.bus.read_registers(1, 6, 1))
             b.ask("registers 5 and 6", lambda: b.bus.read_registers(1, 5, 2))
             await asyncio.sleep(4)
+            stage.note("-", "a late answer and the right one in one piece")
+            b.far.answer = lambda unit, pdu: None
+            b.ask("register 5", lambda: b.bus.read_registers(1, 5, 1))
+            await asyncio.sleep(2.5)
+            b.far.raw = both_at_once
+            b.ask("2 registers", lambda: b.bus.read_registers(1, 5, 2))
+            await asyncio.sleep(3)
+            b.far.raw, b.far.answer = None, well
+            await asyncio.sleep(5)
             b.far.delay_s = 0.25
             b.lamp(1, 3)
             await asyncio.sleep(0.3)
