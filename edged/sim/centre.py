@@ -132,9 +132,9 @@ class DemoCentre:
                 parts.create_task(self._acknowledge(client))
                 async for message in client.messages:
                     if isinstance(message.payload, bytes) and message.payload:
-                        self._heard(str(message.topic), json.loads(message.payload))
+                        self._received(str(message.topic), json.loads(message.payload))
 
-    def _heard(self, topic: str, fields: dict[str, Any]) -> None:
+    def _received(self, topic: str, fields: dict[str, Any]) -> None:
         if topic == topics.policy_report(self._hall):
             self._in_force = fields["applied"]["version"]
             self._reported.set()
@@ -158,12 +158,12 @@ class DemoCentre:
                 raise
 
     async def _acknowledge(self, client: aiomqtt.Client) -> None:
-        said = 0
+        sent = 0
         while True:
             await asyncio.sleep(ACK_EVERY_S)
-            if self.acknowledged > said:
-                said = self.acknowledged
-                answer = json.dumps({"epoch": self._epoch, "upto": said}).encode()
+            if self.acknowledged > sent:
+                sent = self.acknowledged
+                answer = json.dumps({"epoch": self._epoch, "upto": sent}).encode()
                 await client.publish(topics.events_ack(self._hall), answer, qos=1)
 
 

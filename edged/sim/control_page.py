@@ -70,14 +70,14 @@ class ControlPage:
     async def _do(self, request: Request) -> Response:
         act = await _body(request)
         if act is None or request.headers.get("origin") != f"http://{request.headers.get('host')}":
-            return _said("请求无效", "Not a request of this page", 400)
+            return _response("请求无效", "Not a request of this page", 400)
         try:
-            return _said(*self._controls.do(act))
+            return _response(*self._controls.do(act))
         except NotDone as error:
-            return _said(*error.words, 409)
+            return _response(*error.words, 409)
 
 
-def _said(zh: str, en: str, status: int = 200) -> Response:
+def _response(zh: str, en: str, status: int = 200) -> Response:
     return JSONResponse({"zh": zh, "en": en}, status)
 
 

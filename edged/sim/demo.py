@@ -55,7 +55,7 @@ SETTLE_REAL_S = 2.0  # after the last key, for everything under way to arrive
 DUTY_NAME, DUTY_PIN = "赵敏", "482915"  # who may act at /duty of the demo's pages
 BROKER_AWAY_REAL_S = 3.0  # until a killed broker is started again
 CONVERGE_REAL_S = 15.0  # limit for every device to show the right thing, even on a busy machine
-LOOKS = 5  # observations of the devices in each comparison
+OBSERVATIONS = 5  # of the devices in each comparison
 RECOVER_REAL_S = 5.0  # after a start of the daemon, for every device to be found again
 POLL_REAL_S = 0.25
 
@@ -284,9 +284,9 @@ class Demo:
         deadline_s = monotonic_s() + CONVERGE_REAL_S
         fakes, speed = self.wires.fakes, self.settings.speed
         while True:
-            for look in range(LOOKS):  # a blinking lamp needs several observations
-                fakes.look(anew=look == 0)
-                await asyncio.sleep(POLL_REAL_S / LOOKS)
+            for number in range(OBSERVATIONS):  # a blinking lamp needs several observations
+                fakes.observe(anew=number == 0)
+                await asyncio.sleep(POLL_REAL_S / OBSERVATIONS)
             for step in tail.read():
                 self.tally.step(step)
             now_ms = self.clock.wall_ms() - self.tally.wall_offset_ms

@@ -71,7 +71,7 @@ class Fakes:
         self.in_flight: Counter[str] = (
             Counter()
         )  # by bus: frames that the daemon had read but not stored when it was killed
-        self._looks: list[tuple[dict[str, list[Seen]], dict[str, tuple[str, ...]]]] = []
+        self._observed: list[tuple[dict[str, list[Seen]], dict[str, tuple[str, ...]]]] = []
         self._ptys: list[Pty] = []
         self._bus_ptys: dict[str, Pty] = {}
         self._lives: list[Callable[[], object]] = []
@@ -159,25 +159,25 @@ class Fakes:
             for pty in self._ptys:
                 pty.close()
 
-    def look(self, anew: bool = False) -> None:
+    def observe(self, anew: bool = False) -> None:
         """Record what lamps and LED bars show now; ``anew``: forget earlier records. (They go dark by themselves
         without the daemon.)
         """
         if anew:
-            self._looks.clear()
+            self._observed.clear()
         lamps = {
             name: [relay.seen(n) for n in range(len(relay.coils))] for name, relay in self.relays.items()
         }
-        self._looks.append((lamps, {name: bar.shown for name, bar in self.bars.items()}))
+        self._observed.append((lamps, {name: bar.shown for name, bar in self.bars.items()}))
 
     def lamp_seen(self, device: str, channel: int) -> set[Seen]:
         """The recorded levels of a lamp, else its present one. Several if it blinks or changed."""
-        seen = {lamps[device][channel] for lamps, _ in self._looks}
+        seen = {lamps[device][channel] for lamps, _ in self._observed}
         return seen or {self.relays[device].seen(channel)}
 
     def bar_seen(self, device: str) -> set[tuple[str, ...]]:
         """The recorded texts of a LED bar, else its present text."""
-        return {bars[device] for _, bars in self._looks} or {self.bars[device].shown}
+        return {bars[device] for _, bars in self._observed} or {self.bars[device].shown}
 
     def daemon_died(self, kept: Mapping[Point, int]) -> None:
         """Record how many inputs of serial lines were lost with the daemon; serial lines have no acknowledgement.
@@ -215,11 +215,11 @@ class Fakes:
         """How many messages and frames went over the simulated connections in both directions, by kind: ``mqtt``,
         ``serial`` and ``modbus``.
         """
-        heard = sum(len(device.history) + len(device.actions) for device in self.json.values())
+        received = sum(len(device.history) + len(device.actions) for device in self.json.values())
         serial = sum(bar.frames_received + bar.frames_sent for bar in self.bars.values())
         serial += sum(bus.frames_received.total() + bus.frames_sent.total() for bus in self.buses.values())
         modbus = sum(sum(relay.frames.values()) for relay in self.relays.values())
-        return {"mqtt": self.fleet.sent + heard, "serial": serial, "modbus": modbus}
+        return {"mqtt": self.fleet.sent + received, "serial": serial, "modbus": modbus}
 
 
 async def _answer(pty: Pty, data: bytes) -> None:

@@ -101,7 +101,7 @@ async def check(place: BrokerPlace) -> None:
                 password=password,
                 tls_context=place.tls,
                 timeout=math.inf,
-                logger=_unheard(),
+                logger=_silent_logger(),
             ):
                 pass
     except (OSError, TimeoutError, aiomqtt.MqttError) as error:
@@ -109,7 +109,7 @@ async def check(place: BrokerPlace) -> None:
         raise RuntimeError(f"--broker: {where} {_why(error, greeted, place)}") from None
 
 
-def _unheard() -> logging.Logger:
+def _silent_logger() -> logging.Logger:
     """A logger that drops the MQTT library's messages about failures that we report ourselves."""
     logger = logging.Logger("edged-demo-look")
     logger.addHandler(logging.NullHandler())
@@ -131,7 +131,7 @@ async def _address(place: BrokerPlace) -> str:
     loop = asyncio.get_running_loop()
     found: asyncio.Future[str] = loop.create_future()
 
-    def tell(address: str | None, error: OSError | None) -> None:
+    def set_result(address: str | None, error: OSError | None) -> None:
         if found.done():
             return
         if address is not None:
@@ -139,16 +139,16 @@ async def _address(place: BrokerPlace) -> str:
         else:
             found.set_exception(error or OSError("no address"))
 
-    def look_up() -> None:
+    def resolve() -> None:
         address, failed = None, None
         try:
             address = str(socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)[0][4][0])
         except (OSError, UnicodeError) as error:
             failed = socket.gaierror(socket.EAI_NONAME, str(error))
         with suppress(RuntimeError):  # too late: the loop is closed
-            loop.call_soon_threadsafe(tell, address, failed)
+            loop.call_soon_threadsafe(set_result, address, failed)
 
-    threading.Thread(target=look_up, daemon=True).start()
+    threading.Thread(target=resolve, daemon=True).start()
     return await found
 
 
@@ -164,8 +164,8 @@ def _why(error: Exception, greeted: bool, place: BrokerPlace) -> str:
         return "takes no connection: nobody listens there; is it running, and is the port right?"
     if greeted:
         other = "" if place.tls is not None else "; if it wants TLS, write mqtts://"
-        said = "no answer to CONNECT" if isinstance(error, TimeoutError) else str(error)
-        return f"takes a connection, but does not speak MQTT ({said}){other}"
+        why = "no answer to CONNECT" if isinstance(error, TimeoutError) else str(error)
+        return f"takes a connection, but does not speak MQTT ({why}){other}"
     if place.tls is not None and isinstance(error, ssl.SSLError | ConnectionError):
         return "does not speak TLS; for a plain port write mqtt://"
     if isinstance(error, TimeoutError):

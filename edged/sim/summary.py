@@ -42,8 +42,8 @@ def story_of(tally: DemoTotals) -> dict[str, Any]:
     notes, alarms = tally.notes, tally.alarms
     return {
         "hours": tally.hours,
-        "cases": {told: notes[f"case.{told}"] for told in ("opened", "acknowledged", "closed", "rated")},
-        "ratings": {told: notes[f"rating.{told}"] for told in ("given", "bad", "answered")},
+        "cases": {word: notes[f"case.{word}"] for word in ("opened", "acknowledged", "closed", "rated")},
+        "ratings": {word: notes[f"rating.{word}"] for word in ("given", "bad", "answered")},
         "appointments": {"made": notes["appointment.made"], "checked_in": notes["ticket.checked_in"]},
         "transfers": notes["ticket.transferred"] - notes["ticket.next_stage"],
         "journey_stages": notes["ticket.next_stage"],

@@ -43,7 +43,7 @@ def test_the_centre_acknowledges_only_what_has_no_gap_before_it(tmp_path: Path) 
     centre = DemoCentre("demo", BrokerPlace("127.0.0.1", 1), tmp_path, lambda: 0)
     seen = []
     for number in (1, 3, 2, 2, 5, 4):
-        centre._heard("hall/demo/events", {"id": f"demo/7/{number}", "sequence": number})
+        centre._received("hall/demo/events", {"id": f"demo/7/{number}", "sequence": number})
         seen.append(centre.acknowledged)
     assert seen == [1, 1, 3, 3, 3, 5]
 
@@ -54,15 +54,15 @@ async def test_the_centre_waits_for_its_own_policy_not_for_the_one_before(tmp_pa
     (tmp_path / "city.key").write_bytes(private_pem(Ed25519PrivateKey.generate()))
     centre = DemoCentre("demo", BrokerPlace("127.0.0.1", 1), tmp_path, lambda: 0)
     report = {"state": "applied", "desired": None, "applied": {"version": 0, "sha256": ""}}
-    centre._heard("hall/demo/policy/report", report)
+    centre._received("hall/demo/policy/report", report)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         pushing = tasks.create_task(centre.bring_in_force(document))
         topic, _ = await centre._out.get()
         assert topic == "hall/demo/policy/push"
-        centre._heard("hall/demo/policy/report", report)
+        centre._received("hall/demo/policy/report", report)
         await asyncio.sleep(0)
         assert not pushing.done()
-        centre._heard("hall/demo/policy/report", report | {"applied": {"version": document["version"]}})
+        centre._received("hall/demo/policy/report", report | {"applied": {"version": document["version"]}})
 
 
 def test_nobody_comes_just_to_complain() -> None:

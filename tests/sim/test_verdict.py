@@ -239,14 +239,14 @@ async def test_what_shone_before_the_daemon_stopped_counts_not_what_went_dark_af
     await day.write((OLD_MS, KEY, {"relay-1/0": Lamp("on"), "led-tax": SHOWN["led-tax"]}))
     day.light(0, True)
     day.bar(SHOWN["led-tax"])
-    day.fakes.look()
+    day.fakes.observe()
     day.light(0, False)
     day.fakes.bars["led-tax"].alive = False
     day.fakes.bars["led-tax"].alive = True
     assert day.wrong() == []
     fresh = Fakes(day.config, Clock(), 1, lambda: None)
     day.fakes = fresh
-    fresh.look()
+    fresh.observe()
     day.light(0, True)
     day.bar(SHOWN["led-tax"])
     assert len(day.wrong()) == 2

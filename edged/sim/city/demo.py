@@ -64,8 +64,10 @@ class CityDemo:
         city.wires.refuse = set(refusing)
         self._say(f"a policy for the whole group; {', '.join(refusing)} will refuse it")
         pushed = await city.push(OPEN_ABOVE)
-        told = ", ".join(f"{len(halls)} {word}" for word, halls in pushed.items())
-        self._say(f"edged policy push --group: {told}; refused by {', '.join(pushed['refused']) or 'nobody'}")
+        counts_text = ", ".join(f"{len(halls)} {word}" for word, halls in pushed.items())
+        self._say(
+            f"edged policy push --group: {counts_text}; refused by {', '.join(pushed['refused']) or 'nobody'}"
+        )
         return pushed
 
     async def _cut(self) -> float | None:

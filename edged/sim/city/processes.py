@@ -80,11 +80,11 @@ class CityProcesses:
         )
         try:
             async with asyncio.timeout(within_s):
-                told, _ = await process.communicate()
+                output, _ = await process.communicate()
         finally:
             await self.end(process, signal.SIGKILL)
         assert process.returncode is not None
-        return process.returncode, told.decode()
+        return process.returncode, output.decode()
 
     async def end(self, process: asyncio.subprocess.Process, number: int = signal.SIGTERM) -> None:
         """Send a signal and wait for the end of the process; SIGKILL after ``STOP_S``."""

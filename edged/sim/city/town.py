@@ -158,20 +158,20 @@ class SimulatedCity:
         counted = {hall.name: hall.made for hall in self.wires.halls.values()}
         for bridged in self.bridged:
             counted[bridged.name] = await asyncio.to_thread(bridged.counted)
-        told = []
+        result = []
         for hall, number in sorted(counted.items()):
             kept, highest, upto = found.get(hall, (0, 0, 0))
-            told.append(HallCount(hall, kept, highest, upto, number))
-        return told
+            result.append(HallCount(hall, kept, highest, upto, number))
+        return result
 
     async def settled(self, within_s: float = SETTLE_S) -> list[HallCount]:
         """Wait until all counts agree, at most ``within_s`` seconds; returns the final counts."""
         until_s = monotonic_s() + within_s
         while True:
             if self.wires.all_acknowledged or monotonic_s() > until_s:
-                told = await self.counts()
-                if all(one.right for one in told) or monotonic_s() > until_s:
-                    return told
+                counts = await self.counts()
+                if all(one.right for one in counts) or monotonic_s() > until_s:
+                    return counts
             await asyncio.sleep(CHECK_S)
 
     async def known(self) -> int:
@@ -199,15 +199,15 @@ class SimulatedCity:
         document.write_text(
             json.dumps({"body": {"tidal": {"band": {"open_above": open_above}}}}), encoding="utf-8"
         )
-        _, told = await self.programs.run(
+        _, output = await self.programs.run(
             *("policy", "push", "policy.json", "--key", f"{KEY}.key", "--broker", self.url, "--group", GROUP),
             *("--wait-s", f"{wait_s:g}"),
         )
         outcome: dict[str, list[str]] = {"applied": [], "refused": [], "silent": []}
-        for line in told.splitlines():
-            hall, colon, said = line.partition(": ")
+        for line in output.splitlines():
+            hall, colon, text = line.partition(": ")
             for word, part in (("applied /", "applied"), ("REFUSED", "refused"), ("NO ANSWER", "silent")):
-                if colon and said.startswith(word):
+                if colon and text.startswith(word):
                     outcome[part].append(hall)
         return {part: sorted(halls) for part, halls in outcome.items()}
 

@@ -118,16 +118,16 @@ class WireHall:
         area, service, window = chance.choice(SERVICES)
         self._numbers += 1
         number = f"A{self._numbers:04d}"
-        told = [self.happen("ticket.issued", number, area=area, service=service, priority="regular")]
+        events = [self.happen("ticket.issued", number, area=area, service=service, priority="regular")]
         self._line.append((number, area, service, window))
         if len(self._line) > LINE_MAX:
             number, area, service, window = self._line.popleft()
             at = {"area": area, "service": service, "window": window}
             wait_s = round(chance.expovariate(1 / 420), 1)
-            told.append(self.happen("ticket.called", number, priority="regular", wait_s=wait_s, **at))
+            events.append(self.happen("ticket.called", number, priority="regular", wait_s=wait_s, **at))
             spent_s = round(chance.uniform(120, 900), 1)
-            told.append(self.happen("ticket.finished", number, outcome="done", service_s=spent_s, **at))
-        return told
+            events.append(self.happen("ticket.finished", number, outcome="done", service_s=spent_s, **at))
+        return events
 
 
 class WireCity:
@@ -205,7 +205,7 @@ class WireCity:
             self.connected.set()
             async for message in client.messages:
                 assert isinstance(message.payload, bytes)
-                await self._heard(client, str(message.topic), message.payload)
+                await self._received(client, str(message.topic), message.payload)
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         client.pending_calls_threshold = PENDING_MAX
@@ -222,7 +222,7 @@ class WireCity:
             await client.publish(topics.status(hall.name), json.dumps(status).encode(), qos=1, retain=True)
             await self._report(client, hall, "applied", hall.policy)
 
-    async def _heard(self, client: aiomqtt.Client, topic: str, payload: bytes) -> None:
+    async def _received(self, client: aiomqtt.Client, topic: str, payload: bytes) -> None:
         kind, name, *_ = topic.split("/")
         if topic.endswith("/events/ack"):
             if name in self.halls:

@@ -27,7 +27,7 @@ QUEUE_MAX = 1_000  # messages for an absent client; like mosquitto it drops furt
 HELD_MAX = 100_000  # messages that a frozen broker has not read
 WINDOW_MAX = 20  # mosquitto's max_inflight_messages
 
-Heard = Callable[[str, bytes, bool], None]
+Listener = Callable[[str, bytes, bool], None]
 
 
 class QueuedMessage(NamedTuple):
@@ -83,18 +83,18 @@ class Broker:
         self.talk: MemoryTalk | None = None
         self.dropped = 0
         self.published = 0
-        self._listeners: dict[str, list[Heard]] = {}
-        self._routes: dict[str, list[Heard]] = {}
+        self._listeners: dict[str, list[Listener]] = {}
+        self._routes: dict[str, list[Listener]] = {}
         self._matcher: Any = MQTTMatcher()  # type: ignore[no-untyped-call]
         self._held: deque[Callable[[], None]] = deque(maxlen=HELD_MAX)
         self._mid = 0
 
     # -- devices and the centre --
 
-    def listen(self, topic_filter: str, heard: Heard) -> None:
-        """Subscribe a client that never disconnects; ``heard`` is called for each message."""
+    def listen(self, topic_filter: str, listener: Listener) -> None:
+        """Subscribe a client that never disconnects; ``listener`` is called for each message."""
         listeners = self._listeners.setdefault(topic_filter, [])
-        listeners.append(heard)
+        listeners.append(listener)
         self._matcher[topic_filter] = listeners
         self._routes.clear()
 
@@ -195,9 +195,9 @@ class Broker:
         listeners = self._routes.get(topic)
         if listeners is None:
             found = self._matcher.iter_match(topic)
-            listeners = self._routes[topic] = [heard for listed in found for heard in listed]
-        for heard in listeners:
-            heard(topic, payload, retain)
+            listeners = self._routes[topic] = [listener for listed in found for listener in listed]
+        for listener in listeners:
+            listener(topic, payload, retain)
         session = self.session
         if session is not None and session.wants(topic):
             if len(session.queue) >= QUEUE_MAX:
@@ -316,8 +316,8 @@ class MemoryTalk:
         ack = Ack(self, mid)
         assert len(self._unacked) < RECEIVE_MAXIMUM, "the broker does not keep to what it was told"
         self._unacked.append(ack)
-        told = Publish(kept.topic.encode(), kept.payload, 1, kept.retain, mid, again=kept.again)
-        self._on_message(told, ack)
+        publish = Publish(kept.topic.encode(), kept.payload, 1, kept.retain, mid, again=kept.again)
+        self._on_message(publish, ack)
 
     def release(self) -> None:
         """See ``Talk``."""

@@ -51,7 +51,7 @@ class SimulatedCentre:
         self.pushed: list[bytes] = []
         self._counter = 0
         self._seen: dict[tuple[int, int], bytes] = {}
-        broker.listen(topics.events(hall), self._heard)
+        broker.listen(topics.events(hall), self._received)
 
     def write_keys(self, folder: Path) -> Path:
         """Write the file of public keys for [policy] keys; returns its path."""
@@ -61,26 +61,26 @@ class SimulatedCentre:
 
     async def run(self) -> None:
         """Acknowledge events until cancelled."""
-        said = (0, 0)
+        sent = (0, 0)
         while True:
             await asyncio.sleep(ACK_EVERY_S)
             while (self.epoch, self.acknowledged + 1) in self._seen:
                 self.acknowledged += 1
-            if not self.silent and (self.epoch, self.acknowledged) != said:
-                said = (self.epoch, self.acknowledged)
+            if not self.silent and (self.epoch, self.acknowledged) != sent:
+                sent = (self.epoch, self.acknowledged)
                 self.acknowledge(self.epoch, self.acknowledged)
 
     def acknowledge(self, epoch: int, upto: int) -> None:
         """Acknowledge every event up to number ``upto``."""
         self._broker.say(topics.events_ack(self._hall), json.dumps({"epoch": epoch, "upto": upto}).encode())
 
-    def _heard(self, _topic: str, payload: bytes, _retain: bool) -> None:
+    def _received(self, _topic: str, payload: bytes, _retain: bool) -> None:
         fields = json.loads(payload)
         epoch, number = int(fields["id"].split("/")[1]), int(fields["sequence"])
         for name in CHANGING:
             del fields[name]
-        said = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()
-        if self._seen.setdefault((epoch, number), said) != said:
+        digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()
+        if self._seen.setdefault((epoch, number), digest) != digest:
             self.wrong.append(f"events: {fields['id']} now says {fields['type']} {fields['subject']}")
         if self.silent:
             return

@@ -55,7 +55,7 @@ class DaemonChecker(Observer):
         self.promises: Promises | None = Promises(site)
         self._app: Application | None = None
         self._pending: dict[int, tuple[Step, Facts]] = {}  # not yet seen on the disk
-        self._told = 0  # last step that the daemon treated as accepted
+        self._acknowledged = 0  # last step that the daemon treated as accepted
         self._accepted = 0  # the same, while it reported that steps reach the disk
         self._verified = 0
         self._judged = 0
@@ -115,16 +115,16 @@ class DaemonChecker(Observer):
             if place is not None:
                 self._journaled.add(place)
             self._judge(step, facts)
-        if self._told > self._accepted and self._told > head:
+        if self._acknowledged > self._accepted and self._acknowledged > head:
             self._papers.clear()  # numbers issued without a durable journal may be issued again, as announced
-        if self._told > head:
+        if self._acknowledged > head:
             self._forget(head)
         missing = sorted(self._acked - self._journaled - self._gone)
         assert not missing, f"kept: {len(missing)} inputs were acknowledged and are gone: {missing[:5]}"
         self._acked -= self._journaled
         self._seen = {key: known for key, known in self._seen.items() if known[1] <= head}
         self._orders = {name: seq for name, seq in self._orders.items() if seq <= head}
-        self._verified = self._accepted = self._told = head
+        self._verified = self._accepted = self._acknowledged = head
         self._pending.clear()
 
     def _forget(self, head: int) -> None:
@@ -229,22 +229,22 @@ class DaemonChecker(Observer):
             assert getattr(event, "again", False) or not refused, f"heard: {event} was taken for a repetition"
             self._seen[key] = (event, step.seq)  # type: ignore[assignment]
         elif known[0] == event:
-            told = [note for note in step.notes if note.kind != "ignored"]
+            changes = [note for note in step.notes if note.kind != "ignored"]
             assert not step.commands, f"once: the second {event} commanded {step.commands}"
-            assert not told, f"once: the second {event} did {told}"
+            assert not changes, f"once: the second {event} did {changes}"
 
     def committed(self, steps: Sequence[Step]) -> None:
         """See ``Observer``."""
         assert self._app is not None
-        self._told = steps[-1].seq
+        self._acknowledged = steps[-1].seq
         if self._app.journal.durable:
-            self._accepted = self._told
+            self._accepted = self._acknowledged
         for step in steps:
             self._judge(*self._pending[step.seq])
 
     def _durable(self, durable: bool) -> None:
         if durable:
-            self._accepted = self._told
+            self._accepted = self._acknowledged
 
     def _judge(self, step: Step, facts: Facts) -> None:
         if step.seq <= self._judged:

@@ -222,12 +222,12 @@ class DaemonWorld:
         if self._machine is not None and self._machine.service.fed_s is not None:
             self._machine.service.fed_s += seconds
 
-    def look(self) -> None:
+    def check_deadlines(self) -> None:
         """Check that READY came in time, that the watchdog is fed, that a stop does not take too long, and that every
         lost log line was counted.
         """
         machine = self._machine
-        self.log.look()
+        self.log.check()
         if machine is None or self.app is None or self.broken is not None:
             return
         now_s, ready_s, gone_s = monotonic_s(), machine.service.ready_s, self._leaving_s
@@ -360,10 +360,10 @@ class DaemonWorld:
     def _action_of(
         self, device: FakeDevice, staff: str | None
     ) -> Callable[[str, dict[str, Any]], str | None]:
-        def told(kind: str, fields: dict[str, Any]) -> str | None:
+        def answer(kind: str, fields: dict[str, Any]) -> str | None:
             if kind == "page" and staff is not None:
                 self.pages_of(staff).append(PageView(fields["id"], staff, fields["window"]))
             device.mute = self.dice.random() < self.faults.unknown_share
             return "jammed" if self.dice.random() < self.faults.failed_share else None
 
-        return told
+        return answer

@@ -190,7 +190,7 @@ class _DaemonDays:
             world.checker.steps,
             0,
             len(world.checker.tickets),
-            DaemonFaults.draw(Random(f"{self._seed}/faults")).said(),
+            DaemonFaults.draw(Random(f"{self._seed}/faults")).rates(),
             self._digest.hexdigest()[:16],
             broken and f"{at}: {broken}",
             where,
@@ -242,7 +242,7 @@ def visitors(world: DaemonWorld, day: int) -> Process:
 async def _until(world: DaemonWorld, until_ms: int) -> None:
     while world.now_ms < until_ms:
         await asyncio.sleep(min(CHECK_MS, until_ms - world.now_ms) / 1000)
-        world.look()
+        world.check_deadlines()
         if world.broken is not None:
             raise Broken(world.broken, world.where)
         assert not world.centre.wrong, world.centre.wrong[0]

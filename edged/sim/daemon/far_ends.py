@@ -50,7 +50,7 @@ class MemoryFleet(FakeFleet):
         super().__init__(hall)
         self._broker = broker
         self._last: dict[str, bytes] = {}
-        broker.listen(f"hall/{hall}/dev/+/down/+", self._heard)
+        broker.listen(f"hall/{hall}/dev/+/down/+", self._received)
 
     def announce_all(self) -> None:
         """Let every device publish its status and receive the retained levels. Call this after the broker came back."""
@@ -63,12 +63,12 @@ class MemoryFleet(FakeFleet):
         """Send a device that comes back the retained levels."""
         for topic, payload in self._broker.stood(f"hall/{self.hall}/dev/{device}/down/"):
             self._last.pop(topic, None)
-            self._heard(topic, payload, True)
+            self._received(topic, payload, True)
 
     async def run(self) -> None:
         """No-op: a connection in memory is never lost."""
 
-    def _heard(self, topic: str, payload: bytes, _retain: bool) -> None:
+    def _received(self, topic: str, payload: bytes, _retain: bool) -> None:
         _, _, _, device, _, kind = topic.split("/")
         fake = self._devices.get(device)
         if fake is None or not fake.online or self._last.get(topic) == payload:

@@ -25,7 +25,7 @@ class LogPipe:
     def __init__(self, stalled: bool = False) -> None:
         self.stalled = stalled
         self.lines = 0  # lines written into the pipe
-        self.told = 0  # lost lines that the log reported
+        self.reported = 0  # lost lines that the log reported
         self._bytes = 0
 
     def room(self, size: int) -> bool:
@@ -37,7 +37,7 @@ class LogPipe:
         self._bytes = self._bytes + len(line) if self.stalled else 0
         fields = json.loads(line)
         if fields["event"] == TOLD:
-            self.told += fields["lost"]
+            self.reported += fields["lost"]
         else:
             self.lines += 1
 
@@ -107,10 +107,12 @@ class WorldLog:
         if not stalled:
             self._writer.pump()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Check both rules about the log. Raises ``AssertionError`` if one is broken."""
         (waiting, size), lost = self._writer.waiting(), self._writer.lost
         assert size <= WAITING_BYTES, f"log: {size} bytes wait for whoever reads the log"
         known = self._pipe.lines + waiting + lost
         assert known == self._put, f"log: {self._put - known} lines are neither read nor counted as lost"
-        assert self._pipe.told <= lost, f"log: {self._pipe.told} lines were said to be lost, {lost} are"
+        assert self._pipe.reported <= lost, (
+            f"log: {self._pipe.reported} lines were said to be lost, {lost} are"
+        )

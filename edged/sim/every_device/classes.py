@@ -149,7 +149,7 @@ def _rate(far: FarEnds) -> None:
     stars.rate(5)
 
 
-def _said(far: FarEnds) -> str:
+def _screen_text(far: FarEnds) -> str:
     screen = far.json["screen"]
     assert isinstance(screen, FakeOutput)
     return " ".join(screen.lines)
@@ -242,7 +242,7 @@ CLASSES = (
         shows=lambda far: " ".join(far.strip.card.shown),
         expects=r"A\d{3}→\d号窗口",
     ),
-    DeviceClass("screen", "json", shows=_said, expects=r"A\d{3}→\d号窗口"),
+    DeviceClass("screen", "json", shows=_screen_text, expects=r"A\d{3}→\d号窗口"),
     DeviceClass(
         "voice", "voice", shows=lambda far: " ".join(far.voice.spoken), expects=r"请A\d{3}号到\d号窗口"
     ),

@@ -186,22 +186,22 @@ class FarEnds:
                 )
                 self._lives.append(self.bus.run)
             case Ff68Options():
-                self.callers = FakeCallers(self._said(options.path), options.callers)
-                self._hear(options.path, self.callers.feed)
+                self.callers = FakeCallers(self._sender(options.path), options.callers)
+                self._feed(options.path, self.callers.feed)
             case OnbonOptions():
                 assert options.path is not None, "this hall's bar is serial"
-                self.bar = FakeOnbon(self._said(options.path), clock.now_s, options.model == "5k")
-                self._hear(options.path, self.bar.feed)
+                self.bar = FakeOnbon(self._sender(options.path), clock.now_s, options.model == "5k")
+                self._feed(options.path, self.bar.feed)
             case LedSenderOptions():
                 self.strip = LedStrip(clock.now_s, options.port)
                 self._lives.append(self.strip.run)
             case VoiceChipOptions():
-                self.voice = FakeVoice(self._said(options.path), options.chip == "syn6288")
-                self._hear(options.path, self.voice.feed)
+                self.voice = FakeVoice(self._sender(options.path), options.chip == "syn6288")
+                self._feed(options.path, self.voice.feed)
             case EscposOptions():
                 assert options.path is not None, "this hall's printer is serial"
-                self.printer = FakePrinter(self._said(options.path))
-                self._hear(options.path, self.printer.feed)
+                self.printer = FakePrinter(self._sender(options.path))
+                self._feed(options.path, self.printer.feed)
 
     async def run(self) -> None:
         """Serve until cancelled; then close every line."""
@@ -256,11 +256,11 @@ class FarEnds:
             self._ends.append(pty.close)
         return pty
 
-    def _said(self, path: str) -> Callable[[bytes], None]:
+    def _sender(self, path: str) -> Callable[[bytes], None]:
         """The function with which a device on the line ``path`` sends bytes."""
         return self._plugged(path).send
 
-    def _hear(self, path: str, feed: Callable[[bytes], None]) -> None:
+    def _feed(self, path: str, feed: Callable[[bytes], None]) -> None:
         pty = self._plugged(path)
         self._lives.append(lambda: pty.run(feed, lambda _up, _reason: None))
 

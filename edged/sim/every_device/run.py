@@ -91,7 +91,7 @@ class EveryDevice:
         self._directory = directory
         self._tell = tell
         self._far = FarEnds()
-        self._said = DeviceJournal()
+        self._journalled = DeviceJournal()
         self._shown: dict[str, str] = {}  # by point: the first right output that the device showed
         self._warp = Warp(SPEED, wall_ms(), HALL_DAY_MS)
 
@@ -114,7 +114,7 @@ class EveryDevice:
                 async with self._processes():
                     await self._found(hall)
                     await self._touched()
-                    await self._until(self._look, SHOWN_S)
+                    await self._until(self._note_shown, SHOWN_S)
                 ends.cancel()
             return self._verdict(hall, followed, monotonic_s() - began_s)
 
@@ -200,7 +200,7 @@ class EveryDevice:
     def _read(self) -> None:
         for tail in self._tails:
             for step in tail.read():
-                self._said.take(step)
+                self._journalled.take(step)
 
     async def _until(self, true: Callable[[], bool], within_s: float) -> bool:
         deadline_s = monotonic_s() + within_s
@@ -209,14 +209,14 @@ class EveryDevice:
                 return False
             await asyncio.sleep(POLL_S)
             self._read()
-            self._look()
+            self._note_shown()
         return True
 
     async def _found(self, hall: HallConfig) -> None:
         """Wait until the daemon has found every device that can be found."""
         wanted = {one.id for one in hall.devices if one.driver not in FIRST_HEARD} | {"queue"}
-        if not await self._until(lambda: wanted <= self._said.found, FIRST_S):
-            missing = ", ".join(sorted(wanted - self._said.found))
+        if not await self._until(lambda: wanted <= self._journalled.found, FIRST_S):
+            missing = ", ".join(sorted(wanted - self._journalled.found))
             raise RuntimeError(
                 f"not found within {FIRST_S:.0f} s: {missing}; {_end_of(self._directory / 'run.log')}"
             )
@@ -232,14 +232,14 @@ class EveryDevice:
                 if inspect.isawaitable(done):
                     await done
                 await asyncio.sleep(GAP_HALL_S / SPEED)
-            kept = await self._until(partial(self._heard, one), INPUT_S)
-            refused = self._said.refused.get((one.point, one.kind), "")
+            kept = await self._until(partial(self._input_arrived, one), INPUT_S)
+            refused = self._journalled.refused.get((one.point, one.kind), "")
             self._tell(f"{one.point}: {'heard' if kept else 'NOT HEARD'} {refused}")
 
-    def _heard(self, one: DeviceClass) -> bool:
-        return one.touch is None or self._said.inputs[one.point, one.kind] >= one.inputs
+    def _input_arrived(self, one: DeviceClass) -> bool:
+        return one.touch is None or self._journalled.inputs[one.point, one.kind] >= one.inputs
 
-    def _look(self) -> bool:
+    def _note_shown(self) -> bool:
         """Record the devices that show the right thing now, because it may be brief; True once all have shown it."""
         for one in CLASSES:
             if one.shows is None or one.point in self._shown:
@@ -259,11 +259,11 @@ class EveryDevice:
             driver = drivers[device_of(Point(one.point))]
             row: dict[str, Any] = {"point": one.point, "family": one.family, "driver": driver}
             if one.touch is not None:
-                row |= {"kind": one.kind, "heard": self._said.inputs[one.point, one.kind]}
+                row |= {"kind": one.kind, "heard": self._journalled.inputs[one.point, one.kind]}
             if one.shows is not None:
                 row["shows"] = seen
             rows.append(row)
-            faults += faults_of(one, self._said, seen)
+            faults += faults_of(one, self._journalled, seen)
         faults += [
             f"{each.hall}: the journal replays differently"
             for each in (hall, followed)
@@ -272,12 +272,12 @@ class EveryDevice:
         return {"good": not faults, "faults": faults, "took_s": round(took_s, 1), "devices": rows}
 
 
-def faults_of(one: DeviceClass, said: DeviceJournal, seen: str) -> list[str]:
+def faults_of(one: DeviceClass, journalled: DeviceJournal, seen: str) -> list[str]:
     """A device's faults: its input did not arrive or was refused, or it shows something else."""
     faults = []
-    heard, refusal = said.inputs[one.point, one.kind], said.refused.get((one.point, one.kind))
-    if one.touch is not None and heard < one.inputs:
-        faults.append(f"{one.point}: {heard} of {one.inputs} inputs ({one.kind}) reached the hall")
+    arrived, refusal = journalled.inputs[one.point, one.kind], journalled.refused.get((one.point, one.kind))
+    if one.touch is not None and arrived < one.inputs:
+        faults.append(f"{one.point}: {arrived} of {one.inputs} inputs ({one.kind}) reached the hall")
     elif one.touch is not None and refusal != one.refusal:
         faults.append(f"{one.point}: the hall answered {one.kind} with {refusal}, expected {one.refusal}")
     if one.shows is not None and not re.search(one.expects, seen):

@@ -75,7 +75,7 @@ def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> Worl
         world.ledger.steps,
         world.ledger.ticks,
         len(world.numbers),
-        WorldFaults.draw(Random(f"{seed}/faults")).said(),
+        WorldFaults.draw(Random(f"{seed}/faults")).rates(),
         world.ledger.digest.hexdigest()[:16],
         broken and f"{day_and_time(world.now_ms + round((OPENS_H - 0.5) * HOUR_MS))}: {broken}",
         where,

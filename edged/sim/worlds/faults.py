@@ -53,7 +53,7 @@ class WorldFaults:
         """The highest rate with which the fault ``name`` may be drawn."""
         return 12.0 if name.endswith("_per_h") else 0.2
 
-    def said(self) -> dict[str, float]:
+    def rates(self) -> dict[str, float]:
         """The faults of this world with their rates, for its report."""
         return {f.name: round(value, 4) for f in fields(self) if (value := getattr(self, f.name))}
 

@@ -256,13 +256,13 @@ def stand_by(world: Stage, staff: str) -> Process:
     """A member of the standby roster: answers pages, walks to the window, serves until it is released."""
     rng = Random(f"{world.seed}/staff/{staff}")
     pager = next(member.pager for member in world.site.staff if member.id == staff)
-    heard = 0
+    answered = 0
     while True:
         pages = world.pages_of(staff)
-        if len(pages) <= heard:
+        if len(pages) <= answered:
             yield LOOK_MS
             continue
-        page, heard = pages[-1], len(pages)
+        page, answered = pages[-1], len(pages)
         if page.window is None or rng.random() < world.faults.deaf_share:
             continue
         yield rng.randrange(5_000, 20_000)

@@ -78,7 +78,7 @@ class Promises:
         self._levels: dict[str, object] = {}
         self._touched: dict[str, bool] = {}  # tidal window -> panel used since last unstaffed
         self._speaking: dict[str, tuple[str, int]] = {}  # loudspeaker -> (its last action, when it got it)
-        self._heard: dict[str, tuple[KeyPressed, int]] = {}  # panel -> (its last key, when it was pressed)
+        self._last_keys: dict[str, tuple[KeyPressed, int]] = {}  # by panel, and when it was pressed
         self._know(site)
 
     def step(
@@ -104,9 +104,9 @@ class Promises:
         self, event: DeviceEvent, commands: tuple[Command, ...], notes: tuple[Note, ...]
     ) -> None:
         """Check that a repetition of ``event`` had no effect."""
-        told = [note for note in notes if note.kind != "ignored"]
+        changes = [note for note in notes if note.kind != "ignored"]
         assert not commands, f"once: the second {event} commanded {commands}"
-        assert not told, f"once: the second {event} did {told}"
+        assert not changes, f"once: the second {event} did {changes}"
 
     def _know(self, site: Site) -> None:
         self._lamp_of = {w.lamp: w.id for w in site.windows if w.lamp and w.tidal}
@@ -121,7 +121,7 @@ class Promises:
                 self._touched[self._window_of[event.point]] = True
             self._double_press(facts, event, notes)
         elif isinstance(event, CommandDone | CommandFailed):
-            self._speaking = {point: said for point, said in self._speaking.items() if said[0] != event.id}
+            self._speaking = {point: say for point, say in self._speaking.items() if say[0] != event.id}
         elif isinstance(event, Resumed) and event.restart:
             self._speaking.clear()
         elif isinstance(event, PolicyApplied):
@@ -131,8 +131,8 @@ class Promises:
     def _double_press(self, facts: Facts, event: KeyPressed, notes: tuple[Note, ...]) -> None:
         if any(note.data.get("reason") == "duplicate" for note in notes):
             return  # the message was repeated, the key was not pressed again
-        last = self._heard.get(event.point)
-        self._heard[event.point] = (event, facts.at_ms)
+        last = self._last_keys.get(event.point)
+        self._last_keys[event.point] = (event, facts.at_ms)
         if last is None or (last[0].key, last[0].arg) != (event.key, event.arg):
             return
         if facts.at_ms - last[1] < facts.policy.calling.double_press_ms:
@@ -140,7 +140,7 @@ class Promises:
             assert not moved, f"double: {event.key} pressed twice did {moved}"
 
     @staticmethod
-    def was_heard(event: DeviceEvent, notes: tuple[Note, ...], state: State) -> None:
+    def was_accepted(event: DeviceEvent, notes: tuple[Note, ...], state: State) -> None:
         """Check that the first delivery of ``event`` was not taken for a repetition, and that a printed ticket that
         joins no queue raises an alarm.
         """
@@ -228,10 +228,8 @@ class Promises:
         elif isinstance(action.body, Say):
             self._say(facts, action, action.body)
 
-    def _say(self, facts: Facts, action: Action, said: Say) -> None:
-        assert not said.ticket or said.ticket in self._called, (
-            f"calls: {said.ticket} is announced, not called"
-        )
+    def _say(self, facts: Facts, action: Action, say: Say) -> None:
+        assert not say.ticket or say.ticket in self._called, f"calls: {say.ticket} is announced, not called"
         before = self._speaking.get(action.point)
         assert before is None or facts.at_ms >= before[1] + PATIENCE_MS, (
             f"voice: {action.point} is told {action.id} while it says {before}"
@@ -239,11 +237,11 @@ class Promises:
         self._speaking[action.point] = (action.id, facts.at_ms)
 
 
-def _range(name: str, told: AreaSummary | Print) -> None:
+def _range(name: str, shown: AreaSummary | Print) -> None:
     """Check that an estimated wait is a range, or absent."""
-    low_s, mean_s, high_s = told.wait_low_s, told.wait_s, told.wait_high_s
+    low_s, mean_s, high_s = shown.wait_low_s, shown.wait_s, shown.wait_high_s
     if low_s is None or mean_s is None or high_s is None:
-        assert (low_s, mean_s, high_s) == (None, None, None), f"ranges: half of one for {name}: {told}"
+        assert (low_s, mean_s, high_s) == (None, None, None), f"ranges: half of one for {name}: {shown}"
     else:
         assert 0 <= low_s <= mean_s <= high_s, f"ranges: {name}: {low_s} to {high_s}, on average {mean_s}"
 

@@ -39,7 +39,7 @@ def book(world: World, day: int, hours: float) -> Process:
     for number in range(BOOKED):
         name, service = f"ap-{day}-{number}", rng.choice(services)
         in_ms = rng.randrange(round(hours * 60)) * MINUTE_MS
-        world.start(world.told(AppointmentMade(name, service, world.wall_ms() + in_ms)))
+        world.start(world.deliver(AppointmentMade(name, service, world.wall_ms() + in_ms)))
         for _ in range(rng.choice((0, 1, 1, 1, 2))):
             at_ms = max(1, in_ms + rng.randrange(-40, 40) * MINUTE_MS)
             coming.append((world.now_ms + at_ms, name, service))
@@ -57,19 +57,19 @@ def complain(world: World, day: int, hours: float) -> Process:
         name, area = f"case-{day}-{number}", rng.choice(world.site.areas).id
         ticket = rng.choice(world.numbers[-20:] or [None])
         world.start(
-            world.told(CaseTold("open", BY, name, area=area, ticket=ticket, special=rng.random() < 0.2))
+            world.deliver(CaseTold("open", BY, name, area=area, ticket=ticket, special=rng.random() < 0.2))
         )
-        told = [
+        events = [
             CaseTold("acknowledge", BY, name),
             CaseTold("close", BY, name),
             CaseTold("rate", BY, name, level=4),
         ]
         if rng.random() < 0.3:
-            told.insert(2, CaseTold("reopen", BY, name))
-            told.insert(3, CaseTold("close", BY, name))
-        for event in told[: rng.randrange(1, len(told) + 1)]:
+            events.insert(2, CaseTold("reopen", BY, name))
+            events.insert(3, CaseTold("close", BY, name))
+        for event in events[: rng.randrange(1, len(events) + 1)]:
             yield rng.randrange(1, 20) * MINUTE_MS
-            world.start(world.told(event))
+            world.start(world.deliver(event))
 
 
 def order(world: World, day: int, hours: float) -> Process:
@@ -81,9 +81,9 @@ def order(world: World, day: int, hours: float) -> Process:
     while world.now_ms < until_ms:
         yield 1 + round(rng.expovariate(1 / ORDER_EVERY_MS))
         event = _order(world, rng)
-        world.start(world.told(event))
+        world.start(world.deliver(event))
         if rng.random() < 0.2:
-            world.start(world.told(event))
+            world.start(world.deliver(event))
 
 
 def _order(world: World, rng: Random) -> Event:

@@ -210,8 +210,8 @@ class World:
         if event.seq is not None and self._dice.random() < self.faults.duplicate_share:
             again_ms = self._dice.choice((1, 200, 30_000, 300_000))
             # a radio repeats at once; a later repetition comes from the broker and is marked
-            told = event if again_ms < 1_000 else replace(event, again=True)
-            self.start(self._arrive(told, delay_ms + again_ms, self._lives.get(device, 0)))
+            repeated = event if again_ms < 1_000 else replace(event, again=True)
+            self.start(self._arrive(repeated, delay_ms + again_ms, self._lives.get(device, 0)))
 
     def _numbers(self, device: str) -> bool:
         """Whether the device numbers its messages (MQTT) or not (serial); the seed decides."""
@@ -233,7 +233,7 @@ class World:
         if repeated_in is not None:
             self.promises.changed_nothing(event, commands, notes)
         else:
-            self.promises.was_heard(event, notes, self.engine.state)
+            self.promises.was_accepted(event, notes, self.engine.state)
 
     # -- what the core wants --
 
@@ -248,14 +248,14 @@ class World:
     def _act(self, action: Action) -> None:
         device = device_of(action.point)
         if device in self.dead or self._dice.random() < self.faults.failed_share:
-            self.start(self.told(CommandFailed(action.id, "no answer")), self._dice.randrange(500, 3000))
+            self.start(self.deliver(CommandFailed(action.id, "no answer")), self._dice.randrange(500, 3000))
             return
         if isinstance(action.body, Page):
             self.pages.setdefault(action.body.staff, []).append(action.body)
         if self._dice.random() >= self.faults.unknown_share:
-            self.start(self.told(CommandDone(action.id)), self._dice.randrange(200, 6000))
+            self.start(self.deliver(CommandDone(action.id)), self._dice.randrange(200, 6000))
 
-    def told(self, event: Event) -> Process:
+    def deliver(self, event: Event) -> Process:
         """Feed an event that no device sent, as soon as the daemon is running."""
         while self.now_ms < self._down_until_ms:
             yield self._down_until_ms - self.now_ms + 1
@@ -393,7 +393,7 @@ class World:
         if trial is not None and trial.harmful:
             version = trial.good_version
             back = PolicyApplied(version, trial.good_sha256, self._pushed[version])
-            self.start(self.told(back), SECOND_MS)
+            self.start(self.deliver(back), SECOND_MS)
 
     def stop_faults(self) -> None:
         """End all faults: connections restored, devices on, clock right. From here on the hall must recover."""
