@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from edged.central import page_desk
 from edged.central.page_desk import PageDesk
-from edged.central.page_sources import PageSources
 from edged.central.state_messages import StateMessages
 from edged.core.engine import Engine
 from edged.core.model.commands import Desired, Note
@@ -22,6 +20,7 @@ from edged.core.model.events import Event
 from edged.core.signage.signs import CENTRE
 from edged.observer import Step
 from tests.support.core_transcript import _Run
+from tests.support.page_desks import PublishedBodies, page_sources
 
 WRITTEN = Path(__file__).parent / "messages.txt"
 DAY = """
@@ -48,37 +47,19 @@ DAY = """
 """
 
 
-class Told:
-    """A link that keeps what is published last on each topic."""
-
-    def __init__(self) -> None:
-        self.bodies: dict[str, Any] = {}
-
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        assert retain
-        self.bodies[topic.removeprefix("hall/h/")] = json.loads(payload)
-
-    def on_state(self, callback: Any) -> None:
-        callback(True, "")
-
-
-async def test_what_pages_and_centre_are_told_of_a_busy_hall(monkeypatch: Any) -> None:
-    told, run = Told(), _Run()
-    link: Any = told
-    pages = SimpleNamespace(public_url="https://hall.example")
-    config: Any = SimpleNamespace(devices=(), timezone="Asia/Shanghai", name_en="Example hall", pages=pages)
-    sources = PageSources(
-        state=lambda: run.engine.state,
-        config=lambda: config,
-        at_ms=lambda: run.engine.state.at_ms,
-        stamp=str,
-        backlog=lambda: 7,
-        durable=lambda: True,
-        clock=lambda: False,
+async def test_what_is_published_of_a_busy_hall_for_pages_and_centre(monkeypatch: Any) -> None:
+    published, run = PublishedBodies(up=True), _Run()
+    link: Any = published
+    sources = page_sources(
+        lambda: run.engine,
         pushed=lambda: {"version": 3, "state": "applied"},
+        public_url="https://hall.example",
+        name_en="Example hall",
+        backlog=7,
+        clock=False,
     )
     desk, messages = PageDesk(link, "h", sources), StateMessages(link, "h", str)
-    monkeypatch.setattr(page_desk, "monotonic_s", lambda: 0.0)  # one round, at the first look
+    monkeypatch.setattr(page_desk, "monotonic_s", lambda: 0.0)  # one round, at the first call
     desk.start()
     await desk.publish_changes()
     handle = Engine.handle
@@ -96,7 +77,7 @@ async def test_what_pages_and_centre_are_told_of_a_busy_hall(monkeypatch: Any) -
     for one in centres:
         await messages.show(one.point, one.value)
     await desk.publish_changes()
-    lines = [f"{topic} {json.dumps(body, ensure_ascii=False)}\n" for topic, body in told.bodies.items()]
+    lines = [f"{topic} {json.dumps(body, ensure_ascii=False)}\n" for topic, body in published.bodies.items()]
     text = "".join(sorted(lines))
     if os.environ.get("TRANSCRIPTS_UPDATE"):
         WRITTEN.write_text(text)
