@@ -25,7 +25,7 @@ class Hall:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.last_seq, self.now_s, self.away = 7, 100.0, False
-        self.told: list[int] = []
+        self.published: list[int] = []
         self.renewed: list[Whereabouts] = []
         self._changed: Callable[[bool, str], None]
         self._committed: Callable[[Any], None]
@@ -50,38 +50,38 @@ class Hall:
         if self.away:
             raise Unreachable("broker away")
         assert (topic, retain) == ("hall/h/journal", True)
-        self.told.append(msgspec.json.decode(payload, type=Whereabouts).seq)
+        self.published.append(msgspec.json.decode(payload, type=Whereabouts).seq)
 
     def commit(self, seq: int) -> None:
         self._committed([Step(seq, 0, Tick(), (), ())])
 
-    def look(self, after_s: float = 0.0) -> list[int]:
-        """Everything told so far, after one more look."""
-        self.now_s += after_s
+    def after(self, seconds: float = 0.0) -> list[int]:
+        """All numbers published so far, after ``seconds`` and one more call."""
+        self.now_s += seconds
         self.witness.publish_if_changed()
-        return self.told
+        return self.published
 
 
 def test_nothing_is_told_before_the_broker_had_time_to_repeat_what_it_knows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hall = Hall(monkeypatch)
-    assert hall.look(after_s=1_000) == [], "the link was never up"
+    assert hall.after(1_000) == [], "the link was never up"
     hall.link(True, "")
-    assert hall.look(after_s=SETTLE_S - 0.1) == []
-    assert hall.look(after_s=0.1) == [7]
+    assert hall.after(SETTLE_S - 0.1) == []
+    assert hall.after(0.1) == [7]
 
 
 def test_only_what_is_new_is_told_and_not_too_often(monkeypatch: pytest.MonkeyPatch) -> None:
     hall = Hall(monkeypatch)
     hall.link(True, "")
-    assert hall.look(after_s=SETTLE_S) == [7]
-    assert hall.look(after_s=60) == [7], "nothing was committed since"
+    assert hall.after(SETTLE_S) == [7]
+    assert hall.after(60) == [7], "nothing was committed since"
     hall.commit(8)
-    assert hall.look() == [7, 8]
+    assert hall.after() == [7, 8]
     hall.commit(9)
-    assert hall.look(after_s=PUBLISH_EVERY_S - 0.1) == [7, 8], "said a moment ago"
-    assert hall.look(after_s=0.1) == [7, 8, 9]
+    assert hall.after(PUBLISH_EVERY_S - 0.1) == [7, 8], "said a moment ago"
+    assert hall.after(0.1) == [7, 8, 9]
 
 
 def test_what_was_not_committed_or_did_not_leave_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,12 +89,12 @@ def test_what_was_not_committed_or_did_not_leave_is_not_told(monkeypatch: pytest
     hall.link(True, "")
     hall.durable = False
     hall.commit(8)
-    assert hall.look(after_s=SETTLE_S) == [7]
+    assert hall.after(SETTLE_S) == [7]
     hall.durable, hall.away = True, True
     hall.commit(9)
-    assert hall.look(after_s=PUBLISH_EVERY_S) == [7]
+    assert hall.after(PUBLISH_EVERY_S) == [7]
     hall.away = False
-    assert hall.look() == [7, 9], "again at the next look, for it did not leave"
+    assert hall.after() == [7, 9], "again at the next look, for it did not leave"
 
 
 def test_a_broker_that_was_away_is_told_again_and_one_that_is_away_is_not(
@@ -102,13 +102,13 @@ def test_a_broker_that_was_away_is_told_again_and_one_that_is_away_is_not(
 ) -> None:
     hall = Hall(monkeypatch)
     hall.link(True, "")
-    assert hall.look(after_s=SETTLE_S) == [7]
+    assert hall.after(SETTLE_S) == [7]
     hall.link(False, "closed")
     hall.commit(8)
-    assert hall.look(after_s=60) == [7]
+    assert hall.after(60) == [7]
     hall.link(True, "")
-    assert hall.look() == [7]
-    assert hall.look(after_s=SETTLE_S) == [7, 8]
+    assert hall.after() == [7]
+    assert hall.after(SETTLE_S) == [7, 8]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_word_that_goes_beyond_this_journal_is_handed_on_and_silences_ours(
     word = Whereabouts(epoch, seq, 0, ())
     hall.hear(_Message(msgspec.json.encode(word)))
     assert hall.renewed == ([word] if beyond else [])
-    assert hall.look(after_s=60) == ([] if beyond else [7])
+    assert hall.after(60) == ([] if beyond else [7])
 
 
 class _Message:

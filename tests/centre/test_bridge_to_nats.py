@@ -32,18 +32,18 @@ class Ear:
     """What somebody hears: payloads by topic, in order, each once (QoS 1 may repeat)."""
 
     def __init__(self) -> None:
-        self.heard = dict[str, list[bytes]]()
+        self.received = dict[str, list[bytes]]()
 
     async def listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
             assert isinstance(message.payload, bytes)
-            said = self.heard.setdefault(str(message.topic), [])
+            said = self.received.setdefault(str(message.topic), [])
             if not said or said[-1] != message.payload:
                 said.append(message.payload)
 
     def numbers(self, topic: str) -> list[int]:
         """Of events or orders, as they came first."""
-        found = (json.loads(payload)["n"] for payload in self.heard.get(topic, []))
+        found = (json.loads(payload)["n"] for payload in self.received.get(topic, []))
         return list(dict.fromkeys(found))
 
 
@@ -104,7 +104,7 @@ async def test_the_shipped_bridge_loses_nothing_at_a_nats_server(tmp_path: Path)
             listening(hall, "hall/#", "city/#") as floor,
             operator,
         ):
-            await until(lambda: city.heard.get(LINE, [b""])[-1] == b"1", WAIT_S)
+            await until(lambda: city.received.get(LINE, [b""])[-1] == b"1", WAIT_S)
             await said(hall, EVENTS, 1, 2)
             # the bridge says "1" before it subscribes for the first time; its events come after its subscriptions
             await until(lambda: city.numbers(EVENTS) == [1, 2], WAIT_S)
@@ -112,7 +112,7 @@ async def test_the_shipped_bridge_loses_nothing_at_a_nats_server(tmp_path: Path)
             await until(lambda: floor.numbers(DOWN[0]) == [1], WAIT_S)
 
             made.line.cut()
-            await until(lambda: city.heard[LINE][-1] == b"0", WAIT_S)
+            await until(lambda: city.received[LINE][-1] == b"0", WAIT_S)
             await said(hall, EVENTS, *range(3, 50))
             await hall.publish(STATUS, b'{"state":"online"}', qos=1, retain=True)
             await said(operator, DOWN[0], 2, 3)
@@ -121,8 +121,8 @@ async def test_the_shipped_bridge_loses_nothing_at_a_nats_server(tmp_path: Path)
             await operator.publish(DOWN[3], b'{"n":6}', qos=1, retain=True)
             made.line.mend()
 
-            await until(lambda: city.heard[LINE][-1] == b"1", WAIT_S)
+            await until(lambda: city.received[LINE][-1] == b"1", WAIT_S)
             await until(lambda: sorted(city.numbers(EVENTS)) == list(range(1, 50)), WAIT_S)
-            await until(lambda: city.heard.get(STATUS) == [b'{"state":"online"}'], WAIT_S)
+            await until(lambda: city.received.get(STATUS) == [b'{"state":"online"}'], WAIT_S)
             came = {DOWN[0]: [1, 2, 3], DOWN[1]: [4], DOWN[2]: [5], DOWN[3]: [6]}
             await until(lambda: {one: sorted(floor.numbers(one)) for one in DOWN} == came, WAIT_S)

@@ -87,7 +87,7 @@ class Hall:
             minute += 1
             self.send(minute, KeyPressed(Point("p1"), "next"))
 
-    def told(self, kind: str) -> list[Note]:
+    def notes_of(self, kind: str) -> list[Note]:
         return [note for _, note in self.notes if note.kind == kind]
 
 
@@ -109,22 +109,22 @@ def harmed(*, restarts: bool = False, good: Policy = GOOD, bad: Policy = HARMFUL
 
 def test_the_last_good_one_is_asked_for_once_and_a_return_is_the_end_of_it() -> None:
     hall = harmed()
-    (found,) = hall.told("policy.harmful")
+    (found,) = hall.notes_of("policy.harmful")
     assert (found.subject, found.data["back_to"], found.data["reason"]) == ("2", 1, "window_missed")
     assert int(str(found.data["waited_s"])) >= int(str(found.data["limit_s"])) == 600
-    assert [note.data["alarm"] for note in hall.told("alarm.raised") if note.subject == "demo"] == [
+    assert [note.data["alarm"] for note in hall.notes_of("alarm.raised") if note.subject == "demo"] == [
         "policy-harmful"
     ]
     assert hall.engine.state.policy == HARMFUL, "the desk that keeps the documents puts it back"
     hall.push(10 * 60, 1, GOOD, pushed=False)
-    (back,) = hall.told("policy.rolled_back")
+    (back,) = hall.notes_of("policy.rolled_back")
     assert back.data == {"sha256": f"{1:064x}", "reason": "harmful", "left": 2}
     (left,) = hall.engine.state.left
     assert left.version == 2
     assert left.waited_s >= left.limit_s == 600
     hall.live(10 * 60, 12 * 60, 2, 8)  # as bad as before, under the good one
     assert hall.engine.state.trial is None
-    assert len(hall.told("policy.harmful")) == len(hall.told("policy.rolled_back")) == 1
+    assert len(hall.notes_of("policy.harmful")) == len(hall.notes_of("policy.rolled_back")) == 1
     hall.push(12 * 60, 3, MILD)
     assert trial_of(hall) == (1, 3)
     assert not hall.engine.state.alarms.get("policy-harmful/demo")
@@ -139,37 +139,37 @@ def test_the_same_one_fitted_to_other_areas_stays_on_trial() -> None:
     assert trial_of(hall) == (1, 2)
     assert hall.engine.state.policy == fitted
     hall.live(9 * 60 + 1, 10 * 60 + 1, 2, 8)
-    (found,) = hall.told("policy.harmful")
+    (found,) = hall.notes_of("policy.harmful")
     assert found.data["back_to"] == 1
 
 
 def test_restarts_at_every_step_change_nothing() -> None:
     straight, cut = harmed(), harmed(restarts=True)
-    assert straight.told("policy.harmful")
+    assert straight.notes_of("policy.harmful")
     assert straight.notes == cut.notes
     assert dump_state(straight.engine.state) == dump_state(cut.engine.state)
 
 
 def test_a_policy_is_judged_by_the_rules_of_the_one_before() -> None:
     careless = replace(HARMFUL, trial=Trial(enabled=False, floor_s=3600))
-    assert harmed(bad=careless).told("policy.harmful")
+    assert harmed(bad=careless).notes_of("policy.harmful")
     trusting = replace(GOOD, trial=Trial(enabled=False))
-    assert not harmed(good=trusting).told("policy.harmful")
+    assert not harmed(good=trusting).notes_of("policy.harmful")
     patient = replace(GOOD, trial=Trial(worse_min=45))
-    assert not harmed(good=patient).told("policy.harmful")
+    assert not harmed(good=patient).notes_of("policy.harmful")
     tolerant = replace(GOOD, trial=Trial(floor_s=1800))
-    assert not harmed(good=tolerant).told("policy.harmful")
+    assert not harmed(good=tolerant).notes_of("policy.harmful")
     crowded = replace(GOOD, trial=Trial(min_waiting=60))
-    assert not harmed(good=crowded).told("policy.harmful")
+    assert not harmed(good=crowded).notes_of("policy.harmful")
 
 
 def test_a_rush_is_no_harm_where_the_tide_does_what_it_can() -> None:
     """Every window lit, nobody comes: the good policy would do no better."""
     hall = harmed(bad=MILD)
-    waited = [note for note in hall.told("ticket.called") if float(str(note.data["wait_s"])) > 1200]
+    waited = [note for note in hall.notes_of("ticket.called") if float(str(note.data["wait_s"])) > 1200]
     assert waited, "the queue must have been old"
-    assert not hall.told("policy.harmful")
-    assert hall.told("tidal.escalated")
+    assert not hall.notes_of("policy.harmful")
+    assert hall.notes_of("tidal.escalated")
 
 
 def test_the_same_policy_under_another_number_is_not_on_trial() -> None:
@@ -183,7 +183,7 @@ def test_what_was_in_force_before_is_not_on_trial() -> None:
     hall = Hall()
     hall.push(9 * 60, 7, HARMFUL, pushed=False)
     hall.live(9 * 60, 10 * 60, 2, 8)
-    assert not hall.told("policy.harmful")
+    assert not hall.notes_of("policy.harmful")
 
 
 def test_a_push_during_a_trial_is_judged_against_the_last_good_one() -> None:
@@ -193,7 +193,7 @@ def test_a_push_during_a_trial_is_judged_against_the_last_good_one() -> None:
     hall.push(9 * 60 + 1, 3, HARMFUL)
     assert trial_of(hall) == (1, 3)
     hall.live(9 * 60 + 2, 10 * 60, 2, 8)
-    assert [note.data["back_to"] for note in hall.told("policy.harmful")] == [1]
+    assert [note.data["back_to"] for note in hall.notes_of("policy.harmful")] == [1]
     hall.push(10 * 60, 4, MILD)  # faster than the desk: the harmful one left all the same
     assert trial_of(hall) == (1, 4)
     assert [(one.version, one.waited_s > 0) for one in hall.engine.state.left] == [(3, True)]
@@ -204,9 +204,9 @@ def test_after_its_watch_a_policy_is_good_whatever_follows() -> None:
     hall.push(8 * 60, 1, replace(GOOD, trial=Trial(watch_min=30)), pushed=False)
     hall.push(9 * 60, 2, HARMFUL)
     hall.live(9 * 60, 9 * 60 + 40, 9, 8)
-    assert [note.subject for note in hall.told("policy.kept")] == ["2"]
+    assert [note.subject for note in hall.notes_of("policy.kept")] == ["2"]
     hall.live(9 * 60 + 41, 11 * 60, 2, 8)
-    assert not hall.told("policy.harmful")
+    assert not hall.notes_of("policy.harmful")
     hall.push(11 * 60, 3, MILD)
     assert trial_of(hall) == (2, 3)
 
@@ -216,7 +216,7 @@ def test_nights_do_not_count_as_watching() -> None:
     hall.push(8 * 60, 1, GOOD, pushed=False)
     hall.push(20 * 60, 2, HARMFUL)
     hall.live(33 * 60, 34 * 60, 2, 8)
-    assert hall.told("policy.harmful")
+    assert hall.notes_of("policy.harmful")
 
 
 def test_an_order_ends_a_trial_without_a_verdict() -> None:
@@ -226,7 +226,7 @@ def test_an_order_ends_a_trial_without_a_verdict() -> None:
     hall.push(9 * 60 + 5, 1, GOOD, pushed=False)
     assert hall.engine.state.left == [LeftPolicy(2, f"{2:064x}")]
     hall.live(9 * 60 + 6, 10 * 60, 2, 8)
-    assert not hall.told("policy.harmful")
+    assert not hall.notes_of("policy.harmful")
 
 
 def test_time_away_is_not_held_against_a_policy() -> None:
@@ -236,7 +236,7 @@ def test_time_away_is_not_held_against_a_policy() -> None:
     hall.live(9 * 60, 9 * 60 + 10, 2, 8)
     hall.send(9 * 60 + 10, Resumed(20 * MINUTE_MS, restart=True))
     hall.live(9 * 60 + 30, 9 * 60 + 50, 2, 8)
-    assert not hall.told("policy.harmful")
+    assert not hall.notes_of("policy.harmful")
 
 
 @pytest.mark.parametrize(("come_every", "verdicts"), [(9.0, 1), (4.0, 0)])
@@ -253,5 +253,5 @@ def test_days_that_are_known_are_compared_with(come_every: float, verdicts: int)
     hall.live(
         begin, begin + 118, come_every, 40
     )  # whatever the policy did: each visit takes five times as long
-    found = hall.told("policy.harmful")
+    found = hall.notes_of("policy.harmful")
     assert [note.data["reason"] for note in found] == ["never_so_old"] * verdicts

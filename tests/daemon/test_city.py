@@ -72,7 +72,7 @@ class Ear:
             upto += 1
         return json.dumps({"epoch": int(event["id"].split("/")[1]), "upto": upto}).encode()
 
-    def told(self, kind: str) -> list[str]:
+    def sent(self, kind: str) -> list[str]:
         """Ids of what events of ``kind`` are about."""
         of = [event for _, event in sorted(self.events.items()) if event["type"] == f"edged.{kind}"]
         return [event["data"].get("id") or event["subject"] for event in of]
@@ -105,7 +105,7 @@ async def test_what_is_said_while_the_line_is_cut_arrives_on_both_sides(
         first = orders.document("announce", {"text": "请注意", "text_en": "Attention"})
         await operator.publish("hall/east/ops/announce", envelope_of(first), qos=1)
         await until(
-            lambda: ear.told("operation.done") == [first["id"]] and len(ear.told("ticket.issued")) == 2
+            lambda: ear.sent("operation.done") == [first["id"]] and len(ear.sent("ticket.issued")) == 2
         )
         city.line.cut()
         await until(lambda: ear.line == b"0")
@@ -120,13 +120,13 @@ async def test_what_is_said_while_the_line_is_cut_arrives_on_both_sides(
             await operator.publish("hall/east/appointments", body, qos=1)
         await operator.publish("city/river-city/policy/push", envelope(policy(9)), qos=1, retain=True)
         await asyncio.sleep(0.3)
-        assert len(ear.told("ticket.issued")) == 2
+        assert len(ear.sent("ticket.issued")) == 2
         city.line.mend()
-        await until(lambda: ear.line == b"1" and len(ear.told("ticket.issued")) == 5)
-        await until(lambda: ear.told("operation.done") == [first["id"], second["id"]])
-        await until(lambda: ear.told("operation.refused") == [wrong["id"], "close"])
-        await until(lambda: ear.told("appointment.made") == ["b-1"])
-        await until(lambda: sorted(ear.told("appointment.refused")) == ["b-2", "b-3"])
+        await until(lambda: ear.line == b"1" and len(ear.sent("ticket.issued")) == 5)
+        await until(lambda: ear.sent("operation.done") == [first["id"], second["id"]])
+        await until(lambda: ear.sent("operation.refused") == [wrong["id"], "close"])
+        await until(lambda: ear.sent("appointment.made") == ["b-1"])
+        await until(lambda: sorted(ear.sent("appointment.refused")) == ["b-2", "b-3"])
         await until(lambda: json.loads(ear.retained["hall/east/policy/report"])["applied"]["version"] == 9)
         assert json.loads(ear.retained["hall/east/status"])["group"] == "river-city"
     assert sorted(ear.events) == list(range(1, len(ear.events) + 1))
@@ -151,7 +151,7 @@ async def test_a_brokers_end_on_either_side_loses_nothing(
     async with at_city(city, "operator") as operator, ear_at(city) as ear:
         await until(lambda: ear.line == b"1")
         machines.tickets(1)
-        await until(lambda: len(ear.told("ticket.issued")) == 1)
+        await until(lambda: len(ear.sent("ticket.issued")) == 1)
         orders = Operator(operator, "east")
         document = orders.document("announce", {"text": "请注意", "text_en": "Attention"})
         city.line.cut()
@@ -165,8 +165,8 @@ async def test_a_brokers_end_on_either_side_loses_nothing(
     await city.city.start()
     city.line.mend()
     async with ear_at(city) as ear:
-        await until(lambda: ear.told("operation.done") == [document["id"]], 60.0)
-        await until(lambda: len(ear.told("ticket.issued")) >= 2, 60.0)
+        await until(lambda: ear.sent("operation.done") == [document["id"]], 60.0)
+        await until(lambda: len(ear.sent("ticket.issued")) >= 2, 60.0)
 
 
 async def test_an_order_over_the_bridge_is_answered_by_the_command(

@@ -190,7 +190,7 @@ async def test_clean_stop_is_quick_says_offline_and_leaves_the_outputs(
         assert monotonic_s() - asked_s < STOP_S
         await until(lambda: states[-1]["state"] == "offline")
         assert (machines.lamp.shown, machines.panel.shown, len(machines.relay.writes)) == before
-    assert any("STOPPING=1" in text for text in daemon.said)
+    assert any("STOPPING=1" in text for text in daemon.notified)
     assert dumps(files)[-1] == files.steps()[-1].seq, "the next start reads one state dump and no step"
     assert files.notes()["device.lost"] == lost, "our own leaving is no loss"
     async with watching(broker, "hall/east/status") as states:

@@ -82,10 +82,10 @@ async def test_nothing_new_is_nothing_said_and_a_reload_takes_away(
     files.file.write_text(before.replace("[[staff]]", f"{EXTRA_WINDOW}\n[[staff]]"))
     await daemon.start()
     async with pages_at(broker, "east") as ear:
-        await until(lambda: "window/w4" in ear.parts and ear.heard.get("beat", 0) > 1)
-        quiet = {part: count for part, count in ear.heard.items() if part != "beat"}
+        await until(lambda: "window/w4" in ear.parts and ear.received.get("beat", 0) > 1)
+        quiet = {part: count for part, count in ear.received.items() if part != "beat"}
         await asyncio.sleep(3.0)
-        assert {part: count for part, count in ear.heard.items() if part != "beat"} == quiet
+        assert {part: count for part, count in ear.received.items() if part != "beat"} == quiet
         files.file.write_text(before)
         os.kill(daemon.pid, signal.SIGHUP)
         await until(lambda: "window/w4" not in ear.parts)

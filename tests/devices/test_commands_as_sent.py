@@ -64,7 +64,7 @@ DEVICES = Path(__file__).parents[2] / "devices"
 WORDS = ("", "A", "号", "A012号到3号窗口", "é\x07[v9]\\C1", "长" * 300, "ab cd-" * 60, "😀")
 
 
-def told(made: Callable[[], Any]) -> str:
+def reported(made: Callable[[], Any]) -> str:
     """What a codec makes; of long bytes the beginning, length and checksum."""
     try:
         found = made()
@@ -80,11 +80,11 @@ def varied(
     name: str, make: Callable[..., Any], usual: dict[str, Any], others: Mapping[str, Sequence[Any]]
 ) -> Iterator[str]:
     """What ``make`` makes of the usual parameters, and how that changes with each other value."""
-    first = told(lambda: make(**usual))
+    first = reported(lambda: make(**usual))
     yield f"{name}: {first}"
     for parameter, values in others.items():
         for value in values:
-            found = told(lambda one={parameter: value}: make(**usual | one))  # type: ignore[misc]
+            found = reported(lambda one={parameter: value}: make(**usual | one))  # type: ignore[misc]
             shown = str(value) if len(str(value)) <= 60 else f"{str(value)[:40]}… {len(str(value))}"
             yield f"  {parameter} {shown}: {difference(first, found)}"
 
@@ -128,7 +128,7 @@ def onbon_lines() -> Iterator[str]:
         {"level": (-1, 0, 15, 16)},
     )
     for text in WORDS:
-        yield f"{text[:20]!r}: {onbon.text_width(text)} {told(lambda text=text: onbon.encode_text(text))}"  # type: ignore[misc]
+        yield f"{text[:20]!r}: {onbon.text_width(text)} {reported(lambda text=text: onbon.encode_text(text))}"  # type: ignore[misc]
         for font in ("gbk", "gb2312"):
             yield f"  {font} lacks {onbon.unshown(text, font)!r}, shows {onbon.plain(text, font)[:20]!r}"
         yield f"  any font shows {onbon.plain(text, None)[:20]!r}"
@@ -282,7 +282,7 @@ def printer_lines() -> Iterator[str]:
     for text in (*WORDS, "请 wait 号", "a" * 40, "ab " * 20, "1234567890 12345", "号12345678"):
         for columns in (8, 16):
             found = escpos.wrapped(text, columns)
-            yield f"{text[:20]!r} in {columns}: {told(lambda found=found: found)}"  # type: ignore[misc]
+            yield f"{text[:20]!r} in {columns}: {reported(lambda found=found: found)}"  # type: ignore[misc]
     yield from varied(
         "qr", escpos.qr, {"text": "https://x/1"}, {"text": ("a", "h" * 200, "h" * 300), "size": (1, 16)}
     )
@@ -294,13 +294,13 @@ def printer_lines() -> Iterator[str]:
 def voice_lines() -> Iterator[str]:
     for chip in voice.TEXT_BYTES_MAX:
         for command, data in ((1, b""), (2, b""), (0x31, b"\0"), (1, bytes(300))):
-            yield f"{chip} {command} {len(data)}: {told(lambda a=(chip, command, data): voice.frame(*a))}"  # type: ignore[misc]
+            yield f"{chip} {command} {len(data)}: {reported(lambda a=(chip, command, data): voice.frame(*a))}"  # type: ignore[misc]
         for text in (*WORDS, "a" * 195, "a" * 196, "a" * 197, "号a" * 65, "号" * 1998, "号" * 1999):
             for slow in (False, True):
                 cut = voice.parts(chip, text, slow)
                 sizes, heads = [len(one) for one in cut], [one[:8] for one in cut[:3]]
                 yield f"{chip} {text[:12]!r} {len(text)} {slow}: {sizes} {heads}"
-            yield f"  {told(lambda a=(chip, text): voice.speak(*a))}"  # type: ignore[misc]
+            yield f"  {reported(lambda a=(chip, text): voice.speak(*a))}"  # type: ignore[misc]
 
 
 def relay_lines() -> Iterator[str]:
@@ -332,7 +332,7 @@ def map_lines() -> Iterator[str]:
         for order in ("high-first", "low-first"):
             counter = MapCounter(address=0, words=words, order=order, scale=3)
             for registers in ((), (1,), (1, 2), (1, 2, 3)):
-                yield f"{words} {order} {registers}: {told(lambda a=(counter, registers): counted(*a))}"  # type: ignore[misc]
+                yield f"{words} {order} {registers}: {reported(lambda a=(counter, registers): counted(*a))}"  # type: ignore[misc]
     for words, most in ((1, 1 << 16), (2, 1 << 32)):
         for scale in (1, 3):
             counter = MapCounter(address=0, words=words, scale=scale)  # type: ignore[arg-type]
@@ -392,7 +392,7 @@ def message_lines() -> Iterator[str]:
     }.items():  # fmt: skip
         for odd in wrong:
             fields = {"seq": 7, "boot": "b", "kind": "total", "in": 3, "out": 4, "line": "l"} | {name: odd}
-            yield f"{name} {odd}: {told(lambda fields=fields: LineReport.of(json.dumps(fields).encode()))}"  # type: ignore[misc]
+            yield f"{name} {odd}: {reported(lambda fields=fields: LineReport.of(json.dumps(fields).encode()))}"  # type: ignore[misc]
 
 
 def typed_lines() -> Iterator[str]:

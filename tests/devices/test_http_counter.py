@@ -95,12 +95,12 @@ def test_whatever_comes_is_read_or_garbled(data: bytes, frame: dict[str, Any], a
 @pytest.mark.parametrize(("vendor", "kind"), KINDS)
 def test_what_is_said_twice_counts_once_and_a_restart_begins_at_0(vendor: Vendor, kind: Kind) -> None:
     fake, counter = FakeHttpCounter(vendor, kind), a_counter(vendor=vendor, counts=kind)
-    told: list[Counted] = []
+    reported: list[Counted] = []
 
     def hear(body: bytes) -> None:
         for one in counter.new(decode(vendor, body), 0.0):
             counter.kept(one, 0.0)
-            told.append(one)
+            reported.append(one)
 
     for number in range(1, 4):
         fake.passed(number, 1)
@@ -108,12 +108,12 @@ def test_what_is_said_twice_counts_once_and_a_restart_begins_at_0(vendor: Vendor
         hear(body)
         hear(body)
     if kind == "total":
-        assert [one.entered for one in told] == [1, 3, 6]
+        assert [one.entered for one in reported] == [1, 3, 6]
         fake.restart()
         hear(fake.report())
-        assert told[-1].entered == 0
+        assert reported[-1].entered == 0
     else:
-        assert (sum(one.entered for one in told), sum(one.left for one in told)) == (6, 3)
+        assert (sum(one.entered for one in reported), sum(one.left for one in reported)) == (6, 3)
         fake.frozen_clock = True
         for _ in range(reception.STILL + 1):
             fake.passed(1 if kind == "window" else 0)

@@ -234,7 +234,7 @@ async def test_lines_are_shown_row_by_row_and_acknowledged() -> None:
     strip = Strip(width=192, height=48, address=3, brightness=2)
     strip.fake.powered = False
     async with life(strip):
-        await strip.core.told(BACK)
+        await strip.core.reported(BACK)
         assert (strip.fake.powered, strip.fake.brightness) == (True, 2)
         assert strip.fake.shown == IN_FLASH
         await strip.driver.show(Point(STRIP), CALL)
@@ -255,7 +255,7 @@ async def test_a_program_of_several_packets_arrives_whole() -> None:
     strip = Strip(height=128)
     lines = tuple(f"{n}" + "请到窗口" * 60 for n in range(8))
     async with life(strip):
-        await strip.core.told(BACK)
+        await strip.core.reported(BACK)
         await strip.driver.show(Point(STRIP), Display(lines))
         assert strip.fake.shown == lines
         assert len(codec.packets(text_program(lines, strip.options).to_bytes())) > 8
@@ -264,7 +264,7 @@ async def test_a_program_of_several_packets_arrives_whole() -> None:
 async def test_the_card_shows_its_flash_when_nobody_asserts_the_text() -> None:
     strip = Strip(dead_man_s=60)
     async with life(strip):
-        await strip.core.told(BACK)
+        await strip.core.reported(BACK)
         await strip.driver.show(Point(STRIP), CALL)
         strip.core.hall_s += 59.0
         assert strip.fake.shown == CALL.lines
@@ -276,15 +276,15 @@ async def test_the_card_shows_its_flash_when_nobody_asserts_the_text() -> None:
 async def test_a_dead_card_is_lost_once_and_back_within_three_seconds() -> None:
     strip = Strip(deadline_ms=150)
     async with life(strip):
-        await strip.core.told(BACK)
+        await strip.core.reported(BACK)
         strip.fake.alive = False
         with pytest.raises(Unreachable):
             await strip.driver.show(Point(STRIP), CALL)
-        await strip.core.told(BACK, LOST)
+        await strip.core.reported(BACK, LOST)
         with pytest.raises(Unreachable):
             await strip.driver.show(Point(STRIP), CALL)
         strip.fake.alive = True
-        await strip.core.told(BACK, LOST, BACK)
+        await strip.core.reported(BACK, LOST, BACK)
         await strip.driver.show(Point(STRIP), CALL)
         assert strip.fake.shown == CALL.lines
 
@@ -293,10 +293,10 @@ async def test_questions_alone_notice_a_death() -> None:
     strip = Strip(deadline_ms=150)
     strip.core.speed = 20.0
     async with life(strip):
-        await strip.core.told(BACK)
+        await strip.core.reported(BACK)
         strip.fake.alive = False
         died_s = strip.core.hall_s
-        await strip.core.told(BACK, LOST)
+        await strip.core.reported(BACK, LOST)
         assert strip.core.hall_s - died_s <= driver.ASK_S + dialogue.CHECK_S
 
 
@@ -331,7 +331,7 @@ async def test_a_card_that_lost_count_gets_the_program_from_its_beginning() -> N
     strip = Strip(height=128)
     lines = tuple("请到窗口" * 60 for _ in range(8))
     async with life(strip):
-        await strip.core.told(BACK)
+        await strip.core.reported(BACK)
         strip.fake.faults = StripFaults(forget=1.0)
         with pytest.raises(Garbled, match="loses count"):
             await strip.driver.show(Point(STRIP), Display(lines))
@@ -344,7 +344,7 @@ async def test_a_card_that_lost_count_gets_the_program_from_its_beginning() -> N
 async def test_garbage_for_an_answer_is_garbled() -> None:
     strip = Strip(seed=4, deadline_ms=150)
     async with life(strip):
-        await strip.core.told(BACK)
+        await strip.core.reported(BACK)
         strip.fake.faults = StripFaults(garble=1.0)
         with pytest.raises(Garbled):
             await strip.driver.show(Point(STRIP), CALL)
@@ -358,7 +358,7 @@ async def test_garbage_for_an_answer_is_garbled() -> None:
 async def test_a_late_answer_never_confirms_the_next_text() -> None:
     strip = Strip(deadline_ms=150)
     async with life(strip):
-        await strip.core.told(BACK)
+        await strip.core.reported(BACK)
         strip.fake.faults = StripFaults(late=1.0, late_s=0.5)  # after the last try, in the pause behind it
         with pytest.raises(Unreachable):
             await strip.driver.show(Point(STRIP), CALL)
@@ -389,7 +389,7 @@ async def test_a_network_that_echoes_is_heard_and_left_alone() -> None:
     strip = Strip()
     strip.echo = True
     async with life(strip):
-        await strip.core.told(BACK)
+        await strip.core.reported(BACK)
         await strip.driver.show(Point(STRIP), CALL)
         assert strip.fake.shown == CALL.lines
     assert set(strip.core.rejections.reasons) == {"unexpected_frame"}

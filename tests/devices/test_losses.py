@@ -119,11 +119,11 @@ async def test_another_reason_of_the_same_loss_is_told_but_not_each_time(
 
 @asynccontextmanager
 async def losses_of(link: ByteLink | ModbusBus) -> AsyncIterator[list[Loss]]:
-    told: list[Loss] = []
+    reported: list[Loss] = []
 
     def changed(up: bool, why: Loss) -> None:
         if not up:
-            told.append(why)
+            reported.append(why)
 
     if isinstance(link, ModbusBus):
         link.on_state(changed)
@@ -131,16 +131,16 @@ async def losses_of(link: ByteLink | ModbusBus) -> AsyncIterator[list[Loss]]:
     else:
         running = asyncio.create_task(link.run(lambda data: None, changed))
     try:
-        yield told
+        yield reported
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
 
 async def first_loss(link: ByteLink | ModbusBus) -> Loss:
-    async with losses_of(link) as told:
-        await until(lambda: told != [], 10.0)
-        return told[0]
+    async with losses_of(link) as reported:
+        await until(lambda: reported != [], 10.0)
+        return reported[0]
 
 
 def serial_wires(path: Path) -> list[ByteLink | ModbusBus]:
@@ -163,10 +163,10 @@ async def test_what_is_wrong_with_a_serial_port_is_said_by_its_word(tmp_path: Pa
         fcntl.flock(other, fcntl.LOCK_EX)
         assert await word(tmp_path / "port") == "port-busy"
         os.close(other)
-        async with losses_of(serial_wires(tmp_path / "port")[which]) as told:
+        async with losses_of(serial_wires(tmp_path / "port")[which]) as reported:
             await asyncio.sleep(0.3)
             port.unplug()
-            await until(lambda: told != [] and told[-1].word == "port-missing", 10.0)
+            await until(lambda: reported != [] and reported[-1].word == "port-missing", 10.0)
     finally:
         port.close()
 

@@ -71,7 +71,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_lines_are_shown_row_by_row_and_acknowledged(port: Pty, model: str) -> None:
     bar = Bar(port, model=model, width=192, height=48)
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         await bar.driver.show(Point(BAR), CALL)
         assert bar.fake.shown == ("税务综合 等候3人", "A012→3号窗口", "")
         await bar.driver.show(Point(f"{BAR}/area-2"), Display(("B001", "→5")))
@@ -88,7 +88,7 @@ async def test_contact_switches_the_screen_on_and_sets_its_brightness(port: Pty)
     bar = Bar(port, brightness=3)
     bar.fake.powered = False
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         assert (bar.fake.powered, bar.fake.brightness) == (True, 3)
 
 
@@ -96,7 +96,7 @@ async def test_a_bar_with_a_voice_speaks_once_and_keeps_its_text(port: Pty) -> N
     bar = Bar(port, voice=True)
     bar.core.speed = 50.0
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         await bar.driver.show(Point(BAR), CALL)
         say = Say("请A012号到3号窗口", "Ticket A012, window 3", "A012")
         before_s = bar.core.hall_s
@@ -113,7 +113,7 @@ async def test_a_bar_with_a_voice_speaks_once_and_keeps_its_text(port: Pty) -> N
 async def test_text_goes_dark_when_nobody_asserts_it(port: Pty) -> None:
     bar = Bar(port, dead_man_s=30)
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         await bar.driver.show(Point(BAR), CALL)
         bar.core.hall_s += 29.0
         assert bar.fake.shown == CALL.lines
@@ -128,7 +128,7 @@ async def test_text_goes_dark_when_nobody_asserts_it(port: Pty) -> None:
 async def test_a_nack_is_refused_and_no_loss(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         bar.fake.faults = BarFaults(nack=1.0)
         for _ in range(4):
             with pytest.raises(Refused):
@@ -139,17 +139,17 @@ async def test_a_nack_is_refused_and_no_loss(port: Pty) -> None:
 async def test_silence_is_unreachable_lost_once_and_back_once(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         bar.fake.alive = False
         started_s = monotonic_s()
         with pytest.raises(Unreachable):
             await bar.driver.show(Point(BAR), CALL)
         assert monotonic_s() - started_s < bar.driver.deadline_s
-        await bar.core.told(BACK, LOST)
+        await bar.core.reported(BACK, LOST)
         with pytest.raises(Unreachable):
             await bar.driver.show(Point(BAR), CALL)
         bar.fake.alive = True
-        await bar.core.told(BACK, LOST, BACK)
+        await bar.core.reported(BACK, LOST, BACK)
         await bar.driver.show(Point(BAR), CALL)
         assert bar.fake.shown == CALL.lines
 
@@ -158,10 +158,10 @@ async def test_pings_alone_notice_a_death(port: Pty) -> None:
     bar = Bar(port)
     bar.core.speed = 20.0
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         bar.fake.alive = False
         died_s = bar.core.hall_s
-        await bar.core.told(BACK, LOST)
+        await bar.core.reported(BACK, LOST)
         # One ping's time, then the doubt is settled at once; the tolerance is one look at the clock.
         assert bar.core.hall_s - died_s <= driver.PING_S + dialogue.CHECK_S
 
@@ -170,17 +170,17 @@ async def test_an_absent_bar_is_lost_at_start_and_its_wire_opened_afresh(port: P
     bar = Bar(port, deadline_ms=50)
     bar.fake.alive = False
     async with life(bar):
-        await bar.core.told(LOST)
+        await bar.core.reported(LOST)
         await until(lambda: vars(bar.driver._link)["opened"] >= 2)
         assert bar.core.events == [LOST]
         bar.fake.alive = True
-        await bar.core.told(LOST, BACK)
+        await bar.core.reported(LOST, BACK)
 
 
 async def test_garbage_for_an_answer_is_garbled(port: Pty) -> None:
     bar = Bar(port, seed=4)
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         bar.fake.faults = BarFaults(garble=1.0)
         with pytest.raises(Garbled):
             await bar.driver.show(Point(BAR), CALL)
@@ -194,7 +194,7 @@ async def test_garbage_for_an_answer_is_garbled(port: Pty) -> None:
 async def test_a_late_answer_never_answers_the_next_request(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         bar.fake.faults = BarFaults(late=1.0, late_s=0.15)  # 1.5 deadlines
         with pytest.raises(Unreachable):
             await bar.driver.show(Point(BAR), CALL)
@@ -212,7 +212,7 @@ async def test_an_adapter_that_hears_itself_changes_nothing(port: Pty) -> None:
         bar.fake.feed(data)
 
     async with life(bar, echo):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         await bar.driver.show(Point(BAR), CALL)
         assert bar.fake.shown == CALL.lines
         bar.fake.alive = False
@@ -236,7 +236,7 @@ async def test_a_card_on_the_network(port: Pty) -> None:
     bar.options = OnbonOptions(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
     bar.driver = OnbonBx(bar.core.context, bar.options)
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         await bar.driver.show(Point(BAR), CALL)
         assert fakes[0].shown == CALL.lines
     server.close()
@@ -245,7 +245,7 @@ async def test_a_card_on_the_network(port: Pty) -> None:
 async def test_unplug_and_replug(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         port.unplug()
         await until(lambda: len(bar.core.events) == 2)
         with pytest.raises(Unreachable):
@@ -282,7 +282,7 @@ async def test_a_noisy_wire_shows_nothing_wrong_and_only_device_errors(tmp_path:
 async def test_a_cancelled_request_leaves_no_answer_for_the_next(port: Pty) -> None:
     bar = Bar(port, deadline_ms=200)
     async with life(bar):
-        await bar.core.told(BACK)
+        await bar.core.reported(BACK)
         bar.fake.faults = BarFaults(late=1.0, late_s=0.1)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.03):

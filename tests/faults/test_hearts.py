@@ -62,7 +62,7 @@ async def test_a_part_that_hangs_starves_the_watchdog_and_is_named(
     if planted == "hung_writer":
         daemon.signal(signal.SIGUSR1)
     machines.tickets(1)
-    await until(lambda: f"STATUS=no heartbeat: {heartbeat}" in daemon.said, ACTS_S)
+    await until(lambda: f"STATUS=no heartbeat: {heartbeat}" in daemon.notified, ACTS_S)
     await silent(daemon)
     assert daemon.logged("heartbeat-stopped")[0]["heartbeats"] == [heartbeat]
 

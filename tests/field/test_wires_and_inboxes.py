@@ -42,7 +42,7 @@ class SlowLine:
         self.full = False
         self.events: list[Event] = []
         self.fake = FakeOnbon(self.port.send, asyncio.get_running_loop().time)
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         self.driver = OnbonBx(self.context(), self.options)
 
     def context(self) -> DeviceContext:
@@ -55,7 +55,7 @@ class SlowLine:
         return not self.full
 
     def feed(self, data: bytes) -> None:
-        self.heard.append(data)
+        self.received.append(data)
         asyncio.get_running_loop().call_later(len(data) * self.byte_s, self.fake.feed, data)
 
     async def live(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:

@@ -76,21 +76,21 @@ async def living(card: Card) -> AsyncIterator[Dialogue[int]]:
 async def test_silence_loses_a_device_and_an_answer_brings_it_back() -> None:
     card = Card()
     async with living(card) as dialogue:
-        await card.core.told(BACK)
+        await card.core.reported(BACK)
         dialogue.check_there()
         card.answers = False
-        await card.core.told(BACK, LOST)
+        await card.core.reported(BACK, LOST)
         with pytest.raises(Unreachable, match="no answer from the card"):
             dialogue.check_there()
         card.answers = True
-        await card.core.told(BACK, LOST, BACK)
+        await card.core.reported(BACK, LOST, BACK)
 
 
 async def test_a_device_that_was_never_heard_is_lost_by_its_first_silence() -> None:
     card = Card(retry_s=60.0)
     card.answers = False
     async with living(card):
-        await card.core.told(LOST)
+        await card.core.reported(LOST)
         assert card.requests == 1
 
 
@@ -98,7 +98,7 @@ async def test_a_device_that_was_never_heard_is_lost_by_its_first_silence() -> N
 async def test_so_many_answers_may_be_missed_and_no_more(by: str) -> None:
     card = Card()
     async with living(card) as dialogue:
-        await card.core.told(BACK)
+        await card.core.reported(BACK)
         async with dialogue.turn:
             dialogue.miss()
             if by == "wire":
@@ -119,17 +119,17 @@ async def test_a_wire_that_goes_while_the_device_answers_is_a_loss_until_it_come
 
     card = Card(pull)
     async with living(card):
-        await card.core.told(BACK, PULLED)
+        await card.core.reported(BACK, PULLED)
         await until(lambda: card.requests == 2)
         assert not card.dialogue.there
         card.changed(True, Loss(""))
-        await card.core.told(BACK, PULLED, BACK)
+        await card.core.reported(BACK, PULLED, BACK)
 
 
 async def test_a_late_answer_is_nobodys() -> None:
     card = Card()
     async with living(card) as dialogue:
-        await card.core.told(BACK)
+        await card.core.reported(BACK)
         async with dialogue.turn:
             card.answers = False
             assert await dialogue.ask(b"1", SOON_S) is None
@@ -144,7 +144,7 @@ async def test_a_late_answer_is_nobodys() -> None:
 async def test_what_was_no_answer_is_garbled_and_each_try_sends_again() -> None:
     card = Card()
     async with living(card) as dialogue:
-        await card.core.told(BACK)
+        await card.core.reported(BACK)
         async with dialogue.turn:
             card.answers, card.requests = False, 0
             card.garbles = True

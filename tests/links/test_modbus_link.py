@@ -378,7 +378,7 @@ async def test_babbling_line_is_garbled_without_a_byte_sent_into_it() -> None:
         await asyncio.sleep(0.02)
         with pytest.raises(Garbled, match="never silent"):
             await link.read_coils(1, 0, 8)
-        assert not line.heard
+        assert not line.received
         babble = False
         await talking
         await link_rested(link, 1)

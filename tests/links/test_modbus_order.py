@@ -37,7 +37,7 @@ async def test_lamp_overtakes_polls_and_the_newest_lamp_wins() -> None:
     async with running(link), asyncio.TaskGroup() as group:
         await up(link)
         group.create_task(link.read_coils(1, 0, 1, deadline_s=2))
-        await until(lambda: line.heard)
+        await until(lambda: line.received)
         for poll in (2, 3):
             group.create_task(link.read_coils(1, 0, poll))
         for value in (0xFF00, 0x0000, 0xFF00):
@@ -48,7 +48,7 @@ async def test_lamp_overtakes_polls_and_the_newest_lamp_wins() -> None:
         line.say(rtu_frame(1, b"\x01\x01\x00"))
         await until(lambda: link.counts.exchanges == 5)
     line.close()
-    order = [(data[1], data[3], data[4]) for data in line.heard]
+    order = [(data[1], data[3], data[4]) for data in line.received]
     assert order == [(1, 0, 0), (5, 5, 0xFF), (5, 6, 0), (1, 0, 0), (1, 0, 0)]
 
 
@@ -90,11 +90,11 @@ async def beside_a_dead_unit() -> AsyncIterator[tuple[RawLine, ModbusBus]]:
 async def test_probe_of_a_dead_unit_gives_way_to_a_healthy_lamp() -> None:
     async with beside_a_dead_unit() as (line, link), asyncio.TaskGroup() as group:
         probe = group.create_task(expect_unreachable(link.read_coils(5, 0, 8, deadline_s=0.6)))
-        await until(lambda: line.heard and line.heard[-1][0] == 5 and len(line.heard) == 3)
+        await until(lambda: line.received and line.received[-1][0] == 5 and len(line.received) == 3)
         start_s = monotonic_s()
         await link.write_coil(1, 0, 0xFF00)
         took_s = monotonic_s() - start_s
-        await until(lambda: len(line.heard) == 5)
+        await until(lambda: len(line.received) == 5)
         assert monotonic_s() - start_s >= 0.9 * GIVE_WAY_S, (
             "a busy wire is not asked for the dead at every free moment"
         )
@@ -107,7 +107,7 @@ async def test_a_probe_that_had_its_chance_is_a_miss_and_does_not_come_back_for_
     async with beside_a_dead_unit() as (line, link), asyncio.TaskGroup() as group:
         missed = link.counts.timeouts
         probe = group.create_task(expect_unreachable(link.read_coils(5, 0, 8, deadline_s=30.0)))
-        await until(lambda: len(line.heard) == 3)
+        await until(lambda: len(line.received) == 3)
         asked_s = monotonic_s()
         await until(lambda: monotonic_s() - asked_s > 1.5 * FAIR_S)
         await link.write_coil(1, 0, 0xFF00)

@@ -92,8 +92,8 @@ async def test_a_request_is_answered_where_it_asks_for_it_and_with_its_own_mark(
             await until(lambda: len(asked) == 2)
             assert [link.respond(one, b"us") for one in asked] == [True, False]
             answer = await anext(aiter(city.messages))
-            told: Any = answer.properties
-            assert (answer.payload, told.CorrelationData) == (b"us", b"17")
+            reported: Any = answer.properties
+            assert (answer.payload, reported.CorrelationData) == (b"us", b"17")
 
 
 async def test_a_broker_that_keeps_nothing_is_not_asked_to() -> None:
@@ -304,10 +304,10 @@ async def test_second_client_with_our_id_is_named_and_no_war_follows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lives", "ours", "told"), [(1, False, False), (2, False, True), (2, True, False), (3, False, True)]
+    ("lives", "ours", "reported"), [(1, False, False), (2, False, True), (2, True, False), (3, False, True)]
 )
 def test_a_ping_kept_by_another_process_names_it_but_at_our_first_connection(
-    lives: int, ours: bool, told: bool
+    lives: int, ours: bool, reported: bool
 ) -> None:
     """The first finds what an earlier process of ours left at the broker."""
     refused = Rejections()
@@ -315,7 +315,7 @@ def test_a_ping_kept_by_another_process_names_it_but_at_our_first_connection(
     link._lives = lives
     word = link._signature if ours else b"another process"
     link._on_ping(Message("ping/hall", word, True, lambda: None))
-    assert (link._rival, refused.reasons) == (told, ["client_id_in_use"] * told)
+    assert (link._rival, refused.reasons) == (reported, ["client_id_in_use"] * reported)
 
 
 async def test_broker_holds_back_what_we_have_not_stored() -> None:
@@ -418,20 +418,20 @@ async def test_what_cannot_be_read_ends_a_connection_after_what_came_before_it()
         writer.close()
 
     async with await asyncio.start_server(broker, "127.0.0.1", 0) as server:
-        told: list[str] = []
+        reported: list[str] = []
         link = MqttLink(_settings(server.sockets[0].getsockname()[1]), Rejections())
-        link.subscribe("hall/t/x", lambda message: told.append(message.payload.decode()))
-        link.on_state(lambda up, reason: told.append("up" if up else reason))
+        link.subscribe("hall/t/x", lambda message: reported.append(message.payload.decode()))
+        link.on_state(lambda up, reason: reported.append("up" if up else reason))
         async with running(link, up=False):  # it is up for a moment only
-            await until(lambda: any("unreadable" in one for one in told))
-    heard = told[told.index("good") :]
+            await until(lambda: any("unreadable" in one for one in reported))
+    heard = reported[reported.index("good") :]
     assert "unreadable" in heard[1]
 
 
 def test_a_link_that_stays_down_says_each_new_reason_once() -> None:
     link = MqttLink(MqttSettings("edged-test"), Rejections())
-    told: list[tuple[bool, str]] = []
-    link.on_state(lambda up, reason: told.append((up, reason)))
+    reported: list[tuple[bool, str]] = []
+    link.on_state(lambda up, reason: reported.append((up, reason)))
     with structlog.testing.capture_logs() as logs:
         link._changed(True, "")
         for reason in ("absent", "absent", "not authorised", "not authorised"):
@@ -441,4 +441,4 @@ def test_a_link_that_stays_down_says_each_new_reason_once() -> None:
         ("link-down", "absent"),
         ("link-still-down", "not authorised"),
     ]
-    assert told == [(True, ""), (False, "absent")]
+    assert reported == [(True, ""), (False, "absent")]

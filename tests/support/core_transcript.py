@@ -194,7 +194,7 @@ class _Run:
             case ["answer", rating, by, *code]:
                 return ev.RatingAnswered(rating, by, code[0] if code else None)
             case ["tell", word, by, *about]:
-                return _told(word, by, about[0] if about else None, named)
+                return _case_told(word, by, about[0] if about else None, named)
             case ["take-alarm", kind, subject, by]:
                 return ev.AlarmAccepted(kind, subject, by)
             case ["lift", kind, target, by]:
@@ -320,7 +320,7 @@ def _visitor(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
     raise AssertionError(f"what is {' '.join(plain)}?")
 
 
-def _told(told: Any, by: str, case: str | None, named: dict[str, str]) -> ev.CaseTold:
+def _case_told(told: Any, by: str, case: str | None, named: dict[str, str]) -> ev.CaseTold:
     words: dict[str, Any] = {key: named.get(key) for key in ("code", "area", "service", "ticket")}
     level = int(named["level"]) if "level" in named else None
     return ev.CaseTold(told, by, case, **words, special="special" in named, level=level)

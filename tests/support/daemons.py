@@ -223,7 +223,7 @@ def hear_ctrl_c() -> None:
 
 
 class Daemon:
-    """``edged run`` as a child process with a service manager's socket. ``said`` holds what it told that.
+    """``edged run`` as a child process with a service manager's socket. ``notified`` holds what it told that.
 
     All of these may be changed between two starts: ``planted``, a fault of ``tests/support/planted.py``; ``before``, a
     command that runs the daemon; ``arguments``, added to ``edged run``; ``environ``, added to its environment.
@@ -236,7 +236,7 @@ class Daemon:
         self.arguments: tuple[str, ...] = ()
         self.environ: dict[str, str] = {}
         self.log_to: int | None = None  # a descriptor instead of the file that ``log`` reads
-        self.said: list[str] = []
+        self.notified: list[str] = []
         self.started_s = 0.0
         self.process: asyncio.subprocess.Process | None = None
         self._watchdog_s = watchdog_s
@@ -266,7 +266,7 @@ class Daemon:
         wire.bind(str(path))
         wire.setblocking(False)
         self._wire = wire
-        self.said.clear()
+        self.notified.clear()
         environ = os.environ | {
             "PYTHONPATH": str(ROOT),
             "NOTIFY_SOCKET": str(path),
@@ -293,11 +293,11 @@ class Daemon:
 
     @property
     def ready(self) -> bool:
-        return any("READY=1" in text for text in self.said)
+        return any("READY=1" in text for text in self.notified)
 
     @property
     def pings(self) -> int:
-        return sum("WATCHDOG=1" in text for text in self.said)
+        return sum("WATCHDOG=1" in text for text in self.notified)
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
@@ -328,7 +328,7 @@ class Daemon:
     def _hear(self) -> None:
         with suppress(BlockingIOError):
             while True:
-                self.said.append(self._wire.recv(4096).decode())
+                self.notified.append(self._wire.recv(4096).decode())
 
     async def restart(self, ready: bool = True) -> None:
         """Start again after an end."""

@@ -31,6 +31,6 @@ class ListeningCore:
         await asyncio.sleep(seconds / self.speed)
         self.hall_s += seconds
 
-    async def told(self, *events: Event) -> None:
+    async def reported(self, *events: Event) -> None:
         """Wait until the driver has told these, and nothing else."""
         await until(lambda: self.events == list(events))

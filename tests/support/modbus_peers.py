@@ -52,7 +52,7 @@ class RawLine:
 
     def __init__(self, on_bytes: Callable[[bytes], None] = lambda data: None) -> None:
         self.on_bytes = on_bytes
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         self.path = os.ttyname(self._slave)
@@ -75,7 +75,7 @@ class RawLine:
 
     def _read(self) -> None:
         data = os.read(self._master, 1024)
-        self.heard.append(data)
+        self.received.append(data)
         self.on_bytes(data)
 
 

@@ -19,7 +19,7 @@ class PageEar:
 
     def __init__(self) -> None:
         self.parts: dict[str, Any] = {}
-        self.heard: dict[str, int] = {}
+        self.received: dict[str, int] = {}
 
     def __getitem__(self, part: str) -> Any:
         return self.parts.get(part, {})
@@ -34,7 +34,7 @@ async def pages_at(broker: Broker, hall: str) -> AsyncIterator[PageEar]:
         async for message in client.messages:
             part = str(message.topic).removeprefix(prefix)
             assert isinstance(message.payload, bytes)
-            ear.heard[part] = ear.heard.get(part, 0) + 1
+            ear.received[part] = ear.received.get(part, 0) + 1
             if message.payload:
                 ear.parts[part] = json.loads(message.payload)
             else:
