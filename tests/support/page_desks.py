@@ -9,22 +9,27 @@ from typing import Any
 
 from edged.central.page_sources import PageSources
 from edged.core.engine import Engine
+from edged.driver import Unreachable
 
 
 class PublishedBodies:
     """Stands for the link to the broker: ``bodies`` holds the last JSON body of each topic, named without "hall/h/".
 
-    ``up``: the link counts as up at once; else when the test calls ``changed(True, "")``.
+    ``up``: the link counts as up at once; else when the test calls ``changed(True, "")``. None: the topic was cleared.
+    ``away``: the broker takes nothing.
     """
 
     def __init__(self, *, up: bool = False) -> None:
         self.bodies: dict[str, Any] = {}
         self.changed: Callable[[bool, str], None]
         self._up = up
+        self.away = False
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         assert retain
-        self.bodies[topic.removeprefix("hall/h/")] = json.loads(payload)
+        if self.away:
+            raise Unreachable("no connection")
+        self.bodies[topic.removeprefix("hall/h/")] = json.loads(payload or b"null")
 
     def on_state(self, callback: Callable[[bool, str], None]) -> None:
         self.changed = callback
@@ -49,10 +54,12 @@ def page_sources(
     name_en: str | None = None,
     backlog: int = 0,
     clock: bool = True,
+    devices: tuple[str, ...] = (),
 ) -> PageSources:
     """Sources of a page desk whose facts are the state of ``engine()``; its stamps are hall time in ms, as text."""
     pages = SimpleNamespace(public_url=public_url)
-    config: Any = SimpleNamespace(devices=(), timezone="Asia/Shanghai", name_en=name_en, pages=pages)
+    named = tuple(SimpleNamespace(id=device) for device in devices)
+    config: Any = SimpleNamespace(devices=named, timezone="Asia/Shanghai", name_en=name_en, pages=pages)
     return PageSources(
         state=lambda: engine().state,
         config=lambda: config,
