@@ -12,16 +12,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from edged.central import key_list, operations, page_words
+import pytest
+
+from edged.central import addressing, key_list, operations, page_words
 from edged.central.audience import Audience, HighestVersion, LastOrder, Names, Past, Trusted
 from edged.central.envelope import sign
-from edged.central.policies import accept
+from edged.central.policies import accept, inspect
 from edged.central.policy_changes import PlaceNames, changes_from_built_in
 from edged.central.refusals import DocumentRefused
-from edged.central.rehearsed import objection, of_report, sentences
+from edged.central.rehearsed import Rehearsed, objection, of_report, sentences
 from tests.support.core_hall import SiteText
 from tests.support.key_lists import NEXT_KEY, ROOT, entry, id_of, keys_of, list_envelope, revoked
 from tests.support.key_lists import key_list as key_list_document
@@ -129,3 +132,49 @@ def test_what_is_read_in_them_and_what_is_refused() -> None:
     if os.environ.get("TRANSCRIPTS_UPDATE"):
         WRITTEN.write_text(found)
     assert found == text
+
+
+def test_nobody_changes_what_was_read() -> None:
+    """Documents, their parts and what was made of them are values: the core keeps some for days."""
+    verified = accept(envelope(), Trusted(KEYS), AUDIENCE, HighestVersion(), NOW_MS)
+    listed = key_list_document(3, revoked=[revoked(NEXT_KEY)])
+    document_of_keys = key_list.inspect(json.dumps(listed).encode())
+    document_of_policy = inspect(json.dumps(document()).encode(), AUDIENCE)
+    with pytest.raises(DocumentRefused) as refused:
+        inspect(b"{}", AUDIENCE)
+    read = [
+        *(verified, AUDIENCE, AUDIENCE.names, HighestVersion(), refused.value.reasons[0]),
+        *(document_of_policy, document_of_policy.rehearsal),
+        *(document_of_keys, document_of_keys.keys[0], document_of_keys.revoked[0]),
+        addressing.local(verified.policy, AUDIENCE.names),
+        *_rehearsals(),
+        *_bodies(),
+    ]
+    assert {type(one) for one in read} >= set(operations.OPERATIONS.values())
+    for one in read:
+        field = next(iter(get_type_hints(type(one))))
+        with pytest.raises(AttributeError):
+            setattr(one, field, getattr(one, field))
+        assert not hasattr(one, "__dict__"), "and they have no room for more"
+
+
+def _inputs(kind: str) -> list[str]:
+    start = f"> {kind} "
+    return [line.removeprefix(start) for line in WRITTEN.read_text().splitlines() if line.startswith(start)]
+
+
+def _rehearsals() -> Iterator[Any]:
+    for text in _inputs("rehearsal"):
+        found = of_report(json.loads(text))
+        yield found
+        if isinstance(found, Rehearsed):
+            yield from filter(None, (found.before, found.after, found.now))
+
+
+def _bodies() -> Iterator[Any]:
+    for operation, _, text in (line.partition(" ") for line in _inputs("arguments")):
+        raw = json.dumps(ORDER | {"operation": operation, "body": json.loads(text)}).encode()
+        with suppress(DocumentRefused):
+            made = operations.inspect(raw)
+            yield made
+            yield operations.body_of(made)
