@@ -83,6 +83,45 @@ def keys(changes: dict[str, Any]) -> Iterator[str]:
     yield f"until {taken.expires_ms}, passed over {list(taken.unknown)}"
 
 
+def long(what: str, count: int) -> Iterator[str]:
+    """A document with ``count`` entries or characters of something."""
+    words = [f"x{number}" for number in range(count)]
+    dates = [f"20{30 + n // 336}-{n // 28 % 12 + 1:02d}-{n % 28 + 1:02d}" for n in range(count)]
+    body: dict[str, Any] = {
+        "holidays": {"hours": {"week": [{}], "holidays": dates}},
+        "classes": {"calling": {"classes": {word: {"label": "x"} for word in words}}},
+        "text": {"signage": {"templates": {"open": "x" * count}}},
+        "mistakes": {"calling": {"rules": [{"priorities": words}]}},
+        "unknown fields": {"hours": dict.fromkeys(words, 1)},
+    }
+    if what in body:
+        return policy({"body": body[what]})
+    if what == "halls":
+        return policy({"halls": ["demo", *words[1:]], "body": {}})
+    if what == "areas":
+        return order({"operation": "announce", "body": {"text": "x", "text_en": "x", "areas": words}})
+    if what == "reason":
+        return order({"body": {"window": "w1", "reason": "x" * count}})
+    strange = entry(NEXT_KEY) | {"algorithm": "ml-dsa-65"}
+    return keys({"keys": [strange | {"keyid": f"{n:016x}", "name": f"k{n}"} for n in range(count)]})
+
+
+def signed(changes: dict[str, Any], copies: int = 1) -> Iterator[str]:
+    """An envelope of the empty policy with other fields; "…" stands for what was there."""
+    made = json.loads(envelope(document(body={})))
+    one = made["signatures"][0]
+    kept = {"keyid": one["keyid"], "sig": one["sig"]}
+    made |= changes
+    for at, signature in enumerate(made["signatures"]):
+        if isinstance(signature, dict):
+            words = {name: kept[name] if word == "…" else word for name, word in signature.items()}
+            made["signatures"][at] = words
+    if copies != 1:
+        made["signatures"] = [one] * copies
+    accept(json.dumps(made).encode(), Trusted(KEYS), AUDIENCE, HighestVersion(), NOW_MS)
+    yield "the signature is good"
+
+
 def rehearsal(said: dict[str, Any]) -> Iterator[str]:
     found = of_report(said)
     yield from (f"{english} | {chinese}" for english, chinese in sentences(found))
@@ -97,6 +136,9 @@ READERS: dict[str, Callable[[str], Iterator[str]]] = {
     "order": lambda text: order(json.loads(text)),
     "arguments": lambda text: order(_named(*text.split(" ", 1))),
     "keys": lambda text: keys(_keys(json.loads(text))),
+    "envelope": lambda text: signed(json.loads(text)),
+    "signatures": lambda text: signed({}, int(text)),
+    "long": lambda text: long(text.rpartition(" ")[0], int(text.rpartition(" ")[2])),
     "rehearsal": lambda text: rehearsal(json.loads(text)),
 }
 
