@@ -53,7 +53,7 @@ ORDER = {
 }
 
 
-LOG_PROSE = ("event", "log_level", "detail", "effect", "remedy")  # sentences for technicians may change
+LOG_PROSE = ("event", "log_level", "detail", "effect", "reason", "remedy")  # sentences for technicians may change
 
 
 class Message(SimpleNamespace):
@@ -316,6 +316,9 @@ class Hall:
             case "hall":
                 self.run.hall.change(rest)
                 self.office.serve(self.run.hall.site)
+            case "kept":  # the journal holds something else than was written
+                name, _, value = rest.partition(" ")
+                self.kept[{"orders": COUNTERS, "keys": KEY_LIST}[name]] = value
             case "restart":
                 self.office.stop()
                 self.begin()
