@@ -17,8 +17,9 @@ A line that starts in column 0 is input; every indented line is what came of it 
     08:40:00 resumed restart                  away since the last event; "restart" also goes through the stored state
 
 Under an input, ``@hh:mm:ss`` opens the outcome of a tick or of a later event of the same line, ``>`` is a command,
-``#`` a note, ``=`` a state. ``Engine.check`` runs after every step, and
-signs show what signing everything anew would.
+``#`` a note, ``=`` a state. ``Engine.check`` runs after every step,
+signs show what signing everything anew would, and the kept load of each area is what working it out anew would give,
+for as long as it says.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from edged.core.model.policy import Peak, Policy, Session, Special
 from edged.core.model.state import State
 from edged.store.codec import dump_state, load_state
 from tests.support.core_hall import SiteText
+from tests.support.core_loads import outdated
 from tests.support.core_reports import reported, sent
 from tests.support.core_signs import left_behind
 
@@ -156,6 +158,7 @@ class _Run:
         commands, notes = self.engine.handle(at_ms, event)
         self.engine.check()
         assert not (stale := left_behind(self.engine)), stale
+        assert not (old := outdated(self.engine, at_ms)), old
         out = [f"    > {_command(c)}" for c in commands if _group(c) in self.groups]
         if "notes" in self.groups:
             out += [f"    # {_note(note)}" for note in notes]
