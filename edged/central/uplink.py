@@ -254,7 +254,9 @@ class Uplink(Observer):
                 continue
             for fact in cloud_events.noted(step.notes, step.at_ms, offset_ms, self._number):
                 if not self._publish(fact, fact.number - 1, historical=False):
-                    if self._next > self._until:  # all before it were sent: a broker that dropped one is a gap
+                    if (
+                        self._next > self._until
+                    ):  # all before it were sent; one that the broker drops is a gap
                         self._next, self._previous = fact.number, fact.number - 1
                     self._until = fact.number
             self._advance(step.seq, cloud_events.count_noted(step.notes))

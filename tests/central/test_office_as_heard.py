@@ -53,7 +53,7 @@ ORDER = {
 }
 
 
-LOG_PROSE = ("event", "log_level", "detail", "effect", "reason", "remedy")  # sentences for technicians may change
+LOG_PROSE = ("event", "log_level", "detail", "effect", "reason", "remedy")  # sentences may change
 
 
 class Message(SimpleNamespace):
