@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from edged.core.engine import Engine
 from edged.core.model import forecast
 from edged.core.model.commands import Note
-from edged.core.model.events import ClockSet, GoneOn, KeyPressed, SiteLoaded
+from edged.core.model.events import AppointmentMade, ClockSet, GoneOn, KeyPressed, SiteLoaded
 from edged.core.model.lookup import Lookup
 from edged.core.model.point import Point
-from edged.core.model.state import Learnt, Wish
+from edged.core.model.state import Learnt, TicketState, Wish
 from edged.core.model.turn import Turn
 from edged.core.people import answers
-from edged.core.queue import demand
+from edged.core.queue import bookings, demand, people_counters
+from edged.core.visits import recorded
 from edged.core.visits.outcomes import CODE_MAX_CHARS, papers_of
 from tests.support.core_hall import hall_site
 
@@ -104,3 +106,52 @@ def test_a_visitor_steps_aside_for_minutes_of_three_digits_at_most() -> None:
     assert [note.data["reason"] for note in notes if note.kind == "ignored"] == ["not_minutes"]
     _commands, notes = engine.handle(AT_MS, KeyPressed(Point("p1"), "park", "010"))
     assert [note.data["minutes"] for note in notes if note.kind == "ticket.parked"] == [10]
+
+
+LIMIT = 120  # people a minute through one door, as the policy has it
+
+
+@pytest.mark.parametrize("wrap", [None, *people_counters.WRAPS])
+@pytest.mark.parametrize(("more", "believed"), [(0, True), (LIMIT, True), (LIMIT + 1, False)])
+def test_so_many_people_can_come_through_a_door_in_a_minute(
+    wrap: int | None, more: int, believed: bool
+) -> None:
+    """Also where the counter begins again at 0, behind its last number."""
+    last = 5_000 if wrap is None else wrap - 10
+    total = last + more if wrap is None else (last + more) % wrap
+    came, doubt = people_counters._since(last, total, LIMIT, 0)
+    assert (came, doubt is None) == ((more, True) if believed else (0, False))
+    assert people_counters._since(10, 5, LIMIT, 5) == (5, None), (
+        "it began anew, and may have counted so many since"
+    )
+    assert people_counters._since(10, 6, LIMIT, 5) == (0, "backwards")
+
+
+@pytest.mark.parametrize(
+    ("late_s", "service", "holds"),
+    [
+        (-3600.001, "deed", False),
+        (-3600, "deed", True),
+        (0, "deed", True),
+        (0, "social-card", False),
+        (900, "deed", True),
+        (900.001, "deed", False),
+    ],
+)
+def test_an_appointment_may_check_in_so_early_and_so_late(late_s: float, service: str, holds: bool) -> None:
+    engine = hall()
+    start_ms = MORNING_MS + 7_200_000
+    engine.handle(AT_MS, AppointmentMade("b1", "deed", start_ms, "normal"))
+    at_ms = AT_MS + 7_200_000 + round(late_s * 1000)
+    turn = Turn(engine.state, Lookup(hall_site()), at_ms)
+    assert bookings.holds(turn, "b1", service) == holds
+    assert not bookings.holds(turn, "b2", service)
+
+
+def test_which_ends_of_a_visit_are_one_for_the_visitor() -> None:
+    """Before the first call nobody knows which it was, and with papers to bring a visit is served as well."""
+    same = ({"WAITING", "BOOKED", "ISSUE_FAILED"}, {"SERVED", "RETURN_PENDING"})
+    for one in get_args(TicketState):
+        for other in get_args(TicketState):
+            together = one == other or any({one, other} <= group for group in same)
+            assert recorded.alike(one, other) == together, (one, other)
