@@ -174,6 +174,8 @@ async def milesight(stage: Stage) -> None:
             broker.send("t", report(window, ("a", 1, 2), start="10:00"), again=True)
             for _ in range(5):
                 broker.send("t", report(window, ("a", 1, 2), start="10:00"))
+            for _ in range(5):
+                broker.send("t", report(window, ("a", 1, 2), start="10:30"))
             await asyncio.sleep(70)
             broker.send("t", report(window, ("a", 1, 2), start="10:00"))
             broker.send("t", report(window, ("a", 5, 6)))

@@ -82,6 +82,13 @@ def bar(body: bytes) -> str:
     return f"{' '.join(found)} garbled {reader.garbled}"
 
 
+def bar_wire(data: bytes) -> str:
+    """A frame as it is on the wire, with a good one behind it."""
+    reader = onbon.FrameReader()
+    found = list(reader.feed(data + onbon.ping(1).to_bytes()))
+    return f"{' '.join(one.data.hex() for one in found)} garbled {reader.garbled}"
+
+
 def picture(body: bytes) -> str:
     reader = onbon.FrameReader(pixels.opened, pixels.PICTURE_BYTES_MAX * 2)
     found = []
@@ -186,6 +193,10 @@ CODECS: dict[str, Codec] = {
         | {"areas": onbon_body(AREAS.to_bytes()), "speaks what it shows": onbon_body(LOUD.to_bytes())}
         | {f"{size} bytes": onbon_body(onbon.Frame(bytes(size)).to_bytes()) for size in range(4)},
         bar,
+    ),
+    "onbon-wire": Codec(
+        {"with escapes": onbon.Frame(b"\xa3\x00\xa5\xa6\x5a\x5b").to_bytes()},
+        bar_wire,
     ),
     "onbon-pixels": Codec(
         {

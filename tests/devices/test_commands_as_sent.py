@@ -293,6 +293,7 @@ def printer_lines() -> Iterator[str]:
 
 def voice_lines() -> Iterator[str]:
     for chip in voice.TEXT_BYTES_MAX:
+        yield f"{chip} as usual: {voice.parts(chip, '号')}"
         for command, data in ((1, b""), (2, b""), (0x31, b"\0"), (1, bytes(300))):
             yield f"{chip} {command} {len(data)}: {reported(lambda a=(chip, command, data): voice.frame(*a))}"  # type: ignore[misc]
         for text in (*WORDS, "a" * 195, "a" * 196, "a" * 197, "号a" * 65, "号" * 1998, "号" * 1999):

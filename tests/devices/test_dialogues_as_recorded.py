@@ -303,6 +303,10 @@ async def candle(stage: Stage) -> None:
         ):
             stage.wire.say(data)
         await asyncio.sleep(0.2)
+        for _ in range(2):
+            stage.wire.say(b"\x01\x21\x31")
+            await asyncio.sleep(0.2)
+            stage.wire.say(b"?")
         stage.note("-", "a stuck key")
         for _ in range(12):
             stage.wire.say(Signal(0x22, 0x32).to_bytes())

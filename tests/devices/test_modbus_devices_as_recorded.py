@@ -163,12 +163,32 @@ async def module(stage: Stage) -> None:
         await asyncio.sleep(1)
 
 
+async def bare_display(stage: Stage) -> None:
+    """A module that only has a display is asked for one register, to see that it is there."""
+
+    class Told(FakeModule):
+        def _answer(self, pdu: bytes) -> bytes:
+            stage.note(">", pdu.hex())
+            return super()._answer(pdu)
+
+    far = Told(1)
+    url = await far.start(20_000)
+    shown = {key: value for key, value in MODEL.items() if key not in ("contacts", "counters", "examples")}
+    shown["examples"] = [{"call": ["7", "1"], "sends": "0600090007"}]
+    options = read(ModbusMapOptions, {"url": url, "model": shown, "poll_ms": 1000})
+    driver = ModbusMap(stage.context("m"), options, ModbusBus(url))
+    async with living(driver):
+        await asyncio.sleep(1.5)
+        await stage.show(driver, "m/display", Display((), ("A012", "3")))
+
+
 SCENES: dict[str, Scene] = {
     "modbus_relay-waveshare": relay("waveshare"),
     "modbus_relay-plain": relay("plain", invert=True),
     "modbus_relay-tower": relay("tower", unit=1),
     "modbus_relay-registers": relay("register-0100-0200"),
     "modbus_map": module,
+    "modbus_map-display": bare_display,
 }
 
 

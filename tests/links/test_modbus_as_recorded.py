@@ -136,6 +136,11 @@ class Bus:
         self.ask(name, call)
         await self._calls[-1]
 
+    def in_two_pieces(self, asked: bytes) -> bytes:
+        whole = both_at_once(asked)
+        asyncio.get_running_loop().call_later(0.05, self.far.transport.write, whole[-4:])
+        return whole[:-4]
+
     def coils(self, unit: int = 1, count: int = 8) -> None:
         self.ask(f"coils of {unit}", lambda: self.bus.read_coils(unit, 0, count))
 
@@ -261,6 +266,13 @@ async def late(stage: Stage) -> None:
             b.ask("register 5", lambda: b.bus.read_registers(1, 5, 1))
             await asyncio.sleep(2.5)
             b.far.raw = both_at_once
+            b.ask("2 registers", lambda: b.bus.read_registers(1, 5, 2))
+            await asyncio.sleep(3)
+            stage.note("-", "the same in two pieces, the second of which is the rest of the right one")
+            b.far.raw = None
+            b.ask("register 5", lambda: b.bus.read_registers(1, 5, 1))
+            await asyncio.sleep(2.5)
+            b.far.raw = b.in_two_pieces
             b.ask("2 registers", lambda: b.bus.read_registers(1, 5, 2))
             await asyncio.sleep(3)
             b.far.raw, b.far.answer = None, well

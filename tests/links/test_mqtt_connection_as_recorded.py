@@ -15,10 +15,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import aiomqtt
 import pytest
 
 from edged.driver import DeviceError
 from edged.links.mqtt import connection as mqtt_connection
+from edged.links.mqtt import publisher
 from edged.links.mqtt.connection import Connection
 from edged.links.mqtt.packets import publish_packet
 from edged.links.mqtt.settings import MqttSettings
@@ -35,6 +37,7 @@ class Socket:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.room = 1 << 30
+        self.number = -1
         self.arrives: list[bytes | OSError] = []
         self.fault: OSError | None = None
 
@@ -42,7 +45,7 @@ class Socket:
         """No-op."""
 
     def fileno(self) -> int:
-        return -1
+        return self.number
 
     def setblocking(self, flag: bool) -> None:
         """No-op."""
@@ -252,10 +255,96 @@ async def reasons(stage: Stage) -> None:
     )
 
 
+async def full_socket(stage: Stage) -> None:
+    """A socket that takes no more is waited for, until everything has left."""
+    o = Open(stage)
+    o.connack()
+    loop: Any = asyncio.get_running_loop()
+    waiting: list[Callable[[], None]] = []
+
+    def add_writer(number: int, call: Callable[[], None]) -> None:
+        stage.note("-", f"waits for {number}")
+        waiting.append(call)
+
+    loop.add_writer = add_writer
+    loop.remove_writer = lambda number: stage.note("-", f"waits no more for {number}")
+    loop.remove_reader = lambda number: stage.note("-", f"reads no more from {number}")
+    o.socket.number, o.socket.room = 5, 3
+    await o.publish()
+    await o.publish()
+    o.socket.room = 2
+    waiting[-1]()
+    await o.publish(urgent=True)
+    o.socket.room = 1 << 30
+    waiting[-1]()
+    waiting[-1]()
+    await o.publish()
+    stage.note("-", f"{len(waiting)}")
+
+
+async def subscribing(stage: Stage) -> None:
+    """Which filters the broker refuses, by the codes of its SUBACK; no answer; a connection that ends meanwhile."""
+    for protocol in ("5", "3.1.1"):
+        o = Open(stage, protocol)
+        o.connack()
+        client: Any = o.connection._client
+        asked = [(f"t{number}", number % 2) for number in range(6)]
+
+        async def answered(topics: Any) -> list[Any]:
+            shown = [(topic, getattr(how, "QoS", how)) for topic, how in topics]
+            stage.note(">", f"SUBSCRIBE {shown}")
+            return [SimpleNamespace(value=code) for code in (0, 1, 0x7F, 0x80, 0x87, 2)]
+
+        async def silent(topics: Any) -> None:
+            stage.note(">", f"{topics}"[:60])
+            await asyncio.sleep(1000)
+
+        client.subscribe = answered
+        stage.note("=", f"{await o.connection.subscribe(asked)}")
+        await o.connection.unsubscribe([])
+        client.subscribe = client.unsubscribe = silent
+        await stage.outcome("silent", o.connection.unsubscribe(["a", "b"]))
+        call = asyncio.ensure_future(stage.outcome("ends", o.connection.unsubscribe(["a"])))
+        await asyncio.sleep(0.1)
+        o.connection.fail("closed", "the cable")
+        await call
+
+
+async def publishers(stage: Stage) -> None:
+    """What the client of a process that only publishes is made with."""
+    made: list[Any] = []
+
+    class Client:
+        def __init__(self, *places: Any, **more: Any) -> None:
+            made.append((places, more))
+
+        async def __aenter__(self) -> None:
+            """No-op."""
+
+        async def __aexit__(self, *_: object) -> None:
+            """No-op."""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aiomqtt, "Client", Client)
+        for more in (
+            {},
+            {"protocol": "3.1.1", "username": "u", "password": "p", "host": "h", "port": 9, "keepalive_s": 7},
+            {"will_topic": "w", "will_payload": b"gone"},
+            {"will_topic": "w", "will_retain": False},
+        ):
+            async with publisher.publisher(MqttSettings("id", **more)):
+                pass
+            places, named = made.pop()
+            stage.note("-", f"{more}: {places} {named}")
+
+
 SCENES: dict[str, Callable[[Stage], Coroutine[Any, Any, None]]] = {
     "publishing": publishing,
     "taking": receiving,
     "reasons": reasons,
+    "full-socket": full_socket,
+    "subscribing": subscribing,
+    "publishers": publishers,
 }
 
 
