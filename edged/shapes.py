@@ -117,12 +117,12 @@ def host_name(text: str) -> str:
         return text
     parts = urlsplit(text if "://" in text else f"//{text}")
     try:
-        told = "" if parts.port is None else f" and port = {parts.port}"
+        port = "" if parts.port is None else f" and port = {parts.port}"
     except ValueError:
-        told = ""
+        port = ""
     raise ValueError(
         f'"{text}" is more than a host: a name or an address alone goes here, the port has a key of its own; '
-        f'write host = "{parts.hostname or ""}"{told}'
+        f'write host = "{parts.hostname or ""}"{port}'
     )
 
 

@@ -141,7 +141,7 @@ class Escpos:
             _check(await self._state())
             raise Unreachable("no answer in time: it may be printed", "no-answer")
         paper = codec.paper_in_turn(out)
-        self._tell(Condition(paper))
+        self._report(Condition(paper))
         if paper == "out":  # paper ran out on this ticket or right after it: unknown which
             raise Refused("no paper")
 
@@ -162,10 +162,10 @@ class Escpos:
         if fault == "no paper":
             paper, fault = "out", None
         found = Condition(paper, fault)
-        self._tell(found)
+        self._report(found)
         return found
 
-    def _tell(self, found: Condition) -> None:
+    def _report(self, found: Condition) -> None:
         """Report the printer's state if it changed. If the inbox is full, the next request reports it."""
         if found != self._reported and self._context.emit(
             HealthRead(self._context.point(), found.paper, found.fault)

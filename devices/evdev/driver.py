@@ -159,11 +159,11 @@ class Evdev:
 
     def _typed(self, code: int | None) -> None:
         if code in self._ratings:
-            self._tell(RatingGiven(self._context.point(), self._ratings[code]))
+            self._emit(RatingGiven(self._context.point(), self._ratings[code]))
         elif code in self._keys:
             key, digits, self._digits = self._keys[code], self._digits, ""
             argument = digits if digits and key in WITH_ARGUMENT else None
-            self._tell(KeyPressed(self._context.point(), key, argument))
+            self._emit(KeyPressed(self._context.point(), key, argument))
         elif code is None:
             self._digits = ""
             self._context.reject("events_lost", self._context.device)
@@ -185,16 +185,16 @@ class Evdev:
         elif not (NUMBER if number else BOOKING).fullmatch(text):
             self._refuse("unreadable_code", f": {len(text)} signs")
         elif number:
-            self._tell(TicketRequested(self._context.point(), service, returning=text))
+            self._emit(TicketRequested(self._context.point(), service, returning=text))
         else:
-            self._tell(TicketRequested(self._context.point(), service, appointment=text))
+            self._emit(TicketRequested(self._context.point(), service, appointment=text))
 
     def _refuse(self, reason: str, detail: str) -> None:
         """Count a code that was refused, and tell the core, which informs visitor and staff."""
         self._context.reject(reason, f"{self._context.device}{detail}")
-        self._tell(InputRefused(self._context.point(), "request", reason))
+        self._emit(InputRefused(self._context.point(), "request", reason))
 
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         self._context.emit(event)
 
     def _wire_changed(self, up: bool, why: Loss) -> None:

@@ -126,7 +126,7 @@ class Outlet(ABC):
     async def run(self) -> None:
         """Send pages, and check whether they can be delivered, until cancelled."""
 
-    def _tell(self, up: bool) -> None:
+    def _set_up(self, up: bool) -> None:
         if up is not self.up:
             self.up = up
             if up:
@@ -205,7 +205,7 @@ class Robot(Outlet):
                 break
             verdict, why, reached = await self._try(text, at)
             if verdict != "later":
-                self._tell(True)
+                self._set_up(True)
                 for page in pages:
                     page.answer(None if verdict == "sent" else f"{self._options.vendor} refuses: {why}")
                 return
@@ -218,7 +218,7 @@ class Robot(Outlet):
             effect="the staff paged by these messages were not reached this way",
         )
         if not reached:
-            self._tell(False)
+            self._set_up(False)
         for page in pages:
             page.answer(f"{UNDELIVERED}: {why}")
 
@@ -246,9 +246,9 @@ class Robot(Outlet):
             writer.close()
         except (OSError, TimeoutError) as error:
             self.loss = loss_of(error)
-            self._tell(False)
+            self._set_up(False)
         else:
-            self._tell(True)
+            self._set_up(True)
 
     async def _probe(self) -> None:
         for wait_s in (*PROBE_S, *[PROBE_S[-1]] * 10_000):

@@ -106,9 +106,9 @@ class Spool(Outlet):
         if not running(self._pid_file):
             self.loss = ("no-process", "gammu-smsd does not run")
         elif monotonic_s() >= self._stuck_until_s:
-            self._tell(True)
+            self._set_up(True)
             return
-        self._tell(False)
+        self._set_up(False)
 
     async def _bring(self, wanted: Wanted) -> None:
         try:

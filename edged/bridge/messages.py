@@ -126,7 +126,7 @@ def take_whole(
             elif len(lists.setdefault(service, [])) < LISTED_MAX:
                 lists[service].append(number)
         for service, numbers in lists.items():
-            _tell(progress, "queue", f"queue/{service}", {"service": service, "waiting": numbers})
+            _put_if_changed(progress, "queue", f"queue/{service}", {"service": service, "waiting": numbers})
         return
     assert report.window is not None
     assert report.staffed is not None
@@ -136,10 +136,10 @@ def take_whole(
             odd.note("staff: a window that the contract does not take")
         else:
             staffed = str(row.get(report.staffed)).strip().lower() in ("1", "true", "t", "y", "yes")
-            _tell(progress, "window", f"window/{window}", {"window": window, "staffed": staffed})
+            _put_if_changed(progress, "window", f"window/{window}", {"window": window, "staffed": staffed})
 
 
-def _tell(progress: BridgeProgress, word: str, place: str, fields: dict[str, Any]) -> None:
+def _put_if_changed(progress: BridgeProgress, word: str, place: str, fields: dict[str, Any]) -> None:
     level = json.dumps(fields, sort_keys=True)
     if progress.told.get(place) != level:
         progress.told[place] = level

@@ -218,7 +218,7 @@ class OperationDesk(Observer):
 
     def _done(self, asked: _OpenOrder) -> None:
         try:
-            self._tell(asked)
+            self._send_answer(asked)
         except Exception as error:  # noqa: BLE001 - it is done: only the answer failed
             log.error(
                 "operation-answer-failed",
@@ -229,7 +229,7 @@ class OperationDesk(Observer):
             )
         asked.request.ack()
 
-    def _tell(self, asked: _OpenOrder) -> None:
+    def _send_answer(self, asked: _OpenOrder) -> None:
         order = asked.order
         answer = answer_of(Lookup(self._site() or NOWHERE), asked.notes, ACCEPTED | ORDERED)
         refused = answer is not None and answer.code

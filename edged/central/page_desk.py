@@ -151,9 +151,9 @@ class PageDesk(Observer):
                     touched[command.point] = None
         for note in step.notes:
             if note.kind != "ignored":
-                self._hear(step.at_ms, note)
+                self._take_note(step.at_ms, note)
 
-    def _hear(self, at_ms: int, note: Note) -> None:
+    def _take_note(self, at_ms: int, note: Note) -> None:
         kind, state = note.kind, self._from.state()
         self._touched[note.subject] = None
         for name in ("window", "area"):
@@ -179,7 +179,7 @@ class PageDesk(Observer):
         own = state.windows.get(window)
         ticket = None if own is None or own.ticket is None else state.tickets.get(own.ticket)
         again, wait_s = note.kind == "ticket.recalled", note.data.get("wait_s")
-        told = [note.data.get(key) for key in QUOTE]
+        quoted = [note.data.get(key) for key in QUOTE]
         site = state.site
         area = note.data.get("area")
         if area is None and ticket is not None and site is not None:
@@ -195,7 +195,7 @@ class PageDesk(Observer):
                 "again": again,
                 "priority": "normal" if ticket is None else ticket.priority,
                 "wait_s": wait_s,
-                "told_s": None if None in told else told,
+                "told_s": None if None in quoted else quoted,
             }
         )
         self._dirty["calls"] = None

@@ -80,7 +80,7 @@ class Uplink(Observer):
         self._writer = cloud_events.EventWriter(hall, outbox.epoch)
         self._stamp = stamp
         self._reject = reject
-        self._tell_ahead = ahead
+        self._report_ahead = ahead
         self.heartbeat = Heartbeat()
         kept = outbox.taken
         self._acked = self._sent = kept.acked
@@ -191,7 +191,7 @@ class Uplink(Observer):
         self._reject("ack_ahead", f"{upto} acknowledged, {self._sent} sent")
         if not self._ahead_reported:
             self._ahead_reported = True
-            self._tell_ahead(f"{upto} acknowledged, {self._sent} sent")
+            self._report_ahead(f"{upto} acknowledged, {self._sent} sent")
             log.error(
                 "uplink-ack-ahead",
                 upto=upto,
@@ -205,7 +205,7 @@ class Uplink(Observer):
         self._progress_s = monotonic_s()
         if self._ahead_reported:
             self._ahead_reported = False
-            self._tell_ahead(None)
+            self._report_ahead(None)
         self._next = max(self._next, upto + 1)
         while len(self._marks) > 1 and self._marks[1][1] <= upto:
             self._marks.popleft()

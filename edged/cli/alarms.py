@@ -41,7 +41,7 @@ def alarms(
                 edged alarms --all --lang zh
     """
     if every:
-        _tell_all(lang, runbook, as_json)
+        _print_all(lang, runbook, as_json)
         return
     raised = _raised(broker, hall, config)
     if as_json:
@@ -97,7 +97,7 @@ def _lines(alarm: dict[str, Any], lang: Lang) -> list[str]:
     return lines
 
 
-def _tell_all(lang: Lang, as_runbook: bool, as_json: bool) -> None:
+def _print_all(lang: Lang, as_runbook: bool, as_json: bool) -> None:
     from edged.core.model.losses import LOSSES
     from edged.core.people.alarms import TEXT
     from edged.explain.alarm_words import alarm_words, runbook

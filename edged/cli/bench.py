@@ -86,10 +86,10 @@ def bench(
             found = machine | run(place, plan, wanted, told)
     except (Failed, BrokerGone, OSError) as error:
         _fail(str(error), 1)
-    _tell(found, as_json)
+    _print_figures(found, as_json)
 
 
-def _tell(found: dict[str, Any], as_json: bool) -> NoReturn:
+def _print_figures(found: dict[str, Any], as_json: bool) -> NoReturn:
     """Print figures and verdicts, then exit: 0 within all limits, 1 otherwise."""
     from rich.console import Console
 

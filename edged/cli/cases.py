@@ -46,21 +46,21 @@ def cases(
     named = topics.page(target.hall, "names")
     try:
         with conversation(target, [topics.cases_state(target.hall), named]) as talk:
-            for heard in talk.receive(RETAINED_S, QUIET_S):
-                if heard.topic == named:
-                    names = heard.body
+            for message in talk.receive(RETAINED_S, QUIET_S):
+                if message.topic == named:
+                    names = message.body
                 else:
-                    summary = heard.body or summary
+                    summary = message.body or summary
     except NoAnswer as error:
         raise fail(str(error)) from None
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False, indent=2))
     else:
-        _tell(target.hall, summary, HallNames(names))
+        _print_case(target.hall, summary, HallNames(names))
     raise typer.Exit(1 if summary.get("waiting") or summary.get("overdue") else 0)
 
 
-def _tell(hall: str, summary: dict[str, Any], names: HallNames) -> None:
+def _print_case(hall: str, summary: dict[str, Any], names: HallNames) -> None:
     if not summary:
         typer.echo(f"hall {hall}: no case was ever opened 尚无反映")
         return

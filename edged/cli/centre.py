@@ -239,14 +239,14 @@ def status(
         if json_:
             typer.echo(as_json(halls))
         else:
-            _tell_halls(halls)
+            _print_halls(halls)
         if not watch:
             connection.close()
             raise typer.Exit(0 if halls and not any(hall.wrong for hall in halls) else 1)
         threading.Event().wait(WATCH_S)
 
 
-def _tell_halls(halls: list[CityHall]) -> None:
+def _print_halls(halls: list[CityHall]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -304,11 +304,11 @@ def report(
     elif form == "html":
         typer.echo(reports.as_html(made, asked, zh), nl=False)
     else:
-        _tell_report(made, zh)
+        _print_report(made, zh)
     raise typer.Exit(0 if made[0].rows else 1)
 
 
-def _tell_report(made: list[Section], zh: bool) -> None:
+def _print_report(made: list[Section], zh: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 

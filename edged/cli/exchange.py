@@ -100,9 +100,9 @@ class Conversation:
         does not expose this.
         """
 
-        def connected(paho: Any, userdata: Any, flags: Any, code: Any, told: Any) -> None:
-            self.keeps = getattr(told, "RetainAvailable", 1) != 0
-            client._on_connect(paho, userdata, flags, code, told)
+        def connected(paho: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+            self.keeps = getattr(properties, "RetainAvailable", 1) != 0
+            client._on_connect(paho, userdata, flags, code, properties)
 
         return connected
 
@@ -168,10 +168,10 @@ class Conversation:
         """Yield messages as they arrive, until ``timeout_s`` from now or until none arrived for ``quiet_s``."""
         deadline_s = clock.monotonic_s() + timeout_s
         while (left_s := deadline_s - clock.monotonic_s()) > 0:
-            heard = self._runner.run(self._next(left_s if quiet_s is None else min(left_s, quiet_s)))
-            if heard is None:
+            message = self._runner.run(self._next(left_s if quiet_s is None else min(left_s, quiet_s)))
+            if message is None:
                 return
-            yield heard
+            yield message
 
     async def _next(self, within_s: float) -> ReceivedMessage | None:
         """The next message; ``None`` if none arrives in time or the connection ended."""

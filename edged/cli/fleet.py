@@ -153,7 +153,7 @@ class _Following:
         if answer is not None:
             self.waiting.remove(hall)
             self.bad += answer.verdict not in GOOD
-            _tell(hall, answer)
+            _print_state(hall, answer)
 
     def _join(self, hall: str) -> None:
         if hall not in self._known:
@@ -161,7 +161,7 @@ class _Following:
             self.waiting.add(hall)
 
 
-def _tell(hall: str, answer: FleetAnswer) -> None:
+def _print_state(hall: str, answer: FleetAnswer) -> None:
     typer.echo(f"{hall}: {WORDS[answer.verdict]}")
     for text in (answer.message, answer.message_zh):
         if text:

@@ -18,8 +18,8 @@ class HallNames:
         """``said``: the hall's ``page/names`` message; ``alarms``: its ``page/alarms`` message, which names each
         alarm's subject.
         """
-        told = (alarms or {}).get("alarms") or ()
-        self._about = {str(one["key"]).partition("/")[2]: one["subject"] for one in told}
+        listed = (alarms or {}).get("alarms") or ()
+        self._about = {str(one["key"]).partition("/")[2]: one["subject"] for one in listed}
         self._windows = {one["id"]: str(one["number"]) for one in said.get("windows") or ()}
         self._order = {one["id"]: place for place, one in enumerate(said.get("windows") or ())}
         self._areas = {one["id"]: (one["name"], one["name_en"]) for one in said.get("areas") or ()}

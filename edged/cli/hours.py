@@ -93,7 +93,7 @@ def _read(policy: Path, config: Path | None) -> tuple[Hours, dict[str, str]]:
     from edged.central.policies import inspect, of_hall
     from edged.central.policy_changes import PlaceNames
     from edged.central.refusals import DocumentRefused
-    from edged.cli.policy import audience_of, document_of, read_file, tell_refusal
+    from edged.cli.policy import audience_of, document_of, print_refusal, read_file
     from edged.config import load
 
     payload = document_of(read_file(policy))
@@ -101,7 +101,7 @@ def _read(policy: Path, config: Path | None) -> tuple[Hours, dict[str, str]]:
     try:
         document = inspect(payload, audience)
     except DocumentRefused as refusal:
-        tell_refusal(refusal)
+        print_refusal(refusal)
         raise typer.Exit(1) from None
     section = of_hall(document, None if audience is None else audience.names).policy.hours
     if config is not None:

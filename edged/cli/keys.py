@@ -173,7 +173,7 @@ def show(
     from edged.central.envelope import KeyFileError, load_keys, verify
     from edged.central.key_list import PAYLOAD_TYPE, inspect
     from edged.central.refusals import DocumentRefused
-    from edged.cli.policy import document_of, is_envelope, read_file, tell_refusal
+    from edged.cli.policy import document_of, is_envelope, print_refusal, read_file
 
     raw = read_file(file)
     try:
@@ -184,9 +184,9 @@ def show(
     except KeyFileError as error:
         raise fail(str(error), 2) from None
     except DocumentRefused as refusal:
-        tell_refusal(refusal)
+        print_refusal(refusal)
         raise typer.Exit(1) from None
-    raise typer.Exit(1 if _tell_list(document) else 0)
+    raise typer.Exit(1 if _print_list(document) else 0)
 
 
 @app.command()
@@ -260,12 +260,12 @@ def status(
     except NoAnswer as error:
         raise fail(str(error)) from None
     for one, report in told.items():
-        _tell_report(one, report)
+        _print_report(one, report)
     good = told and all(report.get("state") == "applied" for report in told.values())
     raise typer.Exit(0 if good else 1)
 
 
-def _tell_report(hall: str, report: dict[str, Any]) -> None:
+def _print_report(hall: str, report: dict[str, Any]) -> None:
     applied = report.get("applied") or {}
     if not applied:
         typer.echo(f"{hall}: never said which key list it holds / 没有密钥清单报告")
@@ -287,7 +287,7 @@ def _tell_report(hall: str, report: dict[str, Any]) -> None:
         typer.echo(f"  {why.get('message_zh')}")
 
 
-def _tell_list(document: KeyListDocument) -> bool:
+def _print_list(document: KeyListDocument) -> bool:
     """Print the keys of a list; returns whether one has ended or ends within ``WARN_DAYS``."""
     from edged.central.audience import epoch_ms
     from edged.central.signatures import supported

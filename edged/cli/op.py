@@ -21,9 +21,9 @@ from edged.cli.policy import (
     HallId,
     Key,
     is_envelope,
+    print_refusal,
     read_file,
     signed,
-    tell_refusal,
     write_out,
 )
 from edged.cli.target import Target, fail, find_or_exit
@@ -62,8 +62,8 @@ def list_() -> None:
     from edged.shapes import keys_of
 
     for name, kind in OPERATIONS.items():
-        told = [key if required else f"[{key}]" for key, required in keys_of(kind).items()]
-        typer.echo(f"{name:16} {' '.join(told)}")
+        keys = [key if required else f"[{key}]" for key, required in keys_of(kind).items()]
+        typer.echo(f"{name:16} {' '.join(keys)}")
         typer.echo(f"{'':16} {(kind.__doc__ or '').strip().replace('``', '')}")
 
 
@@ -130,9 +130,9 @@ def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str,
                 talk.request(topics.operation(target.hall, name), raw, answers)
             else:
                 talk.publish(topics.operation(target.hall, name), raw)
-            for heard in talk.receive(wait_s):
-                found = heard.body
-                if heard.topic != answers:
+            for message in talk.receive(wait_s):
+                found = message.body
+                if message.topic != answers:
                     found = outcome_of(found, order)
                 if found:
                     return found
@@ -168,7 +168,7 @@ def _read_signed(file: Path) -> tuple[bytes, str]:
     try:
         return raw, inspect(opened_unverified(raw)).operation
     except DocumentRefused as refusal:
-        tell_refusal(refusal)
+        print_refusal(refusal)
         raise typer.Exit(1) from None
 
 

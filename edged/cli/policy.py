@@ -118,10 +118,10 @@ def check(file: Document, config: Config = None) -> None:
     try:
         document = inspect(payload, audience_of(config))
     except DocumentRefused as refusal:
-        tell_refusal(refusal)
+        print_refusal(refusal)
         raise typer.Exit(1) from None
     typer.echo(f"{file}: OK: version {document.version} for {', '.join(document.halls)} / 检查通过")
-    _tell_effect(payload, config)
+    _print_effect(payload, config)
 
 
 @app.command()
@@ -195,7 +195,7 @@ def push(
             raw = read_file(file)
             if not is_envelope(raw):
                 raw = _sign_for(target, raw, key, _version_in_force(talk) + 1)
-            _tell_effect(document_of(raw), config, err=True)
+            _print_effect(document_of(raw), config, err=True)
             talk.publish(topics.policy_push(target.hall), raw, retain=retain)
             report = _answer(talk, raw, wait_s)
     except NoAnswer as error:
@@ -205,7 +205,7 @@ def push(
             f'pushed; hall "{target.hall}" did not answer within {wait_s:g} s: is it running, and is the id right? '
             "/ 已推送，但大厅没有回应"
         )
-    _tell_report(report)
+    _print_report(report)
     raise typer.Exit(0 if report["state"] in ("applied", "staged") else 1)
 
 
@@ -218,12 +218,12 @@ def status(broker: Broker = None, hall: HallId = None, config: Config = None) ->
     target = find_or_exit(broker, hall, config)
     try:
         with conversation(target, [topics.policy_report(target.hall)]) as talk:
-            report = next((heard.body for heard in talk.receive(2.0)), None)
+            report = next((message.body for message in talk.receive(2.0)), None)
     except NoAnswer as error:
         raise fail(str(error)) from None
     if not report:
         raise fail(f'hall "{target.hall}" never reported a policy to this broker / 没有策略报告')
-    _tell_report(report)
+    _print_report(report)
     raise typer.Exit(1 if report.get("state") == "rejected" or report.get("expired") else 0)
 
 
@@ -348,7 +348,7 @@ def signed(payload: bytes, payload_type: str, key: Path, check: Callable[[], obj
     except KeyFileError as error:
         raise fail(str(error), 2) from None
     except DocumentRefused as refusal:
-        tell_refusal(refusal)
+        print_refusal(refusal)
         raise fail("not signed, because every hall would refuse it / 未签名") from None
 
 
@@ -362,8 +362,8 @@ def write_out(out: Path, raw: bytes) -> None:
 
 def _version_in_force(talk: Conversation) -> int:
     """The highest policy version in the hall's retained report."""
-    for heard in talk.receive(1.0):
-        report = heard.body
+    for message in talk.receive(1.0):
+        report = message.body
         named = [report.get("applied"), report.get("desired")]
         return max((int(one.get("version", 0)) for one in named if isinstance(one, dict)), default=0)
     return 0
@@ -378,12 +378,12 @@ def _answer(talk: Conversation, raw: bytes, wait_s: float) -> dict[str, Any] | N
 
     ours = claimed(raw)
     for seconds in (wait_s, fleet.REHEARSAL_S):
-        for heard in talk.receive(seconds):
-            report = heard.body
+        for message in talk.receive(seconds):
+            report = message.body
             desired = report.get("desired")
             sha256 = desired.get("sha256") if isinstance(desired, dict) else None
             if (
-                heard.retain
+                message.retain
                 or not (sha256 == ours["sha256"] if ours else sha256 is None)
                 or "state" not in report
             ):
@@ -397,7 +397,7 @@ def _answer(talk: Conversation, raw: bytes, wait_s: float) -> dict[str, Any] | N
     return None
 
 
-def _tell_report(report: dict[str, Any]) -> None:
+def _print_report(report: dict[str, Any]) -> None:
     applied, desired = report.get("applied") or {}, report.get("desired") or {}
     words = {
         "applied": "applied / 已生效",
@@ -413,16 +413,16 @@ def _tell_report(report: dict[str, Any]) -> None:
         typer.echo(f"  {path}{reason.get('message')} [{reason.get('code')}]")
         typer.echo(f"  {path}{reason.get('message_zh')}")
     if "rehearsal" in report:
-        _tell_rehearsal(report["rehearsal"])
+        _print_rehearsal(report["rehearsal"])
     if report.get("left_out"):
-        _tell_left_out(report["left_out"])
+        _print_left_out(report["left_out"])
     if desired != applied:
         typer.echo(f"  in force: version {applied.get('version', '?')} / 现行版本")
     if report.get("expired"):
         typer.echo("  the policy in force has expired; it stays in force / 现行策略已过期，继续沿用")
 
 
-def _tell_left_out(names: list[str]) -> None:
+def _print_left_out(names: list[str]) -> None:
     """Print which areas, services and windows named in the policy do not exist in that hall."""
     from edged.central.addressing import Unmet
     from edged.central.policy_changes import left_out
@@ -430,7 +430,7 @@ def _tell_left_out(names: list[str]) -> None:
     typer.echo(f"  {left_out([Unmet('', str(name)) for name in names])}")
 
 
-def _tell_rehearsal(said: Any) -> None:
+def _print_rehearsal(said: Any) -> None:
     """Print the figures of a rehearsal in both languages; nothing if another version of the program made them."""
     from edged.central.rehearsed import BadMessage, of_report, sentences
 
@@ -443,7 +443,7 @@ def _tell_rehearsal(said: Any) -> None:
             typer.echo(f"  {line[language]}")
 
 
-def tell_refusal(refusal: DocumentRefused) -> None:
+def print_refusal(refusal: DocumentRefused) -> None:
     """Print why a document is refused, in both languages."""
     for one in refusal.reasons:
         path = f"{one.path}: " if one.path else ""
@@ -451,7 +451,7 @@ def tell_refusal(refusal: DocumentRefused) -> None:
         typer.echo(f"{path}{one.message_zh}", err=True)
 
 
-def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None:
+def _print_effect(payload: bytes, config: Path | None, err: bool = False) -> None:
     """Print which sections take built-in values, and the changes against the policy in force if that can be read."""
     from edged.central.policies import inspect, of_hall
     from edged.central.policy_changes import built_in_sections, changes, left_out
@@ -468,7 +468,7 @@ def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None
     sections = built_in_sections(after)
     if sections:
         typer.echo(f"  built-in values for / 采用内置值：{', '.join(sections)}", err=err)
-    _tell_unshown(after, config, err)
+    _print_unshown(after, config, err)
     before = None if config is None else _in_force(config)
     if before is None:
         return
@@ -481,7 +481,7 @@ def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None
         typer.echo(f"    and {len(told) - CHANGES_SHOWN} more", err=err)
 
 
-def _tell_unshown(after: Policy, config: Path | None, err: bool) -> None:
+def _print_unshown(after: Policy, config: Path | None, err: bool) -> None:
     """Print the characters of the policy's texts that the font of a board in this hall lacks."""
     from dataclasses import asdict
 

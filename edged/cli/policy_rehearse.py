@@ -65,12 +65,12 @@ def _document(file: Path) -> PolicyDocument:
     """Read a policy document; exits if the file is not one."""
     from edged.central.policies import inspect
     from edged.central.refusals import DocumentRefused
-    from edged.cli.policy import document_of, read_file, tell_refusal
+    from edged.cli.policy import document_of, print_refusal, read_file
 
     try:
         return inspect(document_of(read_file(file)), None)
     except DocumentRefused as refusal:
-        tell_refusal(refusal)
+        print_refusal(refusal)
         raise typer.Exit(2) from None
 
 

@@ -61,7 +61,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(retained, ensure_ascii=False, indent=2))
     else:
-        _tell(target, retained)
+        _print_all(target, retained)
     raise typer.Exit(0 if _well(retained) else 1)
 
 
@@ -88,24 +88,24 @@ def left_at_broker(target: Target) -> dict[str, Any]:
         topics.keys_report(target.hall),
     ]
     with conversation(target, wanted) as talk:
-        for heard in talk.receive(RETAINED_S, QUIET_S):
-            body = heard.body
-            name = heard.topic.rpartition("/")[2]
-            if heard.topic == wanted[0]:
+        for message in talk.receive(RETAINED_S, QUIET_S):
+            body = message.body
+            name = message.topic.rpartition("/")[2]
+            if message.topic == wanted[0]:
                 found["status"] = body
-            elif heard.topic == wanted[1]:
+            elif message.topic == wanted[1]:
                 found["policy"] = body
-            elif heard.topic == wanted[4]:
+            elif message.topic == wanted[4]:
                 found["alarms"] = body
-            elif heard.topic == wanted[5]:
+            elif message.topic == wanted[5]:
                 found["names"] = body
-            elif heard.topic == wanted[6]:
+            elif message.topic == wanted[6]:
                 found["about"] = body
-            elif heard.topic == wanted[7]:
+            elif message.topic == wanted[7]:
                 found["keys"] = body
-            elif "/state/area/" in heard.topic:
+            elif "/state/area/" in message.topic:
                 found["areas"][name] = body
-            elif "/state/window/" in heard.topic:
+            elif "/state/window/" in message.topic:
                 found["windows"][name] = body
     return found
 
@@ -129,23 +129,27 @@ def _health(target: Target) -> dict[str, Any] | None:
 
 
 def _well(retained: dict[str, Any]) -> bool:
-    said = retained["status"]
+    status = retained["status"]
     health = retained["health"]
     return (
-        bool(said) and said.get("state") == "online" and (not health or health.get("state") in (None, "ok"))
+        bool(status)
+        and status.get("state") == "online"
+        and (not health or health.get("state") in (None, "ok"))
     )
 
 
-def _tell(target: Target, retained: dict[str, Any]) -> None:
-    said, policy, health = (retained[kind] or {} for kind in ("status", "policy", "health"))
+def _print_all(target: Target, retained: dict[str, Any]) -> None:
+    status, policy, health = (retained[kind] or {} for kind in ("status", "policy", "health"))
     names = HallNames(retained["names"] or {}, retained["about"])
-    stopped = target.web is not None and not health and said.get("state") != "online"
+    stopped = target.web is not None and not health and status.get("state") != "online"
     note = ", not running on this machine 本机服务未运行" if stopped else ""
-    typer.echo(f"hall {target.hall} at {target.host}:{target.port}: {said.get('state', 'never seen')}{note}")
+    typer.echo(
+        f"hall {target.hall} at {target.host}:{target.port}: {status.get('state', 'never seen')}{note}"
+    )
     if health:
         lost = ", ".join(names.device(one) for one in health.get("devices_lost") or ()) or "none"
         typer.echo(f"  health {health.get('state')}, durable {health.get('durable')}, devices lost: {lost}")
-        _tell_lost(health.get("losses") or {}, names)
+        _print_lost(health.get("losses") or {}, names)
     mistakes = health.get("config_mistakes") or ()
     if mistakes:
         typer.echo(
@@ -161,11 +165,11 @@ def _tell(target: Target, retained: dict[str, Any]) -> None:
         typer.echo(
             f"  key list version {listed['version']}, until {retained['keys'].get('expires')} 密钥清单"
         )
-    _tell_alarms(retained["alarms"] or {}, names)
-    _tell_parts(retained, names)
+    _print_alarms(retained["alarms"] or {}, names)
+    _print_parts(retained, names)
 
 
-def _tell_parts(retained: dict[str, Any], names: HallNames) -> None:
+def _print_parts(retained: dict[str, Any], names: HallNames) -> None:
     if retained["areas"]:
         typer.echo(
             f"\n{padded('area 专区', 26)}{'waiting 等候':>12}{'open 开放':>10}{'+1 潮汐':>9}{'asked 待到岗':>10}"
@@ -201,15 +205,15 @@ def _tide_of(window: dict[str, Any], names: HallNames) -> Iterator[str]:
         yield " ".join((*OVERRIDES.get(by_hand, ("",))[:1], by_hand)).strip()
 
 
-def _tell_lost(losses: dict[str, Any], names: HallNames) -> None:
+def _print_lost(losses: dict[str, Any], names: HallNames) -> None:
     for device, why in losses.items():
-        said = ": ".join(filter(None, (why["reason"], why["detail"])))
-        because = f"since {why['since']} ({said})"
+        text = ": ".join(filter(None, (why["reason"], why["detail"])))
+        because = f"since {why['since']} ({text})"
         typer.echo(f"    {names.device(device)}: {why['zh']} {why['en']}, {because}")
         typer.echo(f"      → {why['do_zh']}; {why['do_en']}")
 
 
-def _tell_alarms(alarms: dict[str, Any], names: HallNames) -> None:
+def _print_alarms(alarms: dict[str, Any], names: HallNames) -> None:
     from edged.explain.alarm_words import alarm_words  # the core's vocabulary: 80 ms that --help does without
 
     for one in alarms.get("standing") or ():

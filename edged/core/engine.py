@@ -130,7 +130,7 @@ class Engine:
             certain = len(turn.commands)
             yield tuple(turn.commands), ()
         self._finish(turn)
-        orders.tell(turn, event)
+        orders.note_outcome(turn, event)
         yield tuple(turn.commands[certain:]), tuple(turn.notes)
 
     def _load(self, at_ms: int, event: SiteLoaded) -> tuple[tuple[Command, ...], tuple[Note, ...]]:

@@ -12,7 +12,7 @@ from edged.core.model.turn import Turn
 from edged.core.people.answers import ACCEPTED, ORDERED, answer_of
 
 
-def tell(turn: Turn, event: Event) -> None:
+def note_outcome(turn: Turn, event: Event) -> None:
     """Note the outcome of the signed order from which ``event`` was made; called at the end of the event's turn. Does
     nothing if the event comes from no order.
     """

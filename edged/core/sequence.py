@@ -86,9 +86,9 @@ def is_redelivery(turn: Turn, event: DeviceEvent) -> bool:
         _report_missed_inputs(turn, event.point, event.seq)
     if judged != "late":
         turn.state.last_seq[event.point] = event.seq
-    _hear(turn, event, sender)
+    _remember(turn, event, sender)
     if sender.twice >= ECHOES:
-        _tell_twins(turn, event.point, sender)
+        _report_twins(turn, event.point, sender)
     return False
 
 
@@ -245,8 +245,8 @@ def _echo(turn: Turn, point: Point, sender: Sender) -> None:
     The alarm is raised with the next new number, because a redelivery changes nothing.
     """
     seq = turn.state.last_seq.get(point)
-    said_ms = None if seq is None else sender.fresh.get(seq)
-    if said_ms is None or turn.at_ms - said_ms < AT_ONCE_MS or sender.cut or sender.echoed == seq:
+    seen_ms = None if seq is None else sender.fresh.get(seq)
+    if seen_ms is None or turn.at_ms - seen_ms < AT_ONCE_MS or sender.cut or sender.echoed == seq:
         return
     sender.twice = sender.twice + 1 if sender.echoed is not None and seq == sender.echoed + 1 else 1
     sender.echoed, sender.sign_ms = seq, turn.at_ms
@@ -258,13 +258,13 @@ def _suspect(turn: Turn, point: Point, sender: Sender, sign: int) -> None:
     sender.sign_ms = turn.at_ms
 
 
-def _tell_twins(turn: Turn, point: Point, sender: Sender) -> None:
+def _report_twins(turn: Turn, point: Point, sender: Sender) -> None:
     if turn.at_ms - sender.sign_ms <= RESEND_MS:
         alarms.sound(turn, alarms.TWINS, point)
         turn.set_timer(f"{TWINS_TIMER}/{point}", turn.at_ms + WHOLE_MS)
 
 
-def _hear(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
+def _remember(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
     """Record a device's message as seen for the first time, so that it is recognised if it is sent again."""
     assert event.seq is not None
     sender.first = min(sender.first, event.seq)

@@ -232,11 +232,11 @@ class Application:
         )
 
     def _last_push(self) -> dict[str, Any] | None:
-        told = self.office.policies.last_push
-        if told is None:
+        push = self.office.policies.last_push
+        if push is None:
             return None
-        at = self._rfc3339(told.pop("wall_ms"))
-        return told | {"at": at}
+        at = self._rfc3339(push.pop("wall_ms"))
+        return push | {"at": at}
 
     def reject(self, reason: str, detail: str = "") -> None:
         """Count an input that became no event, and log the first one for each reason and sender. ``detail`` begins with
@@ -483,12 +483,12 @@ class Application:
             self._refused.setdefault(subject, {})[topic] = why
         else:
             self._refused.get(subject, {}).pop(topic, None)
-        standing = {
+        faults = {
             one: "; ".join(f"{named}: {reason}" for named, reason in sorted(topics.items()))
             for one, topics in self._refused.items()
             if topics
         }
-        self.concerns.report("broker-refuses", standing)
+        self.concerns.report("broker-refuses", faults)
 
     def _health(self) -> HallHealth:
         state = self.engine.state
@@ -527,12 +527,12 @@ class Application:
         because our own link to the broker is down.
         """
         since_ms = self.clock.at_ms() - LOST_MS
-        standing = {
+        faults = {
             device: f"{losses.known(known.reason)}: {known.detail or known.reason}"
             for device, known in self._lost().items()
             if known.since_ms <= since_ms and known.reason != losses.OUR_LINK
         }
-        self.concerns.report("device-lost", standing)
+        self.concerns.report("device-lost", faults)
 
     # -- status, time, reload --
 
@@ -590,7 +590,7 @@ class Application:
             self.concerns.report("journal-renewed", {})
 
     async def _watch_clock(self) -> None:
-        told_ms = self.clock.at_ms()
+        set_ms = self.clock.at_ms()
         while True:
             await self._clock_heartbeat.sleep(CLOCK_CHECK_S)
             self.status.publish_if_changed(self.mqtt, self._facts())
@@ -607,7 +607,7 @@ class Application:
                 continue
             stepped = abs(wall_ms - expected_ms) > STEP_MS * self.clock.speed
             moved = utc_offset_min(wall_ms, self.config.timezone) != self.engine.state.utc_offset_min
-            if stepped or moved or offset_ms is None or now_ms - told_ms > CLOCK_EVERY_MS:
+            if stepped or moved or offset_ms is None or now_ms - set_ms > CLOCK_EVERY_MS:
                 if stepped:
                     log.warning(
                         "clock-stepped",
@@ -616,7 +616,7 @@ class Application:
                         remedy="unless somebody has set the clock: check the time server and the battery",
                     )
                 self._set_clock(wall_ms)
-                told_ms = now_ms
+                set_ms = now_ms
 
     def _files_changed(self, spoilt: Mapping[str, str]) -> None:
         """Report which files named in hall.toml cannot be used. ``spoilt`` maps their paths to the reason; their last

@@ -49,7 +49,7 @@ class UnknownDevices:
             return
         if _gone(message):
             if self._seen.pop(name, None) is not None:
-                self._tell_all()
+                self._report_all()
             return
         self._reject("unknown_device", name)
         new = name not in self._seen
@@ -57,7 +57,7 @@ class UnknownDevices:
             return
         self._seen[name] = (self._where(name) if new else self._seen[name][0], monotonic_s())
         if new:
-            self._tell_all()
+            self._report_all()
 
     def check(self) -> None:
         """Forget devices that hall.toml names now, and devices silent for ``GONE_S``. To be called once a second."""
@@ -66,14 +66,14 @@ class UnknownDevices:
         for name in over:
             del self._seen[name]
         if over:
-            self._tell_all()
+            self._report_all()
 
     def _where(self, name: str) -> str:
         close = nearest(name, self._known())
         meant = f"; {close} is" if close is not None else ""
         return f"speaks under {self.topic_filter.replace('+', name)} and is not in hall.toml{meant}"
 
-    def _tell_all(self) -> None:
+    def _report_all(self) -> None:
         self._concerns.report("device-unknown", {name: text for name, (text, _) in self._seen.items()})
 
 

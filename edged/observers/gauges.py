@@ -173,20 +173,20 @@ def _windows(state: State) -> Iterator[Metric]:
 
 def _overrides(state: State) -> Metric:
     """Overrides in force. Not counted: moving a visitor to the front, which has no duration."""
-    standing = Counter(override.kind for override in state.overrides.values())
+    counts = Counter(override.kind for override in state.overrides.values())
     family = GaugeMetricFamily("edged_overrides", "Decisions by hand that stand", labels=["kind"])
     for kind in get_args(OverrideKind):
         if kind != "priority-insert":
-            family.add_metric([kind], standing[kind])
+            family.add_metric([kind], counts[kind])
     return family
 
 
 def _attention(state: State) -> Iterator[Metric]:
     """Things that wait for a person: alarms by kind, and unanswered pages."""
-    standing = Counter(alarm.kind for alarm in state.alarms.values())
+    counts = Counter(alarm.kind for alarm in state.alarms.values())
     family = GaugeMetricFamily("edged_alarms", "Alarms that stand", labels=["alarm"])
     for kind in TEXT:
-        family.add_metric([kind], standing[kind])
+        family.add_metric([kind], counts[kind])
     yield family
     pages = Counter(page.about for page in state.pages.values())
     family = GaugeMetricFamily("edged_pages_open", "Tracked pages nobody answered yet", labels=["about"])

@@ -35,7 +35,7 @@ SCENES_MAX = 8  # at once
 CHECK_S = 20.0  # hall seconds between looks at the policy in force
 CITY_S = 300.0  # hall seconds that the city takes to push its policy again
 Body = dict[str, Any]
-Said = tuple[str, str]
+Reply = tuple[str, str]
 
 
 class NotDone(ValueError):
@@ -52,7 +52,7 @@ class Processes:
     None if the demo did not start the broker.
     """
 
-    kill_daemon: Callable[[], Said]
+    kill_daemon: Callable[[], Reply]
     kill_broker: Callable[[], Coroutine[Any, Any, None]] | None
     state: Callable[[], Body]
 
@@ -92,11 +92,11 @@ class Controls:
             return False
         return True
 
-    def do(self, act: Body) -> Said:
+    def do(self, act: Body) -> Reply:
         """Carry out one request of the page; returns the outcome in words (Chinese, English). Raises ``NotDone`` if it
         cannot be carried out.
         """
-        known: dict[str, Callable[[Body], Said]] = {
+        known: dict[str, Callable[[Body], Reply]] = {
             "ticket": self._ticket,
             "key": self._key,
             "rate": self._rate,
@@ -117,33 +117,33 @@ class Controls:
 
     # -- devices --
 
-    def _ticket(self, act: Body) -> Said:
+    def _ticket(self, act: Body) -> Reply:
         service, priority = act.get("service"), act.get("priority", "normal")
         if service not in {one.id for one in self._site.services} or priority not in CLASSES:
             raise NotDone("取号机上没有这项业务", "The dispenser has no such button")
         self._wires.ask_ticket(service, None if priority == "normal" else priority)
         return "取号机已请求号码，见下方号票", "The dispenser asked for a number: see the papers"
 
-    def _key(self, act: Body) -> Said:
+    def _key(self, act: Body) -> Reply:
         window = self._window(act)
         self._wires.press(window, self._known_key(act), self._text(act))
         return "已按键", "Pressed"
 
-    def _rate(self, act: Body) -> Said:
+    def _rate(self, act: Body) -> Reply:
         level = act.get("level")
         if level not in (1, 2, 3, 4, 5):
             raise NotDone("请选择 1 至 5", "Choose 1 to 5")
         self._wires.rate(self._window(act), level)
         return "评价器已发送", "The evaluator sent it"
 
-    def _count(self, act: Body) -> Said:
+    def _count(self, act: Body) -> Reply:
         people = act.get("people")
         if type(people) is not int or not 1 <= people <= COUNT_MAX:
             raise NotDone(f"请填 1 至 {COUNT_MAX} 人", f"Say 1 to {COUNT_MAX} people")
         self._wires.fakes.came += people
         return "计数器将在下一分钟上报", "The counter tells it with its next minute"
 
-    def _duty(self, act: Body) -> Said:
+    def _duty(self, act: Body) -> Reply:
         self._wires.press_pager(DUTY, self._known_key(act), self._text(act))
         return "值班长已按键", "Pressed by the duty manager"
 
@@ -165,11 +165,11 @@ class Controls:
 
     # -- scenes --
 
-    def _rush(self, _act: Body) -> Said:
+    def _rush(self, _act: Body) -> Reply:
         self._play(self._come(RUSH_VISITORS, RUSH_S, None))
         return f"{RUSH_VISITORS} 人正在陆续到来", f"{RUSH_VISITORS} people are on their way in"
 
-    def _coach(self, _act: Body) -> Said:
+    def _coach(self, _act: Body) -> Reply:
         self._play(self._come(COACH_VISITORS, COACH_S, "tax-general"))
         return (
             f"一车 {COACH_VISITORS} 人到达，都办税务",
@@ -183,18 +183,18 @@ class Controls:
             await self._wires.sleep(self._chance.uniform(0, 2 * within_s / count))
             self._wires.take_ticket(service or self._chance.choices(services, weights)[0], "normal")
 
-    def _silence(self, _act: Body) -> Said:
+    def _silence(self, _act: Body) -> Reply:
         self.silent = 1
         return "下一位被呼叫的人员不应答", "Whoever is paged next does not answer"
 
-    def _led(self, _act: Body) -> Said:
+    def _led(self, _act: Body) -> Reply:
         bar = self._wires.fakes.bars[LED]
         bar.alive = not bar.alive
         if bar.alive:
             return "税务LED屏已接回", "The LED of taxes has power again"
         return "税务LED屏已断电", "The LED of taxes lost its power"
 
-    def _broker(self, _act: Body) -> Said:
+    def _broker(self, _act: Body) -> Reply:
         if self._processes.kill_broker is None:
             raise NotDone(
                 "使用了自己的消息服务器，演示不去关它", "The broker is yours: the demo does not end it"
@@ -202,7 +202,7 @@ class Controls:
         self._play(self._processes.kill_broker())
         return "消息服务器已被杀掉，三秒后重新启动", "The broker is killed; it starts again in three seconds"
 
-    def _harm(self, _act: Body) -> Said:
+    def _harm(self, _act: Body) -> Reply:
         """Let the city push a policy that switches the tidal loop off, and start a rush."""
         if self._harming:
             raise NotDone("这份策略还在试行", "That policy is still on trial")

@@ -29,7 +29,7 @@ from edged.sim import given_broker
 from edged.sim.arrivals import Arrival, arrivals
 from edged.sim.broker import EmbeddedBroker, free_port
 from edged.sim.centre import DemoCentre
-from edged.sim.controls import Controls, Processes, Said
+from edged.sim.controls import Controls, Processes, Reply
 from edged.sim.given_broker import BrokerPlace
 from edged.sim.people import DemoClerk, Helper, visit
 from edged.sim.rota import Rota
@@ -361,7 +361,7 @@ class Demo:
         self.touch = page.bind()
         return [tasks.create_task(page.run())]
 
-    def _kill_daemon(self) -> Said:
+    def _kill_daemon(self) -> Reply:
         process = self._process
         if process is None or process.returncode is not None:
             return "控制器正在重新启动", "The daemon is starting again"

@@ -108,9 +108,9 @@ def _last_seen(text: str, last: Sequence[str]) -> LastSeen:
     """The last number on paper of each service. Raises ``BackupError`` for a number that no service issues."""
     if not last:
         return LastSeen()
-    told = tomllib.loads(text)
-    now_ms, zone = wall_ms(), str(told.get("hall", {}).get("timezone", "Asia/Shanghai"))
-    prefixes = {str(one.get("prefix", "")): str(one["id"]) for one in told.get("services", [])}
+    config = tomllib.loads(text)
+    now_ms, zone = wall_ms(), str(config.get("hall", {}).get("timezone", "Asia/Shanghai"))
+    prefixes = {str(one.get("prefix", "")): str(one["id"]) for one in config.get("services", [])}
     numbers: dict[str, int] = {}
     for number in last:
         prefix, digits = spelled(number).rstrip("0123456789"), spelled(number)

@@ -37,7 +37,7 @@ class Room:
         self._ballast = path.with_name(path.name + ".ballast")
         self._bytes = BALLAST_BYTES
         self._keep_ms = keep_days * DAY_MS
-        self._looked_s = -CHECK_S
+        self._maintained_s = -CHECK_S
 
     def maintain(self, connection: apsw.Connection, now_ms: int) -> bool:
         """Every ``CHECK_S`` seconds: create the ballast file if there is space for it, and prune a batch of steps. True
@@ -46,12 +46,12 @@ class Room:
         ``now_ms``: hall time of the last step. Raises ``apsw.FullError`` if the disk is full, another ``apsw.Error`` if
         it fails.
         """
-        if monotonic_s() - self._looked_s < CHECK_S:
+        if monotonic_s() - self._maintained_s < CHECK_S:
             return False
         self._lay_in()
         if self._prune(connection, now_ms) == PRUNE_ROWS:
             return True
-        self._looked_s = monotonic_s()
+        self._maintained_s = monotonic_s()
         return False
 
     def free(self, connection: apsw.Connection, now_ms: int) -> bool:
@@ -71,8 +71,8 @@ class Room:
         """Prune a batch of steps older than ``keep_days`` that the centre has acknowledged; or, if there are none, any
         older than ``HELD_FACTOR`` times that. Returns how many.
         """
-        told = read_cursor(database.get_meta(connection, KEY), self._epoch, 2**63 - 1).step
-        pruned = prune(connection, now_ms - self._keep_ms, told)
+        acknowledged = read_cursor(database.get_meta(connection, KEY), self._epoch, 2**63 - 1).step
+        pruned = prune(connection, now_ms - self._keep_ms, acknowledged)
         return pruned or prune(connection, now_ms - HELD_FACTOR * self._keep_ms, None)
 
     def _lay_in(self) -> None:

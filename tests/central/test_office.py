@@ -98,7 +98,7 @@ async def test_an_operator_reads_where_an_order_is_wrong_and_the_log_why_it_did_
         order = Order("close", "order-1", "chen", "key", LastOrder(5, "0" * 64), None, again=False)
         with structlog.testing.capture_logs() as logs:
             for notes in ((), (Note("ignored", "A001", {"reason": "number_unknown"}),)):
-                desk._tell(_OpenOrder(order, request, notes))
+                desk._send_answer(_OpenOrder(order, request, notes))
     assert [(body["message"], body["message_zh"]) for body in bodies[:2]] == [
         ("body.window: no such window", "body.window: 没有这个窗口"),
         ("too late", "已过期"),

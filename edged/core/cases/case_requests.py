@@ -18,7 +18,7 @@ VERBS = ("open", "ack", "close", "reopen", "extend")
 RATE = "case-rate"  # timer: the evaluator of a window stops asking about a closed case
 
 
-def tell(turn: Turn, event: CaseTold) -> None:
+def handle(turn: Turn, event: CaseTold) -> None:
     """Handle what the centre or an operator does with a case: open, acknowledge, close, reopen, extend or rate it."""
     if event.told == "open":
         _open_case(turn, event)

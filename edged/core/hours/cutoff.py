@@ -37,7 +37,7 @@ def judge(turn: Turn, area: str, own: AreaHours) -> int | None:
     stopped: list[str] = []
     from_ms = own.closes_ms - policy.within_s * 1000
     if turn.at_ms < from_ms or not policy.enabled:
-        _tell(turn, area, own, stopped)
+        _set_stopped(turn, area, own, stopped)
         return from_ms if policy.enabled else None
     stamps: list[int] = []
     for service, need_ms in _needs_ms(turn, area).items():
@@ -48,7 +48,7 @@ def judge(turn: Turn, area: str, own: AreaHours) -> int | None:
             stopped.append(service)
         else:
             stamps.append(min(turn.at_ms + spare_ms + 1, last_ms))
-    _tell(turn, area, own, stopped)
+    _set_stopped(turn, area, own, stopped)
     return min(stamps, default=None)
 
 
@@ -65,7 +65,7 @@ def _needs_ms(turn: Turn, area: str) -> dict[str, int]:
     return {service: ceil((wait_s + service_s) * 1000) for service, service_s in now.each_s.items()}
 
 
-def _tell(turn: Turn, area: str, own: AreaHours, stopped: list[str]) -> None:
+def _set_stopped(turn: Turn, area: str, own: AreaHours, stopped: list[str]) -> None:
     if stopped == own.stopped:
         return
     closes_ms = own.closes_ms

@@ -50,7 +50,7 @@ def judge_all(turn: Turn) -> None:
     for area in turn.lookup.areas:
         _judge(turn, area)
     _check_calendar(turn)
-    _tell_hall(turn)
+    _note_hall(turn)
 
 
 def fire(turn: Turn, area: str) -> None:
@@ -64,7 +64,7 @@ def fire(turn: Turn, area: str) -> None:
         turn.drop_timer(f"hours/{other}")
         _judge(turn, other)
     _check_calendar(turn)
-    _tell_hall(turn)
+    _note_hall(turn)
 
 
 def follow(turn: Turn) -> None:
@@ -81,7 +81,7 @@ def follow(turn: Turn) -> None:
                 _settle(turn, area, own)
                 followed = True
     if followed:
-        _tell_hall(turn)
+        _note_hall(turn)
 
 
 def _in_full_swing(turn: Turn, own: AreaHours) -> bool:
@@ -329,7 +329,7 @@ def _touch(turn: Turn, area: str) -> None:
         turn.touch_window(window)
 
 
-def _tell_hall(turn: Turn) -> None:
+def _note_hall(turn: Turn) -> None:
     """Update the phase of the whole hall: open while one of its areas is."""
     phases = {own.phase for own in turn.state.hours.values()}
     phase: Phase = "open"

@@ -115,7 +115,7 @@ def wanted(turn: Turn, action: str, page: Page) -> bool:
     return any(one.action == action for one in turn.state.pages.values()) or _is_paged_to(turn, page)
 
 
-def tell_nobody_reached(turn: Turn, window: str) -> None:
+def alarm_nobody_reached(turn: Turn, window: str) -> None:
     """Raise the alarm that a lit window waits for staff whom no page reaches."""
     area = turn.window(window).area
     if area is not None:

@@ -118,8 +118,8 @@ def area_board(turn: Turn, area: str, point: Point, summary: AreaSummary) -> Dis
     board = turn.lookup.boards.get(point)
     room = None if board is None or board.scrolls else board.columns
     head, posted = area_line(turn, summary, room), notices.lines(turn, area)
-    told = hours_words.area_line(turn, area)
-    hours = [] if told is None else [told]
+    line = hours_words.area_line(turn, area)
+    hours = [] if line is None else [line]
     if board is None:
         lines = [head, *hours, *posted[:NOTICES_SHOWN], *called]
     elif board.rows == 1:

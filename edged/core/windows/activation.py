@@ -156,7 +156,7 @@ def no_answer(turn: Turn, window: str) -> None:
     if action is None:
         unanswered(turn, window, reason=NO_ANSWER)
         return
-    undelivered.tell_nobody_reached(turn, window)
+    undelivered.alarm_nobody_reached(turn, window)
     undelivered.offer(turn, action)
 
 

@@ -30,24 +30,24 @@ def press(turn: Turn, event: KeyPressed) -> None:
     if owner is None:
         turn.ignore(event.point, "key_not_used", key=event.key)
         return
-    said = next((known for known in SAID if plain[:1] == [known]), None)
+    word = next((known for known in SAID if plain[:1] == [known]), None)
     if owner != staffing.DUTY_MANAGER:
-        if said is None or said == "also":
+        if word is None or word == "also":
             turn.ignore(owner, "roster_unknown", arg=event.arg)
         else:
-            tell(turn, RosterTold(owner, said, turn.lookup.staff[owner].name))
+            handle(turn, RosterTold(owner, word, turn.lookup.staff[owner].name))
         return
     by = named or turn.state.duty_staff
     if by is None:
         turn.ignore(event.point, "override_without_name", key=event.key)
-    elif said is None or len(plain) < 2:
+    elif word is None or len(plain) < 2:
         turn.ignore(event.point, "roster_unknown", arg=event.arg)
     else:
         areas = tuple(plain[2].split(",")) if len(plain) > 2 else ()
-        tell(turn, RosterTold(plain[1], said, by, areas))
+        handle(turn, RosterTold(plain[1], word, by, areas))
 
 
-def tell(turn: Turn, event: RosterTold) -> None:
+def handle(turn: Turn, event: RosterTold) -> None:
     """Apply a change of today's roster, or refuse it with a reason."""
     staff = staff_meant(turn.lookup.site, event.staff)
     if staff is None:

@@ -153,11 +153,11 @@ def _end(turn: Turn, name: str, outcome: str, window: str | None = None, by: str
     if wish.area in turn.lookup.areas:
         _touch(turn, wish.area)
     if wish.window in turn.state.windows and outcome in ("opened", "expired", "withdrawn"):
-        _tell(turn, wish.window, outcome, window)
+        _hint(turn, wish.window, outcome, window)
     return True
 
 
-def _tell(turn: Turn, asker: str, outcome: str, window: str | None) -> None:
+def _hint(turn: Turn, asker: str, outcome: str, window: str | None) -> None:
     number = "" if window is None else turn.lookup.windows[window].number
     texts = {
         "opened": (f"{number}号窗口已启用", f"window {number} is open"),
