@@ -46,7 +46,7 @@ OWN_JSON = {  # written by ourselves, into the journal or a pipe
     "edged/central/operation_desk.py",
     "edged/pages/whatif.py",
 }
-RAISES_ALONE = re.compile(r"\braises?\s+(an?\s+)?``[\w.]+``((,|,?\s+(or|and))\s+``[\w.]+``)*\.(?!\w)", re.I)
+RAISES_ALONE = re.compile(r"\braises?\s+(an?\s+)?``[\w.]+``((,|,?\s+(or|and))\s+``[\w.]+``)*[.;](?!\w)", re.I)
 WARNINGS = {"warning", "error", "exception", "critical"}
 NO_EFFECT = {  # event or file -> why its warnings have no field ``effect``
     "alarm-raised": "one line for every kind of alarm: `means` and `remedy` are the words of its kind",

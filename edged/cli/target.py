@@ -63,7 +63,7 @@ class Target:
 def find(broker: str | None, hall: str | None, config: Path | None) -> Target:
     """The hall that the options mean; without any the demo that runs here, else this machine's own hall (``SITE``).
 
-    Raises ``NoTarget``; ``ConfigErrors`` for a wrong hall.toml.
+    Raises ``NoTarget`` if there is neither; ``ConfigErrors`` for a wrong hall.toml.
     """
     if broker is not None:
         if hall is None:

@@ -20,8 +20,8 @@ FrameT = TypeVar("FrameT")
 
 class SlotBus(Generic[FrameT]):
     """Sends the frames of one bus, the newest of each slot (a slot is one output of a unit on the bus, such as the lamp
-    of a panel; its name is any text). ``write`` sends one frame or raises ``DeviceError``; ``pause`` waits as long as
-    the bus needs before the next frame.
+    of a panel; its name is any text). ``write`` sends one frame, or raises ``DeviceError`` if the bus is down;
+    ``pause`` waits as long as the bus needs before the next frame.
     """
 
     def __init__(
