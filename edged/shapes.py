@@ -107,7 +107,9 @@ QUOTES = "'\"‘’“”`"
 
 
 def host_name(text: str) -> str:
-    """Check that ``text`` is a bare host. Raises ``ValueError`` for a URL or host with port, with what to write."""
+    """Check that ``text`` is a bare host. Raises ``ValueError`` for a URL or for a host with a port; the error says
+    what to write instead.
+    """
     if any(char.isspace() for char in text):
         raise ValueError(f'"{text}" has a space; host is one name or address')
     if any(char in QUOTES for char in text):

@@ -56,7 +56,7 @@ class Echo:
         return self.expire() if len(self._held) > HELD_MAX else b""
 
     def expire(self) -> bytes:
-        """Drop the part that arrived of an echo that is overdue, and return the other held bytes."""
+        """Forget an echo that is overdue: drop what arrived of it, and return the other held bytes."""
         due, held = self._due, self._held
         self._due = self._held = b""
         if not due:

@@ -82,7 +82,7 @@ class HttpCounterOptions(Options, frozen=True):
         return SPEAKER
 
     def point_channels(self) -> frozenset[str]:
-        """Empty: a counter is not named elsewhere in hall.toml, it only reports."""
+        """None: no point of hall.toml names a counter, it only reports."""
         return frozenset()
 
     def reports(self) -> frozenset[str]:

@@ -171,11 +171,17 @@ class Reception:
             await self._publish(presence_topic(self._hall, counter.device), payload, retain=True)
             self._presence[counter.device] = presence
             if state.get("up", True):
-                log.info("counter-state", device=counter.device, **presence)
+                log.info("counter-answers", device=counter.device, **presence)
             else:
                 effect = "people who pass it are not counted until it answers again"
                 remedy = LOSSES[known(state.get("word", ""))].do_en
-                log.warning("counter-state", device=counter.device, effect=effect, remedy=remedy, **presence)
+                log.warning(
+                    "counter-silent-or-faulty",
+                    device=counter.device,
+                    effect=effect,
+                    remedy=remedy,
+                    **presence,
+                )
 
     async def _publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish at QoS 1 and wait for the PUBACK. Raises ``ConnectionError`` without a connection to the broker,

@@ -57,7 +57,9 @@ class TcpModule:
         return (self._master or self._listener).fileno()
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """Read and answer requests; returns (mark, ``at_s``) for each coil written."""
+        """Read and answer requests. ``at_s``: when they could be read. Returns (name of the output, ``at_s``) for each
+        coil written.
+        """
         if self._master is None:
             self._master, _ = self._listener.accept()
             self._master.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -145,7 +145,7 @@ class Bridge:
                 count=self._odd.count - odd,
                 last=self._odd.last,
                 effect="the hall gets no report of these rows",
-                remedy="compare the row in `last` with the columns that the bridge's file names",
+                remedy="compare the row in `last` with the columns listed in the bridge's configuration file",
             )
 
     def _read_view(self, kind: str) -> None:

@@ -73,8 +73,8 @@ def local(policy: Policy, here: Names) -> Local:
 
 
 def named_twice(found: Iterator[tuple[str, str, str]]) -> Iterator[Reason]:
-    """Yield a refusal for each area that has two entries, by its name and as ``if-present:``. ``found``: from
-    ``policy_model.names``.
+    """Yield a refusal for each area for which the policy has two entries, ``NAME`` and ``if-present:NAME``. ``found``:
+    from ``policy_model.names``.
     """
     seen = dict[tuple[str, str], str]()
     for _, path, name in found:

@@ -304,6 +304,7 @@ class OperationDesk(Observer):
         log.debug(
             "operation-answer-withheld",
             topic=target[:80],
+            reason="the sender asked for it on a topic that is not for answers",
             effect="the order is handled, its sender gets no answer",
         )
 

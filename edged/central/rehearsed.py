@@ -81,7 +81,7 @@ class RehearsedSide(Shape, frozen=True):
 
 
 class Now(Shape, frozen=True):
-    """ "+1" windows that would be opened or given back within a minute, and are not under the policy in force."""
+    """ "+1" windows that the new policy would open or give back within a minute and the policy in force would not."""
 
     opens: _Windows = ()
     closes: _Windows = ()

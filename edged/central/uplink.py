@@ -196,8 +196,8 @@ class Uplink(Observer):
                 "uplink-ack-ahead",
                 upto=upto,
                 sent=self._sent,
-                effect="ignored: events are sent on, but the centre may take new ones for those it has",
-                remedy="was the journal restored from a copy? who else writes to events/ack?",
+                effect="ignored: sending continues, but the centre may drop new events as duplicates",
+                remedy="check whether the journal was restored from a copy, and who else publishes to events/ack",
             )
 
     def _progress(self, upto: int) -> None:

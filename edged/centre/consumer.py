@@ -218,7 +218,10 @@ class Consumer:
                 self._keeper = True
                 self._gauges.keeps_pictures.set(1)
                 self._link.listen([topic.filter for topic in RETAINED])
-                log.info("retained-messages-stored-here", reason="no other consumer does it")
+                log.info(
+                    "retained-messages-stored-here",
+                    reason="of several consumers one stores them, and no other does now",
+                )
         if self._keeper and self._share.keep_months and monotonic_s() - self._forgot_s >= FORGET_EVERY_S:
             self._forgot_s = monotonic_s()
             gone = forget_before(self._ledger.connection(), self._share.keep_months, utc_now())

@@ -46,5 +46,7 @@ def keep_pace(turn: Turn) -> None:
 
 
 def due_ms(state: State) -> int | None:
-    """The stamp at which postponed areas and windows are evaluated; None if there are none."""
+    """The stamp at which the postponed evaluation of areas and texts of windows is due; None if nothing is
+    postponed.
+    """
     return state.paced_ms - AHEAD_MS if state.put_off or state.words_put_off else None

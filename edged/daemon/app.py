@@ -307,7 +307,13 @@ class Application:
     def _start(self, tasks: asyncio.TaskGroup) -> Devices:
         kept = self._recovered.kept
         if kept is not None:
-            log.warning("decided-otherwise", visits=len(kept.visits), windows=len(kept.windows), effect=KEPT)
+            log.warning(
+                "recorded-outcome-kept",
+                reason="this version of the program decides some recorded events otherwise",
+                visits=len(kept.visits),
+                windows=len(kept.windows),
+                effect=KEPT,
+            )
             self.inbox.was_away(kept)
         if self._known:
             self.inbox.was_away(Resumed(self._gap_ms, restart=True))

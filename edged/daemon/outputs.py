@@ -119,8 +119,8 @@ class Outputs:
             self._workers[device].again()
 
     def hold(self) -> None:
-        """Keep actions back until ``release``, because the broker was not tried yet; output values are sent
-        meanwhile.
+        """Keep actions back until ``release``, that is, until the first attempt to connect to the broker has ended:
+        before that every device on it would count as offline. Output values are sent meanwhile.
         """
         self._may_act.clear()
 

@@ -26,7 +26,7 @@ CHECK_S = 10.0  # real seconds between tries of a configuration that is not in f
 READ_S = 30.0  # for the disk to give a file of some KiB
 
 STAYS = "the last accepted configuration stays in force"
-WAITS = "the new hall.toml is applied once that has ended"
+CHANGE_WAITS = "the new hall.toml is applied once what `mistake` names has ended"
 CORRECT = (
     "correct hall.toml (`edged check` shows mistakes) and `edged reload`; restart the service if it says so"
 )
@@ -82,7 +82,7 @@ class Reloads:
         for mistake in mistakes:
             log.error("configuration-not-applied", mistake=mistake, effect=STAYS, remedy=CORRECT)
         for problem in waits:
-            log.error("configuration-not-applied", mistake=problem, effect=WAITS)
+            log.error("configuration-not-applied", mistake=problem, effect=CHANGE_WAITS)
         self._waiting = Reading(self._config, {}, None) if waits else None
         self._show()
         self._show_waiting(waits)
@@ -115,7 +115,7 @@ class Reloads:
         taken = self._take(reading)
         for problem in taken.problems:
             if taken.later:
-                log.error("reload-refused", mistake=problem, effect=WAITS)
+                log.error("reload-refused", mistake=problem, effect=CHANGE_WAITS)
             else:
                 log.error("reload-refused", mistake=problem, effect=STAYS, remedy=CORRECT)
         self._waiting = reading if taken.later else None

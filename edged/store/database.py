@@ -376,7 +376,7 @@ def marks(connection: apsw.Connection, after: tuple[int, int], limit: int = -1) 
 
 
 def dumps_from_the_oldest(connection: apsw.Connection) -> Iterator[Snapshot]:
-    """Marks of the state dumps that still have their content, oldest first; the contents are not read."""
+    """Yield the state dumps whose content was not deleted yet, oldest first, each without its content."""
     query = "SELECT seq, at_ms, sha256, chain, NULL, day FROM snapshots WHERE blob IS NOT NULL ORDER BY seq, at_ms"
     for values in connection.execute(query):
         if _typed(values, (int, int, str, bytes, _BLOB, (int, type(None)))):

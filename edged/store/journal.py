@@ -272,8 +272,9 @@ class Journal:
             leave_renewal(self.path, renewal, database.sync_directory)
         except OSError as error:
             _LOG.error(
-                "the broker knows later steps than this journal, and the file that tells the next start to begin a new"
-                " epoch cannot be written (%s): step numbers are used twice; the next connection tries again",
+                "this journal has lost steps that the broker knows, and the note that lets the next start number them"
+                " anew (a new epoch) cannot be written: %s. Until it is, step numbers are used twice. The next"
+                " connection tries again",
                 error,
             )
             return

@@ -85,7 +85,7 @@ async def test_what_the_version_before_called_stands(
     assert settle(ROOT, files).returncode == 1, "what another version decided is not ours to dump"
     be(daemon, ROOT)
     await daemon.restart()
-    assert daemon.logged("decided-otherwise")
+    assert daemon.logged("recorded-outcome-kept")
     await until(lambda: at_window_1(machines) == "A005")
     assert "decided-otherwise" not in files.get("/healthz")[1], "all of it could be brought in"
     machines.panel.press("arrive")
@@ -95,7 +95,7 @@ async def test_what_the_version_before_called_stands(
     await take(machines, 2)
     await daemon.kill()
     await daemon.restart()
-    assert len(daemon.logged("decided-otherwise")) == 1, "those steps are settled"
+    assert len(daemon.logged("recorded-outcome-kept")) == 1, "those steps are settled"
     await until(lambda: at_window_1(machines) == "A001")
     assert len(set(printed(machines))) == 7
     ids = machines.ids(machines.dispenser, "print")
@@ -114,7 +114,7 @@ async def test_the_version_before_dumps_its_own_steps(
     assert done.returncode == 0, done.stderr
     be(daemon, ROOT)
     await daemon.restart()
-    assert not daemon.logged("decided-otherwise")
+    assert not daemon.logged("recorded-outcome-kept")
     await until(lambda: at_window_1(machines) == "A005")
     assert settle(ROOT, files).returncode == 75, "not under a running daemon"
     machines.panel.press("no-show")

@@ -157,7 +157,7 @@ async def test_from_an_empty_machine_to_a_served_hall_and_back(machine: Containe
     assert code == 0, said
     assert f"* {NEXT}" in (await inside(machine, "/opt/edged/install status"))[1]
     await until_called(machine, "A001")
-    assert "decided-otherwise" not in await machine.call("journalctl", "-u", "edged", "--no-pager")
+    assert "recorded-outcome-kept" not in await machine.call("journalctl", "-u", "edged", "--no-pager")
     await key(machine, "next", 2)
     await until_called(machine, "A004")
 

@@ -43,8 +43,8 @@ def _attended(turn: Turn, area: str, own: AreaHours) -> bool:
 
 
 def tide_runs(turn: Turn, area: str) -> bool:
-    """Whether "+1" windows may be asked for in this area. Not in assisted hours: no standby staff are there to be
-    paged.
+    """Whether "+1" windows may be asked for in this area. Not in assisted hours (帮办, windows serve with a guide): no
+    standby staff are there to be paged.
     """
     own = of(turn, area)
     return own.mode != "assisted" and _attended(turn, area, own)

@@ -100,7 +100,9 @@ def set_clock(turn: Turn, forward_ms: int | None) -> None:
 
 
 def flex(turn: Turn, event: HoursFlexed) -> None:
-    """Change today's opening or closing time. Unlike a clock change, an order with a name takes effect at once."""
+    """Change today's opening or closing time. A named person ordered it, so it takes effect at once, unlike a clock
+    change that would end the hours early.
+    """
     local_ms = wall.local_ms(turn)
     subject = turn.lookup.site.hall if event.area is None else event.area
     if event.area is not None and event.area not in turn.lookup.areas:

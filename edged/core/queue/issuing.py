@@ -51,7 +51,9 @@ def turn_away(turn: Turn, event: TicketRequested) -> None:
 
 
 def flag(turn: Turn, ticket: Ticket) -> None:
-    """Note that a dispenser printed a number by itself while none should be given; its visitor is served."""
+    """Record that a dispenser printed a number by itself while none should be given. The visitor is served all the
+    same.
+    """
     why = opening.refusal(turn, ticket.service, ticket.priority)
     if why is not None:
         ticket.late = True
@@ -60,7 +62,7 @@ def flag(turn: Turn, ticket: Ticket) -> None:
 
 
 def level(turn: Turn) -> Issuing:
-    """The services that give no numbers now, for all dispensers."""
+    """The value that every dispenser is sent: which services give no numbers now, and why."""
     stopped = []
     for service in turn.lookup.services:
         why = why_not(turn, service)

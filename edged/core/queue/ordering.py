@@ -85,7 +85,7 @@ def head_start_ms(name: str, calling: Calling) -> int:
 
 
 def streak_of(name: str, calling: Calling) -> int:
-    """How many overtaking calls in a row one window may make for this class."""
+    """How many visitors of priority class ``name`` one window may call in a row ahead of others who came earlier."""
     own = calling.classes.get(name)
     if own is None or own.streak is None:
         return calling.priority_streak

@@ -65,7 +65,7 @@ def sign_lamps(turn: Turn) -> None:
 
 
 def sign(turn: Turn) -> None:
-    """Command the levels of all changed windows and areas.
+    """Command the levels (the values that displays, lamps and messages keep showing) of all changed windows and areas.
 
     In a rush they may be postponed to the next evaluation (``rush.py``), except the panels of changed windows, so that
     the clerk sees the answer to a key at once.

@@ -61,8 +61,8 @@ def park(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def resume(turn: Turn, window: str, arg: str | None) -> None:
-    """Put a visitor back into the queue who was parked, absent (within ``revive_within_s``), or is back with the
-    papers.
+    """Put visitor number ``arg`` back into the queue who was parked, absent (within ``revive_within_s``), or is back
+    with the papers.
     """
     ticket = by_number(turn, arg)
     if ticket is None:

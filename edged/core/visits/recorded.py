@@ -77,7 +77,9 @@ class Recorded:
             self.cases += note.kind == "case.opened"
 
     def agree_with(self, other: Recorded) -> None:
-        """Copy everything from ``other``, because both versions agree up to this step."""
+        """Copy everything from ``other``: what was recorded and what this version of the program decides are the same
+        up to here.
+        """
         self.visits, self.windows = dict(other.visits), dict(other.windows)
         self.actions, self.next_action, self.cases = dict(other.actions), other.next_action, other.cases
 

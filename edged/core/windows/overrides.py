@@ -184,7 +184,7 @@ def wanted(turn: Turn, area: str) -> list[str]:
 
 
 def settle(turn: Turn, window: str) -> None:
-    """Close a regular window that was ordered to close, as soon as it has no visitor."""
+    """Close a regular window if it was ordered to close and has no visitor any more."""
     if turn.override("close", window) is None or turn.lookup.windows[window].tidal:
         return
     state = turn.window(window)
