@@ -15,7 +15,7 @@ from edged.core.model.lookup import Lookup
 from edged.core.model.point import Point
 from edged.core.model.state import Learnt, TicketState, Wish
 from edged.core.model.turn import Turn
-from edged.core.people import answers
+from edged.core.people import answers, staffing
 from edged.core.queue import bookings, demand, people_counters
 from edged.core.visits import recorded
 from edged.core.visits.outcomes import CODE_MAX_CHARS, papers_of
@@ -155,3 +155,21 @@ def test_which_ends_of_a_visit_are_one_for_the_visitor() -> None:
         for other in get_args(TicketState):
             together = one == other or any({one, other} <= group for group in same)
             assert recorded.alike(one, other) == together, (one, other)
+
+
+@pytest.mark.parametrize("helpers", [0, 1, 2])
+@pytest.mark.parametrize("leave", [1, 2, 3])
+def test_with_the_last_of_a_window_all_of_it_ends_and_with_each_before_a_part(
+    helpers: int, leave: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody: list[str | None] = ["qin", "mei", "sun"]
+    team = everybody[: 1 + helpers]
+    ends_s = {person: 600.0 * (number + 1) for number, person in enumerate(team[:leave])}
+    monkeypatch.setattr(staffing, "leaves_in_s", lambda turn, person: ends_s.get(person))
+    turn = Turn(hall().state, Lookup(hall_site()), AT_MS)
+    found = demand._leaving(turn, "tax", team, 0.5)
+    assert [end_s for end_s, _ in found] == sorted(ends_s.values())
+    shares = [share for _, share in found]
+    assert all(share > 0 for share in shares)
+    assert (sum(shares) == pytest.approx(0.5)) == (len(ends_s) == len(team))
+    assert sum(shares) <= 0.5 + 1e-9

@@ -30,6 +30,7 @@ from edged.core.model.state import (
     Alarm,
     AreaHours,
     DeviceState,
+    Help,
     Learnt,
     PendingAction,
     PeopleCounter,
@@ -340,3 +341,10 @@ def test_a_case_that_opens_again_stays_late_if_it_was(was: bool) -> None:
     case_book.reopen(turn, case, "zhou", "told")
     later = None if was else False
     assert (case.on_time, case.responded) == (later, later)
+
+
+def test_a_window_that_is_gone_is_helped_no_more() -> None:
+    turn = a_turn()
+    turn.state.helps |= {"w1": Help("sun", AT_MS, 5.0), "w77": Help("zhou", AT_MS, 5.0)}
+    guide_pages.reconcile(turn)
+    assert set(turn.state.helps) == {"w1"}
