@@ -27,7 +27,7 @@ from edged.central.envelope import sign
 from edged.central.office import Dependencies, Office
 from edged.central.rehearsed import Missed, of_report
 from edged.core.model.events import Event, PolicyApplied
-from edged.core.model.policy import Tidal, Trial
+from edged.core.model.policy import Policy, Tidal, Trial
 from edged.core.model.state import PolicyTrial, State
 from edged.driver import Refused, Unreachable
 from edged.observer import Step
@@ -316,6 +316,9 @@ class Hall:
             case "hall":
                 self.run.hall.change(rest)
                 self.office.serve(self.run.hall.site)
+            case "safe":  # the core goes on by the built-in policy
+                state = self.run.engine.state
+                state.put_aside, state.policy = state.policy, Policy()
             case "kept":  # the journal holds something else than was written
                 name, _, value = rest.partition(" ")
                 self.kept[{"orders": COUNTERS, "keys": KEY_LIST}[name]] = value

@@ -6,9 +6,18 @@ import pytest
 
 from edged.central import page_desk
 from edged.central.page_desk import PageDesk
+from edged.central.page_lines import LineDesk
 from edged.core.engine import Engine
 from edged.core.model.commands import Desired, Display, Lamp
-from edged.core.model.events import ClockSet, Event, KeyPressed, SiteLoaded, Tick, TicketRequested
+from edged.core.model.events import (
+    ClockSet,
+    Event,
+    KeyPressed,
+    SiteLoaded,
+    Tick,
+    TicketRequested,
+    TicketSecretDrawn,
+)
 from edged.core.model.point import Point
 from edged.core.signage.signs import slot
 from edged.observer import Step
@@ -126,3 +135,42 @@ async def test_what_a_hall_lost_is_taken_from_the_pages_once(restarted: bool) ->
     await hall.connect()
     assert "window/w8" in hall.link.parts
     assert not gone & set(hall.link.parts)
+
+
+async def test_an_area_that_no_sign_has_shown_yet_has_nobody_waiting() -> None:
+    hall = DeskOfHall()
+    hall.engine.state.shown.clear()
+    await hall.connect()
+    area = hall.link.parts["area/tax"]
+    figures = ("waiting", "open_windows", "tidal_windows", "asked_windows")
+    assert [area[key] for key in figures] == [0, 0, 0, 0]
+    assert (area["oldest_since"], area["wait_s"], area["next"]) == (None, None, [])
+
+
+async def test_visitors_own_pages_hold_todays_numbers_and_go_with_the_hall_that_has_none() -> None:
+    hall, text = DeskOfHall(), SiteText()
+    text.change("own-pages https://hall.example")
+    hall.happen(SiteLoaded(text.site), TicketSecretDrawn("a" * 64))
+    hall.happen(*(TicketRequested(Point("disp"), "tax-general") for _ in range(3)))
+    lines = LineDesk(hall.link, "h", page_sources(lambda: hall.engine))
+    lines.start()
+
+    async def numbers() -> list[str]:
+        hall.link.bodies.clear()
+        hall.link.changed(True, "")
+        await lines.publish_changes()
+        return [row[1] for row in hall.link.parts["line/tax"]["rows"]]
+
+    assert await numbers() == ["A001", "A002", "A003"]
+    first, second, _ = hall.engine.state.tickets.values()
+    first.direct = True  # served at a window without a number
+    second.issued_ms = hall.engine.state.day_start_ms - 1  # yesterday
+    assert await numbers() == ["A003"]
+    hall.happen(SiteLoaded(hall_site()))
+    hall.link.bodies.clear()
+    await lines.publish_changes()
+    areas = {f"line/{area.id}": None for area in hall_site().areas}
+    assert hall.link.parts == areas
+    hall.link.bodies.clear()
+    await lines.publish_changes()
+    assert hall.link.parts == {}

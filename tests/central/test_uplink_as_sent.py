@@ -51,6 +51,7 @@ class Hall:
         self.rows = apsw.Connection(":memory:")
         self.rows.execute("CREATE TABLE steps (seq INTEGER PRIMARY KEY, at_ms, kind, event, notes)")
         monkeypatch.setattr(uplink_module, "monotonic_s", lambda: self.now_s)
+        self.patch = monkeypatch
         self.begin()
 
     def begin(self) -> None:
@@ -150,6 +151,8 @@ class Hall:
             case "restart":
                 self.uplink.stop()
                 self.begin()
+            case "thin":
+                self.patch.setattr(uplink_module, "THIN_ABOVE", int(rest))
             case "turns":
                 for _ in range(int(rest) - 1):
                     self.now_s += 0.02
