@@ -13,6 +13,7 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -424,6 +425,15 @@ async def order(stage: Stage) -> None:
             b.lamp(1, coil, coil << 8 if coil < 3 else 0xFF00)
         b.lamp(1, 1, 0)
         await asyncio.sleep(0.3)
+        stage.note("-", "coils, registers and blocks of like addresses replace each other in nothing")
+        b.coils(1)
+        for address in (0, 1, 0xFF, 0xFFFF):
+            b.lamp(1, address)
+            for name, value in (("older", 1), ("newer", 2)):
+                block = pdus.set_registers(address, [value])
+                b.ask(f"{name} register {address}", partial(b.bus.write_register, 1, address, value))
+                b.ask(f"{name} block {address}", partial(b.bus.write_block, 1, block))
+        await asyncio.sleep(1)
         b.coils(2)
         b.coils(3)
         for coil in range(20):
