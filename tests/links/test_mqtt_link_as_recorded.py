@@ -269,6 +269,12 @@ async def frozen(stage: Stage) -> None:
         await asyncio.sleep(15)
         hall.broker.echoes = False
         await asyncio.sleep(150)
+    stage.note("-", "the same with a keepalive of two seconds")
+    hall = Hall(stage, 2)
+    async with hall:
+        await asyncio.sleep(4)
+        hall.broker.echoes = False
+        await asyncio.sleep(6)
 
 
 async def rivals(stage: Stage) -> None:
