@@ -7,10 +7,19 @@ from typing import get_args
 
 import pytest
 
+from edged.core import sequence
 from edged.core.engine import Engine
 from edged.core.model import forecast
 from edged.core.model.commands import Note
-from edged.core.model.events import AppointmentMade, ClockSet, GoneOn, KeyPressed, SiteLoaded
+from edged.core.model.events import (
+    AppointmentMade,
+    ClockSet,
+    GoneOn,
+    KeyPressed,
+    RatingGiven,
+    SiteLoaded,
+    TicketRequested,
+)
 from edged.core.model.lookup import Lookup
 from edged.core.model.point import Point
 from edged.core.model.state import Learnt, TicketState, Wish
@@ -19,7 +28,7 @@ from edged.core.people import answers, staffing
 from edged.core.queue import bookings, demand, people_counters
 from edged.core.visits import recorded
 from edged.core.visits.outcomes import CODE_MAX_CHARS, papers_of
-from tests.support.core_hall import hall_site
+from tests.support.core_hall import SiteText, hall_site
 
 AT_MS = 28_800_000
 MORNING_MS = 1_795_392_000_000
@@ -173,3 +182,41 @@ def test_with_the_last_of_a_window_all_of_it_ends_and_with_each_before_a_part(
     assert all(share > 0 for share in shares)
     assert (sum(shares) == pytest.approx(0.5)) == (len(ends_s) == len(team))
     assert sum(shares) <= 0.5 + 1e-9
+
+
+def test_nobody_waits_where_a_window_is_free_and_no_wait_is_negative() -> None:
+    load = forecast.Load(work=0.0, busy=0.0, windows=3.0, mean_s=600.0)
+    assert [forecast.newcomer_wait_s(load, 3.0, present) for present in (0.0, 0.5, 1.0, 2.0)] == [0.0] * 4
+    assert [forecast.newcomer_wait_s(load, 3.0, present) for present in (3.0, 5.0)] == [200.0, 600.0]
+    assert forecast.newcomer_wait_s(load, 0.0, 0.0) == 0.0
+
+
+def test_who_is_received_is_not_deaf_any_more() -> None:
+    """Its numbers are a little older than they look: the time without a connection does not count for them."""
+    engine, panel = hall(), Point("p1")
+    engine.handle(AT_MS, KeyPressed(panel, "login", "qin", seq=1))
+    turn = Turn(engine.state, Lookup(hall_site()), AT_MS + 1_000)
+    sequence.link_down(turn, panel)
+    sender = engine.state.senders[panel]
+    assert (sender.deaf_ms, sender.fresh) == (AT_MS + 1_000, {1: AT_MS})
+    engine.handle(AT_MS + 5_000, KeyPressed(panel, "logout", seq=2))
+    assert sender.deaf_ms is None
+    assert sender.fresh == {1: AT_MS + 4_000, 2: AT_MS + 5_000}
+
+
+@pytest.mark.parametrize(("after_ms", "rated"), [(0, True), (599_999, True), (600_000, False)])
+def test_a_visit_may_be_rated_so_long_after_its_end(after_ms: int, rated: bool) -> None:
+    engine, text = Engine(), SiteText()
+    text.change("window w1 1 tax-general panel=p1 evaluator=e1")
+    for event in (
+        SiteLoaded(text.site),
+        ClockSet(MORNING_MS, 0),
+        KeyPressed(Point("p1"), "login", "qin"),
+        TicketRequested(Point("disp"), "tax-general"),
+        KeyPressed(Point("p1"), "next"),
+        KeyPressed(Point("p1"), "arrive"),
+        KeyPressed(Point("p1"), "finish"),
+    ):
+        engine.handle(AT_MS, event)
+    _, notes = engine.handle(AT_MS + after_ms, RatingGiven(Point("e1"), 5))
+    assert ("rating.given" in {note.kind for note in notes}) == rated, notes
