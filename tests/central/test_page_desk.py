@@ -8,7 +8,7 @@ from edged.central import page_desk
 from edged.central.page_desk import PageDesk
 from edged.central.page_lines import LineDesk
 from edged.core.engine import Engine
-from edged.core.model.commands import Desired, Display, Lamp
+from edged.core.model.commands import Desired, Display, Lamp, Note
 from edged.core.model.events import (
     ClockSet,
     Event,
@@ -174,3 +174,18 @@ async def test_visitors_own_pages_hold_todays_numbers_and_go_with_the_hall_that_
     hall.link.bodies.clear()
     await lines.publish_changes()
     assert hall.link.parts == {}
+
+
+async def test_a_call_of_which_little_is_known_is_shown_with_what_is_known() -> None:
+    """In follow mode the queue system calls at windows that the hall does not have, or numbers that nobody knows."""
+    hall = DeskOfHall()
+    called = Note("ticket.called", "A001", {"window": "w77", "area": "tax", "wait_s": None})
+    again = Note("ticket.recalled", "A002", {"window": "w1"})
+    hall.desk.step(Step(0, hall.at_ms, Tick(), (), (called, again)), 0.0)
+    await hall.connect()
+    known = {"at": str(OPENS_MS), "priority": "normal", "wait_s": None, "told_s": None}
+    assert hall.link.parts["calls"]["calls"] == [
+        known | {"n": 2, "number": "A002", "window": "w1", "area": None, "again": True},
+        known | {"n": 1, "number": "A001", "window": "w77", "area": "tax", "again": False},
+    ]
+    assert [hall.link.parts["area/tax"][key] for key in FIGURES] == [0, 1, 1, 0]
