@@ -103,7 +103,7 @@ class Bridge:
         while True:
             fault = None
             try:
-                await asyncio.to_thread(self._read_views)
+                await self._read()
             except SourceAway as error:
                 fault = f"queue system: {error}"
             await self._send(client)
@@ -121,6 +121,16 @@ class Bridge:
                     )
                 self._fault = fault
             await asyncio.sleep(self._settings.every_s)
+
+    async def _read(self) -> None:
+        """Read every view in a thread. If cancelled, wait until the thread has ended, because it writes the state file,
+        which the next bridge reads. Raises ``SourceAway`` if the other system cannot be read.
+        """
+        reading = asyncio.get_running_loop().run_in_executor(None, self._read_views)
+        try:
+            await asyncio.shield(reading)
+        finally:
+            await asyncio.wait([reading])
 
     def _read_views(self) -> None:
         """Read every view once, and store the messages that follow. Raises ``SourceAway`` if the other system cannot be
