@@ -135,8 +135,8 @@ class SharedWire(NamedTuple):
 class Options(Shape, frozen=True):
     """Base of every driver's options in hall.toml.
 
-    ``DESCRIBED``: the option that names a description (``edged.descriptions``), "" if there is none, and
-    ``DESCRIPTION`` its shape.
+    ``DESCRIBED``: which option names a description file (``edged.descriptions``); "" if this driver reads none.
+    ``DESCRIPTION``: the shape of such a file.
     """
 
     DESCRIBED: ClassVar[str] = ""

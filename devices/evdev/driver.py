@@ -92,7 +92,7 @@ class EvdevOptions(Options, frozen=True):
         return frozenset({"panel"} | ({"evaluator"} if self.ratings else set()))
 
     def reports(self) -> frozenset[str]:
-        """The role in which it reports: dispenser for a scanner, because it requests numbers."""
+        """The role in which it reports: a scanner as a dispenser, because it requests numbers; a keypad in none."""
         return frozenset({"dispenser"}) if self.reads == "codes" else frozenset()
 
     def service_ids(self) -> frozenset[str]:

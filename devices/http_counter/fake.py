@@ -51,7 +51,7 @@ class FakeHttpCounter:
         return self._chance.choice(ODD) + self._chance.randbytes(self._chance.randrange(8))
 
     def report(self) -> bytes:
-        """The next report: totals since the restart, or the window since the last report."""
+        """The next report: totals since the restart, or what was counted since the last report, as the vendor does."""
         begin = self._minute
         self._minute += not self.frozen_clock
         (entered, left), self._window = self._window, (0, 0)

@@ -76,7 +76,9 @@ class StripPacket:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A card's answer to ``command``. ``serial``: number of the program's part, or the value that was requested."""
+    """A card's answer to ``command``. ``serial``: after a part of a display program, that part's number; after a query,
+    the value asked for.
+    """
 
     command: int
     serial: int

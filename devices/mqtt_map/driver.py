@@ -123,7 +123,9 @@ class MqttMapOptions(Options, frozen=True):
         return tuple(said), tuple(sorted(sent))
 
     def point_channels(self) -> frozenset[str]:
-        """Numbers of lamps, and names of buttons in the description; "" if there is only one lamp or button."""
+        """The channels of its lamps (numbers) and buttons (names in the description); the channel "" if there is only
+        one lamp or button.
+        """
         model = self.described
         buttons = {
             one.channels.get(word, "")

@@ -239,8 +239,9 @@ def plain(text: str, font: Font | None = "gbk") -> str:
 
 
 def decode_areas(data: bytes, units_of_8: bool) -> tuple[tuple[int, ...], tuple[ScreenArea, ...]]:
-    """Decode a command of ``show`` (A3 06): the ids of deleted areas (0 to 255 for "all") and the new areas. Raises
-    ``Garbled`` if the command is cut short or holds an impossible value.
+    """Decode a command that ``show`` made (A3 06): the ids of deleted areas (0 to 255 for "all") and the new areas.
+    ``units_of_8``: x and width are in units of 8 pixels, as 5K cards have it. Raises ``Garbled`` if the command is cut
+    short or holds an impossible value.
     """
     try:
         count, at = data[5], 6

@@ -33,8 +33,8 @@ DEFAULT_PRICES = Prices()
 class Curves:
     """The data of one day's charts.
 
-    (minute of the day, value) wherever a value changes; for each visitor (minute, predicted wait, real wait), in
-    minutes.
+    ``waiting``, ``windows`` and ``staff`` are steps: (minute of the day, value) at each change. ``waits`` has one row
+    for each visitor: (minute of the day, predicted wait, real wait), waits in minutes.
     """
 
     waiting: tuple[tuple[float, int], ...] = ()

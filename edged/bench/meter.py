@@ -35,8 +35,8 @@ class Ear(Protocol):
 
 
 class Lamps:
-    """Receives the levels of MQTT lamps; a mark is ``device state``. Remembers each lamp's last level, and how many
-    levels it received.
+    """Receives the levels of MQTT lamps. Each level is the mark (the text a caller waits for) ``device state``.
+    Remembers each lamp's last level, and how many levels it received.
     """
 
     def __init__(self, plug: Plug, hall: str) -> None:

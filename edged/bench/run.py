@@ -120,7 +120,7 @@ def prepared(
     directory: Path, hall_broker: Address | None, echo: Path | None = None
 ) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Prepare a folder and a broker; yields the ``Place`` and what the report says about it. ``hall_broker`` None:
-    start our own broker.
+    start our own broker. ``echo``: a compiled echo program to compare with, None for none.
     """
     with ExitStack() as stack:
         broker, kind = hall_broker, "the hall's own"

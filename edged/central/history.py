@@ -91,5 +91,5 @@ class History:
 
 
 async def read_page(outbox: Outbox, after_seq: int, count: int) -> list[NotedStep]:
-    """The next ``count`` committed steps that have notes or set the clock."""
+    """The next ``count`` committed steps that have notes, or that set the clock by which later notes are dated."""
     return await outbox.ask(lambda connection: noted_steps(connection, after_seq, count))

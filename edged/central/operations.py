@@ -264,7 +264,7 @@ class CorrectRating(Body, frozen=True):
 
 
 class AnswerRating(Body, frozen=True):
-    """Record that a bad rating was dealt with; code is a word of the policy."""
+    """Record that a bad rating was dealt with. ``code``: how, one of the codes that the policy lists."""
 
     rating: Name
     code: Name | None = None

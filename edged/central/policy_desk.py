@@ -550,8 +550,8 @@ class PolicyDesk(Observer):
             log.error(
                 "stored-policy-refused",
                 detail=str(error),
-                effect="the hall keeps its parameters of before this start; the centre sees no policy in force",
-                remedy="push a policy that fits this version",
+                effect="the hall keeps the parameters it had before this start; the centre sees no policy in force",
+                remedy="push a policy that this version of edged accepts",
             )
             return
         applied = self._applied

@@ -110,9 +110,9 @@ class Rehearsals:
         except (FileNotFoundError, ConnectionRefusedError, PermissionError):
             return Missed(missed="no-service")
         except (OSError, ValueError) as error:  # cut off, too long, or invalid
-            effect = "the policy is treated as not rehearsed"
+            effect = "the pushed policy is treated as not tried on recorded days"
             log.warning(
-                "rehearsal-aborted", error=type(error).__name__, detail=str(error)[:200], effect=effect
+                "policy-rehearsal-aborted", error=type(error).__name__, detail=str(error)[:200], effect=effect
             )
             return Missed(missed="broke-off")
 

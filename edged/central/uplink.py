@@ -176,7 +176,12 @@ class Uplink(Observer):
         if epoch != self._outbox.epoch:
             self._reject("ack_epoch", f"epoch {epoch}, ours is {self._outbox.epoch}")
         elif not self._counted:
-            log.debug("uplink-ack-early", upto=upto, effect="none: the centre repeats it")
+            log.debug(
+                "uplink-ack-early",
+                upto=upto,
+                reason="the events of the journal are not counted yet",
+                effect="none: the centre repeats it",
+            )
         elif upto > self._sent:
             self._ahead(upto)
         elif upto > self._acked:

@@ -13,15 +13,16 @@ from edged.cli.target import fail
 def settle(
     journal: Annotated[Path, typer.Argument(help="The journal of a hall ([store] path).", metavar="JOURNAL")],
     since: Annotated[
-        Path | None, typer.Option(help="Change nothing; list numbers given after this older copy.")
+        Path | None,
+        typer.Option(help="Change nothing; list the numbers given since this older copy of the journal."),
     ] = None,
 ) -> None:
-    """Dump the state of a stopped hall with the version that ran it, so that the next version repeats none of its
-    decisions.
+    """Dump the state of a stopped hall with the version that ran it. The next version starts from the dump, and need
+    not decide anew what it might decide otherwise.
 
     The install program does this before it switches versions. A daemon that was stopped cleanly has done it already.
 
-    \b
+    
     Exit codes: 0 done, 1 another version wrote the last steps, 74 the disk, 75 the daemon runs, 78 a newer journal.
     Example:    systemctl stop edged && runuser -u edged -- edged settle /var/lib/edged/hall.db
     """

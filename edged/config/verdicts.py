@@ -34,7 +34,7 @@ class FileVerdict:
 
     @classmethod
     def of(cls, count: int, state: str, lines: tuple[str, ...]) -> FileVerdict:
-        """The verdict of the calling process."""
+        """The verdict on the file that the calling process reports, with its process id."""
         return cls(os.getpid(), born(os.getpid()), count, state, lines)
 
     @property

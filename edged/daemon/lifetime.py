@@ -28,5 +28,9 @@ async def confirm_start(starts: Starts, safe: bool, stop: Callable[[], None]) ->
     await asyncio.sleep(SAFE_S if safe else LIVED_S)
     starts.forget()
     if safe:
-        log.warning("safe-mode-ended", after_s=SAFE_S, effect="the process ends; systemd starts it as usual")
+        log.warning(
+            "safe-mode-ended",
+            after_s=SAFE_S,
+            effect="the process ends; systemd starts it again, in normal mode",
+        )
         stop()

@@ -338,7 +338,7 @@ class Worker:
                     point=self._slots[key][0],
                     error=str(error),
                     effect="it goes on showing what it showed; tried again with the next value, or later",
-                    remedy="compare what error names with this device's settings in hall.toml",
+                    remedy="compare the value named in `error` with this device's settings in hall.toml",
                 )
             self._refused[key] = monotonic_s() + self._refused_s
             return True

@@ -26,8 +26,8 @@ UNREADABLE = "?"  # shown instead of a name that cannot be repeated
 
 
 class UnknownDevices:
-    """The unknown devices. ``known`` returns the device ids of hall.toml; ``concerns`` raises an alarm for each other
-    device, with the topic it uses.
+    """Devices that send messages and are not in hall.toml. ``known`` returns the device ids of hall.toml; ``concerns``
+    raises an alarm for each that is not among them, with the topic it uses.
     """
 
     def __init__(

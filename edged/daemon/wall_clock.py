@@ -43,7 +43,8 @@ class WallClock:
 
     def make_up(self, clock: Clock, wall_ms: int, offset_ms: int | None) -> int:
         """To be called when the clock is right: if it was wrong at the start, move hall time forward by the time the
-        process was away. Returns that time in ms, 0 if there is nothing to make up for.
+        process was not running. ``offset_ms``: wall clock minus hall time before the stop, None if nobody knows.
+        Returns the time it moved in ms, 0 for none.
         """
         if not self.doubted_at_start:
             return 0

@@ -154,7 +154,7 @@ class RecordedDays:
                 date=day.date,
                 directory=str(self._directory),
                 detail=str(error)[:120],
-                effect="replay and usual numbers lack the last minutes of this day; tried again in a minute",
+                effect="replay and usual waits lack the last minutes of this day; tried again in a minute",
                 remedy="make room on the disk; the directory must be writable for edged web",
             )
 

@@ -91,7 +91,7 @@ class Mirror:
         self._bad += 1
         if self._bad.bit_count() == 1:  # the first, second, fourth … of them
             log.warning(
-                "page-message-refused",
+                "web-page-message-refused",
                 part=name[:64],
                 detail=why[:120],
                 refused_so_far=self._bad,

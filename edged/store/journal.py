@@ -103,8 +103,8 @@ class Journal:
             room = Room(path, opened.epoch, keep_days)
             self._writer = writer(opened, read_keep(path), room, self._tell)
             self._batcher = CommitBatcher(self._writer.put)
-        for notice in opened.notices:
-            _LOG.error(notice)
+        for damage_and_remedy in opened.notices:
+            _LOG.error(damage_and_remedy)
 
     @classmethod
     def open(
@@ -324,8 +324,8 @@ class Journal:
                     break
                 except codec.CodecError as error:
                     _LOG.error(
-                        "the state dump of step %d is of another version (%s): the start uses an older one or the"
-                        " first step",
+                        "the state dump of step %d was written by another version of edged (%s): the start begins at an"
+                        " older dump, or at the first step",
                         one.seq,
                         error,
                     )
@@ -372,8 +372,8 @@ class Journal:
 
     def _handle(self, report: Report) -> None:
         """Handle a report of the writer thread; called in the loop thread."""
-        for notice in report.notices:
-            _LOG.error(notice)
+        for damage_and_remedy in report.notices:
+            _LOG.error(damage_and_remedy)
         if report.error is not None:
             self._fail(report.error)
             return

@@ -428,7 +428,9 @@ class CaseTold:
 
 @value
 class DayReset:
-    """``by`` (at most 64 characters) clears the queue by hand; refused while people wait, unless ``force``."""
+    """A person clears the queue by hand; refused while people wait, unless ``force``. ``by`` (at most 64 characters):
+    who.
+    """
 
     by: str
     force: bool = False

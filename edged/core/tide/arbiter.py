@@ -425,7 +425,9 @@ def _withdraw(turn: Turn, area: str, window: str, evaluation: Evaluation) -> Non
 
 
 def uninvite(turn: Turn, area: str, evaluation: Evaluation) -> None:
-    """Stop asking the clerk of a consultation window, because the queue has become short before they answered."""
+    """Withdraw the request to serve as a "+1" window from a consultation window whose clerk has not answered, because
+    the queue has become short.
+    """
     for window in turn.lookup.area_tidal[area]:
         state = turn.window(window)
         if state.state == "INVITED" and state.area == area and not overrides.kept(turn, window):

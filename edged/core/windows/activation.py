@@ -313,7 +313,9 @@ def _gone_ms(turn: Turn, window: str) -> int | None:
 
 
 def stand_by(turn: Turn, window: str) -> None:
-    """Switch off a lit window that was not opened."""
+    """End the request to open a window that nobody opened: it stands by again, or goes on with consultation. Whoever
+    was paged for it is not paged for a while.
+    """
     paged = turn.window(window).paged_staff
     if move_window(turn, window, "give-up"):
         clear(turn, window)

@@ -19,7 +19,9 @@ WAIT = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class MqttWire:
-    """Replaces paho's socket. ``take`` returns whole packets; ``lend`` passes one on to paho's ``recv``."""
+    """Replaces paho's socket. ``take`` returns the whole packets received so far; ``lend`` hands one of them to paho,
+    whose next ``recv`` reads it.
+    """
 
     def __init__(self, raw: socket.socket, limit_bytes: int) -> None:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
