@@ -11,8 +11,9 @@ Rules:
    last, and waiting for it is given up as soon as a unit that answers is to be asked.
 4. The bus reconnects for ever, with backoff and jitter. Callers get only ``DeviceError``s.
 5. A TCP connection that the module closes while no answer is missing is no loss: many modules close an idle connection,
-   some after each answer. It is opened again at the next request, and nothing is reported; a request that was cut off
-   is sent once more. After two connections with one answer each, every request gets a connection of its own.
+   some after each answer. It is opened again (at the next request if nothing was asked on it) and nothing is reported;
+   a request that was cut off is sent once more. After two connections with one answer each, every request gets a
+   connection of its own.
 6. A module that answers "busy" is there: the same request is sent again a little later. Any exception answer proves
    that the module is there.
 7. A request on an idle bus is written before the call returns, and the arrival of an answer writes the next request
