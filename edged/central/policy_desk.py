@@ -194,6 +194,7 @@ class PolicyDesk(Observer):
         self._mark = HighestVersion()
         self._waiting: _Waiting | None = None
         self._unkept: Verified | None = None  # refused because the journal could not keep it
+        self._inbox_was_full = False  # when the policy in force was to be put into it once more
         self.heartbeat = Heartbeat()
         self._report: dict[str, Any] = {}
         self._pushed_wall_ms: int | None = None  # when the report was made; None: at start, without a push
@@ -274,7 +275,9 @@ class PolicyDesk(Observer):
             self.check()
 
     def check(self) -> None:
-        """Check once: whether a staged policy is due, a stored one can be retried, or the one in force has expired."""
+        """Check once: whether a staged policy is due, one that could not be stored or handed to the core can be tried
+        again, or the one in force has expired.
+        """
         waiting = self._waiting
         if waiting is not None and not waiting.in_inbox:
             try:
@@ -284,6 +287,8 @@ class PolicyDesk(Observer):
         if self._unkept is not None and self._ledger.durable:
             again, self._unkept = self._unkept, None
             self.receive(_Again(again.envelope))
+        if self._inbox_was_full and self._applied is not None:
+            self._put_again(self._applied)
         if self.expired != self._reported_expired:
             log.warning(
                 "policy-expired",
@@ -503,6 +508,7 @@ class PolicyDesk(Observer):
                 effect="it is applied all the same",
             )
         self._applied = verified
+        self._inbox_was_full = False
         if not back:
             self._mark = HighestVersion(verified.version, verified.sha256)
         log.info("policy-applied", version=verified.version, sha256=verified.sha256, rolled_back=back)
@@ -598,14 +604,19 @@ class PolicyDesk(Observer):
         """
         event = PolicyApplied(applied.version, applied.sha256, applied.policy)
         self._condemned.handed_over(event, applied.envelope)
-        if not self._put(event, lambda: self._condemned.arrived(event), Attachments(applied.envelope)):
-            log.error(
-                "stored-policy-not-applied",
-                version=applied.version,
-                reason="too many inputs wait to be handled",
-                effect="the hall decides by the parameters it had before",
-                remedy="once the flood of inputs is over, restart the service or push a policy",
-            )
+        reported = self._inbox_was_full
+        self._inbox_was_full = not self._put(
+            event, lambda: self._condemned.arrived(event), Attachments(applied.envelope)
+        )
+        if self._inbox_was_full:
+            self._condemned.arrived(event)
+            if not reported:
+                log.error(
+                    "stored-policy-not-applied",
+                    version=applied.version,
+                    reason="too many inputs wait to be handled",
+                    effect="the hall decides by the parameters it had before; tried again by itself",
+                )
 
     def _report_state(
         self,
