@@ -267,7 +267,6 @@ def _report_twins(turn: Turn, point: Point, sender: Sender) -> None:
 def _remember(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
     """Record a device's message as seen for the first time, so that it is recognised if it is sent again."""
     assert event.seq is not None
-    sender.first = min(sender.first, event.seq)
     sender.boot = event.boot if event.boot is not None else sender.boot
     sender.heard_ms, sender.day = turn.at_ms, _day(turn)
     sender.cut = sender.cut and event.again

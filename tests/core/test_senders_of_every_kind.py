@@ -94,6 +94,15 @@ def test_what_the_broker_kept_of_before_the_first_number_heard_is_not_lost() -> 
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_lower_number_that_the_broker_repeats_does_not_tell_where_a_device_begins(kind: type) -> None:
+    """It may be of an earlier epoch: the device begins with 1 again, and that counts."""
+    hall = Heard()
+    assert not hall.known(message(kind, 1))
+    assert not hall.known(replace(message(kind, 0), again=True))
+    assert not hall.known(message(kind, 1), 600.0)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_another_name_for_its_life_is_another_life(kind: type) -> None:
     hall = Heard()
     assert not hall.known(message(kind, 1, boot="a"))

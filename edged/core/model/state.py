@@ -463,11 +463,11 @@ class PeopleCounter:
 class Sender:
     """The message numbers of one device since it was switched on, its epoch (``sequence.py``).
 
-    ``first``: the lowest number received. ``heard_ms``: when the last was received, and on which ``day``. ``fresh``:
-    numbers received lately, each with its time (periods without a connection left out). ``cut``: our connection was
-    down since. ``deaf_ms``: since when it is down. ``before``: the last number of the epoch before. ``twice``: how
-    strong the signs are that two devices use one id; ``sign_ms``: when the last sign came; ``echoed``: the last number
-    that came twice.
+    ``first``: the number received first (the broker may repeat lower ones, of an earlier epoch). ``heard_ms``: when the
+    last was received, and on which ``day``. ``fresh``: numbers received lately, each with its time (periods without a
+    connection left out). ``cut``: our connection was down since. ``deaf_ms``: since when it is down. ``before``: the
+    last number of the epoch before. ``twice``: how strong the signs are that two devices use one id; ``sign_ms``: when
+    the last sign came; ``echoed``: the last number that came twice.
     """
 
     first: int
