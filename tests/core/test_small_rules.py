@@ -35,6 +35,7 @@ from edged.core.model.state import (
     PendingAction,
     PeopleCounter,
     PolicyTrial,
+    Promise,
     Rating,
     Ticket,
 )
@@ -45,6 +46,7 @@ from edged.core.queue import by_hand, demand, ordering, people_counters
 from edged.core.sequence import SEEN_PER_POINT, is_redelivery
 from edged.core.tide import tidal_loop
 from edged.core.tide.rules import DECIDE_MS, Evaluation
+from edged.core.visits import promises
 from edged.core.windows import activation, overrides
 from tests.support.core_hall import SiteText
 
@@ -167,6 +169,25 @@ def test_a_shift_ends_to_the_second() -> None:
     turn.state.wall_offset_ms = start_ms - AT_MS + 30_000
     turn.state.utc_offset_min = 0
     assert staffing.leaves_in_s(turn, "li") == 30.0
+
+
+@pytest.mark.parametrize(
+    ("clock_min", "there"), [(21 * 60 + 59, False), (22 * 60, True), (5 * 60 + 59, True), (6 * 60, False)]
+)
+def test_a_night_shift_begins_and_ends_on_its_minute(clock_min: int, there: bool) -> None:
+    turn = a_turn(POLICY, "staff li 李 tax shifts=22:00-06:00")
+    turn.state.wall_offset_ms = MORNING_MS // 86_400_000 * 86_400_000 - AT_MS + clock_min * MINUTE_MS
+    turn.state.utc_offset_min = 0
+    assert staffing.on_shift(turn, "li") is there
+
+
+def test_a_promise_whose_last_day_is_over_is_said_once() -> None:
+    turn = a_turn()
+    promises.overdue(turn, "nobody's")
+    turn.state.promises["A001-1"] = Promise("A001", "tax-general", "w1", ["id-card"])
+    for _ in range(2):
+        promises.overdue(turn, "A001-1")
+    assert [note.subject for note in turn.notes if note.kind == "promise.overdue"] == ["A001-1"]
 
 
 def test_a_shift_that_ends_in_the_rest_takes_nobody_away_who_comes_back() -> None:
