@@ -280,7 +280,7 @@ async def test_a_swapped_device_is_shown_what_stands(hall: tuple[Hall, Daemon, M
         text = files.file.read_text()
         files.file.write_text(re.sub(r'url = ".*"', f'url = "{url}"', text))
         daemon.signal(signal.SIGHUP)
-        await until(lambda: other.relay.seen(1) == "on")
+        await until(lambda: other.relay.seen(1) == "on" and daemon.logged("reloaded") != [])
         assert daemon.logged("reloaded")[0]["devices_started"] == ["relay"]
         assert await daemon.stop() == 0
     identical(files)

@@ -43,6 +43,7 @@ async def test_a_lost_device_is_told_with_its_reason_everywhere_and_once(
         assert words.do_en not in said.stdout
         await machines.relay_server.start(machines.relay_server.port)
         await until(lambda: told[-1]["standing"] == [], 20.0)
+    await until(lambda: daemon.logged("device-back") != [])
     lost, back = daemon.logged("device-lost"), daemon.logged("device-back")
     assert [(one["device"], one["level"]) for one in lost] == [("relay", "warning")]
     assert lost[0]["remedy"] == LOSSES[lost[0]["reason"]].do_en

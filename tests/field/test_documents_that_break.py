@@ -102,8 +102,9 @@ async def test_a_document_on_which_the_program_fails_is_refused_for_ever(
                 order = envelope_of(operator.document("open", {"window": "w2"}))
                 assert (await operator.send("open", order))["code"] == "failed-before"
                 assert (await operator.send("open", order))["code"] == "failed-before"
-            assert len(daemon.logged("document-failed")) == 3, "each once"
         assert await daemon.stop() == 0
+        if planted == "failing_desks":
+            assert len(daemon.logged("document-failed")) == 3, "each once"
         reports.clear()
         await daemon.restart()
         await until(lambda: any(one["state"] == "rejected" for one in reports))

@@ -42,7 +42,7 @@ async def test_a_wrong_letter_is_named_until_it_is_put_right(
             await ticket(client, "dispencer", seq)
         await until(lambda: list(named(files)) == ["dispencer"])
         assert "; dispenser is" in named(files)["dispencer"]
-        assert len(daemon.logged("alarm-raised")) == 1
+        await until(lambda: len(daemon.logged("alarm-raised")) == 1)
         assert "device-unknown/dispencer" in json.loads(files.get("/healthz")[1])["alarms"]
         said = edged("doctor", "--config", str(files.file)).stdout
         assert "dispencer speaks under hall/east/dev/dispencer/up/#" in said
