@@ -28,23 +28,12 @@ from edged.central.rehearsed import Rehearsed, objection, of_report, sentences
 from tests.support.core_hall import SiteText
 from tests.support.key_lists import NEXT_KEY, ROOT, entry, id_of, keys_of, list_envelope, revoked
 from tests.support.key_lists import key_list as key_list_document
-from tests.support.policies import KEY, KEYS, NOW_MS, document, envelope
+from tests.support.policies import KEY, KEYS, NOW_MS, ORDER, document, envelope
 
 WRITTEN = Path(__file__).parent / "documents.txt"
 SITE = SiteText().site
 AUDIENCE = Audience("demo", "city", Names.of(SITE))
 KEYID = next(iter(KEYS))
-ORDER: dict[str, Any] = {
-    "type": "operation",
-    "halls": ["demo"],
-    "operation": "close",
-    "id": "order-1",
-    "counter": 5,
-    "not_before": "2026-05-28T20:20:00Z",
-    "expires": "2026-05-28T20:30:00Z",
-    "by": "chen",
-    "body": {"window": "w1"},
-}
 
 
 def policy(changes: dict[str, Any]) -> Iterator[str]:

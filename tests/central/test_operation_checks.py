@@ -12,24 +12,13 @@ from edged.central.envelope import sign
 from edged.central.operations import PAYLOAD_TYPE, accept
 from edged.central.refusals import DocumentRefused
 from edged.core.model.events import HoursFlexed, OverrideSet
-from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS
+from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS, ORDER
 
 KEYID = next(iter(KEYS))
-DOCUMENT: dict[str, Any] = {
-    "type": "operation",
-    "halls": ["demo"],
-    "operation": "close",
-    "id": "order-1",
-    "counter": 5,
-    "not_before": "2026-05-28T20:20:00Z",
-    "expires": "2026-05-28T20:30:00Z",
-    "by": "chen",
-    "body": {"window": "w1"},
-}
 
 
 def order(counters: dict[str, LastOrder], name: str = "close", **changes: Any) -> Order:
-    raw = sign(json.dumps(DOCUMENT | changes).encode(), PAYLOAD_TYPE, KEY)
+    raw = sign(json.dumps(ORDER | changes).encode(), PAYLOAD_TYPE, KEY)
     return accept(raw, name, Trusted(KEYS), AUDIENCE, Past(NOW_MS, counters))
 
 
@@ -55,7 +44,7 @@ def test_an_order_counts_under_its_own_name_only() -> None:
 
 
 def test_a_limited_key_orders_what_it_may() -> None:
-    raw = sign(json.dumps(DOCUMENT).encode(), PAYLOAD_TYPE, KEY)
+    raw = sign(json.dumps(ORDER).encode(), PAYLOAD_TYPE, KEY)
     past = Past(NOW_MS, {})
     assert accept(raw, "close", Trusted(KEYS, {KEYID: frozenset({"close"})}), AUDIENCE, past)
     with pytest.raises(DocumentRefused):
@@ -70,8 +59,8 @@ def test_hours_are_minutes_after_midnight() -> None:
 
 
 def test_an_order_has_expired_in_the_millisecond_it_names() -> None:
-    expires_ms = epoch_ms(DOCUMENT["expires"])
-    raw = sign(json.dumps(DOCUMENT).encode(), PAYLOAD_TYPE, KEY)
+    expires_ms = epoch_ms(ORDER["expires"])
+    raw = sign(json.dumps(ORDER).encode(), PAYLOAD_TYPE, KEY)
     assert accept(raw, "close", Trusted(KEYS), AUDIENCE, Past(expires_ms - 1, {}))
     with pytest.raises(DocumentRefused) as refused:
         accept(raw, "close", Trusted(KEYS), AUDIENCE, Past(expires_ms, {}))

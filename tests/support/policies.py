@@ -36,6 +36,17 @@ DOCUMENT: dict[str, Any] = {
     "expires": "2027-05-01T00:00:00+08:00",
     "body": {"tidal": {"band": {"open_above": 6}, "areas": {"tax": {"max_windows": 2}}}},
 }
+ORDER: dict[str, Any] = {
+    "type": "operation",
+    "halls": ["demo"],
+    "operation": "close",
+    "id": "order-1",
+    "counter": 5,
+    "not_before": "2026-05-28T20:20:00Z",
+    "expires": "2026-05-28T20:30:00Z",
+    "by": "chen",
+    "body": {"window": "w1"},
+}
 
 
 def document(**changes: Any) -> dict[str, Any]:
