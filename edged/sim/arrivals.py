@@ -43,8 +43,9 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What the visitor with a ticket will do. Computed from the ticket's number, so that nothing needs to be stored.
-    ``level``: the rating, None for none.
+    """What the visitor with a ticket will do. Computed from seed and ticket number, so that nothing needs to be stored.
+    ``comes``: False for a no-show; ``walk_s``, ``service_s``: hall seconds; ``level``: the rating (1 to 5), None if the
+    visitor gives none.
     """
 
     comes: bool
@@ -61,8 +62,8 @@ def load_at(at_s: float) -> float:
 
 
 def arrivals(site: Site, seed: int, hours: float) -> list[Arrival]:
-    """All visitors of a day of ``hours`` hall hours, in order of arrival. Cases (办不成事) are not among their
-    services.
+    """Draw all visitors of a day of ``hours`` hall hours; returns them in order of arrival. There are none for services
+    that take cases (办不成事).
     """
     found: list[Arrival] = []
     for service in site.services:
@@ -73,7 +74,7 @@ def arrivals(site: Site, seed: int, hours: float) -> list[Arrival]:
 
 
 def habits(seed: int, number: str, service: Service) -> Habits:
-    """The habits of the visitor with ticket ``number``."""
+    """Compute the habits of the visitor with ticket ``number``; the same seed and number always give the same."""
     rng = random.Random(f"{seed}/{number}")
     mean_log = math.log(service.mean_s) - SERVICE_SIGMA**2 / 2
     return Habits(
@@ -85,8 +86,8 @@ def habits(seed: int, number: str, service: Service) -> Habits:
 
 
 def _capacity_per_s(site: Site, service: Service) -> float:
-    """Visitors per second that the regular windows can serve; a window's capacity is shared equally among its
-    skills.
+    """Visitors of ``service`` per hall second that the regular windows can serve. A window with several skills gives
+    each of them an equal share of its time.
     """
     return sum(
         1 / len(window.skills) / service.mean_s
@@ -98,7 +99,9 @@ def _capacity_per_s(site: Site, service: Service) -> float:
 def _of_service(
     rng: random.Random, service: Service, capacity_per_s: float, until_s: float
 ) -> Iterator[Arrival]:
-    """Draw one service's arrivals by thinning a Poisson process of the highest rate."""
+    """Draw one service's arrivals until ``until_s`` hall seconds after opening: a Poisson process at the highest rate,
+    of which each arrival is kept with a probability that follows ``load_at``.
+    """
     top_per_s = capacity_per_s * 2.6
     at_s = 0.0
     while top_per_s > 0:

@@ -1,8 +1,8 @@
 """The demo's own MQTT broker: amqtt in a child process, so that ``edged demo`` needs nothing but pip.
 
-Rules: only for the demo (sites run mosquitto); a process of its own, so that it cannot block the event loop; every
-client must give a user name (any), because amqtt keeps no queue for anonymous ones; an unacknowledged QoS 1 message is
-delivered again. amqtt speaks MQTT 3.1.1 only.
+Only the demo uses it; sites run mosquitto. It is a process of its own, so that it cannot block the demo's event loop.
+Every client must give a user name (any), because amqtt stores no messages for absent anonymous clients. An
+unacknowledged QoS 1 message is delivered again. amqtt speaks MQTT 3.1.1 only.
 
 amqtt 0.12.1 loses or corrupts messages of a session that outlives its connection; ``_lasting_broker`` fixes that.
 """
@@ -40,7 +40,9 @@ class BrokerMissing(RuntimeError):
 
 
 class EmbeddedBroker:
-    """A broker on 127.0.0.1:``broker.port`` inside ``async with EmbeddedBroker() as broker``."""
+    """The demo's broker as a child process: ``async with EmbeddedBroker() as broker`` starts it on
+    127.0.0.1:``broker.port`` and stops it at the end.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self.port = port or free_port()
@@ -84,7 +86,9 @@ class EmbeddedBroker:
         return self._process is not None and self._process.returncode is None
 
     async def kill(self) -> None:
-        """Kill the broker with SIGKILL; what it held in memory is lost."""
+        """Kill the broker with SIGKILL; messages and sessions in its memory are lost. ``start`` starts it again on the
+        same port.
+        """
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             process.kill()
@@ -107,9 +111,10 @@ class EmbeddedBroker:
 
 
 def free_port() -> int:
-    """A free TCP port of 127.0.0.1, outside the range from which the kernel takes ports for outgoing connections.
+    """Find a free TCP port of 127.0.0.1, outside the range from which the kernel takes ports for outgoing connections.
 
-    So a server that is stopped for a while finds its port still free. Raises ``OSError`` if none is left.
+    Because of that range, a server that is stopped for a while finds its port still free. Raises ``OSError`` if no port
+    is left.
     """
     for _ in range(PORT_TRIES):
         port = PORTS.start + secrets.randbelow(len(PORTS))
@@ -131,7 +136,8 @@ async def _accepts(port: int) -> bool:
 
 
 def _lasting_broker() -> Any:
-    """amqtt's Broker class with fixes for sessions that outlive their connection. In 0.12.1 as published:
+    """Return amqtt's Broker class with fixes for sessions that outlive their connection. The faults of 0.12.1 as
+    published:
 
     * an unacknowledged message is dropped after 5 s, and when its connection ends;
     * messages queued for an absent client arrive with the retain flag, like old states;
@@ -173,7 +179,9 @@ def _lasting_broker() -> Any:
 
 
 def _lasting_handler(published: Any) -> Any:
-    """amqtt's handler of one connection, changed to keep unacknowledged messages for redelivery."""
+    """Derive from ``published``, amqtt's class for one connection, a class that keeps unacknowledged messages for
+    redelivery.
+    """
     outgoing: int = importlib.import_module("amqtt.session").OUTGOING
 
     class LastingHandler(published):  # type: ignore[misc]

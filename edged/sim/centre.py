@@ -1,8 +1,8 @@
-"""The demo's city platform, a client of the same broker: it pushes a policy, books appointments, sends orders, and
-acknowledges events.
+"""The demo's city platform: a client of the broker that the daemon uses, too. It pushes a policy, books appointments,
+sends orders, and acknowledges events.
 
-Rules: it uses topics and signed documents, and nothing of the daemon's state. Documents are dated by the hall's clock.
-Events are acknowledged in order and without gaps, at least once a second.
+It knows the daemon only through topics and signed documents. Documents are dated by the hall's clock. Events are
+acknowledged in order and without gaps, at least once a second.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ NAME = "区政务服务中心"
 
 
 class DemoCentre:
-    """The city platform: ``run`` until cancelled. ``directory`` holds city.key; ``wall_ms`` returns the hall's wall
-    time.
+    """The city platform: ``run`` it until cancelled. ``directory`` holds city.key, the private key that signs its
+    documents; ``wall_ms`` returns the hall's wall time.
     """
 
     def __init__(self, hall: str, broker: BrokerPlace, directory: Path, wall_ms: Callable[[], int]) -> None:
@@ -58,7 +58,7 @@ class DemoCentre:
 
     @property
     def in_force(self) -> int:
-        """The policy version that the hall reported as in force."""
+        """The policy version that the hall reported last as in force; 0 before its first report."""
         return self._in_force
 
     async def bring_in_force(self, document: dict[str, Any]) -> None:
@@ -81,14 +81,14 @@ class DemoCentre:
             await self._reported.wait()
 
     def book(self, name: str, service: str, start_wall_ms: int) -> None:
-        """Send an appointment (网上预约) to the hall."""
+        """Send the hall an appointment (网上预约) with the id ``name``."""
         start = datetime.fromtimestamp(start_wall_ms // 1000, UTC).isoformat()
         body = {"id": name, "service": service, "start": start}
         self._out.put_nowait((topics.appointments(self._hall), json.dumps(body).encode()))
 
     def order(self, operation: str, body: dict[str, Any]) -> None:
-        """Send the hall a signed operation (an order of the city, such as opening a window) with its fields
-        ``body``.
+        """Sign and send the hall an order of the city (such as opening a window). ``operation``: the kind of order;
+        ``body``: the fields of this kind.
         """
         now_ms = self._wall_ms()
         now = datetime.fromtimestamp(now_ms // 1000, UTC)
@@ -168,7 +168,7 @@ class DemoCentre:
 
 
 def _seen(client: aiomqtt.Client) -> None:
-    """Retrieve a lost connection's exception, so that asyncio does not log "exception was never retrieved"."""
+    """Retrieve the exception of a lost connection; otherwise asyncio would log "exception was never retrieved"."""
     ended = client._disconnected
     if ended.done() and not ended.cancelled():
         ended.exception()

@@ -28,7 +28,7 @@ ACTS = frozenset({"/do"})
 
 
 class ControlPage:
-    """The page's web server: ``bind`` takes a port, ``run`` serves until cancelled."""
+    """The web server of the page of controls: call ``bind`` to take a port, then ``run`` to serve until cancelled."""
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls

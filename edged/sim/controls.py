@@ -48,8 +48,8 @@ class NotDone(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Functions of the demo for its processes: kill them, and ``state`` to show them on the page. ``kill_broker`` is
-    None if the demo did not start the broker.
+    """The demo's functions that kill its processes, and ``state``, which returns what the page shows of them.
+    ``kill_broker`` is None if the demo uses a broker that it did not start.
     """
 
     kill_daemon: Callable[[], Reply]
@@ -86,7 +86,9 @@ class Controls:
             self._wires.fakes.bars[LED].alive = True
 
     def answers(self) -> bool:
-        """Whether the member of staff who is paged now answers; counts down the unanswered pages of a scene."""
+        """Whether the member of staff who is paged now answers. Each call counts as one page: after the scene "silence"
+        the next one stays unanswered.
+        """
         if self.silent:
             self.silent -= 1
             return False
@@ -203,7 +205,9 @@ class Controls:
         return "消息服务器已被杀掉，三秒后重新启动", "The broker is killed; it starts again in three seconds"
 
     def _harm(self, _act: Body) -> Reply:
-        """Let the city push a policy that switches the tidal loop off, and start a rush."""
+        """Start the scene of a harmful policy: the city pushes one that switches the tidal loop ("+1" windows) off, and
+        many visitors come.
+        """
         if self._harming:
             raise NotDone("这份策略还在试行", "That policy is still on trial")
         self._play(self._harmed())
@@ -214,8 +218,8 @@ class Controls:
         )
 
     async def _harmed(self) -> None:
-        """Wait until the hall has rolled the harmful policy back, then push the day's policy again if its trial was
-        cut short.
+        """Push the harmful policy and wait until the hall has gone back to an earlier one by itself. If that one is
+        older than the day's policy (it was still on trial), push the day's policy again.
         """
         self._harming = True
         try:

@@ -62,7 +62,8 @@ POLL_REAL_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The options of the command. ``hours``: hall hours to run; ``broker``: an ``mqtt://host:port`` or None.
+    """The options of the command. ``speed``: hall seconds in a real second; ``hours``: hall hours to run; ``broker``:
+    address of the broker to use (``mqtt://host:port``), None: start our own.
 
     ``starts_min``: the hall's time at the start, in minutes after midnight. ``broker_ca``: PEM file of the authority
     that signed the broker's certificate.
@@ -81,9 +82,11 @@ Announce = Callable[[Path, Warp], AbstractContextManager[object]]
 
 
 class Demo:
-    """One run of the demo: ``await run(show)``; ``show`` is called with a ``Scene`` a few times a second.
+    """One run of the demo: ``await run(show)``; ``show`` is called with a ``Scene`` (what to draw) a few times a
+    second.
 
-    ``announce(hall.toml, warp)`` is a context manager inside which other commands find this hall.
+    ``announce(path of hall.toml, warp)`` returns a context manager; inside it other commands find this hall. ``warp``
+    is the hall's faster clock.
     """
 
     def __init__(self, settings: Settings, announce: Announce) -> None:
@@ -104,7 +107,9 @@ class Demo:
         self._own_broker: EmbeddedBroker | None = None
 
     async def run(self, show: Callable[[Scene], None]) -> Summary:
-        """Run the whole day. Raises ``RuntimeError``, whose text says what to do, if a part cannot start."""
+        """Run the whole day; returns the summary. Raises ``RuntimeError``, whose text says what to do, if a part cannot
+        start.
+        """
         async with AsyncExitStack() as stack:
             place = await self._broker(stack)
             config = self._write_config(place)
@@ -154,8 +159,8 @@ class Demo:
         return BrokerPlace("127.0.0.1", broker.port)
 
     def _write_config(self, broker: BrokerPlace) -> HallConfig:
-        """Write and load the hall.toml of the demo with this run's ports, and the keys that sign its policies and
-        orders.
+        """Write and load the demo's hall.toml with this run's broker and ports. Also write the key pairs with which
+        city and duty manager sign.
         """
         text = files("configs").joinpath("hall-demo.toml").read_text(encoding="utf-8")
         for before, after in (
@@ -181,7 +186,9 @@ class Demo:
         return load(self.config_file)
 
     def _pages_keys(self) -> str:
-        """Lines of ``[pages]``: its port, the keys of the duty desk, and the listener for visitors' phones."""
+        """Settings of ``[pages]`` as lines of TOML: its port, the files of the duty manager's key and PINs and, if the
+        pages can be served, the listener for visitors' phones.
+        """
         tickets = free_port()
         lines = (
             f"port = {free_port()}",
@@ -214,7 +221,7 @@ class Demo:
             crowd.create_task(Story(cast, self.settings.starts_min, self.clock.wall_ms).run())
 
     def _visitors(self, site: Site) -> list[Arrival]:
-        """The visitors of the rest of the hall's day."""
+        """The visitors who come from now to the end of the hall's day; their ``at_s`` count from now."""
         passed_s = (self._minute() - OPENS_MIN) * 60
         coming = arrivals(site, self.settings.seed, self.settings.hours + max(0.0, passed_s) / 3600)
         return [replace(one, at_s=one.at_s - passed_s) for one in coming if one.at_s >= passed_s]
@@ -275,7 +282,8 @@ class Demo:
         """At the end of the day, wait until every output has reached its device, even if the daemon has just been
         killed.
 
-        Returns the hall time (ms) at which every device showed the right thing, or at which the wait was given up.
+        Returns the hall time (ms) at which every device showed the right thing, or at which the wait ended without
+        success.
         """
         await self.wires.fakes.fleet.drained()
         await asyncio.sleep(SETTLE_REAL_S)
@@ -299,7 +307,7 @@ class Demo:
         return alive and monotonic_s() > self._started_s + RECOVER_REAL_S
 
     def _kept(self) -> Counter[Point]:
-        """The number of inputs in the journal by point; empty while there is no journal."""
+        """Count the inputs in the journal by point (device or channel); empty if the journal cannot be read."""
         kept: Counter[Point] = Counter()
         with suppress(Unreadable):
             for (point, _kind), count in inputs_by_source(self._journal).items():
@@ -307,7 +315,9 @@ class Demo:
         return kept
 
     async def _stop_daemon(self, tail: Tail) -> None:
-        """Stop the daemon by SIGTERM, and read the rest of its journal."""
+        """Stop the daemon with SIGTERM, and read the rest of its journal. Raises ``RuntimeError`` if it does not stop
+        in ``STOP_REAL_S``.
+        """
         self._stopping = True
         process = self._process
         if process is not None and process.returncode is None:
@@ -323,7 +333,9 @@ class Demo:
     # -- the pages --
 
     async def _open_pages(self, stack: AsyncExitStack, config: HallConfig) -> None:
-        """Start ``edged web`` beside the daemon, if its libraries are installed."""
+        """Start ``edged web``, which serves the hall's web pages, if its libraries are installed. It ends with
+        ``stack``.
+        """
         if not _can_serve_pages():
             return
         log = stack.enter_context((self.settings.directory / "web.log").open("ab"))
@@ -337,7 +349,7 @@ class Demo:
         await self._give_pin(log)
 
     async def _give_pin(self, log: BinaryIO) -> None:
-        """Set the PIN of the demo's duty manager."""
+        """Set the PIN of the demo's duty manager, for the web pages."""
         words = ["web", "pin", "set", DUTY_NAME, "--config", str(self.config_file)]
         giver = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "edged", *words), stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log
@@ -352,7 +364,9 @@ class Demo:
         return Controls(self.wires, config.site, self.centre, self._policy, processes)
 
     def _open_controls(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        """Start the page of controls, if its libraries are installed."""
+        """Start the web page on which a person can play with the demo, if its libraries are installed; returns its
+        task, else [].
+        """
         if not _can_serve_pages():
             return []
         from edged.sim.control_page import ControlPage
@@ -379,7 +393,7 @@ class Demo:
             await broker.start()
 
     def _touched(self) -> dict[str, Any]:
-        """State of the demo's processes, for the page of controls."""
+        """The state of the demo's processes as JSON values, for the page of controls."""
         return {
             "daemon": self.daemon_state,
             "broker": None if self._own_broker is None else self._own_broker.alive,
@@ -442,7 +456,7 @@ async def _ended(tasks: list[asyncio.Task[None]]) -> None:
 
 
 async def _stopped(process: asyncio.subprocess.Process) -> None:
-    """Stop a process by SIGTERM, then by SIGKILL."""
+    """Stop a process with SIGTERM, and with SIGKILL if it does not end in time."""
     with suppress(ProcessLookupError):
         process.terminate()
     try:
@@ -454,7 +468,9 @@ async def _stopped(process: asyncio.subprocess.Process) -> None:
 
 
 def write_keys(directory: Path, name: str) -> None:
-    """Write a pair of signing keys, NAME.key and NAME.pub.json, unless the directory has it already."""
+    """Write a pair of signing keys into the directory: NAME.key (private) and NAME.pub.json (public). Existing ones are
+    left as they are.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if (directory / f"{name}.pub.json").exists():

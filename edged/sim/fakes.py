@@ -1,7 +1,7 @@
 """Simulates all devices of a hall.toml: the drivers' own fakes, on real lines.
 
-JSON devices and people counters share one MQTT connection, serial devices are on pseudo-terminals at the paths of the
-configuration, relay modules listen on Modbus TCP. Times are in hall seconds.
+JSON devices and people counters share one MQTT connection. Serial devices are on pseudo-terminals at the paths in
+hall.toml. Relay modules listen on Modbus TCP. Times are in hall seconds.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Fakes:
         changed: Callable[[], None],
         place: BrokerPlace | None = None,
     ) -> None:
-        """``place``: the broker with its login, for a broker that the demo did not start."""
+        """``changed`` is called whenever a device shows something new. ``place``: the broker and its login; None: the
+        broker of ``config``, without password.
+        """
         self._place = place or BrokerPlace(config.mqtt.host, config.mqtt.port)
         self._clock = clock
         self._seed = seed
@@ -160,8 +162,8 @@ class Fakes:
                 pty.close()
 
     def observe(self, anew: bool = False) -> None:
-        """Record what lamps and LED bars show now; ``anew``: forget earlier records. (They go dark by themselves
-        without the daemon.)
+        """Record what lamps and LED bars show now. They go dark by themselves without the daemon. ``anew``: forget
+        earlier records first.
         """
         if anew:
             self._observed.clear()
@@ -171,17 +173,19 @@ class Fakes:
         self._observed.append((lamps, {name: bar.shown for name, bar in self.bars.items()}))
 
     def lamp_seen(self, device: str, channel: int) -> set[Seen]:
-        """The recorded levels of a lamp, else its present one. Several if it blinks or changed."""
+        """The states of a lamp recorded by ``observe``; several if it blinks or changed. Without records, its present
+        state.
+        """
         seen = {lamps[device][channel] for lamps, _ in self._observed}
         return seen or {self.relays[device].seen(channel)}
 
     def bar_seen(self, device: str) -> set[tuple[str, ...]]:
-        """The recorded texts of a LED bar, else its present text."""
+        """The texts of a LED bar recorded by ``observe``; without records, its present text."""
         return {bars[device] for _, bars in self._observed} or {self.bars[device].shown}
 
     def daemon_died(self, kept: Mapping[Point, int]) -> None:
-        """Record how many inputs of serial lines were lost with the daemon; serial lines have no acknowledgement.
-        ``kept``: number of inputs in the journal, by point.
+        """Record in ``in_flight`` how many inputs of each serial bus were lost when the daemon was killed; they cannot
+        be sent again, because serial lines have no acknowledgement. ``kept``: inputs in the journal, by point.
         """
         for name, bus in self.buses.items():
             missing = sum(
@@ -191,7 +195,7 @@ class Fakes:
             self.in_flight[name] = max(self.in_flight[name], missing - waiting)
 
     async def count_people(self) -> None:
-        """Let each people counter report once a minute how many people passed, until cancelled."""
+        """Let each people counter report once a hall minute how many people came and went; until cancelled."""
         dice = random.Random(f"{self._seed}/door")
         while True:
             await self._clock.sleep(COUNT_EVERY_S)
@@ -202,7 +206,9 @@ class Fakes:
                 self.counted[device] = self.counted.get(device, 0) + 1
 
     async def _watch_serial(self) -> None:
-        """Look at serial panels repeatedly, because their fakes do not report a change, until cancelled."""
+        """Look at the panels on serial buses once a hall second and report a change; until cancelled. Their fakes
+        report none by themselves.
+        """
         before: object = None
         while True:
             await self._clock.sleep(1.0)
@@ -212,8 +218,8 @@ class Fakes:
                 self._changed()
 
     def frames(self) -> dict[str, int]:
-        """How many messages and frames went over the simulated connections in both directions, by kind: ``mqtt``,
-        ``serial`` and ``modbus``.
+        """Count the messages (``mqtt``) and frames (``serial``, ``modbus``) that went over the simulated connections so
+        far, in both directions.
         """
         received = sum(len(device.history) + len(device.actions) for device in self.json.values())
         serial = sum(bar.frames_received + bar.frames_sent for bar in self.bars.values())

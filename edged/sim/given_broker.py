@@ -1,4 +1,6 @@
-"""A broker given to the demo (``--broker``): its address, our user name, and a check that it accepts a connection."""
+"""A broker given to the demo (``--broker``): its address, the demo's user name there, and a check that it accepts a
+connection.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ FORM = "write mqtt://[user:password@]host[:port], or mqtts:// for TLS"
 
 @dataclass(frozen=True, slots=True)
 class BrokerPlace:
-    """An MQTT broker. ``username`` None: each client of the demo logs in with its own name; ``ca_file``: connect with
-    TLS.
+    """The address of an MQTT broker, and how to log in. ``username`` None: each client of the demo logs in with its own
+    name. ``ca_file``: PEM file of the authority for TLS; None: no TLS.
     """
 
     host: str
@@ -42,11 +44,15 @@ class BrokerPlace:
         return None if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
 
     def login(self, own: str) -> tuple[str, str]:
-        """User name and password for a demo client whose own name is ``own``."""
+        """User name and password of the demo client ``own``: those given with the broker, otherwise its own name for
+        both.
+        """
         return (own, own) if self.username is None else (self.username, self.password or "")
 
     def toml(self, directory: Path) -> str:
-        """The lines of ``[mqtt]`` after host and port. Writes the password into a file in ``directory``."""
+        """The lines of ``[mqtt]`` that follow host and port in hall.toml. A password is written into a file in
+        ``directory``, which they name.
+        """
         lines = [] if self.username is None else [f"username = {json.dumps(self.username)}"]
         if self.password is not None:
             file = directory / PASSWORD_FILE
@@ -61,8 +67,8 @@ class BrokerPlace:
 
 
 def read(text: str, ca_file: Path | None) -> BrokerPlace:
-    """Parse the ``--broker`` option. Raises ``RuntimeError``, whose text says what to do, if it is no address of a
-    broker or no authority is known for its certificate.
+    """Parse the option ``--broker``. ``ca_file``: the option ``--broker-ca``; None: the system's authorities. Raises
+    ``RuntimeError``, whose text says what to do, if the address is malformed or no authority is known.
     """
     url = urlsplit(text if "://" in text else f"mqtt://{text}")
     try:
@@ -110,14 +116,16 @@ async def check(place: BrokerPlace) -> None:
 
 
 def _silent_logger() -> logging.Logger:
-    """A logger that drops the MQTT library's messages about failures that we report ourselves."""
+    """Make a logger that drops the MQTT library's messages, because ``check`` reports a failure itself."""
     logger = logging.Logger("edged-demo-look")
     logger.addHandler(logging.NullHandler())
     return logger
 
 
 async def _reached(place: BrokerPlace) -> None:
-    """Connect by TCP, with TLS for ``mqtts://``, and close. Cancelling it ends the attempt immediately."""
+    """Connect by TCP (with TLS for ``mqtts://``) and disconnect. Raises ``OSError`` if that fails. A cancellation takes
+    effect immediately.
+    """
     address = await _address(place)
     name = None if place.tls is None else place.host
     _, writer = await asyncio.open_connection(address, place.port, ssl=place.tls, server_hostname=name)
@@ -125,8 +133,8 @@ async def _reached(place: BrokerPlace) -> None:
 
 
 async def _address(place: BrokerPlace) -> str:
-    """Resolve the broker's host; returns the first address. The look-up runs in a daemon thread, because without a
-    network it takes long and cannot be cancelled.
+    """Resolve the broker's host; returns its first address. Raises ``OSError`` if there is none. The look-up runs in a
+    daemon thread, because without a network it takes long and cannot be cancelled.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[str] = loop.create_future()
@@ -153,7 +161,9 @@ async def _address(place: BrokerPlace) -> str:
 
 
 def _why(error: Exception, greeted: bool, place: BrokerPlace) -> str:
-    """Describe what went wrong, and what to try. ``greeted``: TCP, and TLS if wanted, had worked."""
+    """Say what went wrong and what to try, as the end of a sentence. ``greeted``: TCP, and TLS if wanted, had
+    worked.
+    """
     if isinstance(error, aiomqtt.MqttCodeError) and getattr(error.rc, "value", error.rc) in REFUSES_LOGIN:
         return "refuses this user and password; write mqtt://user:password@host, special characters as %xx"
     if isinstance(error, ssl.SSLCertVerificationError):

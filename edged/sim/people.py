@@ -23,7 +23,9 @@ ACTIVE = ("OPEN", "CALLING", "SERVING", "DRAINING", "PAUSED")
 
 @dataclass(frozen=True, slots=True)
 class PanelView:
-    """What a clerk reads on the panel. ``waiting`` is 0 if the panel cannot show a number and its light is off."""
+    """What a clerk reads on the call panel. ``number``: of the ticket at the window. ``waiting``: how many wait; on a
+    panel that cannot show it: 1 if its light says that the clerk may call, else 0. ``prompt``: its line of text.
+    """
 
     state: str
     number: str | None
@@ -33,7 +35,9 @@ class PanelView:
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """What a pager shows of one page, the call that asks a member of staff to open a window."""
+    """What a pager shows of one page (the call that asks a member of staff to open a window). ``window`` None: the page
+    is about something else.
+    """
 
     id: str
     staff: str
@@ -42,13 +46,13 @@ class PageView:
 
 
 class Touchable(Protocol):
-    """The devices of a hall as people use them. The implementation uses the drivers' own fakes."""
+    """The devices of a hall as people use them. A Protocol: ``HallWires`` implements it over the drivers' own fakes."""
 
     def panel(self, window: str) -> PanelView | None:
-        """What the window's panel shows; None while it was never written."""
+        """What the window's panel shows; None if it never showed anything."""
 
     def press(self, window: str, key: Key, arg: str | None = None) -> None:
-        """Press a key on a window's panel; on a panel without it, the most similar one."""
+        """Press a key on a window's panel. If the panel has no such key, press the most similar one, if any."""
 
     def answer(self, staff: str, accept: bool) -> None:
         """Press accept or decline on a pager."""
@@ -57,20 +61,22 @@ class Touchable(Protocol):
         """Press a rating on the evaluator of a window (or the one at its panel)."""
 
     def take_ticket(self, service: str, priority: Priority, appointment: str | None = None) -> None:
-        """Press a service or journey at a dispenser, or present an appointment; leave if no numbers are issued."""
+        """Press the button of a service or journey (several services in order) at a dispenser. ``appointment``: the id
+        of an appointment to present there. A visitor who sees that no numbers are issued leaves.
+        """
 
     def come_back(self, number: str) -> None:
-        """Present an earlier number at a dispenser (二次通行)."""
+        """Present an earlier number at a dispenser, to be served again without a new one (二次通行)."""
 
     async def next_page(self, staff: str) -> PageView:
-        """Wait for the next page to this member of staff."""
+        """Wait for the next page (call on the pager) to this member of staff."""
 
     async def changed(self, within_s: float) -> None:
         """Wait until any panel changes, at most ``within_s`` hall seconds."""
 
     @property
     def patience_s(self) -> float:
-        """Hall seconds after which a person presses a key again that had no effect."""
+        """Hall seconds after which a person presses a key again if it had no effect."""
 
     def now_s(self) -> float:
         """The present hall time in seconds; only differences have a meaning."""
@@ -81,11 +87,12 @@ class Touchable(Protocol):
 
 @dataclass(slots=True)
 class Plans:
-    """Things that happen once at a window, to its next visitor or afterwards; None: they do not.
+    """Events planned at one window. Each happens once, to the next visitor there or (``pause``) when the window is
+    free; None: it does not happen.
 
     ``transfer``: area or window to which the visitor is sent; ``pause``: (reason, hall seconds); ``level``: the rating
-    given; ``case_code``: code of a case opened for the visitor (办不成事); ``papers``: papers that the visitor must
-    bring (一次性告知). ``told``: numbers of those visitors, who will come back.
+    given; ``case_code``: code of a case (办不成事) that the clerk opens for the visitor; ``papers``: papers that the
+    visitor must fetch (一次性告知). ``told``: numbers of the visitors who were sent for papers and will come back.
     """
 
     transfer: str | None = None
@@ -99,7 +106,7 @@ class Plans:
 class DemoClerk:
     """A clerk at one window: calls, waits, serves, recalls, marks no-shows, has lunch, goes home.
 
-    ``plans``: the special things at this window.
+    ``plans``: events that a timetable plans for this window.
     """
 
     def __init__(
@@ -114,7 +121,9 @@ class DemoClerk:
         self._services = {service.prefix: service for service in site.services}
 
     async def work(self, staff: str | None, until: Callable[[], bool]) -> None:
-        """Log in, then serve the visitors shown on the panel until ``until()``, which is checked between visitors."""
+        """Log in, then serve the visitors shown on the panel until ``until()`` is true (asked between visitors), the
+        "+1" window is released, or the day is over. ``staff``: id to log in with, None for the window's own clerk.
+        """
         self._wires.press(self._window.id, "login", staff)
         if self._window.tidal:
             await self._see(lambda v: v.state not in ("STANDBY", "COOLDOWN", "ACTIVATING"))
@@ -218,7 +227,9 @@ class DemoClerk:
         await self._insist("no-show", number)
 
     async def _insist(self, key: Key, number: str, arg: str | None = None) -> None:
-        """Press a key until ``number`` is off the panel: a key may be lost while the daemon restarts."""
+        """Press ``key`` again and again until the panel no longer shows ``number``: a press may be lost while the
+        daemon restarts.
+        """
         while True:
             view = self._wires.panel(self._window.id)
             if view is not None and view.number != number:
@@ -245,8 +256,8 @@ class DemoClerk:
 
 
 class Helper:
-    """A member of the standby roster: answers pages (or never does), walks to the window, serves until it is
-    released.
+    """A member of the standby roster (staff for "+1" windows): answers pages, walks to the window, serves until the
+    hall releases it.
     """
 
     def __init__(self, wires: Touchable, site: Site, staff: str, seed: int) -> None:
@@ -257,7 +268,9 @@ class Helper:
         self._rng = random.Random(f"{seed}/staff/{staff}")
 
     async def work(self, answers: Callable[[], bool]) -> None:
-        """Work until cancelled; ``answers`` decides whether a page is answered."""
+        """Wait for pages and work until cancelled. ``answers()`` is called for each page and decides whether it is
+        answered.
+        """
         while True:
             page = await self._wires.next_page(self._staff)
             if page.window is None or not answers():
@@ -273,7 +286,7 @@ class Helper:
 
 
 async def visit(wires: Touchable, coming: list[Arrival]) -> None:
-    """Let every visitor use a dispenser at their time (``at_s`` hall seconds from now)."""
+    """Let each visitor of ``coming`` take a ticket at a dispenser, ``at_s`` hall seconds after this call."""
     opened_s = wires.now_s()
     for arrival in coming:
         await wires.sleep(max(0.0, opened_s + arrival.at_s - wires.now_s()))

@@ -9,8 +9,8 @@ from edged.core.model.site import Site
 
 
 class Rota:
-    """The clerks' day. ``hours``: the policy's section on hours; ``minute``: returns the hall's time in minutes after
-    midnight.
+    """When clerks have lunch and go home. ``hours``: the section ``hours`` of the policy document; ``minute``: returns
+    the hall's time in minutes after midnight.
     """
 
     def __init__(self, site: Site, hours: Mapping[str, Any], minute: Callable[[], float]) -> None:
@@ -29,11 +29,11 @@ class Rota:
         }
 
     def at_lunch(self, window: str) -> bool:
-        """Whether it is noon and this window's clerk has the break."""
+        """Whether it is the lunch break now and the policy does not let this window work through it."""
         return window not in self._on_duty and self._noon[0] <= self.minute() < self._noon[1]
 
     def day_over(self, window: str) -> bool:
-        """Whether the window's last opening hours have ended."""
+        """Whether the last opening hours of the window's areas have ended for today."""
         return self.minute() >= self._closes[window]
 
 

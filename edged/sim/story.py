@@ -1,5 +1,5 @@
-"""The demo's timetable in addition to its ordinary visitors: appointments, journeys, pauses, cases and orders of the
-city.
+"""The demo's timetable: what happens in addition to its ordinary visitors, such as appointments, journeys, pauses,
+cases and orders of the city.
 
 Times of day are minutes after midnight; what is before the demo's start is left out. The duty manager and the clerk of
 the case window act like the other people: they read panels and pagers, and press keys.
@@ -32,7 +32,7 @@ SHORT_S, LONG_S = 240.0, 960.0  # hall seconds of a pause within the limit, and 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """The people and devices in the demo's timetable. ``clerks``: by window."""
+    """The people and devices that take part in the demo's timetable. ``clerks``: by window id."""
 
     wires: HallWires
     centre: DemoCentre
@@ -42,7 +42,9 @@ class Cast:
 
 
 class Story:
-    """Carries out the timetable: ``run``. ``wall_ms`` returns the hall's wall time."""
+    """Carries out the timetable: call ``run``. ``starts_min``: the demo's start, in minutes after midnight; ``wall_ms``
+    returns the hall's wall time.
+    """
 
     def __init__(self, cast: Cast, starts_min: int, wall_ms: Callable[[], int]) -> None:
         self._starts_min = starts_min
@@ -51,7 +53,7 @@ class Story:
         self._dice = random.Random(f"{cast.seed}/story")
 
     async def run(self) -> None:
-        """Do everything in the timetable at its time."""
+        """Do everything in the timetable at its time of day."""
         async with asyncio.TaskGroup() as self._under_way:
             for minute, act in sorted(self._timetable(), key=lambda beat: beat[0]):
                 if minute >= self._starts_min:  # if its time passed during the start, it is done late
@@ -101,7 +103,7 @@ class Story:
         self._cast.wires.take_ticket(service, "normal")
 
     def _come_back(self, window: str) -> None:
-        """Let everybody who was sent away from ``window`` to fetch papers come back with them."""
+        """Let all visitors whom the clerk of ``window`` has sent to fetch papers come back now."""
         told = self._cast.clerks[window].plans.told
         while told:
             self._cast.wires.come_back(told.pop())
@@ -113,7 +115,9 @@ class Story:
         self._cast.centre.order("announce", {"text": text, "text_en": text_en})
 
     def _block(self, name: str, services: tuple[str, ...], first_min: int) -> None:
-        """Book a block of appointments ten minutes apart from ``first_min``; their visitors come a little early."""
+        """Book appointments for these services in turn, ten minutes apart from ``first_min`` (minutes after midnight).
+        ``name``: the first part of their ids. The visitors come a little before their time.
+        """
         midnight_ms = self._wall_ms() - round(self._cast.rota.minute() * 60_000)
         for place in range(BLOCK):
             service, minute = services[place % len(services)], first_min + 10 * place
@@ -128,7 +132,9 @@ class Story:
 
 
 async def manage(wires: HallWires, seed: int) -> None:
-    """The duty manager (值班长): logs in, accepts pages, settles bad ratings; until cancelled."""
+    """Play the duty manager (值班长): log in, accept pages and settle bad ratings, until cancelled. Pages about cases
+    are left to the case window.
+    """
     dice = random.Random(f"{seed}/duty")
     wires.press_pager(DUTY, "login", DUTY_NAME)
     while True:
@@ -144,8 +150,8 @@ async def manage(wires: HallWires, seed: int) -> None:
 
 
 async def look_after_cases(wires: HallWires, site: Site, seed: int) -> None:
-    """The clerk of the case window (办不成事反映窗口): reads the panel, answers and closes cases; their visitors then
-    rate.
+    """Play the clerk of the case window (办不成事反映窗口): read the panel, acknowledge and close cases. Visitors then
+    rate how their cases were handled. Runs until cancelled.
     """
     case_services = {service.id for service in site.services if service.case}
     window = next(window for window in site.windows if case_services & set(window.skills))

@@ -13,8 +13,8 @@ from edged.store.replay import replay
 
 
 class RunSettings(Protocol):
-    """What the summary repeats of the command line: seed and speed. A Protocol, because the demo, whose settings they
-    are, imports this module.
+    """The options of the command that the summary repeats: seed and speed. A Protocol, because this module cannot
+    import the demo's ``Settings`` (the demo imports this module).
     """
 
     @property
@@ -32,13 +32,17 @@ class Summary(dict[str, Any]):
 
     @property
     def good(self) -> bool:
-        """Whether the replay is identical, no input is lost, no output is wrong and every key was answered."""
+        """Whether the journal replays identically, no input is lost, no output is wrong and every key had a visible
+        answer.
+        """
         kept = not (self["inputs_lost"] or self["outputs_wrong"] or self["unanswered_keys"])
         return bool(self["replay_identical"]) and kept
 
 
 def story_of(tally: DemoTotals) -> dict[str, Any]:
-    """Counts of what happened besides calling and serving: transfers, cases, orders and the like."""
+    """Count what happened besides calling and serving: transfers, cases, orders and the like. Returns the part of the
+    summary about it.
+    """
     notes, alarms = tally.notes, tally.alarms
     return {
         "hours": tally.hours,
@@ -62,8 +66,8 @@ def story_of(tally: DemoTotals) -> dict[str, Any]:
 
 
 def summarise(config: HallConfig, fakes: Fakes, journal: Path, settings: RunSettings, end_ms: int) -> Summary:
-    """Read the whole journal again and compare it with the fakes. ``end_ms``: hall time of the end. Durations in hall
-    seconds.
+    """Make the summary: read the whole journal, replay it, and compare it with what the simulated devices sent and
+    show. ``end_ms``: hall time of the end. Durations are in hall seconds.
     """
     tail = Tail(journal)
     steps = tail.read()

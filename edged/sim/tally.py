@@ -60,7 +60,7 @@ EXPLAINED = (
 
 @dataclass(slots=True)
 class DemoTotals:
-    """Running totals over the steps of a journal. Times in hall seconds."""
+    """Running totals over the steps of a journal. Durations are in hall seconds."""
 
     steps: int = 0
     wall_offset_ms: int = 0
@@ -103,8 +103,8 @@ class DemoTotals:
             self._silent(step.event, step.notes)
 
     def _silent(self, event: KeyPressed, notes: tuple[Note, ...]) -> None:
-        """Record a key that had no visible answer, unless the panel shows a prompt already or the press was a
-        repetition.
+        """Record a key press as unanswered if no panel or pager changed at its point. Exceptions: a prompt stands there
+        already, or the press was a repetition.
         """
         again = any(note.kind == "ignored" and note.data.get("reason") in SILENT for note in notes)
         if not again and self.prompts.get(event.point) is None:
@@ -138,7 +138,9 @@ class DemoTotals:
             self.explanations.append((at_ms, note))
 
     def _count_mode(self, area: AreaSummary) -> None:
-        """Count a change of an area to extended hours, which does not change its phase."""
+        """Count a change of an area's mode of service to another one than "full", such as "extended". Such a change is
+        counted here because the area's ``hours`` (open, closed and so on) do not change with it.
+        """
         before = self.areas.get(area.area)
         if area.mode not in (None, "full", None if before is None else before.mode):
             self.hours[str(area.mode)] = self.hours.get(str(area.mode), 0) + 1
@@ -158,7 +160,9 @@ class Tail:
         self._seq = 0
 
     def read(self) -> list[Step]:
-        """New steps in order; [] while the file does not exist."""
+        """Read the steps written since the last call, in order; [] while the journal does not exist or has no tables
+        yet.
+        """
         if self._connection is None:
             if not self._path.exists():
                 return []
@@ -181,7 +185,9 @@ class Tail:
 
 
 def quantile(values: list[float], share: float) -> float | None:
-    """The ``share`` quantile (nearest rank), rounded to 0.1; None without values."""
+    """The value at position ``share`` (0 to 1) of the sorted values, not interpolated, rounded to one decimal; None
+    without values.
+    """
     if not values:
         return None
     ordered = sorted(values)
@@ -189,7 +195,7 @@ def quantile(values: list[float], share: float) -> float | None:
 
 
 def mean(values: list[float]) -> float | None:
-    """The mean, rounded to 0.1; None without values."""
+    """The mean of the values, rounded to one decimal; None without values."""
     return round(sum(values) / len(values), 1) if values else None
 
 

@@ -1,8 +1,9 @@
-"""Checks a demo run: inputs sent against the journal, and outputs shown against those the core wanted.
+"""Checks a demo run: whether inputs that devices sent are in the journal, and whether devices show what the core
+wanted.
 
-``inputs_lost``: inputs that were sent and are not in the journal. Serial lines have no acknowledgement, so bytes that a
-killed daemon had read but not stored are excused. ``outputs_wrong``: outputs whose device shows neither the wanted
-value nor one that was wanted within the last ``GRACE_S`` real seconds, because a value needs time to arrive.
+An input is lost if it was sent and is not in the journal. Serial lines have no acknowledgement, so what a killed daemon
+had read but not stored is excused. An output is wrong if its device shows neither the wanted value nor one that was
+wanted within the last ``GRACE_S`` real seconds, because a value needs time to arrive.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ Wanted = Mapping[tuple[Point, str], Sequence[tuple[int, Value]]]
 
 
 def inputs_lost(fakes: Fakes, steps: list[Step]) -> list[str]:
-    """One line per lost input (or group of inputs without numbers)."""
+    """List the inputs that devices sent and the journal's ``steps`` lack: one line for each numbered input, or for each
+    group of inputs without numbers.
+    """
     numbered: set[tuple[str, int]] = set()
     unnumbered: Counter[Point] = Counter()
     for step in steps:
@@ -65,13 +68,15 @@ def inputs_lost(fakes: Fakes, steps: list[Step]) -> list[str]:
 
 
 def outputs_wrong(config: HallConfig, fakes: Fakes, journal: Path, end_ms: int, speed: float) -> list[str]:
-    """One line per output that shows a wrong value; values wanted after ``end_ms`` (hall time) are accepted, too."""
+    """List the outputs that show a wrong value at the end of a run, one line each. ``end_ms``: hall time of the end;
+    values wanted after it are accepted, too. ``speed``: hall seconds in a real second.
+    """
     return slots_wrong(config, fakes, desired_history(journal), end_ms, speed)
 
 
 def slots_wrong(config: HallConfig, fakes: Fakes, wanted: Wanted, end_ms: int, speed: float) -> list[str]:
-    """``outputs_wrong`` for a running hall. ``wanted``: by output, the values with the hall time (ms) from which each
-    was wanted.
+    """List the wrong outputs of a hall that still runs; see ``outputs_wrong``. ``wanted``: for each output its wanted
+    values, with the hall time (ms) from which each was wanted.
     """
     wrong = []
     since_ms = end_ms - GRACE_S * 1000 * speed
@@ -88,7 +93,7 @@ def slots_wrong(config: HallConfig, fakes: Fakes, wanted: Wanted, end_ms: int, s
 
 
 def shows(config: HallConfig, fakes: Fakes, device: str, channel: str, value: Value) -> bool:
-    """Whether a device shows ``value`` now."""
+    """Whether a device, or one channel of it, shows ``value`` now."""
     if device in fakes.relays:
         return isinstance(value, Lamp) and value.state in fakes.lamp_seen(device, int(channel))
     if device in fakes.bars:

@@ -42,8 +42,8 @@ LAMP_TEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything to draw. ``lamps``: by window id; ``leds``: by title; ``acknowledged``: number of events the centre
-    has.
+    """Everything to draw on the demo's screen. ``lamps``: by window id; ``leds``: by the bar's title; ``acknowledged``:
+    number of events that the city has acknowledged.
     """
 
     site: Site
@@ -61,8 +61,8 @@ class Scene:
 
 
 def draw(scene: Scene) -> RenderableType:
-    """Draw the whole screen. The most important part is at the top, for terminals of 24 rows: the boards, and the
-    reasons.
+    """Draw the whole screen. The LED boards and the reasons for decisions are at the top, so that a terminal of 24 rows
+    shows them.
     """
     return Group(_head(scene), _leds(scene), _why(scene), _areas(scene), _windows(scene))
 

@@ -33,10 +33,12 @@ CANDLE_KEYS: dict[Key, Key] = {
 
 
 class HallWires:
-    """Implements ``edged.sim.people.Touchable`` over the fakes of one hall."""
+    """The devices of one hall as simulated people use them: implements ``edged.sim.people.Touchable`` over the drivers'
+    fakes.
+    """
 
     def __init__(self, config: HallConfig, clock: Clock, seed: int, place: BrokerPlace | None = None) -> None:
-        """``place``: the broker with its login, for a broker that the demo did not start."""
+        """``place``: the broker and its login; None: the broker of ``config``, without password."""
         self._clock = clock
         self._change = asyncio.Event()
         self.fakes = Fakes(config, clock, seed, self._touch, place)
@@ -56,7 +58,9 @@ class HallWires:
                 self.fakes.json[pager].on_action = self._pager_of(staff)
 
     def panel(self, window: str) -> PanelView | None:
-        """What the window's panel (and its board) shows; None if it never showed anything."""
+        """What the window's panel shows, on a serial bus together with the display above the window; None if it never
+        showed anything.
+        """
         site = self._windows[window]
         device, channel = parts_of(site.panel or Point(""))
         if device in self.fakes.buses:
@@ -67,7 +71,9 @@ class HallWires:
         return PanelView(shown["state"], shown.get("number"), shown["waiting"], shown.get("prompt", ""))
 
     def press(self, window: str, key: Key, arg: str | None = None) -> None:
-        """Press a key, or the most similar one the panel has."""
+        """Press a key of a window's panel. A panel on a serial bus has fewer keys: the most similar one is pressed, if
+        any.
+        """
         device, channel = parts_of(self._windows[window].panel or Point(""))
         if device in self.fakes.buses:
             if key in CANDLE_KEYS:
@@ -82,7 +88,7 @@ class HallWires:
         self.press_pager(staff, "accept" if accept else "decline")
 
     def press_pager(self, staff: str, key: Key, arg: str | None = None) -> None:
-        """Press any key on a pager."""
+        """Press any key on the pager of a member of staff or of the duty manager."""
         pager = self.fakes.json[self._pagers[staff] or ""]
         assert isinstance(pager, FakePanel)
         pager.press(key, arg)
@@ -95,16 +101,18 @@ class HallWires:
             device.rate(level)
 
     def asked_about(self, window: str) -> str | None:
-        """The case about which a window's evaluator asks; None if it does not."""
+        """The id of the case (办不成事) that the window's evaluator asks the visitor to rate; None if it does not
+        ask.
+        """
         evaluator = self.fakes.json[self._windows[window].evaluator or ""]
         case: str | None = evaluator.shown.get("evaluator", {}).get("case")
         return case
 
     def take_ticket(self, service: str, priority: Priority, appointment: str | None = None) -> None:
-        """A visitor takes a ticket. A service with a button on a kiosk (a machine on a serial bus) is taken there,
-        unless with a priority. Otherwise the dispensers take turns: the first asks the hall for a number, any other
-        prints one of its own range and reports it. While the dispensers show that no numbers are issued, nothing is
-        pressed, and the visitor is counted in ``turned_away``.
+        """Let a visitor take a ticket. A service with a button on a kiosk (a machine on a serial bus) is taken there,
+        if the visitor has no priority. Otherwise the dispensers take turns: the first asks the hall for a number, any
+        other prints one of its own range and reports it. While the dispensers show that no numbers are issued, nothing
+        is pressed, and the visitor is counted in ``turned_away``.
 
         The visitor of a journey (``service`` is its name: several services in order) or of an ``appointment`` always
         goes to the first dispenser.
@@ -133,22 +141,26 @@ class HallWires:
         dispenser.ticket(f"{self._prefixes[service]}{count:03d}", service, wanted)
 
     def ask_ticket(self, service: str, priority: Priority | None) -> None:
-        """Press a service at the dispenser that asks the hall for numbers, even if it shows that none are issued."""
+        """Press the button of a service at the first dispenser, which asks the hall for a number. It is pressed even if
+        the dispenser shows that none are issued.
+        """
         self.fakes.came += 1
         self._dispensers[0].request(service, priority)
 
     def come_back(self, number: str) -> None:
-        """Present an earlier number at the dispenser that asks the hall (二次通行); its letter gives the service."""
+        """Present an earlier number at the first dispenser, which asks the hall (二次通行). The number's letters give
+        the service.
+        """
         service = next(one for one, prefix in self._prefixes.items() if prefix == number.rstrip("0123456789"))
         self.fakes.came += 1
         self._dispensers[0].request(service, returning=number)
 
     async def next_page(self, staff: str) -> PageView:
-        """Wait for the next page to ``staff``."""
+        """Wait for the next page (call on the pager) to ``staff``."""
         return await self._pages[staff].get()
 
     async def changed(self, within_s: float) -> None:
-        """Wait for any change of any panel."""
+        """Wait until any panel shows something new, at most ``within_s`` hall seconds."""
         change = self._change
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s / self._clock.speed):
@@ -156,13 +168,13 @@ class HallWires:
 
     @property
     def patience_s(self) -> float:
-        """Hall seconds until a person presses again; at least ``PATIENCE_REAL_S`` real seconds at any speed of the
-        clock.
+        """Hall seconds after which a person presses a key again. At a fast clock they are more, because the daemon
+        needs at least ``PATIENCE_REAL_S`` real seconds.
         """
         return max(LOOK_AGAIN_S, PATIENCE_REAL_S * self._clock.speed)
 
     def now_s(self) -> float:
-        """Hall time, in seconds."""
+        """The present hall time in seconds; only differences have a meaning."""
         return self._clock.now_s()
 
     async def sleep(self, seconds: float) -> None:

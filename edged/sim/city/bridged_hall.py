@@ -26,12 +26,16 @@ START_S = 60.0  # for a daemon to start, beside twenty other programs
 
 
 class BridgedHall:
-    """Inside ``async with``, the hall of configs/hall-small.toml runs with simulated devices."""
+    """A simulated hall with a real daemon: inside ``async with`` it runs configs/hall-small.toml with simulated
+    devices.
+    """
 
     def __init__(
         self, programs: CityProcesses, name: str, group: str, keys: Path, ports: Sequence[int]
     ) -> None:
-        """``keys``: file of the public keys that may sign its policies; ``ports``: ports of the city's brokers."""
+        """``group``: the city's group of halls to which it belongs; ``keys``: file of the public keys that may sign
+        policies for this hall; ``ports``: ports of the city's brokers, to which its bridge connects.
+        """
         self.name = name
         self.lines = [CityLine(port) for port in ports]
         self.web_port = free_port()
@@ -78,7 +82,9 @@ class BridgedHall:
             line.mend()
 
     async def live(self, every_s: float, chance: random.Random) -> None:
-        """Let visitors take numbers and be served at the first window, until cancelled."""
+        """Let a visitor take a number about every ``every_s`` seconds, and let the first window serve visitors; until
+        cancelled.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._fleet.run())
             await self._fleet.connected.wait()
@@ -91,7 +97,7 @@ class BridgedHall:
                 await asyncio.sleep(every_s * chance.uniform(0.5, 1.5))
 
     def counted(self) -> int:
-        """How many events for the city the hall's journal holds."""
+        """Count the events in the hall's journal that are meant for the city."""
         connection = apsw.Connection(str(self._folder / "small.db"), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             found = after = 0

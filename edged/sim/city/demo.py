@@ -19,7 +19,9 @@ OPEN_ABOVE = 5  # waiting people above which the pushed policy opens a window
 
 
 class CityDemo:
-    """One run of the demo in a city that is already running. ``seconds``: for how long visitors arrive."""
+    """One run of the demo in a city that is already running. ``seconds``: for how long visitors arrive; ``say`` is
+    called with each line of the story.
+    """
 
     def __init__(self, city: SimulatedCity, seconds: float, say: Say) -> None:
         self._city = city
@@ -48,7 +50,9 @@ class CityDemo:
         return await self._summary(counts, pushed, cut_s)
 
     async def _introduced(self) -> None:
-        """Wait until the database knows every hall as online and in the group, at most ``READY_S``."""
+        """Wait until the city's database lists every hall as online and as a member of the group, at most
+        ``READY_S``.
+        """
         until_s = monotonic_s() + READY_S
         wanted = len(self._city.wires.halls) + len(self._city.bridged)
         while monotonic_s() < until_s:
@@ -71,7 +75,9 @@ class CityDemo:
         return pushed
 
     async def _cut(self) -> float | None:
-        """Cut one hall's bridge for a while; returns for how many seconds, None without bridges."""
+        """Cut the bridge of the first hall that has a daemon, and mend it; returns the seconds between, None if no hall
+        has one.
+        """
         if not self._city.bridged:
             return None
         hall, away_s = self._city.bridged[0], max(2.0, self._seconds / 6)

@@ -10,7 +10,9 @@ CHUNK_BYTES = 65_536
 
 
 class CityLine:
-    """Within ``async with``, relays connections on ``port`` to ``target``, another port of this machine."""
+    """A TCP relay: within ``async with`` it passes connections to ``port`` on to ``target``, another port of this
+    machine.
+    """
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -28,13 +30,13 @@ class CityLine:
         self._server.close()
 
     def cut(self) -> None:
-        """Close all connections, and every new one immediately."""
+        """Close all connections, and from now on close every new one immediately."""
         self._open = False
         for writer in list(self._writers):
             writer.transport.abort()
 
     def mend(self) -> None:
-        """Accept connections again."""
+        """Relay new connections again, after ``cut``."""
         self._open = True
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -34,12 +34,14 @@ def mosquitto_path() -> str | None:
 
 
 class CityMosquitto:
-    """A mosquitto on 127.0.0.1 that can be started and killed repeatedly on the same port. ``keeps``: it stores its
-    messages on disk.
+    """A mosquitto on 127.0.0.1 that can be started and killed repeatedly on the same port. It stores its messages on
+    disk.
     """
 
     def __init__(self, programs: CityProcesses, name: str, shipped: str, more: Iterable[str] = ()) -> None:
-        """``shipped``: the file of configs/mosquitto from which its settings are taken. ``more``: further lines."""
+        """``shipped``: the file in configs/mosquitto from which limits and intervals are taken. ``more``: further lines
+        for the configuration file.
+        """
         self.port = free_port()
         self._programs = programs
         self._name = name
@@ -82,8 +84,8 @@ def shipped_lines(name: str) -> list[str]:
 
 
 def bridge_lines(hall: str, group: str, ports: Sequence[int]) -> list[str]:
-    """The shipped bridge settings for ``hall`` and ``group``, to brokers at ``ports`` of this machine, without
-    certificates.
+    """Return the shipped bridge settings with the names ``hall`` and ``group``. The bridge connects without TLS to the
+    city's brokers at ``ports`` of this machine.
     """
     lines = [line for line in shipped_lines("bridge.conf") if line.split()[0] not in WITHOUT]
     own = "\n".join(lines).replace("river-city", group)

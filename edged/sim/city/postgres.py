@@ -23,7 +23,7 @@ SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=40", "listen_a
 
 
 def postgres_folder() -> Path | None:
-    """The folder of initdb and postgres; None if PostgreSQL is not installed."""
+    """Find the folder with the programs initdb and postgres; None if PostgreSQL is not installed."""
     found = [file for place in PLACES for file in sorted(Path("/").glob(f"{place[1:]}/initdb"))]
     named = shutil.which("initdb")
     found += [] if named is None else [Path(named)]
@@ -31,8 +31,9 @@ def postgres_folder() -> Path | None:
 
 
 class CityPostgres:
-    """A PostgreSQL server; after ``kill`` and ``start`` it has the same data and ``dsn``. Raises ``PartMissing`` if
-    PostgreSQL is not installed, or as root without the user under whom it runs.
+    """A PostgreSQL server for the city; started again after ``kill``, it has the same data and the same address
+    (``dsn``). Raises ``PartMissing`` if PostgreSQL is not installed, or if we are root and the user ``USER``, under
+    whom it must run, does not exist.
     """
 
     def __init__(self, programs: CityProcesses) -> None:

@@ -49,7 +49,8 @@ class CityProcesses:
     async def start(
         self, *command: str | Path, end: int = signal.SIGTERM, log: str | None = None, **settings: Any
     ) -> asyncio.subprocess.Process:
-        """Start a program. ``end``: the signal that ends it; ``log``: name of the file in the folder for its output.
+        """Start a program. ``end``: the signal that ends it when the ``async with`` block ends; ``log``: name of the
+        file in the folder for its output, None to drop the output.
 
         ``settings`` are arguments of ``subprocess.Popen``. Ctrl-C in the terminal does not reach the program.
         """
@@ -70,7 +71,9 @@ class CityProcesses:
         return process
 
     async def run(self, *words: str, within_s: float = 120.0) -> tuple[int, str]:
-        """Run ``edged WORDS...`` in the folder to its end; returns exit code and output."""
+        """Run ``edged WORDS...`` in the folder to its end; returns exit code and output. Raises ``TimeoutError`` if it
+        takes longer than ``within_s`` seconds.
+        """
         pipe = asyncio.subprocess.PIPE
         process = await self.start(
             *(sys.executable, "-m", "edged", *words),
@@ -87,7 +90,9 @@ class CityProcesses:
         return process.returncode, output.decode()
 
     async def end(self, process: asyncio.subprocess.Process, number: int = signal.SIGTERM) -> None:
-        """Send a signal and wait for the end of the process; SIGKILL after ``STOP_S``."""
+        """Send a program the signal ``number`` and wait until it has ended; after ``STOP_S`` seconds kill it with
+        SIGKILL.
+        """
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.send_signal(number)
@@ -123,5 +128,7 @@ async def accepts(process: asyncio.subprocess.Process, port: int, name: str, wit
 
 
 def as_user(name: str) -> dict[str, Any]:
-    """Arguments of ``start`` to run a program as another user, for programs that refuse root; {} if we are not root."""
+    """Return arguments for ``CityProcesses.start`` that run a program as user ``name``, because some refuse to run as
+    root; {} if we are not root.
+    """
     return {"user": name, "group": name, "extra_groups": []} if os.geteuid() == 0 else {}

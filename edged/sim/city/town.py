@@ -36,8 +36,8 @@ Say = Callable[[str], None]
 
 
 class CityPlan(NamedTuple):
-    """Size of a simulated city: ``halls`` without a daemon, ``daemons`` halls with one; ``visitors_per_s``: for all
-    halls without a daemon together.
+    """The size of a simulated city: ``halls`` without a daemon, and ``daemons`` further halls with one.
+    ``visitors_per_s``: visitors a second in all halls without a daemon together.
     """
 
     halls: int
@@ -47,7 +47,9 @@ class CityPlan(NamedTuple):
 
 
 class HallCount(NamedTuple):
-    """Events of one hall: as stored in the database, and as counted by the hall itself."""
+    """Events of one hall. From the city's database: ``rows`` (how many events), ``highest`` (highest event number),
+    ``upto`` (number up to which the city acknowledged). From the hall itself: ``counted``.
+    """
 
     hall: str
     rows: int
@@ -57,13 +59,13 @@ class HallCount(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """Whether database and hall agree."""
+        """Whether all four counts are equal."""
         return self.rows == self.highest == self.upto == self.counted
 
 
 class SimulatedCity:
-    """Inside ``async with``, everything of the city runs. Raises ``PartMissing``, whose text says what to do, if a
-    program that it needs is not installed or does not start.
+    """A simulated city: inside ``async with`` its database, broker, consumer and halls run. Raises ``PartMissing``,
+    whose text says what to do, if a program that it needs is not installed or does not start.
     """
 
     def __init__(self, plan: CityPlan, say: Say) -> None:
@@ -105,7 +107,9 @@ class SimulatedCity:
             self._say(f"{hall.name}: a real daemon behind a real bridge serves")
 
     async def _brokers(self, stack: AsyncExitStack) -> tuple[int, str]:
-        """Start the city's broker; returns its port and its address for commands."""
+        """Start the city's broker: mosquitto, or the demo's own if that is not installed. Returns its port, and its
+        address as the commands' option ``--broker`` takes it.
+        """
         if mosquitto_path() is None:
             self._say(
                 "mosquitto is not installed: the demo's own broker, and no real bridges / 未安装 mosquitto"
@@ -120,7 +124,7 @@ class SimulatedCity:
         return 0 if self.broker is None else self.plan.daemons
 
     async def start_consumer(self) -> None:
-        """Start ``edged centre consume``."""
+        """Start ``edged centre consume``, which writes the halls' events into the database."""
         self._consumer = await self.programs.start(
             *(sys.executable, "-m", "edged", "centre", "consume"),
             *("--broker", self.url, "--postgres", self.postgres.dsn),
@@ -128,7 +132,7 @@ class SimulatedCity:
         )
 
     async def kill_consumer(self) -> None:
-        """Kill the consumer with SIGKILL."""
+        """Kill the consumer (``edged centre consume``) with SIGKILL."""
         assert self._consumer is not None
         await self.programs.end(self._consumer, signal.SIGKILL)
 
@@ -143,8 +147,8 @@ class SimulatedCity:
         await self.broker.start()
 
     def begin(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        """Start the visitors; returns their tasks, which may be cancelled. The tasks of the halls are added to
-        ``tasks``, too.
+        """Start the visitors of all halls as tasks in ``tasks``; returns these tasks. Cancelling them ends the stream
+        of visitors.
         """
         tasks_of_people = [tasks.create_task(self.wires.live(self.plan.visitors_per_s, self.chance))]
         tasks_of_people += [
@@ -153,7 +157,9 @@ class SimulatedCity:
         return tasks_of_people
 
     async def counts(self) -> list[HallCount]:
-        """The events of each hall as counted in the database and by the hall itself."""
+        """Count the events of each hall in the city's database and in the hall itself; returns the counts in order of
+        the halls' names.
+        """
         found = {hall: numbers for hall, *numbers in await asyncio.to_thread(rows, self.postgres.dsn, ORACLE)}
         counted = {hall.name: hall.made for hall in self.wires.halls.values()}
         for bridged in self.bridged:
@@ -165,7 +171,7 @@ class SimulatedCity:
         return result
 
     async def settled(self, within_s: float = SETTLE_S) -> list[HallCount]:
-        """Wait until all counts agree, at most ``within_s`` seconds; returns the final counts."""
+        """Wait until database and hall agree for every hall, at most ``within_s`` seconds; returns the final counts."""
         until_s = monotonic_s() + within_s
         while True:
             if self.wires.all_acknowledged or monotonic_s() > until_s:
@@ -175,15 +181,16 @@ class SimulatedCity:
             await asyncio.sleep(CHECK_S)
 
     async def known(self) -> int:
-        """How many halls are online and in the group, according to the database."""
+        """Count the halls that the city's database lists as online and as members of the group."""
         query = "SELECT count(*) FROM hall_now WHERE state IN ('online', 'degraded') AND group_name = %s"
         ((found,),) = await asyncio.to_thread(rows, self.postgres.dsn, query, GROUP)
         return int(found)
 
     async def delays(self, from_s: float = 0, until_s: float = EVER_S) -> dict[str, float]:
-        """Seconds from an event in a hall to its row in the city's database, under the keys p50_s, p99_s and max_s; all
-        0 without events. Counted are events between two times (seconds since 1970) that were sent as they happened, not
-        later as history.
+        """Return the seconds from an event in a hall to its row in the city's database: median (``p50_s``), 99 %
+        quantile (``p99_s``) and maximum (``max_s``); 0 if there are no events. Only events that happened between
+        ``from_s`` and ``until_s`` (seconds since 1970) count, and of these only those sent as they happened, not later
+        as history.
         """
         ((found,),) = await asyncio.to_thread(rows, self.postgres.dsn, DELAYS, from_s, until_s)
         return dict(

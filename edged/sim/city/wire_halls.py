@@ -1,9 +1,9 @@
-"""Simulated halls without a daemon, as seen by the city: they number events, keep the unacknowledged ones, and send
-them again.
+"""Simulated halls without a daemon: only the messages that a hall exchanges with the city, over MQTT. They number
+events, keep the unacknowledged ones, and send them again.
 
-They follow the protocol of ``central/uplink.py`` and nothing else of a hall: fresh events are sent immediately; if no
-acknowledgement comes, all since the last one are sent again in order, marked historical. The city's database is
-compared with a hall's own count (``made``).
+They follow the protocol of ``central/uplink.py`` and nothing else of a hall. Fresh events are sent immediately. If no
+acknowledgement comes, all events since the last acknowledged one are sent again in order, marked historical. The city's
+database is compared with a hall's own count (``made``).
 """
 
 from __future__ import annotations
@@ -73,25 +73,27 @@ class WireHall:
         return self.letter(number, historical=False)
 
     def was_away(self, events: int) -> None:
-        """Pretend that ``events`` events, a second apart, happened while the city could not be reached. Must be called
-        before any other event.
+        """Pretend that ``events`` events, one a second, happened until now while the city could not be reached. Must be
+        called before the hall makes any other event.
         """
         assert self.made == 0
         self._day = self.made = events
         self._day_ended_s = wall_ms() / 1000
 
     def letter(self, number: int, historical: bool) -> bytes:
-        """The payload of an unacknowledged event."""
+        """Return the message for event ``number``, which the city has not acknowledged yet. ``historical``: mark it as
+        sent later than it happened.
+        """
         event = self._of_that_day(number) if number <= self._day else self._events[number]
         return json.dumps(event | {"historical": historical}).encode()
 
     def letters(self, first: int, last: int) -> list[bytes]:
-        """The payloads of events ``first`` to ``last``, marked historical."""
+        """Return the messages for events ``first`` to ``last`` (inclusive), marked historical."""
         return [self.letter(number, historical=True) for number in range(first, last + 1)]
 
     def _of_that_day(self, number: int) -> dict[str, Any]:
-        """An event of ``was_away``, computed from its number: storing a day of a hundred halls would take a
-        gigabyte.
+        """Compute event ``number`` of the time before ``was_away`` was called. These events are not stored: those of a
+        hundred halls would take a gigabyte.
         """
         at = datetime.fromtimestamp(self._day_ended_s - self._day + number, UTC)
         data = {"area": "tax", "service": "tax-general", "window": "w1", "priority": "regular", "wait_s": 300}
@@ -102,7 +104,7 @@ class WireHall:
         }
 
     def acknowledged(self, payload: bytes) -> None:
-        """Handle the city's acknowledgement of all events up to a number."""
+        """Handle the city's acknowledgement, which covers all events up to the number in it: forget them."""
         fields = json.loads(payload)
         assert fields["upto"] <= self.made, (self.name, fields, self.made)
         for number in range(self.upto + 1, fields["upto"] + 1):
@@ -112,8 +114,8 @@ class WireHall:
             self.progress_s = monotonic_s()
 
     def visit(self, chance: random.Random) -> list[bytes]:
-        """Let a visitor take a number and, if enough wait, one be called and served; returns the payloads of these
-        events.
+        """Let a visitor take a number. If more than ``LINE_MAX`` wait then, the first of them is called and served.
+        Returns the messages of these events.
         """
         area, service, window = chance.choice(SERVICES)
         self._numbers += 1
@@ -133,8 +135,8 @@ class WireHall:
 class WireCity:
     """Several simulated halls on one broker connection, which is made again whenever it is lost.
 
-    Halls in ``away`` send nothing while they are in it; those in ``refuse`` refuse policies. ``group`` None: they
-    publish no status and receive no policies.
+    While a hall's name is in ``away``, it sends nothing; halls in ``refuse`` refuse every policy. ``group``: the group
+    of halls to which they belong; with None they publish no status and receive no policies.
     """
 
     def __init__(self, port: int, names: Iterable[str], group: str | None = None, **address: Any) -> None:
@@ -152,7 +154,9 @@ class WireCity:
         await self._tell(name, self.halls[name].happen(kind, subject, **data))
 
     async def live(self, visitors_per_s: float, chance: random.Random) -> None:
-        """Let visitors come to random halls, until cancelled."""
+        """Let visitors come to random halls until cancelled, ``visitors_per_s`` a second on average in all of them
+        together.
+        """
         names = sorted(self.halls)
         due_s = monotonic_s()
         while True:
@@ -168,12 +172,14 @@ class WireCity:
         return all(hall.upto == hall.made for hall in self.halls.values())
 
     async def say(self, topic: str, payload: bytes, retain: bool = True) -> None:
-        """Publish a message; requires an open connection."""
+        """Publish a message to the city's broker. Call it only while connected."""
         assert self._client is not None
         await self._client.publish(topic, payload, qos=1, retain=retain)
 
     async def run(self) -> None:
-        """Stay connected to the city's broker, and send what it has not acknowledged, until cancelled."""
+        """Stay connected to the city's broker, and send it each hall's events that the city has not acknowledged; until
+        cancelled.
+        """
         while True:
             try:
                 await self._connected_once()

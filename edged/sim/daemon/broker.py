@@ -1,8 +1,9 @@
 """An MQTT broker in memory that behaves to the daemon like a real one: sessions, QoS 1, retained messages, a will.
 
-The daemon connects through ``MemoryTalk``, below the real ``MqttLink``. Its messages leave in the next turn of the
-event loop; a message it did not acknowledge is delivered again on its next connection; a message under way when a
-connection ends may be lost. Simulated devices and the city stay connected unless a fault disconnects them.
+The daemon connects through ``MemoryTalk``, which takes the place of the TCP connection under the real ``MqttLink``. The
+daemon's messages leave in the next turn of the event loop. A message that it did not acknowledge is delivered again on
+its next connection. A message under way when a connection ends may be lost. Simulated devices and the city stay
+connected unless a fault disconnects them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ Listener = Callable[[str, bytes, bool], None]
 
 
 class QueuedMessage(NamedTuple):
-    """A message stored for the daemon."""
+    """A message that the broker stores until the daemon can receive it. ``again``: it was delivered before and not
+    acknowledged.
+    """
 
     topic: str
     payload: bytes
@@ -54,7 +57,7 @@ class BrokerSession:
         self._known.clear()
 
     def unsubscribe(self, topic_filter: str) -> None:
-        """Remove a subscription and its stored messages, unless another one matches them."""
+        """Remove a subscription. Messages that were queued for it are still delivered."""
         with suppress(KeyError):
             del self._filters[topic_filter]
         self._known.clear()
@@ -68,8 +71,8 @@ class BrokerSession:
 
 
 class Broker:
-    """The broker. ``state``: up, down (refuses connections), frozen (accepts and never answers), or slamming (closes
-    right after CONNACK).
+    """The simulated broker. ``state``: up, down (refuses connections), frozen (accepts connections and never answers),
+    or slamming (closes each connection right after CONNACK).
 
     ``on_ack(topic, payload)`` is called for each message that the daemon acknowledges.
     """
@@ -92,27 +95,31 @@ class Broker:
     # -- devices and the centre --
 
     def listen(self, topic_filter: str, listener: Listener) -> None:
-        """Subscribe a client that never disconnects; ``listener`` is called for each message."""
+        """Subscribe a simulated client (not the daemon) that never disconnects; ``listener(topic, payload, retain)`` is
+        called for each message.
+        """
         listeners = self._listeners.setdefault(topic_filter, [])
         listeners.append(listener)
         self._matcher[topic_filter] = listeners
         self._routes.clear()
 
     def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Publish a message of a device or the city; if the broker is not up, it is delivered later."""
+        """Publish a message of a device or the city. If the broker is down or frozen, the message is delivered once it
+        is up again.
+        """
         if self.state in ("up", "slamming"):
             self.route(topic, payload, retain)
         else:
             self._held.append(lambda: self.route(topic, payload, retain))
 
     def stood(self, prefix: str) -> list[tuple[str, bytes]]:
-        """The retained messages whose topic begins with ``prefix``."""
+        """The retained messages whose topic begins with ``prefix``, as (topic, payload)."""
         return [(topic, payload) for topic, payload in self.retained.items() if topic.startswith(prefix)]
 
     # -- faults --
 
     def go(self, state: str) -> None:
-        """Change ``state``; messages that were held back are delivered once the broker is up again."""
+        """Set ``state``. On "up", the messages that were held back meanwhile are delivered."""
         self.state = state
         if state == "down":
             self.hang_up("closed")
@@ -122,7 +129,7 @@ class Broker:
             self._pump()
 
     def hang_up(self, reason: str = "closed") -> None:
-        """Close the daemon's connection, with ``reason`` as its reason."""
+        """Close the daemon's connection, if there is one; the daemon sees ``reason`` as the cause."""
         if self.talk is not None:
             self.talk.fail("closed", reason)
 
@@ -135,7 +142,9 @@ class Broker:
     # -- the controller --
 
     def accept(self, talk: MemoryTalk) -> None:
-        """Handle the daemon's CONNECT on the connection ``talk``."""
+        """Handle the daemon's CONNECT on the connection ``talk``: unacknowledged messages of its session are queued
+        again. An older connection is closed as taken over.
+        """
         if self.talk is not None:
             self.talk.fail("taken", "session taken over")
         self.talk = talk
@@ -168,7 +177,7 @@ class Broker:
             self._held.extend(partial(self.route, *one) for one in batch)
 
     def acknowledged(self, mid: int) -> None:
-        """Handle the daemon's PUBACK of message ``mid``."""
+        """Handle the daemon's PUBACK of the message with packet identifier ``mid``."""
         if self.state == "frozen":
             self._held.append(lambda: self.acknowledged(mid))
             return
@@ -178,7 +187,9 @@ class Broker:
             self._pump()
 
     def lost(self, talk: MemoryTalk) -> None:
-        """Handle the loss of a connection: publish the will, unless the client had sent DISCONNECT."""
+        """Handle the end of the connection ``talk``: publish the daemon's will, unless the daemon had closed the
+        connection itself.
+        """
         if self.talk is talk:
             self.talk = None
             if talk.settings.will_topic is not None and not talk.goodbye:
@@ -219,7 +230,9 @@ class Broker:
 
 
 class MemoryTalk:
-    """One connection of the daemon to ``broker``, with the interface of ``edged.links.mqtt.talk.Talk``."""
+    """One connection of the daemon to the simulated ``broker``, in memory. It has the interface of
+    ``edged.links.mqtt.talk.Talk``, as the real one over TCP.
+    """
 
     receive_maximum = RECEIVE_MAXIMUM
 
@@ -232,7 +245,9 @@ class MemoryTalk:
         _unwanted: Set[str],
         on_reading: Callable[[bool], None],
     ) -> None:
-        """``_on_refused`` is never called: this broker accepts every publication."""
+        """For the parameters see ``talk.Connect``. ``_on_refused`` is never called, because this broker accepts every
+        message that is published.
+        """
         self._broker = broker
         self.settings = settings
         self._on_message, self._on_reading = on_message, on_reading
@@ -248,11 +263,11 @@ class MemoryTalk:
 
     @property
     def unacked(self) -> int:
-        """See ``Talk``."""
+        """The number of received messages that the daemon has not acknowledged yet."""
         return len(self._unacked)
 
     async def open(self) -> None:
-        """See ``Talk``."""
+        """Connect. Raises ``Unreachable`` if the broker is down, does not answer, or closes the connection at once."""
         await asyncio.sleep(0.002)
         state = self._broker.state
         if state == "down":
@@ -270,7 +285,9 @@ class MemoryTalk:
         self.opened_s = monotonic_s()
 
     async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
-        """See ``Talk``."""
+        """Subscribe to (filter, QoS) pairs; returns the filters that the broker refused, here none. Raises
+        ``Unreachable`` if the connection is lost.
+        """
         names = [name for name, _qos in filters]
         await asyncio.sleep(0.002)
         if self.lost.done():
@@ -280,13 +297,15 @@ class MemoryTalk:
         return []
 
     async def unsubscribe(self, filters: Iterable[str]) -> None:
-        """See ``Talk``."""
+        """Remove the subscriptions to these filters."""
         for name in filters:
             if self._broker.session is not None:
                 self._broker.session.unsubscribe(name)
 
     def publish(self, message: Outbound, qos: int = 1, retain: bool = False, urgent: bool = False) -> None:
-        """See ``Talk``."""
+        """Send one message to the broker in the next turn of the event loop, ``urgent`` or not. Raises ``Unreachable``
+        without a connection, ``Refused`` if the topic is not valid.
+        """
         if self.lost.done() or not self.opened_s:
             raise Unreachable("broker connection is down")
         if len(message.topic) > 65_535 or "#" in message.topic or "+" in message.topic:
@@ -301,7 +320,7 @@ class MemoryTalk:
             self._broker.from_controller(batch)
 
     def deliver(self, mid: int, kept: QueuedMessage) -> None:
-        """Deliver a PUBLISH to the daemon."""
+        """Hand the daemon a message with the packet identifier ``mid``; called by the broker."""
         if self.lost.done():
             return
         self._on_reading(True)
@@ -320,7 +339,9 @@ class MemoryTalk:
         self._on_message(publish, ack)
 
     def release(self) -> None:
-        """See ``Talk``."""
+        """Send the acknowledgements that are due, in order of arrival; one that is not due yet holds back those after
+        it.
+        """
         if self.lost.done():
             return
         while self._unacked and self._unacked[0].left <= 0:
@@ -331,16 +352,16 @@ class MemoryTalk:
             self._broker.acknowledged(mid)
 
     def misc(self) -> None:
-        """See ``Talk``."""
+        """No-op: a connection in memory needs no keepalive."""
 
     def fail(self, kind: LossKind, reason: str) -> None:
-        """See ``Talk``."""
+        """End the connection now, as if it were lost: the broker keeps the session and publishes the will."""
         if not self.lost.done():
             self.lost.set_result(ConnectionLoss(kind, reason))
             self._broker.lost(self)
 
     def close(self) -> None:
-        """See ``Talk``."""
+        """Disconnect properly, so that the broker does not publish the will."""
         if not self.lost.done():
             self.goodbye = True
         self.fail("closed", "closed here")

@@ -1,7 +1,8 @@
-"""The city's centre in a simulation: acknowledges events, books appointments, sends policies and orders, valid and
-invalid ones.
+"""The city's centre in a simulation: acknowledges events, books appointments, and sends policies and orders. Some of
+what it sends is invalid.
 
-It checks that an event number never denotes two events in one epoch, and that no event is missing for ever.
+It checks that an event number never denotes two different events in one epoch (the life of one journal). Whether events
+are missing is checked at the end of a day (``days.unsettled``).
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ CHANGING = ("previous", "historical")  # fields of an event that may differ when
 
 
 class SimulatedCentre:
-    """The centre. ``wall_ms``: returns the true wall time. ``silent``: it ignores all messages. ``pushed``: documents
-    by version.
+    """The simulated city. ``wall_ms``: returns the true wall time, even while the hall's clock is wrong. While
+    ``silent``, it acknowledges nothing. ``pushed``: the signed policies sent so far; ``wrong``: broken rules, as text.
     """
 
     def __init__(self, hall: str, broker: Broker, wall_ms: Callable[[], int], rng: Random) -> None:
@@ -54,13 +55,15 @@ class SimulatedCentre:
         broker.listen(topics.events(hall), self._received)
 
     def write_keys(self, folder: Path) -> Path:
-        """Write the file of public keys for [policy] keys; returns its path."""
+        """Write city.pub.json, the city's public key for the setting ``keys`` of ``[policy]``, into ``folder``; returns
+        its path.
+        """
         file = folder / "city.pub.json"
         file.write_text(json.dumps({"keys": [public_entry(self._key.public_key(), "city")]}))
         return file
 
     async def run(self) -> None:
-        """Acknowledge events until cancelled."""
+        """Acknowledge the hall's events once a second, up to the first gap in their numbers; until cancelled."""
         sent = (0, 0)
         while True:
             await asyncio.sleep(ACK_EVERY_S)
@@ -71,7 +74,7 @@ class SimulatedCentre:
                 self.acknowledge(self.epoch, self.acknowledged)
 
     def acknowledge(self, epoch: int, upto: int) -> None:
-        """Acknowledge every event up to number ``upto``."""
+        """Tell the hall that every event of ``epoch`` up to number ``upto`` was received, true or not."""
         self._broker.say(topics.events_ack(self._hall), json.dumps({"epoch": epoch, "upto": upto}).encode())
 
     def _received(self, _topic: str, payload: bytes, _retain: bool) -> None:
@@ -88,13 +91,13 @@ class SimulatedCentre:
             self.epoch, self.acknowledged = epoch, 0
 
     def book(self, name: str, service: str, start_wall_ms: int) -> None:
-        """Send an appointment that starts at ``start_wall_ms``."""
+        """Send an appointment with the id ``name`` for the time ``start_wall_ms``."""
         start = datetime.fromtimestamp(start_wall_ms // 1000, UTC).isoformat()
         body = {"id": name, "service": service, "start": start}
         self._broker.say(topics.appointments(self._hall), json.dumps(body).encode())
 
     def push(self, policy: Policy) -> bool:
-        """Push a new policy; False if the daemon is expected to refuse it."""
+        """Push a policy as the next version. Returns False without pushing if the hall would have to refuse it."""
         document = {
             "type": policies.TYPE,
             "halls": [self._hall],
@@ -116,7 +119,9 @@ class SimulatedCentre:
         return True
 
     def mislead(self) -> None:
-        """Push a policy that must be refused: an old one, a changed one, or one with a foreign signature."""
+        """Push a policy that the hall must not accept: one pushed before, one with a flipped bit, or one with a foreign
+        signature.
+        """
         if not self.pushed:
             return
         envelope = self._rng.choice(self.pushed)
@@ -130,7 +135,9 @@ class SimulatedCentre:
         self._broker.say(topics.policy_push(self._hall), envelope)
 
     def order(self, operation: str, body: dict[str, Any], times: int) -> None:
-        """Send a signed operation ``times`` times. Its ``by`` is unique, so that its effect can be recognised."""
+        """Send the same signed operation ``times`` times. Its ``by`` is unique, so that the checker sees whether it was
+        carried out twice.
+        """
         self.orders += 1
         self._counter = max(self._counter + 1, self._wall_ms())
         document = {
@@ -153,6 +160,6 @@ class SimulatedCentre:
 
 
 def _plain(policy: Policy) -> dict[str, Any]:
-    """A policy as the body of a policy document."""
+    """Return a policy as JSON values, for the ``body`` of a policy document."""
     fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(policy), ensure_ascii=False))
     return fields

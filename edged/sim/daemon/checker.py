@@ -1,5 +1,5 @@
-"""Checks continuously and from outside what a whole daemon promises: its steps, commits, disk, and what devices
-receive.
+"""Checks all the time what a whole daemon promises. It looks only at what is visible from outside the core: steps,
+commits, the journal on disk, and what devices receive.
 
 A broken promise raises ``AssertionError``, whose text starts with the promise's name. For each promise a test plants a
 bug that breaks it: ``tests/sim/daemon/test_planted_bugs.py``.
@@ -42,7 +42,9 @@ class DaemonChecker(Observer):
     """
 
     def __init__(self, site: Site, json_devices: frozenset[str], true_ms: Callable[[], int]) -> None:
-        """``json_devices``: ids of devices that receive levels as JSON. ``true_ms``: returns the right wall time."""
+        """``json_devices``: ids of the devices that receive their outputs as JSON. ``true_ms``: returns the true wall
+        time in ms since 1970.
+        """
         self._json = json_devices
         self._true_ms = true_ms
         self._began: int | None = None  # true time minus hall time, at the first step
@@ -96,7 +98,8 @@ class DaemonChecker(Observer):
         journal.on_durable(self._durable)
 
     def _compare(self, renewed: bool = False) -> None:
-        """Compare the journal with the steps taken; then forget the steps that were never written.
+        """Compare the journal on disk with the steps that the daemon took. Raises ``AssertionError`` if an accepted
+        step or acknowledged input is missing. Afterwards forget the steps that were never written.
 
         ``renewed``: the journal is a new one that begins with a state dump, which includes the steps before it.
         """
@@ -128,8 +131,8 @@ class DaemonChecker(Observer):
         self._pending.clear()
 
     def _forget(self, head: int) -> None:
-        """Forget the steps after ``head``, which are lost: they were only in memory (and the daemon had said so), or
-        the disk lost them.
+        """Forget the steps after number ``head``, the last one in the journal. They are lost: either they were only in
+        memory (which the daemon had reported), or the disk lost them.
         """
         assert self._app is not None
         self.promises = None
@@ -154,21 +157,25 @@ class DaemonChecker(Observer):
             connection.close(True)
 
     def device_reset(self, device: str) -> None:
-        """Forget the sequence numbers of a device that was without power, because they begin again."""
+        """Forget the sequence numbers of a device whose power was off, because it numbers its messages from 1 again."""
         self._seen = {key: known for key, known in self._seen.items() if device_of(Point(key[0])) != device}
 
     def end_lost(self) -> None:
-        """Note that the disk lost synced data: the next process may know less, but must begin a new epoch."""
+        """Note that the disk lost the end of the journal although it was synced. The next process may therefore know
+        less, but must begin a new epoch.
+        """
         self._end_lost = True
 
     def ended(self) -> None:
-        """Make the last checks, after the last process has ended."""
+        """Compare the journal with the steps a last time, after the last process has ended."""
         self._compare()
 
     # -- what the daemon does --
 
     def step(self, step: Step, decision_s: float) -> None:
-        """See ``Observer``."""
+        """Check one step of the daemon, before it is on disk: policy version, wall clock, and that nothing is done
+        twice. Called as an ``Observer``; ``decision_s`` is not used.
+        """
         app = self._app
         assert app is not None
         self.steps += 1
@@ -189,8 +196,8 @@ class DaemonChecker(Observer):
             self._once(step)
 
     def _believed(self, step: Step) -> None:
-        """Check that the core never acts on a wall clock that is impossibly wrong, nor gives up a module that is only
-        busy at times.
+        """Check that the daemon believes only plausible reports: it never acts on a wall clock that is a day or more
+        wrong, and never takes a Modbus module for lost that is merely busy now and then.
         """
         event, true_ms = step.event, self._true_ms()
         if self._began is None:
@@ -234,7 +241,9 @@ class DaemonChecker(Observer):
             assert not changes, f"once: the second {event} did {changes}"
 
     def committed(self, steps: Sequence[Step]) -> None:
-        """See ``Observer``."""
+        """Check steps that are now accepted: on disk, or only in memory if the daemon has reported a failing disk.
+        Called as an ``Observer``.
+        """
         assert self._app is not None
         self._acknowledged = steps[-1].seq
         if self._app.journal.durable:
@@ -264,12 +273,16 @@ class DaemonChecker(Observer):
     # -- what the wires saw --
 
     def acknowledged(self, device: str, fields: Any) -> None:
-        """Record that the daemon acknowledged (PUBACK) a device's input."""
+        """Record that the daemon acknowledged (PUBACK) the message ``fields`` of a device; its input must be in the
+        journal later.
+        """
         if isinstance(fields, dict) and type(fields.get("seq")) is int and 0 < fields["seq"] < SEQ_MAX:
             self._acked.add((device, fields["seq"]))
 
     def arrived(self, device: str, kind: str, action: str, paper: str | None = None) -> None:
-        """Record that a device received an action; ``paper``: the number on a printed ticket."""
+        """Check that an action that a device received was accepted before and is not repeated. ``kind``: of the action,
+        such as "print"; ``action``: its id; ``paper``: the number on a printed ticket.
+        """
         assert action in self._committed, (
             f"outputs: {device} was told {kind} {action} before its step was accepted"
         )
@@ -282,13 +295,13 @@ class DaemonChecker(Observer):
             assert first == action, f"paper: {paper} is on two papers, of {first} and {action}"
 
     def shown(self, device: str, kind: str, payload: bytes) -> None:
-        """Check that a level that a JSON device received was commanded."""
+        """Check that the daemon's core commanded what a JSON device is told to show."""
         known = self._levels.get((device, kind), ())
         assert payload in known, f"outputs: {device} shows {kind} {payload!r}, which nobody commanded"
 
 
 def _place(step: Step) -> tuple[str, int] | None:
-    """Point and sequence number of a step's input; None if it has none."""
+    """Return the point (device or channel) and sequence number of the input that caused a step; None if it has none."""
     point, seq = getattr(step.event, "point", None), getattr(step.event, "seq", None)
     return None if point is None or seq is None else (point, seq)
 

@@ -1,4 +1,4 @@
-"""A simulated daemon with its successive processes, its devices, its people, and its faults.
+"""One simulated machine in its hall: the daemon's processes, one after another, and the devices, people and faults.
 
 It implements ``Stage`` for the people of ``edged.sim.worlds``: they press keys of the fakes and read what the fakes
 show.
@@ -51,8 +51,8 @@ OWN_FIRST = 500  # first number of a dispenser that prints its own
 
 
 class DaemonWorld:
-    """A simulated hall with its machine. Construct it inside a running ``VirtualLoop`` under ``clock.reading``; run
-    ``live`` in a task group, then let time pass.
+    """A simulated hall with the machine on which the daemon runs. Construct it inside a running ``VirtualLoop`` (an
+    event loop in virtual time) under ``clock.reading``. Then run ``live`` in a task group and let time pass.
     """
 
     def __init__(
@@ -100,11 +100,13 @@ class DaemonWorld:
 
     @property
     def now_ms(self) -> int:
-        """Virtual time in ms since the loop was made."""
+        """Virtual time in ms since the event loop was made; it is also the hall's time."""
         return round(self.loop.now_s * 1000)
 
     def fail(self, error: BaseException) -> None:
-        """Record a broken promise; the first one ends the simulation."""
+        """Record ``error`` as a broken promise (a rule that must always hold). The first one ends the simulation; later
+        ones are ignored.
+        """
         if self.broken is None:
             self.broken = f"{type(error).__name__}: {error}"
             self.where = "".join(traceback.format_exception(error, limit=-8))
@@ -132,8 +134,8 @@ class DaemonWorld:
             self._machine.reload()
 
     def undisturbed(self) -> object:
-        """A token that changes whenever a connection between devices and the daemon breaks; False while one is
-        broken.
+        """A token to compare later: if it is the same and not False, no connection between devices and daemon broke
+        meanwhile. False while a connection is broken.
         """
         return self.broker.state == "up" and self.app is not None and (self.checker.deaths, self.broker.talk)
 
@@ -184,13 +186,14 @@ class DaemonWorld:
         self.fail(leaf)
 
     def stop(self) -> None:
-        """Stop the daemon cleanly; the service manager then restarts it."""
+        """Stop the daemon cleanly, as SIGTERM does; the simulated service manager then starts it again."""
         if self.app is not None and self._leaving_s is None:
             self._leaving_s = monotonic_s()
             self.app.stop.set()
 
     def kill(self, torn: bool, then: Callable[[], None] = lambda: None) -> None:
-        """Kill the daemon; ``torn``: cut the power, so that the disk keeps only a random part of what was not synced.
+        """Kill the daemon at once. ``torn``: also cut the power, so that the disk keeps only a random part of what was
+        not synced.
 
         ``then``: called while no process has the journal open.
         """
@@ -206,7 +209,9 @@ class DaemonWorld:
         self._task.add_done_callback(lambda _task: then())
 
     def lose_end(self, torn: bool) -> None:
-        """Kill the daemon and drop the last transactions of its journal, although they were synced."""
+        """Kill the daemon and let the disk lose the last transactions of its journal, although they were synced.
+        ``torn``: also cut the power, as for ``kill``.
+        """
 
         def lose() -> None:
             self.disk.lose_end(Path(self.config.store.path))
@@ -215,7 +220,9 @@ class DaemonWorld:
         self.kill(torn, lose)
 
     def freeze(self, seconds: float) -> None:
-        """Freeze the whole machine, including the service manager."""
+        """Freeze the whole machine, including the service manager, for ``seconds`` of virtual time: the clock goes on,
+        nothing runs.
+        """
         self.loop.jump(seconds)
         self._born_s += seconds
         self._leaving_s = None if self._leaving_s is None else self._leaving_s + seconds
@@ -223,8 +230,8 @@ class DaemonWorld:
             self._machine.service.fed_s += seconds
 
     def check_deadlines(self) -> None:
-        """Check that READY came in time, that the watchdog is fed, that a stop does not take too long, and that every
-        lost log line was counted.
+        """Check the daemon's deadlines now: READY in time after a start, the watchdog fed, the end in time after a
+        stop; also that every lost log line was counted. Raises ``AssertionError`` if one of these is not true.
         """
         machine = self._machine
         self.log.check()
@@ -244,7 +251,7 @@ class DaemonWorld:
     # -- people --
 
     def start(self, process: Process, delay_ms: int = 0) -> None:
-        """Start a process of the simulation after ``delay_ms``."""
+        """Start a process of the simulation (a generator that yields how many ms it sleeps) in ``delay_ms``."""
 
         def step() -> None:
             if self.broken is not None:
@@ -256,7 +263,9 @@ class DaemonWorld:
         self.loop.call_later(delay_ms / 1000, step)
 
     def panel(self, window: str) -> PanelView | None:
-        """What a window's panel shows; None without a panel."""
+        """Read what a window's panel shows; None without a panel, while the panel is off, and before it showed
+        anything.
+        """
         point = self._panels[window].panel
         device, channel = parts_of(point or Point(""))
         if device in self.fakes.buses:
@@ -270,11 +279,13 @@ class DaemonWorld:
         return None if shown is None else PanelView(shown["state"], shown.get("number"), shown["waiting"])
 
     def pages_of(self, staff: str) -> list[PageView]:
-        """Every page ever sent to this member of staff."""
+        """Every page (the call to a member of staff to open a window) that ``staff`` ever received."""
         return self._pages.setdefault(staff, [])
 
     def send(self, event: DeviceEvent) -> None:
-        """Let a person use a device, which then reports ``event``."""
+        """Let a person use a device so that it reports ``event``. Nothing happens if the device is off or has no such
+        key.
+        """
         device, channel = parts_of(event.point)
         if device in self.fakes.buses:
             if isinstance(event, KeyPressed) and event.key in CANDLE_KEYS:
@@ -293,8 +304,8 @@ class DaemonWorld:
                 fake.report(*self._taken(event))
 
     def take_ticket(self, service: str, priority: Priority, rng: Random) -> None:
-        """Let a visitor use the dispenser that asks for numbers, the one that prints its own, or a button on the serial
-        bus.
+        """Let a visitor take a ticket. Chosen at random: the dispenser that asks the hall for a number, the one that
+        prints its own numbers, or a kiosk button on the serial bus if there is one for this service.
         """
         button = next(
             (
@@ -325,7 +336,7 @@ class DaemonWorld:
         return "request", fields | {"appointment": event.appointment}
 
     def _connect(self) -> None:
-        """Connect the checker to the devices, and set how the devices misbehave."""
+        """Let the checker see what devices receive, and set how often messages of the devices are repeated or late."""
         self.fakes.fleet.misbehave(
             Misbehaviour(
                 self.seed, self.faults.duplicate_share, self.faults.late_share, self.faults.late_share, LATE_S

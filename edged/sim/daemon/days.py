@@ -50,8 +50,8 @@ FAST = Path("/dev/shm")  # noqa: S108  (the disk that fails is a model; the real
 
 
 def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> WorldVerdict:
-    """Simulate the daemon of the hall.toml ``file`` for ``days`` days. A broken promise (see ``checker.py``) is
-    returned, not raised.
+    """Simulate ``days`` days of a daemon that runs with the hall.toml ``file``. A broken promise (see ``checker.py``)
+    is returned in the verdict, not raised. ``policy`` None: the default one.
     """
     written = WorldLog()
     loop = VirtualLoop()
@@ -123,7 +123,7 @@ class _DaemonDays:
         self._judge_journal(config)
 
     def wall_ns(self) -> int:
-        """The simulated machine's wall clock in ns since 1970, which may be wrong."""
+        """What the simulated machine's wall clock shows, in ns since 1970. A fault may have set it wrong."""
         wrong_ms = 0 if self._world is None else self._world.clock_wrong_ms
         return (self._true_ms() + wrong_ms) * 1_000_000
 
@@ -149,7 +149,9 @@ class _DaemonDays:
         await _until(world, world.now_ms + CLOSES_MS)
 
     async def _settle(self, world: DaemonWorld) -> None:
-        """After the faults have ended, wait until the hall has recovered by itself; it must within ``SETTLES_MS``."""
+        """Let time pass without faults until everything has recovered (see ``unsettled``). Raises ``AssertionError`` if
+        that takes longer than ``SETTLES_MS``.
+        """
         end_ms = world.now_ms + SETTLES_MS
         left = ["nothing was looked at"]
         while left and world.now_ms < end_ms:
@@ -158,7 +160,9 @@ class _DaemonDays:
         assert not left, f"liveness: {SETTLES_MS // MINUTE_MS} min after the faults: {len(left)}: {left[:3]}"
 
     async def _leave(self, world: DaemonWorld, lives: asyncio.Task[None]) -> None:
-        """Stop the daemon cleanly for the last time."""
+        """Stop the daemon cleanly for the last time, and make the last checks. ``lives``: the task that runs and
+        restarts the daemon.
+        """
         world.over = True
         world.stop()
         await asyncio.wait({lives}, timeout=60)
@@ -166,8 +170,8 @@ class _DaemonDays:
         world.checker.ended()
 
     def _judge_journal(self, config: HallConfig) -> None:
-        """Check that the last process's journal replays to the same commands; its hash chain goes into the digest of
-        the day.
+        """Replay the last process's journal and check that the core commands the same again. The end of the journal's
+        hash chain is added to the digest of this simulation, which shows whether two runs did the same.
         """
         path = Path(config.store.path)
         result = replay(path)
@@ -198,8 +202,8 @@ class _DaemonDays:
 
 
 def unsettled(world: DaemonWorld) -> list[str]:
-    """A line for each thing that has not recovered yet: waiting visitors, wrong outputs, devices taken for lost, events
-    that the city lacks, a pushed policy that is not in force.
+    """A line for each thing that has not recovered yet: waiting visitors, wrong outputs, devices that the hall believes
+    lost, alarms about the configuration, events that the city lacks, a pushed policy that is not in force.
     """
     app = world.app
     if app is None:

@@ -1,10 +1,10 @@
 """A simulated disk that fails as real ones do: an SQLite VFS over real files that forgets unsynced data when the power
 is cut.
 
-Model of a power cut: data written before a file's last completed sync survive; of later writes, each 512-byte sector
+Model of a power cut: data written before a file's last completed sync survive. Of later writes, each 512-byte sector
 survives or not, independently. A failed sync may have dropped its data, and the next sync does not write them again (as
-on Linux). A full disk refuses to grow any file until the ballast is deleted. The end of the WAL may be lost in a crash
-although every sync of it had returned.
+on Linux). A full disk refuses to grow any file until the ballast (a file kept to be deleted then) is deleted. The end
+of the WAL may be lost in a crash although every sync of it had returned.
 
 Another program may have the database open (``hold``): with unsaved changes, with a read that does not end, or with an
 exclusive lock. It uses the same VFS, so that its writes follow the same model.
@@ -39,7 +39,9 @@ class Off(apsw.IOError):
 
 
 class Disk(apsw.VFS):
-    """A simulated disk. ``alive`` False: nothing is written. ``met``: how often each fault happened."""
+    """A simulated disk. ``alive`` False: no process runs, and nothing is written. ``met``: how often each fault had an
+    effect.
+    """
 
     def __init__(self, name: str, folder: Path, rng: Random) -> None:
         self.name = name
@@ -57,12 +59,12 @@ class Disk(apsw.VFS):
         super().__init__(name, "")
 
     def commit_s(self) -> float:
-        """Virtual seconds that the next commit takes."""
+        """Draw how long the next commit takes, in virtual seconds."""
         slow = self.slow_share > 0 and self._rng.random() < self.slow_share
         return self._rng.uniform(*(SLOW_S if slow else QUICK_S))
 
     def fill(self) -> None:
-        """Make the disk full: every further write fails."""
+        """Make the disk full: files can no longer grow until the ballast file is deleted or the fault ends."""
         self.full = True
         self._room_bytes = 0
 
@@ -72,8 +74,8 @@ class Disk(apsw.VFS):
         return self._other is not None
 
     def hold(self, database: Path, how: Hold) -> None:
-        """Let another program open the database until ``let_go``; it gives up if the daemon prevents it. ``how``: what
-        it does with the database, a key of ``HOLDS``.
+        """Let another program open the database until ``let_go``. ``how``: what it does with the database, a key of
+        ``HOLDS``. If the daemon's locks prevent that, the program gives up.
         """
         if self.held or not database.exists():
             return
@@ -95,7 +97,9 @@ class Disk(apsw.VFS):
             self._other = None
 
     def lose_end(self, database: Path) -> None:
-        """Drop the last frames of the WAL, or damage one of them. The database must not be open."""
+        """Drop the last frames of the database's WAL, or damage one of them, so that SQLite ignores it and all later
+        ones. Nobody may have the database open.
+        """
         self.let_go()
         wal = database.with_name(database.name + WAL)
         content = bytearray(wal.read_bytes() if wal.exists() else b"")
@@ -113,8 +117,8 @@ class Disk(apsw.VFS):
         self.met["lost"] += 1
 
     def cut(self) -> None:
-        """Cut the power: leave in the folder only what a real disk might hold then. The daemon must have closed its
-        files.
+        """Cut the power: leave in the files only what a real disk might hold then. The killed daemon's files must be
+        closed already.
         """
         self.let_go()
         for name, kept in self._files.items():
@@ -125,22 +129,24 @@ class Disk(apsw.VFS):
             path.unlink()
 
     def xSleep(self, microseconds: int) -> int:
-        """See apsw. Returns at once: a wait for a lock never gets the lock here, and takes no real time."""
+        """Return at once instead of sleeping, because nobody can release a lock meanwhile in this one thread. SQLite
+        calls this while it waits for a lock.
+        """
         return microseconds
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
-        """See apsw."""
+        """Open a file of the database on this disk. Called by SQLite."""
         return _File(name, flags, self)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
-        """See apsw."""
+        """Delete a file, unless writes are dropped. Called by SQLite; raises ``Off`` if the process is dead."""
         if self.writes():
             super().xDelete(filename, syncdir)
             self._files.pop(Path(filename).name, None)
 
     def file(self, name: str) -> _FileOnPlatter:
-        """What the simulated disk holds of the file ``name``: its bytes that survive a power cut, and those not synced
-        yet. A file that replaced another one of that name (it has another inode) starts anew.
+        """Return the simulated disk's record of the file ``name``: its bytes that survive a power cut, and the writes
+        not synced yet. For a new file that replaced one of the same name (its inode differs) the record begins anew.
         """
         kept, path = self._files.get(name), self.folder / name
         inode = path.stat().st_ino if path.exists() else 0
@@ -158,13 +164,15 @@ class Disk(apsw.VFS):
             self._burying = False
 
     def writes(self) -> bool:
-        """False if writes are silently dropped. Raises ``Off`` if the process is dead."""
+        """Whether writes reach the disk; False while a dead process's connection is closed, when they are dropped.
+        Raises ``Off`` if the process is dead.
+        """
         if not self.alive and not self._burying:
             raise Off("the process is dead")
         return self.alive
 
     def take(self, size: int) -> None:
-        """Reserve ``size`` more bytes. Raises ``apsw.FullError`` if the disk is full."""
+        """Let a file grow by ``size`` bytes. Raises ``apsw.FullError`` if the disk is full."""
         if not self.full:
             return
         if not self._room_bytes and not any(self.folder.glob(f"*{BALLAST}")):

@@ -1,5 +1,5 @@
-"""The environment of a simulated daemon in one process: the drivers' fakes on connections in memory, and the
-machine.
+"""The environment of a simulated daemon, in the same process: the drivers' simulated devices on connections in memory,
+and the machine with its service manager.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ WATCHDOG_S = 10.0  # as in systemd/edged.service
 
 
 class MemoryFleet(FakeFleet):
-    """The JSON devices of a hall, connected to a ``Broker``."""
+    """All JSON devices of a hall, connected to the simulated ``broker`` in memory."""
 
     def __init__(self, hall: str, broker: Broker) -> None:
         super().__init__(hall)
@@ -53,14 +53,16 @@ class MemoryFleet(FakeFleet):
         broker.listen(f"hall/{hall}/dev/+/down/+", self._received)
 
     def announce_all(self) -> None:
-        """Let every device publish its status and receive the retained levels. Call this after the broker came back."""
+        """Let every device publish its status and receive its retained outputs again. Call this when the broker is up
+        again.
+        """
         self._last.clear()
         for device in self._devices.values():
             device.announce()
             self.catch_up(device.id)
 
     def catch_up(self, device: str) -> None:
-        """Send a device that comes back the retained levels."""
+        """Send a device that is switched on again the outputs (lamp, text) that the broker retains for it."""
         for topic, payload in self._broker.stood(f"hall/{self.hall}/dev/{device}/down/"):
             self._last.pop(topic, None)
             self._received(topic, payload, True)
@@ -85,7 +87,9 @@ class MemoryFleet(FakeFleet):
 
 
 class MemoryFakes(Fakes):
-    """``Fakes`` on connections in memory. ``near``: by path of a serial line, the daemon's end of it."""
+    """The simulated devices of a hall on connections in memory. ``near``: the daemon's end of each serial line, by its
+    path.
+    """
 
     def __init__(self, config: HallConfig, clock: Clock, seed: int, broker: Broker) -> None:
         self._broker = broker
@@ -109,13 +113,13 @@ class MemoryFakes(Fakes):
                 self._soon(life())
 
     def ports(self, loop: VirtualLoop) -> list[MemoryServer]:
-        """The ports on which the relay modules listen."""
+        """The listening ports of the simulated relay modules (Modbus TCP) in ``loop``."""
         return [loop.servers[port] for _server, port in self._relay_servers]
 
 
 class Manager(ServiceManager):
-    """A service manager in the same process. ``fed_s``: virtual time of the last watchdog message, None before
-    READY.
+    """The simulated service manager, in the daemon's process. ``fed_s``: virtual time of the daemon's last watchdog
+    message, None before READY; ``ready_s``: of READY.
     """
 
     def __init__(self) -> None:
@@ -132,7 +136,9 @@ class Manager(ServiceManager):
 
 
 class Machine(Platform):
-    """The platform of one simulated process of the daemon; each process gets a new one."""
+    """The platform services (journal, drivers, broker, files) of one simulated process of the daemon. Each process gets
+    a new one. ``spoilt``: hall.toml has a mistake when it is read next.
+    """
 
     def __init__(
         self,
@@ -155,30 +161,32 @@ class Machine(Platform):
         self.reload: Callable[[], None] = lambda: None
 
     def open_journal(self, config: HallConfig, alive: Callable[[], None]) -> Journal:
-        """See ``Platform``."""
+        """Open the journal on the simulated disk."""
         disk = self._disk
         return Journal.open(
             Path(config.store.path), vfs=disk.name, keep_days=config.store.keep_days, writer=on(disk)
         )
 
     def starts(self, config: HallConfig) -> Starts:
-        """See ``Platform``. Kills are frequent in a simulation and must not count as a crash loop."""
+        """A crash counter that counts nothing: kills are frequent in a simulation and must not look like a crash
+        loop.
+        """
         return Starts(None)
 
     def condemned(self, config: HallConfig) -> Condemned:
-        """See ``Platform``. Stored in memory only."""
+        """A list in memory of the signed documents that crashed the hall; empty in each new process."""
         return Condemned()
 
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
-        """See ``Platform``."""
+        """The link to the simulated broker."""
         return MqttLink(settings, reject, partial(MemoryTalk, self._broker))
 
     def observers(self) -> tuple[Observer, ...]:
-        """See ``Platform``: returns the checker of the simulation."""
+        """The simulation's checker, which observes each step in addition to the application's own observers."""
         return (self._watch,)
 
     def driver(self, device: DeviceConfig, context: DeviceContext) -> Driver:
-        """See ``Platform``."""
+        """Make the real driver of one device, with a serial line in memory if it needs one."""
         options = device.options
         if isinstance(options, CandleOptions):
             return Candle485(context, options, self._fakes.near[options.path])
@@ -191,43 +199,47 @@ class Machine(Platform):
         return super().driver(device, context)
 
     def policy_keys(self, config: HallConfig) -> tuple[dict[str, PublicKey], str]:
-        """See ``Platform``. There are no key files beside the journal."""
+        """The keys that may sign policies, from the file that hall.toml names; the second value, the reason of a
+        failure, is always "".
+        """
         return {} if config.policy.keys is None else load_keys(config.policy.keys), ""
 
     def root_keys(self, config: HallConfig) -> dict[str, PublicKey] | None:
-        """See ``Platform``. Never None here: the file can always be read."""
+        """The keys that may sign key lists. Never None here, because the file can always be read."""
         return {} if config.policy.root is None else load_keys(config.policy.root)
 
     async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:
-        """See ``Platform``. Files always stay readable here."""
+        """Wait until cancelled without ever calling ``report``: the named files always stay readable here."""
         await asyncio.Event().wait()
 
     async def read_config(self, file: Path) -> Reading:
-        """See ``Platform``: the same configuration, or one with a mistake."""
+        """Return the same configuration as at the start. Raises ``ConfigErrors`` while ``spoilt``."""
         if self.spoilt:
             raise ConfigErrors([f"{file}:1: somebody's hand slipped"])
         return Reading(self.config, {}, None)
 
     async def keep_config(self, config: HallConfig) -> None:
-        """See ``Platform``."""
+        """No-op: no simulated start needs a copy of the accepted configuration."""
 
     async def write_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
-        """See ``Platform``."""
+        """No-op: nobody waits for the outcome of a reload."""
 
     async def open_web(self, web: WebServer, table: WebTable) -> None:
-        """See ``Platform``."""
+        """No-op: a simulated daemon has no web listener."""
 
     async def serve_web(self, web: WebServer) -> None:
-        """See ``Platform``. There is no HTTP listener."""
+        """Wait until cancelled: a simulated daemon has no web listener."""
         await asyncio.Event().wait()
 
     def manager(self) -> ServiceManager:
-        """See ``Platform``."""
+        """The simulated service manager that started this process."""
         return self.service
 
     def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-        """See ``Platform``. The simulation calls stop and reload itself."""
+        """Remember ``reload``, because the simulation calls it instead of sending a signal. It stops the daemon through
+        ``Application.stop``.
+        """
         self.reload = reload
 
     def settle_memory(self) -> None:
-        """See ``Platform``. No-op, because the process is the simulator's."""
+        """No-op: garbage collection of this process is the simulator's own business."""

@@ -48,7 +48,9 @@ HOSTILE = (
 
 
 class FaultInjector:
-    """All faults of one simulation. Call ``begin`` once; ``end`` repairs everything."""
+    """All faults of one simulation. Call ``begin`` to start them on a simulated day; ``end`` ends them and repairs
+    everything.
+    """
 
     def __init__(self, world: DaemonWorld) -> None:
         self._world = world
@@ -58,7 +60,7 @@ class FaultInjector:
         self._wild = Wild(world.site, Random(f"{world.seed}/wild"))
 
     def begin(self) -> None:
-        """Start all faults."""
+        """Start all faults that have a rate in this simulation."""
         self._on = True
         world, faults = self._world, self._world.faults
         self._wires(faults)
@@ -137,7 +139,7 @@ class FaultInjector:
             act(rng)
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call ``call`` (which undoes a fault) after ``seconds``, unless all faults have ended by then."""
+        """Undo a fault after ``seconds`` by calling ``call``, unless ``end`` has repaired everything by then."""
         self._world.loop.call_later(seconds, lambda: call() if self._on else None)
 
     # -- disk --
@@ -151,7 +153,9 @@ class FaultInjector:
         self._later(rng.uniform(5, 600), lambda: setattr(disk, "full", False))
 
     def _locked(self, rng: Random) -> None:
-        """Let another program open the journal; one that needs an exclusive lock opens it while the daemon is down."""
+        """Let another program open the journal. One that needs an exclusive lock can open it only while no daemon runs,
+        so the daemon is killed first.
+        """
         disk, path = self._world.disk, Path(self._world.config.store.path)
         how = rng.choice(HELD_HOW)
         if how == "alone":
@@ -199,7 +203,9 @@ class FaultInjector:
             self._world.fakes.fleet.catch_up(name)  # type: ignore[attr-defined]
 
     def _reborn(self, rng: Random) -> None:
-        """Take a device's power until none of its messages is under way; then its sequence numbers begin at 1 again."""
+        """Switch off a device for so long that none of its messages is under way any more; after that its sequence
+        numbers begin at 1 again.
+        """
         device = self._world.fakes.json[rng.choice(sorted(self._world.fakes.json))]
         if device.online:
             device.go(False)
@@ -208,8 +214,9 @@ class FaultInjector:
             self._world.loop.call_later(OFF_S, lambda: self._switch_on(device, before))
 
     def _switch_on(self, device: FakeDevice, before: object) -> None:
-        """Switch a device on. If an old message of it may still be under way, it continues its numbers: a new message
-        with an old number would look like a duplicate.
+        """Switch a device on. ``before``: the value of ``DaemonWorld.undisturbed`` when it was switched off. If a
+        connection broke since, an old message of the device may still be under way; then it continues its numbers,
+        because a new message with an old number would look like a duplicate.
         """
         if self._on and before and before == self._world.undisturbed():
             device.seq = 0
@@ -217,7 +224,9 @@ class FaultInjector:
         self._back(device.id)
 
     def morning(self) -> None:
-        """Switch on the devices that were off overnight."""
+        """On half of the days, if the simulation has this fault: let every JSON device number its messages from 1
+        again, as if its power had been off at night.
+        """
         world = self._world
         if world.faults.night_share and world.dice.random() < 0.5:
             for device in world.fakes.json.values():
@@ -225,8 +234,8 @@ class FaultInjector:
                 world.checker.device_reset(device.id)
 
     def _will(self, rng: Random) -> None:
-        """Let the broker hold the will of a device that is online: its birth message was not retained, as with some
-        firmware.
+        """Let the broker retain "offline" (the will) for a device that is online, because its later message "online"
+        was not retained, as with some firmware.
         """
         world = self._world
         device = rng.choice(sorted(world.fakes.json))

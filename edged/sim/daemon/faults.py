@@ -12,8 +12,8 @@ OFTEN_PER_H = 6.0
 
 @dataclass(frozen=True, slots=True)
 class DaemonFaults(WorldFaults):
-    """Rates as in ``WorldFaults``. ``restart_per_h``: clean stops; ``wild_per_h``: inputs that are malformed
-    messages.
+    """The faults of one simulation of the whole daemon, as rates (see ``WorldFaults``). ``restart_per_h``: clean stops;
+    ``wild_per_h``: inputs that are malformed messages.
     """
 
     kill_per_h: float = 0.0  # kill -9
@@ -45,7 +45,7 @@ class DaemonFaults(WorldFaults):
 
     @classmethod
     def top(cls, name: str) -> float:
-        """The highest rate with which the fault ``name`` may be drawn."""
+        """Return the highest rate that may be drawn for the fault ``name``."""
         if name in ("kill_per_h", "cut_per_h", "restart_per_h", "fsync_per_h", "lost_end_per_h"):
             return SELDOM_PER_H
         return OFTEN_PER_H if name.endswith("_per_h") else 0.2

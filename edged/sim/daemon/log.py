@@ -20,7 +20,9 @@ TOLD = "log-lines-lost"
 
 
 class LogPipe:
-    """A pipe to a log reader. ``stalled``: the reader has stopped, and the pipe takes at most ``PIPE_BYTES`` more."""
+    """The pipe from the daemon to the reader of its log. ``stalled``: the reader has stopped, and the pipe takes at
+    most ``PIPE_BYTES`` more.
+    """
 
     def __init__(self, stalled: bool = False) -> None:
         self.stalled = stalled
@@ -43,7 +45,7 @@ class LogPipe:
 
 
 class InlineLogWriter(LogWriter):
-    """Does the log thread's work on the event loop, as far as the pipe has room."""
+    """A log writer without a thread: writes on the event loop, as far as the pipe has room."""
 
     bytes_max = WAITING_BYTES
 
@@ -53,12 +55,12 @@ class InlineLogWriter(LogWriter):
         super().__init__(-1)
 
     def put(self, line: bytes, fields: bytes = b"") -> None:
-        """See ``LogWriter``."""
+        """Queue one line with its line break, and write as much as the pipe takes; never waits."""
         super().put(line, fields)
         self.pump()
 
     def pump(self) -> None:
-        """Write queued lines until the next one would block."""
+        """Write queued lines until the pipe has no room for the next one."""
         self._in_turn = True
         while self._waiting and self._pipe.room(len(self._waiting[0][0])):
             self._turn()
@@ -80,7 +82,9 @@ class InlineLogWriter(LogWriter):
 
 
 class WorldLog:
-    """The log of successive processes. ``last``: the latest warnings, for the report of a broken promise."""
+    """The log of the daemon's successive processes. ``last``: the latest warnings and errors, shown with a broken
+    promise.
+    """
 
     def __init__(self) -> None:
         self.last: deque[str] = deque(maxlen=LINES_MAX)
@@ -88,13 +92,13 @@ class WorldLog:
         self.begin()
 
     def begin(self) -> None:
-        """Start the log of a new process; lines that the previous one had queued are lost."""
+        """Start the log of a new process. Lines that the previous process still had in its queue are lost."""
         self._pipe = LogPipe(self._pipe.stalled)
         self._writer = InlineLogWriter(self._pipe)
         self._put = 0
 
     def write(self, method: str, event: dict[str, Any]) -> None:
-        """Take one log entry of the daemon."""
+        """Log one entry of the daemon. ``method``: its level, such as "info"; debug entries are ignored."""
         if method in LEVELS[1:]:
             self.last.append(f"  log: {method} {event}")
         if method in LEVELS:
@@ -108,7 +112,9 @@ class WorldLog:
             self._writer.pump()
 
     def check(self) -> None:
-        """Check both rules about the log. Raises ``AssertionError`` if one is broken."""
+        """Check that the queue stays within its limit and that every line is read, queued, or counted as lost. Raises
+        ``AssertionError`` otherwise.
+        """
         (waiting, size), lost = self._writer.waiting(), self._writer.lost
         assert size <= WAITING_BYTES, f"log: {size} bytes wait for whoever reads the log"
         known = self._pipe.lines + waiting + lost

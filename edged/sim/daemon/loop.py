@@ -35,7 +35,7 @@ class Due:
         self._context = copy_context() if context is None else context
 
     def when(self) -> float:
-        """When to call it, in virtual seconds."""
+        """The virtual time of the call, in seconds."""
         return self._when
 
     def cancelled(self) -> bool:
@@ -47,7 +47,7 @@ class Due:
         self._call, self._args = None, ()
 
     def run(self, loop: VirtualLoop) -> None:
-        """Call the callback; its exceptions go to the loop's handler."""
+        """Call the callback; an exception goes to the loop's exception handler."""
         try:
             self._context.run(self._call, *self._args)
         except (SystemExit, KeyboardInterrupt):
@@ -57,7 +57,9 @@ class Due:
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """An event loop in virtual time. ``wrong`` collects unhandled exceptions; ``servers``: listening ports."""
+    """An event loop in virtual time. ``wrong``: exceptions that nobody caught, as text; ``servers``: listening ports,
+    by port number.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,7 +89,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_soon(  # type: ignore[override]  # a handle of our own
         self, callback: Any, *args: Any, context: Any = None
     ) -> Any:
-        """See asyncio."""
+        """Call ``callback`` in the next turn of the loop; returns the handle. As in asyncio, but faster."""
         due = Due(self._now_s, callback, args, context)
         self._soon.append(due)
         return due
@@ -101,14 +103,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_later(  # type: ignore[override]  # a handle of our own
         self, delay: float, callback: Any, *args: Any, context: Any = None
     ) -> Any:
-        """See asyncio."""
+        """Call ``callback`` after ``delay`` virtual seconds; returns the handle, as in asyncio."""
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]  # a handle of our own
         self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> Any:
-        """See asyncio. Every call advances the time by at least ``TICK_S``, so that a task that sleeps for 1e-12 s
-        cannot stop it.
+        """Call ``callback`` at the virtual time ``when`` (seconds); returns the handle, as in asyncio. The call is at
+        least ``TICK_S`` from now: otherwise a task that sleeps for 1e-12 s in a loop would stop the time.
         """
         due = Due(max(when, self._now_s + TICK_S), callback, args, context)
         self._count += 1
@@ -144,7 +146,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     # -- memory instead of the network --
 
     async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
-        """Listen on a port of this loop."""
+        """Listen on a port of this loop (0 or None: any); returns the server."""
         number = port or PORT_FIRST + len(self.servers)
         server = self.servers[number] = MemoryServer(self, protocol_factory, number)
         return server
@@ -167,7 +169,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 class MemoryServer:
-    """A listening port. ``refuses``: it refuses connections; ``hang_up`` cuts the present ones."""
+    """A listening port of the loop. ``refuses``: it refuses new connections, as a device without power does."""
 
     def __init__(self, loop: VirtualLoop, factory: Callable[[], Any], port: int) -> None:
         self._loop = loop
@@ -187,11 +189,11 @@ class MemoryServer:
             pair.abort()
 
     def close(self) -> None:
-        """Stop listening on the port; open connections stay open."""
+        """Stop listening on the port; existing connections go on."""
         self._loop.servers.pop(self.port, None)
 
     async def start_serving(self) -> None:
-        """No-op: it serves already."""
+        """No-op: it serves from its creation on."""
 
 
 class MemoryTransport(asyncio.Transport):

@@ -13,8 +13,8 @@ JOBS_MAX = 1_000_000  # the journal enforces the real bound; more is an error of
 
 
 class InlineWriter(JournalWriter):
-    """A journal writer on the event loop: jobs that arrive while the disk is busy become one transaction, as with the
-    thread.
+    """A journal writer on the event loop, without the thread of the real one. Jobs that arrive while the disk is busy
+    are committed together in the next transaction, as there.
 
     ``disk`` (see ``on``) gives the duration of each transaction.
     """
@@ -22,13 +22,13 @@ class InlineWriter(JournalWriter):
     disk: Any
 
     def start(self) -> None:
-        """See ``JournalWriter``."""
+        """Begin to work on the event loop; before that ``put`` must not be called."""
         self._jobs: deque[WriterJob] = deque(maxlen=JOBS_MAX)
         self._over = self._busy = False
         self._timer = asyncio.get_running_loop().call_later(IDLE_BEAT_S, self._take_turn)
 
     def put(self, jobs: Sequence[WriterJob]) -> None:
-        """See ``JournalWriter``."""
+        """Queue jobs; they are written after the time that the simulated disk takes."""
         self._jobs.extend(jobs)
         if not self._over and not self._busy:
             self._busy = True
@@ -36,7 +36,9 @@ class InlineWriter(JournalWriter):
             self._timer = asyncio.get_running_loop().call_later(self.disk.commit_s(), self._take_turn)
 
     def join(self, timeout_s: float) -> bool:
-        """See ``JournalWriter``. Writes everything queued now, but nothing if the process is dead."""
+        """Write everything that is queued, without any delay; always True. If the process was killed, write nothing and
+        only release its locks.
+        """
         if not self.disk.alive and not self._over:
             self._over = True
             self._timer.cancel()

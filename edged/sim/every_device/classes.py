@@ -1,7 +1,7 @@
-"""The test of every device of the hall: what is done to it, and what it must show then.
+"""The rows of the test of every device: what is done to each, and what it must show then.
 
-Each new driver needs a row (``tests/sim/test_every_device.py`` checks that). ``family``: letter of the group in
-``FAMILIES``.
+Each new driver needs a row (``tests/sim/test_every_device.py`` checks that). ``family`` is the row's group of devices,
+a key of ``FAMILIES``.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ WALKS = 100
 
 @dataclass(frozen=True, slots=True)
 class DeviceClass:
-    """One device, or one of its channels: ``point``.
+    """A row of the test: one device, or one of its channels (``point``).
 
-    ``touch``: the action of a person (None: it is an output only); done ``times`` times it must cause ``inputs`` events
-    of ``kind``. ``shows``: returns what the device shows (None: it is an input only), which must match the regular
-    expression ``expects``. ``refusal``: the reason why the core refuses this input, if it should.
+    ``touch``: what a person does at the device, None for an output. Done ``times`` times, it must cause ``inputs``
+    events of ``kind``. ``shows``: returns what the device shows, None for an input; it must match the regular
+    expression ``expects``. ``refusal``: the reason with which the core must refuse the input, None if it must accept
+    it.
     """
 
     point: str
@@ -78,8 +79,8 @@ def _says(device: str) -> Touch:
 
 
 async def _reads(shown: Callable[[], object]) -> None:
-    """Wait until a device shows something; give up silently after ``WALKS`` tries, because the check at the end reports
-    it.
+    """Wait until ``shown()``, what a device shows, is not empty. After ``WALKS`` tries give up without an error,
+    because the check at the end reports it.
     """
     for _ in range(WALKS):
         if shown():
@@ -88,7 +89,7 @@ async def _reads(shown: Callable[[], object]) -> None:
 
 
 async def _serve_somebody(far: FarEnds) -> None:
-    """The clerk of window 7 calls a visitor, who comes and leaves."""
+    """Let the clerk of window 7 call a visitor, who comes and leaves."""
     panel = far.json["panel-w7"]
     assert isinstance(panel, FakePanel)
     panel.press("next")
@@ -98,7 +99,9 @@ async def _serve_somebody(far: FarEnds) -> None:
 
 
 async def _call_by_caller(far: FarEnds) -> None:
-    """The clerk of window 3 calls a visitor, and asks for a rating, which ends the visit."""
+    """Let the clerk of window 3 call a visitor with a caller (呼叫器), then finish, which asks the visitor for a
+    rating.
+    """
     far.callers.press("w3", "next")
     await _reads(lambda: far.callers.shown["w3"].strip("-"))
     far.callers.press("w3", "finish")
@@ -106,7 +109,9 @@ async def _call_by_caller(far: FarEnds) -> None:
 
 
 async def _staff_comes(far: FarEnds) -> None:
-    """The member of staff whom the robot has paged comes to the tidal window and opens it by calling."""
+    """Let a member of staff come to window 9, the "+1" window, once the hall has asked for one, and open it by
+    calling.
+    """
     panel = far.json["panel-w9"]
     assert isinstance(panel, FakePanel)
     await _reads(lambda: panel.shown.get("panel", {}).get("state") == "ACTIVATING")
@@ -156,12 +161,12 @@ def _screen_text(far: FarEnds) -> str:
 
 
 def _break_beam(far: FarEnds) -> None:
-    """Let a visitor come in through the light beam."""
+    """Let a visitor come in through the light beam: close the contact of the light barrier."""
     far.modules["contacts"].closed.add(14)
 
 
 def _hold_button(far: FarEnds) -> None:
-    """The clerk of window 2 holds the button down."""
+    """Let the clerk of window 2 press the button and not release it."""
     far.modules["contacts"].closed.add(0)
 
 
@@ -184,7 +189,7 @@ def _report(far: FarEnds) -> None:
 
 
 def _queue(far: FarEnds) -> None:
-    """The other queue system issues a number and calls it."""
+    """Let the other queue system, which the hall follows, issue a number and call it."""
     number = f"A{len(far.theirs.tickets) + 1:03d}"
     far.theirs.tickets.append({"id": len(far.theirs.tickets) + 1, "no": number, "business": "0101"})
     far.theirs.calls.append({"id": len(far.theirs.calls) + 1, "no": number, "window": "1"})

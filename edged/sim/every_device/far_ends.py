@@ -1,5 +1,5 @@
-"""The simulated other end of every device of ``configs/every-device/hall.toml``: the drivers' fakes on
-pseudo-terminals, named pipes, TCP, MQTT and HTTP. They do not misbehave here; other tests cover that.
+"""The simulated other end of every device of ``configs/every-device/hall.toml``, on pseudo-terminals, named pipes, TCP,
+MQTT and HTTP. They are the drivers' own fakes. They do not misbehave here; other tests cover that.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ JSON_FAKES: dict[str, type[FakeDevice]] = {
 
 
 class TheirQueue:
-    """The web service of another queue system: a list of tickets and one of calls, which the bridge reads as
-    ``bridge.toml`` says.
+    """The web service of another queue system, whose calls the hall follows: a list of tickets and one of calls.
+    ``edged bridge`` reads them as ``bridge.toml`` says.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class TheirQueue:
 
 
 class LedStrip(asyncio.DatagramProtocol):
-    """A LEDSender2010 card on a UDP port; it answers the sender of the last datagram."""
+    """A simulated LEDSender2010 card on a UDP port. It sends its answers to the sender of the last datagram."""
 
     def __init__(self, now_s: Callable[[], float], port: int) -> None:
         self.card = FakeLedSender(self._answer, now_s)
@@ -119,8 +119,8 @@ class LedStrip(asyncio.DatagramProtocol):
 
 
 class FarEnds:
-    """The other ends of all devices. Enter ``serving`` first, because hall.toml needs its addresses; then ``build`` and
-    ``run``.
+    """The simulated other ends of all devices. Enter ``serving`` first, because hall.toml needs its addresses. Then
+    call ``build`` and ``run``.
     """
 
     def __init__(self) -> None:
@@ -141,8 +141,8 @@ class FarEnds:
 
     @contextmanager
     def serving(self) -> Iterator[tuple[str, str, str]]:
-        """Serve HTTP inside the ``with`` block; yields the URLs of the chat robot, of the counter that is polled, and
-        of the other queue system.
+        """Serve HTTP inside the ``with`` block; yields the URLs of the chat robot, of the people counter that the hall
+        polls, and of the other queue system.
         """
         with ExitStack() as stack:
             self.robot.start()
@@ -151,7 +151,9 @@ class FarEnds:
             yield self.robot.url, asked, stack.enter_context(self.theirs.serving())
 
     def build(self, hall: HallConfig, followed: HallConfig, clock: Clock) -> None:
-        """Make the other end of every device of both halls."""
+        """Make the simulated other end of every device of ``hall``, and of the panel in ``followed``, the hall that
+        follows another queue system.
+        """
         address = (hall.mqtt.host, hall.mqtt.port)
         self.fleet = FakeFleet(hall.hall, *address)
         self.followed = FakeFleet(followed.hall, *address)
@@ -204,7 +206,7 @@ class FarEnds:
                 self._feed(options.path, self.printer.feed)
 
     async def run(self) -> None:
-        """Serve until cancelled; then close every line."""
+        """Let all simulated devices serve until cancelled; then unplug them."""
         try:
             async with asyncio.TaskGroup() as lives:
                 for life in self._lives:
@@ -214,8 +216,8 @@ class FarEnds:
                 end()
 
     async def posted(self) -> None:
-        """Post the camera's totals, repeatedly until `edged counters` accepts them. Raises ``RuntimeError`` if it never
-        does.
+        """Let the camera post its totals to `edged counters`, again and again until that accepts them. Raises
+        ``RuntimeError`` after ``POST_TRIES`` tries.
         """
         body = self.hikvision.report()
         for _ in range(POST_TRIES):
@@ -257,7 +259,7 @@ class FarEnds:
         return pty
 
     def _sender(self, path: str) -> Callable[[bytes], None]:
-        """The function with which a device on the line ``path`` sends bytes."""
+        """Return the function with which a device on the serial line ``path`` sends bytes."""
         return self._plugged(path).send
 
     def _feed(self, path: str, feed: Callable[[bytes], None]) -> None:

@@ -1,8 +1,9 @@
-"""``edged demo --hall every-device``: two halls and the processes beside them; every device is used once and checked.
+"""``edged demo --hall every-device``: uses every device of two halls once, and checks it. The second hall follows
+another queue system.
 
-Rules: a device is used once, after the daemon has found all devices that can be found, so that a lost input is noticed.
-An input counts if it is in the journal and had an effect (an unknown code at a scanner: was refused). An output counts
-if its device shows it. Real seconds, unless a name says hall.
+A device is used only after the daemon has found all devices that can be found, so that a lost input is noticed. An
+input is right if it is in the journal and had an effect (an unknown code at a scanner: if it was refused). An output is
+right if its device shows it. Times are real seconds, unless a name says hall.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ HALL_DAY_MS = 1_795_397_400_000  # 2026-11-23 09:30 in Shanghai, a Monday
 
 @dataclass
 class DeviceJournal:
-    """What the journals of both halls hold of each device so far, by point and kind of input."""
+    """What the journals of both halls contain so far: ``found`` devices, ``inputs`` counted by point and kind, and the
+    reasons of ``refused`` ones.
+    """
 
     found: set[str] = field(default_factory=set)
     inputs: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -84,10 +87,10 @@ class DeviceJournal:
 
 
 class EveryDevice:
-    """One run in ``directory``: ``await run()``."""
+    """One run of the test of every device: ``await run()``. ``directory``: for its files."""
 
     def __init__(self, directory: Path, tell: Callable[[str], object]) -> None:
-        """``tell`` is called with a line of text for each step of the run."""
+        """``tell`` is called with a line of text for each thing that happens in the run."""
         self._directory = directory
         self._tell = tell
         self._far = FarEnds()
@@ -96,7 +99,7 @@ class EveryDevice:
         self._warp = Warp(SPEED, wall_ms(), HALL_DAY_MS)
 
     async def run(self) -> dict[str, Any]:
-        """Run it; returns the result as JSON values, whose ``good`` says whether every device works.
+        """Run the test; returns the result as JSON values, whose ``good`` says whether every device works.
 
         Raises ``RuntimeError`` if a part does not start.
         """
@@ -121,7 +124,9 @@ class EveryDevice:
     # -- files and processes --
 
     def _write(self, port: int, addresses: tuple[str, str, str]) -> tuple[HallConfig, HallConfig]:
-        """Write and load both hall.toml files with free ports and the URLs of the HTTP services."""
+        """Write and load hall.toml and followed.toml with free ports. ``port``: of the broker; ``addresses``: URLs of
+        chat robot, people counter and other queue system. Also write the files that they name.
+        """
         robot, asked, theirs = addresses
         ports: dict[str, str] = {"1883": str(port)}
 
@@ -142,7 +147,9 @@ class EveryDevice:
 
     @asynccontextmanager
     async def _processes(self) -> AsyncIterator[None]:
-        """Run both daemons and the processes beside them inside the ``async with`` block."""
+        """Inside the ``async with`` block, run both daemons, ``edged pager``, ``edged counters`` and ``edged
+        bridge``.
+        """
         hall, followed = (
             ["--config", str(self._directory / name)] for name in ("hall.toml", "followed.toml")
         )
@@ -158,8 +165,8 @@ class EveryDevice:
             yield
 
     async def _start(self, *words: str, ready: bool = False) -> str:
-        """Start ``edged WORDS...``; with ``ready`` wait for its first line of output and return it. Raises
-        ``RuntimeError`` if none comes.
+        """Start ``edged WORDS...`` as a process. ``ready``: wait for its first line of output and return it, otherwise
+        return "". Raises ``RuntimeError`` if no line comes.
         """
         pipe = asyncio.subprocess.PIPE  # no writer: it ends when this process ends
         log = self._directory / f"{words[0]}.log"
@@ -213,7 +220,9 @@ class EveryDevice:
         return True
 
     async def _found(self, hall: HallConfig) -> None:
-        """Wait until the daemon has found every device that can be found."""
+        """Wait until the daemon has found every device that can be found (some are silent until they are used). Raises
+        ``RuntimeError`` after ``FIRST_S``.
+        """
         wanted = {one.id for one in hall.devices if one.driver not in FIRST_HEARD} | {"queue"}
         if not await self._until(lambda: wanted <= self._journalled.found, FIRST_S):
             missing = ", ".join(sorted(wanted - self._journalled.found))
@@ -240,7 +249,9 @@ class EveryDevice:
         return one.touch is None or self._journalled.inputs[one.point, one.kind] >= one.inputs
 
     def _note_shown(self) -> bool:
-        """Record the devices that show the right thing now, because it may be brief; True once all have shown it."""
+        """Record the devices that show the right thing now, because some show it only briefly. True once each has shown
+        it.
+        """
         for one in CLASSES:
             if one.shows is None or one.point in self._shown:
                 continue
@@ -273,7 +284,9 @@ class EveryDevice:
 
 
 def faults_of(one: DeviceClass, journalled: DeviceJournal, seen: str) -> list[str]:
-    """A device's faults: its input did not arrive or was refused, or it shows something else."""
+    """List a device's faults: inputs that did not arrive, a wrong answer of the core (accepted or refused), or ``seen``
+    (what it shows) not as expected.
+    """
     faults = []
     arrived, refusal = journalled.inputs[one.point, one.kind], journalled.refused.get((one.point, one.kind))
     if one.touch is not None and arrived < one.inputs:

@@ -17,7 +17,9 @@ COMMIT_WAIT_S = 20.0  # for git, on a busy machine
 
 
 def run(job: Callable[[int], WorldVerdict], seeds: Sequence[int], processes: int) -> Iterator[WorldVerdict]:
-    """Yield the verdict of every seed as it is found. ``job`` runs one seed, in another process."""
+    """Simulate every seed, in up to ``processes`` processes. ``job`` simulates one seed and returns its verdict; each
+    verdict is yielded as soon as it is there.
+    """
     if processes == 1 or len(seeds) == 1:
         yield from map(job, seeds)
         return
@@ -31,8 +33,8 @@ def run(job: Callable[[int], WorldVerdict], seeds: Sequence[int], processes: int
 
 
 def summary(verdicts: Iterable[WorldVerdict], rerun: Callable[[int], str]) -> dict[str, Any]:
-    """The result of all seeds as JSON values: counts, a digest of all decisions, and under ``broken`` each failed seed
-    with its promise, faults and command to repeat it (from ``rerun(seed)``).
+    """Sum up all seeds as JSON values: counts, a digest of all decisions, and under ``broken`` each seed that failed,
+    with the broken promise, its faults and the command that repeats it. ``rerun(seed)`` returns that command.
     """
     known = sorted(verdicts, key=lambda one: one.seed)
     return {
@@ -52,14 +54,16 @@ def summary(verdicts: Iterable[WorldVerdict], rerun: Callable[[int], str]) -> di
 
 
 def _digest(verdicts: list[WorldVerdict]) -> str:
-    """A hash of all decisions: machines with the same hash decided everything alike."""
+    """Hash the decisions of all seeds: two machines with the same hash decided everything alike."""
     import hashlib
 
     return hashlib.sha256("".join(one.digest for one in verdicts).encode()).hexdigest()[:16]
 
 
 def commit() -> str:
-    """The git commit of a checkout; of an installed package its version."""
+    """Return the git commit of this source tree (as ``git describe`` names it); if git knows none, the program's
+    version.
+    """
     folder = Path(__file__).parent
     try:
         found = subprocess.run(  # noqa: S603

@@ -35,7 +35,7 @@ DAY_MS = 24 * HOUR_MS
 @dataclass(frozen=True, slots=True)
 class WorldVerdict:
     """The result of one seed. ``broken``: the first promise (see ``promises.py``) that was broken; None if every one
-    was kept.
+    was kept. ``where``: the traceback then. ``digest``: a hash of all decisions.
     """
 
     seed: int
@@ -54,8 +54,8 @@ class WorldVerdict:
 
 
 def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> WorldVerdict:
-    """Run one world for ``days`` days. A broken promise (see ``promises.py``) is returned, not raised. ``policy`` None:
-    the default one.
+    """Simulate the core for ``days`` days in the world that ``seed`` draws. A broken promise (see ``promises.py``) is
+    returned in the verdict, not raised. ``policy`` None: the default one.
     """
     start_day = Random(f"{seed}/calendar").randrange(0, 120)
     wall_ms = FIRST_DAY_MS + start_day * DAY_MS + round((OPENS_H - 0.5) * HOUR_MS)
@@ -88,7 +88,7 @@ def live_core(site: Site, days: int, seed: int) -> WorldVerdict:
 
 
 def day_and_time(ms: int) -> str:
-    """Milliseconds since the midnight before the first day as text "day 2 09:30:00"."""
+    """Format a time as "day 2 09:30:00". ``ms`` counts from the midnight at which day 1 begins."""
     day, ms = divmod(ms, DAY_MS)
     return f"day {day + 1} {ms // HOUR_MS:02d}:{ms // MINUTE_MS % 60:02d}:{ms // 1000 % 60:02d}"
 
@@ -122,12 +122,16 @@ def _live_day(world: World, day: int) -> None:
 
 
 def hash_of(at_s: float) -> int:
-    """A number computed from a time; its parity decides which of two dispensers a visitor uses."""
+    """Compute a number from an arrival's time; if it is odd, the visitor uses the first dispenser, otherwise the
+    second.
+    """
     return int(at_s * 1000)
 
 
 def _settle(world: World) -> None:
-    """After the faults have ended, wait until the hall has recovered by itself; it must within ``SETTLES_MS``."""
+    """Let time pass without faults until no visitor waits and all outputs are right. Raises ``AssertionError`` if that
+    takes longer than ``SETTLES_MS``.
+    """
     end_ms = world.now_ms + SETTLES_MS
     while world.now_ms < end_ms:
         world.run_until(world.now_ms + 10 * MINUTE_MS)
@@ -147,7 +151,7 @@ def _unserved(world: World) -> list[str]:
 
 
 def _replay(world: World) -> None:
-    """Feed the same events to a new engine, and check that it reaches the same state."""
+    """Feed the world's events to a new engine (the core), and check that it reaches the same state."""
     engine, last_ms = Engine(State()), 0
     for at_ms, event in world.ledger.fed:
         last_ms = _feed(engine, at_ms, event, last_ms)

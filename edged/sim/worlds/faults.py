@@ -41,7 +41,7 @@ class WorldFaults:
 
     @classmethod
     def draw(cls, rng: Random) -> Self:
-        """Draw the faults of one world."""
+        """Draw which faults a world has and how often they occur."""
         drawn: dict[str, float] = {}
         for field in fields(cls):
             present, rate = rng.random() < PRESENT, cls.top(field.name) * 10 ** -rng.uniform(0, 2)
@@ -50,11 +50,11 @@ class WorldFaults:
 
     @classmethod
     def top(cls, name: str) -> float:
-        """The highest rate with which the fault ``name`` may be drawn."""
+        """Return the highest rate that may be drawn for the fault ``name``."""
         return 12.0 if name.endswith("_per_h") else 0.2
 
     def rates(self) -> dict[str, float]:
-        """The faults of this world with their rates, for its report."""
+        """The faults that occur in this world with their rates, for the report about it."""
         return {f.name: round(value, 4) for f in fields(self) if (value := getattr(self, f.name))}
 
 

@@ -40,8 +40,9 @@ PATIENCE = 6  # a clerk looks this often at an unchanged panel before pressing a
 
 
 class PanelSeen(Protocol):
-    """What a person reads on a call panel: its state, the number at the window, how many wait. A Protocol, because in
-    some worlds it comes from the core's value, in others from the driver's fake.
+    """What a person reads on a call panel: the window's state, the number of the ticket there, and how many wait. A
+    Protocol, because it comes from the core's value in worlds of the core alone, and from the driver's fake in those of
+    a whole daemon.
     """
 
     @property
@@ -53,8 +54,8 @@ class PanelSeen(Protocol):
 
 
 class PageSeen(Protocol):
-    """What a person reads on a pager: to which window they are called. A Protocol for the same reason as
-    ``PanelSeen``.
+    """What a person reads on a pager: the window to which the page calls them, None for a page about something else. A
+    Protocol for the same reason as ``PanelSeen``.
     """
 
     @property
@@ -83,7 +84,9 @@ class Stage(Protocol):
 
 
 class WorldClerk:
-    """A clerk at one window."""
+    """A clerk at one window, with habits that depend on the seed. ``staff``: id to log in with, None for the window's
+    own clerk.
+    """
 
     def __init__(self, world: Stage, window: Window, staff: str | None) -> None:
         self._world = world
@@ -94,7 +97,9 @@ class WorldClerk:
         self._services = {service.prefix: service for service in world.site.services}
 
     def work(self, until: Callable[[], bool]) -> Process:
-        """Log in, serve the visitors that the panel shows, and log out when ``until()`` is true."""
+        """Log in, serve the visitors that the panel shows, and log out when ``until()`` is true. Ends early if a "+1"
+        window is released.
+        """
         self._press("login", self._staff)
         looks = 0
         while not until():
@@ -225,7 +230,7 @@ class WorldClerk:
                 self._world.send(KeyPressed(point, key, arg))
 
     def _aside(self) -> str | None:
-        """Draw the argument of a key that is pressed by mistake; None: it is pressed without one."""
+        """Draw what a key that is pressed by mistake comes with (its argument): a name, a number, or None."""
         site = self._world.site
         return self._rng.choice(
             (
@@ -239,7 +244,9 @@ class WorldClerk:
 
 
 def staff_hall(world: Stage, rng: Random, day: int, over: Callable[[], bool]) -> None:
-    """Start the clerks of a day, within its first five minutes; on the first day also the standby staff."""
+    """Start the clerks of day ``day`` at random moments of its first five minutes; they leave when ``over()`` is true.
+    On the first day (0) also start the standby staff, for all days.
+    """
     for window in world.site.windows:
         if not window.tidal:
             world.start(WorldClerk(world, window, None).work(over), rng.randrange(5 * MINUTE_MS))
@@ -253,7 +260,9 @@ def staff_hall(world: Stage, rng: Random, day: int, over: Callable[[], bool]) ->
 
 
 def stand_by(world: Stage, staff: str) -> Process:
-    """A member of the standby roster: answers pages, walks to the window, serves until it is released."""
+    """Play a member of the standby roster (staff for "+1" windows) for ever: answer pages, walk to the window, serve
+    until the hall releases it.
+    """
     rng = Random(f"{world.seed}/staff/{staff}")
     pager = next(member.pager for member in world.site.staff if member.id == staff)
     answered = 0
@@ -276,7 +285,9 @@ def stand_by(world: Stage, staff: str) -> Process:
 
 
 def take_tickets(world: Stage, coming: list[Arrival], dispenser: str) -> Process:
-    """Let visitors use a dispenser that prints its own numbers for some services and asks the hall for others."""
+    """Let visitors use a dispenser at their times. For some services, drawn by the seed, it prints its own numbers; for
+    the others it asks the hall.
+    """
     opened_ms = world.now_ms
     rng = Random(f"{world.seed}/{dispenser}")
     printed = {service.id: rng.random() < 0.5 for service in world.site.services}

@@ -1,4 +1,5 @@
-"""The hall's promises, checked from outside: from events and commands alone, not from the core's state.
+"""The hall's promises (rules that must hold at any moment), checked from outside: from events, commands and notes
+alone, not from the core's state.
 
 A broken promise raises ``AssertionError``, whose text starts with the promise's name. For each promise a test plants a
 bug that breaks it: ``tests/sim/worlds/test_planted_bugs.py``, ``tests/core/test_random_days.py``.
@@ -47,8 +48,8 @@ DROPPED = ("ticket.cancelled", "ticket.no_show", "ticket.issue_failed")
 
 
 class Facts(NamedTuple):
-    """What the check of a step needs to know of the hall right after it. ``used``: number of "+1" windows that serve or
-    were asked to.
+    """The few facts of the hall, right after a step, that the check of this step needs. ``used``: how many "+1" windows
+    an area uses now: asked, serving, or being released.
     """
 
     at_ms: int
@@ -65,7 +66,7 @@ class Facts(NamedTuple):
 
 
 class Promises:
-    """Checks every step of one world."""
+    """The checker of the promises in one world; call ``step`` with every step of the engine, in order."""
 
     def __init__(self, site: Site) -> None:
         self._holds: dict[str, str | None] = {}  # window -> number on it
@@ -84,7 +85,9 @@ class Promises:
     def step(
         self, facts: Facts, event: Event, commands: tuple[Command, ...], notes: tuple[Note, ...]
     ) -> None:
-        """Check one step of the engine."""
+        """Check one step: an event, and the commands and notes with which the engine answered. ``facts``: of the hall
+        right after it. Raises ``AssertionError`` if a promise is broken.
+        """
         if isinstance(event, SiteLoaded):
             self._levels.clear()
             if facts.site is not None:
@@ -103,7 +106,9 @@ class Promises:
     def changed_nothing(
         self, event: DeviceEvent, commands: tuple[Command, ...], notes: tuple[Note, ...]
     ) -> None:
-        """Check that a repetition of ``event`` had no effect."""
+        """Check that a repeated message had no effect. ``commands``, ``notes``: the engine's answer to the repetition
+        of ``event``.
+        """
         changes = [note for note in notes if note.kind != "ignored"]
         assert not commands, f"once: the second {event} commanded {commands}"
         assert not changes, f"once: the second {event} did {changes}"
@@ -141,8 +146,8 @@ class Promises:
 
     @staticmethod
     def was_accepted(event: DeviceEvent, notes: tuple[Note, ...], state: State) -> None:
-        """Check that the first delivery of ``event`` was not taken for a repetition, and that a printed ticket that
-        joins no queue raises an alarm.
+        """Check that the engine did not take the first delivery of ``event`` for a repetition. Also check that an alarm
+        is raised about a printed ticket that joins no queue: its visitor would wait in vain.
         """
         reasons = {str(note.data.get("reason")) for note in notes if note.kind == "ignored"}
         assert "duplicate" not in reasons, f"heard: {event} was taken for a repetition"
@@ -180,7 +185,9 @@ class Promises:
             raise AssertionError(f"cases: {note.kind} for {data['area']}")
 
     def _call(self, event: Event, note: Note) -> None:
-        """Check that only the window's clerk or the queue system called a visitor to it, never a rule or a timer."""
+        """Check that a visitor was called by a key on the window's own panel or by the hall's other queue system
+        (follow mode), never by a rule or timer.
+        """
         window = str(note.data["window"])
         by_key = isinstance(event, KeyPressed) and event.point == self._panel_of.get(window)
         assert by_key or isinstance(event, CallReported | QueueReported), (
@@ -238,7 +245,7 @@ class Promises:
 
 
 def _range(name: str, shown: AreaSummary | Print) -> None:
-    """Check that an estimated wait is a range, or absent."""
+    """Check that a shown wait estimate is whole (low, mean, high, in this order) or absent. ``name``: what shows it."""
     low_s, mean_s, high_s = shown.wait_low_s, shown.wait_s, shown.wait_high_s
     if low_s is None or mean_s is None or high_s is None:
         assert (low_s, mean_s, high_s) == (None, None, None), f"ranges: half of one for {name}: {shown}"
@@ -247,6 +254,6 @@ def _range(name: str, shown: AreaSummary | Print) -> None:
 
 
 def _case_areas(facts: Facts) -> set[str]:
-    """Areas for cases (办不成事), which never take part in the tidal loop."""
+    """The areas with a window for cases (办不成事), which never take part in the tidal loop."""
     services = () if facts.site is None else facts.site.services
     return {service.area for service in services if service.case}

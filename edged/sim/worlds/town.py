@@ -1,6 +1,7 @@
 """Appointments and their visitors, cases (办不成事), and orders of the city in a simulated hall.
 
-Unlike the random events of ``wild.py`` they are plausible: sent as the city or a visitor would, some of them too late.
+Unlike the random events of ``wild.py`` they are plausible: sent as the city or a visitor would send them, though some
+come too late.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ KIOSK = point_of("kiosk-a")
 
 
 def book(world: World, day: int, hours: float) -> Process:
-    """Make appointments through the day; most visitors come near their time, some never, some twice."""
+    """Make appointments within the next ``hours`` hours. Most visitors come near their time, some never, some twice."""
     rng = Random(f"{world.seed}/{day}/booked")
     services = [service.id for service in world.site.services if not service.case]
     coming: list[tuple[int, str, str]] = []
@@ -49,7 +50,9 @@ def book(world: World, day: int, hours: float) -> Process:
 
 
 def complain(world: World, day: int, hours: float) -> Process:
-    """Open cases (办不成事) and follow each to its rating; now and then one is reopened, or forgotten."""
+    """Open cases (办不成事) within ``hours`` hours and follow each up to its rating. Some are reopened, some are
+    forgotten on the way.
+    """
     rng = Random(f"{world.seed}/{day}/cases")
     every_ms = round(hours * 60 / CASES) * MINUTE_MS
     for number in range(CASES):
@@ -73,8 +76,8 @@ def complain(world: World, day: int, hours: float) -> Process:
 
 
 def order(world: World, day: int, hours: float) -> Process:
-    """Send orders of the city and the duty manager (人工干预), each valid for a short time; some twice, some
-    impossible.
+    """Send orders of the city (人工干预) for ``hours`` hours. Many are valid for a short time only; some are sent
+    twice, some are impossible.
     """
     rng = Random(f"{world.seed}/{day}/orders")
     until_ms = world.now_ms + round(hours * 60) * MINUTE_MS

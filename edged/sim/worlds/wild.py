@@ -1,7 +1,7 @@
 """Draws random events that nobody should send: of every kind, with content from the hall's own names or invented.
 
 The values of a field are derived from its type and name, so that a new kind of event is included without a change here.
-Policies are drawn in the same way, within their bounds.
+Policies are drawn in the same way, but within the limits that a policy must respect.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Wild:
         return cast(Event, kind(**drawn))
 
     def policy(self) -> Policy:
-        """Draw a policy that the hall would accept: numbers within their bounds, switches on or off."""
+        """Draw a policy that the hall would accept: numbers within their limits, switches on or off, and no
+        contradictions.
+        """
         for _ in range(TRIES):
             drawn = cast(Policy, self._drawn(Policy()))
             if next(iter(contradictions(drawn)), None) is None:

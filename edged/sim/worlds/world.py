@@ -1,5 +1,5 @@
-"""One world: virtual time, the engine with time stamps as the inbox gives them, and connections with the faults of the
-seed.
+"""One world: virtual time, the engine (the core) with time stamps as the daemon's inbox gives them, and connections
+with the faults of the seed.
 
 People and devices are processes: generators that yield how many hall milliseconds they sleep. Their messages go through
 ``send``, which applies the faults. What the core commands is stored in ``shown``, the only thing that people see.
@@ -54,7 +54,9 @@ LOOK_MS = 5_000  # how often people look at a panel
 
 @dataclass(slots=True)
 class WorldLedger:
-    """Events, counts and a digest of all decisions, for the report and for the replay."""
+    """The record of a world: the events ``fed`` to the engine with their hall time in ms (for the replay), counts, and
+    a digest of all decisions (for the report).
+    """
 
     fed: list[tuple[int, Event]]
     digest: hashlib._Hash
@@ -63,8 +65,8 @@ class WorldLedger:
 
 
 class World:
-    """A simulated hall: its engine and the connections of its devices. ``run_until`` lets time pass; people are added
-    with ``start``.
+    """A simulated hall: its engine and the connections of its devices. Call ``open``, add people with ``start``, and
+    let time pass with ``run_until``.
     """
 
     def __init__(self, site: Site, seed: int, wall_ms: int, policy: Policy) -> None:
@@ -100,7 +102,9 @@ class World:
         }
 
     def open(self) -> None:
-        """Feed the events of a start to the engine, and start the faults."""
+        """Start the hall: feed the engine clock, site and policy, as a daemon does at its first start, and start the
+        faults.
+        """
         self.feed(ClockSet(self._wall_ms, UTC_OFFSET_MIN))
         self.feed(SiteLoaded(self.site))
         self.apply(self._policy)
@@ -112,11 +116,13 @@ class World:
     # -- time --
 
     def start(self, process: Process, delay_ms: int = 0) -> None:
-        """Run ``process`` from ``delay_ms`` from now on."""
+        """Start ``process``, a person or a device, in ``delay_ms`` hall milliseconds."""
         heappush(self._queue, (self.now_ms + delay_ms, next(self._order), process))
 
     def run_until(self, end_ms: int) -> None:
-        """Let time pass until ``end_ms``: due ticks and processes run in order of time, ticks first."""
+        """Let time pass until hall time ``end_ms`` (inclusive). Ticks (the engine's timers) and processes run when they
+        are due; at the same time, ticks come first.
+        """
         looked: tuple[Engine, int, int] | None = None
         due_ms = 0
         while True:
@@ -152,13 +158,15 @@ class World:
         self._handle(self._last_ms, Tick())
 
     def wall_ms(self) -> int:
-        """The true wall time now, in ms since 1970."""
+        """The true wall time now, in ms since 1970, even while a fault has set the hall's clock wrong."""
         return self._wall_ms + self.now_ms
 
     # -- what reaches the core --
 
     def feed(self, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
-        """Feed one event to the engine, stamped as by the inbox, after all ticks that are due before it."""
+        """Feed one event to the engine, after all ticks that are due before it; returns the engine's commands and
+        notes. Its time stamp never goes back, as in the daemon's inbox.
+        """
         stamp = max(self.now_ms, self._last_ms)
         for _ in range(TICKS_MAX):
             due_ms = self.engine.next_due_ms
@@ -190,8 +198,8 @@ class World:
         return commands, notes
 
     def send(self, event: DeviceEvent) -> None:
-        """Send a device's event: number it, then lose, delay, repeat or deliver it. A device without power sends
-        nothing.
+        """Send a device's event to the hall: number it if the device numbers its messages, then lose, delay, repeat or
+        deliver it by chance. A device without power sends nothing.
         """
         device = device_of(event.point)
         if device in self.dead:
@@ -214,12 +222,12 @@ class World:
             self.start(self._arrive(repeated, delay_ms + again_ms, self._lives.get(device, 0)))
 
     def _numbers(self, device: str) -> bool:
-        """Whether the device numbers its messages (MQTT) or not (serial); the seed decides."""
+        """Whether the device numbers its messages, as MQTT devices do and serial ones do not; the seed decides."""
         return Random(f"{self.seed}/{device}").random() < 0.7
 
     def _arrive(self, event: DeviceEvent, delay_ms: int, repeated_in: int | None = None) -> Process:
-        """Deliver an event after ``delay_ms``. ``repeated_in``: for a repetition, how often the device had restarted
-        when it sent the original; None: it is no repetition.
+        """Deliver an event after ``delay_ms``. ``repeated_in``: None for a first delivery; for a repetition, how often
+        the device had restarted when it sent the original.
         """
         yield delay_ms
         while self.now_ms < self._down_until_ms:
@@ -256,7 +264,7 @@ class World:
             self.start(self.deliver(CommandDone(action.id)), self._dice.randrange(200, 6000))
 
     def deliver(self, event: Event) -> Process:
-        """Feed an event that no device sent, as soon as the daemon is running."""
+        """Feed an event that no device sent. While the daemon is down, wait until it runs again."""
         while self.now_ms < self._down_until_ms:
             yield self._down_until_ms - self.now_ms + 1
         self.feed(event)
@@ -264,7 +272,7 @@ class World:
         yield  # makes this function a generator, as all processes are
 
     def panel(self, window: str) -> Panel | None:
-        """What a window's panel shows; None if it never showed anything or has no power."""
+        """What a window's panel shows; None without a panel, while it has no power, and before it showed anything."""
         device, key = self._panels.get(window, NOWHERE)
         if device in self.dead:
             return None
@@ -272,7 +280,7 @@ class World:
         return value if isinstance(value, Panel) else None
 
     def pages_of(self, staff: str) -> list[Page]:
-        """Every page ever sent to this member of staff."""
+        """Every page (the call to a member of staff to open a window) that ``staff`` ever received."""
         return self.pages.get(staff, [])
 
     # -- faults of the whole hall --
@@ -312,8 +320,8 @@ class World:
             self.start(self._reboot(device))
 
     def _reboot(self, device: str) -> Process:
-        """Restart a device after so long that none of its old messages is under way; time while the daemon is down does
-        not count.
+        """Keep a device off until none of its old messages is under way, then switch it on. Time during which the
+        daemon is down does not count, because messages wait then.
         """
         for _ in range(1 + RESEND_MS // SECOND_MS + 5):
             while self.now_ms < self._down_until_ms:
@@ -322,14 +330,18 @@ class World:
         self.switch_on(device)
 
     def switch_on(self, device: str) -> None:
-        """Switch a device on: its sequence numbers begin at 1 again, and it receives its levels."""
+        """Switch a device on after a loss of power: it numbers its messages from 1 again, and receives what it shall
+        show.
+        """
         self._lives[device] = self._lives.get(device, 0) + 1
         for point in [point for point in self._seq if device_of(point) == device]:
             self._seq[point] = 0
         self.start(self._revive(device))
 
     def next_morning(self) -> None:
-        """Switch on the devices that were off overnight."""
+        """On half of the days, if the world has this fault: restart every device, as if its power had been off at
+        night.
+        """
         if self.faults.night_share and self._dice.random() < 0.5:
             for device in sorted({device_of(point) for point in self._seq}):
                 self.switch_on(device)
@@ -361,7 +373,9 @@ class World:
         self._away(rng.randrange(1_000, 30 * SECOND_MS), restart=True)
 
     def _away(self, gap_ms: int, restart: bool) -> None:
-        """Stop the daemon for ``gap_ms`` from now on; its first event afterwards is ``Resumed``."""
+        """Stop the daemon for ``gap_ms`` from now. ``restart``: it died, otherwise it was frozen. The first event
+        afterwards is ``Resumed``, which tells the engine so.
+        """
         self._down_until_ms = self.now_ms + gap_ms
         while (due_ms := self.engine.next_due_ms) is not None and due_ms <= self._last_ms:
             self._tick()
@@ -382,13 +396,15 @@ class World:
         self.apply(self._wild.policy())
 
     def apply(self, policy: Policy) -> None:
-        """Put a pushed policy into force."""
+        """Let the engine apply ``policy`` as one pushed by the city, with the next version."""
         version = len(self._pushed)
         self._pushed[version] = policy
         self.feed(PolicyApplied(version, f"{version:064d}", policy, pushed=True))
 
     def _go_back(self) -> None:
-        """Restore the earlier policy if the one on trial did harm, as the daemon's policy desk would."""
+        """Restore the earlier policy if the engine found that the one on trial does harm. In the daemon its part for
+        policies does this.
+        """
         trial = self.engine.state.trial
         if trial is not None and trial.harmful:
             version = trial.good_version
@@ -396,7 +412,9 @@ class World:
             self.start(self.deliver(back), SECOND_MS)
 
     def stop_faults(self) -> None:
-        """End all faults: connections restored, devices on, clock right. From here on the hall must recover."""
+        """End all faults: messages are no longer lost, devices are on, the clock is right. From here on the hall must
+        recover by itself.
+        """
         self.faults = WorldFaults()
         self.run_until(max(self.now_ms, self._down_until_ms + 1))
         self.feed(ClockSet(self.wall_ms(), UTC_OFFSET_MIN))
@@ -406,7 +424,7 @@ class World:
             self.apply(self._policy)
 
     def wrong_outputs(self) -> list[str]:
-        """Outputs that do not show what the core wants although no message is under way."""
+        """List the outputs that do not show what the core wants. Call it only when no message is under way."""
         return [
             f"{key} shows {self.shown.get(key)}, not {value}"
             for key, value in self.engine.state.shown.items()
