@@ -30,8 +30,8 @@ REGISTRY: dict[str, str] = {
 
 
 def place_of(driver: str) -> str | None:
-    """The "module:class" of a driver: of this package, or of a package installed in this hall; None if there is no
-    driver of that name.
+    """Return the "module:class" of a driver by its name in hall.toml. Built-in drivers come first, then those of Python
+    packages installed in this hall. None if no driver has that name.
     """
     if driver in REGISTRY:
         return REGISTRY[driver]

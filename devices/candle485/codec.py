@@ -93,7 +93,7 @@ class Readdress:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Asks whether a unit has this address. The answer is not documented."""
+    """Asks whether a unit on the bus has this address. The driver never sends it: the answer is not documented."""
 
     address: int
 
@@ -105,14 +105,16 @@ Frame = Signal | Text | Brightness | Readdress | Scan
 
 
 class Parser(FrameCutter[Frame]):
-    """Finds Candle frames in a byte stream."""
+    """Cuts a stream of received bytes into Candle frames."""
 
     def __init__(self) -> None:
         super().__init__(_parse)
 
 
 def _parse(data: bytes, start: int) -> tuple[int, Frame | None]:
-    """Length and frame at ``start``; (1, None) if no frame begins there, (0, None) if it is incomplete."""
+    """Return length and frame at offset ``start``: (1, None) if no frame begins there, so that one byte is skipped; (0,
+    None) if more bytes are needed to tell.
+    """
     head = data[start : start + 4]
     if head[0] == SHOW:
         return _parse_show(data, start, head)

@@ -1,16 +1,18 @@
 """A Candle bus: receives keys and buttons; sends LEDs, digits and texts of boards.
 
 Rules:
-1. Frames are sent one at a time (``edged/links/slots.py``), ``bus_pause_ms`` of hall time apart. Only the newest value
-   of each slot is sent, changed values before those that are only sent again. There is no acknowledgement: a frame
-   that was sent counts as shown, and is sent again from time to time and whenever the bus comes back.
-2. Our own frames that the adapter echoes are no key presses: the echo is dropped, intact or damaged (``echo.py``).
-   Whether the adapter echoes is detected, unless ``echo`` says so.
-3. A bus full of noise (``edged/links/noise.py``) counts as lost, and frames on it are ignored, until it was quiet.
+1. Frames are sent one at a time (``edged/links/slots.py``), ``bus_pause_ms`` apart. Of each output (a panel's LED, a
+   board's text) only the newest value is sent; changed values come before unchanged ones. Units do not acknowledge: a
+   frame that was sent counts as shown, and is repeated from time to time and whenever the bus comes back.
+2. Some adapters echo our own frames, which must not be taken for key presses: the echo is dropped, intact or damaged
+   (``echo.py``). Whether the adapter echoes is detected, unless the option ``echo`` says so.
+3. A bus full of noise (``edged/links/noise.py``) counts as lost, and frames on it are ignored, until it has been quiet
+   for a while.
 4. A kiosk's buttons have no printer. With ``kiosk_board`` the ticket's number is shown on that board, which counts as
    printed; without it a print is refused, and the core reports that the ticket was not handed out.
 
-Deadlines on the bus are real seconds; people follow hall time, and so does the limit on presses of a key.
+Deadlines are real seconds. Pauses between frames and the limit on key presses follow hall time, the daemon's clock,
+which a demo runs faster.
 """
 
 from __future__ import annotations
@@ -45,8 +47,8 @@ SPARE_S = 1.0  # real seconds added for a slow adapter
 
 
 class Candle485:
-    """Driver of one bus. Points: ``device/NAME`` for panels and boards by their names in hall.toml, ``device/button-N``
-    for the buttons of a kiosk.
+    """Driver of one bus. Addresses in hall.toml ("points"): ``device/NAME`` for a panel or board, by its name in the
+    options; ``device/button-N`` for a kiosk's button.
     """
 
     OPTIONS: ClassVar[type[Options]] = CandleOptions
@@ -143,8 +145,9 @@ class Candle485:
             await self._echo_passes(len(data))
 
     async def _echo_passes(self, length: int) -> None:
-        """Wait for the echo of ``length`` bytes, at most ``ECHO_S`` after they have left the line. If it is missing
-        often, the adapter has none, or the port is reopened.
+        """Wait for the echo of ``length`` bytes, at most ``ECHO_S`` after they have left the line. After
+        ``ECHO_MISSES_MAX`` missing echoes in a row the adapter counts as one that does not echo; if it has echoed
+        before, it counts as frozen and the port is opened again.
         """
         damaged = self._echo.damaged
         try:

@@ -1,12 +1,12 @@
 """Drops the echo of our own bytes, which some half-duplex adapters return, so that it is not taken for a key press.
 Rules:
 
-* Only one sent frame is open at a time. Bytes that arrive until its echo is complete are held, so that a key pressed
-  shortly before or after it is neither lost nor mixed up with it.
-* A damaged echo is dropped as well: of the held bytes, the piece that becomes the sent frame with the fewest changes.
-  Otherwise a damaged LED command could call a visitor.
-* Damaged echoes are only looked for if an echo is ``sure`` to come. Otherwise a key pressed at that moment could be
-  taken for a damaged echo; so only exact copies are dropped.
+* The echo of only one sent frame is awaited at a time. Bytes received until that echo is complete are held, so that a
+  key pressed shortly before or after the echo is neither lost nor mixed up with it.
+* A damaged echo is dropped as well, because a damaged LED command could look like the key that calls a visitor. Of the
+  held bytes, the piece that becomes the sent frame with the fewest changes counts as the echo.
+* Damaged echoes are only looked for if the adapter is known to echo (``sure``). Otherwise only exact copies are
+  dropped, because a key pressed at that moment could be taken for a damaged echo.
 
 No I/O and no clock: the owner calls ``expire`` when the echo is overdue.
 """
@@ -17,7 +17,9 @@ HELD_MAX = 64  # bytes: several frames; more than that while one echo is due is 
 
 
 class Echo:
-    """Drops the echo of the bytes that were announced with ``sent``. ``sure``: the adapter is known to echo."""
+    """Separates received bytes from the echo of those that we sent and announced with ``sent``. ``sure``: the adapter
+    is known to echo.
+    """
 
     def __init__(self, *, sure: bool) -> None:
         self.sure = sure  # becomes True with the first echo
@@ -29,12 +31,12 @@ class Echo:
 
     @property
     def due(self) -> bool:
-        """Whether an echo is expected."""
+        """Whether an announced frame's echo has not arrived completely yet."""
         return bool(self._due)
 
     def sent(self, data: bytes) -> bytes:
-        """Announce that ``data`` is sent now. Returns bytes that were held for an earlier echo, which did not come
-        completely.
+        """Announce that ``data`` is sent now, so its echo is expected. If the echo of the frame before is incomplete,
+        it is given up: returns the received bytes that do not belong to it (see ``expire``).
         """
         overdue = self.expire()
         self._due = data
@@ -56,7 +58,9 @@ class Echo:
         return self.expire() if len(self._held) > HELD_MAX else b""
 
     def expire(self) -> bytes:
-        """Forget an echo that is overdue: drop what arrived of it, and return the other held bytes."""
+        """Give up an overdue echo: drop the bytes that look like a damaged copy of the frame, and return the other held
+        bytes. Returns all of them if none do, or if it is not sure that the adapter echoes.
+        """
         due, held = self._due, self._held
         self._due = self._held = b""
         if not due:
@@ -71,8 +75,8 @@ class Echo:
 
 
 def _nearest(wanted: bytes, held: bytes) -> tuple[int, int, int]:
-    """The piece of ``held`` that becomes ``wanted`` with the fewest inserted, lost or flipped bytes: (start, end,
-    changes).
+    """Find the piece of ``held`` that becomes ``wanted`` with the fewest inserted, lost or flipped bytes. Returns
+    (start, end, number of changes); the piece is ``held[start:end]``.
 
     Of equally good pieces the shortest: a byte left over is only noise, but a byte too many may belong to a key press.
     """

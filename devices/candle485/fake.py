@@ -40,8 +40,8 @@ CODES = {key: code for code, key in KEYS.items()}
 
 @dataclass(frozen=True, slots=True)
 class CandleFaults:
-    """Faults of the simulated bus. ``drop`` and ``garble``: probability per frame that a unit sends. ``echo``: the host
-    gets its own bytes back. ``dead``: no unit has power.
+    """Faults of the simulated bus. For each frame that a unit sends, ``drop`` is the probability that it is lost,
+    ``garble`` that it arrives damaged. ``echo``: the host gets its own bytes back. ``dead``: no unit has power.
     """
 
     drop: float = 0.0
@@ -52,7 +52,9 @@ class CandleFaults:
 
 @dataclass(slots=True)
 class FakeUnit:
-    """What one panel or board shows. ``led``: the LED code without its beep; ``beeps``: how many beeps there were."""
+    """State of one simulated panel or board. ``led``: the code of the LED's colour and blinking; ``beeps``: how often
+    it has beeped.
+    """
 
     led: int = LED_OFF
     beeps: int = 0
@@ -115,8 +117,8 @@ class FakeCandleBus:
         return self.units[name].text
 
     def blink(self, name: str) -> int:
-        """How the text of a panel or board blinks: 0x20 not at all, 0x21 always, 0x22 to 0x7F that many times less
-        0x21.
+        """The blink code of a panel's or board's text. 0x20: steady; 0x21: blinks for ever; a higher ``code``, up to
+        0x7F: blinks ``code - 0x21`` times.
         """
         return self.units[name].blink
 

@@ -38,9 +38,10 @@ class BoardOptions(Options, frozen=True):
 
 
 class CandleOptions(Options, frozen=True):
-    """``path``: the serial port, best by a stable path (/dev/serial/by-path/…). ``echo``: whether the adapter returns
-    what it sends (default: detected). ``buttons``: kiosk button number -> service id. ``kiosk_address``: the kiosk's
-    address, if known.
+    """Options of one Candle bus. ``path``: the serial port, best by a stable path (/dev/serial/by-path/…). ``echo``:
+    whether the adapter returns what it sends (default: detected). ``buttons``: kiosk button number -> service id.
+    ``kiosk_address``: the kiosk's address on the bus, if known. ``kiosk_board``: the board that shows a new ticket's
+    number.
     """
 
     path: Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -71,7 +72,7 @@ class CandleOptions(Options, frozen=True):
             raise ValueError(f'kiosk_board "{self.kiosk_board}" is not one of boards')
 
     def point_channels(self) -> frozenset[str]:
-        """The channels: the names of panels and boards."""
+        """The channels that hall.toml may name: the names of panels and boards."""
         return frozenset(self.panels) | frozenset(self.boards)
 
     def point_roles(self, channel: str) -> frozenset[str]:
@@ -79,7 +80,9 @@ class CandleOptions(Options, frozen=True):
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:
-        """The role in which it reports: dispenser, if the kiosk has buttons."""
+        """The role in which the bus sends events by itself: dispenser, because the kiosk's buttons request tickets;
+        none without buttons.
+        """
         return frozenset({"dispenser"} if self.buttons else ())
 
     def service_ids(self) -> frozenset[str]:

@@ -53,8 +53,9 @@ PRINTED_BLINK = 0x24  # three times, then steady: a visitor looks up from the bu
 
 
 def led(address: int, value: Panel | Pager | Lamp) -> Signal:
-    """The frame that sets a panel's LED: by the state of its window (unknown: off), of a lamp, or blinking while the
-    duty manager has unanswered pages.
+    """Return the frame that sets a panel's LED. For a ``Panel`` value the LED shows the state of the panel's window
+    (off for an unknown state), for a ``Lamp`` the state of the lamp. For a ``Pager`` it blinks while calls for the duty
+    manager are unanswered.
     """
     if isinstance(value, Lamp):
         return Signal(address, LED_OF_LAMP[value.state])
@@ -64,7 +65,9 @@ def led(address: int, value: Panel | Pager | Lamp) -> Signal:
 
 
 def digits(address: int, value: Panel) -> Text:
-    """The frame for a panel's three digits: the last three of the ticket number, blinking while it is called."""
+    """Return the frame for a panel's three digits: the last three of its ticket's number, blinking while the ticket is
+    called. Without a ticket: what ``PANEL_TEXT`` has for the window's state.
+    """
     if value.number is None:
         blink, text = PANEL_TEXT.get(value.state, PANEL_IDLE)
     else:
@@ -74,8 +77,8 @@ def digits(address: int, value: Panel) -> Text:
 
 
 def loud(frame: Frame, value: Value) -> Frame:
-    """``frame`` as it is sent when the value changes: with a beep if a clerk has to notice. Repetitions have no
-    beep.
+    """Return ``frame`` as it is sent when the value changes: with a beep if the window now waits for a clerk.
+    Repetitions of an unchanged value do not beep.
     """
     if isinstance(frame, Signal) and isinstance(value, Panel) and value.state in LOUD_STATES:
         return Signal(frame.address, frame.code + BEEP)

@@ -35,7 +35,7 @@ QR_BYTES_MAX = 200
 
 
 class Condition(NamedTuple):
-    """State of the printer. ``fault``: why it cannot print; None if it can."""
+    """State of the printer. ``fault``: why it cannot print, apart from missing paper; None without a fault."""
 
     paper: Paper
     fault: str | None = None
@@ -47,7 +47,9 @@ def is_at_once(byte: int) -> bool:
 
 
 def is_in_turn(byte: int) -> bool:
-    """Whether this byte is an answer to GS r, which the printer gives after it has printed everything before."""
+    """Whether this byte is an answer to GS r, which the printer gives only after it has printed everything sent
+    before.
+    """
     return byte & IN_TURN_MASK == 0
 
 
@@ -62,7 +64,7 @@ def paper_in_turn(byte: int) -> Paper:
 
 
 def cause(byte: int) -> str:
-    """Why the printer is offline, from the answer to ``ASK_CAUSE``, in words."""
+    """Say in words why the printer is offline. ``byte``: its answer to ``ASK_CAUSE``."""
     if byte & COVER:
         return "cover open"
     return "no paper" if byte & STOPPED else "cutter or head fault" if byte & ERROR else "switched offline"
@@ -113,7 +115,9 @@ class Layout(NamedTuple):
 
 
 def ticket(body: Print, service: str, layout: Layout) -> bytes:
-    """The commands that print and cut a ticket, or another slip. ``service``: the name to print, "" for none."""
+    """Return the commands that print and cut a ticket or another slip. ``service``: the service's name as printed, ""
+    for none.
+    """
     waits = _waits(body) if body.about == "ticket" else []
     small = [line for text in (*waits, *body.lines, *body.lines_en) for line in wrapped(text, layout.columns)]
     code = body.url if body.url is not None and body.url.isascii() and len(body.url) <= QR_BYTES_MAX else None
@@ -130,7 +134,7 @@ def ticket(body: Print, service: str, layout: Layout) -> bytes:
 
 
 def refusal(body: Refuse, layout: Layout) -> bytes:
-    """The commands that print and cut a slip that says why the visitor gets no number."""
+    """Return the commands that print and cut a slip for a visitor who gets no number; it says why."""
     texts = _lines([layout.title, body.text, body.text_en], layout.columns)
     return b"".join((INIT, CHINESE, CENTRE, texts, FEED, CUTS[layout.cut]))
 
@@ -149,7 +153,7 @@ def _waits(body: Print) -> list[str]:
 
 
 def describe(data: bytes) -> list[str]:
-    """Describe captured requests and answers in words, for a technician."""
+    """Describe captured bytes in words, for a technician: one line per request or answer."""
     questions = {
         ASK_PRINTER: "printer?",
         ASK_CAUSE: "why offline?",

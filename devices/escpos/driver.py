@@ -3,7 +3,8 @@
 1. The printer's state is requested before every ticket. Without paper, with an open cover or a jammed cutter nothing
    is sent: a printer buffers what it receives, and would print it for nobody once paper is put in.
 2. Each ticket is followed by a request that the printer answers after printing (GS r). Before the first ticket the
-   driver tries whether the printer answers it. A clone that does not is only asked afterwards whether it has a fault.
+   driver tries whether the printer supports that request. A clone without it is asked after printing whether it has a
+   fault, and no fault counts as printed.
 3. A missing answer never counts as "ok".
 4. The state is requested every ``ASK_S``. Changes of paper and faults are reported. When the printer counts as lost:
    see ``edged/links/dialogue.py``.
@@ -41,10 +42,11 @@ ServiceId = Annotated[str, ID]
 
 
 class EscposOptions(Options, frozen=True):
-    """``path`` (serial port) or ``host`` (network). ``columns``: 32 for paper of 58 mm, 48 for 80 mm.
+    """Options of one printer. ``path`` (serial port) or ``host`` (network). ``columns``: half-width characters per
+    line, 32 for paper of 58 mm, 48 for 80 mm.
 
     ``title``: printed at the top. ``names``: service id -> its name on the ticket. ``confirms``: whether the printer
-    answers GS r after printing (default: detected). ``deadline_ms``: for an answer.
+    answers GS r after printing (default: detected). ``deadline_ms``: within which the printer must answer a request.
     """
 
     path: str | None = None
@@ -68,12 +70,12 @@ class EscposOptions(Options, frozen=True):
         return frozenset({"printer"})
 
     def service_ids(self) -> frozenset[str]:
-        """The services to which ``names`` gives names."""
+        """The services that have a printed name in ``names``."""
         return frozenset(self.names)
 
 
 class Escpos:
-    """Driver of one printer. Its only point is the device itself."""
+    """Driver of one printer. hall.toml addresses it by its device id alone; it has no channels."""
 
     OPTIONS: ClassVar[type[Options]] = EscposOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES
@@ -104,7 +106,7 @@ class Escpos:
         self._reported: Condition | None = None
 
     async def run(self) -> None:
-        """Keep the connection to the printer open and its state requested, until cancelled."""
+        """Keep the connection to the printer open, and request the printer's state every ``ASK_S``, until cancelled."""
         self._reported = None
         await self._dialogue.run(self._received, self._wire_changed)
 
@@ -113,8 +115,9 @@ class Escpos:
         raise Refused(f"{point} is a printer, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Print, and return once the printer confirms it. Raises ``Refused`` if it cannot print, ``Unreachable`` if the
-        outcome is unknown.
+        """Print a ticket, or a slip that says why the visitor gets no number, and return once the printer confirms it.
+        Raises ``Refused`` if it cannot print or ``action`` is something else, ``Unreachable`` if it is unknown whether
+        it has printed.
         """
         body = action.body
         if isinstance(body, Print):
@@ -186,7 +189,9 @@ class Escpos:
         return await self._dialogue.ask(data, self._within_s(data) + takes_s)
 
     def _within_s(self, data: bytes) -> float:
-        """Real seconds until ``data`` is sent and its answer must have come."""
+        """Return how many real seconds from now the answer to ``data`` must have come: the time to send both, and
+        ``deadline_ms``.
+        """
         return (len(data) + 1) * self._byte_s + self._answer_s
 
     def _received(self, data: bytes) -> None:

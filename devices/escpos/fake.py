@@ -13,8 +13,8 @@ LATE_S = 0.5
 
 
 class FakePrinter:
-    """One printer. ``feed`` it with what the controller sends; it answers through ``send``. ``lines_left``: of paper;
-    ``tickets``: texts of the tickets cut off.
+    """One simulated printer. ``feed`` it with what the controller sends; it answers through ``send``. ``lines_left``:
+    lines of paper on the roll; ``tickets``: the texts of tickets that were cut off, oldest first.
 
     Without paper it stops as real printers do: what was sent meanwhile is printed once there is paper again.
     """
@@ -44,7 +44,7 @@ class FakePrinter:
         self._go_on()
 
     def put_paper(self, lines: int) -> None:
-        """Put in a paper roll with ``lines`` lines, and print what waits."""
+        """Put in a paper roll with ``lines`` lines, and print what was sent while the paper was out."""
         self.lines_left = lines
         self._go_on()
 

@@ -89,7 +89,7 @@ class InputRecord(NamedTuple):
     value: int
 
     def to_bytes(self) -> bytes:
-        """The record as the kernel writes it, with time 0, which is not read."""
+        """Return the record as the kernel writes it, but with time 0, because the driver ignores the time."""
         return RECORD.pack(0, 0, *self)
 
 
@@ -119,8 +119,8 @@ def pressed(records: list[InputRecord]) -> list[int | None]:
 
 
 class CodeReader:
-    """Joins the keys that a scanner types into codes. A key that is no character of a code makes the whole code
-    unreadable.
+    """Assembles scanned codes from the keys that a scanner types. If a key types no character (F1, say), the whole code
+    counts as unreadable.
     """
 
     def __init__(self) -> None:
@@ -130,12 +130,14 @@ class CodeReader:
         self._caps = False
 
     def forget(self) -> None:
-        """Drop an incomplete code, because the scanner was unplugged or stopped in the middle."""
+        """Drop what was typed of a code, because the scanner was unplugged or stopped before its end."""
         self._text, self._spoilt = "", False
         self._shifts.clear()
 
     def take(self, record: InputRecord) -> str | None:
-        """Add a record. Returns the code that it completes, "" for an unreadable one, None if it completes none."""
+        """Process a record. Returns the whole code when the record ends it (Enter or Tab), "" if that code is
+        unreadable, None otherwise.
+        """
         if record.kind == EV_SYN and record.code == SYN_DROPPED:
             self._spoilt = True
             self._shifts.clear()  # its release may be among what was lost

@@ -3,8 +3,9 @@
 1. A key counts when it is pressed; auto-repeat of a held key does not.
 2. Digits before a key are its argument (transfer to window 12). They are dropped after ``DIGITS_S`` and when events
    were lost; Backspace deletes one. With ``ratings``, digits are ratings instead.
-3. A scanned code requests a number: for an appointment, or for a visitor who already has a number and is back. A code
-   that contains an identity or mobile number, or cannot be either, is refused, and the visitor is told so.
+3. A scanned code requests a number: for an appointment, or for a visitor who comes back with a ticket. A code is
+   refused, and the visitor told so, if it contains an identity or mobile number, or can be neither an appointment nor a
+   ticket.
 4. A keypad shows and says nothing: other devices at the window do.
 """
 
@@ -47,7 +48,9 @@ WITH_ARGUMENT: frozenset[Key] = frozenset(
 
 
 def _usual() -> dict[str, Key]:
-    """Meanings of the keys of a numeric keypad, if hall.toml gives none: Enter calls."""
+    """Return the meanings of a numeric keypad's keys that apply if hall.toml gives none: Enter calls the next
+    visitor.
+    """
     return {
         "KPENTER": "next-or-recall",
         "ENTER": "next-or-recall",
@@ -60,12 +63,12 @@ def _usual() -> dict[str, Key]:
 
 
 class EvdevOptions(Options, frozen=True):
-    """``path``: a stable path (/dev/input/by-id/… or by-path/…). ``reads``: "keys" that a clerk presses, or "codes"
-    that a scanner types.
+    """Options of one keypad or scanner. ``path``: the device, best by a stable path (/dev/input/by-id/… or by-path/…).
+    ``reads``: "keys" that a clerk presses, or "codes" that a scanner types.
 
-    ``keys``: name of a key -> its meaning. ``ratings``: name of a key -> level 1 (very bad) to 5 (very good).
-    ``service``: for which service a scanned code requests a number. ``codes``: whether it is the code of an appointment
-    or a ticket number.
+    ``keys``: name of a key -> its meaning. ``ratings``: name of a key -> level 1 (very bad) to 5 (very good). For
+    scanners, ``service``: the service for which a scanned code requests a number; ``codes``: what is scanned, the code
+    of an appointment or the number of a ticket.
     """
 
     path: InputPath
@@ -86,13 +89,17 @@ class EvdevOptions(Options, frozen=True):
             raise ValueError(f"{twice[0]} is a key and a rating; give it one meaning")
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The roles: panel, and evaluator if it has ratings; none for a scanner."""
+        """The roles in which hall.toml may name the device: panel, and evaluator if keys are ratings; none for a
+        scanner.
+        """
         if self.reads == "codes":
             return frozenset()
         return frozenset({"panel"} | ({"evaluator"} if self.ratings else set()))
 
     def reports(self) -> frozenset[str]:
-        """The role in which it reports: a scanner as a dispenser, because it requests numbers; a keypad in none."""
+        """The role in which the device sends events without being named elsewhere in hall.toml: a scanner is a
+        dispenser, because it requests numbers; a keypad has none.
+        """
         return frozenset({"dispenser"}) if self.reads == "codes" else frozenset()
 
     def service_ids(self) -> frozenset[str]:
@@ -101,7 +108,7 @@ class EvdevOptions(Options, frozen=True):
 
 
 class Evdev:
-    """Driver of one input device. Its only point is the device itself."""
+    """Driver of one keypad or scanner. hall.toml addresses it by its device id alone; it has no channels."""
 
     OPTIONS: ClassVar[type[Options]] = EvdevOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES
@@ -152,7 +159,7 @@ class Evdev:
             self._typed(code)
 
     def _pause_s(self) -> float:
-        """Real seconds since the last call of this method."""
+        """Return the real seconds since this method was last called, that is, since the input before."""
         now_s = monotonic_s()
         pause_s, self._typed_s = now_s - self._typed_s, now_s
         return pause_s
@@ -190,7 +197,9 @@ class Evdev:
             self._emit(TicketRequested(self._context.point(), service, appointment=text))
 
     def _refuse(self, reason: str, detail: str) -> None:
-        """Count a code that was refused, and tell the core, which informs visitor and staff."""
+        """Count a code that was refused, and tell the core, which informs visitor and staff. ``reason``: a short fixed
+        word; ``detail``: for the log.
+        """
         self._context.reject(reason, f"{self._context.device}{detail}")
         self._emit(InputRefused(self._context.point(), "request", reason))
 

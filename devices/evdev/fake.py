@@ -13,7 +13,9 @@ REPORT = InputRecord(EV_SYN, 0, 0)  # ends what happened at once
 
 
 class FakeInput:
-    """Writes records into a pipe at ``place``. ``seed``: of which keys are held and where records are split."""
+    """A simulated device: writes its records into a named pipe at ``place``. ``seed`` determines which keys are held
+    and where records are split into two writes.
+    """
 
     def __init__(self, place: Path, seed: int = 0) -> None:
         self.place = place
@@ -54,7 +56,7 @@ class FakeInput:
         self.press("ENTER")
 
     def heard(self) -> bytes:
-        """Read the bytes that no program has read yet."""
+        """Read the bytes that are still in the pipe, because the driver has not read them."""
         return os.read(self._file, 65_536)
 
     def lose(self) -> None:

@@ -1,10 +1,11 @@
 """Frames of an FF 68 bus as frozen values, and their bytes; no I/O.
 
-``FF 68 L L 68 address function data… sum 16``: L is the number of bytes from the address to before the sum; the sum is
-that of these bytes modulo 256. 9600 8N1. A caller's key is the last byte of its data, after the digits typed before it;
-its function is any but 11, and the host acknowledges it with the same bytes. An evaluator's button has function 11 and
-is acknowledged with function 01. From the host: 02 shows six digits (0A is blank), 03 beeps, 01 with data 0B asks for a
-rating.
+A frame is ``FF 68 L L 68 address function data… sum 16``, in hex. L is the number of bytes of address, function and
+data together; the sum is that of the same bytes, modulo 256. The line has 9600 baud, 8N1.
+
+A caller's key press has any function but 11. Its data are the digits typed before the key, then the key's code; the
+host acknowledges it with the same bytes. An evaluator's button has function 11 and is acknowledged with function 01.
+From the host, function 02 shows six digits (0A is blank), 03 beeps, and 01 with data 0B asks for a rating.
 
 Source: github.com/JackQChen/QueueSystem (a system in use), CallSystem/CallSystem/frmMain.cs: frames and keys from line
 170, digits, beep and rating from line 983. It does not say what a caller does without acknowledgement.
@@ -60,7 +61,7 @@ class CallerFrame:
 
     @property
     def acknowledgement(self) -> CallerFrame:
-        """The frame with which the host acknowledges this one."""
+        """The frame with which the host confirms that it received this key or rating."""
         return CallerFrame(self.address, RATE_ASK if self.function == RATED else self.function, self.data)
 
     @property
@@ -75,27 +76,29 @@ class CallerFrame:
 
 
 def figures(text: str) -> bytes:
-    """The bytes that show the last three characters of ``text``; those that are no digit are blank."""
+    """Return the bytes that show the last three characters of ``text``; characters that are not digits stay blank."""
     return bytes(int(c) if c.isascii() and c.isdecimal() else BLANK for c in text[-FIGURES:].rjust(FIGURES))
 
 
 def show(address: int, waiting: int | None, number: str | None) -> CallerFrame:
-    """The frame that shows the number of waiting people on the left, or the ticket number on the right; the other half
-    is blank, as the vendor's host sends it.
+    """Return the frame that sets a caller's display. With a ``number`` (ticket) its last three digits are on the right;
+    otherwise the number of ``waiting`` people is on the left. The other half is blank, as the vendor's host sends it.
     """
     left = "" if waiting is None or number is not None else f"{min(waiting, 999):03}"
     return CallerFrame(address, SHOW, figures(left) + figures(number or ""))
 
 
 class CallerParser(FrameCutter[CallerFrame]):
-    """Finds FF 68 frames in a byte stream."""
+    """Cuts a stream of received bytes into FF 68 frames."""
 
     def __init__(self) -> None:
         super().__init__(_parse)
 
 
 def _parse(data: bytes, start: int) -> tuple[int, CallerFrame | None]:
-    """Length and frame at ``start``; (1, None) if no frame begins there, (0, None) if it is incomplete."""
+    """Return length and frame at offset ``start``: (1, None) if no frame begins there, so that one byte is skipped; (0,
+    None) if more bytes are needed to tell.
+    """
     piece = data[start : start + FRAME_MAX]
     if not HEAD.startswith(piece[:2]) or len(piece) < 2:
         return (0 if piece == HEAD[:1] else 1), None

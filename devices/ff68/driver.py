@@ -1,14 +1,14 @@
 """An FF 68 bus: receives keys and ratings; sends ticket numbers, numbers of waiting people, and beeps. Rules:
 
-1. A key is acknowledged, by repeating its bytes, once its event is on disk. If the inbox is full it is not, which the
-   clerk can see. The same frame within ``AGAIN_S`` after its acknowledgement is a repetition: acknowledged, but
-   not counted.
-2. An acknowledgement has the bytes of a key, so with an adapter that echoes it would press that key again, for ever.
-   Our own frames are therefore dropped when they come back; whether the adapter echoes is detected, unless ``echo``
-   says so.
-3. Frames are sent one at a time (``edged/links/slots.py``). Nothing acknowledges what is shown: a frame that was sent
-   counts as shown, and is sent again from time to time. The bus counts as lost while its port is, and while it is full
-   of noise (``edged/links/noise.py``).
+1. A key is acknowledged, by sending its bytes back, once its event is on disk. If the daemon's inbox is full, the key
+   is not acknowledged, which the clerk can see. The same frame within ``AGAIN_S`` after its acknowledgement is a
+   repetition: it is acknowledged, but not counted.
+2. An acknowledgement has the same bytes as the key press. An adapter that echoes would return it as another press,
+   which would be acknowledged, and so on for ever. So our own frames are dropped when they come back. Whether the
+   adapter echoes is detected, unless the option ``echo`` says so.
+3. Frames are sent one at a time (``edged/links/slots.py``). Displays do not acknowledge: a frame that was sent counts
+   as shown, and is sent again from time to time. The bus counts as lost while its port is lost or it is full of noise
+   (``edged/links/noise.py``).
 
 Deadlines are real seconds.
 """
@@ -48,8 +48,8 @@ LOUD_STATES = frozenset({"ACTIVATING", "INVITED"})  # shown while a clerk is ask
 
 
 class Ff68:
-    """Driver of one bus. Points: ``device/NAME``, where NAME is a caller's name in hall.toml; a caller and its
-    evaluator share one.
+    """Driver of one bus. hall.toml addresses a caller as ``device/NAME``, with the caller's name in ``callers``; the
+    evaluator beside it has the same address.
     """
 
     OPTIONS: ClassVar[type[Options]] = Ff68Options
@@ -126,8 +126,8 @@ class Ff68:
         return waits
 
     def _ask(self, caller: str, address: int, value: Evaluator) -> list[asyncio.Future[None] | None]:
-        """Ask the evaluator for a rating, once per visit, unless the clerk pressed the caller's "rate" key: then the
-        caller asks by itself. Returns futures that are done when the frames were sent.
+        """Ask the evaluator for a rating, once per visit. No-op if the clerk has just pressed the caller's "rate" key,
+        because then the caller asks by itself. Returns futures that are done when the frames were sent.
         """
         whom = value.number or value.case
         new, self._asked[caller] = whom != self._asked.get(caller), whom
@@ -154,7 +154,7 @@ class Ff68:
             self._echoes = False
 
     def _is_own(self, frame: CallerFrame) -> bool:
-        """Whether a received frame is the echo of one that we sent."""
+        """Is this received frame the echo of one that we sent? If so, that one's echo is no longer expected."""
         self._forget_own(monotonic_s())
         place = next((place for place, (own, _) in enumerate(self._own) if own == frame), None)
         if place is None or self._options.echo is False or (self._echoes is False and frame.is_press):
@@ -176,7 +176,9 @@ class Ff68:
             self._press(caller, frame)
 
     def _is_again(self, frame: CallerFrame) -> bool:
-        """Whether a frame repeats the last one of its caller, because the acknowledgement was lost or not sent yet."""
+        """Is this frame a repetition of the caller's last one, sent again because its acknowledgement was lost or is
+        still to come? If that one was acknowledged, the acknowledgement is sent again.
+        """
         last, until_s, acknowledged = self._last.get(frame.address, (None, 0.0, False))
         if last != frame or monotonic_s() >= until_s:
             return False
@@ -198,8 +200,8 @@ class Ff68:
                 del self._last[frame.address]
 
     def _event(self, point: Point, frame: CallerFrame) -> Event:
-        """The event for a caller's or evaluator's frame; ``InputRefused`` for a key without a meaning, so that the
-        clerk learns it.
+        """Return the event for a caller's or evaluator's frame. A key without a meaning becomes ``InputRefused``, so
+        that the clerk is told.
         """
         if frame.function == codec.RATED:
             level = self._options.ratings.get(frame.data[0])

@@ -19,7 +19,10 @@ CODES |= {"pause": "12", "transfer": "13"}
 
 @dataclass(frozen=True)
 class CallerFaults:
-    """Probabilities of faults per frame. ``echo``: the host gets its own bytes back. ``dead``: the bus has no power."""
+    """Faults of the simulated bus. Probabilities per frame: ``drop`` (a caller's frame is lost), ``garble`` (it arrives
+    damaged), ``deaf`` (a caller misses its acknowledgement). ``echo``: the host gets its own bytes back. ``dead``: the
+    bus has no power.
+    """
 
     drop: float = 0.0
     garble: float = 0.0
@@ -29,8 +32,8 @@ class CallerFaults:
 
 
 class FakeCallers:
-    """One bus. ``feed`` it with what the host sends; it answers through ``send``. ``shown``: the six characters on each
-    caller's display, "-" for blank.
+    """All callers and evaluators of one simulated bus. ``feed`` them with what the host sends; they answer through
+    ``send``. ``shown``: the six characters on each caller's display, "-" for blank.
     """
 
     def __init__(self, send: Callable[[bytes], None], addresses: Mapping[str, int], seed: int = 0) -> None:

@@ -19,16 +19,17 @@ Level = Annotated[int, Meta(ge=1, le=5)]
 
 
 def _levels() -> dict[int, int]:
-    """The rating level (1 to 5) of each of the evaluator's four buttons, by button code, if hall.toml gives none: from
-    不满意 (2) to 非常满意 (5); the second is 基本满意 (3) by its position.
+    """Return the usual rating level (1 to 5) of each of the evaluator's four buttons, by button code; it applies if
+    hall.toml gives none. They go from 不满意 (2) to 非常满意 (5); that the second is 基本满意 (3) is concluded from its
+    position.
     """
     return {0: 2, 1: 3, 2: 4, 3: 5}
 
 
 class Ff68Options(Options, frozen=True):
-    """``path``: the serial port, best by a stable path (/dev/serial/by-path/…). ``echo``: whether the adapter returns
-    what it sends (default: detected). ``callers``: name -> address; an evaluator has the address of its caller.
-    ``ratings``: code of an evaluator's button -> level 1 (very bad) to 5 (very good).
+    """Options of one FF 68 bus. ``path``: the serial port, best by a stable path (/dev/serial/by-path/…). ``echo``:
+    whether the adapter returns what it sends (default: detected). ``callers``: name -> address on the bus; an evaluator
+    has the address of its caller. ``ratings``: code of an evaluator's button -> level 1 (very bad) to 5 (very good).
     """
 
     path: Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -53,5 +54,7 @@ class Ff68Options(Options, frozen=True):
         return frozenset(self.callers)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The roles of a channel: the caller is a panel, the evaluator at its address an evaluator."""
+        """The roles in which hall.toml may name a caller: panel for the caller itself, evaluator for the rating buttons
+        at its address.
+        """
         return frozenset({"panel", "evaluator"})

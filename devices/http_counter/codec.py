@@ -2,8 +2,8 @@
 
 There are three kinds of numbers: a ``total`` grows until the device is reset; a ``window`` counts the people between
 two times; a ``crossing`` is one person. hall.toml selects one of them, because mixing them would count people twice.
-Times of the device only distinguish one window from another, because its clock may be wrong. Sources are named in each
-vendor's function.
+The times in a report only serve to tell one window from another, because a device's clock may be wrong. Sources are
+named in each vendor's function.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Vendor = Literal["hikvision", "dahua", "xovis", "axis", "terabee"]
 
 
 class Counted(NamedTuple):
-    """The counts of one line. ``mark``: identifies a window or crossing, so that a repetition is recognised; "" for
-    totals.
+    """The counts of one counting line (an entrance, say) in a report: how many people ``entered`` and ``left``.
+    ``mark``: identifies a window or crossing, so that a repetition is recognised; "" for totals.
     """
 
     kind: Kind
@@ -53,9 +53,10 @@ def decode(vendor: Vendor, data: bytes) -> list[Counted]:
 
 
 def _hikvision(data: bytes) -> Iterator[Counted]:
-    """ISAPI EventNotificationAlerts, alone or as parts of multipart/form-data. Source: ISAPI 2.0, PeopleCounting; test
-    data of three public decoders. realTime is cumulative; timeRange and signalTrigger count a window. The XML namespace
-    depends on the firmware. Each alert is cut out of the text, so it has no DTD and no entities.
+    """Yield the counts in Hikvision's ISAPI EventNotificationAlerts, alone or as parts of multipart/form-data. Source:
+    ISAPI 2.0, PeopleCounting; test data of three public decoders. realTime is cumulative; timeRange and signalTrigger
+    count a window. The XML namespace depends on the firmware, so it is ignored. Each alert is cut out of the text, so
+    the XML parser sees no DTD and no entities.
     """
     text = data.decode("utf-8", "replace")
     alerts = _ALERT.findall(text) if text.count("<EventNotificationAlert") <= ALERTS_MAX else []
@@ -69,7 +70,9 @@ _ALERT = re.compile(r"<EventNotificationAlert\b.*?</EventNotificationAlert>", re
 
 
 def _alert(text: str) -> Iterator[Counted]:
-    """The counts in one alert; empty if it is of another kind."""
+    """Yield the counts in one alert; none if the alert is not about people counting. Raises ``Garbled`` if it is no XML
+    or has no counts.
+    """
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 - see above
     except ElementTree.ParseError:
@@ -93,8 +96,8 @@ def _alert(text: str) -> Iterator[Counted]:
 
 
 def _dahua(data: bytes) -> Iterator[Counted]:
-    """videoStatServer.cgi?action=getSummary (Dahua HTTP API, video statistics): one value per line, such as
-    ``summary.EnteredSubtotal.Total=1``; with an index if there are several rules.
+    """Yield the totals in the answer to videoStatServer.cgi?action=getSummary (Dahua HTTP API, video statistics). It
+    has one value per line, such as ``summary.EnteredSubtotal.Total=1``; with several counting rules, ``summary[0]…``.
     """
     text = data.decode("utf-8", "replace")
     totals: dict[str, dict[str, int]] = {}
@@ -115,9 +118,9 @@ _CHANNEL = re.compile(r"^(summary(?:\[\d{1,3}\])?)\.Channel=(\d{1,4})\s*$", re.M
 
 
 def _xovis(data: bytes) -> Iterator[Counted]:
-    """Data push 5.0 of the PC2S: logics are windows with the counts "fw" and "bw", live events are crossings; GROUP
-    events are ignored, because they repeat their persons. Source: test data and decoder of
-    akenza-io/device-type-library, types/xovis/PC2SV5.
+    """Yield the counts in a Xovis "data push 5.0" of the PC2S. Its logics are windows with the counts "fw" (entered)
+    and "bw" (left); its live events are crossings. GROUP events are ignored, because they repeat the persons of the
+    group. Source: test data and decoder of akenza-io/device-type-library, types/xovis/PC2SV5.
     """
     document = _object(data)
     live, logics = document.get("live_data"), document.get("logics_data")
@@ -155,9 +158,9 @@ def _crossings(frame: dict[str, Any]) -> Iterator[Counted]:
 
 
 def _axis(data: bytes) -> Iterator[Counted]:
-    """ "Axis Retail Data" of the 3D People Counter counts a window (source: test data and decoder of akenza's
-    types/axis/peopleCounter); live-sum.json of the AXIS People Counter is the day's total (source: developer.axis.com,
-    people counter API).
+    """Yield the counts in one of two AXIS formats. "Axis Retail Data" of the 3D People Counter counts a window (source:
+    test data and decoder of akenza's types/axis/peopleCounter). live-sum.json of the AXIS People Counter is the day's
+    total (source: developer.axis.com, people counter API).
     """
     document = _object(data)
     about = document.get("data")
@@ -174,8 +177,8 @@ def _axis(data: bytes) -> Iterator[Counted]:
 
 
 def _terabee(data: bytes) -> Iterator[Counted]:
-    """People Counting L-XL: cumulative totals. Source: test data and decoder of akenza's
-    types/terabee/peopleCountingXL.
+    """Yield the cumulative totals in a report of a Terabee People Counting L-XL. Source: test data and decoder of
+    akenza's types/terabee/peopleCountingXL.
     """
     document = _object(data)
     if "count_in" not in document or "count_out" not in document:
@@ -193,7 +196,9 @@ _READERS: dict[Vendor, Callable[[bytes], Iterator[Counted]]] = {
 
 
 def describe(data: bytes) -> list[str]:
-    """Describe a captured report in words, for a technician; the vendor is guessed from its format."""
+    """Describe a captured report in words, for a technician: one line per counting line. The vendor is guessed from the
+    format.
+    """
     found = []
     for vendor in _READERS:
         try:
@@ -209,8 +214,8 @@ def _words(one: Counted) -> str:
 
 
 class LineReport(NamedTuple):
-    """The counts of one line as published at the hall's broker. ``boot`` identifies the run of the sending process;
-    ``seq`` increases during it.
+    """The counts of one counting line, as `edged counters` publishes them at the hall's broker. ``boot`` is different
+    after each start of that process; ``seq`` increases while it runs.
     """
 
     seq: int
@@ -252,7 +257,9 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 
 def _people(value: Any) -> int:
-    """A whole number of people, also as text: AXIS writes "7"."""
+    """Check and return a number of people, given as a number or as text (AXIS writes "7"). Raises ``Garbled`` unless it
+    is whole and in range.
+    """
     if isinstance(value, str):
         return _digits(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= COUNT_MAX:

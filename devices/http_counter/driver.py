@@ -1,10 +1,10 @@
 """A people counter that reports over HTTP. The separate process `edged counters` talks to it; the daemon receives the
 counts through the broker.
 
-Rules: a count is acknowledged (PUBACK) when its event is committed; retained counts are outdated and ignored. The
-counter counts as present from its first report on, and as lost when it was silent for ``silent_s``, when it does not
-answer a poll, and while `edged counters` is not running. Only the kind of numbers that ``counts`` selects is used,
-because two kinds would count people twice.
+Rules: a count is acknowledged to the broker (PUBACK) when its event is on disk; retained counts are outdated and
+ignored. The counter counts as present from its first report on. It counts as lost after ``silent_s`` of silence, when
+it does not answer a poll, and while `edged counters` is not running. Of the numbers in a report only the kind that the
+option ``counts`` selects is used, because two kinds would count people twice.
 """
 
 from __future__ import annotations
@@ -46,12 +46,13 @@ def _url(text: str) -> str:
 
 
 class HttpCounterOptions(Options, frozen=True):
-    """``secret_file``: its first line is the token or password; ``username``: the user name that belongs to it
-    (default: the device id).
+    """Options of one counter. ``secret_file``: its first line is the token or password; ``username``: the user name
+    that belongs to it (default: the device id).
 
-    ``counts``: the kind of numbers to use. ``lines``: only these (the device's own ids). ``url``: poll it there every
-    ``every_s`` real seconds, instead of waiting for its reports. ``silent_s``: hall seconds of silence until it counts
-    as lost. ``swap``: it is mounted the wrong way round, so that entering and leaving are exchanged.
+    ``counts``: the kind of numbers to use, because a device may report several. ``lines``: count only these counting
+    lines, by the device's own ids (empty: all). ``url``: poll the device there every ``every_s`` real seconds, instead
+    of waiting for its reports. ``silent_s``: after so many hall seconds of silence the device counts as lost. ``swap``:
+    it is mounted the wrong way round, so that entering and leaving are exchanged.
     """
 
     vendor: Vendor
@@ -66,27 +67,31 @@ class HttpCounterOptions(Options, frozen=True):
 
     @property
     def kind(self) -> Kind:
-        """The kind of numbers to use: ``counts``, or what this vendor usually sends (a Dahua, and an AXIS that is
-        polled, only have totals).
+        """The kind of numbers to use: ``counts`` if given, otherwise the kind that this vendor's devices usually send.
+        A Dahua, and an AXIS that is polled, only have totals.
         """
         if self.counts is None and self.vendor == "axis" and self.url is not None:
             return "total"
         return self.counts or USUAL[self.vendor]
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The topics on which `edged counters` publishes its counts and states; it subscribes to none."""
+        """The topics on which `edged counters` publishes this counter's counts and state and its own; it subscribes to
+        none.
+        """
         return (people_topic(hall, device), presence_topic(hall, device), process_topic(hall)), ()
 
     def speaker(self, device: str) -> str:
-        """The user name at the broker of `edged counters`, which publishes for the counter."""
+        """The broker's user name for this counter's messages: that of `edged counters`, which publishes for the
+        counter.
+        """
         return SPEAKER
 
     def point_channels(self) -> frozenset[str]:
-        """None: no point of hall.toml names a counter, it only reports."""
+        """An empty set: no other part of hall.toml names a counter, because it only reports."""
         return frozenset()
 
     def reports(self) -> frozenset[str]:
-        """The role in which it reports: counter."""
+        """The role in which the device sends events by itself: counter."""
         return frozenset({"counter"})
 
 
@@ -218,8 +223,8 @@ class HttpCounter:
                 self._there()
 
     def _gone(self, word: str, detail: str = "") -> None:
-        """Report the counter as lost, because the broker or `edged counters` is away. Whether it was present before is
-        remembered for when that comes back.
+        """Report the counter as lost, because the broker or `edged counters` cannot be reached. Record whether the
+        counter was present until then, to report it as present again when that connection is back.
         """
         if not self._process_away:
             self._process_away, self._was_there = True, bool(self._presence.there)

@@ -1,7 +1,7 @@
 """Simulated counters of each vendor, over real HTTP, with faults seen in the field.
 
-With the same seed the same people cross the line and the same faults happen. As cameras do, it sends a report that was
-not answered with 200 again, unchanged.
+``FakeHttpCounter`` only makes the reports: its owner sends them with ``post``, and as cameras do sends a report that
+was not answered with 200 again, unchanged. With the same seed the same invalid reports come.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ Mood = Literal["well", "busy", "portal", "moved", "locked"]
 
 
 class FakeHttpCounter:
-    """One counter. ``passed`` lets people cross its line; ``report`` returns the next report."""
+    """One simulated counter. ``passed`` lets people cross its line; ``report`` returns the next report.
+    ``frozen_clock``: its clock stands still.
+    """
 
     def __init__(self, vendor: Vendor, kind: Kind, seed: int = 0) -> None:
         self.vendor = vendor
@@ -51,7 +53,9 @@ class FakeHttpCounter:
         return self._chance.choice(ODD) + self._chance.randbytes(self._chance.randrange(8))
 
     def report(self) -> bytes:
-        """The next report: totals since the restart, or what was counted since the last report, as the vendor does."""
+        """Return the next report. What it contains depends on vendor and ``kind``: totals since the restart, or what
+        was counted since the report before.
+        """
         begin = self._minute
         self._minute += not self.frozen_clock
         (entered, left), self._window = self._window, (0, 0)
@@ -108,8 +112,8 @@ class FakeHttpCounter:
 
 
 def post(port: int, path: str, body: bytes, user: str = "", secret: str = "", cut: int | None = None) -> int:
-    """Post ``body`` with Basic authentication, as a camera does; returns the HTTP status. ``cut``: close the connection
-    after this many bytes, and return 0.
+    """Post ``body`` to http://127.0.0.1 with Basic authentication, as a camera does; returns the HTTP status. ``cut``:
+    close the connection after so many bytes of ``body``, and return 0.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
@@ -129,8 +133,8 @@ def post(port: int, path: str, body: bytes, user: str = "", secret: str = "", cu
 
 
 class FakeAsked:
-    """The web server of a counter that is polled: Basic authentication, an ETag, and faults on demand. ``asked``:
-    number of GETs with the right password.
+    """The web server of a counter that is polled: Basic authentication, an ETag, and faults on demand (``mood``).
+    ``asked``: number of GETs with the right password.
     """
 
     def __init__(self, counter: FakeHttpCounter, user: str, secret: str) -> None:

@@ -5,10 +5,12 @@ Rules:
 
 1. A post is answered with 200 once the broker has acknowledged all its counts, otherwise with 503 (send it again). A
    total that did not change is published again only after ``SAME_S``.
-2. The same window or crossing again is a repetition, however late. After ``STILL`` of them in a row the counter's clock
-   stands still, which is reported as its fault. A count that the broker has not acknowledged keeps its ``seq``.
-3. The MQTT will sets `counters/status` to offline. If a counter does not answer a poll, its state and the reason are
-   published; it is polled again soon, unless it names a time (Retry-After) or refuses our password.
+2. The same window or crossing again is a repetition, however late, and not published. ``STILL`` reports in a row with
+   nothing else mean that the counter's clock stands still, which is reported as its fault. A count that the broker has
+   not acknowledged is sent again with the same ``seq``, so that the daemon counts it once.
+3. If this process dies, the broker publishes its MQTT will, "offline", on `counters/status`. If a counter does not
+   answer a poll, its state and the reason are published. It is polled again soon, but later if its answer names a time
+   (Retry-After) or refuses our password.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ log = structlog.get_logger("edged.counters")
 
 @dataclass(slots=True)
 class Counter:
-    """One device, and which of its counts were published already."""
+    """One counter, and which of its counts were published already. ``fault``: what is wrong with it; None without a
+    fault.
+    """
 
     device: str
     options: HttpCounterOptions
@@ -61,8 +65,9 @@ class Counter:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def new(self, readings: list[Counted], now_s: float) -> list[Counted]:
-        """The counts in a report that were not published yet; also sets ``fault`` if the counter's clock stands
-        still.
+        """Return the counts in a report that have to be published: of the configured kind and lines, and not published
+        yet. ``now_s``: real seconds, monotonic. Also sets ``fault`` if the counter's clock stands still, and clears it
+        otherwise.
         """
         wanted = [one for one in readings if one.kind == self.options.kind and self._is_mine(one)]
         found = [one for one in dict.fromkeys(wanted) if self._is_new(one, now_s)]
@@ -72,7 +77,7 @@ class Counter:
         return found
 
     def kept(self, one: Counted, now_s: float) -> None:
-        """Record that the broker has acknowledged a count."""
+        """Record that the broker has acknowledged a count, at ``now_s`` real seconds."""
         self.numbers.pop(one, None)
         if one.kind == "total":
             self.totals[one.line] = (one, now_s)
@@ -92,7 +97,9 @@ class Counter:
 
 
 def counters_of(devices: Mapping[str, HttpCounterOptions]) -> list[Counter]:
-    """Make the counters for these options. Raises ``OSError`` or ``ValueError`` if a secret cannot be used."""
+    """Make a ``Counter`` for each device id and its options. Raises ``OSError`` if a secret file cannot be read,
+    ``ValueError`` if the secret is shorter than 8 characters.
+    """
     made = []
     for device, options in devices.items():
         secret = first_line(options.secret_file).strip()
@@ -120,7 +127,7 @@ class Reception:
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Stay connected to the broker, and poll the counters that have a ``url``, until cancelled. ``ready`` is called
-        once connected.
+        after every connect.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_broker(ready))
@@ -131,7 +138,10 @@ class Reception:
                     )
 
     async def take(self, device: str, body: bytes) -> Outcome:
-        """Handle a report: publish its new counts. "later": the broker did not acknowledge them."""
+        """Publish the new counts of a report with this ``body``. Returns "kept" once the broker has acknowledged them,
+        "later" if it does not, so that the report has to be sent again, and "unreadable" for a report that cannot be
+        decoded.
+        """
         counter = self._counters[device]
         try:
             readings = decode(counter.options.vendor, body)
@@ -164,7 +174,9 @@ class Reception:
         counter.kept(one, monotonic_s())
 
     async def _publish_presence(self, counter: Counter, state: dict[str, Any]) -> None:
-        """Publish a counter's state if it changed: ``state``, and its fault."""
+        """Publish ``state`` together with the counter's fault, if one of them changed since it was last published, and
+        log it.
+        """
         presence = state | ({"fault": counter.fault} if counter.fault else {})
         if self._presence.get(counter.device) != presence:
             payload = json.dumps(presence).encode()

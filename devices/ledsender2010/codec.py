@@ -56,8 +56,8 @@ SPEED_MAX = 5  # 0 is the fastest
 
 @dataclass(frozen=True, slots=True)
 class StripPacket:
-    """One packet. ``serial``: number of a program's part, or the value of another command. ``target``: the card's
-    address.
+    """One packet. ``serial``: in a display program the number of the part (0 for BEGIN), in another command that
+    command's value. ``target``: the card's address.
     """
 
     command: int
@@ -87,8 +87,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class TextRow:
-    """One row of a program. ``speed`` None: the text stands still; 0 (fast) to 5: it scrolls from right to left, again
-    and again.
+    """One row of a display program, ``y`` pixels from the top. ``speed`` None: the text stands still. A number from 0
+    (fast) to 5: it scrolls from right to left, again and again.
     """
 
     y: int
@@ -100,8 +100,8 @@ class TextRow:
 
 @dataclass(frozen=True, slots=True)
 class TextProgram:
-    """What a strip shows for ``lives_s`` seconds; after that the card shows the program in its flash. Sizes in
-    pixels.
+    """A display program: the rows that a strip shows for ``lives_s`` seconds. After that the card shows the program
+    stored in its flash. Sizes in pixels. ``colours``: how many colours the strip's pixels have.
     """
 
     width: int
@@ -111,7 +111,7 @@ class TextProgram:
     colours: Colours = "double"
 
     def to_bytes(self) -> bytes:
-        """The program as bytes, to be sent in parts."""
+        """Return the program as bytes; ``packets`` splits them into parts."""
         live_ms = self.lives_s * 1000
         texts = b"".join(_row(row, self.width, live_ms) for row in self.rows)
         leaf = LEAF.pack(LEAF_ID, 0, 0, 0, len(self.rows), 0, live_ms, LEAF.size + len(texts), 0, 0) + texts
@@ -134,7 +134,9 @@ def crc16(data: bytes) -> int:
 
 
 def packets(program: bytes, target: int = 0) -> list[StripPacket]:
-    """The BEGIN, DATA and END packets that send a program to the card with address ``target``."""
+    """Return the packets that send a display program, from ``TextProgram.to_bytes``, to the card with address
+    ``target``: BEGIN, the DATA packets, and END.
+    """
     parts = [program[at : at + PART_BYTES] for at in range(0, len(program), PART_BYTES)]
     middle = [StripPacket(DATA, number, part, target) for number, part in enumerate(parts, 1)]
     return [StripPacket(BEGIN, 0, target=target), *middle, StripPacket(END, len(parts) + 1, target=target)]
@@ -168,12 +170,16 @@ def parse(datagram: bytes) -> StripPacket:
 
 
 def answer(command: int, serial: int, result: int = TAKEN) -> StripPacket:
-    """The packet with which a card answers ``command``; for the fake card."""
+    """Return the packet with which the fake card answers ``command``. ``serial``: a part's number or the value asked
+    for.
+    """
     return StripPacket(ANSWER, serial, ANSWERED.pack(command, result))
 
 
 def answer_of(packet: StripPacket) -> Answer | None:
-    """Decode a card's answer; None if the packet is no answer. Raises ``Garbled`` for an incomplete one."""
+    """Decode a card's answer. Returns None if the packet is not an answer; raises ``Garbled`` if it is too short for
+    one.
+    """
     if packet.command != ANSWER:
         return None
     if len(packet.data) < ANSWERED.size:
@@ -207,8 +213,8 @@ def decode_program(data: bytes) -> TextProgram:
 
 
 def text_width(text: str, height: int) -> int:
-    """Width of ``text`` in pixels in the card's font of ``height`` pixels: an ASCII character is half as wide as it is
-    high, every other one as wide as it is high.
+    """Return the width of ``text`` in pixels. In the card's font of ``height`` pixels an ASCII character is ``height /
+    2`` wide, every other character ``height``.
     """
     return sum(height // 2 if char < "\x80" else height for char in text)
 
@@ -240,8 +246,8 @@ def _row(row: TextRow, width: int, live_ms: int) -> bytes:
 
 
 def _decode_row(data: bytes, at: int) -> tuple[TextRow, int]:
-    """Decode the row at offset ``at``; returns it and its length. Raises ``ValueError`` if it is no row of text in a
-    known colour and font, ``struct.error`` if ``data`` ends within its head.
+    """Decode the row at offset ``at``. Returns the row and its length in bytes. Raises ``ValueError`` if it is no row
+    of text in a known colour and font, ``struct.error`` if ``data`` ends within its head.
     """
     kind, _, _, length, _, top, _, bottom, *_ = STRINGS.unpack_from(data, at)
     _, way, _, _, _, speed, *_, size, colour, font, _ = STRING.unpack_from(data, at + STRINGS.size)

@@ -1,11 +1,12 @@
 """One LED strip whose card uses the LEDSender2010 protocol over UDP. Rules:
 
-1. The whole strip is one program: every change sends all rows. It goes to the card's memory and expires after
-   ``dead_man_s`` of hall time, in which it is sent three times. If the daemon dies, the card shows its flash again.
+1. The whole strip is one display program: every change sends all rows. The program goes to the card's memory, where it
+   expires after ``dead_man_s`` of hall time; in that time it is sent three times. So if the daemon dies, the card soon
+   shows the program in its flash (a greeting, say) instead of old calls.
 2. Datagrams get lost: each is sent up to ``TRIES`` times, and counts as accepted when the card's answer has its command
    and serial number. If the card expects another part of a program, the whole program is sent again.
-3. At first contact and after a loss the driver asks whether the screen is on, switches it on and sets its brightness;
-   then the card is reported as back. When it counts as lost: see ``edged/links/dialogue.py``.
+3. At first contact and after a loss the driver switches the screen on and sets its brightness, before it reports the
+   card as back. When a card counts as lost: see ``edged/links/dialogue.py``.
 """
 
 from __future__ import annotations
@@ -43,11 +44,12 @@ ROWS_MAX = 8
 
 
 class LedSenderOptions(Options, frozen=True):
-    """``host`` and ``port`` of the card; ``address``: its number. Sizes in pixels; a row is as high as its font.
+    """Options of one strip. ``host`` and ``port`` of the card; ``address``: the card's number in the protocol. Sizes in
+    pixels; a row is as high as its font (``font_px``).
 
-    ``dead_man_s``: the card shows the program in its flash after so many seconds without a new one. ``deadline_ms``:
-    for the answer to one datagram. ``scroll_speed``: of lines that are too long, from 0 (fastest) to 5 (slowest).
-    ``brightness``: 0 to 7; if not given, it is not changed.
+    ``dead_man_s``: after so many hall seconds without a new program, the card shows the program in its flash.
+    ``deadline_ms``: within which the card must answer a datagram. ``scroll_speed``: of lines that are too long, from 0
+    (fastest) to 5 (slowest). ``brightness``: 0 to 7; None leaves it as the card has it.
     """
 
     host: Annotated[str, Rule(host_name)]
@@ -74,7 +76,9 @@ class LedSenderOptions(Options, frozen=True):
         return self.height // self.font_px
 
     def display_size(self, channel: str) -> DisplaySize:
-        """The text size of the strip, or of one row; half-width characters are half as wide as they are high."""
+        """How many rows and half-width characters the strip shows, or one row of it (``channel`` not ""). A half-width
+        character is half as wide as it is high.
+        """
         return DisplaySize(1 if channel else self.rows, self.width // (self.font_px // 2), True, "gb2312")
 
     def point_roles(self, channel: str) -> frozenset[str]:
@@ -91,7 +95,7 @@ class LedSenderOptions(Options, frozen=True):
 
 
 class LedSender:
-    """Driver of one strip. Points: ``strip`` (all rows) or ``strip/area-0`` (one row)."""
+    """Driver of one strip. hall.toml addresses all its rows as ``DEVICE``, one row as ``DEVICE/area-0`` and so on."""
 
     OPTIONS: ClassVar[type[Options]] = LedSenderOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {"bad-answer"}
@@ -122,13 +126,13 @@ class LedSender:
         self.reassert_s = options.dead_man_s / 3  # two may be lost before the strip shows its flash
 
     async def run(self) -> None:
-        """Keep the connection to the card open and ask whether it is there, until cancelled."""
+        """Keep the connection to the card open, and ask every ``ASK_S`` whether the card answers, until cancelled."""
         await self._dialogue.run(self._received)
 
     async def show(self, point: Point, value: Value) -> None:
-        """Show a display's first lines, one per row; on a single row all lines, joined. Raises ``Refused`` for a value
-        that is no text and for a row that the strip does not have, another ``DeviceError`` if the card does not answer
-        or refuses the program.
+        """Show a display's first lines, one per row. If ``point`` is a single row, it gets all lines, joined by spaces.
+        Raises ``Refused`` for a value that is no text or a row that the strip does not have, ``Unreachable`` or
+        ``Garbled`` if the card does not answer or does not accept the program.
         """
         if not isinstance(value, Display):
             raise Refused(f"an LED strip shows no {value.kind}")
@@ -160,8 +164,9 @@ class LedSender:
         await self._request(codec.StripPacket(command, value, target=self._options.address))
 
     async def _send_program(self, packets: Sequence[codec.StripPacket]) -> None:
-        """Send a program, part by part; again from its beginning if the card expects another part. Raises
-        ``Unreachable`` if that takes too long or the card does not answer, ``Garbled`` if the card loses count again.
+        """Send a program, part by part. If the card expects another part than the one sent, start once more from the
+        beginning. Raises ``Garbled`` if that happens again, ``Unreachable`` if it takes too long or the card does not
+        answer.
         """
         try:
             async with asyncio.timeout(self._answer_s + self._program_s):
@@ -182,8 +187,8 @@ class LedSender:
         return True
 
     async def _request(self, packet: codec.StripPacket) -> codec.Answer:
-        """Send a packet, up to ``TRIES`` times, and return the card's answer; the caller holds ``turn``. Raises
-        ``Unreachable`` or ``Garbled`` as ``Dialogue.request`` does.
+        """Send a packet, up to ``TRIES`` times, and return the card's answer. The caller holds the lock
+        ``_dialogue.turn``. Raises ``Unreachable`` without an answer, ``Garbled`` if only invalid ones came.
         """
         self._awaited = packet
         return await self._dialogue.request(packet.to_bytes(), self._answer_s, TRIES)
@@ -201,8 +206,8 @@ class LedSender:
             self._context.reject("late_answer")
 
     def _fits(self, found: codec.Answer) -> bool:
-        """Whether an answer belongs to the last packet: same command and, unless a part was not accepted, same serial
-        number.
+        """Does this answer belong to the last packet sent? It must have the same command and serial number; if the card
+        did not accept a program's part, it sends the number that it expects instead.
         """
         awaited = self._awaited
         if awaited is None or found.command != awaited.command:

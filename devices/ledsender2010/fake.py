@@ -18,8 +18,8 @@ IN_FLASH: tuple[str, ...] = ("欢迎光临",)  # what the card shows without a p
 
 @dataclass(frozen=True, slots=True)
 class StripFaults:
-    """Probability of each fault per datagram. ``lose``: it is not received. ``forget``: the card forgets which part it
-    expects.
+    """Probability (0 to 1) of each fault, per datagram. ``lose``: the card does not receive it. ``forget``: the card
+    forgets which part of a program it expects.
     """
 
     lose: float = 0.0
@@ -32,7 +32,9 @@ class StripFaults:
 
 
 class FakeLedSender:
-    """One card. ``alive`` False: it has no power, so its screen is dark; when it is True again it shows its flash."""
+    """One simulated card. Set ``alive`` to False to cut its power: the screen is dark. With power again it shows the
+    program in its flash.
+    """
 
     def __init__(
         self, write: Callable[[bytes], None], now_s: Callable[[], float], address: int = 0, seed: int = 0
