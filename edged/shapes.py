@@ -153,10 +153,10 @@ def filled(fields: dict[str, Any]) -> dict[str, Any]:
 
     Much software sends every field it knows; an empty appointment id must not count as an appointment.
     """
-    return {key: value for key, value in fields.items() if not _says_nothing(value)}
+    return {key: value for key, value in fields.items() if not _is_empty(value)}
 
 
-def _says_nothing(value: object) -> bool:
+def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 

@@ -102,11 +102,11 @@ class FakeCandleBus:
 
     def press(self, panel: str, key: Key) -> None:
         """Press a key of a panel; its frame is sent before this returns."""
-        self._say(panel, Signal(self.addresses[panel], CODES[key]))
+        self._send(panel, Signal(self.addresses[panel], CODES[key]))
 
     def press_button(self, number: int) -> None:
         """Press button ``number`` of the kiosk."""
-        self._say(f"button-{number}", Signal(KIOSK_ADDRESS, number))
+        self._send(f"button-{number}", Signal(KIOSK_ADDRESS, number))
 
     def led(self, panel: str) -> int:
         """The LED code that a panel shows (``LED_OFF`` and higher)."""
@@ -163,7 +163,7 @@ class FakeCandleBus:
             case Readdress(_, new):
                 self.addresses[name] = new
 
-    def _say(self, name: str, frame: Frame) -> None:
+    def _send(self, name: str, frame: Frame) -> None:
         if self.faults.dead or self._dice.random() < self.faults.drop:
             return
         data = bytearray(frame.to_bytes())

@@ -144,12 +144,12 @@ def _lines(texts: list[str], columns: int) -> bytes:
 
 
 def _waits(body: Print) -> list[str]:
-    told = [f"前面等候{body.ahead}人 {body.ahead} ahead of you"]
+    lines = [f"前面等候{body.ahead}人 {body.ahead} ahead of you"]
     if body.wait_low_s is not None and body.wait_high_s is not None:
         low, high = body.wait_low_s // 60, body.wait_high_s // 60
         span = f"{low}-{high}" if low != high else str(high)
-        told.append(f"预计等候{span}分钟 {span} min")
-    return told
+        lines.append(f"预计等候{span}分钟 {span} min")
+    return lines
 
 
 def describe(data: bytes) -> list[str]:

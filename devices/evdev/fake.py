@@ -39,7 +39,7 @@ class FakeInput:
         for name in names:
             code = KEY_NAMES[name]
             held = [InputRecord(EV_KEY, code, 2), REPORT] * self._chance.choice((0, 0, 3))
-            self._say(
+            self._write(
                 [MSC_SCAN, InputRecord(EV_KEY, code, 1), REPORT, *held, InputRecord(EV_KEY, code, 0), REPORT]
             )
 
@@ -50,20 +50,20 @@ class FakeInput:
         )
         for sign in text:
             shift = InputRecord(EV_KEY, KEY_NAMES["LEFTSHIFT"], 1)
-            self._say([] if sign in plain else [shift, REPORT])
+            self._write([] if sign in plain else [shift, REPORT])
             self.press(NAMES[plain[sign] if sign in plain else shifted[sign]])
-            self._say([] if sign in plain else [shift._replace(value=0), REPORT])
+            self._write([] if sign in plain else [shift._replace(value=0), REPORT])
         self.press("ENTER")
 
-    def heard(self) -> bytes:
+    def read(self) -> bytes:
         """Read the bytes that are still in the pipe, because the driver has not read them."""
         return os.read(self._file, 65_536)
 
     def lose(self) -> None:
         """Write the record with which the kernel reports lost events (SYN_DROPPED)."""
-        self._say([InputRecord(EV_SYN, SYN_DROPPED, 0), REPORT])
+        self._write([InputRecord(EV_SYN, SYN_DROPPED, 0), REPORT])
 
-    def _say(self, records: list[InputRecord]) -> None:
+    def _write(self, records: list[InputRecord]) -> None:
         data = b"".join(one.to_bytes() for one in records)
         cut = self._chance.randrange(len(data) + 1)
         for piece in (data[:cut], data[cut:]):

@@ -107,7 +107,7 @@ class Ff68:
         waits = (
             self._ask(caller, address, value)
             if isinstance(value, Evaluator)
-            else self._say(caller, address, value)
+            else self._show(caller, address, value)
         )
         for future in waits:
             if future is not None:
@@ -117,7 +117,7 @@ class Ff68:
         """Raises ``Refused``: the bus has no one-time actions."""
         raise Refused(f"a caller cannot {action.body.kind}")
 
-    def _say(self, caller: str, address: int, value: Panel) -> list[asyncio.Future[None] | None]:
+    def _show(self, caller: str, address: int, value: Panel) -> list[asyncio.Future[None] | None]:
         waits = [self._bus.put(f"{caller}/show", codec.show(address, value.waiting, value.number))]
         if value.state in LOUD_STATES and self._states.get(caller) != value.state:
             beep = CallerFrame(address, codec.BEEP)

@@ -192,22 +192,22 @@ class HttpCounter:
     def _presence_received(self, message: Message) -> None:
         message.ack()
         try:
-            said = parse(message.payload, MESSAGE_MAX_BYTES, None)
+            presence = parse(message.payload, MESSAGE_MAX_BYTES, None)
         except NotStrictJson as error:
             self._context.reject(error.reason, self._context.device)
             return
-        if names_a_person(said):
+        if names_a_person(presence):
             self._context.reject("personal_data", self._context.device)
             return
-        detail = str(said.get("detail", ""))[:200]
+        detail = str(presence.get("detail", ""))[:200]
         if self._process_away:
             return
-        if said.get("up") is True:
+        if presence.get("up") is True:
             self._there()
-        elif said.get("up") is False:
-            word = known(str(said.get("word")))
+        elif presence.get("up") is False:
+            word = known(str(presence.get("word")))
             self._presence.lost(word if word in self.LOSSES else "bad-answer", detail)
-        fault = str(said["fault"])[:200] if said.get("fault") else None
+        fault = str(presence["fault"])[:200] if presence.get("fault") else None
         if fault != self._fault:
             self._fault = fault
             self._context.emit(HealthRead(self._context.point(), fault=fault))

@@ -168,20 +168,20 @@ class FakeAsked:
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         if self.mood == "locked" or request.headers.get("Authorization") != self._wanted:
             self.turned_away += 1
-            return self._say(request, 401, {"WWW-Authenticate": 'Basic realm="x"'})
+            return self._respond(request, 401, {"WWW-Authenticate": 'Basic realm="x"'})
         self.asked += 1
         if self.mood == "busy":
-            return self._say(request, 503, {"Retry-After": "1"})
+            return self._respond(request, 503, {"Retry-After": "1"})
         if self.mood == "moved":
-            return self._say(request, 302, {"Location": "http://192.0.2.1/"})
+            return self._respond(request, 302, {"Location": "http://192.0.2.1/"})
         body = b"<html>please log in</html>" if self.mood == "portal" else self.counter.report()
         tag = f'"{sha256(body).hexdigest()[:16]}"'
         if request.headers.get("If-None-Match") == tag:
             self.unchanged += 1
-            return self._say(request, 304, {"ETag": tag})
-        return self._say(request, 200, {"ETag": tag}, body)
+            return self._respond(request, 304, {"ETag": tag})
+        return self._respond(request, 200, {"ETag": tag}, body)
 
-    def _say(
+    def _respond(
         self, request: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes = b""
     ) -> None:
         request.send_response(status)

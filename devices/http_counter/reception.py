@@ -157,14 +157,14 @@ class Reception:
         async with counter.turn:
             try:
                 for one in counter.new(readings, monotonic_s()):
-                    await self._say(counter, one)
+                    await self._publish_count(counter, one)
                 if counter.options.url is None:  # of one that is polled, the poll publishes more
                     await self._publish_presence(counter, {})
             except (aiomqtt.MqttError, TimeoutError, ConnectionError):
                 return "later"
         return "kept"
 
-    async def _say(self, counter: Counter, one: Counted) -> None:
+    async def _publish_count(self, counter: Counter, one: Counted) -> None:
         if one not in counter.numbers:
             self._seq += 1
             counter.numbers[one] = self._seq

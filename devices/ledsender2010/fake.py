@@ -86,12 +86,12 @@ class FakeLedSender:
         self.packets_received += 1
         if self._dice.random() < self.faults.forget:
             self._wanted = min(self._wanted, 1)
-        said = self._carry_out(packet)
-        if said is not None and self._dice.random() >= self.faults.mute:
-            self._say(said)
+        reply = self._carry_out(packet)
+        if reply is not None and self._dice.random() >= self.faults.mute:
+            self._send(reply)
 
-    def _say(self, said: codec.StripPacket) -> None:
-        data = said.to_bytes()
+    def _send(self, reply: codec.StripPacket) -> None:
+        data = reply.to_bytes()
         if self._dice.random() < self.faults.garble:
             data = data[: self._dice.randrange(len(data))]
         for _ in range(2 if self._dice.random() < self.faults.twice else 1):

@@ -318,7 +318,7 @@ class FakeLine:
             os.close(self._master)
             os.close(self._slave)
 
-    def say(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """Send raw bytes to the controller."""
         os.write(self._master, data)
 
@@ -332,4 +332,4 @@ class FakeLine:
             return
         frame = module.noise() + rtu_frame(module.unit, answer)
         await asyncio.sleep(len(frame) * self._char_s)
-        self.say(frame)
+        self.send(frame)

@@ -160,7 +160,7 @@ class FakeFleet:
             client.subscribe(f"hall/{self.hall}/dev/+/down/+", qos=1)
 
         def on_message(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-            loop.call_soon_threadsafe(self._hear, message)
+            loop.call_soon_threadsafe(self._deliver, message)
 
         client.on_socket_open = opened
         client.on_connect = subscribe
@@ -183,11 +183,11 @@ class FakeFleet:
         if not self._unanswered:
             self._drained.set()
 
-    def _hear(self, message: mqtt.MQTTMessage) -> None:
+    def _deliver(self, message: mqtt.MQTTMessage) -> None:
         _, _, _, device, _, kind = message.topic.split("/")
         fake = self._devices.get(device)
         if fake is not None and message.payload:
-            fake.hear(kind, json.loads(message.payload))
+            fake.receive(kind, json.loads(message.payload))
 
     def _put(self, outgoing: _DevicePublish) -> None:
         self._unanswered += 1
@@ -245,7 +245,7 @@ class FakeDevice:
         """Report paper and fault on ``up/health``."""
         self.fleet.send(self.id, "health", {"paper": paper} | ({} if fault is None else {"fault": fault}))
 
-    def hear(self, kind: str, fields: dict[str, Any]) -> None:
+    def receive(self, kind: str, fields: dict[str, Any]) -> None:
         """Take one ``down/{kind}`` message: answer an action, store an output value."""
         if not self.online:
             return
@@ -292,11 +292,11 @@ class FakeDispenser(FakeDevice):
         asked = {"priority": priority, "appointment": appointment, "returning": returning, "boot": self.boot}
         return self.report("request", {"service": service} | asked)
 
-    def hear(self, kind: str, fields: dict[str, Any]) -> None:
+    def receive(self, kind: str, fields: dict[str, Any]) -> None:
         """Handle one ``down/{kind}`` message; paper for another device's request is ignored."""
         answers = fields.get("answers")
         if self.boot is None or answers is None or answers.get("boot") == self.boot:
-            super().hear(kind, fields)
+            super().receive(kind, fields)
 
     @property
     def printed(self) -> list[dict[str, Any]]:
@@ -365,6 +365,6 @@ class FakeOutput(FakeDevice):
         return lines
 
     @property
-    def said(self) -> list[str]:
+    def spoken(self) -> list[str]:
         """The texts that the loudspeaker spoke."""
         return [fields["text"] for kind, fields in self.actions if kind == "say"]

@@ -115,12 +115,12 @@ class MqttMapOptions(Options, frozen=True):
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The topics of the description, with ``topic`` inserted."""
         model = self.described
-        said = sorted({one.topic.replace(PLACE, self.topic) for one in model.inputs})
+        published = sorted({one.topic.replace(PLACE, self.topic) for one in model.inputs})
         lamps = model.lamps
         if lamps is None:
-            return tuple(said), ()
+            return tuple(published), ()
         sent = {lamp_message(lamps, self.topic, channel, True)[0] for channel in lamp_channels(lamps)}
-        return tuple(said), tuple(sorted(sent))
+        return tuple(published), tuple(sorted(sent))
 
     def point_channels(self) -> frozenset[str]:
         """The channels of its lamps (numbers) and buttons (names in the description); the channel "" if there is only

@@ -51,9 +51,9 @@ class FakeTasmota:
 
     async def press(self, action: str = "SINGLE") -> None:
         """Press the button; reported in the form of SetOption73."""
-        await self.say(f"stat/{self.topic}/RESULT", f'{{"Button1":{{"Action":"{action}"}}}}')
+        await self.publish(f"stat/{self.topic}/RESULT", f'{{"Button1":{{"Action":"{action}"}}}}')
 
-    async def say(self, topic: str, payload: str | bytes, retain: bool = False) -> None:
+    async def publish(self, topic: str, payload: str | bytes, retain: bool = False) -> None:
         """Publish ``payload`` on ``topic``."""
         assert self._client is not None, "the board is not connected"
         await self._client.publish(topic, payload, qos=1, retain=retain)

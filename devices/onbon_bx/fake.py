@@ -81,9 +81,9 @@ class FakeOnbon:
             if self._dice.random() < self.faults.mute:
                 continue
             refused = self._dice.random() < self.faults.nack
-            self._say(not refused and self._carry_out(frame))
+            self._send(not refused and self._carry_out(frame))
 
-    def _say(self, accepted: bool) -> None:
+    def _send(self, accepted: bool) -> None:
         answer = codec.answer(accepted).to_bytes()
         if self._dice.random() < self.faults.garble:
             at = self._dice.randrange(8, len(answer))

@@ -96,7 +96,7 @@ class VoiceChip:
                 await self._speak(text, action.body.slow)
 
     async def _speak(self, text: str, slow: bool) -> None:
-        if not await self._say(codec.speak(self._chip, text), codec.ACCEPTED, codec.REJECTED):
+        if not await self._ask(codec.speak(self._chip, text), codec.ACCEPTED, codec.REJECTED):
             self._dialogue.miss()
             raise Unreachable("the voice module does not answer")
         if codec.REJECTED in self._answers:
@@ -104,16 +104,16 @@ class VoiceChip:
         needed_s = len(text) * SYLLABLE_S * (2 if slow else 1) + SPARE_S
         if await self._wait(min(SPOKEN_S_MAX, needed_s), codec.IDLE):
             return
-        if not await self._say(codec.frame(self._chip, codec.STATUS), codec.IDLE):
+        if not await self._ask(codec.frame(self._chip, codec.STATUS), codec.IDLE):
             raise Unreachable("the voice module does not come to an end")
 
     async def _poll(self) -> None:
-        if not await self._say(codec.frame(self._chip, codec.STATUS), codec.SPEAKING, codec.IDLE):
+        if not await self._ask(codec.frame(self._chip, codec.STATUS), codec.SPEAKING, codec.IDLE):
             self._dialogue.miss()
             raise Unreachable("the voice module does not answer")
         self._dialogue.answered()
 
-    async def _say(self, data: bytes, *answers: int) -> bool:
+    async def _ask(self, data: bytes, *answers: int) -> bool:
         """Send a frame and wait for one of the bytes ``answers``; False if none comes in time. Raises ``Unreachable``
         while the connection is down.
         """

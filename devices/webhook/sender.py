@@ -262,19 +262,19 @@ async def _talk(robot: Outlet, reader: asyncio.StreamReader, writer: asyncio.Str
     """Serve one connection of the daemon to the socket."""
     lines = LineReader()
 
-    def say(**fields: Any) -> None:
+    def send(**fields: Any) -> None:
         if not writer.is_closing():
             writer.write(line(**fields))
 
     def state() -> None:
         if robot.up is not None:
-            say(up=robot.up, word=robot.loss[0], detail=robot.loss[1])
+            send(up=robot.up, word=robot.loss[0], detail=robot.loss[1])
 
     stop = robot.watch(state)
     try:
         while data := await reader.read(4096):
             for found in lines.feed(data):
-                _take(robot, found, say)
+                _take(robot, found, send)
     except OSError:
         pass  # the daemon has disconnected
     finally:
@@ -282,13 +282,13 @@ async def _talk(robot: Outlet, reader: asyncio.StreamReader, writer: asyncio.Str
         writer.close()
 
 
-def _take(robot: Outlet, found: dict[str, Any], say: Callable[..., None]) -> None:
+def _take(robot: Outlet, found: dict[str, Any], send: Callable[..., None]) -> None:
     key, text, at = found.get("id"), found.get("text"), found.get("at")
     if not (isinstance(key, str) and isinstance(text, str) and isinstance(at, str)):
         return
 
     def answer(error: str | None) -> None:
-        say(id=key, ok=error is None, error=error)
+        send(id=key, ok=error is None, error=error)
 
     robot.want(Wanted(text, at, monotonic_s() + TRY_S, answer))
 

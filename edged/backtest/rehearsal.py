@@ -165,9 +165,9 @@ def _moves(state: State, last_ms: int, policy: Policy) -> tuple[set[str], set[st
     engine = Engine(state)
     at_ms = max(last_ms, state.at_ms)
     _, notes = engine.handle(at_ms, PolicyApplied(VERSION, "", policy))
-    told = list(notes)
+    noted = list(notes)
     for turn in due_ticks(engine, at_ms + SOON_MS, at_ms):
-        told += turn.notes
+        noted += turn.notes
     kinds = ("tidal.requested", "tidal.draining")
-    opens, closes = ({note.subject for note in told if note.kind == kind} for kind in kinds)
+    opens, closes = ({note.subject for note in noted if note.kind == kind} for kind in kinds)
     return opens, closes

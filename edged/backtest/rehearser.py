@@ -70,13 +70,13 @@ def _question(line: socket.socket) -> bytes:
     """Read up to the end of the line. Raises ``BadMessage`` if it does not end or is too long, ``OSError`` if nothing
     more comes in time.
     """
-    heard = bytearray()
-    while not heard.endswith(b"\n"):
+    received = bytearray()
+    while not received.endswith(b"\n"):
         part = line.recv(65536)
-        heard += part
-        if not part or len(heard) > QUESTION_BYTES_MAX:
-            raise BadMessage(f"{len(heard)} bytes and no end")
-    return bytes(heard)
+        received += part
+        if not part or len(received) > QUESTION_BYTES_MAX:
+            raise BadMessage(f"{len(received)} bytes and no end")
+    return bytes(received)
 
 
 def answered(question: RehearsalQuestion) -> Rehearsed | Missed:

@@ -82,7 +82,7 @@ def _table(policies: Mapping[str, Mapping[str, Any]], tested: str) -> str:
 def _charts(day: Day, outcome: DayMeasures, target_min: float) -> str:
     curves = outcome.curves
     end = max([at for at, _ in (*curves.waiting, *curves.staff)] + [at for at, _, _ in curves.waits] + [60.0])
-    predicted = [(at, told) for at, told, _ in curves.waits if told is not None]
+    predicted = [(at, predicted_s) for at, predicted_s, _ in curves.waits if predicted_s is not None]
     real = [(at, wait) for at, _, wait in curves.waits]
     name = escape(f"{day.hall} {day.name}")
     return "\n".join(
@@ -163,13 +163,15 @@ def _figure(caption: str, end: float, lines: Sequence[tuple[str, Steps]]) -> str
     return _svg(caption, _frame(end, top, "h") + drawn)
 
 
-def _scatter(caption: str, end: float, told: Steps, real: Steps) -> str:
-    top = _top(value for _, value in (*told, *real))
-    return _svg(caption, _frame(end, top, "h") + _dots("dot", told, end, top) + _dots("real", real, end, top))
+def _scatter(caption: str, end: float, predicted_s: Steps, real: Steps) -> str:
+    top = _top(value for _, value in (*predicted_s, *real))
+    return _svg(
+        caption, _frame(end, top, "h") + _dots("dot", predicted_s, end, top) + _dots("real", real, end, top)
+    )
 
 
 def _against(caption: str, waits: Sequence[tuple[float, float | None, float]], target_min: float) -> str:
-    pairs = [(told, real) for _, told, real in waits if told is not None]
+    pairs = [(predicted_s, real) for _, predicted_s, real in waits if predicted_s is not None]
     top = _top([value for pair in pairs for value in pair] + [target_min])
     line = f'<line class="b" x1="{_x(0, top)}" y1="{_y(0, top)}" x2="{_x(top, top)}" y2="{_y(top, top)}"/>'
     return _svg(caption, _frame(top, top) + line + _dots("dot", pairs, top, top))

@@ -7,6 +7,6 @@
   ratios are meaningful on another machine.
 * Rounds of the sides are interleaved (A to Z, then Z to A), so that a noisy moment of the machine affects all of them.
 * A *side* is the daemon or one of its peers; a *cell* is one pair of input and output lines with one rate of presses
-  and of other messages; an *ear* is a connection on which outputs arrive.
+  and of other messages; a *receiver* is a connection on which outputs arrive.
 * A press is a key of a call panel; its time ends with an output that only this press can have caused.
 """

@@ -11,7 +11,7 @@ import asyncio
 from typing import Any, NamedTuple
 
 from edged.clock import monotonic_s, wall_ms
-from edged.sim.city.town import HallCount, Say, SimulatedCity
+from edged.sim.city.town import HallCount, PrintLine, SimulatedCity
 
 LIVE_P99_S = 5.0  # limit for live events, while returning halls send a whole day
 REFUSALS = 3
@@ -35,10 +35,10 @@ class FleetPlan(NamedTuple):
 class FleetBench:
     """One run of the bench in a city that is already running."""
 
-    def __init__(self, city: SimulatedCity, plan: FleetPlan, say: Say) -> None:
+    def __init__(self, city: SimulatedCity, plan: FleetPlan, print_line: PrintLine) -> None:
         self._city = city
         self._plan = plan
-        self._say = say
+        self._print_line = print_line
         self._absent = sorted(city.wires.halls)[: plan.returning]
         for name in self._absent:
             city.wires.halls[name].was_away(plan.day)
@@ -60,7 +60,7 @@ class FleetBench:
             for person in people:
                 person.cancel()
             await asyncio.wait(people)
-            self._say("nobody comes any more; what is under way arrives")
+            self._print_line("nobody comes any more; what is under way arrives")
             counts = await city.settled(SETTLE_S)
             wires.cancel()
         spans = {"quiet": quiet, "faults": faults, "return": returned}
@@ -69,7 +69,7 @@ class FleetBench:
 
     async def _phase(self, name: str, what: Any) -> tuple[float, float]:
         """Await ``what``; returns when it began and ended, in s since 1970."""
-        self._say(name)
+        self._print_line(name)
         began_s = wall_ms() / 1000
         await what
         return began_s, wall_ms() / 1000
@@ -84,22 +84,22 @@ class FleetBench:
 
     async def _faults(self) -> None:
         city, between_s = self._city, self._plan.phase_s / 4
-        self._say("  the consumer is killed")
+        self._print_line("  the consumer is killed")
         await city.kill_consumer()
         await asyncio.sleep(AWAY_S)
         await city.start_consumer()
         await asyncio.sleep(between_s)
-        self._say("  the city's broker is killed")
+        self._print_line("  the city's broker is killed")
         await city.kill_broker()
         await asyncio.sleep(AWAY_S)
         await city.start_broker()
         await asyncio.sleep(between_s)
-        self._say("  PostgreSQL is killed")
+        self._print_line("  PostgreSQL is killed")
         await city.postgres.kill()
         await asyncio.sleep(AWAY_S)
         await city.postgres.start()
         await asyncio.sleep(between_s)
-        self._say(f"  {len(city.bridged)} bridges are cut")
+        self._print_line(f"  {len(city.bridged)} bridges are cut")
         for hall in city.bridged:
             hall.cut()
         await asyncio.sleep(AWAY_S)
@@ -113,7 +113,7 @@ class FleetBench:
         """
         self._city.wires.refuse = set(sorted(self._city.wires.halls)[-REFUSALS:])
         pushed = await self._city.push(OPEN_ABOVE, 60.0)
-        self._say(
+        self._print_line(
             f"a policy for the group: {', '.join(f'{len(halls)} {word}' for word, halls in pushed.items())}"
         )
         return pushed

@@ -1,5 +1,5 @@
 """Presses keys and records when the outputs they cause arrive. It has one thread; everything it reads from is an
-``Ear``.
+``Receiver``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from edged.clock import monotonic_s, perf_s
 ANSWER_S = 3.0  # an output this late counts as lost: a person would have pressed again
 
 
-class Ear(Protocol):
+class Receiver(Protocol):
     """A socket or line on which outputs arrive. A "mark" is the name of one output, for instance ``lamp-m1 on``."""
 
     def fileno(self) -> int:
         """The file descriptor to wait for; it may change between calls."""
 
-    def hear(self, at_s: float) -> Iterable[tuple[str, float]]:
+    def receive(self, at_s: float) -> Iterable[tuple[str, float]]:
         """Read what arrived; yields each mark with the time of its arrival, in seconds of ``edged.clock.perf_s``.
         ``at_s``: the time, of the same clock, at which the descriptor became readable.
         """
@@ -49,7 +49,7 @@ class Lamps:
         """File descriptor of the broker connection."""
         return self._plug.fileno()
 
-    def hear(self, at_s: float) -> list[tuple[str, float]]:
+    def receive(self, at_s: float) -> list[tuple[str, float]]:
         """Read messages; returns a mark for each lamp level, changed or repeated."""
         marks = []
         for message in self._plug.take():
@@ -76,7 +76,7 @@ class Drain:
         """File descriptor of the broker connection."""
         return self._presser.fileno()
 
-    def hear(self, _at_s: float) -> list[tuple[str, float]]:
+    def receive(self, _at_s: float) -> list[tuple[str, float]]:
         """Read and drop PUBACKs; returns no marks."""
         self._presser.take()
         return []
@@ -122,41 +122,43 @@ def quantile(values: Sequence[float], share: float, scale: float = 1.0, digits: 
 
 
 class Meter:
-    """Reads from all ears of a cell, including those of sides that are not measured at the moment."""
+    """Reads from all receivers of a cell, including those of sides that are not measured at the moment."""
 
     def __init__(self) -> None:
-        self._ears: list[Ear] = []
+        self._receivers: list[Receiver] = []
 
-    def add(self, *ears: Ear) -> None:
-        """Read from these ears, too."""
-        self._ears += ears
+    def add(self, *receivers: Receiver) -> None:
+        """Read from these receivers, too."""
+        self._receivers += receivers
 
     def idle(self, until_s: float) -> None:
         """Read and discard what arrives, until the time ``until_s`` (seconds of ``edged.clock.perf_s``)."""
         while perf_s() < until_s:
             self._listen(until_s)
 
-    def await_mark(self, ear: Ear, mark: str, within_s: float = ANSWER_S) -> float | None:
-        """Wait for ``mark`` on ``ear``. Returns the time of its arrival, in seconds of ``edged.clock.perf_s``; None if
-        it did not arrive within ``within_s`` seconds.
+    def await_mark(self, receiver: Receiver, mark: str, within_s: float = ANSWER_S) -> float | None:
+        """Wait for ``mark`` on ``receiver``. Returns when it arrived, in seconds of ``edged.clock.perf_s``; None if it
+        did not arrive within ``within_s`` seconds.
         """
         until_s = perf_s() + within_s
         while perf_s() < until_s:
-            for heard_by, heard, at_s in self._listen(until_s):
-                if heard_by is ear and heard == mark:
+            for received_by, received, at_s in self._listen(until_s):
+                if received_by is receiver and received == mark:
                     return at_s
         return None
 
-    def _listen(self, until_s: float) -> list[tuple[Ear, str, float]]:
-        due_s = min((due for ear in self._ears if (due := ear.due_s()) is not None), default=until_s)
+    def _listen(self, until_s: float) -> list[tuple[Receiver, str, float]]:
+        due_s = min(
+            (due for receiver in self._receivers if (due := receiver.due_s()) is not None), default=until_s
+        )
         timeout_s = max(0.0, min(until_s, due_s) - perf_s())
-        ready = select.select(self._ears, [], [], timeout_s)[0]
+        ready = select.select(self._receivers, [], [], timeout_s)[0]
         at_s = perf_s()
-        marks = [(ear, mark, stamp) for ear in ready for mark, stamp in ear.hear(at_s)]
-        for ear in self._ears:
-            ear_due_s = ear.due_s()
-            if ear_due_s is not None and ear_due_s <= perf_s():
-                ear.tick()
+        marks = [(receiver, mark, stamp) for receiver in ready for mark, stamp in receiver.receive(at_s)]
+        for receiver in self._receivers:
+            receiver_due_s = receiver.due_s()
+            if receiver_due_s is not None and receiver_due_s <= perf_s():
+                receiver.tick()
         return marks
 
 

@@ -164,7 +164,7 @@ def _changes(child: PagesChild, plug: Plug, hall: str, seconds: float) -> dict[s
     in percent of one core.
     """
     readers = [_stream(child.port) for _ in range(READERS)]
-    rounds, heard = [0], [0]
+    rounds, received = [0], [0]
 
     def meanwhile(until_s: float) -> None:
         while perf_s() < until_s:
@@ -176,18 +176,18 @@ def _changes(child: PagesChild, plug: Plug, hall: str, seconds: float) -> dict[s
                 "since": None,
                 "led": ["x" * 20],
             }
-            told = json.dumps(body).encode()
-            plug.publish_all([(f"hall/{hall}/page/window/w{n}", told) for n in range(WINDOWS)])
+            payload = json.dumps(body).encode()
+            plug.publish_all([(f"hall/{hall}/page/window/w{n}", payload) for n in range(WINDOWS)])
             for one in select.select(readers, [], [], 0)[0]:
-                heard[0] += len(one.recv(1 << 20))
+                received[0] += len(one.recv(1 << 20))
             rest(max(0.0, due_s - perf_s()))
 
     percent = child.percent(seconds, meanwhile)
     for one in readers:
         one.close()
-    told_kib = round(heard[0] / 1024 / seconds / READERS, 1)  # to each reader in a second
+    sent_kib = round(received[0] / 1024 / seconds / READERS, 1)  # to each reader in a second
     per_s = round(rounds[0] / seconds, 1)
-    return {"windows": WINDOWS, "per_s": per_s, "told_kib_s": told_kib, "cpu_percent": percent}
+    return {"windows": WINDOWS, "per_s": per_s, "sent_kib_s": sent_kib, "cpu_percent": percent}
 
 
 def _phones(child: PagesChild, plug: Plug, hall: str, seconds: float) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def blocking(job: PeerJob) -> None:
     lamp, press = f"hall/{job.hall}/dev/{job.lamp}/down/lamp", f"hall/{job.hall}/dev/{job.panel}/up/key"
     _ready()
     while True:
-        messages = plug.hear()
+        messages = plug.receive()
         for message in messages:
             state = command_of(message.payload)
             if state is None or message.topic != press:

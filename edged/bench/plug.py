@@ -109,7 +109,7 @@ class Plug:
         self._socket.sendall(b"".join(data))
         self.sent += len(messages)
 
-    def hear(self) -> list[Published]:
+    def receive(self) -> list[Published]:
         """Return received messages, without acknowledging them. Blocks until there is one. Raises ``BrokerGone`` if the
         broker closes the connection.
         """
@@ -126,7 +126,7 @@ class Plug:
         """Return received messages, and acknowledge them. Blocks until there is one. Raises ``BrokerGone`` if the
         broker closes the connection.
         """
-        messages = self.hear()
+        messages = self.receive()
         self.acknowledge(messages)
         return messages
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from edged.bench.children import Child, module
-from edged.bench.ears import CandleLine, RtuLine, TcpModule
 from edged.bench.hall import DESK, LINE_ADDRESS, LINE_PANELS, BenchHall, BenchPanel, BenchWires, ticket
-from edged.bench.meter import Drain, Ear, Lamps, Meter, Samples
+from edged.bench.meter import Drain, Lamps, Meter, Receiver, Samples
 from edged.bench.peers import CANDLE_LEDS, PeerJob
 from edged.bench.plug import Address, Plug
+from edged.bench.receivers import CandleLine, RtuLine, TcpModule
 from edged.bench.traffic_child import Traffic
 from edged.clock import perf_s
 
@@ -60,12 +60,12 @@ class Place:
 @dataclass(slots=True)
 class Side:
     """The daemon, or one of the programs it is compared with (a peer), as measured. ``press(n)`` sends the n-th key and
-    returns the mark that must arrive on ``ear``.
+    returns the mark that must arrive on ``receiver``.
     """
 
     name: str
     meter: Meter
-    ear: Ear
+    receiver: Receiver
     press: Callable[[int], str]
     traffic: Traffic
     pressed: int = 0
@@ -84,7 +84,7 @@ class Side:
             self.meter.idle(next_s + n * GOLDEN % 1 * STRAY * spacing_s)
             start_s = perf_s()
             next_s = max(next_s + spacing_s, start_s)
-            at_s = self.meter.await_mark(self.ear, self.press(self.pressed))
+            at_s = self.meter.await_mark(self.receiver, self.press(self.pressed))
             self.pressed += 1
             lost_in_row = lost_in_row + 1 if at_s is None else 0
             if at_s is None:
@@ -143,7 +143,7 @@ class BenchCell:
         """Let ``seconds`` pass while the lines are served: the daemon would report a silent module as lost."""
         self.meter.idle(perf_s() + seconds)
 
-    def keyed(self, name: str, hall: str, ear: Ear, desks: Sequence[tuple[str, str]]) -> Side:
+    def keyed(self, name: str, hall: str, receiver: Receiver, desks: Sequence[tuple[str, str]]) -> Side:
         """A side whose presses are MQTT keys. ``desks``: windows and the mark of each one's lamp, pressed in turn."""
         presser = self.plug(self.place.broker_of(name), f"{hall}-press")
         panels = [BenchPanel(hall, window, lamp) for window, lamp in desks]
@@ -157,7 +157,7 @@ class BenchCell:
             return mark
 
         self.meter.add(Drain(presser))
-        return Side(name, self.meter, ear, press, self.traffic(name, hall))
+        return Side(name, self.meter, receiver, press, self.traffic(name, hall))
 
 
 def mqtt_sides(room: BenchCell) -> list[Side]:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from edged.bench.ears import GAP_CHARS, RTU_REQUEST_BYTES, RtuLine
 from edged.bench.meter import Samples
+from edged.bench.receivers import GAP_CHARS, RTU_REQUEST_BYTES, RtuLine
 from edged.bench.sides import LOST_IN_ROW_MAX, BenchCell, Place, Side, slow_line_side
 from edged.clock import perf_s
 

@@ -129,10 +129,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _pages(one: Mapping[str, Any]) -> str:
     changes, phones, lag = one["changes"], one["phones"], one["loop_lag_p99_ms"]
-    told = f"{changes['windows']} windows at {changes['per_s']}/s {changes['cpu_percent']} %"
+    page_lines = f"{changes['windows']} windows at {changes['per_s']}/s {changes['cpu_percent']} %"
     asked = f"{phones['answers_per_s']}/s {phones['cpu_percent']} %, p99 {phones['p99_ms']} ms"
     late = f"alone {lag['alone']} ms, beside {lag['readers']} readers {lag['beside_readers']} ms"
-    return f"{told}; {phones['phones']} phones {asked}; loop late p99 {late}"
+    return f"{page_lines}; {phones['phones']} phones {asked}; loop late p99 {late}"
 
 
 def _verdict(verdicts: Sequence[LimitVerdict]) -> Table:

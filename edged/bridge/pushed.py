@@ -69,10 +69,10 @@ class WebSocketSource:
         assert report.key is not None
         with self._lock:
             self._check()
-            heard = list(self._rows.get(report.view, ()))
+            rows = list(self._rows.get(report.view, ()))
         names = columns(report)
         found = []
-        for row in heard:
+        for row in rows:
             key = key_of(row.get(report.key))
             if key is not None:
                 found.append((key, {name: row.get(name) for name in names} | {report.key: key}))

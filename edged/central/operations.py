@@ -408,24 +408,24 @@ def meant(event: Event, site: Site) -> Event:
     """The event with ids in place of window numbers and names. A name that the hall does not know stays as it is."""
     found: dict[str, Any] = {}
     for one in fields(cast(Any, event)):
-        said = getattr(event, one.name)
+        value = getattr(event, one.name)
         find = _FINDERS.get(one.name)
         if one.name == "target":
             find = _target_of(cast(Any, event).kind)
-        if find is not None and isinstance(said, str):
-            found[one.name] = find(site, said) or said
+        if find is not None and isinstance(value, str):
+            found[one.name] = find(site, value) or value
         elif one.name == "areas":
-            found["areas"] = tuple(area_meant(site, area) or area for area in said)
+            found["areas"] = tuple(area_meant(site, area) or area for area in value)
     return cast(Event, replace(cast(Any, event), **found)) if found else event
 
 
 Finder = Callable[[Site, str], str | None]
 
 
-def _subject_meant(site: Site, said: str) -> str | None:
+def _subject_meant(site: Site, subject: str) -> str | None:
     """The id of the window, area or member of staff that an alarm's subject names; None if it names none."""
     finders = (window_meant, area_meant, staff_meant)
-    return next((found for find in finders if (found := find(site, said)) is not None), None)
+    return next((found for find in finders if (found := find(site, subject)) is not None), None)
 
 
 _FINDERS: Mapping[str, Finder] = {

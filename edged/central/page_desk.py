@@ -267,14 +267,14 @@ class PageDesk(Observer):
     def answered(self, of: str, body: dict[str, Any]) -> None:
         """Record the answer to an order. ``of``: the first ``OF_DIGITS`` hex digits of the SHA-256 of its bytes."""
         at = self._from.stamp(self._from.at_ms())
-        told = {
+        answer = {
             "of": of,
             "ok": body["ok"],
             "code": body["code"],
             "zh": body["message_zh"],
             "en": body["message"],
         }
-        self._answers.appendleft(told | {"at": at})
+        self._answers.appendleft(answer | {"at": at})
         self._dirty["answers"] = None
 
     # -- publishing --

@@ -259,7 +259,7 @@ class PolicyDesk(Observer):
                 self._mark = HighestVersion(
                     left[-1].version, left[-1].sha256
                 )  # so that the same content again is a redelivery
-            self._say_left(left[-1])
+            self._report_left(left[-1])
         else:
             self._report_state("applied", self._in_force())
         self._pushed_wall_ms = None
@@ -296,7 +296,7 @@ class PolicyDesk(Observer):
                 effect="it stays in force until another policy is pushed",
                 remedy="push a policy with a later date in `expires`",
             )
-            self._say_again()
+            self._repeat_report()
 
     def keys_changed(self) -> None:
         """Drop a policy that is not in force yet if its key may no longer sign."""
@@ -355,7 +355,7 @@ class PolicyDesk(Observer):
             self._report_state("applied", _named(verified))
             message.ack()
         elif left is not None:
-            self._say_left(left)
+            self._report_left(left)
             message.ack()
         elif waiting is not None and waiting.verified.sha256 == verified.sha256:
             waiting.acks = [*waiting.acks, message.ack][-ACKS_MAX:]
@@ -514,7 +514,7 @@ class PolicyDesk(Observer):
         log.info("policy-applied", version=verified.version, sha256=verified.sha256, rolled_back=back)
         left = next((one for one in reversed(self._state().left) if one.sha256 == before), None)
         if back and left is not None:
-            self._say_left(left)
+            self._report_left(left)
         else:
             self._report_state("rolled-back" if back else "applied", _named(verified), rehearsal=rehearsal)
 
@@ -591,7 +591,7 @@ class PolicyDesk(Observer):
         if fitted.policy != applied.policy:
             self._put_again(fitted)
         if fitted.unmet != applied.unmet:
-            self._say_again()
+            self._repeat_report()
 
     def _fits_otherwise(self, applied: Verified) -> bool:
         """Whether the policy in the core's state was adapted to other areas than the hall has now."""
@@ -639,14 +639,14 @@ class PolicyDesk(Observer):
         }
         self._publish()
 
-    def _say_again(self) -> None:
+    def _repeat_report(self) -> None:
         """Publish the report on the newest push again, because its facts about the policy in force have changed."""
         kept = (self._report.get("reason"), self._report.get("rehearsal"))
         pushed_wall_ms = self._pushed_wall_ms
         self._report_state(self._report["state"], self._report["desired"], *kept)
         self._pushed_wall_ms = pushed_wall_ms
 
-    def _say_left(self, left: LeftPolicy) -> None:
+    def _report_left(self, left: LeftPolicy) -> None:
         """Report that a policy was in force and no longer is."""
         code = "made-it-worse" if left.waited_s else "taken-back"
         words = {"version": left.version, "waited_s": left.waited_s, "limit_s": left.limit_s}

@@ -71,8 +71,8 @@ def _field(kind: type, field: dataclasses.Field[Any], hint: Any) -> tuple[str, A
     assert parameter is not None, f"{kind.__name__}.{field.name}: such a field needs a Parameter"
     schema = _default(field) | (_range(parameter) if hint is int else {})
     words = Meta(description=f"{parameter.label} / {parameter.label_zh}", extra_json_schema=schema)
-    said: Any = Annotated[_type(parameter, hint), words]
-    return (field.name, said | UnsetType, UNSET) if "default" in schema else (field.name, said)
+    typed: Any = Annotated[_type(parameter, hint), words]
+    return (field.name, typed | UnsetType, UNSET) if "default" in schema else (field.name, typed)
 
 
 def _default(field: dataclasses.Field[Any]) -> dict[str, Any]:

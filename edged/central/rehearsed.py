@@ -162,13 +162,13 @@ def read_answer(line: bytes) -> Rehearsed | Missed:
         raise BadMessage(str(error)) from None
 
 
-def of_report(said: Any) -> Rehearsed | Missed:
+def of_report(report: Any) -> Rehearsed | Missed:
     """Parse the field ``rehearsal`` of a policy report. Raises ``BadMessage`` if it has another form or an unknown
     reason.
     """
     try:
-        missed = isinstance(said, dict) and "missed" in said
-        found: Rehearsed | Missed = read(Missed, said) if missed else read(Rehearsed, said)
+        missed = isinstance(report, dict) and "missed" in report
+        found: Rehearsed | Missed = read(Missed, report) if missed else read(Rehearsed, report)
     except Misshapen as error:
         raise BadMessage(str(error)) from None
     if isinstance(found, Missed) and found.missed not in MISSED:

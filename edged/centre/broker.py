@@ -138,7 +138,7 @@ class CityLink:
             if delivery.connection == self._connection_number and delivery.qos:
                 self._client.ack(delivery.mid, delivery.qos)
 
-    def say(self, topic: str, payload: bytes, *, retain: bool = False) -> paho.MQTTMessageInfo:
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> paho.MQTTMessageInfo:
         """Publish a message, now or when the connection is back; wait on the returned object for the
         acknowledgement.
         """

@@ -127,7 +127,7 @@ class Consumer:
             self._link.acknowledge(deliveries)
             for (hall, epoch), number in upto.items():
                 body = json.dumps({"epoch": epoch, "upto": number}).encode()
-                self._link.say(topics.events_ack(hall), body)
+                self._link.publish(topics.events_ack(hall), body)
             return
 
     def _sorted(self, deliveries: list[CityDelivery]) -> Sorted:

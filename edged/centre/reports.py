@@ -150,8 +150,8 @@ def _section(
             **{"begin": asked.span.begin, "end": asked.span.end, "limit_s": asked.limit_s, "bad": BAD_LEVEL},
             **{"group": asked.group, "halls": list(asked.halls)},
         }
-        for hall, part, *said in connection.execute(query.encode(), values).fetchall():
-            found.setdefault((hall, part), {}).update(zip(called, said, strict=True))
+        for hall, part, *cells in connection.execute(query.encode(), values).fetchall():
+            found.setdefault((hall, part), {}).update(zip(called, cells, strict=True))
     heads = ("hall",) if about == "hall" else ("hall", about)
     rows = []
     for (hall, part), figures_of in sorted(found.items()):

@@ -28,9 +28,8 @@ ANSWER_S = 600  # for a hall to answer a push; a hall that is offline for so lon
 ROLLOUT_LOCK = 0x6564_7200  # plus the rollout's number: an advisory lock, so that one process works on it
 OVER = ("failed", "taken-back")
 
-Say = Callable[
-    [str, bytes], None
-]  # publishes and returns once the broker has acknowledged; else raises OSError
+# Publishes a payload on a topic; returns once the broker has acknowledged it, or raises OSError.
+PublishAcknowledged = Callable[[str, bytes], None]
 
 
 class RolloutRefused(ValueError):
@@ -103,13 +102,15 @@ def begin(connection: psycopg.Connection[Any], plan: RolloutPlan) -> int:
 class Rollout:
     """Carries out one rollout: call ``step`` until it is ``over``; after a restart call ``resume`` first."""
 
-    def __init__(self, connection: psycopg.Connection[Any], number: int, say: Say) -> None:
-        """Open rollout ``number``; ``say`` publishes. Raises ``RolloutRefused`` if it does not exist or another process
-        is working on it.
+    def __init__(
+        self, connection: psycopg.Connection[Any], number: int, publish: PublishAcknowledged
+    ) -> None:
+        """Open rollout ``number``; ``publish`` sends a message to the halls. Raises ``RolloutRefused`` if the rollout
+        does not exist or another process is working on it.
         """
         self._connection = connection
         self.number = number
-        self._say = say
+        self._publish = publish
         found = connection.execute(
             "SELECT sha256, envelope FROM rollouts WHERE id = %s", (number,)
         ).fetchone()
@@ -130,7 +131,7 @@ class Rollout:
         before = self.progress()
         if before.state != "running":
             return before
-        self._hear(before, now)
+        self._record_answers(before, now)
         progress = self.progress()
         failed = [f"{hall}: {reason or state}" for hall, _, state, reason in progress.halls if state in OVER]
         row = self._row()
@@ -178,9 +179,9 @@ class Rollout:
 
     def _push(self, halls: Sequence[str]) -> None:
         for hall in halls:
-            self._say(topics.policy_push(hall), self._envelope)
+            self._publish(topics.policy_push(hall), self._envelope)
 
-    def _hear(self, progress: Progress, now: datetime) -> None:
+    def _record_answers(self, progress: Progress, now: datetime) -> None:
         reports = reports_of(self._connection)
         with self._connection.transaction():
             for hall, _, state, _ in progress.halls:
@@ -227,7 +228,7 @@ class Rollout:
         for hall, _, state, _ in self.progress().halls:
             if state in ("pushed", "applied"):
                 ids[hall], envelope = order(hall)
-                self._say(topics.operation(hall, "rollback"), envelope)
+                self._publish(topics.operation(hall, "rollback"), envelope)
         self._set("aborted", "")
         return ids
 

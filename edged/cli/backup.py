@@ -111,9 +111,9 @@ def _asked() -> list[str]:
     """Prompt for the last ticket numbers seen on paper; [] unless standard input is a terminal."""
     if not sys.stdin.isatty():
         return []
-    said: str = typer.prompt(
+    answer: str = typer.prompt(
         "Last numbers seen on paper today, one per service (A057 B012; Enter: not known)",
         "",
         show_default=False,
     )
-    return said.split()
+    return answer.split()

@@ -78,12 +78,12 @@ def bench(
     try:
         with (
             tempfile.TemporaryDirectory(prefix="edged-bench-", dir=parent) as scratch,
-            _bar() as told,
+            _bar() as bar,
             prepared(Path(scratch), broker, None if echo is None else echo.absolute()) as (place, machine),
         ):
             plan = QUICK if quick else FULL
             plan = replace(plan, age=replace(plan.age, days=days)) if days else plan
-            found = machine | run(place, plan, wanted, told)
+            found = machine | run(place, plan, wanted, bar)
     except (Failed, BrokerGone, OSError) as error:
         _fail(str(error), 1)
     _print_figures(found, as_json)

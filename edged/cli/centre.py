@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 WATCH_S = 2.0
 STEP_S = 0.5  # between two checks of the halls' answers
-SAID_S = 15.0  # for the broker to acknowledge a push
+PUBLISH_S = 15.0  # for the broker to acknowledge a push
 IDLE_S = 10.0  # a connection that was not used for so long is left; well under its keepalive
 
 app = typer.Typer(
@@ -370,8 +370,8 @@ def rollout(
         else:
             number = resume
         typer.echo(f"rollout {number} / 分批推送 {number}")
-        with city_publisher(city_of(broker, ca, cert, cert_key)) as say:
-            moved = Rollout(connection, number, say)
+        with city_publisher(city_of(broker, ca, cert, cert_key)) as publish:
+            moved = Rollout(connection, number, publish)
             moved.resume()
             printed = ""
             while True:
@@ -413,8 +413,8 @@ def abort(
     from edged.centre.rollouts import Rollout, RolloutRefused, outcomes
 
     try:
-        with city_publisher(city_of(broker, ca, cert, cert_key)) as say:
-            moved = Rollout(connection, number, say)
+        with city_publisher(city_of(broker, ca, cert, cert_key)) as publish:
+            moved = Rollout(connection, number, publish)
             version = moved.progress().version
             ids = moved.abort(lambda hall: _rollback(hall, version, by, key))
     except (RolloutRefused, OSError) as error:
@@ -457,8 +457,8 @@ def _plan(
     if not is_envelope(raw):
         if key is None:
             raise fail("this is an unsigned document: give --key", 2)
-        said = [report for report in reports_of(connection).values() if isinstance(report, dict)]
-        seen = [part.get("version", 0) for one in said for part in (one["applied"], one["desired"] or {})]
+        reports = [report for report in reports_of(connection).values() if isinstance(report, dict)]
+        seen = [part.get("version", 0) for one in reports for part in (one["applied"], one["desired"] or {})]
         raw = sign_for_halls(
             raw, key, list(halls) if group is None else [f"group:{group}"], max([0, *seen]) + 1
         )
@@ -501,7 +501,7 @@ def city_publisher(city: Target) -> Iterator[CityPublisher]:
 
 class CityPublisher:
     """A function that publishes at the city's broker. Each call returns once the broker has acknowledged the message,
-    or raises ``OSError`` after ``SAID_S`` without that.
+    or raises ``OSError`` after ``PUBLISH_S`` without that.
 
     Successive calls share a connection. Keepalives are not sent between calls, so a connection unused for ``IDLE_S`` is
     replaced. A message without an acknowledgement is sent again: halls ignore a second copy.
@@ -513,13 +513,13 @@ class CityPublisher:
         self._used_s = 0.0
 
     def __call__(self, topic: str, payload: bytes) -> None:
-        """Publish one message. Raises ``OSError`` if the broker has not acknowledged it within ``SAID_S``."""
+        """Publish one message. Raises ``OSError`` if the broker has not acknowledged it within ``PUBLISH_S``."""
         import threading
 
         from edged.cli.exchange import NoAnswer
         from edged.clock import monotonic_s
 
-        until_s = monotonic_s() + SAID_S
+        until_s = monotonic_s() + PUBLISH_S
         if monotonic_s() - self._used_s > IDLE_S:
             self.close()
         while True:
@@ -530,7 +530,7 @@ class CityPublisher:
             except NoAnswer as error:
                 self.close()
                 if monotonic_s() >= until_s:
-                    raise OSError(f"the city's broker took nothing for {SAID_S:g} s: {error}") from None
+                    raise OSError(f"the city's broker took nothing for {PUBLISH_S:g} s: {error}") from None
             threading.Event().wait(STEP_S)
 
     def _opened(self) -> Conversation:

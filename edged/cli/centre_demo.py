@@ -13,7 +13,7 @@ import typer
 from edged.cli.target import fail
 
 if TYPE_CHECKING:
-    from edged.sim.city.town import CityPlan, Say
+    from edged.sim.city.town import CityPlan, PrintLine
 
 VISITORS_PER_HALL_S = 0.1  # on wires: six a minute, so that something is to be seen
 CTRL_C = 130
@@ -59,7 +59,7 @@ def demo(
     raise typer.Exit(0 if summary["good"] else 1)
 
 
-async def _ran(plan: CityPlan, seconds: float, say: Say) -> dict[str, Any]:
+async def _ran(plan: CityPlan, seconds: float, print_line: PrintLine) -> dict[str, Any]:
     from edged.sim.city.demo import CityDemo
     from edged.sim.city.town import SimulatedCity
 
@@ -67,8 +67,8 @@ async def _ran(plan: CityPlan, seconds: float, say: Say) -> dict[str, Any]:
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal leaves nothing behind
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    async with SimulatedCity(plan, say) as city:
-        return await CityDemo(city, seconds, say).run()
+    async with SimulatedCity(plan, print_line) as city:
+        return await CityDemo(city, seconds, print_line).run()
 
 
 def _print(text: str) -> None:

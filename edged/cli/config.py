@@ -78,9 +78,9 @@ def new(
     def ask(what: str, default: str, pattern: str, **names: object) -> str:
         question = QUESTIONS[what][chinese].format(**names)
         while True:
-            said = str(typer.prompt(question, default=default)).strip()
-            if re.fullmatch(pattern, said):
-                return said
+            answer = str(typer.prompt(question, default=default)).strip()
+            if re.fullmatch(pattern, answer):
+                return answer
             typer.echo(
                 "不符合要求，请重新输入" if chinese else "that does not fit, once more please", err=True
             )

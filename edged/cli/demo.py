@@ -207,15 +207,15 @@ def _address_once() -> Callable[[Scene], None]:
     """A callback that prints the address of the hall's pages as soon as it is known, once."""
     from edged.sim.demo import DUTY_NAME, DUTY_PIN
 
-    said: set[str] = set()
+    printed: set[str] = set()
 
     def show(scene: Scene) -> None:
-        if scene.pages is not None and scene.pages not in said:
-            said.add(scene.pages)
+        if scene.pages is not None and scene.pages not in printed:
+            printed.add(scene.pages)
             print(f"edged demo: pages at {scene.pages}", file=sys.stderr)
             print(f"edged demo: act at {scene.pages}duty as {DUTY_NAME}, PIN {DUTY_PIN}", file=sys.stderr)
-        if scene.touch is not None and scene.touch not in said:
-            said.add(scene.touch)
+        if scene.touch is not None and scene.touch not in printed:
+            printed.add(scene.touch)
             print(f"edged demo: take numbers, press keys and break things at {scene.touch}", file=sys.stderr)
 
     return show

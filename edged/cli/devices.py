@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 
 
-def _say(found: dict[str, Any], as_json: bool, text: str) -> None:
+def _print_found(found: dict[str, Any], as_json: bool, text: str) -> None:
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text)
 
 
@@ -57,12 +57,12 @@ def list_(
 
     wrong = False
     for driver in REGISTRY:
-        _say({"driver": driver}, as_json, driver)
+        _print_found({"driver": driver}, as_json, driver)
         for found in _descriptions(driver, folder):
             wrong = wrong or bool(found["wrong"])
             title = _chosen(found["title_zh"], found["title"], lang)
             text = f"  {found['name']:<22} {title}  [{found['verified']}]{found['of']}"
-            _say(found, as_json, "\n".join([text, *(f"    ! {line}" for line in found["wrong"])]))
+            _print_found(found, as_json, "\n".join([text, *(f"    ! {line}" for line in found["wrong"])]))
     if wrong:
         raise typer.Exit(1)
 
@@ -155,7 +155,7 @@ def decode(
         raise fail(f"families with a decoder: {', '.join(DECODERS)}", 2) from None
     lines = decoder(data)
     for line in lines or ["no frame"]:
-        _say({"family": family, "bytes": data.hex(" "), "meaning": line}, as_json, line)
+        _print_found({"family": family, "bytes": data.hex(" "), "meaning": line}, as_json, line)
     if not lines:
         raise typer.Exit(1)
 
@@ -210,25 +210,25 @@ def probe(
         raise fail(f"families: {', '.join(DECODERS)}", 2)
     try:
         if family == "modbus":
-            told = ask(url, unit, request, deadline_ms / 1000)
+            answer = ask(url, unit, request, deadline_ms / 1000)
         else:
-            told = ask_raw(url, family, request, deadline_ms / 1000)
+            answer = ask_raw(url, family, request, deadline_ms / 1000)
     except ValueError as error:
         raise fail(str(error), 2) from None
-    remedy = _chosen(told.remedy_zh, told.remedy, lang)
+    remedy = _chosen(answer.remedy_zh, answer.remedy, lang)
     lines = [
-        f"-> {told.sent.hex(' ')}   {told.asked}",
-        f"<- {told.received.hex(' ') or '(nothing)'}   {told.meaning}",
+        f"-> {answer.sent.hex(' ')}   {answer.asked}",
+        f"<- {answer.received.hex(' ') or '(nothing)'}   {answer.meaning}",
         *([f"!! {remedy}"] if remedy else []),
     ]
     found = {
-        "sent": told.sent.hex(" "),
-        "received": told.received.hex(" "),
-        "meaning": told.meaning,
-        "ok": told.ok,
+        "sent": answer.sent.hex(" "),
+        "received": answer.received.hex(" "),
+        "meaning": answer.meaning,
+        "ok": answer.ok,
     }
-    _say(found | {"remedy": told.remedy, "remedy_zh": told.remedy_zh}, as_json, "\n".join(lines))
-    if not told.ok:
+    _print_found(found | {"remedy": answer.remedy, "remedy_zh": answer.remedy_zh}, as_json, "\n".join(lines))
+    if not answer.ok:
         raise typer.Exit(1)
 
 
@@ -249,16 +249,16 @@ def sniff(
 
     if family != "raw" and family not in DECODERS:
         raise fail(f"families with a decoder: {', '.join(DECODERS)}", 2)
-    heard = False
+    received = False
     try:
         for at_s, data in bursts(url, seconds):
-            heard = True
+            received = True
             meaning = "; ".join(DECODERS[family](data)) if family != "raw" else ""
             found = {"at_s": round(at_s, 3), "bytes": data.hex(" "), "meaning": meaning}
-            _say(found, as_json, f"{at_s:9.3f}  {data.hex(' ')}  {meaning}".rstrip())
+            _print_found(found, as_json, f"{at_s:9.3f}  {data.hex(' ')}  {meaning}".rstrip())
     except (OSError, ValueError) as error:
         raise fail(str(error), 2) from None
-    if not heard:
+    if not received:
         raise typer.Exit(1)
 
 
@@ -293,7 +293,7 @@ def detect(
                 f'[[devices]]\nid = "relay-{unit}"\ndriver = "modbus_relay"   # or modbus_map; answered {answer}\n'
                 f'profile = "plain"\nurl = "{url}"\nunit = {unit}\n'
             )
-            _say({"unit": unit, "url": url, "answer": answer}, as_json, text)
+            _print_found({"unit": unit, "url": url, "answer": answer}, as_json, text)
     except (OSError, ValueError) as error:
         raise fail(str(error), 2) from None
     if not found:
@@ -309,6 +309,6 @@ def _detect_inputs(as_json: bool) -> None:
         remarks += ["the user edged may not read it yet: 71-edged.rules"] * (not one.readable)
         comment = f"   # {one.name}" + "".join(f"; {remark}" for remark in remarks)
         text = f'[[devices]]\nid = "keypad"\ndriver = "evdev"\npath = "{one.path}"{comment}\n'
-        _say(one._asdict(), as_json, text)
+        _print_found(one._asdict(), as_json, text)
     if not listed:
         raise typer.Exit(1)

@@ -32,7 +32,7 @@ HEALTH_BYTES_MAX = 256 * 1024
 NEVER_ANSWER = frozenset({"candle485", "ff68"})  # drivers of panels that only speak when a key is pressed
 SENDS = {"milesight_mqtt": 60}  # drivers whose devices send by themselves, and how often at most, in seconds
 # drivers whose devices may send a time; our own JSON devices never do
-TELL_TIME = ("milesight_mqtt", "mqtt_map")
+REPORT_TIME = ("milesight_mqtt", "mqtt_map")
 
 
 def check_links(hall: HallConfig, listen_s: float | None = None) -> dict[str, CheckResult]:
@@ -57,7 +57,7 @@ def _links(hall: HallConfig, listen_s: float) -> dict[str, CheckResult]:
     health = running_health(hall)
     if health is not None:
         seen = {f"device {device.id}": _as_seen(device, health) for device in hall.devices}
-        telling = [device for device in hall.devices if device.driver in TELL_TIME]
+        telling = [device for device in hall.devices if device.driver in REPORT_TIME]
         return {"daemon": _daemon(health)} | seen | _clocks(hall, telling, seen, listen_s)
     results = {
         "daemon": unknown("服务未运行，以下由本命令直接检测", "the daemon does not run: asked directly")

@@ -26,7 +26,9 @@ from edged.cli.json_object import json_object
 from edged.cli.target import Target
 
 CONNECT_S = 5.0  # a broker on the same network answers in milliseconds
-HEARD_MAX = 10_000  # many times the retained messages of the largest hall; beyond that the newest are dropped
+RECEIVED_MAX = (
+    10_000  # many times the retained messages of the largest hall; beyond that the newest are dropped
+)
 T = TypeVar("T")
 
 
@@ -76,7 +78,7 @@ class Conversation:
             password=target.password,
             tls_context=_tls(target) if target.tls else None,
             keepalive=30,
-            max_queued_incoming_messages=HEARD_MAX,
+            max_queued_incoming_messages=RECEIVED_MAX,
             timeout=math.inf,  # ours are below
             logger=logging.Logger("aiomqtt", logging.CRITICAL + 1),
         )

@@ -14,17 +14,17 @@ TAKEN = 2  # columns that a wide character takes on a terminal
 class HallNames:
     """Display names of one hall's parts; a part without a name is shown by its id."""
 
-    def __init__(self, said: dict[str, Any], alarms: dict[str, Any] | None = None) -> None:
-        """``said``: the hall's ``page/names`` message; ``alarms``: its ``page/alarms`` message, which names each
+    def __init__(self, names: dict[str, Any], alarms: dict[str, Any] | None = None) -> None:
+        """``names``: the hall's ``page/names`` message; ``alarms``: its ``page/alarms`` message, which names each
         alarm's subject.
         """
         listed = (alarms or {}).get("alarms") or ()
         self._about = {str(one["key"]).partition("/")[2]: one["subject"] for one in listed}
-        self._windows = {one["id"]: str(one["number"]) for one in said.get("windows") or ()}
-        self._order = {one["id"]: place for place, one in enumerate(said.get("windows") or ())}
-        self._areas = {one["id"]: (one["name"], one["name_en"]) for one in said.get("areas") or ()}
-        self._staff = {one["id"]: str(one["name"]) for one in said.get("staff") or ()}
-        self._devices = {one["id"]: (one["zh"], one["en"]) for one in said.get("devices") or ()}
+        self._windows = {one["id"]: str(one["number"]) for one in names.get("windows") or ()}
+        self._order = {one["id"]: place for place, one in enumerate(names.get("windows") or ())}
+        self._areas = {one["id"]: (one["name"], one["name_en"]) for one in names.get("areas") or ()}
+        self._staff = {one["id"]: str(one["name"]) for one in names.get("staff") or ()}
+        self._devices = {one["id"]: (one["zh"], one["en"]) for one in names.get("devices") or ()}
 
     def window(self, window: str) -> str:
         """A window as people call it, with its id: ``11号 w11``."""
@@ -49,8 +49,8 @@ class HallNames:
             return f"{self._windows[subject]}号窗口 window {subject}"
         if subject in self._staff:
             return f"{self._staff[subject]} {subject}"
-        said = self._about.get(subject)
-        about = None if said is None else (said["zh"], said["en"])
+        subject_names = self._about.get(subject)
+        about = None if subject_names is None else (subject_names["zh"], subject_names["en"])
         return _beside(self._areas.get(subject) or about or self._devices.get(subject), subject)
 
 

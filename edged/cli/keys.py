@@ -256,12 +256,12 @@ def status(
     named = named or (() if group is not None else (target.hall,))
     try:
         with conversation(target, fleet.filters(topics.KEYS_REPORT)) as talk:
-            told = fleet.last_reports(talk, named, group, topics.KEYS_REPORT)
+            reports = fleet.last_reports(talk, named, group, topics.KEYS_REPORT)
     except NoAnswer as error:
         raise fail(str(error)) from None
-    for one, report in told.items():
+    for one, report in reports.items():
         _print_report(one, report)
-    good = told and all(report.get("state") == "applied" for report in told.values())
+    good = reports and all(report.get("state") == "applied" for report in reports.values())
     raise typer.Exit(0 if good else 1)
 
 

@@ -92,8 +92,8 @@ def page(lang: Literal["en", "zh"]) -> str:
     """The whole page as roff with man(7) macros."""
     zh = lang == "zh"
     name, synopsis, commands, files, codes, also = CHINESE_TITLES if zh else ENGLISH_TITLES
-    told = "政务服务大厅边缘控制器" if zh else "edge controller of a government service hall"
-    lines = ['.TH EDGED 1 "" edged', f".SH {name}", rf"edged \- {told}", f".SH {synopsis}"]
+    subtitle = "政务服务大厅边缘控制器" if zh else "edge controller of a government service hall"
+    lines = ['.TH EDGED 1 "" edged', f".SH {name}", rf"edged \- {subtitle}", f".SH {synopsis}"]
     lines += [
         r"\fBedged\fR \fICOMMAND\fR [\fIOPTIONS\fR]",
         ".br",

@@ -430,16 +430,16 @@ def _print_left_out(names: list[str]) -> None:
     typer.echo(f"  {left_out([Unmet('', str(name)) for name in names])}")
 
 
-def _print_rehearsal(said: Any) -> None:
+def _print_rehearsal(report: Any) -> None:
     """Print the figures of a rehearsal in both languages; nothing if another version of the program made them."""
     from edged.central.rehearsed import BadMessage, of_report, sentences
 
     try:
-        told = sentences(of_report(said))
+        lines = sentences(of_report(report))
     except BadMessage:
         return
     for language in (0, 1):
-        for line in told:
+        for line in lines:
             typer.echo(f"  {line[language]}")
 
 
@@ -472,13 +472,13 @@ def _print_effect(payload: bytes, config: Path | None, err: bool = False) -> Non
     before = None if config is None else _in_force(config)
     if before is None:
         return
-    told = changes(before, after, names_of(config))
-    typer.echo(f"  changes of what is in force / 与现行策略的差异：{len(told) or 'none 无'}", err=err)
+    changed = changes(before, after, names_of(config))
+    typer.echo(f"  changes of what is in force / 与现行策略的差异：{len(changed) or 'none 无'}", err=err)
     for language in (1, 0):
-        for line in sentences(told[:CHANGES_SHOWN], language):
+        for line in sentences(changed[:CHANGES_SHOWN], language):
             typer.echo(f"    {line}", err=err)
-    if len(told) > CHANGES_SHOWN:
-        typer.echo(f"    and {len(told) - CHANGES_SHOWN} more", err=err)
+    if len(changed) > CHANGES_SHOWN:
+        typer.echo(f"    and {len(changed) - CHANGES_SHOWN} more", err=err)
 
 
 def _print_unshown(after: Policy, config: Path | None, err: bool) -> None:
@@ -493,8 +493,8 @@ def _print_unshown(after: Policy, config: Path | None, err: bool) -> None:
         fonts = {board.font for board in load(config).site.boards if board.font}
     except ConfigErrors:
         return  # reported above, or checked by the hall itself
-    said = dict.fromkeys("".join(_texts(asdict(after))))
-    missing = "".join(char for char in said if any(not char.encode(font, "ignore") for font in fonts))
+    used = dict.fromkeys("".join(_texts(asdict(after))))
+    missing = "".join(char for char in used if any(not char.encode(font, "ignore") for font in fonts))
     if missing:
         typer.echo(
             f'  a board\'s font lacks, and shows "?" for / 显示屏字库没有、将显示为“?”的字：{missing}',

@@ -48,11 +48,11 @@ def reload(
         raise fail(f"the daemon did not answer within {WAIT_S:g} s; its log says why")
     for line in verdict.lines:
         typer.echo(line, err=True)
-    typer.echo(_SAID.get(verdict.state, verdict.state), err=verdict.state != "taken")
+    typer.echo(_VERDICT_TEXTS.get(verdict.state, verdict.state), err=verdict.state != "taken")
     raise typer.Exit(0 if verdict.state == "taken" else 1)
 
 
-_SAID = {
+_VERDICT_TEXTS = {
     "taken": "taken 已生效",
     "waits": "not taken yet: it is as soon as those visits are over 待相关办理结束后自动生效",
     "refused": "not taken: the hall goes on with what it had 未生效，大厅沿用原配置",
@@ -79,12 +79,12 @@ def _nobody(config: Path) -> str:
     """
     from edged.config import ConfigErrors, load
 
-    said = f"no daemon serves {config} on this machine"
+    message = f"no daemon serves {config} on this machine"
     try:
         load(config)
     except ConfigErrors as errors:
-        return "\n".join([said, *errors.lines])
-    return said
+        return "\n".join([message, *errors.lines])
+    return message
 
 
 def _wait(journal: Path, before: FileVerdict) -> FileVerdict | None:

@@ -69,17 +69,17 @@ def why(
                 bar,
                 days,
             )
-        told = [one for one in found if _wanted(one, area, window)]
-        told = told if since is None else [one for one in told if one.time >= _since(since, found)]
+        wanted = [one for one in found if _wanted(one, area, window)]
+        wanted = wanted if since is None else [one for one in wanted if one.time >= _since(since, found)]
     except Unreadable as error:
         raise fail(str(error), 2) from None
-    told = told[-last:] if last else told
+    wanted = wanted[-last:] if last else wanted
     if as_json:
-        typer.echo(json.dumps([_figures(one) for one in told], ensure_ascii=False, indent=1))
+        typer.echo(json.dumps([_figures(one) for one in wanted], ensure_ascii=False, indent=1))
     else:
-        for one in told:
+        for one in wanted:
             typer.echo("\n".join(_lines(one, lang)))
-    if not told:
+    if not wanted:
         typer.echo("edged why: no such decision in this journal", err=True)
         raise typer.Exit(1)
 
@@ -106,7 +106,7 @@ def _journal(journal: Path | None, config: Path | None) -> Path:
 def decisions(
     path: Path,
     enough: Callable[[list[Decision]], bool] = lambda found: False,
-    told: ReportProgress = silent,
+    progress: ReportProgress = silent,
     most_days: int = 0,
 ) -> list[Decision]:
     """Read decisions from a journal, oldest first. The newest day is read first, then more days until ``enough`` is
@@ -117,15 +117,15 @@ def decisions(
     with opened(path) as connection:
         days = 1
         while (start := day_start(connection, min(days, most_days or days))) is not None:
-            found = _decisions_from(connection, start, told)
+            found = _decisions_from(connection, start, progress)
             if enough(found) or days >= most_days > 0:
                 return found
             days *= 4  # at most a third is read twice
-        return _decisions_from(connection, oldest_dump(connection), told)
+        return _decisions_from(connection, oldest_dump(connection), progress)
 
 
 def _decisions_from(
-    connection: apsw.Connection, start: Snapshot | None, told: ReportProgress
+    connection: apsw.Connection, start: Snapshot | None, progress: ReportProgress
 ) -> list[Decision]:
     from edged.explain.sentences import explained, sentences
     from edged.explain.words import DECISIONS
@@ -136,7 +136,7 @@ def _decisions_from(
         give_way()
     found: list[Decision] = []
     running: dict[str, Decision] = {}  # window -> the decision that opened it
-    for step in noted(connection, start, tuple({*DECISIONS, *FOLLOWED}), told):
+    for step in noted(connection, start, tuple({*DECISIONS, *FOLLOWED}), progress):
         if step.site is None:
             continue
         wall_ms = step.wall_ms if step.offset_ms is None else step.at_ms + step.offset_ms
@@ -152,14 +152,14 @@ def _decisions_from(
     return found
 
 
-def _follow(running: dict[str, Decision], note: Note, told: tuple[str, str]) -> None:
+def _follow(running: dict[str, Decision], note: Note, sentence: tuple[str, str]) -> None:
     """Add what became of an opening to its decision: answered, staffed, given up, released."""
     opening = running.get(note.subject)
     if opening is None or note.kind not in FOLLOWED:
         return
     if note.kind in ("tidal.acknowledged", "tidal.opened") and note.data.get("staff") is not None:
         opening.acknowledged_by = str(note.data["staff"])
-    opening.result.append(" | ".join(told))
+    opening.result.append(" | ".join(sentence))
     if note.kind in ("tidal.unanswered", "tidal.released"):
         del running[note.subject]
 
@@ -175,21 +175,21 @@ def _time(wall_ms: int, zone_min: int) -> str:
 def _wanted(one: Decision, area: str | None, window: str | None) -> bool:
     from edged.core.model.names import area_meant, window_meant
 
-    told = one.explained
-    windows = {told.window, *(other.id for other in told.alternatives if other.code == "chosen")}
-    return (area is None or (area_meant(one.site, area) or area) == told.area) and (
+    explained = one.explained
+    windows = {explained.window, *(other.id for other in explained.alternatives if other.code == "chosen")}
+    return (area is None or (area_meant(one.site, area) or area) == explained.area) and (
         window is None or (window_meant(one.site, window) or window) in windows
     )
 
 
-def _is_enough(told: list[Decision], since: str | None, last: int) -> bool:
+def _is_enough(found: list[Decision], since: str | None, last: int) -> bool:
     """Whether the decisions read so far cover what was asked for."""
     if since is not None:
-        return bool(told) and told[0].time < _since(since, told)
-    return 0 < last <= len(told)
+        return bool(found) and found[0].time < _since(since, found)
+    return 0 < last <= len(found)
 
 
-def _since(text: str, told: Iterable[Decision]) -> str:
+def _since(text: str, found: Iterable[Decision]) -> str:
     """Parse a date and time, or a time of day, which is taken on the journal's last day."""
     try:
         if "T" in text or "-" in text:
@@ -197,18 +197,18 @@ def _since(text: str, told: Iterable[Decision]) -> str:
         clock = datetime.strptime(text, "%H:%M").strftime("%H:%M:00")
     except ValueError:
         raise fail(f"--since {text}: write 10:12 or 2026-05-28T10:12", 2) from None
-    day = max((one.time[:10] for one in told), default="")
+    day = max((one.time[:10] for one in found), default="")
     return f"{day}T{clock}"
 
 
 def _figures(one: Decision) -> dict[str, Any]:
-    told = asdict(one.explained)
+    explained = asdict(one.explained)
     return {
         "seq": one.seq,
         "time": one.time,
-        **told,
-        "inputs": dict(told["inputs"]),
-        "thresholds": dict(told["thresholds"]),
+        **explained,
+        "inputs": dict(explained["inputs"]),
+        "thresholds": dict(explained["thresholds"]),
         "acknowledged_by": one.acknowledged_by,
         "result": one.result,
     }
@@ -232,25 +232,25 @@ def _window_name(number: str, places: tuple[int, ...]) -> str:
 def _lines(one: Decision, lang: Lang) -> list[str]:
     from edged.explain.figures import DECIDED, in_words
 
-    told, places = one.explained, {"zh": (0,), "en": (1,), "both": (0, 1)}[lang]
-    decided = " ".join(DECIDED[told.decision][place] for place in places)
-    lines = [f"{one.time}  {decided}  {' | '.join((told.zh, told.en)[place] for place in places)}"]
+    explained, places = one.explained, {"zh": (0,), "en": (1,), "both": (0, 1)}[lang]
+    decided = " ".join(DECIDED[explained.decision][place] for place in places)
+    lines = [f"{one.time}  {decided}  {' | '.join((explained.zh, explained.en)[place] for place in places)}"]
 
-    def say(heading: str, text: str) -> None:
+    def add(heading: str, text: str) -> None:
         if text:
             colon = "：" if lang == "zh" else ": "
             lines.append(f"    {' '.join(HEADINGS[heading][place] for place in places)}{colon}{text}")
 
     def figures(facts: Mapping[str, Fact]) -> str:
-        told_in = [COMMAS[place].join(in_words(facts, told.rule, one.site, place)) for place in places]
-        return " | ".join(text for text in told_in if text)
+        texts = [COMMAS[place].join(in_words(facts, explained.rule, one.site, place)) for place in places]
+        return " | ".join(text for text in texts if text)
 
-    say("inputs", figures(told.inputs))
-    say("thresholds", figures(told.thresholds))
-    for other in told.alternatives:
+    add("inputs", figures(explained.inputs))
+    add("thresholds", figures(explained.thresholds))
+    for other in explained.alternatives:
         words = " ".join((other.zh, other.en)[place] for place in places)
         name = other.name if other.kind == "staff" else _window_name(other.name, places)
-        say("alternatives", f"{name}{'：' if lang == 'zh' else ': '}{words}")
+        add("alternatives", f"{name}{'：' if lang == 'zh' else ': '}{words}")
     for result in one.result:
-        say("result", " | ".join(result.split(" | ")[place] for place in places))
+        add("result", " | ".join(result.split(" | ")[place] for place in places))
     return lines

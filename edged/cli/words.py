@@ -115,7 +115,7 @@ def example(text: str, place: int, situation: str = "") -> str:
 
     def filled(blank: re.Match[str]) -> str:
         name = blank.group(1)
-        about = next((said for start, said in SUBJECTS.items() if code.startswith(start)), None)
+        about = next((names for start, names in SUBJECTS.items() if code.startswith(start)), None)
         if name == "subject" and about is not None:
             return about[place]
         behind = text[blank.end() :]
@@ -124,7 +124,7 @@ def example(text: str, place: int, situation: str = "") -> str:
         if name.endswith("_s") and behind.startswith(("分钟", " min")):
             return "9"
         if name == "name":
-            made = next((said for start, said in NAMES.items() if situation.startswith(start)), None)
+            made = next((names for start, names in NAMES.items() if situation.startswith(start)), None)
             return (made or EXAMPLES[name])[place]
         if name == "of" and code in ("idle", "free"):
             return "2"
@@ -137,13 +137,13 @@ def example(text: str, place: int, situation: str = "") -> str:
 
 def rows() -> Iterator[Row]:
     """Yield every text with the occasion on which it appears: (occasion, Chinese, English)."""
-    told = set()
+    yielded = set()
     for row in _tables():
-        told.add(row[1])
+        yielded.add(row[1])
         yield row
     for sentence in listing.sentences():
-        if sentence.chinese not in told:
-            told.add(sentence.chinese)
+        if sentence.chinese not in yielded:
+            yielded.add(sentence.chinese)
             situation = f"{sentence.place} {sentence.situation}"
             yield situation, sentence.chinese.strip("\n"), sentence.english.strip("\n")
 

@@ -12,12 +12,12 @@ from typing import NamedTuple
 from edged.config import HallConfig
 
 # One example of each topic in ``central/topics.py``, below hall/{hall}; a test compares these with that list.
-SAID = (
+DAEMON_WRITES = (
     *("status", "journal", "state/area/a", "state/window/w", "state/cases", "state/alarms"),
     *("page/names", "page/area/a", "page/line/a", "page/window/w"),
     *("events", "policy/report", "keys/report", "answer/r"),
 )
-HEARD = ("events/ack", "policy/push", "keys/push", "ops/open", "appointments")
+DAEMON_READS = ("events/ack", "policy/push", "keys/push", "ops/open", "appointments")
 ACCESS = ("read", "write", "readwrite", "deny")
 
 
@@ -67,8 +67,8 @@ def mistakes(config: HallConfig, text: str, controller: str) -> Iterator[str]:
     rules = parse(text)
     hall = f"hall/{config.hall}"
     rooted = config.policy.root is not None  # a hall without root keys ignores key lists
-    own = [("write", f"{hall}/{tail}") for tail in SAID]
-    own += [("read", f"{hall}/{tail}") for tail in HEARD]
+    own = [("write", f"{hall}/{tail}") for tail in DAEMON_WRITES]
+    own += [("read", f"{hall}/{tail}") for tail in DAEMON_READS]
     own = [one for one in own if rooted or "/keys/" not in one[1]]
     if config.policy.group is not None:
         own.append(("read", f"city/{config.policy.group}/policy/push"))
@@ -78,14 +78,14 @@ def mistakes(config: HallConfig, text: str, controller: str) -> Iterator[str]:
         if not allows(rules, controller, access, topic):
             yield _mistake(controller, access, topic)
     for device in config.devices:
-        says, hears = device.options.topics(config.hall, device.id)
-        for topic in says:
+        published, subscribed = device.options.topics(config.hall, device.id)
+        for topic in published:
             if not allows(rules, controller, "read", topic):
-                yield f"{_mistake(controller, 'read', topic)}: {device.id} is not heard"
-            speaker = device.options.speaker(device.id)
-            if not allows(rules, speaker, "write", topic):
-                yield _mistake(speaker, "write", topic)
-        for topic in hears:
+                yield f"{_mistake(controller, 'read', topic)}: {device.id} is not received"
+            sender = device.options.speaker(device.id)
+            if not allows(rules, sender, "write", topic):
+                yield _mistake(sender, "write", topic)
+        for topic in subscribed:
             if not allows(rules, controller, "write", topic):
                 yield f"{_mistake(controller, 'write', topic)}: {device.id} is not reached"
             if not allows(rules, device.id, "read", topic):

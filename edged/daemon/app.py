@@ -289,7 +289,7 @@ class Application:
             self._finish(whole)
 
     async def _serve(self, tasks: asyncio.TaskGroup) -> None:
-        _say_remarks(self.config)
+        _log_remarks(self.config)
         manager = self._manager
         await self._open_web()
         fleet = self._start(tasks)
@@ -686,7 +686,7 @@ class Application:
         )
 
 
-def _say_remarks(config: HallConfig) -> None:
+def _log_remarks(config: HallConfig) -> None:
     """Log the remarks that `edged check` would print about this valid hall.toml."""
     for remark in config.remarks:
         effect = "hall.toml is in force as it is"

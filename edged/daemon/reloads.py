@@ -92,7 +92,7 @@ class Reloads:
         self.heartbeat.expect(READ_S)
         if not self.mistakes:
             await self._desk.keep_config(self._config)
-        await self._tell("refused" if self.mistakes else "serving", self.mistakes)
+        await self._write_verdict("refused" if self.mistakes else "serving", self.mistakes)
         while True:
             self.heartbeat.expect(CHECK_S)
             try:
@@ -127,14 +127,14 @@ class Reloads:
         spoilt = tuple(f"{file}: {why}" for file, why in sorted(reading.spoilt.items()))
         restart = tuple(f"[{table}] waits for a restart" for table in taken.restart)
         state = "waits" if taken.later else "refused" if taken.problems or spoilt else "taken"
-        await self._tell(state, (*taken.problems, *spoilt, *restart))
+        await self._write_verdict(state, (*taken.problems, *spoilt, *restart))
 
     async def _refuse(self, lines: tuple[str, ...]) -> None:
         for line in lines:
             log.error("reload-refused", mistake=line, effect=STAYS, remedy=CORRECT)
         self.mistakes = lines
         self._show()
-        await self._tell("refused", lines)
+        await self._write_verdict("refused", lines)
 
     async def _try_again(self) -> None:
         """Try again to apply a configuration that was refused or waits."""
@@ -155,7 +155,7 @@ class Reloads:
             if reading.config.text == self._config.text:
                 self.mistakes = ()  # the file is again as it was: nothing to apply
                 self._show()
-                await self._tell("taken", ())
+                await self._write_verdict("taken", ())
 
     async def _accept(self, config: HallConfig) -> None:
         self._config = config
@@ -169,5 +169,5 @@ class Reloads:
         name = self._config.file.name
         self._concerns.report("config-waiting", {name: "; ".join(why)} if why else {})
 
-    async def _tell(self, state: str, lines: tuple[str, ...]) -> None:
+    async def _write_verdict(self, state: str, lines: tuple[str, ...]) -> None:
         await self._desk.write_verdict(self._config, FileVerdict.of(self._count, state, lines[:LINES_MAX]))

@@ -55,11 +55,11 @@ def _serve(config: Path, log_level: str, warp: str | None) -> int:
         beginning = accepted.begin(config)
     except ConfigErrors as errors:
         for line in errors.lines:
-            _say(line)
+            _print_line(line)
         return 2
     code = 0
     for line in beginning.mistakes:
-        _say(line)
+        _print_line(line)
     try:
         hall_time = None if warp is None else Warp.parse(warp)
         zone, hall_clock = beginning.config.timezone, Clock(0, hall_time)
@@ -67,19 +67,19 @@ def _serve(config: Path, log_level: str, warp: str | None) -> int:
         asyncio.run(serve_hall(beginning.config, hall_time, beginning.mistakes))
     except* StoreError as group:
         failure = next(error for error in group.exceptions if isinstance(error, StoreError))
-        _say(f"edged: {failure}")
+        _print_line(f"edged: {failure}")
         code = failure.exit_code
     except* ConfigErrors as group:
         for mistake in group.exceptions:
-            _say(str(mistake))
+            _print_line(str(mistake))
         code = code or 2
     except* Exception:  # noqa: BLE001 - a bug: print the traceback, and exit with a code for systemd
-        _say(traceback.format_exc())
+        _print_line(traceback.format_exc())
         code = code or BUG
     return code
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     from edged import logs
 
     logs.say(f"{line}\n")

@@ -92,20 +92,20 @@ def _fact(key: str, value: Fact, rule: str | None, site: Site, place: int) -> st
     seconds = key.endswith("_s") or (key in ("measured", "threshold") and rule in OF_A_WAIT)
     if isinstance(value, int | float):
         return duration(value, place) if seconds else number(value)
-    said = str(value or "")
+    word = str(value or "")
     for table in (TRIGGERS, OVERRIDES, NO_STAFF, DECIDES):
-        if key in ("trigger", "override", "because", "decides") and said in table:
-            return table[said][place]
+        if key in ("trigger", "override", "because", "decides") and word in table:
+            return table[word][place]
     comma = ("、", ", ")[place]
     if key == "tried":
-        return comma.join(_person(site, one) for one in said.split(",") if one) or NOBODY[place]
+        return comma.join(_person(site, one) for one in word.split(",") if one) or NOBODY[place]
     if key == "by":
-        return _person(site, said)
+        return _person(site, word)
     if key == "donors":
-        return comma.join(area_name(site, one.partition("=")[0], place) for one in said.split())
-    return area_name(site, said, place)
+        return comma.join(area_name(site, one.partition("=")[0], place) for one in word.split())
+    return area_name(site, word, place)
 
 
-def _person(site: Site, said: str) -> str:
-    known = staff_meant(site, said)
-    return next((one.name for one in site.staff if one.id == known), said)
+def _person(site: Site, named: str) -> str:
+    known = staff_meant(site, named)
+    return next((one.name for one in site.staff if one.id == known), named)

@@ -54,9 +54,9 @@ def _of_file(name: str, tree: ast.Module) -> Iterator[Sentence]:
         if isinstance(target, ast.Name) and isinstance(node.value.value, str)
     }
     around: list[tuple[ast.AST, str]] = [(tree, _about(tree))]
-    for node, said in around:
+    for node, situation in around:
         parts = list(ast.iter_child_nodes(node))
-        around += [(part, _about(part) or said) for part in parts]
+        around += [(part, _about(part) or situation) for part in parts]
         if isinstance(node, ast.JoinedStr | ast.FormattedValue | ast.Expr):
             continue  # a piece of the sentence around it, or a docstring
         for part, after in zip(parts, [*parts[1:], None], strict=False):
@@ -64,7 +64,7 @@ def _of_file(name: str, tree: ast.Module) -> Iterator[Sentence]:
                 chinese, english = template(part, known), template(after, known)
                 if CHINESE.search(chinese):
                     pair = _parted(chinese, "" if CHINESE.search(english) else english)
-                    yield Sentence(f"{name}:{part.lineno}", said, *pair)
+                    yield Sentence(f"{name}:{part.lineno}", situation, *pair)
 
 
 def _parted(chinese: str, english: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from edged.core.people.alarms import NO_STAFF
 from edged.explain.words import (
     CALLED,
     DECISIONS,
+    IN_SENTENCE,
     LAMP_ONLY,
     OVERRIDES,
     REASONS,
@@ -24,7 +25,6 @@ from edged.explain.words import (
     SAFE_MODE,
     SENTENCES,
     THRESHOLDS,
-    TOLD,
     TRIGGERS,
     USUAL,
     WHY_NOT,
@@ -90,7 +90,7 @@ def explained(note: Note, site: Site) -> Explained | None:
     zh, en = sentences(note, site)
     about_window = note.subject in names.windows
     area = data.get("area") if about_window else note.subject
-    given = {key: value for key, value in data.items() if key not in TOLD and value is not None}
+    given = {key: value for key, value in data.items() if key not in IN_SENTENCE and value is not None}
     rule = data.get("rule")
     return Explained(
         decision,

@@ -23,7 +23,7 @@ DECISIONS: dict[str, str] = {
     "override.expired": "override",
     "policy.harmful": "put-back",
 }
-TOLD = frozenset(
+IN_SENTENCE = frozenset(
     {"area", "rule", "reason", "candidates", "roster", "chosen_because", "staff", "window", "would"}
 )
 THRESHOLDS = frozenset(

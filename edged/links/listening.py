@@ -87,7 +87,7 @@ class BusListener(Generic[FrameT]):
         self._cutter, self._babble = self._new_cutter(), Babble()
         if not up:
             self._fail(self._unreachable())
-        self._tell()
+        self._report_state()
 
     def _unreachable(self) -> Unreachable:
         return Unreachable(self._why.detail, self._why.word)
@@ -111,14 +111,14 @@ class BusListener(Generic[FrameT]):
             if babbles:
                 self._babbling = True
                 self._fail(Unreachable("babble", "babble"))
-                self._tell()
+                self._report_state()
 
     def _fell_quiet(self) -> None:
         if self._babbling:
             self._babbling = False
-            self._tell()
+            self._report_state()
 
-    def _tell(self) -> None:
+    def _report_state(self) -> None:
         if self.open and not self._babbling:
             self._presence.back()
         elif self.open is not None:

@@ -181,16 +181,16 @@ class MemoryLink:
             if end._whole:
                 end._whole, end._reason = False, reason
                 end._delivery.clear()
-                end._tell()
+                end._report_state()
 
     def mend(self) -> None:
         """Restore the connection: both ends report up."""
         for end in (self, self._other):
             if not end._whole:
                 end._whole, end._reason = True, "open"
-                end._tell()
+                end._report_state()
 
-    def _tell(self) -> None:
+    def _report_state(self) -> None:
         if self._on_state is not None:
             self._on_state(self._whole, Loss("closed", self._reason))
 

@@ -65,14 +65,14 @@ class CertificateWatch:
             peer_ms = self._peer_end_ms()
             if peer_ms is not None:
                 ends[BROKER] = peer_ms
-            self._tell(ends)
+            self._report_ends(ends)
             try:
                 async with asyncio.timeout(CHECK_S):
                     await self._due.wait()
             except TimeoutError:
                 pass
 
-    def _tell(self, ends: Mapping[str, int]) -> None:
+    def _report_ends(self, ends: Mapping[str, int]) -> None:
         soon: dict[str, str] = {}
         for name, end_ms in ends.items():
             self._report(name, end_ms / 1000)

@@ -38,9 +38,11 @@ class DeviceLog(Observer):
             return
         for note in step.notes:
             if note.kind in CHANGES and note.subject == event.point:
-                self._tell(CHANGES[note.kind], event, note.data.get("away_s"))
+                self._log_change(CHANGES[note.kind], event, note.data.get("away_s"))
 
-    def _tell(self, line: str, event: DeviceLost | DeviceBack, away_s: str | int | float | None) -> None:
+    def _log_change(
+        self, line: str, event: DeviceLost | DeviceBack, away_s: str | int | float | None
+    ) -> None:
         ours = isinstance(event, DeviceLost) and event.reason == OUR_LINK
         if ours or event.point in self._by_our_link or (isinstance(event, DeviceBack) and away_s is None):
             (self._by_our_link.add if ours else self._by_our_link.discard)(event.point)

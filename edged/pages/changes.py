@@ -68,25 +68,25 @@ def changes(sheet: Sheet, streams: Streams) -> ASGIApp:
             await answer(scope, receive, send)
             return
         gone = asyncio.ensure_future(_gone(receive))  # noqa: TID251 (lives no longer than this request)
-        tell = asyncio.ensure_future(_tell(sheet, _last_received(Request(scope), sheet), send))  # noqa: TID251
-        streams.enter(tell)
+        streaming = asyncio.ensure_future(_stream(sheet, _last_received(Request(scope), sheet), send))  # noqa: TID251
+        streams.enter(streaming)
         try:
-            await asyncio.wait({gone, tell}, return_when=asyncio.FIRST_COMPLETED)
-            if tell.cancelled():
+            await asyncio.wait({gone, streaming}, return_when=asyncio.FIRST_COMPLETED)
+            if streaming.cancelled():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-            elif tell.done():
-                tell.result()
+            elif streaming.done():
+                streaming.result()
         finally:
-            streams.leave(tell)
-            for task in (gone, tell):
+            streams.leave(streaming)
+            for task in (gone, streaming):
                 task.cancel()
             with suppress(asyncio.CancelledError, OSError):
-                await asyncio.gather(gone, tell, return_exceptions=True)
+                await asyncio.gather(gone, streaming, return_exceptions=True)
 
     return stream
 
 
-async def _tell(sheet: Sheet, since: int, send: Send) -> None:
+async def _stream(sheet: Sheet, since: int, send: Send) -> None:
     headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     text = b"retry: %d\n\n" % AGAIN_MS

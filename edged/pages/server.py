@@ -114,8 +114,8 @@ def _health(pages: Pages) -> dict[str, Any]:
     }
 
 
-async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT. ``tell`` gets the pages' URL. Raises ``OSError`` if the address cannot be
+async def serve(config: HallConfig, warp: Warp | None, print_url: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. ``print_url`` gets the pages' URL. Raises ``OSError`` if the address cannot be
     bound.
     """
     table = config.pages
@@ -127,7 +127,7 @@ async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], Non
             visitors = places.enter_context(bind(table.tickets_host, table.tickets_port))
             app = TicketPages(pages).application()
             listeners.append((Listener(app, table.tls_cert_file, table.tls_key_file, phones=True), visitors))
-        tell(address(table.host, place.getsockname()[1], secure=table.tls_cert_file is not None))
+        print_url(address(table.host, place.getsockname()[1], secure=table.tls_cert_file is not None))
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -154,12 +154,12 @@ def main() -> None:
     asked = json.load(sys.stdin)
 
     def progress(done: int, of: int) -> None:
-        _say({"done": done, "of": of})
+        _print_json({"done": done, "of": of})
 
-    _say({"result": compared(asked["day"], asked["other_min"], progress)})
+    _print_json({"result": compared(asked["day"], asked["other_min"], progress)})
 
 
-def _say(line: dict[str, Any]) -> None:
+def _print_json(line: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 

@@ -128,7 +128,7 @@ class DemoCentre:
                 await client.subscribe(topics.events(self._hall), qos=1)
                 await client.subscribe(topics.policy_report(self._hall), qos=1)
             async with asyncio.TaskGroup() as parts:
-                parts.create_task(self._say(client))
+                parts.create_task(self._publish_queued(client))
                 parts.create_task(self._acknowledge(client))
                 async for message in client.messages:
                     if isinstance(message.payload, bytes) and message.payload:
@@ -145,7 +145,7 @@ class DemoCentre:
             self.acknowledged += 1
             self._ahead.discard(self.acknowledged)
 
-    async def _say(self, client: aiomqtt.Client) -> None:
+    async def _publish_queued(self, client: aiomqtt.Client) -> None:
         while True:
             topic, payload = await self._out.get()
             try:

@@ -100,7 +100,7 @@ class Plans:
     level: int | None = None
     case_code: str | None = None
     papers: str | None = None
-    told: list[str] = field(default_factory=list)
+    sent_away: list[str] = field(default_factory=list)
 
 
 class DemoClerk:
@@ -187,7 +187,7 @@ class DemoClerk:
         outcome = target
         if target is None and plans.papers is not None:
             outcome, plans.papers = f"told-once/{plans.papers}", None
-            plans.told.append(number)
+            plans.sent_away.append(number)
         await self._insist("finish" if target is None else "transfer", number, outcome)
         level = visitor.level if plans.level is None else plans.level
         if level is not None and target is None:

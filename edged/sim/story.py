@@ -104,9 +104,9 @@ class Story:
 
     def _come_back(self, window: str) -> None:
         """Let all visitors whom the clerk of ``window`` has sent to fetch papers come back now."""
-        told = self._cast.clerks[window].plans.told
-        while told:
-            self._cast.wires.come_back(told.pop())
+        sent_away = self._cast.clerks[window].plans.sent_away
+        while sent_away:
+            self._cast.wires.come_back(sent_away.pop())
 
     def _duty(self, key: Any, arg: str) -> None:
         self._cast.wires.press_pager(DUTY, key, arg)

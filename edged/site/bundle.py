@@ -94,18 +94,15 @@ class Wheel:
     sha256: str
 
 
-Say = Callable[[str], None]
-
-
-def make(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
+def make(order: BundlePlan, out: Path, print_line: Callable[[str], None] = lambda _line: None) -> list[Wheel]:
     """Write the bundle to ``out`` (``.tar.zst`` or ``.tar.gz``); returns its wheels. Raises ``BundleError`` if the plan
     cannot be carried out or ``out`` cannot be written.
     """
     name = f"edged-{about(order.source)['version']}-{order.platform}"
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / name
-        wheels = unpacked(order, folder, say)
-        say(f"packing {out.name}")
+        wheels = unpacked(order, folder, print_line)
+        print_line(f"packing {out.name}")
         try:
             _pack(folder, out)
         except OSError as error:
@@ -113,7 +110,9 @@ def make(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wh
     return wheels
 
 
-def unpacked(order: BundlePlan, folder: Path, say: Say = lambda _line: None) -> list[Wheel]:
+def unpacked(
+    order: BundlePlan, folder: Path, print_line: Callable[[str], None] = lambda _line: None
+) -> list[Wheel]:
     """Write the bundle as a folder, which must not exist yet; returns its wheels. Raises ``BundleError`` if the plan
     names an unsupported platform or Python, or a wheel is missing.
     """
@@ -128,9 +127,9 @@ def unpacked(order: BundlePlan, folder: Path, say: Say = lambda _line: None) -> 
         raise BundleError(
             f"the library for SM2 keys has no wheel for {order.platform}; leave --gm out, and sign with Ed25519 keys"
         )
-    wheels = _wheels(order, folder / "wheels", say)
+    wheels = _wheels(order, folder / "wheels", print_line)
     if order.interpreter is not None:
-        say(f"carrying the interpreter of {order.interpreter}")
+        print_line(f"carrying the interpreter of {order.interpreter}")
         _carry(order.interpreter, folder / "python")
     _texts(order, folder, project, wheels)
     _sums(folder, order.key)
@@ -194,10 +193,10 @@ def foreign_parts(wheels: Path, platform: str) -> list[str]:
     return found
 
 
-def _wheels(order: BundlePlan, folder: Path, say: Say) -> list[Wheel]:
+def _wheels(order: BundlePlan, folder: Path, print_line: Callable[[str], None]) -> list[Wheel]:
     """Build our own wheel, fetch the others for the platform, and compare each one's hash with the lock."""
     folder.mkdir(parents=True)
-    say("building the wheel of edged")
+    print_line("building the wheel of edged")
     with (order.source / "pyproject.toml").open(
         "rb"
     ) as lock:  # two builds at once would write into one folder
@@ -209,7 +208,7 @@ def _wheels(order: BundlePlan, folder: Path, say: Say) -> list[Wheel]:
     constraints.write_text("\n".join(pins))
     tags = [word for tag in PLATFORMS[order.platform] for word in ("--platform", tag)]
     target = (*tags, "--python-version", order.python, "--implementation", "cp", "--only-binary", ":all:")
-    say(f"fetching libraries for {order.platform}, Python {order.python}")
+    print_line(f"fetching libraries for {order.platform}, Python {order.python}")
     wanted = f"{ours}[{EXTRAS},gm]" if order.gm else f"{ours}[{EXTRAS}]"
     run_pip("download", *target, "--constraint", str(constraints), "--dest", str(folder), wanted)
     run_pip("download", *target, "--no-deps", "--dest", str(folder), PIP)

@@ -13,6 +13,7 @@ import gzip
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,7 +22,6 @@ from edged.site.bundle import (
     PLATFORMS,
     BundleError,
     BundlePlan,
-    Say,
     Wheel,
     about,
     run_pip,
@@ -49,7 +49,9 @@ Description: edge controller of a government service hall
 """
 
 
-def make_package(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
+def make_package(
+    order: BundlePlan, out: Path, print_line: Callable[[str], None] = lambda _line: None
+) -> list[Wheel]:
     """Write the package to ``out``; returns its wheels. Raises ``BundleError`` if the plan cannot be carried out or
     dpkg-deb fails.
     """
@@ -57,22 +59,24 @@ def make_package(order: BundlePlan, out: Path, say: Say = lambda _line: None) ->
     if order.interpreter is not None:
         raise BundleError("a package uses Debian's own Python; --python DIR is for the archive")
     with TemporaryDirectory() as scratch:
-        wheels = unpacked(order, Path(scratch) / "bundle", say)
-        package_of(Path(scratch) / "bundle", order, out, say)
+        wheels = unpacked(order, Path(scratch) / "bundle", print_line)
+        package_of(Path(scratch) / "bundle", order, out, print_line)
     return wheels
 
 
-def package_of(bundle: Path, order: BundlePlan, out: Path, say: Say = lambda _line: None) -> None:
+def package_of(
+    bundle: Path, order: BundlePlan, out: Path, print_line: Callable[[str], None] = lambda _line: None
+) -> None:
     """Make the package from the unpacked bundle of ``order``. Raises ``BundleError`` if dpkg-deb fails."""
     with TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
         version = about(order.source)["version"]
-        say("laying out the package")
+        print_line("laying out the package")
         _program(order, bundle, root / "opt" / "edged" / "versions" / version)
         (root / "opt" / "edged" / "venv").symlink_to(f"versions/{version}")
         _system(bundle, root)
         _control(order, version, root)
-        say(f"packing {out.name}")
+        print_line(f"packing {out.name}")
         words = ("--root-owner-group", "-Zxz", "-z3", "--build", str(root), str(out))
         done = subprocess.run([_dpkg_deb(), *words], capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -154,8 +158,12 @@ def _control(order: BundlePlan, version: str, root: Path) -> None:
     kib = sum(path.lstat().st_size for path in root.rglob("*") if not path.is_dir()) // 1024
     control = root / "DEBIAN"
     control.mkdir()
-    told = {"architecture": ARCHITECTURES[order.platform], "python": order.python, "next": NEXT[order.python]}
-    (control / "control").write_text(CONTROL.format(version=version, kib=kib, **told))
+    fields = {
+        "architecture": ARCHITECTURES[order.platform],
+        "python": order.python,
+        "next": NEXT[order.python],
+    }
+    (control / "control").write_text(CONTROL.format(version=version, kib=kib, **fields))
     (control / "conffiles").write_text("\n".join(CONFFILES) + "\n")
     for script in sorted(SCRIPTS.iterdir()):
         shutil.copyfile(script, control / script.name)

@@ -101,7 +101,7 @@ class Journal:
         self._begun = False  # from then on only the writer thread uses the connection
         if lock is not None:
             room = Room(path, opened.epoch, keep_days)
-            self._writer = writer(opened, read_keep(path), room, self._tell)
+            self._writer = writer(opened, read_keep(path), room, self._pass_report)
             self._batcher = CommitBatcher(self._writer.put)
         for damage_and_remedy in opened.notices:
             _LOG.error(damage_and_remedy)
@@ -364,7 +364,7 @@ class Journal:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
 
-    def _tell(self, report: Report) -> None:
+    def _pass_report(self, report: Report) -> None:
         """Pass a report to the loop thread; called in the writer thread."""
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed: nobody needs the report

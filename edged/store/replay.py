@@ -292,7 +292,7 @@ class _Replay:
                 raise _Differs(
                     row.seq,
                     turn.at_ms,
-                    f"replay has a tick here the journal has not: {_say(turn.commands)}",
+                    f"replay has a tick here the journal has not: {_shown_commands(turn.commands)}",
                 )
         return _StoredTurn(row.at_ms, *self._engine.handle(row.at_ms, event))
 
@@ -348,9 +348,8 @@ class _Replay:
 
     def _silent(self, mark: Snapshot, turn: _StoredTurn) -> None:
         if is_recorded(Tick(), turn.commands, turn.notes):
-            what = (
-                f"replay has a tick here, before the state dump, the journal has not: {_say(turn.commands)}"
-            )
+            shown = _shown_commands(turn.commands)
+            what = f"replay has a tick here, before the state dump, the journal has not: {shown}"
             raise _Differs(mark.seq, turn.at_ms, what)
 
 
@@ -363,8 +362,8 @@ def _compare(row: Row, turn: _StoredTurn) -> None:
             (n for n, pair in enumerate(zip(recorded, turn.commands, strict=False)) if pair[0] != pair[1]),
             min(len(recorded), len(turn.commands)),
         )
-        told = [_say(commands[where : where + 1]) for commands in (recorded, turn.commands)]
-        what = f"{row.kind} from {row.src or '-'}: command {where + 1}: journal {told[0]}, replay {told[1]}"
+        shown = [_shown_commands(commands[where : where + 1]) for commands in (recorded, turn.commands)]
+        what = f"{row.kind} from {row.src or '-'}: command {where + 1}: journal {shown[0]}, replay {shown[1]}"
         raise _Differs(row.seq, row.at_ms, what)
     notes = codec.encode_notes(turn.notes) if turn.notes else None
     if row.notes != notes and codec.canonical(row.notes) != codec.canonical(notes):
@@ -431,7 +430,7 @@ def _engine(state: State | None) -> EngineLike:
     return Engine(state)
 
 
-def _say(commands: tuple[Command, ...]) -> str:
+def _shown_commands(commands: tuple[Command, ...]) -> str:
     return _text(codec.encode_commands(commands) if commands else None)
 
 

@@ -87,7 +87,9 @@ class Report:
 class JournalWriter:
     """The writer thread. From ``start`` on only it uses the connection; the loop thread calls ``put`` and ``join``."""
 
-    def __init__(self, opened: OpenedJournal, keep: Keep, room: Room, tell: Callable[[Report], None]) -> None:
+    def __init__(
+        self, opened: OpenedJournal, keep: Keep, room: Room, on_report: Callable[[Report], None]
+    ) -> None:
         self.last_beat_s = monotonic_s()
         self._room = room
         self._audit = Audit(room.path)
@@ -98,7 +100,7 @@ class JournalWriter:
         self._connection = opened.connection
         self._head = opened.head
         self._keep = self._keep_due = keep  # content of the keep file, and what it should hold
-        self._tell = tell
+        self._on_report = on_report
         self._queue: SimpleQueue[Sequence[WriterJob]] = SimpleQueue()
         # uncommitted groups in order; more than one only while the disk is full
         self._waiting: deque[WriterJob] = deque()
@@ -148,7 +150,7 @@ class JournalWriter:
             with suppress(apsw.Error):  # the disk may fail here as well; the error must reach the loop
                 self._connection.close(True)
                 self._audit.holes.close()
-            self._tell(Report([], self._durable, notices=self._notices, error=broken))
+            self._on_report(Report([], self._durable, notices=self._notices, error=broken))
         return False
 
     def _write_all(self, taken: list[WriterJob]) -> bool:
@@ -400,7 +402,7 @@ class JournalWriter:
         report.durable, report.why = self._durable, self._why
         report.notices, self._notices = self._notices, []
         if report.jobs or report.rows or report.notices:
-            self._tell(report)
+            self._on_report(report)
 
     def _close(self) -> None:
         if self._waiting:

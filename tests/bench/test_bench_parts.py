@@ -16,12 +16,12 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from edged.bench import packets
 from edged.bench.brokers import OwnBroker
 from edged.bench.children import Failed, histogram_quantile
-from edged.bench.ears import CandleLine, RtuLine, TcpModule
 from edged.bench.hall import BenchHall, BenchPanel, BenchWires
 from edged.bench.limits import PRESSES_MIN, verdicts
 from edged.bench.meter import ANSWER_S, Lamps, Meter, Samples, quantile
 from edged.bench.plans import FULL, QUICK
 from edged.bench.plug import BrokerGone, Plug
+from edged.bench.receivers import CandleLine, RtuLine, TcpModule
 from edged.bench.run import merged
 from edged.bench.sides import LOST_IN_ROW_MAX, BenchCell, Place, Side, mqtt_sides
 from edged.bench.slow_line import CHAR_S, WIRE_MS

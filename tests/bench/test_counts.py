@@ -281,7 +281,7 @@ class Signs:
     def fileno(self) -> int:
         return self._plug.fileno()
 
-    def hear(self, at_s: float) -> list[tuple[str, float]]:
+    def receive(self, at_s: float) -> list[tuple[str, float]]:
         marks = []
         for message in self._plug.take():
             if "/up/" in message.topic or "/ping/" in message.topic or "/page/" in message.topic:
@@ -307,20 +307,20 @@ def traced_life(broker: Address, directory: Path, count: int) -> dict[str, int]:
         stack.callback(daemon.stop)
         daemon.start()
         screen, presser = Plug(broker, "screen"), Plug(broker, "presser")
-        meter, ear = Meter(), Signs(screen, hall.hall)
-        meter.add(ear, Drain(presser))
+        meter, receiver = Meter(), Signs(screen, hall.hall)
+        meter.add(receiver, Drain(presser))
         presser.publish(hall.up("panel-b1", "key"), key(1, "login"))
         for n in range(1, count + 1):
             presser.publish(hall.up("dispenser-1", "ticket"), ticket(n, f"B{n:05d}", BUSY))
-            assert meter.await_mark(ear, "shown", ANSWER_S) is not None
+            assert meter.await_mark(receiver, "shown", ANSWER_S) is not None
             presser.publish(hall.up("panel-b1", "key"), key(2 * n, "next"))
-            assert meter.await_mark(ear, "shown", ANSWER_S) is not None
+            assert meter.await_mark(receiver, "shown", ANSWER_S) is not None
             presser.publish(hall.up("panel-b1", "key"), key(2 * n + 1, "finish"))
-            assert meter.await_mark(ear, "OPEN", ANSWER_S) is not None
+            assert meter.await_mark(receiver, "OPEN", ANSWER_S) is not None
         wanted = daemon.await_metric("edged_events_total", count, ANSWER_S, type="ticket.finished")
         assert wanted == count
         meter.idle(perf_s() + SETTLE_S)
-        found = daemon.end() | {"published": ear.changes}
+        found = daemon.end() | {"published": receiver.changes}
         screen.close()
         presser.close()
     return found

@@ -13,7 +13,7 @@ import pytest
 
 from edged.central import topics
 from edged.config import access_list
-from edged.config.access_list import HEARD, SAID, allows, parse
+from edged.config.access_list import DAEMON_READS, DAEMON_WRITES, allows, parse
 from tests.support.needs import lacking
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -106,7 +106,7 @@ def test_what_doctor_asks_of_an_access_list_is_all_of_the_contract() -> None:
         for topic in topics.CONTRACT
         if topic not in (topics.LINE, topics.GROUP_POLICY_PUSH, topics.GROUP_KEYS_PUSH)
     ]
-    for tails, ways in ((SAID, ("up", "local")), (HEARD, ("down",))):
+    for tails, ways in ((DAEMON_WRITES, ("up", "local")), (DAEMON_READS, ("down",))):
         assert {f"hall/east/{tail}" for tail in tails} == {at(topic) for topic in ours if topic.way in ways}
     assert access_list.ACCESS
 

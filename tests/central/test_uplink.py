@@ -216,7 +216,7 @@ async def test_replayed_foreign_and_future_acknowledgements_change_nothing(
         for upto, epoch in ((3, 1), (10, 1), (20, 7), (21, 1), (10**18, 1)):
             await centre.acknowledge(upto, epoch)
         for garbage in (b"", b"{}", b'{"epoch":1,"upto":"20"}', b'{"epoch":1,"upto":-1}', b"[" * 900):
-            await centre.say(garbage)
+            await centre.publish(garbage)
         await until(lambda: len(hall.rejected) == 8)
         assert hall.uplink.backlog == 10
         assert sorted(hall.rejected.reasons) == ["ack_ahead"] * 2 + ["ack_bad"] * 5 + ["ack_epoch"]

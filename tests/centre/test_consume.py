@@ -197,9 +197,9 @@ async def test_what_is_no_event_stops_nobody_and_is_counted(dsn: str) -> None:
         for rubbish in (b"?", b"{}", b'{"id":"west/1/1"}'):
             await other.publish("hall/east/events", rubbish, qos=1)
         await happen(city, 5)
-        await city.say("hall/east/status", json.dumps({"state": "online", "epoch": 1}).encode())
-        await city.say("hall/east/line", b"1")
-        await city.say("hall/east/line", b"maybe")
+        await city.publish("hall/east/status", json.dumps({"state": "online", "epoch": 1}).encode())
+        await city.publish("hall/east/line", b"1")
+        await city.publish("hall/east/line", b"maybe")
         await settled(city, dsn)
         await until(lambda: metric(metrics, 'edged_centre_refused_total{reason="line"}') == 1)
         assert metric(metrics, "edged_centre_events_total") == 5

@@ -137,10 +137,10 @@ async def test_killed_in_a_burst_nothing_is_lost_doubled_or_announced_twice(
     machines.panel.press("login")
     await until(lambda: machines.lamp.lamp == "blink" and machines.pager.actions != [])
     machines.panel.press("next")
-    await until(lambda: machines.voice.said != [])
+    await until(lambda: machines.voice.spoken != [])
     machines.voice.mute = True
     machines.panel.press("recall")
-    await until(lambda: len(machines.voice.said) == 2)
+    await until(lambda: len(machines.voice.spoken) == 2)
     for _ in range(20):
         machines.dispenser.request("tax-general")
     machines.tickets(BURST, first=501)

@@ -458,17 +458,17 @@ async def keypad(stage: Stage) -> None:
             keys("KPENTER", value=2),
             *(keys(*"12", name) for name in ("KPPLUS", "KPMINUS", "KPASTERISK", "KPDOT", "KPSLASH")),
         ):
-            stage.wire.say(data[:5])
-            stage.wire.say(data[5:])
+            stage.wire.send(data[:5])
+            stage.wire.send(data[5:])
             await asyncio.sleep(0.2)
         for pause_s in (4.9, 5.1, 9.9, 10.1):
-            stage.wire.say(keys("7"))
+            stage.wire.send(keys("7"))
             await asyncio.sleep(pause_s)
-            stage.wire.say(keys("KPENTER"))
-        stage.wire.say(keys("7"))
+            stage.wire.send(keys("KPENTER"))
+        stage.wire.send(keys("7"))
         stage.wire.down()
         stage.wire.up()
-        stage.wire.say(keys("KPENTER"))
+        stage.wire.send(keys("KPENTER"))
         for value in (Panel("w", "OPEN", 1), Evaluator("w"), Lamp("on")):
             await stage.show(driver, "k", value)
         await stage.act(driver, "k", Say("请", "", ""))
@@ -480,12 +480,12 @@ async def keypad(stage: Stage) -> None:
             stage.wire.up()
             for text in ("A012", "B-7", "A" * 21, "A" * 65, "13800138000", "1;2", "", "110105194912310027"):
                 names = [{"-": "MINUS", ";": "SEMICOLON"}.get(char, char) for char in text]
-                stage.wire.say(keys(*names, "ENTER"))
+                stage.wire.send(keys(*names, "ENTER"))
                 await asyncio.sleep(2)
             for pause_s in (0.4, 0.6, 1.1, 2.1):
-                stage.wire.say(keys("A", "1"))
+                stage.wire.send(keys("A", "1"))
                 await asyncio.sleep(pause_s)
-                stage.wire.say(keys("2", "ENTER"))
+                stage.wire.send(keys("2", "ENTER"))
                 await asyncio.sleep(3)
 
 
@@ -496,7 +496,7 @@ async def robot(stage: Stage) -> None:
     async with living(driver):
         stage.wire.up()
         await stage.act(driver, "r", page)
-        stage.wire.say(line(up=True, word="", detail=""))
+        stage.wire.send(line(up=True, word="", detail=""))
         for answer in (
             {"ok": True, "error": None},
             {"ok": False, "error": "wecom refuses: x"},
@@ -508,14 +508,14 @@ async def robot(stage: Stage) -> None:
             call = asyncio.ensure_future(stage.act(driver, "r/li", page))
             await asyncio.sleep(0.1)
             if answer is not None:
-                stage.wire.say(line(id="zz", ok=True) + line(id="a1", **answer))
-                stage.wire.say(line(id="a1", ok=True))
+                stage.wire.send(line(id="zz", ok=True) + line(id="a1", **answer))
+                stage.wire.send(line(id="a1", ok=True))
             await call
-        stage.wire.say(b"{\n\n[1]\n" + line(up=None))
-        stage.wire.say(line(up=False, word="no-answer", detail="d" * 300))
+        stage.wire.send(b"{\n\n[1]\n" + line(up=None))
+        stage.wire.send(line(up=False, word="no-answer", detail="d" * 300))
         await stage.act(driver, "r", page)
-        stage.wire.say(line(up=False, word="odd"))
-        stage.wire.say(line(up=True))
+        stage.wire.send(line(up=False, word="odd"))
+        stage.wire.send(line(up=True))
         call = asyncio.ensure_future(stage.act(driver, "r", page))
         await asyncio.sleep(0.1)
         stage.wire.down("closed", "gone")
@@ -524,8 +524,8 @@ async def robot(stage: Stage) -> None:
         await stage.show(driver, "r", Lamp("on"))
         await stage.act(driver, "r", Say("请", "", ""))
         stage.wire.up()
-        stage.wire.say(b"x" * 16 * 1024 + b"xx")
-        stage.wire.say(b"\n" + line(up=True))
+        stage.wire.send(b"x" * 16 * 1024 + b"xx")
+        stage.wire.send(b"\n" + line(up=True))
 
 
 SCENES: dict[str, Scene] = {

@@ -52,7 +52,7 @@ SAID = Say("请A012号到3号窗口", "Please come", "A012")
 async def voice(stage: Stage) -> None:
     options = read(VoiceChipOptions, {"path": "/none"})
     driver = VoiceChip(stage.context("v"), options, stage.wire)
-    fake = FakeVoice(stage.wire.say, char_s=0.2)
+    fake = FakeVoice(stage.wire.send, char_s=0.2)
     stage.wire.far = fake.feed
     async with living(driver):
         await stage.act(driver, "v", SAID)
@@ -65,7 +65,7 @@ async def voice(stage: Stage) -> None:
         await stage.act(driver, "v", SAID)
         fake.mood = "never-idle"
         await stage.act(driver, "v", SAID)
-        stage.wire.say(b"\x00\x41\x13")
+        stage.wire.send(b"\x00\x41\x13")
         stage.note("-", "silent")
         fake.mood = "silent"
         await stage.act(driver, "v", SAID)
@@ -91,14 +91,14 @@ async def voice_slow(stage: Stage) -> None:
         read(VoiceChipOptions, {"path": "/none", "chip": "xfs5152", "deadline_ms": 100}),
         stage.wire,
     )
-    stage.wire.far = lambda data: stage.wire.say(b"\x41" if data[3] == 1 else b"\x4e")
+    stage.wire.far = lambda data: stage.wire.send(b"\x41" if data[3] == 1 else b"\x4e")
     async with living(driver):
         stage.wire.up()
         await asyncio.sleep(0.1)
         await stage.act(driver, "v", Say("请", "", ""))
         await stage.act(driver, "v", Say("号" * 60, "", "", slow=True))
         for late_s in (0.15, 0.4):
-            stage.wire.far = later(late_s, lambda data: stage.wire.say(b"\x41\x4f"))
+            stage.wire.far = later(late_s, lambda data: stage.wire.send(b"\x41\x4f"))
             await stage.act(driver, "v", Say("请", "", ""))
 
 
@@ -118,7 +118,7 @@ async def printer(stage: Stage) -> None:
     def far(data: bytes) -> None:
         for asked, answer in answers.items():
             if data.endswith(asked):
-                stage.wire.say(answer)
+                stage.wire.send(answer)
 
     stage.wire.far = far
     async with living(driver):
@@ -153,7 +153,7 @@ async def printer(stage: Stage) -> None:
         stage.note("-", "silent")
         kept = dict(answers)
         answers.clear()
-        stage.wire.say(b"\x12\x93\x00")
+        stage.wire.send(b"\x12\x93\x00")
         await asyncio.sleep(4)
         await stage.act(driver, "p", PRINTED)
         stage.note("-", "full inbox, and no paper")
@@ -171,7 +171,7 @@ async def led_strip(stage: Stage) -> None:
         LedSenderOptions, {"host": "h", "brightness": 5, "address": 2, "dead_man_s": 30, "width": 64}
     )
     driver = LedSender(stage.context("s"), options, stage.wire)
-    fake = FakeLedSender(stage.wire.say, asyncio.get_running_loop().time, 2)
+    fake = FakeLedSender(stage.wire.send, asyncio.get_running_loop().time, 2)
     stage.wire.far = fake.feed
     call = Display(("税务综合 等候3人", "A012→3号窗口"))
     async with living(driver):
@@ -194,12 +194,12 @@ async def led_strip(stage: Stage) -> None:
             strip.StripPacket(strip.GET_POWER).to_bytes(),
             strip.answer(strip.DATA, 9, 0).to_bytes()[:-3],
         ):
-            stage.wire.say(data)
+            stage.wire.send(data)
         stage.note("-", "half answers only")
-        stage.wire.far = lambda data: stage.wire.say(data[:-1])
+        stage.wire.far = lambda data: stage.wire.send(data[:-1])
         await stage.show(driver, "s", call)
         stage.note("-", "answers with another number")
-        stage.wire.far = lambda data: stage.wire.say(
+        stage.wire.far = lambda data: stage.wire.send(
             strip.answer(strip.parse(data).command, strip.parse(data).serial + 1).to_bytes()
         )
         await stage.show(driver, "s", call)
@@ -217,7 +217,7 @@ def bar_scene(more: dict[str, Any]) -> Callable[[Stage], Coroutine[Any, Any, Non
     async def bar(stage: Stage) -> None:
         options = read(OnbonOptions, {"path": "/none", "width": 64, **more})
         driver = OnbonBx(stage.context("b"), options, stage.wire)
-        fake = FakeOnbon(stage.wire.say, asyncio.get_running_loop().time, options.model == "5k")
+        fake = FakeOnbon(stage.wire.send, asyncio.get_running_loop().time, options.model == "5k")
         stage.wire.far = fake.feed
         call = Display(("税务", "A012→3号窗口", "第三行"))
         async with living(driver):
@@ -232,11 +232,11 @@ def bar_scene(more: dict[str, Any]) -> Callable[[Stage], Coroutine[Any, Any, Non
             await stage.act(driver, "b", Say("请", "Please", "", slow=True))
             await stage.act(driver, "b", PRINTED)
             stage.note("-", "refuses")
-            stage.wire.far = lambda data: stage.wire.say(onbon.answer(False).to_bytes())
+            stage.wire.far = lambda data: stage.wire.send(onbon.answer(False).to_bytes())
             await stage.show(driver, "b", call)
             await asyncio.sleep(6)
             stage.note("-", "another adapter, which hears itself; the card refuses still")
-            stage.wire.far = lambda data: stage.wire.say(data + onbon.answer(False).to_bytes())
+            stage.wire.far = lambda data: stage.wire.send(data + onbon.answer(False).to_bytes())
             stage.wire.down()
             stage.wire.up()
             await asyncio.sleep(1)
@@ -246,9 +246,9 @@ def bar_scene(more: dict[str, Any]) -> Callable[[Stage], Coroutine[Any, Any, Non
                 onbon.Frame(b"\xa2\x07\0\0\0", onbon.PC, 1).to_bytes(),
                 onbon.answer(True).to_bytes()[:-4] + b"\x5a",
             ):
-                stage.wire.say(data)
+                stage.wire.send(data)
             stage.note("-", "damaged answers only")
-            stage.wire.far = lambda data: stage.wire.say(onbon.answer(True).to_bytes()[:-4] + b"\x5a")
+            stage.wire.far = lambda data: stage.wire.send(onbon.answer(True).to_bytes()[:-4] + b"\x5a")
             await stage.show(driver, "b", call)
             await stage.show(driver, "b", call)
             await asyncio.sleep(1)
@@ -301,23 +301,23 @@ async def candle(stage: Stage) -> None:
             b"\x04\x21\x07",
             b"\x01\x21",
         ):
-            stage.wire.say(data)
+            stage.wire.send(data)
         await asyncio.sleep(0.2)
         for _ in range(2):
-            stage.wire.say(b"\x01\x21\x31")
+            stage.wire.send(b"\x01\x21\x31")
             await asyncio.sleep(0.2)
-            stage.wire.say(b"?")
+            stage.wire.send(b"?")
         stage.note("-", "a stuck key")
         for _ in range(12):
-            stage.wire.say(Signal(0x22, 0x32).to_bytes())
+            stage.wire.send(Signal(0x22, 0x32).to_bytes())
         await asyncio.sleep(1.1)
-        stage.wire.say(Signal(0x22, 0x32).to_bytes())
+        stage.wire.send(Signal(0x22, 0x32).to_bytes())
         stage.note("-", "noise without an end")
         for _ in range(9):
-            stage.wire.say(b"?" * 11)
+            stage.wire.send(b"?" * 11)
             await asyncio.sleep(0.8)
         await stage.show(driver, "c/p2", Lamp("on"))
-        stage.wire.say(Signal(0x22, 0x32).to_bytes())
+        stage.wire.send(Signal(0x22, 0x32).to_bytes())
         await asyncio.sleep(1.5)
         await stage.show(driver, "c/p2", Lamp("on"))
         stage.wire.down()
@@ -334,14 +334,14 @@ async def candle_echo(stage: Stage) -> None:
             await stage.show(driver, "c/p2", lamps[number % 3])
 
     async with living(driver):
-        stage.wire.far = stage.wire.say
+        stage.wire.far = stage.wire.send
         stage.wire.up()
         await shown(2)
         stage.note("-", "damaged")
-        stage.wire.far = lambda data: stage.wire.say(data[:2] + b"\x7f" + data[3:])
+        stage.wire.far = lambda data: stage.wire.send(data[:2] + b"\x7f" + data[3:])
         await shown(2)
         stage.note("-", "with a key before it")
-        stage.wire.far = lambda data: stage.wire.say(Signal(0x21, 0x32).to_bytes() + data)
+        stage.wire.far = lambda data: stage.wire.send(Signal(0x21, 0x32).to_bytes() + data)
         await shown(1)
         stage.note("-", "no more")
         stage.wire.far = lambda data: None
@@ -386,32 +386,32 @@ async def callers(stage: Stage) -> None:
             CallerFrame(5, 4, b"\x0c" * 5),
             CallerFrame(6, 4, b"\x0b"),
         ):
-            stage.wire.say(frame.to_bytes())
+            stage.wire.send(frame.to_bytes())
             await asyncio.sleep(0.2)
         await stage.show(driver, "f/w2", Evaluator("w2", "A013"))
         stage.note("-", "the same key again: at once, later, and before it is on disk")
         stage.keeps = False
         for pause_s in (0.3, 0.3, 1.5, 0.6):
-            stage.wire.say(call.to_bytes())
+            stage.wire.send(call.to_bytes())
             await asyncio.sleep(pause_s)
         stage.commit()
         await asyncio.sleep(0.4)
-        stage.wire.say(call.to_bytes())
+        stage.wire.send(call.to_bytes())
         await asyncio.sleep(0.6)
-        stage.wire.say(call.to_bytes())
+        stage.wire.send(call.to_bytes())
         stage.commit()
         stage.keeps = True
         await asyncio.sleep(1)
         stage.note("-", "a full inbox")
         stage.full = True
-        stage.wire.say(call.to_bytes())
+        stage.wire.send(call.to_bytes())
         await asyncio.sleep(0.1)
         stage.full = False
-        stage.wire.say(call.to_bytes())
+        stage.wire.send(call.to_bytes())
         await asyncio.sleep(1)
         stage.note("-", "a stuck key")
         for number in range(12):
-            stage.wire.say(CallerFrame(6, 4, bytes((number % 2, 0x0D))).to_bytes())
+            stage.wire.send(CallerFrame(6, 4, bytes((number % 2, 0x0D))).to_bytes())
         stage.wire.down()
         await asyncio.sleep(1)
 
@@ -420,10 +420,10 @@ async def callers_echo(stage: Stage) -> None:
     """An adapter that hears itself, and one that does not."""
     driver = Ff68(stage.context("f"), read(Ff68Options, {"path": "/none", "callers": {"w1": 5}}), stage.wire)
     async with living(driver):
-        stage.wire.far = stage.wire.say
+        stage.wire.far = stage.wire.send
         stage.wire.up()
         await stage.show(driver, "f/w1", Panel("w1", "OPEN", 4))
-        stage.wire.say(CallerFrame(5, 4, b"\x0c").to_bytes())
+        stage.wire.send(CallerFrame(5, 4, b"\x0c").to_bytes())
         await asyncio.sleep(1)
         stage.wire.down()
         stage.wire.far = lambda data: None
@@ -431,15 +431,15 @@ async def callers_echo(stage: Stage) -> None:
         for number in range(5):
             await stage.show(driver, "f/w1", Panel("w1", "OPEN", number))
             await asyncio.sleep(0.3)
-        stage.wire.say(CallerFrame(5, 4, b"\x0c").to_bytes())
+        stage.wire.send(CallerFrame(5, 4, b"\x0c").to_bytes())
         await asyncio.sleep(1)
         stage.note("-", "the echoes were only late: it hears itself after all")
-        stage.wire.far = stage.wire.say
-        stage.wire.say(CallerFrame(5, 4, b"\x0d").to_bytes())
+        stage.wire.far = stage.wire.send
+        stage.wire.send(CallerFrame(5, 4, b"\x0d").to_bytes())
         await asyncio.sleep(0.3)
         await stage.show(driver, "f/w1", Panel("w1", "OPEN", 7))
         await asyncio.sleep(1)
-        stage.wire.say(CallerFrame(5, 4, b"\x0d").to_bytes())
+        stage.wire.send(CallerFrame(5, 4, b"\x0d").to_bytes())
         await asyncio.sleep(1)
 
 

@@ -231,7 +231,7 @@ def test_the_same_seed_types_the_same(tmp_path: Path) -> None:
         fake = FakeInput(tmp_path / str(random.random()), 7)
         fake.plug()
         fake.press("KP1", "KP2", "KP3")
-        heard.append(InputReader().feed(fake.heard()))
+        heard.append(InputReader().feed(fake.read()))
         fake.unplug()
     assert heard[0] == heard[1]
     assert InputRecord(1, KEY_NAMES["KP1"], 1) in heard[0]

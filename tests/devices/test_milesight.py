@@ -46,7 +46,7 @@ class Bench:
             ack()
         return True
 
-    def hear(self, payload: bytes, retain: bool = False) -> None:
+    def receive(self, payload: bytes, retain: bool = False) -> None:
         self.driver._received(Message("t/vs125", payload, retain, self._ack))
 
     def _ack(self) -> None:
@@ -91,16 +91,16 @@ def test_totals_win_over_the_window_of_the_same_report() -> None:
     bench, camera = Bench(), FakeMilesight()
     for _ in range(3):
         camera.passed(2, 1)
-        bench.hear(camera.periodic())
+        bench.receive(camera.periodic())
     assert bench.counts == [total(UUID, 2 * n, n) for n in (1, 2, 3)]
     assert bench.acks == 3
 
 
 def test_windows_are_ignored_once_a_crossing_was_seen() -> None:
     bench, camera = Bench(), FakeMilesight()
-    bench.hear(camera.trigger(1, 0))
-    bench.hear(camera.trigger(0, 2))
-    bench.hear(camera.periodic(with_total=False))
+    bench.receive(camera.trigger(1, 0))
+    bench.receive(camera.trigger(0, 2))
+    bench.receive(camera.periodic(with_total=False))
     assert bench.counts == [
         CountRead(Point("door-1"), "window", 1, 0),
         CountRead(Point("door-1"), "window", 0, 2),
@@ -110,9 +110,9 @@ def test_windows_are_ignored_once_a_crossing_was_seen() -> None:
 
 def test_crossings_are_ignored_where_totals_contain_them() -> None:
     bench, camera = Bench(), FakeMilesight()
-    bench.hear(camera.periodic())
-    bench.hear(camera.trigger(1, 0))
-    bench.hear(camera.periodic())
+    bench.receive(camera.periodic())
+    bench.receive(camera.trigger(1, 0))
+    bench.receive(camera.periodic())
     assert bench.counts == [total(UUID, 0, 0), total(UUID, 1, 0)]
 
 
@@ -120,10 +120,10 @@ def test_window_that_comes_twice_counts_once() -> None:
     bench, camera = Bench(), FakeMilesight()
     camera.passed(4, 0)
     report = camera.periodic(with_total=False)
-    bench.hear(report)
-    bench.hear(report)
+    bench.receive(report)
+    bench.receive(report)
     camera.passed(1, 0)
-    bench.hear(camera.periodic(with_total=False))
+    bench.receive(camera.periodic(with_total=False))
     assert bench.counts == [
         CountRead(Point("door-1"), "window", 4, 0),
         CountRead(Point("door-1"), "window", 1, 0),
@@ -135,21 +135,21 @@ def test_window_that_comes_twice_counts_once() -> None:
 def test_camera_mounted_the_other_way_round_is_swapped() -> None:
     bench, camera = Bench(swap=True), FakeMilesight()
     camera.passed(5, 2)
-    bench.hear(camera.periodic())
+    bench.receive(camera.periodic())
     assert bench.counts == [total(UUID, 2, 5)]
 
 
 def test_each_line_has_a_total_of_its_own_and_a_report_is_acknowledged_with_its_last() -> None:
     bench = Bench()
-    bench.hear(_totals({"a": (100, 90)}))
-    bench.hear(_totals({"a": (101, 90), "b": (5000, 4000)}))
+    bench.receive(_totals({"a": (100, 90)}))
+    bench.receive(_totals({"a": (101, 90), "b": (5000, 4000)}))
     assert bench.counts == [total("a", 100, 90), total("a", 101, 90), total("b", 5000, 4000)]
     assert bench.acks == 2
 
 
 def test_only_the_configured_lines_count() -> None:
     bench = Bench(lines=["b"])
-    bench.hear(_totals({"a": (100, 90), "b": (7, 6)}))
+    bench.receive(_totals({"a": (100, 90), "b": (7, 6)}))
     assert bench.counts == [total("b", 7, 6)]
 
 
@@ -178,13 +178,13 @@ def test_only_the_configured_lines_count() -> None:
 )
 def test_hostile_reports_are_counted_and_acknowledged(payload: bytes, reason: str) -> None:
     bench = Bench()
-    bench.hear(payload)
+    bench.receive(payload)
     assert (bench.rejections.reasons, bench.events, bench.acks) == ([reason], [], 1)
 
 
 def test_retained_report_is_old_news() -> None:
     bench = Bench()
-    bench.hear(FakeMilesight().periodic(), retain=True)
+    bench.receive(FakeMilesight().periodic(), retain=True)
     assert (bench.rejections.reasons, bench.events) == (["retained"], [])
 
 

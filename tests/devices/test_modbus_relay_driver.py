@@ -269,7 +269,7 @@ async def test_garbled_answers_are_counted_and_lose_the_module() -> None:
 async def test_own_echo_from_the_adapter_is_not_taken_for_a_module() -> None:
     """The echo of a write looks like its answer; only the read-back shows that nobody is there."""
     hall = Hall()
-    line = RawLine(lambda data: line.say(data))
+    line = RawLine(lambda data: line.send(data))
     url = f"rtu://{line.path}?baudrate=115200"
     relay = ModbusRelay(hall.context(), RelayOptions(url=url, deadline_ms=30), ModbusBus(url, QUICK))
     async with running(relay):

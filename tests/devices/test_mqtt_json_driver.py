@@ -141,7 +141,7 @@ async def test_actions_return_when_the_device_says_done(hall: Hall) -> None:
         voice.on_action = lambda _kind, _fields: "speaker unplugged"
         with pytest.raises(Refused, match="speaker unplugged"):
             await driver.act(Action("a-3", Point("voice"), Page("s1", "tax", "w6", "请", "please")))
-    assert voice.said == ["请A012号"]
+    assert voice.spoken == ["请A012号"]
     assert [kind for kind, _ in voice.actions] == ["say", "print", "page"]
     assert hall.of(CommandDone) == []  # the caller makes the event
 

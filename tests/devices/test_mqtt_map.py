@@ -121,7 +121,7 @@ async def test_a_button_presses_keys_and_its_broker_says_when_it_is_gone() -> No
     ):
         await board.press("SINGLE")
         await board.press("DOUBLE")
-        await board.say("stat/counter-3/RESULT", '{"POWER":"ON"}')
+        await board.publish("stat/counter-3/RESULT", '{"POWER":"ON"}')
         await board.press("NONSENSE")
         await until(lambda: len(bench.events) == 4 and bench.rejections.reasons == ["unknown_value"])
         assert bench.events[1:] == [
@@ -130,7 +130,7 @@ async def test_a_button_presses_keys_and_its_broker_says_when_it_is_gone() -> No
             InputRefused(Point("d"), "key", "unknown_value"),
         ]
         await driver.show(Point("d"), Panel("w1", "open", 3))  # a bare button shows nothing, and takes it
-        await board.say("tele/counter-3/LWT", "Offline", retain=True)
+        await board.publish("tele/counter-3/LWT", "Offline", retain=True)
         await until(lambda: DeviceLost(Point("d"), "offline") in bench.events)
         lost = len(bench.events)
         await board.press("SINGLE")
@@ -311,9 +311,9 @@ async def test_a_topic_that_the_broker_refuses_is_a_loss_of_whoever_listens_to_i
     life = asyncio.get_running_loop().create_task(driver.run())
     await until(lambda: driver._topics[0] in bench.mqtt._handlers)
     driver._presence.back()
-    bench.mqtt._tell_refused("somebody/else", "may not be listened to")
+    bench.mqtt._notify_refused("somebody/else", "may not be listened to")
     assert bench.events[-1] == DeviceBack(Point("d"))
-    bench.mqtt._tell_refused(driver._topics[0], "may not be listened to")
+    bench.mqtt._notify_refused(driver._topics[0], "may not be listened to")
     lost = bench.events[-1]
     assert isinstance(lost, DeviceLost)
     assert (lost.reason, lost.detail) == ("broker-refuses", f"{driver._topics[0]}: may not be listened to")

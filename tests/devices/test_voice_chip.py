@@ -83,7 +83,7 @@ class Speaker:
         options = read(VoiceChipOptions, {"path": self.port.path, "chip": chip, "deadline_ms": 100})
         self.driver = VoiceChip(self.core.context, options)
 
-    async def say(self, text: str, slow: bool = False) -> None:
+    async def speak(self, text: str, slow: bool = False) -> None:
         await self.driver.act(Action("1", VOICE, Say(text, "", "", slow)))
 
 
@@ -106,7 +106,7 @@ async def speaker(folder: Path, chip: Chip = "syn6288") -> AsyncIterator[Speaker
 async def test_announcements_follow_each_other_and_none_is_cut_off(chip: Chip, tmp_path: Path) -> None:
     async with speaker(tmp_path, chip) as made, asyncio.TaskGroup() as group:
         for number in range(5):
-            group.create_task(made.say(f"{CALL}{number}", slow=number == 4))
+            group.create_task(made.speak(f"{CALL}{number}", slow=number == 4))
     assert [text[4:] for text in made.fake.spoken] == [f"{CALL}{number}" for number in range(5)]
     assert (made.fake.cut, made.fake.broken) == (0, 0)
     assert made.fake.spoken[4][:4] != made.fake.spoken[0][:4], "slowly, and only that one"
@@ -119,17 +119,17 @@ async def test_a_rejection_is_refused_and_silence_is_a_loss_that_heals_within_th
     async with speaker(tmp_path) as made:
         made.fake.mood = "rejects"
         with pytest.raises(Refused, match="rejects"):
-            await made.say(CALL)
+            await made.speak(CALL)
         for mood in ("silent", "babbles"):
             made.fake.mood = mood
             await until(lambda: isinstance(made.core.events[-1], DeviceLost))
             with pytest.raises(Unreachable):
-                await made.say(CALL)
+                await made.speak(CALL)
             made.fake.mood = "well"
             async with asyncio.timeout(3):
                 await until(lambda: made.core.events[-1] == DeviceBack(VOICE))
         assert "noise" in made.core.rejections.reasons
-        await made.say(CALL)
+        await made.speak(CALL)
         assert len(made.fake.spoken) == 1
         for wrong in (Print("A1", "s", 0),):
             with pytest.raises(Refused):
@@ -142,7 +142,7 @@ async def test_a_lost_idle_byte_is_asked_for(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("devices.voice_chip.driver.SPOKEN_S_MAX", 0.2)
     async with speaker(tmp_path) as made:
         made.fake.mood = "never-idle"
-        await made.say(CALL)
+        await made.speak(CALL)
     assert made.fake.spoken
 
 
@@ -153,7 +153,7 @@ async def test_the_adapter_is_pulled_and_comes_back(tmp_path: Path) -> None:
         made.port.plug()
         async with asyncio.timeout(3):
             await until(lambda: made.core.events[-1] == DeviceBack(VOICE))
-        await made.say(CALL)
+        await made.speak(CALL)
         assert made.fake.spoken[-1].endswith(CALL)
 
 

@@ -54,7 +54,7 @@ class Shipped:
         ) as client:
             yield client
 
-    async def say(self, device: str, topic: str, body: Any) -> None:
+    async def publish(self, device: str, topic: str, body: Any) -> None:
         async with self.speaking_as(device) as client:
             await client.publish(topic, json.dumps(body), qos=1)
 
@@ -130,7 +130,7 @@ async def test_a_hall_day_runs_through_what_is_shipped(shipped: Shipped) -> None
     assert daemon.logged("subscription-refused") == []
     for seq in (1, 2, 3):
         ticket = {"seq": seq, "number": f"A00{seq}", "service": "tax-general"}
-        await shipped.say("dispenser-1", f"{up}/dispenser-1/up/ticket", ticket)
+        await shipped.publish("dispenser-1", f"{up}/dispenser-1/up/ticket", ticket)
     async with shipped.speaking_as("panel-w1") as panel:
         for seq, key in enumerate(("login", "next", "arrive", "finish", "next"), 1):
             await panel.publish(f"{up}/panel-w1/up/key", json.dumps({"seq": seq, "key": key}), qos=1)
@@ -146,7 +146,7 @@ async def test_a_hall_day_runs_through_what_is_shipped(shipped: Shipped) -> None
 
 async def hear_the_counter(shipped: Shipped) -> None:
     body = {"event": "x", "device_info": {"device_sn": "1"}, "line_trigger_data": [{"in": 1, "out": 0}]}
-    await shipped.say("counter-door", "milesight/door", body)
+    await shipped.publish("counter-door", "milesight/door", body)
     await until(lambda: shipped.daemon.logged("input-rejected") != [] or "counter-door" not in lost(shipped))
 
 
@@ -171,7 +171,7 @@ async def keep_what_was_acknowledged(shipped: Shipped) -> None:
     before = len(files.tickets())
     for seq in (4, 5, 6):
         ticket = {"seq": seq, "number": f"A00{seq}", "service": "tax-general"}
-        await shipped.say("dispenser-1", "hall/east/dev/dispenser-1/up/ticket", ticket)
+        await shipped.publish("dispenser-1", "hall/east/dev/dispenser-1/up/ticket", ticket)
     await asyncio.sleep(2.5)  # the promise of the configuration is a second
     await shipped.broker.kill()
     await shipped.broker.start()

@@ -165,7 +165,7 @@ async def test_a_call_is_said_once_and_a_long_line_runs_at_a_speed_people_read(t
 async def test_a_modbus_deadline_begins_when_the_request_has_left_the_line() -> None:
     """At 1200 baud a request and its answer take 130 ms by themselves, which is no fault of the module."""
     answer = rtu_frame(1, b"\x01\x01\x05")
-    line = RawLine(lambda data: line.say_later(0.1, answer))
+    line = RawLine(lambda data: line.send_later(0.1, answer))
     bus = ModbusBus(f"rtu://{line.path}?baudrate=1200")
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(bus.run())

@@ -35,7 +35,7 @@ def test_an_answer_of_another_function_is_none(asked: int) -> None:
 
 async def test_noise_where_an_answer_was_due_is_no_silence() -> None:
     """A module that says something wrong is there: its port is not opened afresh, whatever it keeps saying."""
-    line = RawLine(lambda data: line.say(b"\x55\xaa"))
+    line = RawLine(lambda data: line.send(b"\x55\xaa"))
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
     async with running(link):
         await up(link)
@@ -44,7 +44,7 @@ async def test_noise_where_an_answer_was_due_is_no_silence() -> None:
                 await link.read_coils(unit, 0, 8, deadline_s=0.02)
             await asyncio.sleep(0)
         assert link.counts.opened == 1
-        line.on_bytes = lambda data: line.say(rtu_frame(1, b"\x01\x01\x05"))
+        line.on_bytes = lambda data: line.send(rtu_frame(1, b"\x01\x01\x05"))
         await link_rested(link, 1)
         assert (await link.read_coils(1, 0, 8))[0]
     line.close()

@@ -167,7 +167,7 @@ async def test_late_answer_is_never_taken_for_another_register() -> None:
     """Each answer comes after 1.5 deadlines; registers 2 and 4 are asked in turn for a while."""
 
     def answer(data: bytes) -> None:
-        line.say_later(0.09, rtu_frame(1, registers(data[1:-2])))
+        line.send_later(0.09, rtu_frame(1, registers(data[1:-2])))
 
     line = RawLine(answer)
     link = ModbusBus(f"rtu://{line.path}")
@@ -195,7 +195,7 @@ async def test_whatever_the_delay_no_value_comes_from_another_request(delay_s: f
 
     def answer(data: bytes) -> None:
         nonlocal first
-        line.say_later(delay_s if first else 0.0, rtu_frame(1, registers(data[1:-2])))
+        line.send_later(delay_s if first else 0.0, rtu_frame(1, registers(data[1:-2])))
         first = False
 
     line = RawLine(answer)
@@ -219,7 +219,7 @@ async def test_a_request_held_back_for_a_debt_goes_when_the_debt_is_paid() -> No
 
     def answer(data: bytes) -> None:
         nonlocal first
-        line.say_later(0.4 if first else 0.0, rtu_frame(1, registers(data[1:-2])))
+        line.send_later(0.4 if first else 0.0, rtu_frame(1, registers(data[1:-2])))
         first = False
 
     line = RawLine(answer)
@@ -243,7 +243,7 @@ async def test_pymodbus_alone_takes_the_late_answer() -> None:
     from pymodbus.client import AsyncModbusSerialClient
     from pymodbus.exceptions import ModbusException
 
-    line = RawLine(lambda data: line.say_later(0.09, rtu_frame(1, registers(data[1:-2]))))
+    line = RawLine(lambda data: line.send_later(0.09, rtu_frame(1, registers(data[1:-2]))))
     client = AsyncModbusSerialClient(line.path, timeout=0.06, retries=0)
     await client.connect()
     await asyncio.sleep(0)
@@ -293,7 +293,7 @@ async def test_late_answer_over_tcp_is_told_by_its_transaction() -> None:
     ],
 )
 async def test_exception_codes_become_device_errors(code: int, kind: type[DeviceError]) -> None:
-    line = RawLine(lambda data: line.say(rtu_frame(1, bytes((0x81, code)))))
+    line = RawLine(lambda data: line.send(rtu_frame(1, bytes((0x81, code)))))
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200")
     async with running(link):
         await up(link)
@@ -318,7 +318,7 @@ async def test_exception_codes_become_device_errors(code: int, kind: type[Device
 )
 async def test_wrong_answers_are_garbled_and_the_next_right_one_counts(answer: str) -> None:
     answers = [bytes.fromhex(answer)] * 2 + [rtu_frame(1, b"\x01\x01\x05")]
-    line = RawLine(lambda data: line.say(answers.pop(0)))
+    line = RawLine(lambda data: line.send(answers.pop(0)))
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
     async with running(link):
         await up(link)
@@ -333,7 +333,7 @@ async def test_wrong_answers_are_garbled_and_the_next_right_one_counts(answer: s
 @pytest.mark.parametrize("echo", ["0505030008", "0502030000", "05020300ff", "0f02030008"])
 async def test_echo_that_says_something_else_is_not_an_echo(echo: str) -> None:
     """FC05 0x0203 = 8: another address, another value or another function confirm nothing."""
-    line = RawLine(lambda data: line.say(rtu_frame(1, bytes.fromhex(echo))))
+    line = RawLine(lambda data: line.send(rtu_frame(1, bytes.fromhex(echo))))
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200")
     async with running(link):
         await up(link)
@@ -348,9 +348,9 @@ async def test_noise_before_an_answer_and_splits_in_it_do_not_matter() -> None:
     frame = rtu_frame(1, b"\x01\x01\x05")
 
     def answer(data: bytes) -> None:
-        line.say(b"\x00\x01\x81\xff")
+        line.send(b"\x00\x01\x81\xff")
         for index in range(len(frame)):
-            line.say_later(0.003 * (index + 1), frame[index : index + 1])
+            line.send_later(0.003 * (index + 1), frame[index : index + 1])
 
     line = RawLine(answer)
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200")
@@ -367,10 +367,10 @@ async def test_babbling_line_is_garbled_without_a_byte_sent_into_it() -> None:
 
     async def talk() -> None:
         while babble:
-            line.say(b"\x01\x55")
+            line.send(b"\x01\x55")
             await asyncio.sleep(0.001)
 
-    line = RawLine(lambda data: line.say(rtu_frame(1, b"\x01\x01\x05")))
+    line = RawLine(lambda data: line.send(rtu_frame(1, b"\x01\x01\x05")))
     link = ModbusBus(f"rtu://{line.path}?baudrate=1200")  # the gap is 29 ms: the test's own pauses are none
     async with running(link), asyncio.TaskGroup() as group:
         await up(link)

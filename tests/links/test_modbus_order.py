@@ -44,8 +44,8 @@ async def test_lamp_overtakes_polls_and_the_newest_lamp_wins() -> None:
             link.write_coil(1, 5, value)
         link.write_coil(1, 6, 0)
         await asyncio.sleep(0)
-        line.on_bytes = lambda data: line.say(data if data[1] == 5 else rtu_frame(1, b"\x01\x01\x00"))
-        line.say(rtu_frame(1, b"\x01\x01\x00"))
+        line.on_bytes = lambda data: line.send(data if data[1] == 5 else rtu_frame(1, b"\x01\x01\x00"))
+        line.send(rtu_frame(1, b"\x01\x01\x00"))
         await until(lambda: link.counts.exchanges == 5)
     line.close()
     order = [(data[1], data[3], data[4]) for data in line.received]
@@ -76,7 +76,7 @@ async def test_dead_unit_rests_longer_and_longer_and_a_request_to_it_fails_at_on
 @asynccontextmanager
 async def beside_a_dead_unit() -> AsyncIterator[tuple[RawLine, ModbusBus]]:
     """Unit 1 answers; 5 has missed a request, does not answer and may be asked again."""
-    line = RawLine(lambda data: line.say(data) if data[0] == 1 else None)
+    line = RawLine(lambda data: line.send(data) if data[0] == 1 else None)
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
     async with running(link):
         await up(link)
@@ -118,7 +118,7 @@ async def test_a_probe_that_had_its_chance_is_a_miss_and_does_not_come_back_for_
 
 async def test_a_unit_that_returns_is_found_beside_lamps_without_a_pause() -> None:
     alive = [1]
-    line = RawLine(lambda data: line.say(data) if data[0] in alive else None)
+    line = RawLine(lambda data: line.send(data) if data[0] in alive else None)
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
 
     async def lamps() -> None:

@@ -480,14 +480,14 @@ class MadeHall:
         """The page of ``TOKEN``."""
         return f"http://127.0.0.1:{self.tickets_port}/t/{TOKEN}"
 
-    async def say(self, name: str, body: dict[str, Any] | None) -> None:
+    async def publish(self, name: str, body: dict[str, Any] | None) -> None:
         payload = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
         await self.client.publish(f"hall/{HALL}/page/{name}", payload, qos=1, retain=True)
 
     async def beat(self) -> None:
         while True:
             if self.beating:
-                await self.say("beat", {"at": self.now})
+                await self.publish("beat", {"at": self.now})
             await asyncio.sleep(1)
 
     async def shown(self) -> None:
@@ -522,7 +522,7 @@ async def made_hall(directory: Path) -> AsyncIterator[MadeHall]:
     async with real_mosquitto() as broker, plain_client(broker) as client:
         hall = MadeHall(broker, client, directory)
         for name, body in scene().items():
-            await hall.say(name, body)
+            await hall.publish(name, body)
         await client.publish(f"hall/{HALL}/status", b'{"state":"online"}', qos=1, retain=True)
         beating = asyncio.ensure_future(hall.beat())
         command = [sys.executable, "-m", "edged", "web", "--config", str(hall.write()), "--warp", hall.warp]

@@ -63,11 +63,11 @@ async def minute(hall: MadeHall, number: int) -> None:
         one | {"n": number - back, "number": f"A{(number - back) % 1000:03d}", "at": clock, "window": "w1"}
         for back, one in enumerate(calls())
     ]
-    await hall.say("calls", {"calls": newest})
-    await hall.say("window/w1", window("1", "CALLING", ticket=f"A{number % 1000:03d}"))
+    await hall.publish("calls", {"calls": newest})
+    await hall.publish("window/w1", window("1", "CALLING", ticket=f"A{number % 1000:03d}"))
     for place, (name, body) in enumerate(scene().items()):
         if name.startswith("area/"):
-            await hall.say(name, body | {"waiting": (number * 7 + place) % 30})
+            await hall.publish(name, body | {"waiting": (number * 7 + place) % 30})
 
 
 @pytest.mark.full

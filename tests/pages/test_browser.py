@@ -89,11 +89,11 @@ async def test_news_change_the_page_and_not_what_somebody_holds(browser: Browser
         details = page.locator("#decisions details").nth(1)
         await details.locator("summary").click()
         await page.locator('[data-story="window/w3"]').focus()
-        await hall.say("area/tax", scene()["area/tax"] | {"waiting": 21})
+        await hall.publish("area/tax", scene()["area/tax"] | {"waiting": 21})
         await expect(page.locator('.area[data-key="tax"] .big b')).to_have_text("21")
         assert await page.evaluate("document.activeElement.dataset.story") == "window/w3"
         await expect(details).to_have_attribute("open", "")
-        await hall.say("window/w3", scene()["window/w3"] | {"state": "PAUSED", "ticket": None})
+        await hall.publish("window/w3", scene()["window/w3"] | {"state": "PAUSED", "ticket": None})
         await expect(page.locator('.win[data-key="w3"]')).to_have_class("win PAUSED")
         assert await page.evaluate("document.activeElement.dataset.story") == "window/w3"
 
@@ -106,7 +106,7 @@ async def test_the_policy_says_since_when_and_what_became_of_the_last_push(
     async with shown(browser, hall.address) as page:
         await expect(page.locator("#policy")).to_contain_text("08:20 起")
         assert "最近下发" not in await page.locator("#policy").inner_text()
-        await hall.say("policy", scene()["policy"] | {"pushed": pushed})
+        await hall.publish("policy", scene()["policy"] | {"pushed": pushed})
         await expect(page.locator("#policy")).to_contain_text(
             "最近下发：v13 11月22日周日 17:02 被拒绝：签名密钥不认识"
         )
@@ -118,7 +118,7 @@ async def test_a_decision_without_figures_shows_no_number_of_them(browser: Brows
     bare = {"n": 90, "at": decisions()[0]["at"], "decision": "override", "area": None, "window": "w1"}
     words = {"zh": "王芳人工干预1号窗口", "en": "王芳 ordered window 1"}
     async with shown(browser, hall.address) as page:
-        await hall.say("decisions", {"decisions": [bare | words | {"alternatives": [], "inputs": {}}]})
+        await hall.publish("decisions", {"decisions": [bare | words | {"alternatives": [], "inputs": {}}]})
         row = page.locator('#decisions [data-key="d90"]')
         await expect(row).to_contain_text("王芳人工干预1号窗口")
         assert (await row.inner_text()).endswith("1号窗口")
@@ -161,14 +161,14 @@ async def test_the_board_calls_and_knows_when_nobody_serves(browser: Browser, ha
     async with shown(browser, f"{hall.address}/board", 1920, 1080) as page:
         await expect(page.locator(".call").first).to_contain_text("H029")
         newest = calls()[0] | {"n": 200, "number": "A099", "window": "w1", "at": "2026-11-23T10:42:00+08:00"}
-        await hall.say("calls", {"calls": [newest, *calls()]})
+        await hall.publish("calls", {"calls": [newest, *calls()]})
         await expect(page.locator(".call.fresh .n")).to_have_text("A099")
         await expect(page.locator("#spoken")).to_have_text("请 A099 号到 1 号窗口")
         await expect(page.locator("#notice")).to_contain_text("5号窗口暂停服务")
         for name, body in scene().items():
             if name.startswith("area/"):
                 shut = {"hours": "closed", "waiting": 0, "opens": "2026-11-24T08:30:00+08:00"}
-                await hall.say(name, body | shut)
+                await hall.publish(name, body | shut)
         await expect(page.locator("#rest b")).to_have_text("今日已下班")
         await expect(page.locator("#rest")).to_contain_text("明日 08:30 开门")
         assert await page.locator(".call").count() == 0

@@ -46,14 +46,14 @@ async def test_a_stream_begins_with_the_whole_and_goes_on_with_what_changes(hall
             break
     assert parts["area/tax"]["waiting"] == 15
     began_s = monotonic_s()
-    await hall.say("window/w1", window("1", "CALLING", ticket="A099"))
+    await hall.publish("window/w1", window("1", "CALLING", ticket="A099"))
     async for frame in stream:
         if "window/w1" in frame["parts"]:
             break
     assert monotonic_s() - began_s < 1.0
     assert frame["parts"]["window/w1"]["ticket"] == "A099"
     assert "names" not in frame["parts"]
-    await hall.say("window/w15", None)
+    await hall.publish("window/w15", None)
     async for frame in stream:
         if "window/w15" in frame["parts"]:
             break
@@ -65,7 +65,7 @@ async def test_who_comes_back_gets_the_difference_and_a_stranger_the_whole(hall:
     async with httpx.AsyncClient() as client:
         whole = (await client.get(f"{hall.address}/parts")).json()
     known = {"Last-Event-ID": f"{whole['life']}.{whole['to']}"}
-    await hall.say("window/w1", window("1", "CALLING", ticket="A099"))
+    await hall.publish("window/w1", window("1", "CALLING", ticket="A099"))
     async for frame in heard(hall, headers=known):
         assert frame["from"] == whole["to"]
         assert "names" not in frame["parts"]

@@ -41,7 +41,7 @@ async def test_a_phone_is_told_how_it_stands_and_nobodys_name(hall: MadeHall) ->
     assert "5" not in answer["windows"]  # of another area
     for word in ("priority", "clerk", "of", "周凯", "何丽"):
         assert word not in str(answer)
-    await hall.say("line/tax", line(row(state="called", window="w11", calls=2)))
+    await hall.publish("line/tax", line(row(state="called", window="w11", calls=2)))
     called = await told(hall, "called")
     assert (called["window"], called["calls"], called["calls_max"], called["ahead"]) == ("11", 2, 3, None)
     assert called["again_s"] == 5
@@ -50,11 +50,11 @@ async def test_a_phone_is_told_how_it_stands_and_nobodys_name(hall: MadeHall) ->
 async def test_what_is_over_or_was_never_given_is_unknown(hall: MadeHall) -> None:
     assert (await asked(hall, secrets.token_hex(16)))[0] == 404
     assert (await asked(hall))[0] == 200
-    await hall.say("line/tax", line())
+    await hall.publish("line/tax", line())
     assert (await told(hall, "unknown"))["hall"]["zh"] == "示例政务服务大厅"
-    await hall.say("line/tax", line(row()))
+    await hall.publish("line/tax", line(row()))
     await told(hall, "waiting")
-    await hall.say("line/tax", None)
+    await hall.publish("line/tax", None)
     await told(hall, "unknown")
 
 
@@ -66,8 +66,8 @@ async def test_what_is_no_line_changes_nothing(hall: MadeHall) -> None:
         {"columns": 7, "rows": 7},
     )
     for bad in wrong:
-        await hall.say("line/tax", bad)
-    await hall.say("line/biz", line(row("f" * 32)))
+        await hall.publish("line/tax", bad)
+    await hall.publish("line/biz", line(row("f" * 32)))
     async with asyncio.timeout(10):
         while (await asked(hall, "f" * 32))[0] != 200:
             await asyncio.sleep(0.05)
@@ -155,17 +155,17 @@ async def test_a_phone_in_a_hand(browser: Browser, hall: MadeHall) -> None:
         for theme in ("dark", "light"):
             assert await grave_findings(page) == [], theme
             await page.locator("#theme").click()
-        await hall.say("line/tax", line(row(ahead=2, low_s=120, high_s=360)))
+        await hall.publish("line/tax", line(row(ahead=2, low_s=120, high_s=360)))
         await told(hall, "waiting")
         await page.reload()
         await expect(page.locator(".note b")).to_have_text("快到您了")
-        await hall.say("line/tax", line(row(state="called", window="w11", calls=1)))
+        await hall.publish("line/tax", line(row(state="called", window="w11", calls=1)))
         await expect(page.locator("#face .go b")).to_have_text("11号窗口")
         await expect(page.locator("#spoken")).to_contain_text("A042 轮到您了")
         assert await grave_findings(page) == []
-        await hall.say("line/tax", line(row(state="missed", window="w11", calls=3)))
+        await hall.publish("line/tax", line(row(state="missed", window="w11", calls=3)))
         await expect(page.locator(".note b")).to_have_text("已过号")
-        await hall.say("line/tax", line(row(state="served")))
+        await hall.publish("line/tax", line(row(state="served")))
         await expect(page.locator(".note b")).to_have_text("已办结")
         assert await grave_findings(page) == []
 
@@ -178,7 +178,7 @@ async def test_a_phone_with_old_paper_or_without_a_network(browser: Browser, hal
     await expect(page.locator(".note b")).to_have_text("查不到这个号码")
     await page.goto(f"http://127.0.0.1:{hall.tickets_port}/t/{'8' * 32}")
     await expect(page.locator(".note b")).to_have_text("正在查询…")
-    await hall.say("line/biz", line(row("8" * 32, number="C001")))  # taken a moment ago
+    await hall.publish("line/biz", line(row("8" * 32, number="C001")))  # taken a moment ago
     await expect(page.locator("#face h2 b")).to_have_text("C001")
     await page.goto(hall.ticket)
     await expect(page.locator("#face h2 b")).to_have_text("A042")

@@ -74,10 +74,10 @@ async def test_the_board_on_a_wall_with_the_longest_words(
     browser: Browser, hall: MadeHall, number: str
 ) -> None:
     newest = calls()[0] | {"n": 200, "number": number, "window": "w14", "again": True, "area": "tax"}
-    await hall.say("calls", {"calls": [newest, *calls()]})
+    await hall.publish("calls", {"calls": [newest, *calls()]})
     for area, low in (("tax", 95), ("estate", 105)):
         waits = {"waiting": 128, "wait_low_s": low * 60, "wait_high_s": (low + 40) * 60}
-        await hall.say(f"area/{area}", scene()[f"area/{area}"] | waits)
+        await hall.publish(f"area/{area}", scene()[f"area/{area}"] | waits)
     for path in ("/board", "/board/tax")[: 1 if number == "H029" else 2]:
         async with shown(browser, f"{hall.address}{path}", *SCREENS[0]) as page:
             await expect(page.locator(".where").first).to_contain_text("128")

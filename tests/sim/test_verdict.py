@@ -73,7 +73,7 @@ class Day:
         coil.set(lit, 0.0)
         coil.changes.clear()  # long ago
 
-    def say(self, device: str, value: Value) -> None:
+    def show(self, device: str, value: Value) -> None:
         tail, payload = encode_level(value)
         self.fakes.json[device].shown[tail] = json.loads(payload)
 
@@ -81,7 +81,7 @@ class Day:
         """Every device of ``SHOWN`` shows what it should."""
         self.light(0, True)
         for device in ("screen-tax", "panel-w1"):
-            self.say(device, SHOWN[device])
+            self.show(device, SHOWN[device])
         self.bar(SHOWN["led-tax"])
         units = self.fakes.buses["bus-east"].units
         for name, address in (("w8", 0x21), ("w10", 0x23)):
@@ -132,9 +132,9 @@ async def test_a_hall_that_shows_what_it_should_passes(day: Day) -> None:
     [
         (lambda day: day.light(0, False), "relay-1/0"),
         (lambda day: day.light(1, True), "relay-1/1"),
-        (lambda day: day.say("screen-tax", Display(("A011→2号窗口",))), "screen-tax"),
+        (lambda day: day.show("screen-tax", Display(("A011→2号窗口",))), "screen-tax"),
         (lambda day: day.fakes.json["screen-tax"].shown.clear(), "screen-tax"),
-        (lambda day: day.say("panel-w1", Panel("w1", "SERVING", 2, "A012")), "panel-w1"),
+        (lambda day: day.show("panel-w1", Panel("w1", "SERVING", 2, "A012")), "panel-w1"),
         (lambda day: day.bar(Display(("A013→3号窗口",))), "led-tax"),
         (lambda day: setattr(day.fakes.buses["bus-east"].units["w8"], "text", "006"), "bus-east/w8"),
         (lambda day: setattr(day.fakes.buses["bus-east"].units["w10"], "led", 0), "bus-east/w10"),

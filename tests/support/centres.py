@@ -67,9 +67,9 @@ class Centre:
             "epoch": self.epoch if epoch is None else epoch,
             "upto": self.upto if upto is None else upto,
         }
-        await self.say(json.dumps(body).encode())
+        await self.publish(json.dumps(body).encode())
 
-    async def say(self, payload: bytes, retain: bool = False) -> None:
+    async def publish(self, payload: bytes, retain: bool = False) -> None:
         """Anything on the topic of acknowledgements."""
         await self.client.publish(f"hall/{self.hall}/events/ack", payload, qos=1, retain=retain)
 

@@ -125,7 +125,7 @@ class ScriptedWire:
         if self._on_state is not None:
             self._on_state(False, self._why)
 
-    def say(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """The device's bytes arrive now."""
         self._stage.note("<", shown(data))
         if self._on_bytes is not None:

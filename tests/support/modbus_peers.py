@@ -59,12 +59,12 @@ class RawLine:
         os.set_blocking(self._master, False)
         asyncio.get_running_loop().add_reader(self._master, self._read)
 
-    def say(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         with suppress(OSError):  # a late answer may find the line gone
             os.write(self._master, data)
 
-    def say_later(self, delay_s: float, data: bytes) -> None:
-        asyncio.get_running_loop().call_later(delay_s, self.say, data)
+    def send_later(self, delay_s: float, data: bytes) -> None:
+        asyncio.get_running_loop().call_later(delay_s, self.send, data)
 
     def close(self) -> None:
         """Pull the plug."""

@@ -152,7 +152,7 @@ class Walk:
 
     def press_bus(self, code: int) -> None:
         """A key of the RS-485 panel at window 2, as its bytes."""
-        self.line.say(bytes((0x01, 0x22, code, 0x07)))
+        self.line.send(bytes((0x01, 0x22, code, 0x07)))
 
     async def take(self, service: str, **fields: Any) -> dict[str, Any]:
         """A visitor asks for a number and gets paper; the printed fields."""

@@ -358,7 +358,7 @@ async def bad_input(walk: Walk) -> None:
         for device in ("panel-w1", "dispenser", "counter"):
             for kind in ("key", "ticket", "request", "count", "status"):
                 await walk.client.publish(f"hall/walk/dev/{device}/up/{kind}", payload, qos=1)
-    walk.line.say(bytes(range(256)))
+    walk.line.send(bytes(range(256)))
     status, text = await asyncio.to_thread(walk.files.get, "/healthz")
     assert status in (200, 503), text
     assert json.loads(text)["serving"] is True, text

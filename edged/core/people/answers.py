@@ -251,7 +251,9 @@ class KeyAnswer(NamedTuple):
         return f"{self.text} {self.text_en}"
 
 
-def answer_of(lookup: Lookup, notes: Sequence[Note], told: Mapping[str, Pair] = ACCEPTED) -> KeyAnswer | None:
+def answer_of(
+    lookup: Lookup, notes: Sequence[Note], accepted: Mapping[str, Pair] = ACCEPTED
+) -> KeyAnswer | None:
     """The answer that follows from these notes: the first refusal, or else the last note with a sentence in ``told``.
     None if there is neither.
     """
@@ -267,9 +269,9 @@ def answer_of(lookup: Lookup, notes: Sequence[Note], told: Mapping[str, Pair] = 
     for note in reversed(notes):
         if note.kind in ORDERED and note.kind.startswith("tidal.") and not wanted:
             continue  # done by the tidal loop in the same step
-        if note.kind in told:
+        if note.kind in accepted:
             nobody = note.kind == "tidal.requested" and note.data.get("staff") is None
-            return KeyAnswer("", *_filled(lookup, LIT if nobody else told[note.kind], note))
+            return KeyAnswer("", *_filled(lookup, LIT if nobody else accepted[note.kind], note))
     return None
 
 

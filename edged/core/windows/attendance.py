@@ -45,9 +45,9 @@ def unpause(turn: Turn, window: str, _arg: str | None) -> None:
         turn.note("window.unpaused", window)
 
 
-def reason_of(turn: Turn, said: str | None) -> PauseReason | None:
+def reason_of(turn: Turn, named: str | None) -> PauseReason | None:
     """The policy's pause reason with this id or Chinese text; None if there is none."""
-    return next((r for r in turn.state.policy.staffing.pause_reasons if said in (r.id, r.text)), None)
+    return next((r for r in turn.state.policy.staffing.pause_reasons if named in (r.id, r.text)), None)
 
 
 def key_pressed(turn: Turn, window: str) -> None:

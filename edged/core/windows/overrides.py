@@ -60,8 +60,8 @@ def decide(turn: Turn, event: OverrideSet) -> None:
     name = override_key(event.kind, event.target)
     turn.state.overrides[name] = Override(event.kind, event.target, event.by, turn.at_ms, area, event.reason)
     turn.set_timer(f"{TIMER}/{name}", turn.at_ms + for_s * 1000)
-    told: dict[str, str | int] = {"for_s": for_s} if area is None else {"for_s": for_s, "area": area}
-    turn.note("override.set", event.target, override=event.kind, by=event.by, **told, **_reason(event))
+    facts: dict[str, str | int] = {"for_s": for_s} if area is None else {"for_s": for_s, "area": area}
+    turn.note("override.set", event.target, override=event.kind, by=event.by, **facts, **_reason(event))
     _touch(turn, event.target)
     if event.kind == "open":
         if area is not None and area in turn.state.areas:

@@ -16,7 +16,7 @@ from edged.core.queue.ordering import STAFFED
 from edged.core.windows import activation
 
 KEY = "roster"
-SAID: tuple[RosterWord, ...] = ("absent", "back", "also")
+ROSTER_WORDS: tuple[RosterWord, ...] = ("absent", "back", "also")
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
@@ -30,7 +30,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
     if owner is None:
         turn.ignore(event.point, "key_not_used", key=event.key)
         return
-    word = next((known for known in SAID if plain[:1] == [known]), None)
+    word = next((known for known in ROSTER_WORDS if plain[:1] == [known]), None)
     if owner != staffing.DUTY_MANAGER:
         if word is None or word == "also":
             turn.ignore(owner, "roster_unknown", arg=event.arg)

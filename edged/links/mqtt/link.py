@@ -329,7 +329,7 @@ class MqttLink:
             self._subscription_refused(topic)
         for topic in sorted(self._refused - refused):
             self._refused.discard(topic)
-            self._tell_refused(topic, "")
+            self._notify_refused(topic, "")
 
     async def _subscribe_more(self, connection: Talk) -> None:
         """Subscribe to the filters that were added since the connection began, in one packet for all devices of a
@@ -514,7 +514,7 @@ class MqttLink:
                 remedy="allow this topic in the broker's ACL",
             )
             self._reject("subscription_refused", topic_filter)
-            self._tell_refused(topic_filter, "may not be listened to")
+            self._notify_refused(topic_filter, "may not be listened to")
 
     def _rest_refused(self, topic_filter: str) -> None:
         """Log once that the broker refused the wide subscription, so that unknown devices are not noticed; configured
@@ -536,9 +536,9 @@ class MqttLink:
             log.error("publish-refused", topic=topic, reason=why, effect=effect, remedy=remedy)
             self._reject("publish_refused", topic)
         (self._unwanted.add if why else self._unwanted.discard)(topic)
-        self._tell_refused(topic, why)
+        self._notify_refused(topic, why)
 
-    def _tell_refused(self, topic: str, why: str) -> None:
+    def _notify_refused(self, topic: str, why: str) -> None:
         for callback in list(self._refusal_watchers):
             callback(topic, why)
 

@@ -10,11 +10,11 @@ import asyncio
 from typing import Any
 
 from edged.clock import monotonic_s
-from edged.sim.city.town import HallCount, Say, SimulatedCity
+from edged.sim.city.town import HallCount, PrintLine, SimulatedCity
 
 REFUSING = 1  # halls that refuse the policy, on purpose
 READY_S = 60.0  # for the consumer to store the status of all halls
-TELL_S = 5.0
+TOTALS_EVERY_S = 5.0
 OPEN_ABOVE = 5  # waiting people above which the pushed policy opens a window
 
 
@@ -23,10 +23,10 @@ class CityDemo:
     called with each line of the story.
     """
 
-    def __init__(self, city: SimulatedCity, seconds: float, say: Say) -> None:
+    def __init__(self, city: SimulatedCity, seconds: float, print_line: PrintLine) -> None:
         self._city = city
         self._seconds = seconds
-        self._say = say
+        self._print_line = print_line
 
     async def run(self) -> dict[str, Any]:
         """Run the demo to its end; returns the summary, whose ``good`` says whether all is as it should be."""
@@ -34,13 +34,13 @@ class CityDemo:
         async with asyncio.TaskGroup() as tasks:
             wires = tasks.create_task(city.wires.run())
             people = city.begin(tasks)
-            teller = tasks.create_task(self._tell())
+            teller = tasks.create_task(self._print_totals())
             began_s = monotonic_s()
             await self._introduced()
             pushed = await self._push()
             cut_s = await self._cut()
             await asyncio.sleep(max(0.0, self._seconds - (monotonic_s() - began_s)))
-            self._say("nobody comes any more; what is under way arrives")
+            self._print_line("nobody comes any more; what is under way arrives")
             for person in people:
                 person.cancel()
             await asyncio.wait(people)
@@ -57,19 +57,19 @@ class CityDemo:
         wanted = len(self._city.wires.halls) + len(self._city.bridged)
         while monotonic_s() < until_s:
             if await self._city.known() == wanted:
-                self._say(f"{wanted} halls are online")
+                self._print_line(f"{wanted} halls are online")
                 return
             await asyncio.sleep(0.2)
-        self._say("not every hall has come")
+        self._print_line("not every hall has come")
 
     async def _push(self) -> dict[str, list[str]]:
         city = self._city
         refusing = sorted(city.wires.halls)[-REFUSING:]
         city.wires.refuse = set(refusing)
-        self._say(f"a policy for the whole group; {', '.join(refusing)} will refuse it")
+        self._print_line(f"a policy for the whole group; {', '.join(refusing)} will refuse it")
         pushed = await city.push(OPEN_ABOVE)
         counts_text = ", ".join(f"{len(halls)} {word}" for word, halls in pushed.items())
-        self._say(
+        self._print_line(
             f"edged policy push --group: {counts_text}; refused by {', '.join(pushed['refused']) or 'nobody'}"
         )
         return pushed
@@ -82,18 +82,18 @@ class CityDemo:
             return None
         hall, away_s = self._city.bridged[0], max(2.0, self._seconds / 6)
         hall.cut()
-        self._say(f"the line of {hall.name} is cut for {away_s:.0f} s; its hall goes on")
+        self._print_line(f"the line of {hall.name} is cut for {away_s:.0f} s; its hall goes on")
         await asyncio.sleep(away_s)
         hall.mend()
-        self._say(f"the line of {hall.name} is mended")
+        self._print_line(f"the line of {hall.name} is mended")
         return away_s
 
-    async def _tell(self) -> None:
+    async def _print_totals(self) -> None:
         while True:
-            await asyncio.sleep(TELL_S)
+            await asyncio.sleep(TOTALS_EVERY_S)
             made = sum(hall.made for hall in self._city.wires.halls.values())
             acknowledged = sum(hall.upto for hall in self._city.wires.halls.values())
-            self._say(f"{made} events in halls on wires, {acknowledged} acknowledged")
+            self._print_line(f"{made} events in halls on wires, {acknowledged} acknowledged")
 
     async def _summary(
         self, counts: list[HallCount], pushed: dict[str, list[str]], cut_s: float | None

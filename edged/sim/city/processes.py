@@ -67,7 +67,7 @@ class CityProcesses:
             if not isinstance(output, int):
                 output.close()
         self._running[process] = end
-        self._tell(f"+{process.pid} {int(end)}")
+        self._send_line(f"+{process.pid} {int(end)}")
         return process
 
     async def run(self, *words: str, within_s: float = 120.0) -> tuple[int, str]:
@@ -103,9 +103,9 @@ class CityProcesses:
                 process.kill()
                 await process.wait()
         if self._running.pop(process, None) is not None:
-            self._tell(f"-{process.pid}")
+            self._send_line(f"-{process.pid}")
 
-    def _tell(self, line: str) -> None:
+    def _send_line(self, line: str) -> None:
         assert self._guard.stdin is not None
         self._guard.stdin.write(line.encode() + b"\n")
 

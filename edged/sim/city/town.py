@@ -32,7 +32,7 @@ DELAYS = (
     " FROM events WHERE NOT historical AND at BETWEEN to_timestamp(%s) AND to_timestamp(%s)"
 )
 EVER_S = 4e9  # 2096
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 class CityPlan(NamedTuple):
@@ -68,9 +68,9 @@ class SimulatedCity:
     whose text says what to do, if a program that it needs is not installed or does not start.
     """
 
-    def __init__(self, plan: CityPlan, say: Say) -> None:
+    def __init__(self, plan: CityPlan, print_line: PrintLine) -> None:
         self.plan = plan
-        self._say = say
+        self._print_line = print_line
         self.chance = random.Random(plan.seed)
         self.bridged: list[BridgedHall] = []
         self.broker: CityMosquitto | None = None
@@ -87,15 +87,15 @@ class SimulatedCity:
 
     async def _build(self, stack: AsyncExitStack) -> None:
         programs = self.programs = await stack.enter_async_context(CityProcesses())
-        self._say(f"everything lives in {programs.folder}")
+        self._print_line(f"everything lives in {programs.folder}")
         self.postgres = CityPostgres(programs)
         await self.postgres.start()
         await asyncio.to_thread(_make_tables, self.postgres.dsn)
-        self._say(f'PostgreSQL: --postgres "{self.postgres.dsn}"')
+        self._print_line(f'PostgreSQL: --postgres "{self.postgres.dsn}"')
         write_keys(programs.folder, KEY)
         port, address = await self._brokers(stack)
         self.url = f"mqtt://{address}"
-        self._say(f"broker of the city: --broker {self.url}")
+        self._print_line(f"broker of the city: --broker {self.url}")
         await self.start_consumer()
         names = [f"hall{number:03d}" for number in range(1, self.plan.halls + 1)]
         login = {"username": USERNAME, "password": USERNAME}
@@ -104,14 +104,14 @@ class SimulatedCity:
             keys = programs.folder / f"{KEY}.pub.json"
             hall = BridgedHall(programs, f"real{number:02d}", GROUP, keys, [port])
             self.bridged.append(await stack.enter_async_context(hall))
-            self._say(f"{hall.name}: a real daemon behind a real bridge serves")
+            self._print_line(f"{hall.name}: a real daemon behind a real bridge serves")
 
     async def _brokers(self, stack: AsyncExitStack) -> tuple[int, str]:
         """Start the city's broker: mosquitto, or the demo's own if that is not installed. Returns its port, and its
         address as the commands' option ``--broker`` takes it.
         """
         if mosquitto_path() is None:
-            self._say(
+            self._print_line(
                 "mosquitto is not installed: the demo's own broker, and no real bridges / 未安装 mosquitto"
             )
             own = await stack.enter_async_context(EmbeddedBroker())

@@ -38,7 +38,7 @@ NODELAY = (
     socket.TCP_NODELAY,
     1,
 )  # otherwise each message waits for the delayed ACK of the one before
-TOLD_S = 5.0  # for the broker to accept an event; a lost one is sent again
+PUBLISH_S = 5.0  # for the broker to accept an event; a lost one is sent again
 LINE_MAX = 3  # visitors that wait before one is called
 SERVICES = (("tax", "tax-general", "w1"), ("estate", "estate-general", "w2"))
 
@@ -151,7 +151,7 @@ class WireCity:
 
     async def happen(self, name: str, kind: str = "ticket.called", subject: str = "", **data: Any) -> None:
         """Make one event in hall ``name``, and send it if the city can be reached."""
-        await self._tell(name, self.halls[name].happen(kind, subject, **data))
+        await self._publish_event(name, self.halls[name].happen(kind, subject, **data))
 
     async def live(self, visitors_per_s: float, chance: random.Random) -> None:
         """Let visitors come to random halls until cancelled, ``visitors_per_s`` a second on average in all of them
@@ -164,14 +164,14 @@ class WireCity:
             await asyncio.sleep(max(0.0, due_s - monotonic_s()))
             name = chance.choice(names)
             for payload in self.halls[name].visit(chance):
-                await self._tell(name, payload)
+                await self._publish_event(name, payload)
 
     @property
     def all_acknowledged(self) -> bool:
         """Whether the city has acknowledged every event."""
         return all(hall.upto == hall.made for hall in self.halls.values())
 
-    async def say(self, topic: str, payload: bytes, retain: bool = True) -> None:
+    async def publish(self, topic: str, payload: bytes, retain: bool = True) -> None:
         """Publish a message to the city's broker. Call it only while connected."""
         assert self._client is not None
         await self._client.publish(topic, payload, qos=1, retain=retain)
@@ -253,10 +253,10 @@ class WireCity:
             body["reason"] = {"code": "out-of-bounds", "path": "body"} | why
         await client.publish(topics.policy_report(hall.name), json.dumps(body).encode(), qos=1, retain=True)
 
-    async def _tell(self, name: str, payload: bytes) -> None:
+    async def _publish_event(self, name: str, payload: bytes) -> None:
         if self._client is not None and name not in self.away:
             with suppress(aiomqtt.MqttError, TimeoutError):
-                async with asyncio.timeout(TOLD_S):  # waits for ever on a connection that has just ended
+                async with asyncio.timeout(PUBLISH_S):  # waits for ever on a connection that has just ended
                     await self._client.publish(topics.events(name), payload, qos=1)
 
     async def _resend(self, client: aiomqtt.Client) -> None:

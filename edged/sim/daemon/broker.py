@@ -103,7 +103,7 @@ class Broker:
         self._matcher[topic_filter] = listeners
         self._routes.clear()
 
-    def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish a message of a device or the city. If the broker is down or frozen, the message is delivered once it
         is up again.
         """
@@ -193,7 +193,7 @@ class Broker:
         if self.talk is talk:
             self.talk = None
             if talk.settings.will_topic is not None and not talk.goodbye:
-                self.say(talk.settings.will_topic, talk.settings.will_payload, talk.settings.will_retain)
+                self.publish(talk.settings.will_topic, talk.settings.will_payload, talk.settings.will_retain)
 
     def route(self, topic: str, payload: bytes, retain: bool) -> None:
         """Deliver a message to every subscriber."""

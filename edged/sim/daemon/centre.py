@@ -75,7 +75,9 @@ class SimulatedCentre:
 
     def acknowledge(self, epoch: int, upto: int) -> None:
         """Tell the hall that every event of ``epoch`` up to number ``upto`` was received, true or not."""
-        self._broker.say(topics.events_ack(self._hall), json.dumps({"epoch": epoch, "upto": upto}).encode())
+        self._broker.publish(
+            topics.events_ack(self._hall), json.dumps({"epoch": epoch, "upto": upto}).encode()
+        )
 
     def _received(self, _topic: str, payload: bytes, _retain: bool) -> None:
         fields = json.loads(payload)
@@ -94,7 +96,7 @@ class SimulatedCentre:
         """Send an appointment with the id ``name`` for the time ``start_wall_ms``."""
         start = datetime.fromtimestamp(start_wall_ms // 1000, UTC).isoformat()
         body = {"id": name, "service": service, "start": start}
-        self._broker.say(topics.appointments(self._hall), json.dumps(body).encode())
+        self._broker.publish(topics.appointments(self._hall), json.dumps(body).encode())
 
     def push(self, policy: Policy) -> bool:
         """Push a policy as the next version. Returns False without pushing if the hall would have to refuse it."""
@@ -115,7 +117,7 @@ class SimulatedCentre:
         self.version += 1
         envelope = sign(payload, policies.PAYLOAD_TYPE, self._key)
         self.pushed.append(envelope)
-        self._broker.say(topics.policy_push(self._hall), envelope, retain=True)
+        self._broker.publish(topics.policy_push(self._hall), envelope, retain=True)
         return True
 
     def mislead(self) -> None:
@@ -132,7 +134,7 @@ class SimulatedCentre:
         elif kind == 2:
             payload = json.dumps({"type": policies.TYPE, "halls": [self._hall], "version": 10**9}).encode()
             envelope = sign(payload, policies.PAYLOAD_TYPE, self._stranger)
-        self._broker.say(topics.policy_push(self._hall), envelope)
+        self._broker.publish(topics.policy_push(self._hall), envelope)
 
     def order(self, operation: str, body: dict[str, Any], times: int) -> None:
         """Send the same signed operation ``times`` times. Its ``by`` is unique, so that the checker sees whether it was
@@ -153,7 +155,7 @@ class SimulatedCentre:
         }
         envelope = sign(json.dumps(document).encode(), operations.PAYLOAD_TYPE, self._key)
         for _ in range(times):
-            self._broker.say(topics.operation(self._hall, operation), envelope)
+            self._broker.publish(topics.operation(self._hall, operation), envelope)
 
     def _moment(self, after: timedelta) -> str:
         return (datetime.fromtimestamp(self._wall_ms() // 1000, UTC) + after).isoformat()

@@ -76,10 +76,10 @@ class MemoryFleet(FakeFleet):
         if fake is None or not fake.online or self._last.get(topic) == payload:
             return  # a repeated level is no change
         self._last[topic] = payload
-        fake.hear(kind, json.loads(payload))
+        fake.receive(kind, json.loads(payload))
 
     def _put(self, outgoing: Any) -> None:
-        self._broker.say(outgoing.topic, outgoing.payload, outgoing.retain)
+        self._broker.publish(outgoing.topic, outgoing.payload, outgoing.retain)
         self.sent += 1
         held, self._held = self._held, None
         if held is not None:

@@ -264,7 +264,7 @@ class FaultInjector:
             f"hall/{world.config.hall}/{tail}"
             for tail in ("policy/push", "ops/open", "appointments", "events/ack")
         ]
-        world.broker.say(rng.choice(topics), rng.choice(HOSTILE))
+        world.broker.publish(rng.choice(topics), rng.choice(HOSTILE))
 
     # -- serial lines, modules, cards --
 

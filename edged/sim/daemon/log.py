@@ -16,7 +16,7 @@ PIPE_BYTES = 512  # small, because a simulation logs only a line or two a minute
 WAITING_BYTES = 1_024  # small, so that a stall of some minutes fills it
 LEVELS = ("info", "warning", "error", "exception", "critical")
 LINES_MAX = 20  # of the daemon's log, shown with a broken promise
-TOLD = "log-lines-lost"
+LINES_LOST = "log-lines-lost"
 
 
 class LogPipe:
@@ -38,7 +38,7 @@ class LogPipe:
         """Put a whole line into the pipe."""
         self._bytes = self._bytes + len(line) if self.stalled else 0
         fields = json.loads(line)
-        if fields["event"] == TOLD:
+        if fields["event"] == LINES_LOST:
             self.reported += fields["lost"]
         else:
             self.lines += 1

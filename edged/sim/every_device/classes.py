@@ -73,7 +73,7 @@ class DeviceClass:
     refusal: str | None = None
 
 
-def _says(device: str) -> Touch:
+def _publishes(device: str) -> Touch:
     topic, payload = WORDS[device]
     return lambda far: far.fleet.publish(topic, payload.encode())
 
@@ -198,7 +198,7 @@ def _queue(far: FarEnds) -> None:
 # In this order: numbers are given first, so that there is somebody to call and the tide opens window 9.
 CLASSES = (
     DeviceClass("dispenser", "json", _dispense, "ticket", 4, 4, shows=_dispensed),
-    DeviceClass("kiosk/1", "mqtt", _says("kiosk"), "ticket", 4, 4),
+    DeviceClass("kiosk/1", "mqtt", _publishes("kiosk"), "ticket", 4, 4),
     DeviceClass("thermal", "printer", shows=lambda far: " ".join(far.printer.tickets)),
     DeviceClass("bus/button-1", "bus", lambda far: far.bus.press_button(1), "ticket", 6, 6),
     DeviceClass(
@@ -210,12 +210,12 @@ CLASSES = (
         "panel-w9", "json", _staff_comes, shows=_json_shows("panel-w9", "panel"), expects="CALLING|SERVING"
     ),
     DeviceClass("door-milesight", "counter", _report, "count"),
-    DeviceClass("door-lora", "mqtt", _says("door-lora"), "count"),
-    DeviceClass("door-axis", "mqtt", _says("door-axis"), "count"),
+    DeviceClass("door-lora", "mqtt", _publishes("door-lora"), "count"),
+    DeviceClass("door-axis", "mqtt", _publishes("door-axis"), "count"),
     DeviceClass("door-hikvision", "http", _post, "count"),
     DeviceClass("door-dahua", "http", _pass_dahua, "count"),
     DeviceClass("contacts", "modbus", _break_beam, "count"),
-    DeviceClass("zigbee", "mqtt", _says("zigbee")),
+    DeviceClass("zigbee", "mqtt", _publishes("zigbee")),
     DeviceClass("digits/display", "modbus", shows=_figures, expects=FIGURES),
     DeviceClass("contacts/w2", "modbus", _hold_button),
     DeviceClass(
@@ -228,12 +228,12 @@ CLASSES = (
     DeviceClass("keypad", "input", lambda far: far.inputs["keypad"].press("KPENTER")),
     DeviceClass("bus/w6", "bus", lambda far: far.bus.press("w6", "next-or-recall")),
     DeviceClass("bus/board-w6", "bus", shows=lambda far: far.bus.text("board-w6")),
-    DeviceClass("esphome", "mqtt", _says("esphome")),
+    DeviceClass("esphome", "mqtt", _publishes("esphome")),
     DeviceClass(
         "panel-w7", "json", _serve_somebody, inputs=3, shows=_json_shows("panel-w7", "panel"), expects="OPEN"
     ),
     DeviceClass("stars-w7", "json", _rate, "rating"),
-    DeviceClass("radio", "radio", _says("radio")),
+    DeviceClass("radio", "radio", _publishes("radio")),
     DeviceClass("pager-he", "json", shows=_paged("pager-he"), expects="5号窗口"),
     DeviceClass("pager-duty", "json", shows=_json_shows("pager-duty", "pager"), expects=r"\d号窗口"),
     DeviceClass("relay/0", "modbus", shows=_lit("relay", 0), expects=LAMP),

@@ -48,7 +48,7 @@ SHOWN_S = 60.0  # until every output is shown by its device
 STOP_S = 10.0
 POLL_S = 0.1
 GAP_HALL_S = 4.0  # between two touches of one device: a button pressed twice at once counts once
-FIRST_HEARD = (
+PRESENT_BY_MESSAGE = (
     "mqtt_map",
     "http_counter",
     "milesight_mqtt",
@@ -89,10 +89,10 @@ class DeviceJournal:
 class EveryDevice:
     """One run of the test of every device: ``await run()``. ``directory``: for its files."""
 
-    def __init__(self, directory: Path, tell: Callable[[str], object]) -> None:
-        """``tell`` is called with a line of text for each thing that happens in the run."""
+    def __init__(self, directory: Path, report: Callable[[str], object]) -> None:
+        """``report`` is called with a line of text for each thing that happens in the run."""
         self._directory = directory
-        self._tell = tell
+        self._report = report
         self._far = FarEnds()
         self._journalled = DeviceJournal()
         self._shown: dict[str, str] = {}  # by point: the first right output that the device showed
@@ -223,13 +223,13 @@ class EveryDevice:
         """Wait until the daemon has found every device that can be found (some are silent until they are used). Raises
         ``RuntimeError`` after ``FIRST_S``.
         """
-        wanted = {one.id for one in hall.devices if one.driver not in FIRST_HEARD} | {"queue"}
+        wanted = {one.id for one in hall.devices if one.driver not in PRESENT_BY_MESSAGE} | {"queue"}
         if not await self._until(lambda: wanted <= self._journalled.found, FIRST_S):
             missing = ", ".join(sorted(wanted - self._journalled.found))
             raise RuntimeError(
                 f"not found within {FIRST_S:.0f} s: {missing}; {_end_of(self._directory / 'run.log')}"
             )
-        self._tell(f"{len(wanted)} devices found; the others are found by what they say")
+        self._report(f"{len(wanted)} devices found; the others are found by what they say")
 
     async def _touched(self) -> None:
         """Use every device, each after the input of the one before has reached the hall."""
@@ -243,7 +243,7 @@ class EveryDevice:
                 await asyncio.sleep(GAP_HALL_S / SPEED)
             kept = await self._until(partial(self._input_arrived, one), INPUT_S)
             refused = self._journalled.refused.get((one.point, one.kind), "")
-            self._tell(f"{one.point}: {'heard' if kept else 'NOT HEARD'} {refused}")
+            self._report(f"{one.point}: {'heard' if kept else 'NOT HEARD'} {refused}")
 
     def _input_arrived(self, one: DeviceClass) -> bool:
         return one.touch is None or self._journalled.inputs[one.point, one.kind] >= one.inputs
@@ -258,7 +258,7 @@ class EveryDevice:
             seen = one.shows(self._far)
             if re.search(one.expects, seen):
                 self._shown[one.point] = seen
-                self._tell(f"{one.point}: shows {' '.join(seen.split())}")
+                self._report(f"{one.point}: shows {' '.join(seen.split())}")
         return all(one.shows is None or one.point in self._shown for one in CLASSES)
 
     def _verdict(self, hall: HallConfig, followed: HallConfig, took_s: float) -> dict[str, Any]:

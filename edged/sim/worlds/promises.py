@@ -92,7 +92,7 @@ class Promises:
             self._levels.clear()
             if facts.site is not None:
                 self._know(facts.site)
-        self._hear(facts, event, notes)
+        self._check_event(facts, event, notes)
         for note in notes:
             self._note(facts, event, note)
         for command in commands:
@@ -120,7 +120,7 @@ class Promises:
         for gone in set(self._holds) - set(self._panel_of):
             del self._holds[gone]
 
-    def _hear(self, facts: Facts, event: Event, notes: tuple[Note, ...]) -> None:
+    def _check_event(self, facts: Facts, event: Event, notes: tuple[Note, ...]) -> None:
         if isinstance(event, KeyPressed):
             if event.point in self._window_of:
                 self._touched[self._window_of[event.point]] = True
@@ -233,9 +233,9 @@ class Promises:
             )
             _range(action.body.number, action.body)
         elif isinstance(action.body, Say):
-            self._say(facts, action, action.body)
+            self._check_speech(facts, action, action.body)
 
-    def _say(self, facts: Facts, action: Action, say: Say) -> None:
+    def _check_speech(self, facts: Facts, action: Action, say: Say) -> None:
         assert not say.ticket or say.ticket in self._called, f"calls: {say.ticket} is announced, not called"
         before = self._speaking.get(action.point)
         assert before is None or facts.at_ms >= before[1] + PATIENCE_MS, (

@@ -30,9 +30,9 @@ def taken_apart(hint: Any) -> tuple[Any, Parameter | None]:
     """Split an annotated type into the type and its ``Parameter``; None for a field that is a section of its own."""
     if get_origin(hint) is not Annotated:
         return hint, None
-    plain, *said = get_args(hint)
-    found = next((one for one in said if isinstance(one, Parameter)), None)
-    for one in said:
+    plain, *annotations = get_args(hint)
+    found = next((one for one in annotations if isinstance(one, Parameter)), None)
+    for one in annotations:
         plain = plain if one is found else Annotated[plain, one]
     return plain, found
 

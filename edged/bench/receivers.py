@@ -56,7 +56,7 @@ class TcpModule:
         """File descriptor of the client's connection; while there is none, of the listening socket."""
         return (self._master or self._listener).fileno()
 
-    def hear(self, at_s: float) -> list[tuple[str, float]]:
+    def receive(self, at_s: float) -> list[tuple[str, float]]:
         """Read and answer requests. ``at_s``: when they could be read. Returns (name of the output, ``at_s``) for each
         coil written.
         """
@@ -150,7 +150,7 @@ class RtuLine(BenchLine):
         self._free_s = 0.0  # when the line becomes silent
         self._replies: deque[tuple[float, bytes]] = deque(maxlen=REPLIES_MAX)
 
-    def hear(self, at_s: float) -> list[tuple[str, float]]:
+    def receive(self, at_s: float) -> list[tuple[str, float]]:
         """Read requests and answer them at the line's pace; returns (mark, time) for each coil written, the time in
         seconds of ``edged.clock.perf_s``.
         """
@@ -158,16 +158,16 @@ class RtuLine(BenchLine):
         marks = []
         while len(self._held) >= RTU_REQUEST_BYTES:
             frame, self._held = self._held[:RTU_REQUEST_BYTES], self._held[RTU_REQUEST_BYTES:]
-            heard_s = max(at_s, self._free_s) + (RTU_REQUEST_BYTES + GAP_CHARS) * self.char_s
-            self._free_s = heard_s
+            received_s = max(at_s, self._free_s) + (RTU_REQUEST_BYTES + GAP_CHARS) * self.char_s
+            self._free_s = received_s
             unit = frame[0]
             if unit in self.dead or unit not in self._modules:
                 continue
             answer, mark = self._modules[unit].obey(frame[1:-2])
             reply = rtu_frame(unit, answer)
-            self._free_s = heard_s + len(reply) * self.char_s
+            self._free_s = received_s + len(reply) * self.char_s
             self._replies.append((self._free_s, reply))
-            marks += [] if mark is None else [(mark, heard_s)]
+            marks += [] if mark is None else [(mark, received_s)]
         if not self.char_s:
             self.tick()
         return marks
@@ -191,7 +191,7 @@ class CandleLine(BenchLine):
         super().__init__()
         self._held = b""
 
-    def hear(self, at_s: float) -> list[tuple[str, float]]:
+    def receive(self, at_s: float) -> list[tuple[str, float]]:
         """Read LED frames; returns (mark, ``at_s``) for each."""
         self._held += os.read(self._master, READ_BYTES)
         marks = []
