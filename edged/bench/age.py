@@ -1,5 +1,5 @@
-"""Measures what an old journal costs: the start from a cold disk within the unit's memory limit, reading it, replaying
-it.
+"""Measures what an old journal (months of business days) costs: the daemon's start from a cold disk within the memory
+limit of its systemd unit, reading the journal, and replaying it.
 
 It also measures how much a reader slows the running hall: keys are pressed while a child process reads days of the
 journal.
@@ -55,8 +55,8 @@ READER_STARTS_S = 2.0  # until it has imported its modules and reads
 
 
 def age(place: Place, plan: Age, progress: Progress) -> dict[str, Any]:
-    """Measure a journal of ``plan.days`` business days; returns its figures next to the same figures of its first day
-    alone.
+    """Measure a journal of ``plan.days`` business days and one of a single day. Returns the figures of each under its
+    number of days, what a visitor writes to disk, and the delay of keys beside a reader of the journal.
     """
     found: dict[str, Any] = {"tickets_a_day": plan.tickets}
     for count in sorted({1, plan.days}):
@@ -98,8 +98,8 @@ def _figures(place: Place, folder: Path, plan: Age, progress: Progress) -> dict[
 
 
 def _cold(folder: Path, web_port: int, group: Path | None) -> float:
-    """Milliseconds from the start to READY, with the journal not in the page cache; ``group``: control group to start
-    in.
+    """Start the daemon with its journal not in the page cache; returns the milliseconds until READY. ``group``: the
+    control group to start it in, None for none.
     """
     _forget(folder / "hall.db")
     daemon = Daemon(folder, web_port)
@@ -129,8 +129,8 @@ def _forget(journal: Path) -> None:
 
 @contextmanager
 def memory_group(limit_bytes: int) -> Iterator[Path | None]:
-    """A control group with this memory limit, as of systemd's ``MemoryMax=``; a process joins it when its id is written
-    into the group's ``cgroup.procs``. None if this user may not make one.
+    """Yield the folder of a control group with this memory limit, as systemd's ``MemoryMax=`` sets it; None if this
+    user may not make one. A process joins the group when its id is written into the file ``cgroup.procs`` there.
     """
     for root, limit in GROUPS:
         group = root / f"edged-bench-{os.getpid()}"
@@ -204,10 +204,10 @@ def _beside_a_reader(place: Place, journal: Path, plan: Age, progress: Progress)
 
 @contextmanager
 def _reader(journal: Path) -> Iterator[Callable[[bool], None]]:
-    """Rehearse a policy on the journal's days repeatedly in a child process, at idle priority from its first
-    instruction (chrt(1)), as edged-rehearse does.
+    """Rehearse a policy on the journal's days again and again in a child process, as edged-rehearse does: with idle
+    priority (chrt(1)) from its first instruction.
 
-    Yields a function that lets it continue (True) or stops it (False).
+    Yields a function that lets the child continue (True) or pauses it (False).
     """
     policy = journal.with_name("rehearsed.json")
     policy.write_text(json.dumps(REHEARSED), "utf-8")
@@ -243,7 +243,7 @@ class _Written:
 
 
 def _wear(folder: Path, progress: Progress) -> dict[str, Any]:
-    """Bytes written to disk per visitor of a calm hall, where every step is committed by itself."""
+    """Measure the bytes written to disk per visitor of a calm hall, in which every step is a transaction of its own."""
     progress("bytes written for a visitor")
     folder.mkdir()
     written = asyncio.run(_calm_day(folder / "hall.db"))
@@ -272,6 +272,6 @@ async def _calm_day(path: Path) -> _Written:
 
 
 def _written_bytes() -> int:
-    """Bytes that this process has caused to be written to a disk so far (``/proc/self/io``, proc(5))."""
+    """Bytes that this process has caused to be written to disk so far, as ``/proc/self/io`` (proc(5)) counts them."""
     lines = Path("/proc/self/io").read_text("ascii").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("write_bytes")))

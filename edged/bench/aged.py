@@ -1,4 +1,4 @@
-"""Makes a journal of any age through the daemon's own core and writer: business days of a hall under load.
+"""Makes a journal of any age with the daemon's own core and journal writer: business days of an invented busy hall.
 
 The hall is that of ``decisions.site_of``: areas of ten windows, two of them "+1". Visitors arrive evenly over eight
 hours; clerks call, serve and rest between visitors; staff walk to a "+1" window when its lamp blinks.
@@ -58,8 +58,8 @@ class Days:
         self._tidal = {window.lamp: window for window in self.site.windows if window.tidal}
 
     def day(self, number: int) -> Iterator[tuple[Step, int]]:
-        """Yield every recorded step of business day ``number`` (from 0), with the hall time (ms) at which the engine
-        got its event.
+        """Yield every step of business day ``number`` (from 0) that the daemon would record in its journal, with the
+        hall time (ms) of its event.
         """
         begin_ms = number * DAY_MS
         if number == 0:
@@ -100,7 +100,7 @@ class Days:
             self._plan(at_ms + self._s(CHECK_S), "next", who)
 
     def _feed(self, at_ms: int, event: Event) -> Iterator[tuple[Step, int]]:
-        """Feed the ticks that are due, then the event."""
+        """Feed the engine (the core) the ticks that are due, then ``event``; yields the steps to record."""
         engine = self.engine
         while (due_ms := engine.next_due_ms) is not None and due_ms <= at_ms:
             yield from self._step(max(due_ms, engine.state.at_ms), Tick())
@@ -138,14 +138,15 @@ class Days:
 
 
 def _prefix(place: int) -> str:
-    """The ticket prefix of the ``place``-th service (from 0): A, B, …, Z, AA, AB and so on."""
+    """Return the ticket prefix of the service number ``place`` (from 0): A, B, …, Z, AA, AB and so on."""
     return (chr(64 + place // 26) if place >= 26 else "") + chr(65 + place % 26)
 
 
 def hall_toml(site: Site, broker_port: int, web_port: int, more: Mapping[str, str] = NO_MORE) -> str:
-    """A hall.toml for ``site`` with its journal ``hall.db`` in the same folder; every device speaks JSON over MQTT.
+    """Write the text of a hall.toml for ``site`` with the journal ``hall.db`` in the same folder. Every device speaks
+    this product's JSON over MQTT.
 
-    ``more``: further devices (people counters, dispensers), id to kind.
+    ``more``: further devices (people counters, dispensers), as id to kind.
     """
     tables: list[tuple[str, dict[str, object]]] = [
         ("[hall]", {"id": site.hall, "name": site.name}),
@@ -189,7 +190,9 @@ async def write(
     windows: int = WINDOWS,
     tickets: int = TICKETS_A_DAY,
 ) -> Days:
-    """Write a journal of ``days`` business days to ``path``; calls ``progress(day)`` before each day."""
+    """Write a journal of ``days`` business days to ``path``; returns the simulated hall. ``progress(day)`` is called
+    before each day (from 0). ``tickets``: visitors a day.
+    """
     hall = Days(windows, tickets)
     journal = Journal.open(path)
     async with asyncio.TaskGroup() as tasks:

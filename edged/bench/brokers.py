@@ -28,7 +28,9 @@ class OwnBroker:
     """
 
     def __init__(self, directory: Path, *, no_delay: bool = False) -> None:
-        """``no_delay``: ``set_tcp_nodelay true``; otherwise mosquitto's defaults."""
+        """``no_delay``: set ``set_tcp_nodelay true``; otherwise mosquitto has its defaults. amqtt, used if mosquitto is
+        not installed, has no such setting.
+        """
         self.port = free_port()
         program = mosquitto_path()
         self.kind = "mosquitto" if program is not None else "amqtt"
@@ -74,12 +76,12 @@ class OwnBroker:
         raise Failed(f"the bench's own broker ({self.kind}) does not start")
 
     def start(self) -> None:
-        """Start the process and wait until it listens."""
+        """Start the process and wait until it accepts connections. Raises ``Failed`` if it does not."""
         self.spawn()
         self.await_accepting()
 
     def kill(self) -> None:
-        """Kill the broker with SIGKILL, as a power cut would."""
+        """Kill the broker with SIGKILL, as a power cut would; nothing happens if it does not run."""
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(signal.SIGKILL)

@@ -1,4 +1,6 @@
-"""The child processes of a bench (the daemon, peers, background traffic) and their figures from /proc (Linux)."""
+"""The child processes of a bench: the daemon, the programs compared with it (peers) and the background traffic. Their
+processor time and memory come from /proc (Linux).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Failed(RuntimeError):
 
 
 class Child:
-    """A child process that reads commands as lines on stdin and prints "ready" on stdout when it has started."""
+    """A child process that prints "ready" on stdout when it has started, and reads commands as lines on stdin. The
+    first line is ``job``.
+    """
 
     def __init__(self, command: Sequence[str], job: str = "") -> None:
         pipe = subprocess.PIPE
@@ -51,12 +55,12 @@ class Child:
         return self._process.stdout
 
     def cpu_s(self) -> float:
-        """Processor time used so far, in seconds, all threads. Raises ``Failed`` if the process has died."""
+        """Processor seconds that all threads of the child used so far. Raises ``Failed`` if it has died."""
         return cpu_s(self._process.pid)
 
     def await_ready(self, meanwhile: Callable[[float], None] = rest) -> None:
-        """Wait until the child prints "ready", calling ``meanwhile(seconds)`` repeatedly. Raises ``Failed`` if it does
-        not within ``START_S``.
+        """Wait until the child prints "ready". Meanwhile ``meanwhile(seconds)`` is called repeatedly, which must take
+        that long. Raises ``Failed`` if the child is not ready within ``START_S``.
         """
         until_s = monotonic_s() + START_S
         while not select.select([self.out], [], [], 0)[0] and monotonic_s() < until_s:
@@ -88,7 +92,9 @@ class Child:
 
 
 class Daemon:
-    """Runs ``edged run`` on ``directory/hall.toml`` with a notify socket, as systemd would."""
+    """The daemon as a child process: runs ``edged run`` on ``directory/hall.toml`` with a notify socket, as systemd
+    would.
+    """
 
     def __init__(self, directory: Path, web_port: int) -> None:
         self.directory = directory
@@ -99,7 +105,9 @@ class Daemon:
         self._notify: socket.socket | None = None
 
     def spawn(self) -> None:
-        """Start the process. ``started_s``: the time just before, in seconds of ``edged.clock.monotonic_s``."""
+        """Start the process without waiting until it is ready. Sets ``started_s`` to the time just before, in seconds
+        of ``edged.clock.monotonic_s``.
+        """
         name = f"edged-bench-{secrets.token_hex(8)}"  # abstract: a path may be longer than a socket's can be
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(f"\0{name}")
@@ -111,8 +119,8 @@ class Daemon:
             self._process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environ)  # noqa: S603 (ourselves)
 
     def await_ready(self) -> float:
-        """Wait for READY=1; returns the milliseconds since ``spawn``. Raises ``Failed`` if the process ends or
-        ``START_S`` pass before.
+        """Wait until the daemon reports READY=1; returns the milliseconds since ``spawn``. Raises ``Failed`` if the
+        process ends or ``START_S`` pass before.
         """
         assert self._notify is not None
         until_s = self.started_s + START_S
@@ -125,12 +133,16 @@ class Daemon:
         raise Failed(f"the daemon does not serve: {self._log_tail()}")
 
     def start(self) -> float:
-        """Start the process and wait until it is ready; returns the milliseconds this took."""
+        """Start the process and wait until it is ready; returns the milliseconds this took. Raises ``Failed`` if it
+        does not become ready.
+        """
         self.spawn()
         return self.await_ready()
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Send signal ``number`` and wait for the end of the process, at most ``STOP_S`` before SIGKILL."""
+        """Send signal ``number`` to the process and wait until it has ended. After ``STOP_S`` seconds it is killed with
+        SIGKILL.
+        """
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(number)
@@ -144,7 +156,7 @@ class Daemon:
             self._notify = None
 
     def ended(self) -> int:
-        """Wait until the process has ended; returns its exit code. Raises ``subprocess.TimeoutExpired`` after
+        """Wait until the process has ended by itself; returns its exit code. Raises ``subprocess.TimeoutExpired`` after
         ``STOP_S``.
         """
         assert self._process is not None
@@ -157,11 +169,11 @@ class Daemon:
         return self._process.pid
 
     def cpu_s(self) -> float:
-        """Processor time used so far, in seconds, all threads. Raises ``Failed`` if the process has died."""
+        """Processor seconds that all threads of the daemon used so far. Raises ``Failed`` if it has died."""
         return cpu_s(self.pid)
 
     def rss_mib(self) -> float:
-        """Resident memory of the process, in MiB."""
+        """The daemon's resident memory, in MiB. Raises ``Failed`` if it has died."""
         text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
         found = re.search(r"^VmRSS:\s+(\d+) kB$", text, re.M)
         if found is None:
@@ -178,7 +190,9 @@ class Daemon:
             connection.close()
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of all series of a metric with these labels; 0 if there is none."""
+        """Return the value of a Prometheus metric: the sum of all its series that have these labels; 0 if there is
+        none.
+        """
         found = 0.0
         for line in re.findall(rf"^{re.escape(name)}(?:{{.*?}})? .*$", self.metrics(), re.M):
             head, value = line.rsplit(" ", 1)
@@ -187,7 +201,9 @@ class Daemon:
         return found
 
     def await_metric(self, name: str, least: float, within_s: float, **labels: str) -> float:
-        """Wait until the metric is at least ``least``, for at most ``within_s`` seconds; returns its last value."""
+        """Wait until the Prometheus metric ``name`` is at least ``least``, at most ``within_s`` seconds; returns its
+        value then. See ``metric``.
+        """
         until_s = monotonic_s() + within_s
         while (value := self.metric(name, **labels)) < least and monotonic_s() < until_s:
             rest(0.05)
@@ -199,12 +215,12 @@ class Daemon:
 
 
 def module(name: str) -> list[str]:
-    """The command line that runs module ``name`` of this program as a process."""
+    """Return the command line that runs the Python module ``name`` as a process."""
     return [sys.executable, "-m", name]
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time a process used so far, in seconds, all threads. Raises ``Failed`` if the process is gone."""
+    """Processor seconds that all threads of process ``pid`` used so far. Raises ``Failed`` if the process is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
     except OSError as error:
@@ -213,7 +229,9 @@ def cpu_s(pid: int) -> float:
 
 
 def histogram_quantile(text: str, name: str, share: float) -> float | None:
-    """A quantile of a Prometheus histogram, interpolated within its bucket; None if the histogram is empty."""
+    """Compute the quantile ``share`` (0 to 1) of the Prometheus histogram ``name`` in ``text``, interpolated within its
+    bucket; None if the histogram is empty.
+    """
     pattern = re.compile(rf'^{re.escape(name)}_bucket{{le="([^"]+)"}} (\S+)$', re.M)
     buckets: list[tuple[float, float]] = [(float(le), float(count)) for le, count in pattern.findall(text)]
     if not buckets or buckets[-1][1] == 0:
@@ -231,7 +249,7 @@ def histogram_quantile(text: str, name: str, share: float) -> float | None:
 
 
 def as_table(values: dict[str, Any]) -> str:
-    """``key = value`` lines of TOML for strings, numbers and lists of strings."""
+    """Format ``key = value`` lines of TOML. Values: strings, numbers, booleans and lists of strings."""
     lines = []
     for key, value in values.items():
         if isinstance(value, bool):

@@ -1,4 +1,6 @@
-"""Measures the time of one decision of the core by the size of the hall: in this process, without I/O."""
+"""Measures how long the core needs for one decision (one event), by the size of the hall: in this process, without
+I/O.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Size:
 
 
 def site_of(windows: int) -> Site:
-    """A site: areas of ten windows (two of them tidal), two services each, one member of staff per tidal window."""
+    """Make a hall's site: areas of ten windows (two of them "+1"), two services in each area, one member of staff for
+    each "+1" window.
+    """
     areas, services, made, staff = [], [], [], []
     for a in range(max(1, windows // WINDOWS_PER_AREA)):
         area = f"a{a}"
@@ -52,7 +56,7 @@ def site_of(windows: int) -> Site:
 
 
 class Crowd:
-    """A hall under steady load: for each new visitor one is called and one is finished."""
+    """A hall under steady load: whenever a visitor comes, another is called and one is finished."""
 
     def __init__(self, size: Size) -> None:
         self.engine = Engine()
@@ -69,7 +73,7 @@ class Crowd:
             self.feed(self._arrival())
 
     def feed(self, event: Event) -> None:
-        """Feed one event to the engine now, after the ticks that are due."""
+        """Feed one event to the engine (the core) at the present hall time, after the ticks that are due."""
         self.pass_ms(0)
         self.engine.handle(self._at_ms, event)
 
@@ -80,8 +84,8 @@ class Crowd:
             self.engine.handle(max(due_ms, self.engine.state.at_ms), Tick())
 
     def steps(self, count: int) -> Iterator[tuple[float, float]]:
-        """Make ``count`` decisions; yields the wall time and the processor time of each in seconds, due ticks
-        included.
+        """Make at least ``count`` decisions. Yields the wall time and the processor time of each, in seconds; ticks
+        that are due count as decisions, too.
         """
         done, turn = 0, 0
         while done < count:

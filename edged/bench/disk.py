@@ -21,8 +21,8 @@ PAGE_BYTES = 4096
 
 
 def commit_figures(directory: Path, count: int) -> dict[str, Any]:
-    """Commit ``count`` steps one by one, and append as many pages with fdatasync; returns the quantiles in ms: ``p50``
-    and ``p99`` of the commits, ``limit_p50`` and ``limit_p99`` of the bare appends.
+    """Commit ``count`` steps one by one with the journal's writer. Then append as many pages to a plain file, each with
+    fdatasync. Returns ms: ``p50`` and ``p99`` of the commits, ``limit_p50`` and ``limit_p99`` of the appends.
     """
     seconds = asyncio.run(_commits(directory / "disk.db", count))
     bare = sync_seconds(directory / "disk.bin", count)
@@ -63,7 +63,7 @@ def _step(seq: int) -> Step:
 
 
 def sync_seconds(path: Path, count: int) -> list[float]:
-    """Append ``count`` pages to a file, each with fdatasync; returns the seconds that each took."""
+    """Append ``count`` pages (4 KiB) to a file, each with fdatasync; returns the seconds that each took."""
     seconds, page = [], os.urandom(PAGE_BYTES)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:

@@ -1,8 +1,8 @@
-"""``edged bench --fleet``: a simulated city whose consumer, broker, PostgreSQL and bridges are killed or cut while
-visitors arrive.
+"""``edged bench --fleet``: a simulated city in which the consumer, the broker and PostgreSQL are killed and the halls'
+bridges cut, while visitors arrive.
 
-The database decides the result: for every hall, the number of event rows, the highest event number, the number that the
-city acknowledged and the hall's own count must be equal.
+The result is good if four counts are equal for every hall: the event rows in the database, the highest event number
+there, the number up to which the city acknowledged, and the hall's own count.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ OPEN_ABOVE = 5
 
 
 class FleetPlan(NamedTuple):
-    """``phase_s``: duration of each part of the bench in seconds; ``returning`` halls reconnect with ``day`` unsent
-    events each.
+    """The size of the bench. ``phase_s``: duration of each part in seconds. ``returning``: how many halls are away at
+    first; each comes back with ``day`` events that it has not sent.
     """
 
     phase_s: float
@@ -45,8 +45,8 @@ class FleetBench:
         city.wires.away |= set(self._absent)
 
     async def run(self) -> dict[str, Any]:
-        """Run all parts; returns the figures. ``good``: no event is missing, exactly the planned halls refused the
-        policy, and the p99 delay of live events is within its limit.
+        """Run all parts; returns the figures. ``good``: no event is missing, exactly the halls chosen for it refused
+        the policy, and the p99 delay of live events is within its limit.
         """
         city = self._city
         async with asyncio.TaskGroup() as tasks:
@@ -68,7 +68,7 @@ class FleetBench:
         return self._summary(counts, pushed, delays, returned[1] - returned[0])
 
     async def _phase(self, name: str, what: Any) -> tuple[float, float]:
-        """Await ``what``; returns when it began and ended, in s since 1970."""
+        """Carry out one part of the bench (await ``what``); returns when it began and ended, in seconds since 1970."""
         self._print_line(name)
         began_s = wall_ms() / 1000
         await what
@@ -108,7 +108,7 @@ class FleetBench:
         await asyncio.sleep(between_s)
 
     async def _push(self) -> dict[str, list[str]]:
-        """Push a policy to the group; the last ``REFUSALS`` simulated halls, which were online all the time, refuse it.
+        """Push a policy to the group; the last ``REFUSALS`` simulated halls refuse it (they were online all the time).
         Returns the halls by outcome, as ``SimulatedCity.push`` does.
         """
         self._city.wires.refuse = set(sorted(self._city.wires.halls)[-REFUSALS:])
@@ -119,7 +119,9 @@ class FleetBench:
         return pushed
 
     async def _return(self) -> None:
-        """Reconnect the absent halls; wait until the city has acknowledged all their history, at most ``SETTLE_S``."""
+        """Let the halls that were away come back; wait until the city has acknowledged all their unsent events, at most
+        ``SETTLE_S``.
+        """
         self._city.wires.away.clear()
         halls = [self._city.wires.halls[name] for name in self._absent]
         until_s = monotonic_s() + SETTLE_S

@@ -25,7 +25,9 @@ PAUSE_REASON = "rest"
 
 @dataclass(frozen=True, slots=True)
 class BenchWires:
-    """Where the measured outputs are connected. ``rtu``: a modbus_relay URL and the number of units on that line."""
+    """Where the hall's devices outside MQTT are connected, None for none. ``tcp_port``: of a Modbus TCP module;
+    ``rtu``: the URL of a Modbus RTU line with ``rtu_units`` modules; ``line``: path of a Candle bus.
+    """
 
     tcp_port: int | None = None
     rtu: str | None = None
@@ -37,7 +39,7 @@ NO_WIRES = BenchWires()
 
 
 class BenchHall:
-    """Writes a hall.toml into ``directory``; ``daemon`` runs with it."""
+    """A hall of the bench: writes its hall.toml into ``directory``; ``daemon`` runs with it."""
 
     def __init__(self, directory: Path, broker: Address, hall: str, wires: BenchWires = NO_WIRES) -> None:
         self.directory = directory
@@ -54,7 +56,9 @@ class BenchHall:
         return f"hall/{self.hall}/dev/{device}/up/{kind}"
 
     def relay_windows(self) -> list[str]:
-        """The windows whose lamps are on RTU units, in order of the units."""
+        """The windows whose lamps are on the RTU line, in order of the modules' addresses; empty without such a
+        line.
+        """
         return [f"r{unit}" for unit in range(1, self.wires.rtu_units + 1)] if self.wires.rtu else []
 
     def _toml(self, web_port: int) -> str:
@@ -144,12 +148,14 @@ def _relay(device: str, url: str, unit: int) -> dict[str, object]:
 
 
 def key(seq: int, name: str, arg: str | None = None) -> bytes:
-    """Payload of a key pressed on a panel."""
+    """Make the message of a panel on which the key ``name`` was pressed. ``seq``: number of the message; ``arg``: the
+    key's argument.
+    """
     return json.dumps({"seq": seq, "key": name} | ({} if arg is None else {"arg": arg})).encode()
 
 
 def ticket(seq: int, number: str, service: str) -> bytes:
-    """Payload of a dispenser that printed a number."""
+    """Make the message of a dispenser that printed the ticket ``number``. ``seq``: number of the message."""
     return json.dumps({"seq": seq, "number": number, "service": service}).encode()
 
 
@@ -163,12 +169,14 @@ class BenchPanel:
         self.paused = False
 
     def login(self) -> bytes:
-        """Payload of the key that opens the window."""
+        """Make the message of the key "login", which opens the window."""
         self._seq += 1
         return key(self._seq, "login")
 
     def toggle(self) -> tuple[bytes, str]:
-        """Payload of the next key (pause or unpause), and the mark of the lamp's level that it must cause."""
+        """Make the message of the next key ("pause" or "unpause"), and name the output that it must cause: ``lamp-…
+        off`` or ``lamp-… on``.
+        """
         self.paused = not self.paused
         self._seq += 1
         if self.paused:
@@ -176,6 +184,6 @@ class BenchPanel:
         return key(self._seq, "unpause"), f"{self._lamp} on"
 
     def again(self) -> bytes:
-        """Payload of the last key again, in case the daemon did not receive it."""
+        """Make a new message of the last key, in case the daemon did not receive it."""
         self._seq += 1
         return key(self._seq, "pause", PAUSE_REASON) if self.paused else key(self._seq, "unpause")

@@ -1,4 +1,6 @@
-"""Measures latency cells: the daemon and its peers alternately, in rounds."""
+"""Measures latency cells (one cell: one pair of input and output lines at one rate): the daemon and its peers
+alternately, in rounds.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,9 @@ Progress = Callable[[str], None]
 
 
 def latency(place: Place, build: Build, cells: Sequence[Cell], progress: Progress) -> dict[str, Any]:
-    """Measure every cell of one pair of input and output lines. The figures of the first cell are at the top level of
-    the result, the figures of the others under its keys ``background`` and ``spacing``.
+    """Measure every cell of one pair of input and output lines; ``build`` starts the daemon and its peers on these
+    lines. The figures of the first cell are at the top level of the result. Those of all cells are under ``background``
+    (by other messages a second) or ``spacing`` (by ms between presses).
     """
     found: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -34,8 +37,8 @@ def latency(place: Place, build: Build, cells: Sequence[Cell], progress: Progres
 
 
 def _rounds(sides: Sequence[Side], cell: Cell) -> list[dict[str, Samples]]:
-    """Measure all sides in each round: A to Z, then Z to A, so that a noisy minute of the machine affects all of
-    them.
+    """Measure all sides (the daemon and its peers) in each round: forwards in one, backwards in the next, so that a
+    noisy minute of the machine affects all of them.
     """
     rounds = []
     for n in range(cell.rounds):

@@ -31,10 +31,11 @@ DAY_MAX_S = 900.0  # limit for the long day; a slower daemon has been measured l
 
 
 def starts(place: Place, count: int) -> dict[str, Any]:
-    """Measure the time from the start of the process to READY (``ready_ms``), and to the first lamp lit by a key
-    (``first_decision_ms``); medians of ``count`` starts.
+    """Measure, as medians of ``count`` starts, the milliseconds from the start of the process to READY (``ready_ms``)
+    and to the first lamp lit by a key (``first_decision_ms``).
 
-    For comparison (``aiomqtt_first_ms``) the bare aiomqtt echo is started alternately with the daemon.
+    For comparison (``aiomqtt_first_ms``) a bare aiomqtt program that only answers keys is started alternately with the
+    daemon.
     """
     ready, first, echoed = [], [], []
     for n in range(count):
@@ -71,8 +72,8 @@ class _Early:
         self.room.meter.add(self._lamps, Drain(self._presser))
 
     def press_until_lit(self, name: str) -> float:
-        """Press the panel's key repeatedly until its lamp is on; returns the time at which it was, in seconds of
-        ``edged.clock.monotonic_s``. Raises ``Failed`` if the lamp stays dark.
+        """Press the key ``name`` again and again until the panel's lamp is on; returns the time at which it was, in
+        seconds of ``edged.clock.monotonic_s``. Raises ``Failed`` if the lamp stays dark.
         """
         for seq in range(1, int(RECOVER_MAX_S / LOGIN_EVERY_S)):
             self._presser.publish(f"hall/{self.hall}/dev/panel-m1/up/key", key(seq, name))
@@ -82,8 +83,9 @@ class _Early:
 
 
 def quiet(place: Place, seconds: float) -> dict[str, Any]:
-    """Measure memory after the start (MiB), the processor time (%) without messages, with ``HALL_RATE`` and with
-    ``BUSY_RATE`` messages a second, and the loop lag over all that time (99 % quantile, ms).
+    """Measure a quiet hall: memory after the start (MiB); processor time (%) without messages, with ``HALL_RATE`` and
+    with ``BUSY_RATE`` messages a second, each for ``seconds``; the event loop's lag over all that time (99 % quantile,
+    ms).
     """
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "quiet")
@@ -103,9 +105,9 @@ def quiet(place: Place, seconds: float) -> dict[str, Any]:
 
 
 def day(place: Place, tickets: int, rate: float) -> dict[str, Any]:
-    """Run ``tickets`` visits at ``rate`` messages a second, then ``kill -9``; returns the memory after the visits
-    (``rss_after``) and the time from the start on their journal until the daemon is READY and the lamps are right
-    (``restart_ms``).
+    """Let ``tickets`` visits happen at ``rate`` messages a second, then kill the daemon and start it again. Returns its
+    memory after the visits (``rss_after``), and the milliseconds from that start until it is READY and the lamps are
+    right (``restart_ms``).
     """
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "day")
@@ -135,8 +137,9 @@ def _restart(hall: LoadedHall) -> float:
 
 
 def outage(place: Place) -> dict[str, Any]:
-    """Kill the bench's own broker for ``OUTAGE_S`` and let it lose its data; measure the milliseconds from its return
-    until the lamps are right (``lamp_ms``) and until keys have an effect (``key_ms``).
+    """Kill a broker of the bench's own for ``OUTAGE_S`` and let it lose its data. Measure the milliseconds from the
+    moment it accepts connections again until the lamps are right (``lamp_ms``) and until keys have an effect
+    (``key_ms``).
     """
     with ExitStack() as stack:
         broker = OwnBroker(place.directory)
@@ -167,8 +170,8 @@ def outage(place: Place) -> dict[str, Any]:
 
 
 def _until(meter: Meter, lamps: Lamps, state: str, press: Callable[[], None]) -> float:
-    """Call ``press`` repeatedly until the lamp shows ``state``; returns the time at which it did, in seconds of
-    ``edged.clock.monotonic_s``.
+    """Call ``press`` repeatedly until the lamp shows ``state``, at most ``RECOVER_MAX_S`` seconds; returns the time
+    then, in seconds of ``edged.clock.monotonic_s``.
     """
     until_s = monotonic_s() + RECOVER_MAX_S
     while lamp_state(lamps.shown.get("lamp-m1", b"")) != state and monotonic_s() < until_s:

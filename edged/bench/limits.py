@@ -20,7 +20,9 @@ LATENCIES = ("mqtt_mqtt", "mqtt_modbus_tcp", "mqtt_modbus_rtu", "serial_serial")
 
 @dataclass(frozen=True, slots=True)
 class LimitVerdict:
-    """One limit: its subject, the measured figure, and the greatest or least permitted value."""
+    """One limit and whether it was kept. ``what``: its subject; ``found``: the measured figure; ``bound``: the greatest
+    permitted value, or the least permitted one if ``least`` is set.
+    """
 
     what: str
     found: float
@@ -41,13 +43,15 @@ class LimitVerdict:
 
 
 def verdicts(found: Mapping[str, Any]) -> list[LimitVerdict]:
-    """A verdict for each limit whose figure was measured."""
+    """Judge every limit whose figure is in ``found``, the result of a bench."""
     parts = (_latencies, _slow_line, _decisions, _beside_the_echo, _plain, _pages, _age)
     return [verdict for part in parts for verdict in part(found)]
 
 
 def cells(figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield every latency cell of one pair of lines, with its name."""
+    """Yield every latency cell in the figures of one pair of lines, with a name such as "every 20 ms" or "200/s around"
+    (other messages a second).
+    """
     for spacing, one in figures.get("spacing", {}).items():
         yield f"every {spacing} ms", one
     for rate, one in figures.get("background", {}).items():
@@ -55,8 +59,8 @@ def cells(figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def ratio(cell: Mapping[str, Any], which: str, of: str) -> float | None:
-    """``p50_us`` or ``p99_us`` (``which``) of a cell, divided by the same figure of the peer ``of`` in that cell; None
-    if either is missing.
+    """Divide a figure of the daemon in a cell (``which``: ``p50_us`` or ``p99_us``) by the same figure of the peer
+    ``of``; None if either is missing.
     """
     mine, theirs = cell.get(which), cell.get(f"{of}_{which}")
     return round(mine / theirs, 2) if mine is not None and theirs else None
@@ -105,7 +109,9 @@ def _decisions(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
 
 
 def _beside_the_echo(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
-    """Verdicts on figures that depend on the machine, by their ratio to the aiomqtt echo of the same run."""
+    """Judge figures that depend on the machine, by their ratio to those of the aiomqtt echo (a bare program that only
+    answers) in the same run.
+    """
     listed = (
         ("messages a second, sustained", "throughput_msg_s", "aiomqtt_throughput_msg_s", 1.0, True),
         ("processor time of a ticket", "cpu_us_per_ticket", "aiomqtt_cpu_us_per_ticket", 1.0, False),

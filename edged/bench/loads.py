@@ -1,4 +1,6 @@
-"""Loads the daemon, and a bare aiomqtt echo: the rate that each sustains, and the processor time per message."""
+"""Loads the daemon, and for comparison a bare aiomqtt program that only answers (the echo). Measures the rate that each
+sustains, and the processor time per message.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ ECHO = "aiomqtt"
 
 
 class Loaded(ABC):
-    """The daemon or a peer under load, with a client that measures its latency meanwhile; a new one for each load.
-    ``counts``: the steps in which ``handled`` grows, in messages.
+    """The daemon or the echo under load, in a process started for this load, with a client that measures its latency
+    meanwhile. ``counts``: by how many messages ``handled`` grows at a time.
     """
 
     counts = 1
@@ -48,16 +50,14 @@ class Loaded(ABC):
 
     @abstractmethod
     def begin(self, place: Place) -> Child | Daemon:
-        """Start the process to be measured."""
+        """Start the process to be measured, and wait until it is ready."""
 
     @abstractmethod
     def handled(self) -> int:
-        """How many messages have had their effect so far."""
+        """How many messages the process has handled so far."""
 
     def await_handled(self, count: int) -> int:
-        """Wait until ``count`` messages have had their effect, or until the number stops growing; returns the
-        number.
-        """
+        """Wait until ``count`` messages are handled, or until their number no longer grows; returns the number."""
         most, moved_s = -1, perf_s()
         while (now := self.handled()) <= count - self.counts:
             if now > most:
@@ -68,8 +68,8 @@ class Loaded(ABC):
         return now
 
     def try_rate(self, rate: int, seconds: float) -> dict[str, Any]:
-        """Send visits at ``rate`` messages a second for ``seconds``; returns the figures. ``sustained`` in them: all
-        messages were handled and the lag stayed bounded.
+        """Send visits at ``rate`` messages a second for ``seconds``; returns the figures. Among them ``sustained``: all
+        messages were handled, and the latency at the end stayed below ``LAG_MAX_MS``.
         """
         before, cpu_s = self.handled(), self.child.cpu_s()
         self.probe.traffic.start(rate, seconds)
@@ -91,8 +91,8 @@ class Loaded(ABC):
         }
 
     def cost(self, traffic: Traffic, seconds: float) -> tuple[float, int, int]:
-        """Measure the processor time of tickets sent at ``TICKET_RATE``; returns (microseconds per ticket, tickets
-        sent, tickets taken).
+        """Let ``traffic`` send tickets at ``TICKET_RATE`` and measure the processor time; returns (microseconds per
+        ticket, tickets sent, tickets handled).
         """
         traffic.start(TICKET_RATE, WARM_S)
         warm = traffic.finished(WARM_S)
@@ -110,11 +110,11 @@ class Loaded(ABC):
 
     @abstractmethod
     def tickets(self) -> int:
-        """How many tickets have been taken so far."""
+        """How many tickets the process has handled so far."""
 
 
 class LoadedHall(Loaded):
-    """The real daemon with a hall of its own, under load."""
+    """The real daemon under load, with a hall of its own."""
 
     daemon: Daemon
 
@@ -122,23 +122,27 @@ class LoadedHall(Loaded):
         super().__init__(place, stack, name, "edged")
 
     def begin(self, place: Place) -> Daemon:
-        """Start the whole daemon with its own hall."""
+        """Start the daemon with its own hall, and wait until it is ready."""
         served = BenchHall(place.directory / self.hall, self.broker, self.hall)
         self.room.serve(served)
         self.daemon = served.daemon
         return served.daemon
 
     def handled(self) -> int:
-        """How many messages of visits have had their effect so far."""
+        """How many messages of visits the daemon has handled so far: its events "issued", "called" and "finished", each
+        caused by one message.
+        """
         return int(sum(self.daemon.metric(EVENTS, type=kind) for kind in VISIT))
 
     def tickets(self) -> int:
-        """How many tickets have been taken, from the daemon's metrics."""
+        """How many tickets the daemon has issued so far, from its metrics."""
         return int(self.daemon.metric(EVENTS, type="ticket.issued"))
 
 
 class LoadedEcho(Loaded):
-    """An aiomqtt echo with TCP_NODELAY: parses every message, answers every ninth, stores nothing."""
+    """The echo under load: a bare aiomqtt program with TCP_NODELAY that parses every message, answers every ninth and
+    stores nothing.
+    """
 
     counts = ECHO_EVERY
 
@@ -146,7 +150,7 @@ class LoadedEcho(Loaded):
         super().__init__(place, stack, name, ECHO)
 
     def begin(self, place: Place) -> Child:
-        """Start the aiomqtt echo of the latency sections, set to answer every ninth message."""
+        """Start the aiomqtt program with which latencies are compared, set to answer every ninth message here."""
         job = PeerJob(ECHO, self.hall, "panel-m1", "lamp-m1", "mqtt", self.broker.to_json(), ECHO_EVERY)
         return self.room.echo(job)
 
@@ -155,14 +159,16 @@ class LoadedEcho(Loaded):
         return ECHO_EVERY * self.lamps.reported[OTHER_LAMP]
 
     def tickets(self) -> int:
-        """The same as ``handled``: for the echo a ticket is a message like any other."""
+        """The same as ``handled``, because for the echo a ticket is a message like any other."""
         return self.handled()
 
 
 def _sustained(
     loaded: Loaded, rates: Sequence[int], seconds: float, halvings: int
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Raise the rate until one is too much, then halve ``halvings`` times; returns the best rate, and every try."""
+    """Try ``rates`` in order until one is not sustained. Then try ``halvings`` times the middle between the best rate
+    and the first that was too much. Returns the best rate, and the figures of every try.
+    """
     tries: list[dict[str, Any]] = []
     for rate in rates:
         tries.append(loaded.try_rate(rate, seconds))
@@ -177,8 +183,8 @@ def _sustained(
 
 
 def throughput(place: Place, rates: Sequence[int], seconds: float, halvings: int) -> dict[str, Any]:
-    """Measure the rates (messages a second) that the daemon (``throughput_msg_s``) and the echo
-    (``aiomqtt_throughput_msg_s``) sustain. For the parameters see ``Plan``.
+    """Measure the highest rates (messages a second) that the daemon (``throughput_msg_s``) and the echo
+    (``aiomqtt_throughput_msg_s``) sustain. ``rates``: to try, each for ``seconds``; ``halvings``: see ``_sustained``.
     """
     with ExitStack() as stack:
         mine, tries = _sustained(LoadedHall(place, stack, "load"), rates, seconds, halvings)
@@ -192,7 +198,8 @@ def throughput(place: Place, rates: Sequence[int], seconds: float, halvings: int
 
 
 def ticket_cost(place: Place, seconds: float) -> dict[str, Any]:
-    """Measure the processor time of one ticket (parse, decide, journal, metrics, displays) while the queue grows.
+    """Measure the daemon's processor time for one ticket (parse, decide, journal, metrics, displays), while the queue
+    grows because nobody is called.
 
     The echo gets the same tickets before and afterwards, for comparison.
     """

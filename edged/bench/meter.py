@@ -1,4 +1,4 @@
-"""Presses keys and records when the outputs they cause arrive. It has one thread; everything it reads from is an
+"""Presses keys and records when the outputs they cause arrive, in one thread. Whatever it reads from is an
 ``Receiver``.
 """
 
@@ -31,12 +31,12 @@ class Receiver(Protocol):
         """The time at which ``tick`` must be called, in seconds of ``edged.clock.perf_s``; None: no call is needed."""
 
     def tick(self) -> None:
-        """Called when the time that ``due_s`` returned has come."""
+        """Do what was due at the time that ``due_s`` returned. Called then."""
 
 
 class Lamps:
-    """Receives the levels of MQTT lamps. Each level is the mark (the text a caller waits for) ``device state``.
-    Remembers each lamp's last level, and how many levels it received.
+    """The connection on which the commands for a hall's MQTT lamps arrive. Each one is the mark (name of an output)
+    ``device state``. ``shown``: the last command of each lamp; ``reported``: how many it received.
     """
 
     def __init__(self, plug: Plug, hall: str) -> None:
@@ -50,7 +50,7 @@ class Lamps:
         return self._plug.fileno()
 
     def receive(self, at_s: float) -> list[tuple[str, float]]:
-        """Read messages; returns a mark for each lamp level, changed or repeated."""
+        """Read messages; returns (mark, ``at_s``) for each command to a lamp, even if it repeats the last one."""
         marks = []
         for message in self._plug.take():
             device = message.topic.split("/")[3]
@@ -67,7 +67,9 @@ class Lamps:
 
 
 class Drain:
-    """Reads and drops the PUBACKs of the meter's own presses, so that the broker never waits."""
+    """The connection on which the bench presses keys: reads and drops the broker's PUBACKs, so that the broker never
+    waits.
+    """
 
     def __init__(self, presser: Plug) -> None:
         self._presser = presser
@@ -98,7 +100,7 @@ def lamp_state(payload: bytes) -> str:
 
 @dataclass(slots=True)
 class Samples:
-    """Latencies in seconds, and the number of outputs that did not arrive."""
+    """Latencies in seconds (``seconds``), and how many outputs did not arrive (``lost``)."""
 
     seconds: list[float] = field(default_factory=list)
     lost: int = 0
@@ -109,12 +111,16 @@ class Samples:
         self.lost += other.lost
 
     def us(self, share: float) -> float | None:
-        """A quantile in microseconds; an output that did not arrive counts as ``ANSWER_S``. None without samples."""
+        """The quantile ``share`` (0 to 1) in microseconds. An output that did not arrive counts as ``ANSWER_S``. None
+        without samples.
+        """
         return quantile(self.seconds + [ANSWER_S] * self.lost, share, 1e6)
 
 
 def quantile(values: Sequence[float], share: float, scale: float = 1.0, digits: int = 1) -> float | None:
-    """The quantile ``share`` (0 to 1) of the values, times ``scale``, rounded; None without values."""
+    """The quantile ``share`` (0 to 1) of the values, not interpolated, times ``scale``, rounded to ``digits``; None
+    without values.
+    """
     if not values:
         return None
     ranked = sorted(values)
@@ -122,7 +128,9 @@ def quantile(values: Sequence[float], share: float, scale: float = 1.0, digits: 
 
 
 class Meter:
-    """Reads from all receivers of a cell, including those of sides that are not measured at the moment."""
+    """Waits for outputs on all receivers (connections on which outputs arrive) of a cell, including those of sides that
+    are not measured at the moment.
+    """
 
     def __init__(self) -> None:
         self._receivers: list[Receiver] = []
@@ -137,8 +145,8 @@ class Meter:
             self._listen(until_s)
 
     def await_mark(self, receiver: Receiver, mark: str, within_s: float = ANSWER_S) -> float | None:
-        """Wait for ``mark`` on ``receiver``. Returns when it arrived, in seconds of ``edged.clock.perf_s``; None if it
-        did not arrive within ``within_s`` seconds.
+        """Wait until the output ``mark`` arrives on ``receiver``. Returns the time of its arrival, in seconds of
+        ``edged.clock.perf_s``; None if it did not arrive within ``within_s`` seconds.
         """
         until_s = perf_s() + within_s
         while perf_s() < until_s:

@@ -1,5 +1,5 @@
-"""The packets of MQTT 3.1.1 that a device needs, as bytes: no I/O, no library. Source: OASIS MQTT 3.1.1; the code names
-the sections.
+"""Makes and parses the packets of MQTT 3.1.1 that a device needs: bytes only, no I/O, no library. Source: OASIS MQTT
+3.1.1; comments name the sections.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Published(NamedTuple):
 
 
 def connect(client_id: str, username: str | None, password: str | None) -> bytes:
-    """A CONNECT packet with clean session and without keepalive."""
+    """Make a CONNECT packet with clean session and without keepalive. ``username``, ``password``: None to send none."""
     flags, tail = CLEAN_SESSION, _text(client_id)
     if username is not None:
         flags |= HAS_USERNAME
@@ -43,17 +43,17 @@ def connect(client_id: str, username: str | None, password: str | None) -> bytes
 
 
 def subscribe(mid: int, topic_filter: str) -> bytes:
-    """A SUBSCRIBE packet for one filter at QoS 1."""
+    """Make a SUBSCRIBE packet for one filter at QoS 1. ``mid``: its packet identifier."""
     return _packet(SUBSCRIBE << 4 | 2, mid.to_bytes(2, "big") + _text(topic_filter) + b"\x01")
 
 
 def publish(topic: str, payload: bytes, mid: int, retain: bool = False) -> bytes:
-    """A PUBLISH packet at QoS 1."""
+    """Make a PUBLISH packet at QoS 1. ``mid``: its packet identifier."""
     return _packet(PUBLISH << 4 | QOS1 | retain, _text(topic) + mid.to_bytes(2, "big") + payload)
 
 
 def puback(mid: int) -> bytes:
-    """A PUBACK packet for the message with packet identifier ``mid``."""
+    """Make a PUBACK packet for the message with packet identifier ``mid``."""
     return _packet(PUBACK << 4, mid.to_bytes(2, "big"))
 
 
@@ -68,13 +68,13 @@ def published(packet: Packet) -> Published:
 
 
 class Reader:
-    """Splits a byte stream into packets."""
+    """Splits the byte stream of a connection into MQTT packets."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def feed(self, data: bytes) -> list[Packet]:
-        """Add received bytes; returns the packets that are complete now."""
+        """Add received bytes; returns the packets that are complete now. An incomplete one waits for the next call."""
         held, at, found = self._held + data, 0, []
         while True:
             head = _length(held, at + 1)
@@ -88,7 +88,9 @@ class Reader:
 
 
 def _length(data: bytes, at: int) -> tuple[int, int] | None:
-    """The remaining length, and where the body begins; None if more bytes are needed."""
+    """Read a packet's length field at ``at``; returns (length of the body, where the body begins), None if more bytes
+    are needed. Raises ``ValueError`` if it is no MQTT length.
+    """
     size = 0
     for place in range(REMAINING_MAX_BYTES):
         if at + place >= len(data):

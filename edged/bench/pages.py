@@ -1,8 +1,7 @@
-"""Measures the pages: their size, ``edged web`` with many changes and many phones, and how much readers delay the
-daemon's event loop.
+"""Measures the hall's web pages: their size, ``edged web`` with many changes and many phones, and how much the readers
+of pages delay the daemon's event loop.
 
-``edged web`` is a child process for the bench's hall, started as by its systemd unit. Readers and phones are sockets of
-the bench.
+``edged web`` is a child process for the bench's hall. Readers and phones are sockets of the bench.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ MARKS = (b'="/files/', b'from "./')  # precede the name of each file that a page
 
 @dataclass(slots=True)
 class PagesChild:
-    """An ``edged web`` process for one hall."""
+    """A child process ``edged web`` that serves the pages of one hall."""
 
     hall: BenchHall
     port: int = field(default_factory=free_port)
@@ -70,7 +69,9 @@ class PagesChild:
             self.process.wait()
 
     def percent(self, seconds: float, meanwhile: Any) -> float:
-        """Processor time used while ``meanwhile(until_s)`` runs for ``seconds``, in percent of one core."""
+        """Call ``meanwhile(until_s)``, which must run for ``seconds``; returns the processor time that ``edged web``
+        used meanwhile, in percent of one core.
+        """
         assert self.process is not None
         began, used = perf_s(), cpu_s(self.process.pid)
         meanwhile(began + seconds)
@@ -78,8 +79,8 @@ class PagesChild:
 
 
 def pages(place: Place, seconds: float) -> dict[str, Any]:
-    """Measure the hall's web pages: their size, the delay of changes, visitors' phones, and what readers cost the
-    daemon. ``seconds``: the duration of each part. Returns the results under the key "pages".
+    """Measure the hall's web pages: their size, streams of changes, visitors' phones, and what readers cost the daemon.
+    ``seconds``: the duration of each part. Returns the results under the key "pages".
     """
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "pages")
@@ -102,8 +103,9 @@ def pages(place: Place, seconds: float) -> dict[str, Any]:
 
 
 def _lag(hall: LoadedHall, seconds: float, drained: list[socket.socket] | None = None) -> float | None:
-    """The 99 % quantile of the daemon's loop lag in ms, in a hall with its usual messages; None if the daemon measured
-    none. ``drained``: sockets of readers, which are emptied meanwhile.
+    """Measure the lag of the daemon's event loop for ``seconds`` with the usual messages of a hall; returns its 99 %
+    quantile in ms, None if the daemon measured none. ``drained``: sockets of readers; what arrives there is read and
+    dropped.
     """
     before = hall.daemon.metrics()
     with hall.probe.traffic.flowing(HALL_RATE):
@@ -118,7 +120,9 @@ def _lag(hall: LoadedHall, seconds: float, drained: list[socket.socket] | None =
 
 
 def _since(before: str, now: str) -> str:
-    """The buckets of histogram ``LAG`` in ``now``, less the counts in ``before``."""
+    """Subtract the counts of the histogram ``LAG`` in ``before`` from those in ``now`` (both: text of /metrics);
+    returns its buckets.
+    """
     known = dict(BUCKET.findall(before))
     return "\n".join(
         f"{name} {float(count) - float(known.get(name, 0)):g}" for name, count in BUCKET.findall(now)
@@ -126,7 +130,7 @@ def _since(before: str, now: str) -> str:
 
 
 def _weight(port: int, path: str) -> float:
-    """The compressed size of a page with everything it loads, in KiB."""
+    """Fetch a page and everything it loads; returns the sum of the compressed sizes in KiB."""
     seen: dict[str, int] = {}
     waiting = [path]
     while waiting:
@@ -159,9 +163,9 @@ def _stream(port: int) -> socket.socket:
 
 
 def _changes(child: PagesChild, plug: Plug, hall: str, seconds: float) -> dict[str, Any]:
-    """Measure ``WINDOWS`` windows that change ``CHANGES_PER_S`` times a second, streamed to ``READERS`` readers;
-    returns the changes a second reached, the KiB a second that each reader got, and the processor time of ``edged web``
-    in percent of one core.
+    """Measure ``edged web`` while ``WINDOWS`` windows change ``CHANGES_PER_S`` times a second and it streams that to
+    ``READERS`` readers. Returns how many times a second they changed, the KiB a second that each reader got, and the
+    processor time of ``edged web`` in percent of one core.
     """
     readers = [_stream(child.port) for _ in range(READERS)]
     rounds, received = [0], [0]
@@ -191,8 +195,9 @@ def _changes(child: PagesChild, plug: Plug, hall: str, seconds: float) -> dict[s
 
 
 def _phones(child: PagesChild, plug: Plug, hall: str, seconds: float) -> dict[str, Any]:
-    """Measure ``PHONES`` phones that ask for their numbers, each request on its own connection; returns the answers a
-    second, their 99 % quantile in ms, and the processor time of ``edged web`` in percent of one core.
+    """Measure ``edged web`` while ``PHONES`` phones ask about their tickets in turn, each time on a new connection.
+    Returns the answers a second, the 99 % quantile of their time in ms, and the processor time of ``edged web`` in
+    percent of one core.
     """
     tokens = [secrets.token_hex(16) for _ in range(PHONES)]
     for area in range(AREAS):

@@ -1,4 +1,5 @@
-"""The peers measured for comparison with the daemon: the same key in, the same output out, nothing else. Rules:
+"""The peers: programs measured for comparison with the daemon, which only answer the same key with the same output.
+Rules:
 
 * A peer parses the JSON of every message of the hall, and answers the measured panel's keys with a lamp: no state, no
   journal, no validation, no metrics. Its time is the least that the line and a Python process need.
@@ -33,8 +34,9 @@ CANDLE_LEDS = {0x31: 0x36, 0x32: 0x31, 0x34: 0x32}
 
 @dataclass(frozen=True, slots=True)
 class PeerJob:
-    """What a peer process has to do. ``out``: where its output goes: "mqtt", "tcp:PORT" or "rtu:PATH". A peer of
-    ``kind`` "serial" reads and answers on ``out`` "line:PATH" alone.
+    """What a peer process has to do. ``kind``: "blocking", "asyncio", "aiomqtt", or "program" for one given by the
+    user. ``panel``: the panel whose keys it answers; ``lamp``: the MQTT lamp to switch. ``out``: where the answer goes:
+    "mqtt", "tcp:PORT" or "rtu:PATH"; with "line:PATH" the keys come from that Candle bus, too.
 
     ``every``: the aiomqtt peer also switches ``OTHER_LAMP`` at every ``every``-th other message; 0: never.
     """
@@ -53,18 +55,20 @@ class PeerJob:
 
 
 def command_of(payload: bytes) -> str | None:
-    """The lamp level that a key must cause; None if it causes none."""
+    """Return the state of the lamp that a key must cause ("on" or "off"), from the message of the key; None if it
+    causes none.
+    """
     key = json.loads(payload).get("key")
     return {"pause": "off", "unpause": "on"}.get(key)
 
 
 def coil(state: str) -> bytes:
-    """A Modbus request (FC05) that writes coil 0."""
+    """Make a Modbus request (FC05) that switches coil 0 ``state`` ("on" or "off"), without the frame around it."""
     return b"\x05\x00\x00" + (COIL_ON if state == "on" else COIL_OFF).to_bytes(2, "big")
 
 
 class Out:
-    """An output outside MQTT: a Modbus coil."""
+    """A peer's output outside MQTT: coil 0 of a Modbus module. ``out``: "tcp:PORT" or "rtu:PATH"."""
 
     def __init__(self, out: str) -> None:
         kind, _, place = out.partition(":")
@@ -79,7 +83,7 @@ class Out:
         self._count = 0
 
     def show(self, state: str) -> None:
-        """Write the coil and read the answer."""
+        """Switch the coil ``state`` ("on" or "off") and read the module's answer."""
         self._count += 1
         pdu = coil(state)
         os.write(self._fd, rtu_frame(1, pdu) if self._rtu else tcp_frame(self._count & 0xFFFF, 1, pdu))
@@ -87,7 +91,7 @@ class Out:
 
 
 def blocking(job: PeerJob) -> None:
-    """Run the fastest possible peer: blocking recv, answer, acknowledge."""
+    """Run the fastest possible peer, without event loop, until killed: receive (blocking), answer, acknowledge."""
     plug = Plug(Address.from_json(job.broker), f"{job.hall}-blocking")
     plug.subscribe(f"hall/{job.hall}/dev/+/up/+")
     out = None if job.out == "mqtt" else Out(job.out)
@@ -107,7 +111,7 @@ def blocking(job: PeerJob) -> None:
 
 
 class AsyncioEcho(asyncio.Protocol):
-    """An MQTT echo as one bare asyncio Protocol: connects, subscribes, answers."""
+    """An MQTT peer as one asyncio Protocol, without a library: connects, subscribes, and answers keys."""
 
     def __init__(self, job: PeerJob, broker: Address) -> None:
         self._out = None if job.out == "mqtt" else Out(job.out)
@@ -168,7 +172,7 @@ async def bare_asyncio(job: PeerJob) -> None:
 
 
 async def with_aiomqtt(job: PeerJob) -> None:
-    """Run the echo on aiomqtt: what a careful programmer achieves with the usual library."""
+    """Run the peer on aiomqtt until killed: what a careful programmer achieves with the usual library."""
     import aiomqtt
 
     broker = Address.from_json(job.broker)
@@ -205,7 +209,7 @@ async def with_aiomqtt(job: PeerJob) -> None:
 
 
 class SerialEcho:
-    """Answers keys on a Candle bus: a key's frame in, the LED's frame out."""
+    """A peer on a Candle bus: a key's frame in, the frame for the panel's LED out."""
 
     def __init__(self, path: str) -> None:
         self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
@@ -223,7 +227,7 @@ class SerialEcho:
 
 
 def blocking_line(job: PeerJob) -> None:
-    """Run the fastest possible serial peer: blocking read, answer."""
+    """Run the fastest possible peer on a Candle bus until killed: read (blocking), answer."""
     line = SerialEcho(job.out.partition(":")[2])
     _ready()
     while True:
@@ -231,7 +235,7 @@ def blocking_line(job: PeerJob) -> None:
 
 
 async def asyncio_line(job: PeerJob) -> None:
-    """Run the serial echo on an event loop."""
+    """Run the peer on a Candle bus on an event loop, until killed."""
     line = SerialEcho(job.out.partition(":")[2])
     asyncio.get_running_loop().add_reader(line.fd, line.answer)
     _ready()
@@ -244,7 +248,7 @@ def _ready() -> None:
 
 
 def main() -> None:
-    """Run the job given on stdin."""
+    """Read the job from stdin and run the peer that it names."""
     job = PeerJob(**json.loads(sys.stdin.readline()))
     over_line = job.out.startswith("line:")
     blockers: dict[str, Callable[[PeerJob], None]] = {"blocking": blocking_line if over_line else blocking}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One latency cell: ``rounds`` of ``count`` presses, one every ``spacing_ms``, with ``background`` other messages a
-    second.
+    """One latency measurement: ``rounds`` of ``count`` presses, one every ``spacing_ms``, while ``background`` other
+    messages a second are sent.
     """
 
     spacing_ms: int
@@ -19,8 +19,9 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """Parameters for the old journal: business days, visitors a day, how often each figure is measured; and keys beside
-    a reader: ``rounds`` of ``presses`` with it, alternating with as many without.
+    """Parameters for the measurement of an old journal: ``days`` business days of ``tickets`` visitors; each figure is
+    measured ``times`` times. Keys beside a reader of the journal: ``rounds``, each of ``presses`` with the reader and
+    as many without.
     """
 
     days: int
@@ -32,7 +33,9 @@ class Age:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Parameters of a bench run. The first entry of each list gives the headline figure; seconds are real."""
+    """Parameters of a bench run. The first of several cells gives the main figure of its lines. Durations are in real
+    seconds.
+    """
 
     mqtt: tuple[Cell, ...]
     tcp: tuple[Cell, ...]

@@ -1,4 +1,4 @@
-"""A raw connection to a broker, as fast as a device's could be: TCP_NODELAY, no delayed ACK, no library."""
+"""A raw MQTT connection to a broker, as fast as a device's could be: TCP_NODELAY, no delayed ACK, no library."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The address of a broker. ``tls_ca`` switches TLS on; the three ``tls_`` fields are paths of PEM files.
-    ``protocol`` is the daemon's; the bench itself speaks 3.1.1.
+    """The address of a broker and how to log in. ``tls_ca`` switches TLS on; the three ``tls_`` fields are paths of PEM
+    files. ``protocol``: the MQTT version that the daemon shall use there; the bench itself speaks 3.1.1.
     """
 
     host: str
@@ -45,7 +45,7 @@ class Address:
 
 
 class BrokerGone(RuntimeError):
-    """The broker refused or closed the connection; the text says which."""
+    """The broker refused the connection or a subscription, or closed the connection; the text says which."""
 
 
 def open_socket(address: Address) -> socket.socket:
@@ -69,7 +69,9 @@ def tls_context(address: Address) -> ssl.SSLContext | None:
 
 
 class Plug:
-    """An MQTT client with blocking calls, connected from the start; call ``take`` when its descriptor is readable."""
+    """An MQTT client with blocking calls, which is connected from its construction on. Call ``take`` when ``select``
+    finds it readable.
+    """
 
     def __init__(self, address: Address, client_id: str) -> None:
         """Connect to the broker. Raises ``BrokerGone`` if it refuses the connection, ``OSError`` if it cannot be

@@ -1,5 +1,5 @@
-"""The devices' ends of the measured lines, as fast as possible: a Modbus TCP module, an RTU line and a Candle bus on
-ptys.
+"""The devices' ends of the measured lines: a Modbus TCP module, a Modbus RTU line and a Candle bus on ptys. They do as
+little as possible.
 
 The drivers' own fakes misbehave by a seed and run on an event loop. Here only the time of arrival matters, so each
 consists of a read, a table look-up and a write.
@@ -25,14 +25,16 @@ CANDLE_FRAME_BYTES = 4
 
 
 class Coils:
-    """Eight coils of a Modbus module: answers requests and remembers which lamps are on."""
+    """Eight coils (outputs) of a Modbus module: answers requests and remembers which lamps are on."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._levels = [False] * 8
 
     def obey(self, pdu: bytes) -> tuple[bytes, str | None]:
-        """Carry out a request; returns the answer's PDU and, for a write, the mark ``name/coil on|off`` (else None)."""
+        """Carry out a Modbus request; returns the answer (both without the frame around them) and, if a coil was
+        written, the name of the new output: ``name/coil on`` or ``name/coil off``; else None.
+        """
         if pdu[0] == WRITE_COIL:
             coil, lit = pdu[2], pdu[3] == 0xFF
             self._levels[coil] = lit
@@ -57,8 +59,8 @@ class TcpModule:
         return (self._master or self._listener).fileno()
 
     def receive(self, at_s: float) -> list[tuple[str, float]]:
-        """Read and answer requests. ``at_s``: when they could be read. Returns (name of the output, ``at_s``) for each
-        coil written.
+        """Accept a client, or read its requests and answer them. ``at_s``: when they could be read. Returns (name of
+        the output, ``at_s``) for each coil written, such as ``relay-t1/0 on``.
         """
         if self._master is None:
             self._master, _ = self._listener.accept()
@@ -100,7 +102,9 @@ class TcpModule:
 
 
 class BenchLine:
-    """A serial line made of a pty: the daemon opens ``path``; this object is the device's end of it."""
+    """A serial line made of a pty (pseudo-terminal): the daemon opens ``path``; this object is the device's end of
+    it.
+    """
 
     def __init__(self) -> None:
         self._master, self._slave = (
@@ -118,13 +122,13 @@ class BenchLine:
         os.write(self._master, data)
 
     def due_s(self) -> float | None:
-        """The time at which ``tick`` must be called, in seconds of ``edged.clock.perf_s``; None: no call is needed.
-        Only slow lines need calls.
+        """When ``tick`` must be called next, in seconds of ``edged.clock.perf_s``; None: never. Only lines with a
+        transmission time need it.
         """
         return None
 
     def tick(self) -> None:
-        """No-op, except on slow lines."""
+        """Do what is due now; a line without transmission time has nothing to do."""
 
     def close(self) -> None:
         """Close both ends, as if the line had been unplugged."""
@@ -133,11 +137,11 @@ class BenchLine:
 
 
 class RtuLine(BenchLine):
-    """Modbus modules ``1`` to ``units`` on one RS-485 line; all of them answer except ``dead``. ``char_s``: seconds per
-    character on the line (0: no delay).
+    """A line of Modbus RTU modules with the addresses 1 to ``units``; those in ``dead`` do not answer. ``char_s``:
+    seconds that one character takes on the line (0: no delay).
 
-    A lamp counts as lit after the time that its write frame and the silence after it take on the line. An answer is
-    sent to the daemon after the time of its last character.
+    A lamp counts as lit when the line has carried the frame that lights it and the silence after it. An answer reaches
+    the daemon when the line has carried its last character.
     """
 
     def __init__(self, units: int, char_s: float = 0.0, dead: Iterable[int] = ()) -> None:
@@ -151,8 +155,8 @@ class RtuLine(BenchLine):
         self._replies: deque[tuple[float, bytes]] = deque(maxlen=REPLIES_MAX)
 
     def receive(self, at_s: float) -> list[tuple[str, float]]:
-        """Read requests and answer them at the line's pace; returns (mark, time) for each coil written, the time in
-        seconds of ``edged.clock.perf_s``.
+        """Read requests and answer them, at the pace of the line. Returns (name of the output, time) for each coil
+        written, the time in seconds of ``edged.clock.perf_s``.
         """
         self._held += os.read(self._master, READ_BYTES)
         marks = []
@@ -173,9 +177,7 @@ class RtuLine(BenchLine):
         return marks
 
     def due_s(self) -> float | None:
-        """The time at which the next answer must be sent, in seconds of ``edged.clock.perf_s``; None: no answer
-        waits.
-        """
+        """When the next answer must be sent, in seconds of ``edged.clock.perf_s``; None if there is none to send."""
         return self._replies[0][0] if self._replies else None
 
     def tick(self) -> None:
@@ -185,14 +187,16 @@ class RtuLine(BenchLine):
 
 
 class CandleLine(BenchLine):
-    """Call panels on a Candle bus. The mark of a received LED frame is ``address code`` (decimal)."""
+    """The line of call panels on a Candle bus (RS-485). An LED that the daemon switches is named ``address code`` (both
+    decimal).
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._held = b""
 
     def receive(self, at_s: float) -> list[tuple[str, float]]:
-        """Read LED frames; returns (mark, ``at_s``) for each."""
+        """Read the daemon's frames that switch LEDs; returns (``address code``, ``at_s``) for each."""
         self._held += os.read(self._master, READ_BYTES)
         marks = []
         while len(self._held) >= CANDLE_FRAME_BYTES:

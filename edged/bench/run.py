@@ -1,4 +1,4 @@
-"""Runs the whole bench, on its own brokers if asked: the sections in turn, one JSON object at the end."""
+"""Runs the whole bench, one section after another; the result is one JSON object."""
 
 from __future__ import annotations
 
@@ -119,8 +119,9 @@ NAMES = (*SECTIONS, "day")
 def prepared(
     directory: Path, hall_broker: Address | None, echo: Path | None = None
 ) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Prepare a folder and a broker; yields the ``Place`` and what the report says about it. ``hall_broker`` None:
-    start our own broker. ``echo``: a compiled echo program to compare with, None for none.
+    """Start the brokers of a bench; yields its ``Place`` (folder, brokers, names) and what the report says about the
+    machine. ``hall_broker``: the broker under test, None to start our own. ``echo``: a compiled program that answers
+    keys, as a further peer; None for none.
     """
     with ExitStack() as stack:
         broker, kind = hall_broker, "the hall's own"
@@ -151,7 +152,9 @@ def prepared(
 
 
 def forget(place: Place) -> None:
-    """Clean up the hall's broker after a bench: delete the retained messages and sessions of the bench."""
+    """Clean up the hall's own broker after a bench: delete the retained messages and the sessions of the bench's
+    halls.
+    """
     for hall in place.halls:
         plug = Plug(place.broker, f"edged-{hall}")  # a clean session deletes the one that the daemon left
         try:
@@ -168,8 +171,8 @@ def forget(place: Place) -> None:
 def run(
     place: Place, plan: Plan, only: Collection[str], progress: Callable[[str, str], None]
 ) -> dict[str, Any]:
-    """Run every section in ``only``; ``progress(section, what)`` is called before each. ``seconds`` in the result:
-    duration of each section.
+    """Run the sections named in ``only``; returns their results. ``progress(section, what)`` is called before each
+    section and each part of one. ``seconds`` in the result: how long each section took.
     """
     found: dict[str, Any] = {}
     took: dict[str, float] = {}
@@ -188,7 +191,9 @@ def run(
 
 
 def merged(found: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """The union of two results; tables under the same key are merged recursively."""
+    """Unite two results. If both have a table under one key, its entries are united; otherwise the value in ``more``
+    counts.
+    """
     both = dict(found)
     for key, value in more.items():
         known = both.get(key)
@@ -201,7 +206,9 @@ def _titled(progress: Callable[[str, str], None], name: str, title: str, what: s
 
 
 def _optimised() -> bool:
-    """Whether this Python was built with profile-guided optimisation, like Debian's; that makes it a tenth faster."""
+    """Whether this Python was built with profile-guided optimisation, as Debian's is. The result says so, because such
+    a Python is a tenth faster.
+    """
     return "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
 
 

@@ -29,10 +29,11 @@ LINE_TICKETS = 400  # waiting visitors for the clerks on the Candle bus
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The environment of a bench. ``broker``: the one under test; ``no_delay``: a broker with TCP_NODELAY for the
-    aiomqtt peer; ``name``: prefix of the hall ids.
+    """The folder, the brokers and the names of a bench. ``broker``: the one under test; ``no_delay``: one with
+    TCP_NODELAY for the aiomqtt peer; ``name``: prefix of the ids of all its halls.
 
-    ``echo``: a program as a further peer, called with host, port, filter, press topic and lamp topic.
+    ``echo``: a program as a further peer; its arguments are host, port, topic filter of the messages, topic of the
+    keys, and topic of the lamp.
     """
 
     directory: Path
@@ -45,13 +46,13 @@ class Place:
     )  # ids in use: what a hall's own broker must forget afterwards
 
     def hall_id(self, part: str) -> str:
-        """The hall id for ``part`` of the bench."""
+        """Make the id of the hall for one part of the bench, and note it in ``halls``."""
         hall = f"{self.name}-{part}"
         self.halls.append(hall)
         return hall
 
     def broker_of(self, side: str) -> Address:
-        """The broker that ``side`` (the name of the daemon or of a peer) is measured with: the one with TCP_NODELAY for
+        """The broker on which ``side`` (the daemon or a peer, by name) is measured: the one with TCP_NODELAY for
         "aiomqtt", for all others the broker under test.
         """
         return self.no_delay if side == "aiomqtt" else self.broker
@@ -59,8 +60,8 @@ class Place:
 
 @dataclass(slots=True)
 class Side:
-    """The daemon, or one of the programs it is compared with (a peer), as measured. ``press(n)`` sends the n-th key and
-    returns the mark that must arrive on ``receiver``.
+    """One of the programs compared: the daemon or a peer. ``press(n)`` sends the n-th key and returns its mark: the
+    name of the output that must arrive on ``receiver``.
     """
 
     name: str
@@ -71,8 +72,8 @@ class Side:
     pressed: int = 0
 
     def measure(self, count: int, spacing_s: float) -> Samples:
-        """Press ``count`` times, about one every ``spacing_s``; ends early after ``LOST_IN_ROW_MAX`` missing outputs in
-        a row.
+        """Press ``count`` keys, about one every ``spacing_s``, and measure the time until each output. Ends early if
+        ``LOST_IN_ROW_MAX`` outputs in a row are missing.
 
         The spacing varies: at equal distances all presses of a round might coincide with background messages, or none.
         """
@@ -96,8 +97,8 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class BenchCell:
-    """One cell while it is measured: its processes and connections, which are stopped at its end, and the meter of all
-    sides.
+    """The processes and connections of one measurement, and the meter that listens to all its sides. Everything ends
+    with ``stack``.
     """
 
     place: Place
@@ -105,13 +106,13 @@ class BenchCell:
     meter: Meter = field(default_factory=Meter)
 
     def serve(self, hall: BenchHall) -> None:
-        """Start the daemon and wait until it has settled; the devices' ends of the lines are served meanwhile."""
+        """Start the daemon of ``hall`` and wait until it has settled; meanwhile the devices on its lines answer."""
         self.stack.callback(hall.daemon.stop)
         hall.daemon.start()
         self.meter.idle(perf_s() + SETTLE_S)
 
     def echo(self, job: PeerJob) -> Child:
-        """Start a peer and wait until it is ready."""
+        """Start a peer and wait until it is ready. Raises ``Failed`` if it does not start."""
         child = self.spawn(job)
         child.await_ready(self.wait)
         return child
@@ -130,21 +131,25 @@ class BenchCell:
         return [str(self.place.echo), broker.host, str(broker.port), *topics]
 
     def plug(self, broker: Address, client_id: str) -> Plug:
-        """Open a broker connection for the meter; it is closed at the cell's end."""
+        """Open a connection to the broker, which is closed at the end of the measurement."""
         made = Plug(broker, client_id)
         self.stack.callback(made.close)
         return made
 
     def traffic(self, name: str, hall: str) -> Traffic:
-        """The child process with the background visits of a side."""
+        """Start the process that sends background visits to the hall of a side. ``name``: of the side."""
         return Traffic(hall, self.place.broker_of(name), "visits", self.stack, self.wait)
 
     def wait(self, seconds: float) -> None:
-        """Let ``seconds`` pass while the lines are served: the daemon would report a silent module as lost."""
+        """Let ``seconds`` pass while the devices on the lines answer; otherwise the daemon would report them as
+        lost.
+        """
         self.meter.idle(perf_s() + seconds)
 
     def keyed(self, name: str, hall: str, receiver: Receiver, desks: Sequence[tuple[str, str]]) -> Side:
-        """A side whose presses are MQTT keys. ``desks``: windows and the mark of each one's lamp, pressed in turn."""
+        """Make a side whose keys are pressed over MQTT. ``desks``: the windows to press at in turn, each with the name
+        of the lamp that its keys switch.
+        """
         presser = self.plug(self.place.broker_of(name), f"{hall}-press")
         panels = [BenchPanel(hall, window, lamp) for window, lamp in desks]
         for panel in panels:
@@ -161,7 +166,7 @@ class BenchCell:
 
 
 def mqtt_sides(room: BenchCell) -> list[Side]:
-    """Sides with MQTT in and MQTT out; each has its own background visits if the cell has any."""
+    """Start the sides with keys and lamps on MQTT: the daemon and all peers."""
     sides: list[Side] = []
     for name in ("edged", *PEERS, *(["program"] if room.place.echo is not None else [])):
         broker = room.place.broker_of(name)
@@ -178,7 +183,7 @@ def mqtt_sides(room: BenchCell) -> list[Side]:
 
 
 def tcp_sides(room: BenchCell) -> list[Side]:
-    """Sides with MQTT in and a Modbus TCP coil out."""
+    """Start the sides with keys on MQTT and a lamp on a Modbus TCP module."""
     sides: list[Side] = []
     for name in ("edged", *PEERS):
         hall = room.place.hall_id(f"t{len(sides)}")
@@ -191,8 +196,8 @@ def tcp_sides(room: BenchCell) -> list[Side]:
 
 
 def rtu_sides(room: BenchCell) -> list[Side]:
-    """Sides with MQTT in and a coil on an RTU line out. The line has no transmission time, but the protocol's
-    pauses.
+    """Start the sides with keys on MQTT and a lamp on a Modbus RTU line. The line keeps the protocol's pauses but has
+    no transmission time.
     """
     sides: list[Side] = []
     for name in ("edged", "limit", "asyncio"):
@@ -207,7 +212,7 @@ def rtu_sides(room: BenchCell) -> list[Side]:
 
 
 def line_sides(room: BenchCell) -> list[Side]:
-    """Sides with a key on a Candle bus in and the panel's LED out, on the same line."""
+    """Start the sides with keys on a Candle bus whose output is the LED of the same panel."""
     sides: list[Side] = []
     for name in ("edged", "limit", "asyncio"):
         hall = room.place.hall_id(f"s{len(sides)}")
@@ -220,7 +225,9 @@ def line_sides(room: BenchCell) -> list[Side]:
 
 
 def slow_line_side(room: BenchCell, line: RtuLine, units: Sequence[int]) -> Side:
-    """The daemon alone on an RTU line with its real transmission time; the lamps of ``units`` are measured in turn."""
+    """Start the daemon alone on a Modbus RTU line with its real transmission time. The lamps of the modules ``units``
+    are measured in turn.
+    """
     hall = room.place.hall_id(f"w{len(line.dead)}")
     room.meter.add(line)
     wires = BenchWires(rtu=f"rtu://{line.path}?baudrate=9600", rtu_units=line.units)
@@ -229,7 +236,9 @@ def slow_line_side(room: BenchCell, line: RtuLine, units: Sequence[int]) -> Side
 
 
 def _start(room: BenchCell, name: str, hall: str, wires: BenchWires, peer: tuple[str, str]) -> None:
-    """Start the daemon with ``wires``, or a peer with (panel, output) of ``peer``."""
+    """Start one side: the daemon with ``wires`` if ``name`` is "edged", otherwise the peer ``name``. ``peer``: the
+    panel whose keys the peer answers, and its output (see ``PeerJob``).
+    """
     broker = room.place.broker_of(name)
     if name != "edged":
         room.echo(PeerJob(PEERS[name], hall, peer[0], "", peer[1], broker.to_json()))
@@ -241,7 +250,9 @@ def _start(room: BenchCell, name: str, hall: str, wires: BenchWires, peer: tuple
 
 
 def _fill(room: BenchCell, hall: BenchHall) -> None:
-    """Send tickets for the clerks on the bus, fifty at a time, because a broker drops what it cannot queue."""
+    """Give the clerks on the Candle bus visitors to call: send tickets, fifty at a time, because a broker drops what it
+    cannot queue.
+    """
     dispenser = room.plug(room.place.broker, f"{hall.hall}-fill")
     topic = hall.up("dispenser-2", "ticket")
     for first in range(1, LINE_TICKETS, 50):
@@ -250,8 +261,8 @@ def _fill(room: BenchCell, hall: BenchHall) -> None:
 
 
 def _line_press(line: CandleLine) -> Callable[[int], str]:
-    """A ``press`` for a Candle bus: every clerk presses "next" in turn, then every one "arrive", then every one
-    "finish".
+    """Make the function ``press`` of a side on a Candle bus: every clerk presses "next" in turn, then every one
+    "arrive", then every one "finish".
     """
     keys = list(CANDLE_LEDS.items())
 
@@ -265,14 +276,14 @@ def _line_press(line: CandleLine) -> Callable[[int], str]:
 
 
 def _warm(sides: list[Side]) -> list[Side]:
-    """Press a few times on each side without counting; returns the sides."""
+    """Press a few keys on each side without recording them, because the first ones are slower; returns the sides."""
     for side in sides:
         side.measure(WARM_UP, WARM_UP_SPACING_S)
     return sides
 
 
 def pooled(rounds: Sequence[dict[str, Samples]]) -> dict[str, Samples]:
-    """The samples of all rounds together, by side."""
+    """Put the samples of all rounds together; returns them by side."""
     found: dict[str, Samples] = {}
     for one in rounds:
         for name, samples in one.items():
@@ -281,8 +292,8 @@ def pooled(rounds: Sequence[dict[str, Samples]]) -> dict[str, Samples]:
 
 
 def figures(by_side: dict[str, Samples]) -> dict[str, Any]:
-    """The results of one cell as JSON values: latencies in microseconds, of the daemon as ``p50_us``, ``p99_us`` and
-    ``p999_us``, of a peer with its name in front (``aiomqtt_p50_us``).
+    """Compute the results of one cell as JSON values. Latencies are in microseconds: ``p50_us``, ``p99_us`` and
+    ``p999_us`` of the daemon; those of a peer have its name in front (``aiomqtt_p50_us``).
     """
     found: dict[str, Any] = {}
     for name, samples in by_side.items():

@@ -1,8 +1,8 @@
-"""Lamps on an RS-485 line with its real transmission time: 9600 baud, eight modules polled, first with a ninth that
-answers, then with one that does not.
+"""Measures lamps on a Modbus RTU line (RS-485) with its real transmission time, 9600 baud 8N1. The daemon polls nine
+modules; on one line all of them answer, on a second line the ninth does not.
 
-A write is eight characters and a silence of 3.5; so is its answer: 24 ms at 9600 baud, 8N1. A lamp may have to wait for
-the end of one exchange (a poll: 21 characters).
+A write is eight characters and a silence of 3.5, and so is its answer: 24 ms together. A lamp may also have to wait for
+the end of a poll that is under way (21 characters).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ POLL_MS = (
 
 
 def slow_line(place: Place, rounds: int, count: int) -> dict[str, Any]:
-    """Measure p50 and p99, in ms, of the lamps of eight modules: with a ninth module that answers (``healthy``), and
-    with a ninth that is dead (``one_dead``).
+    """Measure p50 and p99, in ms, of the lamps of eight modules: on a line with a ninth module that answers
+    (``healthy``), and on one with a ninth that is dead (``one_dead``). ``rounds`` of ``count`` presses each.
     """
     with ExitStack() as stack:
         room = BenchCell(place, stack)
@@ -57,8 +57,8 @@ def slow_line(place: Place, rounds: int, count: int) -> dict[str, Any]:
 def _round(
     room: BenchCell, sides: Sequence[Side], samples: Sequence[Samples], count: int, order: tuple[int, int]
 ) -> None:
-    """Press ``count`` times on each line, alternately, so that both have the same conditions and each rests while the
-    other is measured.
+    """Press ``count`` times on each of two lines, alternately, so that both have the same conditions. ``order``: which
+    line is first; the results are added to ``samples``.
     """
     next_s = perf_s()
     for _ in range(count):

@@ -1,4 +1,6 @@
-"""Formats the results of a bench for a terminal: latencies next to those of the peers, other figures, verdicts."""
+"""Formats the results of a bench for a terminal: latencies next to those of the peers, other figures, and which limits
+were kept.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from edged.bench.limits import LATENCIES, LimitVerdict, cells, ratio
 
 
 def report(found: Mapping[str, Any], verdicts: Sequence[LimitVerdict]) -> RenderableType:
-    """The whole report as something that rich can print."""
+    """Make the whole report, as something that the library rich can print, from the result of a bench and the verdicts
+    on its limits.
+    """
     parts: list[RenderableType] = [_machine(found)]
     if any(found.get(key) for key in LATENCIES):
         parts.append(_latencies(found))

@@ -1,8 +1,8 @@
-"""Background load: a process that sends visits to the busy area at a steady rate. Rules:
+"""Background load: a process that sends visits to the busy area of a bench's hall at a steady rate. Rules:
 
 * One visit is three messages: a ticket is printed, a clerk calls, a clerk finishes; so the queue stays short.
   ``tickets`` sends tickets alone, so the queue grows.
-* Open loop: messages leave when they are due, whatever the daemon does.
+* Open loop: messages leave when they are due, even if the daemon lags behind.
 
 ``python -m edged.bench.traffic`` reads one job as JSON from stdin and prints "ready". For each further line "RATE
 SECONDS" it sends at that rate (0 s: until the next line) and prints "sent N".
@@ -24,7 +24,7 @@ BATCH_S = 0.001  # messages due within a millisecond are sent in one write
 
 
 def visits(hall: str) -> Iterator[tuple[str, bytes]]:
-    """Yield messages of visits (topic, payload) without end; the clerks take turns."""
+    """Yield the messages of visits as (topic, payload), without end; the clerks of the busy area take turns."""
     seq = 0
     dispenser = f"hall/{hall}/dev/dispenser-1/up/ticket"
     while True:
@@ -36,7 +36,7 @@ def visits(hall: str) -> Iterator[tuple[str, bytes]]:
 
 
 def tickets(hall: str) -> Iterator[tuple[str, bytes]]:
-    """Yield messages of printed tickets (topic, payload) without end."""
+    """Yield the messages of printed tickets as (topic, payload), without end."""
     seq = 0
     while True:
         seq += 1
@@ -44,7 +44,9 @@ def tickets(hall: str) -> Iterator[tuple[str, bytes]]:
 
 
 def send(plug: Plug, messages: Iterator[tuple[str, bytes]], rate: float, seconds: float) -> int:
-    """Send ``rate`` messages a second for ``seconds`` (0: until a line comes on stdin); returns how many were sent."""
+    """Send ``rate`` messages a second for ``seconds``; 0: until a line comes on stdin, which is not read here. Returns
+    how many were sent.
+    """
     start_s, sent = perf_s(), 0
     while True:
         now_s = perf_s()
@@ -64,7 +66,9 @@ def send(plug: Plug, messages: Iterator[tuple[str, bytes]], rate: float, seconds
 
 
 def main() -> None:
-    """Read the job, then one line per rate, from stdin."""
+    """Entry point of the process: read the job from stdin, then a rate and a duration from each further line, and
+    send.
+    """
     job = json.loads(sys.stdin.readline())
     hall = job["hall"]
     plug = Plug(Address.from_json(job["broker"]), f"{hall}-traffic-{job['kind']}")

@@ -14,7 +14,9 @@ SAY_S = 10.0  # for the child to report how much it sent, after the time it was 
 
 
 class Traffic:
-    """A child process that sends ``kind`` ("visits" or "tickets") to a hall on demand."""
+    """A child process that sends messages of ``kind`` ("visits" or "tickets") to a hall on demand. It ends with
+    ``stack``. ``meanwhile(seconds)`` is called while it starts.
+    """
 
     def __init__(
         self,
@@ -42,12 +44,12 @@ class Traffic:
             self._child.line(SAY_S)
 
     def start(self, rate: float, seconds: float) -> None:
-        """Begin to send ``rate`` messages a second for ``seconds``; then call ``finished``."""
+        """Begin to send ``rate`` messages a second for ``seconds``. Call ``finished`` before the next ``start``."""
         self._child.tell(f"{rate} {seconds}")
 
     def finished(self, seconds: float) -> int:
-        """Wait for the end of what ``start`` began, at most ``seconds`` and a margin; returns how many messages were
-        sent.
+        """Wait until the child has sent what ``start`` ordered, at most ``seconds`` and a margin; returns how many
+        messages were sent. Raises ``Failed`` if it does not report in time.
         """
         sent = int(self._child.line(seconds + SAY_S).split()[1])
         self.sent += sent
