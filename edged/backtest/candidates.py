@@ -62,8 +62,8 @@ SHARED: dict[str, Callable[[], Policy]] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One candidate: its name, and its policy if it runs in the core; otherwise the name is that of a baseline or the
-    plan.
+    """One candidate. If it has a ``policy``, this runs in the core; otherwise ``name`` is that of a simple baseline or
+    of the clairvoyant plan.
     """
 
     name: str
@@ -71,7 +71,9 @@ class Candidate:
 
     @property
     def where(self) -> str:
-        """Which program runs the candidate: ``core``, ``model`` or ``plan``."""
+        """What runs the candidate: the daemon's core (``core``), the small simulator (``model``), or the clairvoyant
+        plan (``plan``).
+        """
         if self.policy is not None:
             return "core"
         return "plan" if self.name == CLAIRVOYANT else "model"
@@ -79,10 +81,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class CandidateDay:
-    """One day to be run under one candidate.
+    """A day of visitors to be run under one candidate.
 
-    ``quotes``: compare each visitor's predicted wait with the real one, which takes time. ``curves``: record the data
-    of the day's charts; includes ``quotes``.
+    ``setup_ms``: from the order of a "+1" window to the arrival of its staff. ``with_profile``: the rule knows the
+    hall's usual arrivals. ``quotes``: compare each visitor's predicted wait with the real one, which takes time.
+    ``curves``: record the data of the day's charts; includes ``quotes``.
     """
 
     candidate: Candidate
@@ -96,10 +99,10 @@ class CandidateDay:
 
 
 def named(name: str, shared: bool = False) -> Candidate:
-    """The candidate of this name. Raises ``KeyError``, whose text lists the names, if there is none.
+    """Return the candidate of this name. Raises ``KeyError``, whose text lists the names, if there is none.
 
     ``shared``: several areas share one pool of "+1" windows. Simple rules then run in the core, where the pool is
-    shared; in the small simulator each area would have the whole pool, as a hall with several times the staff.
+    shared. In the small simulator each area would have the whole pool, as in a hall with several times the staff.
     """
     if shared and name in SHARED:
         return Candidate(name, SHARED[name]())
@@ -112,7 +115,9 @@ def named(name: str, shared: bool = False) -> Candidate:
 
 
 def outcome(job: CandidateDay, over: Callable[[], bool] | None = None) -> DayMeasures:
-    """Run one day under one candidate. In the core, raises ``TimeOver`` as soon as ``over()`` is true."""
+    """Run one day under one candidate. Raises ``TimeOver`` if it runs in the core and ``over()`` becomes true
+    meanwhile.
+    """
     hall, day, policy = job.hall, job.day, job.candidate.policy
     if policy is not None:
         scenario = Scenario(
@@ -136,5 +141,7 @@ def outcome(job: CandidateDay, over: Callable[[], bool] | None = None) -> DayMea
 
 
 def with_pw(policy: Policy, **changes: Any) -> Policy:
-    """A copy of the policy with other values in its ``pw`` section (the rule on the predicted wait)."""
+    """Copy the policy with other values in its section ``pw``, the rule that opens and closes windows by the predicted
+    wait.
+    """
     return replace(policy, tidal=replace(policy.tidal, pw=dataclasses.replace(policy.tidal.pw, **changes)))

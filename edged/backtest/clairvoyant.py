@@ -2,10 +2,10 @@
 
 A beam search over a grid of ``GRID_MS``: at each grid time the number of serving "+1" windows may change by any amount.
 Plans are kept per (next visitor, serving windows): the ``BEAM`` cheapest of those that no other plan beats in both cost
-and residual work. Waits and ends are exact; only changes happen on the grid. A window that serves from time g was
-ordered at g minus the set-up time, so the first one can serve from the first grid time after the set-up. A release
-takes the window that is free soonest; it finishes its visitor. The result is an achievable plan, not a proven lower
-bound.
+and residual work. Waits and ends of service are exact; only changes happen on the grid. A window that serves from time
+g was ordered at g minus the set-up time (``setup_ms``), so the first one can serve from the first grid time after the
+set-up. A release takes the window that is free soonest; it finishes its visitor. The result is an achievable plan, not
+a proven lower bound.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class _Search:
         return found
 
     def _serve(self, plan: _Openings, until_ms: int) -> None:
-        """Serve everybody whose service begins before ``until_ms``, first come first served, regular windows first."""
+        """Extend ``plan`` to ``until_ms``: let every visitor whose service begins before then be served, first come
+        first served, regular windows first.
+        """
         regular, tidal = list(plan.regular), list(plan.tidal)
         arrive, service = self.day.arrive_ms, self.day.service_ms
         visitor, cost = plan.next, plan.cost + self.staff_price * len(tidal) * GRID_MS
@@ -136,7 +138,9 @@ class _Search:
         return kept
 
     def _limits(self, buckets: dict[tuple[int, int], list[_Openings]]) -> dict[int, float]:
-        """The highest cost, by next visitor, with which a plan may still become the best."""
+        """Return, by next visitor, the highest cost that a plan may have so far and still be kept: those above it can
+        hardly become the best.
+        """
         least: dict[int, float] = {}
         for (following, _), plans in buckets.items():
             cheapest = min(plan.cost for plan in plans)
@@ -148,13 +152,17 @@ class _Search:
         return limit
 
     def _ended(self, plan: _Openings, at_ms: int) -> _Openings:
-        """The plan after the last service has begun: its "+1" windows close as early as the rules permit."""
+        """Complete a plan in which the last service has begun before ``at_ms``: each "+1" window closes as soon as it
+        is free.
+        """
         cost = plan.cost + self.staff_price * sum(free - at_ms for free in plan.tidal if free > at_ms)
         return _Openings(cost, plan.next, plan.regular, plan.tidal, plan.draining, (plan.trail, (at_ms, 0)))
 
 
 def plan(hall: Hall, day: Day, setup_ms: int, prices: Prices, beam: int = BEAM) -> tuple[float, list[Change]]:
-    """The cost of the best plan found, and its changes: (grid ms, number of serving "+1" windows from then on)."""
+    """Search a plan; returns its cost, and its changes: (grid ms, number of serving "+1" windows from then on).
+    ``setup_ms``: from the order of a "+1" window to the arrival of its staff.
+    """
     found = _Search(hall, day, setup_ms, prices).run(beam)
     changes: list[Change] = []
     trail = found.trail
@@ -165,7 +173,9 @@ def plan(hall: Hall, day: Day, setup_ms: int, prices: Prices, beam: int = BEAM) 
 
 
 def carried_out(hall: Hall, day: Day, setup_ms: int, changes: list[Change]) -> DayMeasures:
-    """Simulate the plan visitor by visitor, independently of the search: waits, staff time and openings."""
+    """Simulate the plan (``changes``) visitor by visitor, independently of the search; returns the day's waits, staff
+    time and openings.
+    """
     windows = [[0, 0] for _ in range(hall.regular)]  # per window: (serves from, free at) in ms
     serving: list[list[int]] = []
     waits: list[int] = []

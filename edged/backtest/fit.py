@@ -1,10 +1,10 @@
 """Fits the rule on the predicted wait to a hall's own days, and says how much of the gain may be chance.
 
-All settings of a grid run on the training days in the core, in several heats; after each, settings that are clearly
-worse are dropped. The cheapest is then compared with the shipped one on the test days, which had no part in the choice.
-Because the gain on training days is too optimistic, three figures are given: the gain in training, the gain on test
-days with its 95 % interval, and how many settings could not be distinguished from the chosen one in training (their
-paired 95 % intervals contain zero).
+All settings of a grid run on the training days in the core, in several heats (rounds on further days). After each,
+settings that are clearly worse are dropped. The cheapest one is then compared with the shipped one on the test days,
+which had no part in the choice. The gain on training days is too optimistic, so three figures are given: the gain on
+training days, the gain on test days with its 95 % interval, and how many settings could not be distinguished from the
+chosen one in training (their paired 95 % intervals contain zero).
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ HEAT_DAYS_MIN = 5  # fewer days do not predict others
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The result for one hall: the chosen setting, and its gains in cost (J) per day against the shipped setting."""
+    """The result for one hall: the chosen setting (``open_wait_s``, ``close_wait_s``, ``min_open_s``), and what it
+    gains in cost (J) per day against the shipped setting. ``settings``: how many were tried; ``like_the_best``: how
+    many could not be distinguished from the chosen one.
+    """
 
     hall: Hall
     open_wait_s: int
@@ -54,7 +57,9 @@ class Fit:
 
     @property
     def proven(self) -> bool:
-        """Whether the gain on test days exceeds half the width of its 95 % interval."""
+        """Whether the gain on test days is more than half the width of its 95 % interval, so that it is hardly
+        chance.
+        """
         return self.test_gain > self.test_half_width
 
     @property
@@ -68,7 +73,7 @@ class Fit:
 
 
 def settings(policy: Policy) -> tuple[Candidate, ...]:
-    """The settings to try, the shipped one first."""
+    """Make the settings of the rule to try: first the shipped one (``policy``), then all of the grid."""
     grid = tuple(
         Candidate(
             f"{opens},{closes},{least}",
@@ -82,7 +87,9 @@ def settings(policy: Policy) -> tuple[Candidate, ...]:
 def fit(
     traces: Traces, hall: str, setup_ms: int, prices: Prices, progress: Progress = lambda _d, _t: None
 ) -> Fit:
-    """Choose a setting on the training days, and measure its gain on the test days."""
+    """Choose a setting of the rule on the hall's training days, and measure its gain on the test days. ``setup_ms``:
+    from the order of a "+1" window to the arrival of its staff.
+    """
     candidates = settings(Policy())
     days = [day for day in traces.days if day.hall == hall]
     train, test = _part(days, "train"), _part(days, "test")
@@ -118,8 +125,8 @@ def _raced(
     question: Question,
     progress: Progress,
 ) -> dict[str, list[float]]:
-    """Cost on each training day by setting; a setting that is clearly worse than the best so far is dropped after a
-    heat.
+    """Run the candidates on the training days, in heats; returns their costs, day by day. A setting that is clearly
+    worse than the best so far is dropped after a heat and has no costs for later days.
     """
     costs: dict[str, list[float]] = {one.name: [] for one in candidates}
     alive, total = list(candidates), len(candidates) * len(days)
@@ -141,7 +148,9 @@ def _report_progress(progress: Progress, before: int, total: int, done: int, _of
 
 
 def _beaten(best: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether a setting is worse than the best by more than the 95 % interval of their paired differences."""
+    """Whether ``other`` is clearly worse than ``best`` (costs of the same days): by more than half the 95 % interval of
+    the mean difference. Never after fewer than ``HEAT_DAYS_MIN`` days.
+    """
     differences = [b - a for a, b in zip(best, other, strict=True)]
     return len(differences) >= HEAT_DAYS_MIN and sum(differences) / len(differences) > half_width_95(
         differences
@@ -162,7 +171,9 @@ def _alike(best: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def body(fits: Sequence[Fit]) -> dict[str, Any]:
-    """The policy body to sign: chosen settings and usual arrivals, each only if it helped on test days."""
+    """Make the body of the policy to push: for each area the chosen setting and its usual arrivals, each only if it
+    helped on test days.
+    """
     areas: dict[str, Any] = {}
     for one in fits:
         own: dict[str, Any] = {}

@@ -1,8 +1,8 @@
 """Reads journals as recorded days of visitors, so that the same people can be simulated with other policies.
 
 A visitor arrives when the ticket was issued and needs the recorded service time; whoever left without being served is
-left out. Each area of the site becomes a ``Hall`` of its own: its "+1" windows count fully in every area they can
-serve, regular windows that serve several areas by their share. Days are dates in the hall's zone.
+left out. Each area of the site becomes a ``Hall`` of its own. "+1" windows count fully in every area that they can
+serve. A regular window that serves several areas counts in each by an equal share. Days are dates in the hall's zone.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def read_journals(
     days: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> Traces:
-    """Every area and day in these journals, or of the last ``days`` days (0: all). ``split``: the earlier days become
-    part ``train``, the later ones ``test``.
+    """Read every area and day in these journals; ``days``: only the last so many days, 0 for all. ``split``: the
+    earlier days become part ``train``, the later ones ``test``; otherwise all are ``test``.
 
     ``progress(done, total)`` counts steps within each journal. Raises ``BadTrace`` if a journal cannot be read or holds
     no site, or if nobody was served.
@@ -116,7 +116,7 @@ def _read(path: Path, days: int, progress: Progress) -> _HallRecorded:
 
 
 def _facts(row: NotedRow) -> list[_NoteRead]:
-    """The notes of a step. Raises ``Unreadable`` if they are not notes as JSON."""
+    """Decode the notes (what happened) of a step. Raises ``Unreadable`` if they are not notes as JSON."""
     try:
         return _FACTS.decode(row.notes or b"[]")
     except msgspec.MsgspecError as error:
@@ -137,7 +137,7 @@ def _note(recorded: _HallRecorded, at_ms: int, note: _NoteRead) -> None:
 
 
 def _by_area(site: Site, visits: Iterable[_Visit]) -> dict[str, list[_Visit]]:
-    """The served visitors in order of arrival, by the area of their service."""
+    """Sort the visitors who were served by the area of their service, each in order of arrival."""
     found: dict[str, list[_Visit]] = {area.id: [] for area in site.areas}
     of_service = {service.id: found[service.area] for service in site.services}
     for visit in visits:

@@ -17,7 +17,9 @@ SHORT_MIN = 10.0  # a shorter opening was hardly worth moving people
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Prices in the cost J: per minute waited, per minute above ``target_min``, per staff minute, per opening."""
+    """Prices in the cost J: ``wait`` per minute that a visitor waits, ``excess`` per such minute beyond ``target_min``,
+    ``staff`` per minute of "+1" staff, ``opening`` per opening of a "+1" window.
+    """
 
     wait: float = 0.2
     excess: float = 1.0
@@ -45,11 +47,11 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class DayMeasures:
-    """One day under one policy. ``waits_ms``: in order of arrival; ``open_min``: duration of each opening that the
-    policy ended.
+    """What was measured on one day under one policy. ``waits_ms``: in order of arrival; ``open_min``: minutes that each
+    "+1" window was open which the policy closed again.
 
-    ``releases``: openings ended early for another area. ``quotes_ms``: predicted minus real wait of visitors who were
-    told one.
+    ``releases``: openings ended early for another area. ``quotes_ms``: predicted minus real wait, for each visitor who
+    was told a prediction.
     """
 
     waits_ms: tuple[int, ...]
@@ -73,7 +75,7 @@ class DayMeasures:
         return sum(self.waits_ms) / MINUTE_MS / max(1, len(self.waits_ms))
 
     def cost(self, prices: Prices) -> float:
-        """The cost J of the day."""
+        """The cost J of the day (see the head of this module)."""
         over_ms = prices.target_min * MINUTE_MS
         excess = sum(wait - over_ms for wait in self.waits_ms if wait > over_ms) / MINUTE_MS
         wait = sum(self.waits_ms) / MINUTE_MS
@@ -85,12 +87,14 @@ class DayMeasures:
         )
 
     def short(self) -> int:
-        """How many openings the policy ended within ``SHORT_MIN``."""
+        """How many openings of a "+1" window the policy ended within ``SHORT_MIN`` minutes."""
         return sum(minutes < SHORT_MIN for minutes in self.open_min)
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """A quantile of an ascending sequence, interpolated between the two nearest values; 0 if it is empty."""
+    """The quantile ``share`` (0 to 1) of an ascending sequence, interpolated between the two nearest values; 0 if it is
+    empty.
+    """
     if not ordered:
         return 0.0
     place = share * (len(ordered) - 1)
@@ -100,8 +104,8 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def summary(outcomes: Iterable[DayMeasures], prices: Prices) -> dict[str, float]:
-    """The figures of one row of the table over some days: waits and errors of predicted waits in minutes, shares of
-    visitors, ``…_per_day`` as means over the days, all other counts and the cost J as sums.
+    """Compute the figures of one row of the table from several days. Waits and errors of predicted waits are in
+    minutes. Figures named ``…_per_day`` are means over the days; all other counts and the cost J are sums.
     """
     days = list(outcomes)
     waits = sorted(wait / MINUTE_MS for day in days for wait in day.waits_ms)
@@ -134,7 +138,9 @@ def summary(outcomes: Iterable[DayMeasures], prices: Prices) -> dict[str, float]
 
 
 def half_width_95(differences: Sequence[float]) -> float:
-    """Half of the 95 % interval of the mean (Student's t); infinite for fewer than two values."""
+    """Half the width of the 95 % confidence interval of the mean of ``differences`` (Student's t); infinite for fewer
+    than two values.
+    """
     count = len(differences)
     if count < 2:
         return math.inf
@@ -144,7 +150,7 @@ def half_width_95(differences: Sequence[float]) -> float:
 
 
 def student_975(freedom: int) -> float:
-    """The 97.5 % point of Student's t, by bisection on its integral."""
+    """The 97.5 % point of Student's t with ``freedom`` degrees of freedom, found by bisection on its integral."""
     scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
 
     def density(x: float) -> float:

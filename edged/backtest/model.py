@@ -3,10 +3,10 @@ fixed intervals.
 
 It follows the mechanics of the published benchmark, including the order of events at one instant: first the policy's
 decision, then ends of service and arrivals of staff in the order they were scheduled, then visitors. Visitors go to the
-first idle regular window, else to the first idle "+1" window. An order to open staffs the first free "+1" slot after
-the set-up time. An order to close takes an idle window (the one open longest), else the one whose service began first,
-which finishes its visitor. Staff minutes run from the order to the real close. After closing time, the first decision
-at which nobody is left closes everything.
+first idle regular window, else to the first idle "+1" window. An order to open gives staff to the first free "+1" slot
+(place for a "+1" window) after the set-up time. An order to close takes the idle window that has been open longest. If
+none is idle, it takes the one whose service began first, which finishes its visitor. Staff minutes run from the order
+to open until the window is empty. After closing time, the first decision at which nobody is left closes everything.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Slot = Literal["off", "setup", "idle", "busy", "drain"]
 
 @dataclass(slots=True)
 class Floor:
-    """The state of the small simulator that a policy may use. ``waiting[head:]``: arrival times (ms) of waiting
-    visitors; ``slots``: state of each "+1" slot.
+    """The state of the small simulator on which a policy may base its decision. ``waiting[head:]``: arrival times (ms)
+    of waiting visitors; ``slots``: state of each place for a "+1" window.
     """
 
     regular: int
@@ -42,7 +42,7 @@ class Floor:
 
     @property
     def queue(self) -> int:
-        """How many visitors wait and are not being served."""
+        """How many visitors wait; those being served do not count."""
         return len(self.waiting) - self.head
 
     @property
@@ -51,7 +51,7 @@ class Floor:
         return self.queue + self.busy + self.count("busy", "drain")
 
     def count(self, *states: Slot) -> int:
-        """How many "+1" slots are in one of these states."""
+        """How many places for "+1" windows are in one of these states."""
         return sum(slot in states for slot in self.slots)
 
 
@@ -59,18 +59,18 @@ WindowRule = Callable[[Floor], int]  # how many windows to order (positive) or t
 
 
 def never(_floor: Floor) -> int:
-    """Policy: no "+1" window at all."""
+    """A policy: order no "+1" window at all."""
     return 0
 
 
 def always(floor: Floor) -> int:
-    """Policy: order every "+1" window at the first decision, and keep it to the end of the day."""
+    """A policy: order every "+1" window at the first decision, and keep them to the end of the day."""
     return floor.tidal if floor.at_ms == 0 else 0
 
 
 def band(open_at: int, close_at: int) -> WindowRule:
-    """A policy without timers: each time it is asked, it opens one more window if at least ``open_at`` people wait and
-    none is being opened, and closes one if at most ``close_at`` wait.
+    """Make a policy without timers. At each decision it opens one more window if at least ``open_at`` people wait and
+    no other is being opened, and closes one if at most ``close_at`` wait.
     """
 
     def rule(floor: Floor) -> int:
@@ -92,10 +92,11 @@ BASELINES: dict[str, Callable[[], WindowRule]] = {
 def simulate(
     hall: Hall, day: Day, setup_ms: int | Iterable[int], rule: WindowRule, at_events: bool = False
 ) -> DayMeasures:
-    """Run one day under a policy of this module.
+    """Run one day under ``rule``, a policy of this module.
 
-    ``setup_ms``: one value for all openings, or the values of successive openings. ``at_events``: decide after every
-    event instead of every ``CHECK_MS``, as textbook models do.
+    ``setup_ms``: from the order of a "+1" window to the arrival of its staff: one value for all openings, or the values
+    of successive openings. ``at_events``: decide after every event instead of every ``CHECK_MS``, as textbook models
+    do.
     """
     setups = iter(setup_ms) if isinstance(setup_ms, Iterable) else repeat(setup_ms)
     return _ModelRun(hall, day, setups, rule, at_events).run()
@@ -121,8 +122,8 @@ class _ModelRun:
         self.open_min: list[float] = []
 
     def run(self) -> DayMeasures:
-        """Process the three streams of events (the policy's decisions; ends of services and arrivals of staff;
-        visitors) in order of time; returns the measures of the day.
+        """Simulate the day; returns its measures. Three streams of events are merged in order of time: the policy's
+        decisions, ends of services with arrivals of staff, and visitors.
         """
         floor, arrive = self.floor, self.day.arrive_ms
         count, coming, look_ms = len(arrive), 0, 0

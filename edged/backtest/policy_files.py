@@ -19,8 +19,8 @@ class BadPolicy(Exception):
 
 
 def policy_file(path: Path) -> Candidate:
-    """Read a policy: a whole document as it is signed, or only its ``body``. Raises ``BadPolicy`` if the file cannot be
-    read or the daemon would refuse it.
+    """Read a policy as a candidate named like the file: a whole policy document, or only its ``body``. Raises
+    ``BadPolicy`` if the file cannot be read or the daemon would refuse it.
     """
     try:
         document = json.loads(uncommented(file_text(path).encode()))
@@ -40,7 +40,9 @@ def policy_file(path: Path) -> Candidate:
 
 
 def _envelope(document: dict[str, Any]) -> bytes:
-    """An unsigned envelope around a document, which the reader requires; its signature is not checked here."""
+    """Wrap a document in an envelope with a void signature: the reader requires an envelope, and does not check the
+    signature here.
+    """
     payload = base64.b64encode(json.dumps(document, ensure_ascii=False).encode()).decode()
     signatures = [{"keyid": "none", "sig": base64.b64encode(bytes(64)).decode()}]
     envelope = {"payloadType": PAYLOAD_TYPE, "payload": payload, "signatures": signatures}

@@ -15,10 +15,11 @@ from edged.backtest.traces import BadTrace, Day, Hall, Traces
 
 
 def joined(traces: Traces, areas: Sequence[tuple[str, int]], pool: int, urgent: float) -> Traces:
-    """One hall made of ``areas`` (name of a trace set, regular windows); its n-th day consists of the n-th day of each.
-    Raises ``BadTrace`` if a set is missing, named twice, or the only one.
+    """Make one hall of several ``areas`` (name of a trace set, regular windows) that share ``pool`` "+1" windows. Its
+    n-th day consists of the n-th day of each. ``urgent``: share of visitors with priority. Raises ``BadTrace`` if a set
+    is missing, named twice, or the only one.
 
-    An area with fewer regular windows than its set gets proportionally fewer of its visitors, chosen by a fixed seed; 0
+    An area with fewer regular windows than its set gets proportionally fewer of its visitors, chosen by a fixed seed. 0
     windows: as many as the set has.
     """
     unknown = [name for name, _ in areas if name not in traces.halls]
@@ -84,7 +85,7 @@ def _beside(hall: Hall, days: Sequence[Day]) -> Day:
 
 
 def apart(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
-    """Split a joined day into the days of its areas."""
+    """Split a day of a joined hall; yields each area as a hall of its own, with its day."""
     first = 0
     for part in hall.parts:
         kinds = range(first, first + len(part.means_s))
@@ -95,7 +96,7 @@ def apart(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
 
 
 def together(outcomes: Iterable[DayMeasures]) -> DayMeasures:
-    """The measures of several areas added up; waits in the order of the areas."""
+    """Add up the measures of several areas on one day; the waits are in the order of the areas."""
     each = list(outcomes)
     return DayMeasures(
         tuple(wait for one in each for wait in one.waits_ms),
@@ -106,6 +107,8 @@ def together(outcomes: Iterable[DayMeasures]) -> DayMeasures:
 
 
 def urgent(hall: Hall, day: Day) -> frozenset[int]:
-    """The visitors of a day that have priority: the same ones for every policy."""
+    """Draw the visitors (by index) of a day who have priority. They depend only on hall and day, so they are the same
+    for every policy.
+    """
     chance = random.Random(f"urgent {day.hall} {day.name}")  # noqa: S311 (no secret)
     return frozenset(n for n in range(len(day.arrive_ms)) if chance.random() < hall.urgent)

@@ -1,5 +1,5 @@
-"""Runs a new policy and the one in force on a hall's own recorded days, with the same figures as ``edged backtest
---journal``.
+"""Rehearses a new policy: runs it and the one in force on a hall's own recorded days. The figures are those of ``edged
+backtest --journal``.
 
 The newest days come first, and each runs under both policies, so that a rehearsal that ends early covers the last days.
 The journal is read in short transactions: a long one would stop the daemon's checkpoints. In addition, the core says
@@ -41,14 +41,14 @@ Progress = Callable[[int, int], None]
 
 
 class Pair(NamedTuple):
-    """The two policies to compare: the one in force, and the new one."""
+    """The two policies to compare: ``before``, the one in force, and ``after``, the new one."""
 
     before: Policy
     after: Policy
 
     @property
     def prices(self) -> Prices:
-        """The backtest's prices; their target wait is that of the policy in force."""
+        """The backtest's default prices, but with the target wait of the policy in force."""
         return Prices(target_min=self.before.tidal.pw.target_wait_s / 60)
 
 
@@ -59,8 +59,8 @@ def rehearse(
     over: Callable[[], bool] = lambda: False,
     progress: Progress = lambda done, total: None,
 ) -> Rehearsed | Missed:
-    """Run both policies on the last ``days`` recorded days, and on the present state. It ends early once ``over()`` is
-    true, and never raises because of the journal's content.
+    """Run both policies on the last ``days`` recorded days, and on the present state. Ends early once ``over()`` is
+    true. Returns ``Missed`` with the reason if there is no result, also for an unreadable journal.
     """
     try:
         traces = read_journals([journal], days=days)
@@ -79,8 +79,8 @@ def over_days(
     progress: Progress = lambda done, total: None,
     moves: Now | None = None,
 ) -> Rehearsed | Missed:
-    """Figures of both policies on the last ``days`` recorded days; ``Missed`` if none could be run before
-    ``over()``.
+    """Run both policies on the last ``days`` dates in ``traces``; returns the figures of both. ``Missed`` if no date
+    could be run before ``over()`` became true. ``moves``: what to report about the present state.
     """
     dates = sorted({day.name for day in traces.days}, reverse=True)[:days]
     found: tuple[list[DayMeasures], list[DayMeasures]] = [], []
@@ -109,8 +109,8 @@ def over_days(
 def _on_date(
     traces: Traces, date: str, pair: Pair, over: Callable[[], bool]
 ) -> tuple[list[DayMeasures], ...]:
-    """Run every area of one date under each policy. Raises ``TimeOver`` as soon as ``over()`` is true, because a part
-    of a date cannot be compared with a whole one.
+    """Run every area of one date under each policy; returns the measures, by policy. Raises ``TimeOver`` as soon as
+    ``over()`` is true, because a part of a date cannot be compared with a whole one.
     """
     if over():
         raise TimeOver
@@ -137,8 +137,8 @@ def _side(days: list[DayMeasures], prices: Prices) -> RehearsedSide:
 
 
 def moves_now(journal: Path, pair: Pair) -> Now | None:
-    """The windows that the new policy, unlike the one in force, would open or close within a minute after the last
-    step.
+    """Find the windows that the new policy would open or close within a minute from the journal's last step, and that
+    the one in force would not.
 
     None if the state cannot be read.
     """
@@ -161,7 +161,9 @@ def moves_now(journal: Path, pair: Pair) -> Now | None:
 
 
 def _moves(state: State, last_ms: int, policy: Policy) -> tuple[set[str], set[str]]:
-    """The windows that ``policy`` would open, and those that it would close, within ``SOON_MS`` from this state."""
+    """Find the windows that ``policy`` would open, and those that it would close, within ``SOON_MS`` from this state.
+    ``last_ms``: hall time of the last step.
+    """
     engine = Engine(state)
     at_ms = max(last_ms, state.at_ms)
     _, notes = engine.handle(at_ms, PolicyApplied(VERSION, "", policy))

@@ -30,7 +30,9 @@ SERVED_S = 5.0  # to send 16 KiB; a daemon that does not read them by then is go
 
 
 def handed_over() -> socket.socket | None:
-    """The listening socket passed by systemd (sd_listen_fds(3)); None if something else started this process."""
+    """The listening socket that systemd passed to this process (sd_listen_fds(3)); None if something else started
+    it.
+    """
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
         return None
     return socket.socket(fileno=LISTEN_FD)
@@ -49,7 +51,9 @@ def listening(path: Path) -> socket.socket:
 
 
 def serve_one(door: socket.socket, idle_s: float | None = IDLE_S) -> bool:
-    """Answer one client; returns False if none connected within ``idle_s`` seconds (None: wait for ever)."""
+    """Wait for one client and answer its question. Returns False if none connected within ``idle_s`` seconds (None:
+    wait for ever).
+    """
     door.settimeout(idle_s)
     try:
         line, _ = door.accept()
@@ -67,8 +71,8 @@ def serve_one(door: socket.socket, idle_s: float | None = IDLE_S) -> bool:
 
 
 def _question(line: socket.socket) -> bytes:
-    """Read up to the end of the line. Raises ``BadMessage`` if it does not end or is too long, ``OSError`` if nothing
-    more comes in time.
+    """Read the client's question, which is one line. Raises ``BadMessage`` if the line does not end or is too long,
+    ``OSError`` if nothing more comes in time.
     """
     received = bytearray()
     while not received.endswith(b"\n"):
@@ -80,7 +84,9 @@ def _question(line: socket.socket) -> bytes:
 
 
 def answered(question: RehearsalQuestion) -> Rehearsed | Missed:
-    """Run the rehearsal that the question asks for."""
+    """Run the rehearsal that the question asks for, within its limits of processor time (``seconds``) and real time
+    (``within_s``).
+    """
     until_s, real_s = processor_s() + question.seconds, monotonic_s() + question.within_s
     try:
         pair = Pair(*(reread(one, None).policy for one in (question.in_force, question.policy)))

@@ -35,7 +35,9 @@ Steps = Sequence[tuple[float, float]]
 
 
 def render(document: Mapping[str, Any], charts: Mapping[str, tuple[Day, DayMeasures]]) -> str:
-    """The report as one HTML page; ``charts``: by set, the day to draw and its measures."""
+    """Make the report as one HTML page. ``document``: the result (``study.document``); ``charts``: for each set of
+    days, the day to draw and its measures.
+    """
     tested = str(document["policy"])
     prices = document["prices"]
     parts = [

@@ -3,8 +3,8 @@
 It keeps the two rules for callers of ``Engine`` (time stamps never decrease; every due ``Tick`` comes first). Order at
 one instant: due ticks, then ends of service and arrivals of staff in the order they were scheduled, then visitors.
 Regular windows are open all day. An idle clerk calls as soon as somebody waits, in the order of the windows; a called
-visitor arrives immediately. A paged member of staff accepts immediately and logs in exactly ``setup_ms`` after the
-request. The day ends at the first multiple of ``CHECK_MS`` after closing time at which nobody waits.
+visitor arrives immediately. A paged member of staff accepts immediately and logs in exactly ``setup_ms`` after the core
+has asked for the window. The day ends at the first multiple of ``CHECK_MS`` after closing time at which nobody waits.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ ARRIVE_MARGIN_S = 60  # by this the limit for staff to arrive exceeds the set-up
 
 
 def site_of(hall: Hall, typed: bool = True, prior_scale: float = 1.0) -> Site:
-    """The hall as a site without devices; ``typed`` False: every service has the mean service time of all.
+    """Make the site (areas, services, windows, staff) of a hall of the backtest. ``typed`` False: every service has the
+    mean service time of all. ``prior_scale``: factor on the mean service times that the core is told.
 
     Areas that share a pool have their own regular windows; every "+1" window and member of staff can serve all of them.
     """
@@ -86,8 +87,8 @@ def _window(number: int, services: Iterable[Service], tidal: bool) -> Window:
 
 
 def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True) -> Policy:
-    """The policy, completed with what is known of this hall (opening hours, mix of services, arrivals, set-up time)
-    where the policy leaves it open.
+    """Complete a policy for this hall: where it says nothing itself, add the hall's opening hours, mix of services,
+    usual arrivals and set-up time. ``with_profile`` False: without the usual arrivals.
 
     Every "+1" window is in the pool, and the time limit for staff to arrive is longer than ``setup_ms``. Areas that the
     policy names by kind are replaced by this hall's areas.
@@ -126,13 +127,13 @@ def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True)
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The conditions of a day. ``setup_ms``: from a request to the arrival of staff; ``close_ms``: closing time after
-    opening; ``opens_min``: opening time, minutes after midnight. ``lost_finish``: visitors (by index) after whom the
-    clerk does not press "finish".
+    """The conditions of a day. ``setup_ms``: from the core's request for a "+1" window to the arrival of its staff;
+    ``close_ms``: closing time, after opening; ``opens_min``: opening time, in minutes after midnight. ``lost_finish``:
+    visitors (by index) after whom the clerk does not press "finish".
 
-    ``urgent``: visitors with priority. ``disturb``: turns a device event into those that reach the core (none,
-    repeated, delayed). ``quotes``: compare each visitor's predicted wait with the real one; ``curves``: record the data
-    of the day's charts. ``over``: whether the run must end; checked every ``ASKED_EVERY`` events.
+    ``urgent``: visitors with priority (by index). ``disturb``: turns a device event into those that reach the core
+    (none, repeated, delayed). ``quotes``: compare each visitor's predicted wait with the real one; ``curves``: record
+    the data of the day's charts. ``over``: returns whether the run must end; asked after every ``ASKED_EVERY`` events.
     """
 
     site: Site
@@ -153,15 +154,17 @@ class TimeOver(Exception):
 
 
 def run(scenario: Scenario, day: Day) -> DayMeasures:
-    """Run one day. The engine starts without anything learnt from earlier days. Raises ``TimeOver`` once
-    ``scenario.over()`` is true.
+    """Run one day of visitors; returns its measures. The engine (the core) starts without anything learnt from earlier
+    days. Raises ``TimeOver`` once ``scenario.over()`` is true.
     """
     return _CoreRun(scenario, day).run()
 
 
 @dataclass(slots=True)
 class _Tide:
-    """One opening of a "+1" window: ordered, then perhaps staffed, then perhaps draining."""
+    """One opening of a "+1" window. It is first only ordered; ``staffed``: its staff has come; ``given_back``: the core
+    has told it to finish the last visitor and close.
+    """
 
     ordered_ms: int
     area: str
@@ -264,8 +267,8 @@ class _CoreRun:
                 end_ms = self._end()
 
     def _end(self) -> int:
-        """The end of the simulated day: the first multiple of ``CHECK_MS`` after the last event and not before closing
-        time.
+        """The time (ms) at which the day ends if nothing more happens: the first multiple of ``CHECK_MS`` after now,
+        but not before closing time.
         """
         closing = -(-self.scenario.close_ms // CHECK_MS) * CHECK_MS
         return max(closing, self.now_ms // CHECK_MS * CHECK_MS + CHECK_MS)
@@ -309,7 +312,9 @@ class _CoreRun:
         return self.seq
 
     def _happen(self, window: str, visitor: int) -> None:
-        """Handle the end of a service or the arrival of a member of staff."""
+        """Handle the end of a service at ``window``. With a negative ``visitor``, handle the arrival of a member of
+        staff there; it is -1 minus the time (ms) at which the window was ordered.
+        """
         if visitor < 0:
             tide = self.tides.get(window)
             if tide is not None and -1 - visitor == tide.ordered_ms and not tide.given_back:
@@ -392,7 +397,9 @@ class _CoreRun:
             self.open_min.append((self.now_ms - tide.ordered_ms) / MINUTE_MS)
 
     def _close_up(self) -> None:
-        """Close "+1" windows at the end of the day; their staff time runs to the end of a service in progress."""
+        """Add the staff time of "+1" windows that are still open at the end of the day. It runs until now, or to the
+        end of the service in progress there.
+        """
         ends = {window: at_ms for at_ms, _, window, visitor in self.scheduled if visitor >= 0}
         for window, tide in self.tides.items():
             self.staff_ms += ends.get(window, self.now_ms) - tide.ordered_ms

@@ -26,7 +26,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to compare: candidates (the first is under test), set-up time, prices."""
+    """What to compare. ``candidates``: the first is under test; ``setup_ms``: from the order of a "+1" window to the
+    arrival of its staff. ``with_profile``: the rule knows the hall's usual arrivals; ``quotes``: compare predicted
+    waits with the real ones.
+    """
 
     candidates: tuple[Candidate, ...]
     setup_ms: int = 120_000
@@ -37,7 +40,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """Measures by candidate, each in the order of ``days``."""
+    """The answer to a ``Question``. ``outcomes``: by name of the candidate, the measures of each day in the order of
+    ``days``.
+    """
 
     question: Question
     days: tuple[Day, ...]
@@ -51,7 +56,9 @@ def ask(
     progress: Progress = lambda done, total: None,
     processes: int | None = None,
 ) -> StudyResult:
-    """Run every candidate on every day; ``progress(done, total)`` counts pairs of day and candidate."""
+    """Run every candidate on every day. ``progress(done, total)`` is called after each; both count pairs of day and
+    candidate. ``processes``: how many to use, None for all processors but one.
+    """
     jobs = [
         CandidateDay(
             one,
@@ -99,8 +106,8 @@ def _settle_memory() -> None:
 
 
 def charted(answer: StudyResult, traces: Traces) -> dict[str, tuple[Day, DayMeasures]]:
-    """By hall: the day on which the policy under test had its median cost, and that day simulated again with the data
-    of its charts.
+    """Choose, for each hall, the day on which the policy under test had its median cost. Returns this day, and its
+    measures with the data of its charts (it is simulated again for them).
     """
     first = answer.question.candidates[0]
     found: dict[str, tuple[Day, DayMeasures]] = {}
@@ -118,7 +125,9 @@ def charted(answer: StudyResult, traces: Traces) -> dict[str, tuple[Day, DayMeas
 
 
 def document(answer: StudyResult) -> dict[str, Any]:
-    """The result as JSON values: ``sets``, ``policies`` (over all sets) and ``total`` (the policy under test)."""
+    """Make the result as JSON values. ``sets``: the figures of each policy on each set of days; ``policies``: of each
+    policy on all days; ``total``: of the policy under test on all days.
+    """
     question = answer.question
     first = question.candidates[0].name
     halls = dict.fromkeys(day.hall for day in answer.days)
@@ -149,8 +158,8 @@ def document(answer: StudyResult) -> dict[str, Any]:
 
 
 def rule_in_force(candidate: Candidate) -> dict[str, str]:
-    """What makes the policy ``candidate`` open and close a window, as one sentence in Chinese (``zh``) and one in
-    English (``en``).
+    """Say when the policy ``candidate`` opens and closes a window, as one sentence in Chinese (``zh``) and one in
+    English (``en``). For a baseline or another rule, say its name.
     """
     if candidate.policy is None:
         return {"zh": f"基准方案：{candidate.name}", "en": f"Baseline {candidate.name}"}

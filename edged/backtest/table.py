@@ -1,4 +1,4 @@
-"""The comparison as a table for the terminal."""
+"""Formats the comparison of policies as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ COLUMNS = (  # as halls are judged: 平均等候、超时比例、最长等候�
 
 
 def table(name: str, policies: Mapping[str, Mapping[str, Any]], tested: str) -> Table:
-    """One set of days: a row per policy; waits in minutes, staff minutes and openings per day; the last column is the
-    paired difference in cost.
+    """Make the table of one set of days, with a row for each policy. Waits are in minutes, staff minutes and openings
+    per day. The last column is the difference in cost per day: the policy ``tested`` minus the row's.
     """
     count = int(next(iter(policies.values()))["days"])
     found = Table(title=f"{name}: {count} days", title_justify="left")
@@ -41,7 +41,9 @@ def table(name: str, policies: Mapping[str, Mapping[str, Any]], tested: str) -> 
 
 
 def difference(paired: Mapping[str, float | None] | None) -> str:
-    """The mean difference, half of its 95 % interval, and the difference in percent of the total."""
+    """Format a paired difference in cost: its mean per day, half of its 95 % interval, and its share of the cost in
+    percent. "" for None, the policy under test itself.
+    """
     if paired is None:
         return ""
     half, share = paired["half_width_95"], paired["share"]

@@ -1,9 +1,9 @@
-"""Traces: recorded or invented days of visitors.
+"""Traces: recorded or invented days of visitors, by hall.
 
-Formats: a folder with ``sets.json`` and ``traces.csv.gz`` (``set,day,part,t_min,service_min,stype``; times in minutes
-after opening), or one CSV file with the columns ``t_min,service_min`` and optionally ``set,day,part,stype``. For a file
-without a ``sets.json`` beside it, a ``TraceHall`` describes the hall. Every mistake raises ``BadTrace`` with file and
-line.
+A trace is either a folder or one CSV file. A folder has ``sets.json`` (the halls) and ``traces.csv.gz`` with the
+columns ``set,day,part,t_min,service_min,stype``: hall, day, "train" or "test", arrival in minutes after opening,
+minutes of service, index of the service. A CSV file needs only ``t_min,service_min``. Without a ``sets.json`` beside
+it, a ``TraceHall`` describes the hall. Every mistake raises ``BadTrace`` with file and line.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ class BadTrace(Exception):
 @dataclass(frozen=True, slots=True)
 class Hall:
     """A hall of the backtest: one area with ``regular`` windows all day and up to ``tidal`` "+1" windows on demand.
+    ``close_ms``: closing time, after opening.
 
-    ``means_s`` and ``shares`` are per service (prior mean service time; share of visitors), ``mean_s`` is over all.
-    ``profile``: expected arrivals in each quarter of an hour after opening, empty if unknown. ``opens_min``: opening
-    time, minutes after midnight. ``kind``: the area's kind, by which a policy for many halls may name it. ``parts``:
-    areas that share the ``tidal`` windows (``pool.py``); ``urgent``: share of visitors with priority.
+    Per service: ``means_s``, the mean service time known in advance, and ``shares``, its share of the visitors.
+    ``mean_s``: the mean over all services. ``profile``: expected arrivals in each quarter of an hour after opening,
+    empty if unknown. ``opens_min``: opening time, minutes after midnight. ``kind``: the area's kind, by which a policy
+    for many halls may name it. ``parts``: the areas of a hall that share its ``tidal`` windows (see ``pool.py``);
+    ``urgent``: share of visitors with priority.
     """
 
     name: str
@@ -58,7 +60,9 @@ class Hall:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The visitors of one day in order of arrival; for each: ms after opening, ms of service, index of the service."""
+    """The visitors of one day, in order of arrival. For each: ``arrive_ms`` after opening, ``service_ms`` of service,
+    and the index of the service (``kinds``). ``part``: whether the day is for training or for the test.
+    """
 
     hall: str
     name: str
@@ -70,19 +74,21 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Halls by name and their days."""
+    """Several halls, by name, and the days of all of them."""
 
     halls: Mapping[str, Hall]
     days: tuple[Day, ...]
 
     def part(self, part: str) -> tuple[Day, ...]:
-        """The days of one part ("train", "test"); "all" for every day."""
+        """The days of one part: "train" (for fitting), "test", or "all" for every day."""
         return tuple(day for day in self.days if part in ("all", day.part))
 
 
 @dataclass(frozen=True, slots=True)
 class TraceHall:
-    """Describes the hall of a trace that has no ``sets.json``."""
+    """Describes the hall of a trace that has no ``sets.json``: windows all day (``regular``), "+1" windows (``tidal``),
+    and the hours that it is open.
+    """
 
     regular: int = 4
     tidal: int = 3
@@ -90,8 +96,9 @@ class TraceHall:
 
 
 def read(path: Path, shape: TraceHall | None = None) -> Traces:
-    """Read a trace: a folder or a single file. Raises ``BadTrace`` if it cannot be read or is not in the form that the
-    head of this module describes.
+    """Read a trace: a folder or a CSV file. ``shape`` describes the hall of a file without ``sets.json``; None: the
+    default one. Raises ``BadTrace`` if the trace cannot be read or is not in the form that the head of this module
+    describes.
     """
     shape = shape or TraceHall()
     try:
@@ -184,8 +191,9 @@ def _visit(row: Mapping[str, str]) -> tuple[int, int, int]:
 
 
 def guess(name: str, days: Iterable[Day], shape: TraceHall) -> Hall:
-    """The description of a hall for days that came without one: means, mix and profile from the train days (from all
-    days if there are none).
+    """Describe the hall of days that came without a description. ``shape`` gives its windows and hours. Mean service
+    times and the mix of services are those of the train days (of all days if there are none); usual arrivals are known
+    only from train days.
     """
     days = list(days)
     known = [day for day in days if day.part == "train"] or days
@@ -210,7 +218,7 @@ def guess(name: str, days: Iterable[Day], shape: TraceHall) -> Hall:
 
 
 def profile_of(days: Iterable[Day]) -> tuple[float, ...]:
-    """Mean arrivals per quarter of an hour over ``days``."""
+    """Mean number of arrivals in each quarter of an hour after opening, over ``days``."""
     counts: dict[int, int] = {}
     number = 0
     for day in days:
