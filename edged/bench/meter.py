@@ -136,7 +136,7 @@ class Meter:
         self._receivers: list[Receiver] = []
 
     def add(self, *receivers: Receiver) -> None:
-        """Read from these receivers, too."""
+        """Read from these receivers (connections on which outputs arrive), too."""
         self._receivers += receivers
 
     def idle(self, until_s: float) -> None:
