@@ -31,7 +31,9 @@ _ARRAYS: tuple[tuple[str, Literal["total", "window", "crossing"], tuple[str, str
 
 @dataclass(frozen=True, slots=True)
 class CountedLine:
-    """The counts of one line. ``start``: start of the window by the device's clock, as text; "" if it gives none."""
+    """The counts of one counting line (an entrance, say) in a report. ``start``: when the counted time window began, as
+    the device's clock writes it; "" if the report does not say.
+    """
 
     kind: Literal["total", "window", "crossing"]
     uuid: str
@@ -41,8 +43,8 @@ class CountedLine:
 
 
 def decode(payload: bytes) -> tuple[CountedLine, ...]:
-    """The counts of every line in a report. Raises ``Garbled`` if it cannot be read; the error's text is a single fixed
-    word for the log ("no_lines").
+    """Decode the counts of every counting line in a report. Raises ``Garbled`` if it cannot be read; the error's text
+    is a single fixed word for the log ("no_lines").
     """
     report = _object(payload)
     times = report.get("time_info")

@@ -1,9 +1,10 @@
 """A Milesight people counter on the hall's broker.
 
-Rules: cumulative totals are used if the device sends them, because the next report then makes up for a lost one.
-Otherwise crossings count; windows count only until the first crossing, because both contain the same people. A window
-that is received twice within ``AT_ONCE_S``, or with the broker's DUP flag, counts once. Since device clocks freeze, the
-same window start later means another window.
+Rules: a report may contain totals since the reset, single people who cross the line ("crossings"), and counts of a time
+window. Totals are used if the device sends them, because after a lost report the next one has all people. Otherwise
+crossings are used; windows only until the first crossing, because both contain the same people. A window that is
+received twice within ``AT_ONCE_S``, or with the broker's DUP flag, counts once. Later the same start means another
+window, because device clocks freeze.
 
 The total of each line is reported under a name made from its uuid, by which the core remembers it across restarts. The
 uuid itself stays in this driver.
@@ -51,11 +52,11 @@ def _topic(text: str) -> str:
 
 
 class MilesightMqttOptions(Options, frozen=True):
-    """``topic``: as configured in the device; wildcards are allowed. ``silent_s``: hall seconds of silence until it
-    counts as lost.
+    """Options of one counter. ``topic``: on which the device publishes, as configured in it; wildcards are allowed.
+    ``silent_s``: after so many hall seconds of silence the counter counts as lost.
 
-    ``lines``: only these line uuids (one camera may watch two doors). ``swap``: it is mounted the wrong way round, so
-    that entering and leaving are exchanged.
+    ``lines``: count only these counting lines, by uuid (one camera may watch two doors); empty: all. ``swap``: the
+    counter is mounted the wrong way round, so that entering and leaving are exchanged.
     """
 
     topic: Annotated[str, Meta(min_length=1, max_length=256), Rule(_topic)]
@@ -64,15 +65,15 @@ class MilesightMqttOptions(Options, frozen=True):
     silent_s: Annotated[float, Meta(ge=SILENT_MIN_S, le=SILENT_MAX_S)] = SILENT_S
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The topic configured in the device; it subscribes to none."""
+        """The topic configured in the device, on which it publishes; it subscribes to none."""
         return (self.topic,), ()
 
     def point_channels(self) -> frozenset[str]:
-        """Empty: a counter is not named elsewhere in hall.toml, it only reports."""
+        """An empty set: no other part of hall.toml names a counter, because it only reports."""
         return frozenset()
 
     def reports(self) -> frozenset[str]:
-        """The role in which it reports: counter."""
+        """The role in which the device sends events by itself: counter."""
         return frozenset({"counter"})
 
 
@@ -140,7 +141,9 @@ class MilesightMqtt:
         return not self._options.lines or line.uuid in self._options.lines
 
     def _count(self, lines: list[CountedLine], again: bool) -> list[CountRead]:
-        """The events for a report; empty if it contains nothing new. ``again``: it has the broker's DUP flag."""
+        """Return the events for the counting lines of a report; empty if nothing in it is to be counted. ``again``: the
+        broker marked the message as sent before (DUP).
+        """
         totals = [line for line in lines if line.kind == "total"]
         if totals:
             return self._total(totals)
@@ -167,7 +170,9 @@ class MilesightMqtt:
         return found
 
     def _echo(self, again: bool) -> None:
-        """Count a repeated window; after ``ECHOES_MAX`` in a row report that the device's clock stands still."""
+        """Count a window that was received twice. After ``ECHOES_MAX`` in a row without the broker's DUP mark
+        (``again``), report that the device's clock stands still.
+        """
         self._echoes = 0 if again else self._echoes + 1
         if self._echoes == ECHOES_MAX:
             self._context.emit(

@@ -1,7 +1,7 @@
 """A fake people counter with the report formats of the VS125 and VS135, and faults seen in the field.
 
-It only makes the payloads; its owner publishes them. ``in`` and ``out`` are as the sensor sees them, whichever way it
-is mounted. A report can be published twice, unchanged, as QoS 1 does.
+It only makes the payloads; its owner publishes them, also twice, as QoS 1 may. Entering and leaving are as the sensor
+sees them, whichever way it is mounted.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class FakeMilesight:
         )
 
     def periodic(self, with_total: bool = True) -> bytes:
-        """The report at the end of a minute: the counts of the window and, with ``with_total``, the totals since the
-        reset.
+        """Return the report at the end of a minute: the people counted in that minute and, with ``with_total``, the
+        totals since the counter's last reset.
         """
         start = self._time()
         if not self.frozen_clock:

@@ -25,8 +25,8 @@ RegisterKind = Literal["holding", "input-register"]
 
 
 class MapContacts(Shape, frozen=True, kw_only=True):
-    """Consecutive contacts, numbered from 0, read by FC02 (``input``) or FC01 (``coil``). ``closed``: the bit of a
-    closed contact.
+    """Consecutive contacts of a module, numbered from 0 in this order, read by FC02 (``input``) or FC01 (``coil``).
+    ``closed``: the value of the bit, 0 or 1, that means a closed contact.
     """
 
     read: BitKind = "input"
@@ -36,8 +36,9 @@ class MapContacts(Shape, frozen=True, kw_only=True):
 
 
 class MapCounter(Shape, frozen=True, kw_only=True):
-    """A counter in one or two registers, read by FC03 (``holding``) or FC04. ``scale``: people per count. ``order``:
-    which of two words comes first.
+    """A people counter in one or two registers from ``address``, read by FC03 (``holding``) or FC04
+    (``input-register``). ``scale``: people per unit of the register. ``order``: for two registers, whether the high or
+    the low word comes first.
     """
 
     read: RegisterKind = "holding"
@@ -48,8 +49,8 @@ class MapCounter(Shape, frozen=True, kw_only=True):
 
 
 class MapNumber(Shape, frozen=True):
-    """A numeric display. ``shows``: ticket number or window of the newest call. ``form``: one register with the number
-    (FC06), or ASCII text (FC10).
+    """A numeric display, which shows the newest call. ``shows``: its ticket number or its window. ``form``: how that is
+    written, as one number in a register (FC06) or as ASCII text (FC10).
 
     ``width``: characters. ``blank``: the register value that shows nothing (a text is cleared with spaces).
     """
@@ -62,9 +63,10 @@ class MapNumber(Shape, frozen=True):
 
 
 class MapExample(Shape, frozen=True):
-    """An example that proves the description: a captured ``answer`` (hex, without unit and checksum) with the closed
-    contacts (``inputs_on``) or the first counter's value (``counted``); or a ``call`` (number and window; empty: none)
-    with the request that it ``sends``.
+    """An example that proves the description. For inputs: a captured ``answer`` (hex, without unit and checksum), with
+    the numbers of the contacts that it shows as closed (``inputs_on``) or the people in the first counter
+    (``counted``). For a display: a ``call`` (ticket number and window; empty for no call), with the request that it
+    ``sends``.
     """
 
     answer: HexText = "00"
@@ -89,7 +91,9 @@ class MapModel(Description, frozen=True, kw_only=True):
             raise ValueError("a description without contacts, counters and display describes nothing")
 
     def wrong_examples(self) -> list[str]:
-        """One line per example that the description contradicts: what it gives, and what the example says."""
+        """One line per example that does not fit the description: what the description gives, and what the example
+        says.
+        """
         wrong = []
         for example in self.examples:
             of = example.answer if not example.sends else example.call
@@ -122,7 +126,9 @@ class MapModel(Description, frozen=True, kw_only=True):
 
 
 def counted(counter: MapCounter, registers: Sequence[int]) -> int:
-    """The number of people in a counter's registers. Raises ``Garbled`` if there are not as many as it has words."""
+    """Return the number of people that ``registers`` contain. Raises ``Garbled`` if there are more or fewer registers
+    than the counter has words.
+    """
     if len(registers) != counter.words:
         raise Garbled(f"{len(registers)} registers where {counter.words} were asked for")
     words = registers if counter.order == "high-first" else tuple(reversed(registers))
@@ -133,7 +139,9 @@ def counted(counter: MapCounter, registers: Sequence[int]) -> int:
 
 
 def number_pdu(number: MapNumber, value: Display) -> bytes:
-    """The request that shows the newest call on a display. Letters are left out if the display only shows numbers."""
+    """Return the request that shows the newest call on a display, or blanks it without a call. A ``whole`` display gets
+    only the digits.
+    """
     call = "" if value.call is None else value.call[0 if number.shows == "number" else 1]
     if number.form == "ascii":
         text = "".join(char if 0x20 <= ord(char) < 0x7F else " " for char in call)[-number.width :]
@@ -146,15 +154,18 @@ def number_pdu(number: MapNumber, value: Display) -> bytes:
 
 @dataclass(slots=True)
 class Unwrapped:
-    """Continues a counter beyond the end of its register: one of 16 bits starts again at 0 after 65,535."""
+    """Turns the values of a counter's register into a total that does not fall back when the register overflows (16
+    bits start again at 0 after 65,535).
+    """
 
     counter: MapCounter
     base: int = 0
     last: int | None = None
 
     def total(self, value: int) -> int:
-        """The people counted, from the counter's present ``value``. The result only grows, unless the module was reset:
-        then it starts again at ``value``.
+        """Return the people counted so far. ``value``: the counter's present value, in people. If it fell from near the
+        register's end to near 0, the register overflowed and the total grows on; any other fall counts as a reset of
+        the module, and the total starts again at ``value``.
         """
         most = (1 << 16 * self.counter.words) * self.counter.scale
         if self.last is not None and value < self.last:
@@ -165,7 +176,8 @@ class Unwrapped:
 
 
 class Contacts:
-    """Finds presses in contacts that are polled. A contact that is closed at the first poll was not pressed.
+    """Finds key presses in the states of contacts that are polled. A contact that is already closed at the first poll
+    does not count as pressed.
 
     A contact that closes again within ``bounce_s`` after it was counted is the same press.
     """
@@ -176,7 +188,9 @@ class Contacts:
         self._counted_s: dict[int, float] = {}
 
     def pressed(self, closed: Sequence[bool], first: int, now_s: float) -> list[int]:
-        """The contacts that closed since the last poll. ``closed``: states of the contacts from number ``first`` on."""
+        """Return the numbers of the contacts that closed since the poll before. ``closed``: the present states of the
+        contacts from number ``first`` on; ``now_s``: hall seconds, to ignore bouncing.
+        """
         found = []
         for place, level in enumerate(closed, first):
             before = self._closed.get(place, level)
@@ -187,5 +201,7 @@ class Contacts:
         return found
 
     def forget(self) -> None:
-        """Forget all states, because the module was away: contacts that are closed afterwards were not pressed."""
+        """Forget all states, because the module could not be reached: contacts that are closed at the next poll do not
+        count as pressed.
+        """
         self._closed.clear()

@@ -4,8 +4,9 @@
    closed at first contact, or after a loss, was not pressed.
 2. Counts of beams and totals of counters are offered again until the inbox accepts them, so that none is lost.
 3. Without an answer the module counts as lost. It is then asked again at most once in ``RETRY_MIN_S``, and not before
-   its bus asks such a unit again (``rest_s``). When it answers, its display is written before it is reported as back.
-4. A Modbus exception is reported once, as a fault of the part that was read.
+   the bus has finished its own pause for a silent unit (``rest_s``). When the module answers, its display is written
+   before the module is reported as back.
+4. If the module answers with a Modbus exception, that is reported once, as a fault of its contacts or its counters.
 
 Deadlines are real seconds; polling follows hall time.
 """
@@ -56,9 +57,11 @@ def _wire(url: str) -> str:
 
 
 class ModbusMapOptions(Options, frozen=True):
-    """``model``: the description. ``panels``: name of a panel -> key -> number of the contact, from 0.
+    """Options of one module. ``url``: its bus. ``model``: its description, by name or in full. ``panels``: for each
+    panel, key -> number of the contact that its button closes, from 0.
 
-    ``beams``: the contacts that count people who enter and leave. ``deadline_ms``: for one answer.
+    ``beams``: the contacts of light beams that count people who enter and leave. ``poll_ms``: hall time between polls.
+    ``deadline_ms``: within which the module must answer a request.
     """
 
     DESCRIBED: ClassVar[str] = "model"
@@ -94,12 +97,12 @@ class ModbusMapOptions(Options, frozen=True):
         return described("modbus_map", self.model, MapModel)
 
     def shared_wire(self) -> SharedWire:
-        """The module's bus and unit number."""
+        """The module's bus, and its unit number there; by default the unit number in the description."""
         wire = parse_url(self.url)
         return SharedWire(wire.address, wire.settings, self.unit or self.described.unit)
 
     def point_channels(self) -> frozenset[str]:
-        """The names of the panels, and "display" if it has one."""
+        """The channels that hall.toml may name: those in ``panels``, and "display" if the module has one."""
         return frozenset(self.panels) | (frozenset({DISPLAY}) if self.described.display else frozenset())
 
     def point_roles(self, channel: str) -> frozenset[str]:
@@ -107,12 +110,14 @@ class ModbusMapOptions(Options, frozen=True):
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:
-        """The role in which it reports: counter, if it has beams or counters."""
+        """The role in which the module sends events by itself: counter, if it has beams or counters."""
         return frozenset({"counter"} if self.beams or self.described.counters else ())
 
 
 class ModbusMap:
-    """Driver of one described module. Points: ``device/<panel>`` and ``device/display``."""
+    """Driver of one described module. hall.toml addresses its buttons as ``device/PANEL``, with a name in ``panels``,
+    and its display as ``device/display``.
+    """
 
     OPTIONS: ClassVar[type[Options]] = ModbusMapOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {
@@ -125,7 +130,9 @@ class ModbusMap:
     def __init__(
         self, context: DeviceContext, options: ModbusMapOptions, shared: ModbusBus | None = None
     ) -> None:
-        """``shared``: the bus to use; by default the process's one bus on ``options.url``."""
+        """``shared``: the bus to use; by default the one on ``options.url``, which all drivers of this process
+        share.
+        """
         self._context = context
         self._model = options.described
         self._options = options
@@ -156,8 +163,9 @@ class ModbusMap:
             detach()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Show a number on the display; no-op for a panel, which has only keys. Raises ``DeviceError``, also if the
-        module did not confirm it within ``deadline_s``.
+        """Show the newest call's number or window on the display. No-op for a panel, which has only keys. Raises
+        ``Refused`` for any other value or channel, another ``DeviceError`` if the module did not confirm it within
+        ``deadline_s``.
         """
         channel = channel_of(point)
         if channel in self._options.panels and isinstance(value, Panel):
@@ -201,8 +209,9 @@ class ModbusMap:
         self._presence.back()
 
     async def _read_all(self) -> None:
-        """Read everything once and report what changed. A Modbus exception becomes a fault of that part. Raises
-        ``Unreachable`` if the module does not answer, ``Garbled`` if its answer is no Modbus.
+        """Read all contacts and counters once, and report presses and counts. A Modbus exception is reported as a fault
+        of the contacts or of the counters. Raises ``Unreachable`` if the module does not answer, ``Garbled`` if its
+        answer is no Modbus.
         """
         faults = []
         for name, read in (("contacts", self._read_contacts), ("counters", self._read_counters)):
@@ -259,7 +268,9 @@ class ModbusMap:
             self._reported = now
 
     def _report_fault(self, fault: str | None) -> None:
-        """Report a fault, or its end, if it changed. If the inbox is full, the next poll reports it."""
+        """Report the module's fault (None: it has none any more) if it is not the one reported last. If the inbox is
+        full, the next poll reports it.
+        """
         if self._fault != fault and self._context.emit(HealthRead(self._context.point(), fault=fault)):
             self._fault = fault
 

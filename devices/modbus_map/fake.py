@@ -17,8 +17,8 @@ Mood = Literal["well", "silent", "garbage", "refuses"]
 
 
 class FakeModule:
-    """One module at one unit number. ``closed``: addresses of closed contacts. ``registers``: values by address, for
-    FC03 and FC04 alike.
+    """One simulated module, at one unit number. ``closed``: addresses of closed contacts. ``registers``: values by
+    address, read by FC03 and FC04 alike.
     """
 
     def __init__(self, unit: int = 1) -> None:

@@ -1,8 +1,8 @@
 """Modbus messages of relay modules as frozen values, and their bytes; no I/O.
 
-The driver itself encodes with pymodbus (``edged.links.modbus.pdus``). These messages are independent of pymodbus: the
-fake module (``fake.py``) and the test vectors use them. ``write_for`` decides which write a lamp's state needs on a
-given module.
+The driver itself encodes with pymodbus (``edged.links.modbus.pdus``). From here it uses ``write_for``, which decides
+which write a lamp's state needs on a given module, and ``blink_value``. The messages serve the fake module
+(``fake.py``) and the tests: they are independent of pymodbus, so that a mistake in it would be noticed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Bits:
-    """An answer to FC01 or FC02: whole bytes, the first coil in the lowest bit."""
+    """An answer to FC01 or FC02. ``packed``: the states of coils or inputs as bits of whole bytes, the first in the
+    lowest bit.
+    """
 
     function: int
     packed: bytes
@@ -68,7 +70,9 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class WriteMany:
-    """A request that writes ``count`` coils from ``address`` (FC0F). ``packed``: their values; empty in the answer."""
+    """A request that writes ``count`` coils from ``address`` on (FC0F), or its answer. ``packed``: their values as
+    bits; empty in the answer.
+    """
 
     address: int
     count: int
@@ -108,8 +112,8 @@ def decode_request(pdu: bytes) -> Message:
 
 
 def decode_answer(pdu: bytes) -> Message:
-    """Parse an answer PDU. Raises ``Garbled`` for a function or length that no relay module sends (so for one with
-    registers).
+    """Parse an answer PDU. Raises ``Garbled`` for a function or length that no relay module sends, such as an answer
+    with registers.
     """
     function = pdu[0] if pdu else 0
     if function & FAILED and len(pdu) == 2:
@@ -125,8 +129,9 @@ def decode_answer(pdu: bytes) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How lamps are connected to a module. ``inverted``: a lamp is lit while its coil is off (break contact).
-    ``dead_man_s``: seconds until a lit lamp goes dark by itself.
+    """How lamps are connected to a module, and how they shine. ``inverted``: a lamp is lit while its coil is off (break
+    contact). ``dead_man_s``: a lit lamp goes dark by itself after so many seconds without a new command, if the module
+    has one-shot pulses.
     """
 
     profile: Profile
@@ -136,7 +141,8 @@ class Style:
 
 
 def write_for(style: Style, channel: int, state: State, lit_phase: bool = True) -> Write:
-    """The FC05 or FC06 that sets lamp ``channel`` to ``state``. ``lit_phase``: the present phase of a blinking lamp.
+    """Return the write (FC05 or FC06) that sets lamp ``channel`` to ``state``. ``lit_phase``: if the driver makes the
+    lamp blink, whether it is now to be lit.
 
     If the module has one-shot pulses, a lamp is only lit for ``dead_man_s`` or half a blink, and goes dark by itself.
     """
@@ -155,8 +161,8 @@ def write_for(style: Style, channel: int, state: State, lit_phase: bool = True) 
 
 
 def blink_value(style: Style) -> int | None:
-    """The register value for the module's own blinking rate nearest to ``blink_hz``; None if the module cannot blink,
-    so that the driver has to.
+    """Return the register value of that blinking rate of the module that is nearest to ``blink_hz``. None if the module
+    cannot blink by itself (or the lamps are ``inverted``), so that the driver makes them blink.
     """
     if not style.profile.blinks or style.inverted:
         return None

@@ -9,10 +9,10 @@ Rules:
    read back.
 4. A coil that has the wrong state is written again; after ``MISMATCH_MAX`` times a fault of that lamp is reported, not
    of the module.
-5. An exception answer is no loss: the module is there and understands us. A refused write is a fault of that lamp, a
-   refused read one of the module (its lamps cannot be verified); both are reported with the meaning of the exception,
-   and tried again at the next poll. After a start the first result for a lamp is reported even if it is good, because
-   a fault from before the restart may still be standing.
+5. If a module answers with a Modbus exception it is not lost, because it understands us. A refused write is reported as
+   a fault of that lamp, a refused read as one of the module (its lamps cannot be verified), with the meaning of the
+   exception. Both are tried again at the next poll. After a start of the program the first result for a lamp is
+   reported even if it is good, because the hall may still show a fault from before the restart.
 6. Coils are read eight at a time: in longer answers some boards reverse the bytes.
 
 Blinking, repeated pulses and polling follow hall time; deadlines are real seconds.
@@ -68,9 +68,11 @@ def _wire(url: str) -> str:
 
 
 class RelayOptions(Options, frozen=True):
-    """``unit`` and ``channels`` default to those of the profile. ``deadline_ms``: for one answer.
+    """Options of one module. ``unit`` and ``channels`` (number of lamps) default to those of the profile.
+    ``deadline_ms``: within which the module must answer a request. ``invert``: lamps are lit while their coil is off.
 
-    ``dead_man_s``: hall seconds until lamps go dark after the controller died; longer than a watchdog restart takes.
+    ``dead_man_s``: after so many hall seconds without the controller lamps go dark by themselves; longer than a restart
+    by the watchdog takes.
     """
 
     DESCRIBED: ClassVar[str] = "profile"
@@ -96,12 +98,12 @@ class RelayOptions(Options, frozen=True):
             )
 
     def point_channels(self) -> frozenset[str]:
-        """The numbers of the lamps, from 0."""
+        """The channels that hall.toml may name: the numbers of the lamps, from 0, as text."""
         count = self.channels or min(DEFAULT_CHANNELS, profile_of(self.profile).channels)
         return frozenset(map(str, range(count)))
 
     def shared_wire(self) -> SharedWire:
-        """The module's bus and unit number."""
+        """The module's bus, and its unit number there; by default the unit number in the profile."""
         wire = parse_url(self.url)
         unit = profile_of(self.profile).unit if self.unit is None else self.unit
         return SharedWire(wire.address, wire.settings, unit)
@@ -112,7 +114,9 @@ class RelayOptions(Options, frozen=True):
 
 
 class ModbusRelay:
-    """Driver of a relay module or signal tower. Points are ``device/NUMBER``, lamps numbered from 0."""
+    """Driver of a relay module or signal tower. hall.toml addresses its lamps as ``device/0``, ``device/1`` and so
+    on.
+    """
 
     OPTIONS: ClassVar[type[Options]] = RelayOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {
@@ -125,7 +129,9 @@ class ModbusRelay:
     def __init__(
         self, context: DeviceContext, options: RelayOptions, shared: ModbusBus | None = None
     ) -> None:
-        """``shared``: the bus to use; by default the process's one bus on ``options.url``."""
+        """``shared``: the bus to use; by default the one on ``options.url``, which all drivers of this process
+        share.
+        """
         profile = profile_of(options.profile)
         self._context = context
         self._bus = shared if shared is not None else bus(options.url)
@@ -165,9 +171,9 @@ class ModbusRelay:
                 self._retry.cancel()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Set a lamp's state; it is read back soon after. Raises ``Refused`` for a value that is no lamp's or a lamp
-        that the module does not have, ``Unreachable`` if the module does not answer, ``Garbled`` if its answer is no
-        Modbus.
+        """Set a lamp's state, and return when the module has answered; the coil is read back soon after. Raises
+        ``Refused`` for a value that is no lamp's or a lamp that the module does not have, ``Unreachable`` if the module
+        does not answer, ``Garbled`` if its answer is no Modbus.
         """
         try:
             outcome = self.begin(point, value)
@@ -177,8 +183,8 @@ class ModbusRelay:
         await outcome()
 
     def begin(self, point: Point, value: Value) -> Callable[[], Awaitable[None]]:
-        """The part of ``show`` that does not wait: afterwards the request is sent if the bus was idle, otherwise
-        queued. Await the result for the answer.
+        """Do the part of ``show`` that does not wait: send the write if the bus is idle, otherwise queue it. Call the
+        result and await it to wait for the module's answer; that raises as ``show`` does.
         """
         channel = self._channel(point, value)
         assert isinstance(value, Lamp)
@@ -264,9 +270,9 @@ class ModbusRelay:
                 await self._compare(channel, levels[channel], lit=state == "on")
 
     async def _levels(self) -> dict[int, bool]:
-        """States of the coils in use, read in groups of ``READ_COILS``, by lamp number. Raises ``Refused`` if the
-        module answers with a Modbus exception, ``Unreachable`` if it does not answer, ``Garbled`` if its answer is no
-        Modbus.
+        """Read the coils of the lamps in use, and return lamp number -> whether the coil is on. They are read in groups
+        of ``READ_COILS``. Raises ``Refused`` if the module answers with a Modbus exception, ``Unreachable`` if it does
+        not answer, ``Garbled`` if its answer is no Modbus.
         """
         found: dict[int, bool] = {}
         for group in sorted({channel // READ_COILS for channel in self._wanted} or {0}):
@@ -278,8 +284,8 @@ class ModbusRelay:
         return found
 
     async def _rewrite(self, channel: int, lit_phase: bool = True) -> None:
-        """Write a lamp's wanted state; a Modbus exception becomes a fault of that lamp. Raises ``Unreachable`` if the
-        module does not answer, ``Garbled`` if its answer is no Modbus.
+        """Write a lamp's wanted state; ``lit_phase`` as in ``write_for``. A Modbus exception is reported as a fault of
+        that lamp. Raises ``Unreachable`` if the module does not answer, ``Garbled`` if its answer is no Modbus.
         """
         try:
             await self._write(channel, lit_phase)
@@ -287,8 +293,8 @@ class ModbusRelay:
             self._report_fault(channel, str(error))
 
     def _report_fault(self, channel: int | None, fault: str | None) -> None:
-        """Report a fault of a lamp (None: of the module), or its end, if it changed. If the inbox is full, the next
-        poll reports it.
+        """Report the fault of lamp ``channel`` (None: of the whole module) if it is not the one reported last;
+        ``fault`` None: the fault is gone. If the inbox is full, the next poll reports it.
         """
         if self._faults.get(channel) == fault and channel in self._judged:
             return
@@ -314,8 +320,8 @@ class ModbusRelay:
             self._due.set()
 
     async def _keep_time(self) -> None:
-        """Do in hall time what the module does not do by itself: both halves of a blink, repeated pulses, the next
-        poll.
+        """Do what is due in hall time: both halves of a blink and the repeated pulses, unless the module does them by
+        itself, and every ``POLL_S`` the poll.
         """
         half_s = 0.5 / self._style.blink_hz
         next_s = self._context.now_s()
@@ -351,7 +357,9 @@ class ModbusRelay:
         return send(self._unit, write.address, write.value, slot=channel, deadline_s=self._answer_s)
 
     def _lose(self, error: DeviceError) -> None:
-        """Report the module as lost, because it does not answer or its answers are wrong, and try again soon."""
+        """Report the module as lost, because it does not answer or its answers are wrong. Schedules the next try, which
+        is soon, but not before the bus asks a silent unit again.
+        """
         if isinstance(error, Garbled):
             self._context.reject("garbled", str(error))
         self._up = False
@@ -363,4 +371,4 @@ class ModbusRelay:
 
 
 async def _nothing() -> None:
-    """What ``begin`` returns if nothing has to be sent: no-op."""
+    """Do nothing: what ``begin`` returns if nothing has to be sent."""

@@ -1,7 +1,7 @@
 """Fake relay modules with coils, on TCP or a pty, with seeded faults.
 
-They have the one-shot pulses and toggles of Waveshare modules (ending in hall time) and the blinking of signal towers.
-``lit`` and ``seen`` say what a person in front of the lamps would see.
+They have the one-shot pulses of Waveshare modules (which end in hall time), their command to toggle a coil, and the
+blinking of signal towers. ``lit`` and ``seen`` say what a person in front of the lamps would see.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class RelayFaults:
 
 @dataclass(slots=True)
 class Coil:
-    """One relay: its state, the hall second at which a pulse ends, and the times of its last changes."""
+    """One simulated relay: whether it is on, the hall second at which a pulse ends (None: no pulse), and the times of
+    its last changes.
+    """
 
     level: bool = False
     until_s: float | None = None
@@ -87,7 +89,9 @@ class Coil:
 
 
 class FakeRelay:
-    """One module. ``faults`` may be replaced at any time; ``frames`` counts requests by function code."""
+    """One simulated module. ``faults`` may be replaced at any time; ``frames`` counts the requests received by function
+    code.
+    """
 
     def __init__(
         self,
@@ -107,11 +111,13 @@ class FakeRelay:
         self._dice = random.Random(seed)
 
     def lit(self, channel: int) -> bool:
-        """Whether the lamp on a make contact is lit now, or blinks."""
+        """Whether the lamp is lit or blinks now, for a lamp that is lit while its coil is on (make contact)."""
         return self.seen(channel) != "off"
 
     def seen(self, channel: int) -> Seen:
-        """What a person sees; two changes within ``BLINK_SEEN_S`` are blinking."""
+        """What a person in front of the lamp sees. Two changes within the last ``BLINK_SEEN_S`` seconds count as
+        blinking.
+        """
         coil = self._settled(channel)
         recent = [at_s for at_s in coil.changes if at_s > self._now_s() - BLINK_SEEN_S]
         if coil.blink_hz or len(recent) >= 2:
@@ -129,7 +135,9 @@ class FakeRelay:
             coil.set(False, self._now_s())
 
     async def answer(self, pdu: bytes) -> bytes | None:
-        """The answer PDU, after a delay if a fault says so; None for no answer. May be invalid, if a fault says so."""
+        """Carry out a request PDU and return the answer PDU; None for no answer. Faults may make it late, missing or
+        invalid.
+        """
         self.frames[pdu[0]] = self.frames.get(pdu[0], 0) + 1
         faults = self.faults
         if self._dice.random() < faults.mute:
@@ -204,8 +212,8 @@ class FakeRelay:
         return request
 
     def _place(self, address: int) -> tuple[Sequence[int], bool | None] | None:
-        """The channels that a write to ``address`` affects, and the state that a one-shot pulse there returns to (None:
-        no pulse).
+        """Return the channels that a write to ``address`` affects, and the state to which they return after a one-shot
+        pulse (None: ``address`` starts no pulse). Returns None if nothing has that address.
         """
         profile, count = self.profile, len(self.coils)
         places = ((profile.base, None), (profile.pulse_on, False), (profile.pulse_off, True))

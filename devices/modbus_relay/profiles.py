@@ -19,8 +19,8 @@ Level = Literal["off", "on", "blink"]
 
 
 class LampExample(Shape, frozen=True):
-    """An example that proves a profile: lamp ``channel`` at ``level`` (blinking at 1 Hz, ``dead_man_s`` 30) ``sends``
-    this request, in hex without unit and checksum.
+    """An example that proves a profile: to set lamp ``channel`` to ``level`` (blinking at 1 Hz, ``dead_man_s`` 30), the
+    driver ``sends`` this request, in hex without unit and checksum.
     """
 
     channel: Annotated[int, Meta(ge=0, le=255)]
@@ -59,7 +59,7 @@ class Profile(Description, frozen=True, kw_only=True):
             raise ValueError("blinks are pairs of a rate of 0.05 to 20 Hz and a value of 0 to 0xFFFF")
 
     def wrong_examples(self) -> list[str]:
-        """One line per example that the profile contradicts: what it sends, and what the example says."""
+        """One line per example that does not fit the profile: what the profile sends, and what the example says."""
         from devices.modbus_relay.codec import Style, write_for  # imports this module
 
         wrong = []

@@ -1,9 +1,9 @@
 """Decodes JSON payloads into events and encodes commands as JSON payloads; no I/O.
 
-Rules: the models below define the messages on ``hall/{hall}/dev/{device}/up/*`` and ``down/*``. An unknown key is
-ignored and reported, because new firmware adds fields; a forbidden value makes the message invalid; an empty text or
-null is the same as a missing key. Texts that could name a person are refused; control characters are removed. ``Unfit``
-is the only exception raised.
+Rules: the models below define the messages on ``hall/{hall}/dev/{device}/up/*``, from the device. An unknown key is
+ignored and reported, because new firmware adds fields. A forbidden value makes the message invalid. An empty text or
+null is the same as a missing key. A message with a text that could name a person is refused; control characters are
+removed. Decoding raises only ``Unfit``.
 """
 
 from __future__ import annotations
@@ -122,12 +122,15 @@ class Unfit(Exception):
 
 
 class _Payload(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of all payloads. ``omit_defaults``: ``at_once`` relies on it when it counts keys."""
+    """Base of all payloads. Keys with their default value are left out when a payload is encoded (``omit_defaults``),
+    which ``at_once`` needs to count keys.
+    """
 
 
 class _Input(_Payload, frozen=True, kw_only=True):
-    """What a device reports by itself. ``seq`` increases by one as long as the device runs; ``boot``: any text that is
-    different after each start.
+    """Base of messages about what happened at the device, such as a pressed key. ``seq`` increases by one with each
+    while the device runs; ``boot``: any text that is different after each start of the device, when ``seq`` begins
+    again.
     """
 
     seq: Seq
@@ -135,15 +138,17 @@ class _Input(_Payload, frozen=True, kw_only=True):
 
 
 class Status(_Payload, frozen=True):
-    """``up/status``, retained, and the device's MQTT will."""
+    """``up/status``: whether the device is online. A retained message; "offline" is also the device's MQTT will, which
+    the broker publishes when the device disappears.
+    """
 
     state: Literal["online", "offline"]
     fw: ShortText | None = None
 
 
 class TicketMessage(_Input, frozen=True, kw_only=True):
-    """``up/ticket``: the device allocated and printed a number itself. ``reason``: why the visitor has priority, a code
-    that some priority classes need.
+    """``up/ticket``: the device allocated and printed a number itself. ``priority``: the visitor's priority class, if
+    any; ``reason``: the code of why the visitor has it, which some classes require.
     """
 
     number: Number
@@ -154,8 +159,8 @@ class TicketMessage(_Input, frozen=True, kw_only=True):
 
 
 class RequestMessage(_Input, frozen=True, kw_only=True):
-    """``up/request``: the device requests a number. ``returning``: the number that the visitor already has, and comes
-    back with.
+    """``up/request``: the device requests a number for a visitor. ``returning``: the number on the ticket of a visitor
+    who comes back with one.
     """
 
     service: Id
@@ -166,8 +171,9 @@ class RequestMessage(_Input, frozen=True, kw_only=True):
 
 
 class KeyPress(_Input, frozen=True, kw_only=True):
-    """``up/key``. ``arg``: ticket number, staff id, pause reason, transfer target or outcome; for an override its
-    target with ``by=name`` and ``for_s=seconds``; for ``case`` and ``answer`` see asyncapi.yaml.
+    """``up/key``: somebody pressed a key. ``arg`` depends on the key: a ticket number, staff id, pause reason, transfer
+    target or outcome. For an override (人工干预) it is the target with ``by=name`` and ``for_s=seconds``; for ``case``
+    and ``answer`` see asyncapi.yaml.
     """
 
     key: Key
@@ -183,7 +189,7 @@ class Call(_Input, frozen=True, kw_only=True):
 
 
 class End(_Input, frozen=True, kw_only=True):
-    """``up/end`` of a queue system: the visitor at ``window`` is finished."""
+    """``up/end`` of a queue system: the visitor at ``window`` is finished, with this ``outcome``."""
 
     window: Id
     number: Number | None = None
@@ -198,20 +204,22 @@ class QueueMessage(_Input, frozen=True, kw_only=True):
 
 
 class WindowMessage(_Input, frozen=True, kw_only=True):
-    """``up/window`` of a queue system: whether a clerk is at ``window``."""
+    """``up/window`` of a queue system: whether a clerk is present at ``window``."""
 
     window: Id
     staffed: bool
 
 
 class RatingMessage(_Input, frozen=True, kw_only=True):
-    """``up/rating``: a visitor's rating."""
+    """``up/rating``: a visitor's rating, from 1 (very bad) to 5 (very good)."""
 
     level: Annotated[int, Meta(ge=1, le=5)]
 
 
 class CountReport(_Input, frozen=True, kw_only=True):
-    """``up/count``: exactly one of three shapes (totals, counts of a window of time, occupancy)."""
+    """``up/count`` of a people counter, in exactly one of three forms: totals since its reset (``in_total``,
+    ``out_total``), people counted in a window of time (``in``, ``out``), or people inside now (``occupancy``).
+    """
 
     in_total: Count | None = None
     out_total: Count | None = None
@@ -223,7 +231,7 @@ class CountReport(_Input, frozen=True, kw_only=True):
 
 
 class HealthMessage(_Payload, frozen=True):
-    """``up/health``: paper and faults of the device."""
+    """``up/health``: the state of the device's paper, and its fault; ``fault`` None: it has none."""
 
     paper: Literal["ok", "low", "out", "unknown"] = "unknown"
     fault: str | None = None
@@ -258,7 +266,7 @@ _DECODERS = {kind: msgspec.json.Decoder(model) for kind, model in MODELS.items()
 
 
 class Decoded(NamedTuple):
-    """A valid payload, and its unknown keys."""
+    """A valid payload, and the keys in it that its model does not know."""
 
     body: _Payload
     unknown_keys: tuple[str, ...] = ()
@@ -273,11 +281,12 @@ def decode(kind: str, payload: bytes) -> Decoded:
 
 
 def at_once(kind: str, payload: bytes) -> _Payload | None:
-    """Decode an ordinary payload in one call; None if ``by_parts`` has to check it more closely.
+    """Decode an ordinary payload in one fast call. Returns None if the payload is not ordinary or not valid, so that
+    ``by_parts`` has to check it more closely.
 
-    Ordinary: it cannot contain a personal number, no text is blank or begins with a space, and every key is known and
-    occurs once (the payload has as many colons as the encoded result). After 20 ms of silence, with cold processor
-    caches, this takes 50 us and ``by_parts`` 110.
+    A payload is ordinary if it cannot contain a personal number, no text is blank or begins with a space, and every key
+    is known and occurs once (the payload has as many colons as the result when it is encoded again). This takes 50 us
+    and ``by_parts`` 110, when the processor's caches are cold.
     """
     if len(payload) > SIZE_MAX_BYTES or b'""' in payload or b'" ' in payload or not is_harmless(payload):
         return None
@@ -327,8 +336,8 @@ def _check_texts(fields: dict[str, Any]) -> None:
 
 
 def to_event(device: Point, body: Struct, count: Semantics | None = None, again: bool = False) -> Event:
-    """The event for a decoded payload. ``count``: the shape of counts that hall.toml declares; ``again``: the broker
-    sent it before (DUP). Raises ``Unfit`` for a count of another shape.
+    """Return the event for a decoded payload. ``count``: the form of counts that hall.toml declares for this device
+    (None: any); ``again``: the broker sent the message before (DUP). Raises ``Unfit`` for a count of another form.
     """
     how = (again, getattr(body, "boot", None))
     match body:
@@ -363,8 +372,8 @@ def to_event(device: Point, body: Struct, count: Semantics | None = None, again:
 
 
 def encode_level(value: Value) -> tuple[str, bytes]:
-    """The topic below ``down/`` and the payload for an output value. Raises ``Refused`` for a value that no device
-    shows.
+    """Return the topic below ``down/`` and the payload for an output value. Raises ``Refused`` for a kind of value that
+    no JSON device shows.
     """
     match value:
         case Lamp(state=state):
@@ -431,8 +440,8 @@ def encode_action(action: Action) -> tuple[str, bytes]:
 
 
 def _count(device: Point, body: CountReport, declared: Semantics | None, again: bool) -> CountRead:
-    """The event for a count. Raises ``Unfit`` unless it has exactly one shape, completely: anything else would need
-    guessing.
+    """Return the event for a count. Raises ``Unfit`` unless all numbers of exactly one form are given, because the
+    driver does not guess, or if that is not the form ``declared`` in hall.toml.
     """
     total = body.in_total is not None and body.out_total is not None
     window = body.entered is not None and body.left is not None

@@ -1,14 +1,14 @@
 """Driver of one JSON device on the hall's broker. Rules:
 
-1. An input is acknowledged (PUBACK) when its event is committed, a refused one immediately. A retained input is
-   outdated and refused; only ``status`` is meant to be retained.
+1. A message from the device is acknowledged to the broker (PUBACK) when its event is on disk, a refused one
+   immediately. A retained message is outdated and refused; only ``status`` is meant to be retained.
 2. Output values are retained messages, so that a device that reconnects gets them.
 3. An action is sent once, with an expiry, and counts as done only when the device answers. It is sent a second time in
-   three cases: a page, if the pager comes online after it; any action for which the broker had no subscriber, if the
-   device comes online in time; paper, if a dispenser repeats the request that the paper answers.
+   three cases: a page (a call for a member of staff), if the pager comes online after it was sent; any action for which
+   the broker had no subscriber, if the device comes online in time; a ticket, if the dispenser repeats its request.
 4. A device counts as present when its ``status`` says so, and from its first message on, whatever its status says: a
-   retained "offline" may be a will that is older than the device's last start. A retained status never makes a
-   device lost that has sent a message since the link came up. While the broker is away all devices are lost.
+   retained "offline" may be a will that is older than the device's last start. A retained status does not make a device
+   lost that has sent a message since the link to the broker came up. While that link is down all devices are lost.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ COMMON = frozenset({"status", "health", "done"})
 
 
 class MqttJsonOptions(Options, frozen=True):
-    """``kind``: limits what the device may report (absent: anything). ``count``: the shape of a counter's reports.
+    """Options of one JSON device. ``kind``: what it is, which limits what it may report (None: it may report anything).
+    ``count``: for a counter, the form of its reports.
 
     ``rows`` and ``columns``: the size of a display, in half-width characters; a Chinese character takes two columns.
     """
@@ -83,14 +84,17 @@ class MqttJsonOptions(Options, frozen=True):
             raise ValueError("rows and columns come together; give both, or neither")
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The topics to which a device of its kind publishes, and the retained topic to which it subscribes."""
+        """The topics on which a device of its kind publishes, and the retained topic for lamps, to which it
+        subscribes.
+        """
         root = f"hall/{hall}/dev/{device}"
         words = COMMON if self.kind is None else INPUTS[self.kind] | COMMON
         return tuple(f"{root}/up/{word}" for word in sorted(words)), (f"{root}/down/lamp",)
 
     def point_roles(self, channel: str) -> frozenset[str] | None:
-        """The role is the device's kind; a panel may also be evaluator or pager, a pager also the duty manager's panel,
-        a dispenser also the printer of another device. None if no kind is given: every role.
+        """The roles in which hall.toml may name the device: its kind. A panel may also be evaluator or pager, a pager
+        also the duty manager's panel, a dispenser also the printer of another device. None if hall.toml gives no kind:
+        every role.
         """
         if self.kind is None:
             return None
@@ -100,7 +104,9 @@ class MqttJsonOptions(Options, frozen=True):
         return frozenset({self.kind} | more) - REPORTERS
 
     def reports(self) -> frozenset[str]:
-        """The roles in which a device of its kind reports; without a kind, all of them."""
+        """The roles in which a device of its kind sends events without being named elsewhere in hall.toml; without a
+        kind, all such roles.
+        """
         return REPORTERS if self.kind is None else REPORTERS & {self.kind}
 
     def display_size(self, channel: str) -> DisplaySize | None:
@@ -172,8 +178,8 @@ class MqttJson:
                 self._presence.forget()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Publish ``value`` as ``put`` does: no answer of the device is awaited, because the broker keeps the message
-        for it.
+        """Publish ``value`` as ``put`` does. Does not wait for the device, because the broker keeps the retained
+        message for it.
         """
         self.put(point, value)
 
@@ -223,7 +229,9 @@ class MqttJson:
             raise Refused(outcome.error)
 
     def _send(self, action: Action, topic: str, payload: bytes) -> None:
-        """Publish an action; record it if the broker reports that nobody has subscribed."""
+        """Publish an action. If the broker reports that nobody has subscribed to ``topic``, keep it to be sent once
+        more when the device comes online; fail it if that happened before.
+        """
 
         def on_no_subscriber() -> None:
             answer = self._answers.get(action.id)
@@ -246,8 +254,9 @@ class MqttJson:
         return Unreachable(f"{NOT_LISTENING}: nobody has subscribed to {topic}")
 
     def _give_up_pages(self) -> None:
-        """Fail the open pages, because the broker may have lost them. Paper and speech must not come twice, so their
-        answers are waited for.
+        """Fail the unanswered pages (calls for members of staff), because the link to the broker is down and they may
+        be lost: the core then sends them again. Paper and speech must not come twice, so their answers are still waited
+        for.
         """
         for action in self._pages:
             answer = self._answers[action]
@@ -255,7 +264,9 @@ class MqttJson:
                 answer.set_exception(Unreachable(f"{OUR_LINK}: the link went before the pager answered"))
 
     def _offer_again(self) -> None:
-        """Send open pages, and actions that had no subscriber, once more, because the device came online only now."""
+        """Send unanswered pages, and actions that had no subscriber, once more, because the device came online only
+        after they were sent.
+        """
         offered, self._offered = self._offered, {}
         for action in offered.values():
             tail, payload = encode_action(replace(action, body=without_request(action.body)))
@@ -263,7 +274,9 @@ class MqttJson:
                 self._send(action, f"{self._root}/down/{tail}", payload)
 
     def _answer_again(self, event: TicketRequested) -> None:
-        """Send the paper for a request once more, because the device repeats the request: it did not get the answer."""
+        """Send the ticket for a request once more. The device repeated the request, so it did not receive the
+        ticket.
+        """
         action = None if event.seq is None else self._asked.get((event.seq, event.boot))
         if action is not None:
             tail, payload = encode_action(action)
@@ -283,8 +296,8 @@ class MqttJson:
             self._refuse(kind, unfit.reason, message)
 
     def _refuse(self, kind: str, reason: str, message: Message) -> None:
-        """Tell the core that an input was refused, so that the sender learns it. Retained ones are only acknowledged:
-        nobody waits for them.
+        """Tell the core that a message was refused, so that whoever pressed the key learns it. Retained messages, and
+        more refusals than people can cause, are only acknowledged to the broker.
         """
         now_s = self._context.now_s()
         self._refusals = max(0.0, self._refusals - (now_s - self._refusals_s))
@@ -330,13 +343,17 @@ class MqttJson:
             self._context.emit(event, message.ack)
 
     def _back(self, live: bool) -> None:
-        """Report the device as present. ``live``: it has just sent a message, which was not retained."""
+        """Report the device as present, unless it is known not to have subscribed. ``live``: the device has just sent a
+        message, not the broker a retained one.
+        """
         self._sent_live = self._sent_live or live
         if not self._deaf:
             self._presence.back()
 
 
 def _request_of(action: Action) -> tuple[int, str | None] | None:
-    """``seq`` and ``boot`` of the request that this action's paper answers; None if it answers none."""
+    """Return ``seq`` and ``boot`` of the request that this ticket answers; None if the action is no answer to a
+    request.
+    """
     body = action.body
     return (body.seq, body.boot) if isinstance(body, Print) and body.seq is not None else None

@@ -1,8 +1,9 @@
 """Fake dispensers, panels, displays, lamps, voices, counters and pagers on one MQTT connection.
 
-Rules: they implement the documented JSON messages and share no code with the controller. Every input carries the
-device's next ``seq``; output values are stored; actions are answered with ``up/done``. With a seed they have the faults
-of a radio link: messages sent twice, late, or in another order.
+Rules: the devices implement the documented JSON messages and share no code with the controller. Every message about
+what happened at a device has that device's next ``seq``. Output values are stored; actions are answered with
+``up/done``. On demand messages have the faults of a radio link (``Misbehaviour``): sent twice, late, or in another
+order.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ IN_ORDER = 8
 
 @dataclass(frozen=True, slots=True)
 class Misbehaviour:
-    """Probabilities (0 to 1) of faults per input, with random numbers from ``seed``. ``late_s``: the longest delay in
-    real seconds.
+    """Faults of the messages that fake devices send, as probabilities from 0 to 1 per message, drawn with ``seed``:
+    sent twice, sent after the next one, sent late. ``late_s``: the longest delay in real seconds.
 
-    A device's first ``IN_ORDER`` inputs keep their order: if the second arrived before the first, the first would look
-    like another start of the device (decision 0020).
+    A device's first ``IN_ORDER`` messages keep their order, because a first message that came after the second would
+    look like a restart of the device (decision 0020).
     """
 
     seed: int = 0
@@ -51,11 +52,11 @@ class _DevicePublish:
 
 
 class FakeFleet:
-    """Many fake devices of one hall on one MQTT connection. Add devices, then ``run`` until cancelled.
+    """Many fake devices of one hall on one MQTT connection. Devices are added first; ``run`` then serves them until
+    cancelled.
 
-    paho's own thread holds the connection and reconnects. aiomqtt 2.5.1 is not used: beside a broker that restarts,
-    callbacks that it postpones until its connecting thread has ended affect whatever has the same file descriptor by
-    then.
+    paho's own thread holds the connection and reconnects. aiomqtt 2.5.1 is not used: when a broker restarts, it runs
+    some callbacks so late that they affect another connection, which has the same file descriptor by then.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class FakeFleet:
         self.sent = 0
 
     def misbehave(self, how: Misbehaviour) -> None:
-        """Have faults from now on, reproducibly by their seed."""
+        """Have the faults of ``how`` from now on; the same seed gives the same faults."""
         self._misbehaviour = how
         self._random = random.Random(how.seed)
 
@@ -95,7 +96,7 @@ class FakeFleet:
         self._devices[device.id] = device
 
     def send(self, device: str, kind: str, fields: dict[str, Any], retain: bool = False) -> None:
-        """Publish ``up/{kind}``. Only inputs have faults, not retained states and answers."""
+        """Publish ``up/{kind}`` for a device. Retained states and answers to actions (``done``) never have faults."""
         payload = json.dumps(fields, ensure_ascii=False).encode()
         outgoing = _DevicePublish(f"hall/{self.hall}/dev/{device}/up/{kind}", payload, retain)
         if retain or kind == "done":
@@ -117,7 +118,7 @@ class FakeFleet:
         self._put(_DevicePublish(topic, payload, False))
 
     def flush(self) -> None:
-        """Send a message that was held back for reordering."""
+        """Send the message, if any, that was held back to be sent after the next one."""
         held, self._held = self._held, None
         if held is not None:
             self._put(held)
@@ -134,7 +135,7 @@ class FakeFleet:
             await asyncio.to_thread(client.loop_stop)
 
     async def drained(self) -> None:
-        """Wait until the broker has acknowledged everything sent so far."""
+        """Wait until the broker has acknowledged every message sent so far."""
         if self._unanswered:
             self._drained.clear()
             await self._drained.wait()
@@ -207,10 +208,11 @@ class FakeFleet:
 
 
 class FakeDevice:
-    """The common part of all fake devices: status, health, and answers to actions.
+    """Base of all fake devices: publishes status and health, and answers actions.
 
-    ``on_action`` returns None to accept an action, or a text to refuse it; ``mute``: it does not answer at all. Both
-    may be changed at any time. ``on_shown(kind, fields)`` is called for each output value received.
+    ``on_action`` decides about an action: it returns None to accept it, or a text with which it is refused. ``mute``:
+    the device does not answer actions at all. Both may be changed at any time. ``on_shown(kind, fields)`` is called for
+    each output value received.
     """
 
     def __init__(
@@ -237,7 +239,7 @@ class FakeDevice:
         self.fleet.send(self.id, "status", {"state": state, "fw": "fake-1"}, retain=True)
 
     def go(self, online: bool) -> None:
-        """Go online or offline; an offline device ignores what it receives."""
+        """Go online or offline, and publish that. An offline device ignores what it receives."""
         self.online = online
         self.announce()
 
@@ -246,7 +248,7 @@ class FakeDevice:
         self.fleet.send(self.id, "health", {"paper": paper} | ({} if fault is None else {"fault": fault}))
 
     def receive(self, kind: str, fields: dict[str, Any]) -> None:
-        """Take one ``down/{kind}`` message: answer an action, store an output value."""
+        """Handle one ``down/{kind}`` message: answer an action, or store an output value in ``shown``."""
         if not self.online:
             return
         if "id" not in fields:
@@ -261,7 +263,9 @@ class FakeDevice:
             self.fleet.send(self.id, "done", answer if error is None else answer | {"error": error})
 
     def report(self, kind: str, fields: dict[str, Any]) -> int:
-        """Send an input with the next ``seq``, which is returned. Fields that are None are left out."""
+        """Publish ``up/{kind}`` with these fields and the device's next ``seq``; returns that ``seq``. Fields that are
+        None are left out.
+        """
         self.seq += 1
         given = {key: value for key, value in fields.items() if value is not None}
         self.fleet.send(self.id, kind, {"seq": self.seq} | given)
@@ -269,8 +273,8 @@ class FakeDevice:
 
 
 class FakeDispenser(FakeDevice):
-    """A dispenser (取号机). With ``boot``, a text that is another one each time it is switched on, it prints only the
-    answers to its own requests.
+    """A dispenser (取号机). If ``boot`` is set, it prints only the answers to its own requests, recognised by that
+    text.
     """
 
     boot: str | None = None
@@ -286,8 +290,8 @@ class FakeDispenser(FakeDevice):
         appointment: str | None = None,
         returning: str | None = None,
     ) -> int:
-        """Request a number, or come back with one (``returning``); the answer is a ``print`` action. Returns the
-        request's ``seq``.
+        """Request a number, or report a visitor who comes back with one (``returning``); the controller answers with a
+        ``print`` action. Returns the request's ``seq``.
         """
         asked = {"priority": priority, "appointment": appointment, "returning": returning, "boot": self.boot}
         return self.report("request", {"service": service} | asked)
@@ -300,7 +304,7 @@ class FakeDispenser(FakeDevice):
 
     @property
     def printed(self) -> list[dict[str, Any]]:
-        """Tickets printed for the controller; an action id that came twice was printed once."""
+        """Tickets printed for the controller, oldest first; an action that came twice was printed once."""
         return [fields for fields in self._papers() if "about" not in fields]
 
     @property
@@ -313,7 +317,7 @@ class FakeDispenser(FakeDevice):
 
 
 class FakePanel(FakeDevice):
-    """A call panel (呼叫器), or the keys of a pager."""
+    """A call panel (呼叫器), or a pager that has keys."""
 
     def press(self, key: str, arg: str | None = None) -> int:
         """Press ``key``; returns the report's ``seq``."""
@@ -343,7 +347,7 @@ class FakeCounter(FakeDevice):
     left = 0
 
     def passed(self, entered: int = 0, left: int = 0) -> int:
-        """Count people who pass, and report the totals."""
+        """Let people pass, and report the new totals; returns the report's ``seq``."""
         self.entered += entered
         self.left += left
         return self.report("count", {"in_total": self.entered, "out_total": self.left})

@@ -54,18 +54,18 @@ ChannelName = Annotated[str, Meta(min_length=1, max_length=32)]
 class MqttInput(Shape, frozen=True):
     """One kind of message that the device publishes on ``topic``, and what it means (``event``).
 
-    ``key``, ``rating``, ``fault``: ``pointer`` finds a word in the payload; ``values`` maps it to the key, the rating
-    ("1" to "5") or the text of the fault ("" ends the fault). A key or rating mapped to "" is ignored; ``others`` says
-    what to do with one that ``values`` lacks (on an open radio network most of those come from other people's devices).
-    ``channels``: maps the word to the button that it belongs to.
+    For the events ``key``, ``rating`` and ``fault``, ``pointer`` finds a word in the payload. ``values`` maps it to the
+    key, the rating ("1" to "5") or the text of the fault ("" ends the fault). A key or rating mapped to "" is ignored.
+    ``others`` says what to do with a word that ``values`` lacks; on an open radio network most of those come from other
+    people's devices. ``channels`` maps the word to the name of the button that sends it.
 
-    ``presence``, ``gateway``: ``values`` maps the word, in upper or lower case, to "online" or "offline": of the device
-    itself, or (``gateway``) of the program that publishes for it. The word may also be the whole payload, as from older
+    For ``presence`` (of the device itself) and ``gateway`` (of the program that publishes for it), ``values`` maps the
+    word, in upper or lower case, to "online" or "offline". The word may also be the whole payload, as from older
     zigbee2mqtt.
 
-    ``count``: the pointers ``entered``, ``left`` and ``occupancy`` find the numbers, in units of ``scale`` people.
-    ``semantics``: whether they are totals, counts of a window of time, or the people inside now. ``line``: the name of
-    the line that was crossed.
+    For ``count``, the pointers ``entered``, ``left`` and ``occupancy`` find the numbers, in units of ``scale`` people.
+    ``semantics``: whether these are totals, counts of a window of time, or the people inside now. ``line``: the name of
+    the counting line that was crossed.
     """
 
     event: EventKind
@@ -104,8 +104,8 @@ class MqttInput(Shape, frozen=True):
 
 
 class MqttLamps(Shape, frozen=True):
-    """Lamps ``first`` to ``first + count - 1``. ``topic`` may contain ``{channel}``; ``on`` and ``off`` are the
-    payloads.
+    """The lamps of a device, numbered from ``first`` to ``first + count - 1``. ``topic``: on which they are switched;
+    ``{channel}`` in it stands for the lamp's number. ``on`` and ``off``: the payloads.
 
     ``count`` 0: a single lamp without a channel. Blinking is done by the driver.
     """
@@ -118,8 +118,8 @@ class MqttLamps(Shape, frozen=True):
 
 
 class MqttExample(Shape, frozen=True):
-    """An example that proves the description: the ``event`` that a captured ``payload`` on ``topic`` means, or what is
-    sent there to switch lamp ``channel`` to ``level``.
+    """An example that proves the description. For inputs: a captured ``payload`` on ``topic``, and the ``event`` that
+    it means. For lamps: the payload that the driver ``sends`` to ``topic`` to switch lamp ``channel`` to ``level``.
 
     ``event`` in words: ``key recall``, ``key next 2`` (button 2), ``rating 5``, ``total 12 7``, ``window 1 0``,
     ``occupancy 7``, ``online``, ``gateway offline``, ``fault low battery``; several are joined by "; "; "" if it means
@@ -135,11 +135,11 @@ class MqttExample(Shape, frozen=True):
 
 
 class MqttModel(Description, frozen=True, kw_only=True):
-    """The description of one kind of device. ``silent_s``: hall seconds of silence after which it counts as lost; 0: it
-    publishes its presence.
+    """The description of one kind of device. ``silent_s``: after so many hall seconds of silence the device counts as
+    lost; 0: silence does not matter, because the device publishes its presence.
 
-    ``only_keys``: the only keys that hall.toml may assign to its words, because anybody could send them; if empty, any
-    key and requests for numbers.
+    ``only_keys``: the keys that hall.toml may give to the device's buttons, for a device whose messages anybody could
+    send. Empty: any key, and requests for numbers.
     """
 
     inputs: Annotated[tuple[MqttInput, ...], Meta(max_length=40)] = ()
@@ -154,7 +154,9 @@ class MqttModel(Description, frozen=True, kw_only=True):
             raise ValueError("a description without inputs and lamps describes nothing")
 
     def wrong_examples(self) -> list[str]:
-        """One line per example that the description contradicts: what it gives, and what the example says."""
+        """One line per example that does not fit the description: what the description gives, and what the example
+        says.
+        """
         wrong = []
         for example in self.examples:
             wanted = f"{example.topic} {example.sends}" if example.level else example.event
@@ -181,8 +183,8 @@ def _reported(model: MqttModel, example: MqttExample) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a message reports. ``word``: the key, rating, presence or fault; ``text``: the word in the
-    payload.
+    """One thing that a message reports: a key, rating, presence, fault or count. ``word``: its meaning according to the
+    description; ``text``: the device's own word for it in the payload.
     """
 
     event: EventKind
@@ -210,8 +212,9 @@ class Finding:
 
 
 def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[Finding]:
-    """Everything that a message on ``topic`` reports; ``place`` is inserted into the description's topics. Raises
-    ``Garbled`` if the payload cannot be read; the error's text is a single fixed word for the log ("unknown_value").
+    """Return everything that a message on ``topic`` reports. ``place``: the device's own part of its topics, from
+    hall.toml. Raises ``Garbled`` if the payload cannot be read or has only unknown values; the error's text is a single
+    fixed word for the log ("unknown_value").
     """
     inputs = [one for one in model.inputs if _matches(one.topic.replace(PLACE, place), topic)]
     if not inputs:
@@ -245,15 +248,15 @@ def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[F
 
 
 def only_stands(model: MqttModel, topic: str, place: str) -> bool:
-    """Whether ``topic`` only carries presence of the device or its gateway: a message there does not prove that the
-    device is alive.
+    """Does ``topic`` only carry the presence of the device or its gateway? Such a message may come from the broker, so
+    it does not prove that the device is alive. ``place``: as in ``findings``.
     """
     events = {one.event for one in model.inputs if _matches(one.topic.replace(PLACE, place), topic)}
     return bool(events) and events <= set(STANDING)
 
 
 def presses(model: MqttModel, topic: str, place: str) -> bool:
-    """Whether ``topic`` carries key presses or ratings of this device only."""
+    """Does ``topic`` carry key presses or ratings of this device alone? ``place``: as in ``findings``."""
     return any(
         one.event in ("key", "rating")
         and one.others == "refuse"
@@ -263,14 +266,18 @@ def presses(model: MqttModel, topic: str, place: str) -> bool:
 
 
 def _presence(one: MqttInput, text: str) -> Finding | None:
-    """The presence that a word reports, in upper or lower case; None for an unknown word."""
+    """Return the presence that a word of the device means, whatever its upper and lower case; None for an unknown
+    word.
+    """
     known = {word.casefold(): meant for word, meant in one.values.items()}
     word = known.get(text[:WORD_MAX].casefold())
     return None if word is None else Finding(one.event, word, text)
 
 
 def lamp_message(lamps: MqttLamps, place: str, channel: str, lit: bool) -> tuple[str, str]:
-    """The topic and payload that switch a lamp on or off."""
+    """Return the topic and payload that switch a lamp on (``lit``) or off. ``place``: as in ``findings``; ``channel``:
+    the lamp's number.
+    """
     topic = lamps.topic.replace(PLACE, place).replace("{channel}", channel)
     return topic, lamps.on if lit else lamps.off
 
@@ -287,7 +294,9 @@ def lamp_channels(lamps: MqttLamps | None) -> frozenset[str]:
 
 
 def _document(payload: bytes) -> Any:
-    """The payload as a JSON object or, if it is none, as one word."""
+    """Return the payload as a JSON object or, if it does not begin with "{", as one word. Raises ``Garbled`` if it is
+    too large, invalid JSON or not UTF-8.
+    """
     if len(payload) > SIZE_MAX_BYTES:
         raise Garbled("too_large")
     payload = payload.rstrip(b"\0")  # programs in C send the end of their text, too

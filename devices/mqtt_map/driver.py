@@ -1,13 +1,13 @@
 """One device on the hall's broker, driven by its description. Rules:
 
-1. An input is acknowledged (PUBACK) when its event is committed, any other message immediately. A retained input is
-   outdated and ignored; a presence message is meant to be retained.
-2. A device counts as present when its presence message says so, and from its first message on, whatever that says. One
-   without presence messages is lost after ``silent_s`` of silence. While the broker is away every device is lost; so it
-   is while its gateway (the program that publishes for it) is away, and its retained presence is ignored then.
-3. Lamp commands are not retained: a retained one would switch a relay long after the hall closed. They are sent again
-   from time to time, so that a relay with a switch-off timer goes dark by itself if the controller dies.
-4. Blinking is done here and follows hall time, because the blinking of such devices ends by itself.
+1. A message that makes an event is acknowledged to the broker (PUBACK) when that event is on disk, any other message
+   immediately. Presence messages are meant to be retained; any other retained message is outdated and ignored.
+2. A device counts as present when its presence message says so, and from its first other message on. A device without
+   presence messages counts as lost after ``silent_s`` of silence. While the broker or the device's gateway (the program
+   that publishes for it) is away, the device is lost, and its retained presence is ignored.
+3. Lamp commands are not retained, because a retained one would switch a relay long after the hall closed. They are sent
+   again from time to time: a relay with a switch-off timer stays on, and goes dark by itself if the controller dies.
+4. The driver makes lamps blink, in hall time, because the devices' own blinking ends after a while.
 5. A key press that cannot be decoded is reported to the hall, because somebody pressed a key without effect.
 """
 
@@ -65,11 +65,13 @@ def _place(text: str) -> str:
 
 
 class MqttMapOptions(Options, frozen=True):
-    """``topic``: inserted into the description's topics (a name, a serial number). ``silent_s``: hall seconds of
-    silence until it counts as lost.
+    """Options of one device. ``model``: its description, by name or in full. ``topic``: the device's own part of its
+    topics (a name, a serial number), which is inserted into those of the description. ``silent_s``: after so many hall
+    seconds of silence the device counts as lost (default: the description's).
 
-    ``keys``: a word of the device -> key, in addition to the description's. ``requests``: a word of the device ->
-    service id for which it requests a number. ``swap``: a counter mounted the wrong way round.
+    ``keys``: a word that the device sends for a button -> key, in addition to the description's. ``requests``: such a
+    word -> id of the service for which the button requests a number. ``swap``: a counter is mounted the wrong way
+    round, so that entering and leaving are exchanged.
     """
 
     DESCRIBED: ClassVar[str] = "model"
@@ -113,7 +115,7 @@ class MqttMapOptions(Options, frozen=True):
         return replace(model, inputs=tuple(inputs))
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The topics of the description, with ``topic`` inserted."""
+        """The topics on which the device publishes, and those of its lamps, to which it subscribes."""
         model = self.described
         published = sorted({one.topic.replace(PLACE, self.topic) for one in model.inputs})
         lamps = model.lamps
@@ -123,8 +125,8 @@ class MqttMapOptions(Options, frozen=True):
         return tuple(published), tuple(sorted(sent))
 
     def point_channels(self) -> frozenset[str]:
-        """The channels of its lamps (numbers) and buttons (names in the description); the channel "" if there is only
-        one lamp or button.
+        """The channels that hall.toml may name: numbers of lamps, and names of buttons in the description. A single
+        lamp or button has the channel "".
         """
         model = self.described
         buttons = {
@@ -144,19 +146,21 @@ class MqttMapOptions(Options, frozen=True):
         return frozenset(roles | ({"evaluator"} if "rating" in events else set()))
 
     def reports(self) -> frozenset[str]:
-        """The roles in which it reports: counter if it counts, dispenser if hall.toml lets its buttons request
-        numbers.
+        """The roles in which the device sends events without being named elsewhere in hall.toml: counter if it counts,
+        dispenser if its buttons request numbers.
         """
         counts = any(one.event == "count" for one in self.described.inputs)
         return frozenset(({"counter"} if counts else set()) | ({"dispenser"} if self.requests else set()))
 
     def service_ids(self) -> frozenset[str]:
-        """The services for which its buttons request numbers."""
+        """The services for which the device's buttons request numbers."""
         return frozenset(self.requests.values())
 
 
 class MqttMap:
-    """Driver of one described device. Points: ``device``, or ``device/channel``."""
+    """Driver of one described device. hall.toml addresses it by its device id, and a single lamp or button as
+    ``device/CHANNEL``.
+    """
 
     OPTIONS: ClassVar[type[Options]] = MqttMapOptions
     LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "offline", "silent", "broker-refuses"})
@@ -201,7 +205,7 @@ class MqttMap:
             await lasting("time", self._keep_time())
 
     async def show(self, point: Point, value: Value) -> None:
-        """Switch a lamp as ``put`` does: no answer of the device is awaited."""
+        """Switch a lamp as ``put`` does. Does not wait for an answer of the device."""
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:
@@ -269,7 +273,9 @@ class MqttMap:
             message.ack()
 
     def _refuse(self, reason: str, message: Message) -> None:
-        """Report a press that cannot be decoded to the core, at most every ``REFUSED_EVERY_S``."""
+        """Report to the core that a button was pressed but its message cannot be decoded, at most every
+        ``REFUSED_EVERY_S``.
+        """
         topic, now_s = message.topic, self._context.now_s()
         pressed = not message.retain and presses(self._model, topic, self._options.topic)
         if not pressed or now_s - self._refused_s < REFUSED_EVERY_S:
@@ -281,7 +287,9 @@ class MqttMap:
         self._context.emit(InputRefused(self._context.point(), what, reason), message.ack)
 
     def _speaks(self) -> None:
-        """Record that the device itself has sent a message: it is present, and so is its gateway."""
+        """Record that a message came from the device itself, so that it is present; its gateway is then present as
+        well.
+        """
         self._received_s = self._context.now_s()
         self._spoke, self._gateway_away = True, False
         self._presence.back()
@@ -297,7 +305,9 @@ class MqttMap:
             self._presence.lost("offline")
 
     def _carried(self, online: bool, message: Message) -> None:
-        """Handle a gateway that goes online or offline, and its devices with it."""
+        """Handle the news that the device's gateway went online or offline. While it is offline the device counts as
+        lost.
+        """
         if online and self._gateway_away:
             self._gateway_away = False
             if self._was_there:

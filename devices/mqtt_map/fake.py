@@ -16,7 +16,9 @@ RELAYS_MAX = 8
 
 
 class FakeTasmota:
-    """One board. ``run`` connects and serves until cancelled; the broker then publishes its will."""
+    """One simulated board. ``run`` connects and serves until cancelled; the broker then publishes the board's will
+    ("Offline").
+    """
 
     def __init__(
         self, topic: str, host: str, port: int, pulse_s: float = 15.0, username: str | None = None
@@ -50,7 +52,9 @@ class FakeTasmota:
                 await client.publish(presence, "Offline", qos=1, retain=True)
 
     async def press(self, action: str = "SINGLE") -> None:
-        """Press the button; reported in the form of SetOption73."""
+        """Press the button. The board reports it as Tasmota does with SetOption73 (buttons detached from relays):
+        ``action`` is the word in that report.
+        """
         await self.publish(f"stat/{self.topic}/RESULT", f'{{"Button1":{{"Action":"{action}"}}}}')
 
     async def publish(self, topic: str, payload: str | bytes, retain: bool = False) -> None:

@@ -50,7 +50,9 @@ ANSWER_BYTES = 34  # an ACK with every byte escaped
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame: addresses, and data (``group command reply r0 r1 args...``)."""
+    """One frame: the addresses of receiver (``target``) and sender (``source``), and data (``group command reply r0 r1
+    args...``).
+    """
 
     data: bytes
     target: int = BROADCAST
@@ -74,7 +76,8 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A text for a card with a voice module. ``volume`` 0 to 10, ``speed`` 1 to 10, ``person`` (voice) 0 to 15.
+    """A text to speak, for a card with a voice module. ``volume``: 0 to 10; ``speed``: 1 to 10; ``person``: number of
+    the voice, 0 to 15.
 
     ``repeats``: how often it is said again; 0: once (as the vendor's appendix of BX-K says of its voice command; not
     proven for this command).
@@ -89,8 +92,8 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class ScreenArea:
-    """A dynamic text area: position and size in pixels, text, and what the card does after ``timeout_s`` without new
-    text.
+    """A dynamic text area: position and size in pixels, text, and what the card does (``run_mode``) after ``timeout_s``
+    seconds without new text.
 
     ``speed`` of scrolling: 0 (fastest) to ``SPEED_MAX``. ``disp``, ``hold`` (in units of 0.5 s) and line flags are
     those of the vendor's protocol; the defaults show one line that stands still.
@@ -131,13 +134,15 @@ def crc16(data: bytes) -> int:
 
 
 def wrap(body: bytes) -> bytes:
-    """``body`` with its checksum, escaped, between the start and end bytes."""
+    """Return ``body`` (header and data) as sent: with its checksum, escaped, between start and end bytes."""
     body += struct.pack("<H", crc16(body))
     return HEAD + b"".join(ESCAPES.get(byte, bytes((byte,))) for byte in body) + bytes((TAIL,))
 
 
 def opened(body: bytes) -> Frame | None:
-    """Decode an unescaped body; None if it is no frame."""
+    """Decode a body that was received, without start and end bytes and escapes. None if its checksum or length is
+    wrong.
+    """
     if len(body) < HEADER.size + 4 or crc16(body[:-2]) != int.from_bytes(body[-2:], "little"):
         return None
     target, source, *_, length = HEADER.unpack_from(body)
@@ -163,7 +168,9 @@ def brightness(level: int, target: int = BROADCAST) -> Frame:
 
 
 def set_clock(moment: tuple[int, int, int, int, int, int, int], target: int = BROADCAST) -> Frame:
-    """Command that sets the card's clock: (year, month, day, hour, minute, second, weekday with 1 = Monday), in BCD."""
+    """Return the command that sets the card's clock to ``moment``: (year, month, day, hour, minute, second, weekday),
+    with 1 for Monday.
+    """
     year, *rest = moment
     values = (year % 100, year // 100, *rest)
     return Frame(bytes((*SET_CLOCK, 1, 0, 0, *(value // 10 << 4 | value % 10 for value in values))), target)
@@ -184,7 +191,7 @@ def show(areas: Sequence[ScreenArea], units_of_8: bool, target: int = BROADCAST)
 
 
 def delete(area_id: int, target: int = BROADCAST) -> Frame:
-    """Command that removes one dynamic area."""
+    """Return the command that removes one dynamic area. ``target``: the address of the card."""
     return Frame(bytes((*AREAS, 1, 0, 0, 1, area_id, 0)), target)
 
 
@@ -230,9 +237,10 @@ def unshown(text: str, font: Font) -> str:
 
 
 def plain(text: str, font: Font | None = "gbk") -> str:
-    """``text`` without the card's tags and control characters, and with "?" for characters that its font lacks.
+    """Return ``text`` without backslashes, which begin the card's tags, and without control characters. Characters that
+    the card's font lacks become "?".
 
-    ``font`` None: it has all characters.
+    ``font``: the font's character set; None if it has all characters.
     """
     known = text if font is None else text.encode(font, "replace").decode(font)
     return "".join(char if char.isprintable() else " " for char in known).replace("\\", "/")
@@ -288,8 +296,8 @@ def _decode_area(data: bytes, units_of_8: bool) -> ScreenArea:
 
 
 def _decode_speech(data: bytes, at: int) -> tuple[Speech | None, int]:
-    """Decode the sound block at offset ``at``; returns it and the offset after it. Sound mode 1 speaks the shown text
-    and has none of its own.
+    """Decode the sound block of an area command at offset ``at``. Returns the speech (None: no sound) and the offset
+    after the block. In sound mode 1 the card speaks the text that it shows, so the speech has text "".
     """
     mode = data[at]
     if mode == 0:
@@ -303,7 +311,7 @@ def _decode_speech(data: bytes, at: int) -> tuple[Speech | None, int]:
 
 
 class FrameReader:
-    """Cuts frames out of a byte stream: from an A5 to the next 5A, only those with the right length and CRC.
+    """Cuts frames out of a byte stream: everything from an A5 to the next 5A is one, if its length and CRC are right.
 
     ``garbled`` counts what was dropped. Never raises.
     """
@@ -311,7 +319,9 @@ class FrameReader:
     def __init__(
         self, opened: Callable[[bytes], Frame | None] = opened, bytes_max: int = FRAME_BYTES_MAX
     ) -> None:
-        """``opened`` decodes an unescaped body of at most ``bytes_max`` bytes."""
+        """``opened``: decodes the unescaped bytes of one frame; None if they are invalid. ``bytes_max``: longest body
+        of a frame.
+        """
         self._opened, self._bytes_max = opened, bytes_max
         self._body = bytearray()
         self._inside = False

@@ -1,6 +1,6 @@
 """One Onbon BX LED bar: rows of text in dynamic areas, which the card acknowledges. Rules:
 
-1. No answer is ``Unreachable``, a NACK is ``Refused``, an answer that is no frame is ``Garbled``.
+1. A missing answer raises ``Unreachable``, a NACK ``Refused``, an answer that is no frame ``Garbled``.
 2. Text expires: each area goes blank after ``dead_man_s`` without a new text (run mode 2), in which time it is sent
    three times. So the bar goes dark by itself if the daemon dies.
 3. At first contact and after a loss the driver pings the card, switches the screen on and sets its brightness; then the
@@ -56,14 +56,14 @@ SPEECH_S = 0.28  # hall seconds a Chinese syllable takes at speed 5; the next an
 
 
 class OnbonOptions(Options, frozen=True):
-    """``path`` (serial port) or ``host`` (TCP). ``model``: 5k and 6k cards have fonts, 6q cards show pictures. Sizes in
-    pixels.
+    """Options of one LED bar. ``path`` (serial port) or ``host`` (TCP). ``model``: 5k and 6k cards have fonts, 6q cards
+    show pictures. Sizes in pixels. ``dead_man_s``: after so many seconds without a new text a row goes blank.
 
-    ``deadline_ms``: for an answer, counted from when the last byte has left the line (the vendor's software waits 10
-    s). ``scroll_speed``: of lines that are too long, from 0 (fastest) to 24 (slowest). ``font``: the card's characters;
-    older cards only have those of GB 2312. ``voice``: the card has a voice module, so the bar may be an area's voice.
-    ``brightness``: 0 to 15; if not given, it is not changed. ``font_file`` and ``colour``: with which texts are drawn
-    for a 6q card.
+    ``deadline_ms``: within which the card must answer, counted from when the last byte has left the line (the vendor's
+    software waits 10 s). ``scroll_speed``: of lines that are too long, from 0 (fastest) to 24 (slowest). ``font``: the
+    card's characters; older cards only have those of GB 2312. ``voice``: the card has a voice module, so that hall.toml
+    may use the bar as an area's loudspeaker. ``brightness``: 0 to 15; None leaves it as the card has it. ``font_file``
+    and ``colour``: of the pictures into which texts are drawn for a 6q card.
     """
 
     path: str | None = None
@@ -96,7 +96,9 @@ class OnbonOptions(Options, frozen=True):
             raise ValueError(f"width of model 6q is at most {pixels.PICTURE_BYTES_MAX // 48} pixels")
 
     def display_size(self, channel: str) -> DisplaySize:
-        """The text size of the bar, or of one row; half-width characters are 8 pixels wide."""
+        """How many rows and half-width characters the bar shows, or one row of it (``channel`` not ""). A half-width
+        character is 8 pixels wide.
+        """
         rows = 1 if channel else self.height // ROW_PX
         if self.model == "6q":
             return DisplaySize(rows, self.width // COLUMN_PX, pixels.pages_max(self.width) > 1)
@@ -107,8 +109,8 @@ class OnbonOptions(Options, frozen=True):
         return frozenset({"display", "voice"} if self.voice and not channel else {"display"})
 
     def unshown(self, text: str) -> str:
-        """The characters of ``text`` that the card's font lacks; none for a 6q card, whose ``font_file`` is only read
-        in the hall.
+        """The characters of ``text`` that the card's font lacks. Always "" for a 6q card, because its ``font_file`` is
+        only on the hall's machine.
         """
         return "" if self.model == "6q" else codec.unshown(text, self.font)
 
@@ -118,7 +120,7 @@ class OnbonOptions(Options, frozen=True):
 
 
 class OnbonBx:
-    """Driver of one bar. Points: ``bar`` (all rows) or ``bar/area-0`` (one row)."""
+    """Driver of one bar. hall.toml addresses all its rows as ``DEVICE``, one row as ``DEVICE/area-0`` and so on."""
 
     OPTIONS: ClassVar[type[Options]] = OnbonOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {"bad-answer"}
@@ -153,13 +155,13 @@ class OnbonBx:
         self.reassert_s = options.dead_man_s / 3  # two may be lost before the bar goes dark
 
     async def run(self) -> None:
-        """Keep the connection to the card open and ask whether it is there, until cancelled."""
+        """Keep the connection to the card open, and ask every ``PING_S`` whether the card answers, until cancelled."""
         await self._dialogue.run(self._received, self._wire_changed)
 
     async def show(self, point: Point, value: Value) -> None:
-        """Show a display's first lines, one per row; on a single row all lines, joined. Raises ``Refused`` for a value
-        that is no text and for a row that the board does not have, another ``DeviceError`` if the card does not answer
-        or refuses.
+        """Show a display's first lines, one per row. If ``point`` is a single row, it gets all lines, joined by spaces.
+        Raises ``Refused`` for a value that is no text, for a row that the bar does not have and if the card refuses the
+        text, ``Unreachable`` or ``Garbled`` if the card does not answer properly.
         """
         if not isinstance(value, Display):
             raise Refused(f"an LED bar shows no {value.kind}")
@@ -175,9 +177,10 @@ class OnbonBx:
             self._rows[area.id - self._options.first_area] = area
 
     async def act(self, action: Action) -> None:
-        """Speak the Chinese text, if the card has a voice module (which would spell English letter by letter). Raises
-        ``Refused`` for any other action and without a voice module, another ``DeviceError`` if the card does not answer
-        or refuses.
+        """Speak the Chinese text of an announcement, and return after the time that this takes. The English text is
+        left out, because the voice module would spell it letter by letter. Raises ``Refused`` for any other action,
+        without a voice module and if the card refuses, ``Unreachable`` or ``Garbled`` if the card does not answer
+        properly.
         """
         if not isinstance(action.body, Say) or not self._options.voice:
             raise Refused(f"this LED bar cannot {action.body.kind}")
@@ -235,8 +238,8 @@ class OnbonBx:
                 self._context.reject("refused_greeting", str(error))
 
     async def _request(self, frame: codec.Frame) -> None:
-        """Send a frame and wait for the card's ACK; the caller holds ``turn``. Raises ``Refused`` if the card refuses
-        the frame, ``Unreachable`` or ``Garbled`` as ``Dialogue.request`` does.
+        """Send a frame and wait for the card's ACK. The caller holds the lock ``_dialogue.turn``. Raises ``Refused`` if
+        the card refuses the frame, ``Unreachable`` without an answer, ``Garbled`` if only invalid ones came.
         """
         data = frame.to_bytes()
         answer_s = self._options.deadline_ms / 1000 + (len(data) + codec.ANSWER_BYTES) * self._byte_s
@@ -275,7 +278,9 @@ class OnbonBx:
 
 
 def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea]:
-    """One area per row, the newest line on top; a line that is too long scrolls from right to left."""
+    """Return one text area per row of the bar, with ``lines[0]`` (the newest call) on top. A line that is too long
+    scrolls from right to left.
+    """
     count = options.height // ROW_PX
     font = None if options.model == "6q" else options.font
     texts = [codec.plain(line, font) for line in lines[:count]]
@@ -298,8 +303,8 @@ def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea
 
 
 def drawn(area: codec.ScreenArea, options: OnbonOptions, glyph: pixels.Glyph) -> pixels.PixelFrame:
-    """A row drawn as pictures in the font ``glyph``; it replaces everything on the card, and expires after
-    ``dead_man_s`` as a text does.
+    """Return the frame that shows one row on a 6q card, as pictures drawn in the font ``glyph``. The card's own
+    programs stop meanwhile; the row expires after ``dead_man_s``.
     """
     pages = pixels.pictures(area.text, options.width, options.colour, glyph)
     shown = pixels.PixelArea(

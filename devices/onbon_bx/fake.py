@@ -20,7 +20,7 @@ SPOKEN_MAX = 100  # announcements kept in ``spoken``
 
 @dataclass(frozen=True, slots=True)
 class BarFaults:
-    """Probability of each fault per frame."""
+    """Probability (0 to 1) of each fault, per frame received."""
 
     mute: float = 0.0
     garble: float = 0.0
@@ -30,8 +30,8 @@ class BarFaults:
 
 
 class FakeOnbon:
-    """One card. ``alive`` False: it has no power, so its screen is dark; when it is True again it has forgotten
-    everything.
+    """One simulated card. Set ``alive`` to False to cut its power: the screen is dark. With power again it has
+    forgotten everything.
     """
 
     def __init__(
@@ -125,7 +125,9 @@ class FakeOnbon:
 
 
 class FakePixelCard:
-    """A BX-6Q card. ``areas``: the pictures of each dynamic area. ``refused``: its next answer is a refusal."""
+    """One simulated BX-6Q card. ``areas``: the pictures that it shows, by area id. ``refused``: set it to make the card
+    refuse the next command.
+    """
 
     def __init__(self, write: Callable[[bytes], None], now_s: Callable[[], float]) -> None:
         self._write = write
@@ -138,7 +140,7 @@ class FakePixelCard:
 
     @property
     def areas(self) -> dict[int, pixels.PixelArea]:
-        """The areas that a person sees; expired ones are gone."""
+        """The areas that a person sees, by id; expired ones are gone."""
         return {
             number: area
             for number, (area, since_s) in sorted(self._areas.items())

@@ -1,4 +1,5 @@
-"""A bitmap font in the text format of GNU Unifont: one line per character, such as ``8BF7:0040…``, in order.
+"""A bitmap font in the text format of GNU Unifont: one line per character, such as ``8BF7:0040…``, in the order of code
+points.
 
 The file is memory-mapped and searched by bisection, so that only characters that were shown stay in memory, not its
 four megabytes.
@@ -14,7 +15,7 @@ HALF, WHOLE = ROWS * 2, ROWS * 4  # hex digits of a character eight or sixteen p
 
 
 class HexFont:
-    """The characters of one font file. A character that it lacks is drawn as "?"."""
+    """The characters of one font file, 16 pixels high. A character that the file lacks is drawn as "?"."""
 
     def __init__(self, file: str) -> None:
         """Open the font. Raises ``OSError`` if the file cannot be read, ``ValueError`` if it has no "?"."""
@@ -27,7 +28,9 @@ class HexFont:
         self._other = other
 
     def glyph(self, char: str) -> bytes:
-        """The rows of a character from the top, one or two bytes each; those of "?" if the font lacks it."""
+        """Return the 16 rows of a character's bitmap, from the top: one byte each for a character 8 pixels wide, two
+        for 16 pixels. For a character that the font lacks, those of "?".
+        """
         if char not in self._seen:
             self._seen[char] = self._found(ord(char)) or self._other
         return self._seen[char]

@@ -75,10 +75,11 @@ class PixelFrame(codec.Frame):
 
 @dataclass(frozen=True, slots=True)
 class PixelArea:
-    """One dynamic area: pages of ``width`` x ``height`` pixels, each shown for ``page_s`` seconds, again and again.
+    """One dynamic area: pages of ``width`` x ``height`` pixels, each shown for ``page_s`` seconds, one after the other
+    and again from the first.
 
-    ``alone``: the card's own programs stop meanwhile. ``programs``: otherwise the programs beside which it shows.
-    ``way``: the effect with which a page appears (0 random, 1 none).
+    ``alone``: the card's own programs stop while the area is shown. Otherwise ``programs`` are the numbers of the
+    card's programs beside which it is shown. ``way``: the effect with which a page appears (0 random, 1 none).
     """
 
     id: int
@@ -129,7 +130,9 @@ def answer(accepted: bool, error: int = 0) -> PixelFrame:
 
 
 def opened(body: bytes) -> PixelFrame | None:
-    """Decode an unescaped body; None if it is no frame."""
+    """Decode a body that was received, without start and end bytes and escapes. None if its checksum or length is
+    wrong.
+    """
     if len(body) < PIXEL_HEADER.size + 3 + 2 or codec.crc16(body[:-2]) != int.from_bytes(body[-2:], "little"):
         return None
     target, source, *_, length = PIXEL_HEADER.unpack_from(body)
@@ -138,8 +141,8 @@ def opened(body: bytes) -> PixelFrame | None:
 
 
 def decode_area(data: bytes) -> PixelArea:
-    """Decode the area in a command A7 00. Raises ``Garbled`` if it is cut short or a picture does not have the area's
-    size.
+    """Decode the area in a command A7 00. Raises ``Garbled`` if the command is cut short or the size of a picture is
+    not that of the area.
     """
     try:
         _, length = struct.unpack_from("<HI", data, 5)
@@ -164,13 +167,13 @@ def decode_area(data: bytes) -> PixelArea:
 
 
 def pages_max(width: int) -> int:
-    """How many pictures, each ``width`` pixels wide and one text row high, fit into one frame."""
+    """Return how many pages fit into one frame; each is ``width`` pixels wide and one text row (16 pixels) high."""
     return PICTURE_BYTES_MAX // (width * ROW_PX * PIXEL_BYTES)
 
 
 def pictures(text: str, width: int, colour: Colour, glyph: Glyph) -> tuple[bytes, ...]:
-    """Draw ``text`` as pages, each one row high; at most as many as fit into one frame, the rest of the text is not
-    shown.
+    """Draw ``text`` as pages, each ``width`` pixels wide and one text row high. If the pages do not all fit into one
+    frame, the rest of the text is not shown.
     """
     lines: list[list[bytes]] = [[]]
     room = width

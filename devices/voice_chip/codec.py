@@ -25,7 +25,7 @@ SPEED: dict[Chip, tuple[str, str]] = {"syn6288": ("[t4]", "[t2]"), "xfs5152": ("
 
 
 def frame(chip: Chip, command: int, data: bytes = b"") -> bytes:
-    """Encode a frame with ``command`` and ``data`` (parameter and text)."""
+    """Encode a frame with ``command`` and ``data`` (a parameter and, for speech, the text)."""
     ends = 1 if chip == "syn6288" else 0
     body = bytes((HEAD, *(1 + len(data) + ends).to_bytes(2, "big"), command)) + data
     return body + bytes((reduce(xor, body),)) if ends else body
@@ -37,10 +37,10 @@ def speak(chip: Chip, text: str) -> bytes:
 
 
 def parts(chip: Chip, text: str, slow: bool = False) -> list[str]:
-    """``text`` as the module accepts it: with a tag for the speed, split if it is too long, and without square
-    brackets.
+    """Split ``text`` into pieces that the module accepts: not too long, and each with a tag for the speed. Square
+    brackets become 【】.
 
-    Square brackets enclose the modules' own commands, and a text must not change the volume.
+    The modules' own commands stand in square brackets, and a text must not change the volume, for example.
     """
     plain = cleaned(text).replace("[", "【").replace("]", "】").encode("gbk", "ignore").decode("gbk")
     speed = SPEED[chip][slow]
@@ -56,7 +56,7 @@ def parts(chip: Chip, text: str, slow: bool = False) -> list[str]:
 
 
 def describe(data: bytes) -> list[str]:
-    """Describe captured frames and answers in words, for a technician."""
+    """Describe captured frames and answers in words, for a technician: one line for each."""
     words = {
         ACCEPTED: "accepted",
         REJECTED: "rejected",

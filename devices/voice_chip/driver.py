@@ -3,9 +3,9 @@
 1. A new text would interrupt the one being spoken, so it is sent only when the module reports that it is idle.
 2. A text counts as spoken once the module accepted it and reported idle again. If the idle byte does not arrive within
    the time that the text takes, the module is asked for its state.
-3. The module is asked for its state every ``ASK_S``. The deadline of an answer begins when the last byte has left the
+3. The module is asked for its state every ``ASK_S``. The time for an answer begins when the last byte has left the
    line. When the module counts as lost: see ``edged/links/dialogue.py``.
-4. It speaks Chinese; English texts are left out.
+4. The module speaks Chinese; the English text of an announcement is left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ SPARE_S = 1.0
 
 
 class VoiceChipOptions(Options, frozen=True):
-    """``path``: the serial port, best by a stable path (/dev/serial/by-path/…). ``deadline_ms``: for an answer."""
+    """Options of one speech module. ``path``: the serial port, best by a stable path (/dev/serial/by-path/…).
+    ``deadline_ms``: within which the module must answer.
+    """
 
     path: Annotated[str, Meta(min_length=1, max_length=4096)]
     chip: codec.Chip = "syn6288"
@@ -46,7 +48,7 @@ class VoiceChipOptions(Options, frozen=True):
 
 
 class VoiceChip:
-    """Driver of one speech module. Its only point is the device itself."""
+    """Driver of one speech module. hall.toml addresses it by its device id alone; it has no channels."""
 
     OPTIONS: ClassVar[type[Options]] = VoiceChipOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES
@@ -77,7 +79,7 @@ class VoiceChip:
         self._word = asyncio.Event()
 
     async def run(self) -> None:
-        """Keep the connection to the module open and its state requested, until cancelled."""
+        """Keep the connection to the module open, and request the module's state every ``ASK_S``, until cancelled."""
         await self._dialogue.run(self._received)
 
     async def show(self, point: Point, value: Value) -> None:
@@ -114,8 +116,8 @@ class VoiceChip:
         self._dialogue.answered()
 
     async def _ask(self, data: bytes, *answers: int) -> bool:
-        """Send a frame and wait for one of the bytes ``answers``; False if none comes in time. Raises ``Unreachable``
-        while the connection is down.
+        """Send a frame and wait for one of the bytes in ``answers``. Returns whether one came in time. Raises
+        ``Unreachable`` while the connection is down.
         """
         self._answers.clear()
         await self._link.write(data)
@@ -125,8 +127,8 @@ class VoiceChip:
         return answered
 
     async def _wait(self, within_s: float, *answers: int) -> bool:
-        """Wait at most ``within_s`` real seconds for one of the bytes ``answers`` to the last frame; False if none
-        comes.
+        """Wait at most ``within_s`` real seconds until the module has answered the last frame with one of the bytes in
+        ``answers``. Returns whether it has.
         """
         try:
             async with asyncio.timeout(within_s):

@@ -1,9 +1,9 @@
 """A chat robot as a pager. The daemon only talks to `edged pager` on this machine, and that process talks to the
 vendors.
 
-Rules: a page is delivered when the vendor's answer says so. One that reached no vendor fails as ``undelivered``; the
-core then pages somebody else, or sends it again once the vendor can be reached. While the vendor cannot be reached, the
-device counts as lost.
+Rules: a page (a call for a member of staff) counts as delivered when the vendor's answer says so. A page that did not
+reach the vendor fails as ``undelivered``; the core then pages somebody else, or sends it again once the vendor can be
+reached. While the vendor cannot be reached, the device counts as lost.
 """
 
 from __future__ import annotations
@@ -34,15 +34,17 @@ At = Annotated[str, Meta(max_length=64, pattern=r"^[0-9A-Za-z_+-]*$")]
 
 
 class PagerOptions(Options, frozen=True, kw_only=True):
-    """``sign``: text at the beginning of each message. ``sockets``: the folder of the sockets on which `edged pager`
-    listens.
+    """Options that robots and modems have in common. ``sign``: text at the beginning of each message. ``sockets``: the
+    folder of the sockets on which `edged pager` listens.
     """
 
     sign: Annotated[str, Meta(max_length=40)] = ""
     sockets: Annotated[str, Meta(min_length=1, max_length=80)] = SOCKETS
 
     def whom(self, person: str) -> str:
-        """How a page addresses the person of this channel; "" if it does not."""
+        """The number or id with which a message addresses ``person``, a channel of the device; "" if it addresses
+        nobody.
+        """
         return ""
 
     def point_roles(self, channel: str) -> frozenset[str]:
@@ -55,11 +57,12 @@ class PagerOptions(Options, frozen=True, kw_only=True):
 
 
 class WebhookOptions(PagerOptions, frozen=True, kw_only=True):
-    """``url_file``: its first line is the robot's URL, which contains its key; any host is allowed (a private WeCom).
+    """Options of one robot. ``url_file``: its first line is the robot's URL, which contains the robot's key; any host
+    is allowed (a WeCom server of one's own).
 
     ``secret_file``: its first line is the secret for signatures (DingTalk, Feishu). ``people``: channel -> whom the
-    message mentions: a mobile number, at Feishu a member's id, or "" for nobody. ``sign``: some robots require a
-    certain word in each message.
+    message mentions: a mobile number, at Feishu a member's id, or "" for nobody. ``sign``: text at the beginning of
+    each message; some robots require a certain word in it.
     """
 
     vendor: Vendor
@@ -68,7 +71,9 @@ class WebhookOptions(PagerOptions, frozen=True, kw_only=True):
     secret_file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
 
     def point_channels(self) -> frozenset[str]:
-        """ "" for the robot itself, and the names in ``people``, whom its messages mention."""
+        """The channels that hall.toml may name: "" for the robot itself, and the names in ``people``, to mention that
+        person.
+        """
         return frozenset({"", *self.people})
 
     def whom(self, person: str) -> str:
@@ -77,7 +82,9 @@ class WebhookOptions(PagerOptions, frozen=True, kw_only=True):
 
 
 class Webhook:
-    """Driver of one robot, or of a modem for text messages. Points: the device, or ``device/person``."""
+    """Driver of one robot, or of a modem for text messages. hall.toml addresses it as ``device``, or as
+    ``device/PERSON`` with a name in ``people``.
+    """
 
     OPTIONS: ClassVar[type[Options]] = WebhookOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {"no-process", "bad-answer"}
@@ -101,15 +108,15 @@ class Webhook:
         await lasting("link", self._link.run(self._received, self._wire_changed))
 
     async def show(self, point: Point, value: Value) -> None:
-        """No-op for a pager's value: the number of waiting pages is shown nowhere. Raises ``Refused`` for any other
-        value.
+        """No-op for a ``Pager`` value (the number of unanswered pages), because a chat has no place to show it. Raises
+        ``Refused`` for any other value.
         """
         if not isinstance(value, Pager):
             raise Refused(f"{point} is a pager, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Send a page, and return when the vendor has accepted it. Raises ``Refused`` if the vendor refuses it,
-        ``Unreachable`` if it reached no vendor in time.
+        """Send a page, and return when the vendor has accepted it. Raises ``Refused`` if the vendor refuses it or
+        ``action`` is no page, ``Unreachable`` if the page did not reach the vendor in time.
         """
         body = action.body
         if not isinstance(body, Page):

@@ -37,7 +37,7 @@ class FakeVendor:
         return f"http://127.0.0.1:{self.port}/robot/send?key=k-1"
 
     def start(self) -> None:
-        """Listen, after a stop on the same port as before."""
+        """Start to listen; after ``stop``, on the same port as before."""
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -65,7 +65,7 @@ class FakeVendor:
             self._server = None
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
-        """HTTP status and body that answer a POST."""
+        """Return the HTTP status and body with which the vendor answers a POST of ``body`` to ``path``."""
         self.asked += 1
         code, words = ("code", "msg") if self._vendor == "feishu" else ("errcode", "errmsg")
         if self.mood == "broken":

@@ -12,7 +12,9 @@ UNDELIVERED = "undelivered"  # begins the error of a page that reached no vendor
 
 
 class LineReader:
-    """Cuts a byte stream into JSON objects; ``garbled`` counts the lines that are none."""
+    """Cuts a byte stream into JSON objects, one per line. ``garbled``: the number of lines that were no valid
+    object.
+    """
 
     def __init__(self) -> None:
         self.garbled = 0
@@ -35,5 +37,5 @@ class LineReader:
 
 
 def line(**fields: Any) -> bytes:
-    """The line for an object with these fields."""
+    """Encode these fields as one line: a JSON object and a line break."""
     return json.dumps(fields, ensure_ascii=False).encode() + b"\n"

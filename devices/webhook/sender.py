@@ -2,9 +2,10 @@
 
 1. At most 20 messages a minute per robot: ``BURST`` without a pause, then one every ``REFILL_S``. Pages that wait
    meanwhile are sent as one message, one line per page.
-2. A page is answered within ``TRY_S``, delivered or not: the vendor's refusal is answered immediately; no answer, a
-   busy vendor and an invalid answer are retried with growing pauses. Afterwards nothing of that page is sent any more.
-3. A robot whose vendor cannot be reached is down; it tries to open a connection until that succeeds.
+2. Within ``TRY_S`` the daemon is told whether a page was delivered. If the vendor refuses it, that is at once. If the
+   vendor does not answer, is busy or sends an invalid answer, the page is tried again after growing pauses. Once the
+   daemon has its answer, the page is not sent any more.
+3. A robot is down while its vendor cannot be reached. It tries to open a connection until that succeeds.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ log = structlog.get_logger("edged.pager")
 
 
 class Wanted(NamedTuple):
-    """One page to deliver until ``until_s``, in seconds of ``edged.clock.monotonic_s``. ``at``: whom it mentions.
-    ``answer`` is called with None once it is delivered, or with the error as text.
+    """One page to deliver until ``until_s``, in seconds of ``edged.clock.monotonic_s``. ``at``: the number or id of the
+    person to mention; "" for nobody. ``answer`` is called once: with None when the page is delivered, or with the error
+    as text.
     """
 
     text: str
@@ -81,8 +83,8 @@ def post(outgoing: vendors.RobotPost) -> tuple[int, bytes]:
 
 
 def secret_line(file: str) -> str:
-    """The first line of ``file``, "" if it is empty. Raises ``OSError`` if it cannot be read, ``ValueError`` if it is
-    not UTF-8.
+    """Return the first line of ``file``; "" if the file is empty. Raises ``OSError`` if it cannot be read,
+    ``ValueError`` if it is not UTF-8.
     """
     with Path(file).open("rb") as stream:
         text = stream.read(FILE_BYTES_MAX).decode("utf-8-sig")
@@ -90,8 +92,9 @@ def secret_line(file: str) -> str:
 
 
 def address(file: str) -> str:
-    """Read the robot's URL from ``file``. Raises ``OSError`` if the file cannot be read, ``ValueError`` if it holds no
-    URL; neither text quotes its content.
+    """Read the robot's URL from the first line of ``file``. Raises ``OSError`` if the file cannot be read,
+    ``ValueError`` if the line is no http or https URL. The errors' texts do not quote the line, because the URL
+    contains the robot's key.
     """
     url = secret_line(file)
     parts = urlsplit(url)
@@ -101,8 +104,8 @@ def address(file: str) -> str:
 
 
 class Outlet(ABC):
-    """One way to send pages (calls for members of staff) out of the hall, such as a chat robot. Its owner runs ``run``
-    as a task; ``up`` says whether pages can be delivered now (None: not known yet), and ``watch`` reports its changes.
+    """One way to send pages (calls for members of staff) out of the hall, such as a chat robot. ``run`` sends them; it
+    must run as a task. ``up``: whether pages can be delivered now (None: not known yet).
     """
 
     def __init__(self, device: str) -> None:
@@ -113,14 +116,14 @@ class Outlet(ABC):
         self._watchers: list[Callable[[], None]] = []
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Call ``changed`` now and at each change of ``up``. Returns a function that ends this."""
+        """Call ``changed`` now and at each change of ``up``. Returns a function that stops these calls."""
         self._watchers.append(changed)
         changed()
         return lambda: self._watchers.remove(changed)
 
     @abstractmethod
     def want(self, wanted: Wanted) -> None:
-        """Queue a page; if it cannot be queued, answer it with the reason."""
+        """Queue a page. If it cannot be queued, call its ``answer`` with the reason at once."""
 
     @abstractmethod
     async def run(self) -> None:
@@ -144,13 +147,15 @@ class Outlet(ABC):
 
 
 class Robot(Outlet):
-    """One robot: sends pages as its messages. ``up`` while the vendor can be reached."""
+    """A chat robot as an outlet: sends pages as messages of the robot. ``up``: whether the robot's vendor can be
+    reached.
+    """
 
     def __init__(
         self, device: str, options: WebhookOptions, send: Post = post, refill_s: float = REFILL_S
     ) -> None:
-        """``send``: posts a message. ``refill_s``: seconds per message after a burst. Raises ``OSError`` or
-        ``ValueError`` if a file cannot be used.
+        """``send``: posts a message to the vendor. ``refill_s``: real seconds between messages after a burst. Raises
+        ``OSError`` or ``ValueError`` if a file with URL or secret cannot be used.
         """
         super().__init__(device)
         self._options = options
@@ -164,7 +169,7 @@ class Robot(Outlet):
         self._some = asyncio.Event()
 
     def want(self, wanted: Wanted) -> None:
-        """Queue a page for the vendor; if it cannot be queued, answer it with the reason."""
+        """Queue a page for the vendor. If too many wait, call its ``answer`` with the reason at once."""
         if len(self._queue) >= QUEUE_MAX:
             wanted.answer(f"{UNDELIVERED}: too many pages at once")
             return
@@ -259,7 +264,9 @@ class Robot(Outlet):
 
 
 async def _talk(robot: Outlet, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Serve one connection of the daemon to the socket."""
+    """Serve one connection of the daemon to the socket: receive pages, and send back their outcomes and whether
+    ``robot`` is up.
+    """
     lines = LineReader()
 
     def send(**fields: Any) -> None:
@@ -294,7 +301,9 @@ def _take(robot: Outlet, found: dict[str, Any], send: Callable[..., None]) -> No
 
 
 async def serve(robots: Sequence[tuple[Outlet, str]], ready: Callable[[], None] = lambda: None) -> None:
-    """Listen on the socket of each ``Outlet`` until cancelled. Raises ``OSError`` if a socket cannot be made."""
+    """Serve the given outlets, each on the socket at its path, until cancelled. ``ready`` is called when all listen.
+    Raises ``OSError`` if a socket cannot be made.
+    """
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for robot, path in robots:
             server = await asyncio.start_unix_server(partial(_talk, robot), sock=_bound(path))
@@ -304,7 +313,9 @@ async def serve(robots: Sequence[tuple[Outlet, str]], ready: Callable[[], None] 
 
 
 def _bound(path: str) -> socket.socket:
-    """Bind the socket, accessible to the daemon's group; one left by an earlier process is deleted first."""
+    """Make a listening socket at ``path``, which only this process's user and group may open. A socket left there by an
+    earlier process is deleted first.
+    """
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     made = socket.socket(socket.AF_UNIX)

@@ -19,8 +19,8 @@ File = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
 class SmsOptions(PagerOptions, frozen=True, kw_only=True):
-    """``people``: channel -> mobile number. ``config``: gammu-smsd's configuration file. ``pid_file``: the file with
-    its process id.
+    """Options of one modem. ``people``: channel -> mobile number. ``config``: gammu-smsd's configuration file.
+    ``pid_file``: the file in which gammu-smsd writes its process id.
     """
 
     people: Annotated[dict[PersonName, MobileNumber], Meta(min_length=1, max_length=PEOPLE_MAX)]
@@ -28,7 +28,9 @@ class SmsOptions(PagerOptions, frozen=True, kw_only=True):
     pid_file: File = "/run/gammu-smsd.pid"
 
     def point_channels(self) -> frozenset[str]:
-        """The names in ``people``: a text message needs a number."""
+        """The channels that hall.toml may name: the names in ``people``. The device alone is none, because a text
+        message needs a number.
+        """
         return frozenset(self.people)
 
     def whom(self, person: str) -> str:
@@ -37,6 +39,8 @@ class SmsOptions(PagerOptions, frozen=True, kw_only=True):
 
 
 class Sms(Webhook):
-    """Driver of one modem. Points: ``device/person``."""
+    """Driver of one modem for text messages. hall.toml addresses a person as ``device/PERSON``, with a name in
+    ``people``.
+    """
 
     OPTIONS: ClassVar[type[Options]] = SmsOptions

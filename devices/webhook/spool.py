@@ -1,7 +1,7 @@
 """The part of `edged pager` that gives text messages to gammu-smsd and follows each until it was sent or failed. Rules:
 
 1. gammu-smsd-inject writes a message into the outbox folder. gammu-smsd moves it to the folder of sent messages or of
-   errors; that move decides how the page is answered.
+   errors; from that move the daemon is told whether the page was delivered.
 2. A message that is still in the outbox after ``TRY_S`` is deleted and answered as undelivered: the core then pages
    somebody else, and nobody is called to a window an hour later. If gammu-smsd is just sending it, it may still go out.
 3. This outlet is down while gammu-smsd's process does not run, and for ``STUCK_S`` after a message that was not moved.
@@ -39,7 +39,7 @@ log = structlog.get_logger("edged.pager")
 
 
 class SpoolFolders(NamedTuple):
-    """The folders in which gammu-smsd keeps messages: waiting, sent, failed."""
+    """The folders in which gammu-smsd keeps messages: waiting (``outbox``), sent, and failed."""
 
     outbox: Path
     sent: Path
@@ -47,8 +47,8 @@ class SpoolFolders(NamedTuple):
 
 
 def folders(config: str) -> SpoolFolders:
-    """Read the folders from gammu-smsd's configuration file. Raises ``OSError`` if it cannot be read, ``ValueError``
-    (with what has to be written there) if it does not name them.
+    """Read the paths of the three folders from gammu-smsd's configuration file. Raises ``OSError`` if the file cannot
+    be read, ``ValueError`` if a setting is missing or wrong; the text says what to write.
     """
     parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
     try:
@@ -69,7 +69,7 @@ def folders(config: str) -> SpoolFolders:
 
 
 class Spool(Outlet):
-    """Sends pages as text messages through one gammu-smsd."""
+    """A modem as an outlet: sends pages as text messages through one gammu-smsd."""
 
     def __init__(self, device: str, options: SmsOptions) -> None:
         """Read the folders that gammu-smsd uses. Raises ``OSError`` or ``ValueError`` if gammu-smsd's configuration
@@ -84,7 +84,7 @@ class Spool(Outlet):
         self._stuck_until_s = 0.0
 
     def want(self, wanted: Wanted) -> None:
-        """Hand a page to gammu-smsd; if too many are open, answer it with the reason."""
+        """Hand a page to gammu-smsd. If too many are not sent yet, call its ``answer`` with the reason at once."""
         if len(self._pages) >= QUEUE_MAX:
             wanted.answer(f"{UNDELIVERED}: too many pages at once")
             return
@@ -93,7 +93,7 @@ class Spool(Outlet):
         task.add_done_callback(self._pages.discard)
 
     async def run(self) -> None:
-        """Check whether gammu-smsd runs, until cancelled."""
+        """Check every ``ALIVE_S`` whether gammu-smsd runs, until cancelled."""
         try:
             while True:
                 self._check_process()
@@ -126,7 +126,9 @@ class Spool(Outlet):
         wanted.answer(error)
 
     async def _sent(self, wanted: Wanted) -> str | None:
-        """Give a page to gammu-smsd and wait; None once the network accepted it, otherwise the error."""
+        """Give a page to gammu-smsd and wait until it is sent, has failed, or is too late. Returns None once the mobile
+        network accepted it, otherwise the error.
+        """
         self._check_process()
         if not self.up:
             return f"{UNDELIVERED}: {self.loss[1]}"
@@ -150,8 +152,8 @@ class Spool(Outlet):
 
 
 def inject(config: str, number: str, text: str) -> str:
-    """Write a message into the outbox; returns its file name. Blocking. Raises ``SubprocessError`` if gammu-smsd-inject
-    fails, ``OSError`` if it cannot be started or names no file.
+    """Write a message to ``number`` into gammu-smsd's outbox, and return the message's file name. Blocks. Raises
+    ``SubprocessError`` if gammu-smsd-inject fails, ``OSError`` if it cannot be started or does not say the file name.
     """
     command = [INJECT, "-c", config, "TEXT", number, "-unicode", "-len", str(TEXT_CHARS_MAX)]
     done = subprocess.run(  # noqa: S603 - the number's form was checked when hall.toml was read

@@ -48,8 +48,9 @@ class RobotPost(NamedTuple):
 def request(
     vendor: Vendor, url: str, secret: str | None, text: str, at: tuple[str, ...], now_ms: int
 ) -> RobotPost:
-    """The POST that sends ``text`` and mentions people (``at``: mobile numbers; at Feishu ids of members). ``now_ms``:
-    Unix time, for the signature.
+    """Return the POST that sends ``text`` to the robot at ``url`` and mentions people. ``at``: their mobile numbers; at
+    Feishu ids of members. ``secret``: the key for the signature (None: unsigned); ``now_ms``: Unix time, which is
+    signed.
     """
     body: dict[str, Any]
     if vendor == "feishu":
@@ -71,7 +72,9 @@ def request(
 
 
 def judged(vendor: Vendor, status: int, body: bytes) -> tuple[Verdict, str]:
-    """The outcome of a POST, and the reason in words. An answer that does not look like the vendor's means "later"."""
+    """Return the outcome of a POST ("sent", "refused", or "later": try again), and the reason in words. An answer that
+    does not look like the vendor's means "later".
+    """
     if status == 429 or status >= 500 or 300 <= status < 400:
         return "later", f"HTTP {status}"
     if status != 200:
@@ -91,8 +94,8 @@ def judged(vendor: Vendor, status: int, body: bytes) -> tuple[Verdict, str]:
 
 
 def joined(texts: list[str]) -> tuple[str, int]:
-    """Join as many texts as fit into one message, one per line; returns the message and how many. A text that is too
-    long alone is cut.
+    """Join as many texts as fit into one message, one per line, from the first on. Returns the message and the number
+    of texts in it. If the first text alone is too long, it is cut.
     """
     first = _cut(texts[0])
     held, count = first, 1
