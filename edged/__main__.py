@@ -7,7 +7,9 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; a plain ``edged run --config FILE`` starts without loading it, which saves start time."""
+    """Run the command line. A plain ``edged run --config FILE`` starts the daemon without loading the other commands,
+    which saves start time.
+    """
     if sys.argv[1:2] == ["run"]:
         from edged.daemon.start import plain
 

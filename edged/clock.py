@@ -1,4 +1,5 @@
-"""The only file that reads time. Hall time may run faster than real time (in the demo).
+"""The only module that reads clocks. It also provides hall time, the daemon's own time, which in a demo runs faster
+than real time.
 
 Decisions use hall time: milliseconds that never go back, continue over restarts and ignore changes of the wall clock.
 Wall time is only for labels. I/O deadlines are real seconds. A simulation replaces all clocks by its own (``reading``).
@@ -24,7 +25,9 @@ _perf: Callable[[], float] = time.perf_counter
 
 @contextmanager
 def reading(monotonic: Callable[[], float], wall_ns: Callable[[], int]) -> Iterator[None]:
-    """Context manager for simulations: time comes from these functions (monotonic seconds, and ns since 1970 UTC)."""
+    """Replace the clocks within a ``with`` block, for simulations: all time comes from ``monotonic`` (seconds) and
+    ``wall_ns`` (nanoseconds since 1970, UTC).
+    """
     global _monotonic, _wall_ns, _perf
     before = _monotonic, _wall_ns, _perf
     _monotonic, _wall_ns, _perf = monotonic, wall_ns, monotonic
@@ -35,14 +38,14 @@ def reading(monotonic: Callable[[], float], wall_ns: Callable[[], int]) -> Itera
 
 
 def processor_s() -> float:
-    """Processor seconds that this process has used."""
+    """Return the processor seconds that this process has used so far."""
     return time.process_time()
 
 
 @dataclass(frozen=True, slots=True)
 class Warp:
-    """Hall time that runs at ``speed`` times real time: at system wall time ``real_ms`` the hall's wall time was
-    ``hall_ms``.
+    """The pace of a demo: hall time runs ``speed`` times as fast as real time. ``real_ms`` and ``hall_ms`` are the same
+    moment, on the system's clock and on the hall's, in ms since 1970 UTC.
     """
 
     speed: float
@@ -60,8 +63,8 @@ class Warp:
 
 
 class Clock:
-    """Hall time, in milliseconds since the hall's journal began: it stands at ``start_ms`` when the clock is
-    created.
+    """The hall's clock. Hall time is counted in milliseconds since the hall's journal began. ``start_ms``: hall time
+    when the clock is created, so that it continues after a restart; ``warp``: None for real speed.
     """
 
     def __init__(self, start_ms: int = 0, warp: Warp | None = None) -> None:
@@ -77,7 +80,9 @@ class Clock:
         return self._start_ms + int((_monotonic() - self._real0_s) * 1000 * self.speed)
 
     def skip(self, ms: int) -> None:
-        """Move hall time ahead by ``ms`` in which the process was frozen."""
+        """Move hall time ahead by ``ms``, the time that the process was not running. That is known only once the
+        machine's wall clock is right.
+        """
         self._start_ms += ms
 
     def now_s(self) -> float:
@@ -85,17 +90,17 @@ class Clock:
         return self._start_ms / 1000 + (_monotonic() - self._real0_s) * self.speed
 
     def wall_ms(self) -> int:
-        """Wall time of the hall in ms since 1970 UTC."""
+        """Return the date and time in the hall, in ms since 1970 UTC. In a demo that is not the system's."""
         if self._warp is None:
             return wall_ms()
         return self._warp.hall_ms + int((wall_ms() - self._warp.real_ms) * self._warp.speed)
 
     def real_delay_s(self, until_ms: int) -> float:
-        """Real seconds until hall time ``until_ms`` (0 if past)."""
+        """Return how many real seconds from now hall time will be ``until_ms``; 0 if it is past."""
         return max(0.0, (until_ms - self.at_ms()) / 1000 / self.speed)
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep for ``seconds`` of hall time, which are shorter than real ones if the demo runs fast."""
+        """Sleep for ``seconds`` of hall time; in a demo that runs faster these are fewer real seconds."""
         await asyncio.sleep(seconds / self.speed)
 
 
@@ -117,7 +122,7 @@ def perf_s() -> float:
 
 
 def thread_s() -> float:
-    """Processor seconds used by this thread, to measure work independently of the load of the machine."""
+    """Return the processor seconds that this thread has used, to measure work independently of the machine's load."""
     return time.thread_time()
 
 
@@ -137,8 +142,8 @@ def rfc3339(wall: int, zone: str) -> str:
 
 @lru_cache(256)
 def _second(second: int, zone: str) -> tuple[str, str]:
-    """The texts before and after the milliseconds of a timestamp; cached, because a rush formats the same second many
-    times.
+    """Return the texts before and after the milliseconds of a timestamp. ``second``: since 1970. Cached, because many
+    lines are stamped in the same second.
 
     Times within a day of year 1 or 9999, which the zone's offset may push out of the calendar, are written in UTC.
     """

@@ -3,10 +3,10 @@
 * A description has the format of its family (``edged.shapes``): tables, JSON pointers, integer scales, named states. An
   unknown key is an error; nothing in it is ever evaluated.
 * The product's files are ``devices/<family>/*.toml``. A site keeps its own in the folder that hall.toml names (``[hall]
-  descriptions``), as ``<folder>/<family>/<name>.toml``: an upgrade does not change them, and they win over the
-  product's.
-* Each has ``[[examples]]``: captured input with the expected result, and levels with the bytes sent for them. A test
-  runs all of them, and ``edged devices list`` those of a site.
+  descriptions``), as ``<folder>/<family>/<name>.toml``. An upgrade does not change these, and they are used instead of
+  the product's with the same name.
+* Each has ``[[examples]]``: captured input with the expected result, and output values (a lamp's state, say) with the
+  bytes sent for them. A test checks those of the product, ``edged devices list`` those of a site.
 * hall.toml may also contain a description itself, as a table in place of the name.
 """
 
@@ -32,8 +32,8 @@ Named = str | dict[str, Any]  # in hall.toml: the name of a description, or the 
 
 
 class Description(Shape, frozen=True, kw_only=True):
-    """The keys of every description. ``verified``: how its numbers were checked; ``source``: the document they come
-    from.
+    """What every description of a device model contains. ``source``: the document from which its numbers come;
+    ``verified``: against what they were checked. ``wiring``: how to connect the device, for the technician.
     """
 
     title: Annotated[str, Meta(min_length=1, max_length=120)]
@@ -44,7 +44,7 @@ class Description(Shape, frozen=True, kw_only=True):
     wiring_zh: Annotated[str, Meta(max_length=1000)] = ""
 
     def wrong_examples(self) -> list[str]:
-        """One line for each of the description's own examples whose result is not as stated."""
+        """One line for each example in the description for which the description gives another result than stated."""
         raise AssertionError("each family runs its own")
 
 
@@ -52,7 +52,7 @@ D = TypeVar("D", bound=Description)
 
 
 def names(family: str) -> tuple[str, ...]:
-    """The descriptions of ``family`` that come with the product."""
+    """Return the names of the descriptions of ``family`` (a folder of ``devices``) that come with the product."""
     return tuple(sorted(_shipped(family)))
 
 
@@ -63,8 +63,9 @@ def _shipped(family: str) -> dict[str, Path]:
 
 
 def described(family: str, named: Named, kind: type[D]) -> D:
-    """The description that a device's option in hall.toml names or contains. Raises ``ValueError`` if there is none of
-    that name, or with every mistake in it.
+    """Return the description that an option in hall.toml names or contains. ``family``: the folder of ``devices`` in
+    which names are looked up; ``kind``: the class of the result. Raises ``ValueError`` if no description has that name,
+    or with every mistake in it.
     """
     if isinstance(named, str):
         found = _of_product(family, named, kind)
@@ -82,7 +83,7 @@ def _of_product(family: str, name: str, kind: type[Description]) -> Description:
 
 
 def parsed(fields: dict[str, Any], kind: type[D]) -> D:
-    """Parse a description from its TOML table. Raises ``ValueError`` with every mistake if there is one."""
+    """Parse a description from its TOML table. Raises ``ValueError`` whose text lists every mistake."""
     try:
         return read(kind, fields)
     except Misshapen as error:
@@ -132,7 +133,7 @@ def _pointer(text: str) -> str:
 
 
 def octets(text: str) -> bytes:
-    """Convert hex text, with spaces anywhere, to bytes. Raises ``ValueError`` for any other text."""
+    """Convert hex digits to bytes; spaces between them are ignored. Raises ``ValueError`` for any other text."""
     return bytes.fromhex("".join(text.split()))
 
 
@@ -150,7 +151,9 @@ _ABSENT = object()
 
 
 def at_pointer(document: Any, pointer: str, absent: Any = None) -> Any:
-    """The value at ``pointer`` in parsed JSON (RFC 6901), or ``absent``."""
+    """Return the value to which the JSON pointer ``pointer`` (RFC 6901) leads in a parsed document; ``absent`` if it
+    leads nowhere.
+    """
     node = document
     for part in _parts(pointer):
         if isinstance(node, dict):
@@ -170,8 +173,8 @@ def _parts(pointer: str) -> Iterator[str]:
 
 
 def as_text(value: Any) -> str | None:
-    """A JSON value as text, to look it up in a description's table: ``true``, ``3``, ``single``; None for objects,
-    lists and null.
+    """Return a JSON value as text (``true``, ``3``, ``single``), to look it up among the words of a description. None
+    for objects, lists and null.
     """
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -33,9 +33,9 @@ WORD_S = 30.0  # real seconds between further reasons of one loss, so that an un
 
 
 class DeviceError(Exception):
-    """Base of all errors of drivers and links. The text is logged, so it must contain no personal data.
+    """Base of all errors that drivers and links raise. The text is logged, so it must contain no personal data.
 
-    ``word``: the reason if the device counts as lost because of it, one of ``edged.core.model.losses``.
+    ``word``: why the device counts as lost if this error makes it so; one of ``edged.core.model.losses``.
     """
 
     word = OTHER
@@ -47,7 +47,7 @@ class DeviceError(Exception):
 
     @property
     def loss(self) -> Loss:
-        """The reason to report if this error makes the device count as lost: ``word``, and the error's text as
+        """The reason to report if the device counts as lost because of this error: ``word``, with the error's text as
         detail.
         """
         return Loss(self.word, str(self))
@@ -64,30 +64,33 @@ class Refused(DeviceError):
 
 
 class Garbled(DeviceError):
-    """The device's answer violates its protocol: counted, then retried."""
+    """What the device sent violates its protocol. Such answers are counted, and the request is sent again."""
 
     word = "bad-answer"
 
 
 class Emit(Protocol):
-    """Hands one event to the inbox. Never blocks.
+    """A function that puts one event from a device into the inbox, from which the core takes it. Never blocks.
 
-    ``ack`` is called in the loop thread once the event's step is on disk (MQTT: PUBACK). Returns False if the
-    inbox is full: the event was counted as rejected and must not be acknowledged.
+    ``ack`` is called, in the loop's thread, once the event is on disk; an MQTT driver sends PUBACK then. Returns False
+    if the inbox is full: the event was not taken but counted as rejected, and must not be acknowledged.
     """
 
     def __call__(self, event: Event, ack: Callable[[], None] | None = None) -> bool: ...
 
 
 class Reject(Protocol):
-    """Counts and logs an input that is not an event: ``reason`` is a short fixed word (a metric label)."""
+    """A function that counts and logs something received that makes no event. ``reason``: a short fixed word (a metric
+    label); ``detail``: for the log.
+    """
 
     def __call__(self, reason: str, detail: str = "") -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class DisplaySize:
-    """Rows of text, and columns of half-width characters in each; ``scrolls``: longer lines are scrolled.
+    """How much text a display shows: ``rows``, and ``columns`` of half-width characters in each. ``scrolls``: the
+    display scrolls longer lines.
 
     ``font``: the Python codec whose characters the font has; "": it shows every character.
     """
@@ -118,14 +121,16 @@ def row_of(point: Point, rows: int) -> int | None:
 
 
 def line_name(line: str) -> str:
-    """The hall's name for a counting line that the device calls ``line``: eight hex digits (its CRC-32), because a
-    device may use any text.
+    """Return the hall's name for a counting line that the device calls ``line``: eight hex digits (its CRC-32). The
+    device's own name may be any text, so it is not stored.
     """
     return f"{crc32(line.encode(errors='replace')):08x}"
 
 
 class SharedWire(NamedTuple):
-    """A Modbus bus that several devices share: all with the same ``settings``, each with its own ``unit`` number."""
+    """A device's place on a Modbus bus that several devices share. ``address`` and ``settings`` (such as the baud rate)
+    are those of the bus; ``unit`` is the device's own number there.
+    """
 
     address: str
     settings: str
@@ -143,11 +148,11 @@ class Options(Shape, frozen=True):
     DESCRIPTION: ClassVar[type[Description] | None] = None
 
     def point_channels(self) -> frozenset[str]:
-        """Channels that hall.toml may name on this device; "" stands for the bare device id."""
+        """The channels of this device that hall.toml may name; "" stands for the device id alone."""
         return frozenset({""})
 
     def display_size(self, channel: str) -> DisplaySize | None:
-        """The text size of this channel; None if it is unknown or the channel shows no lines."""
+        """How many rows and columns of text this channel shows; None if that is unknown or it shows no text."""
         return None
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -155,9 +160,7 @@ class Options(Shape, frozen=True):
         return (), ()
 
     def speaker(self, device: str) -> str:
-        """The client name at the broker under which this device's messages are published; by default the device's
-        id.
-        """
+        """The client name under which this device's messages reach the hall's broker; by default the device's id."""
         return device
 
     def point_roles(self, channel: str) -> frozenset[str] | None:
@@ -168,8 +171,8 @@ class Options(Shape, frozen=True):
         return None
 
     def reports(self) -> frozenset[str]:
-        """The roles in which the device reports without being named elsewhere in hall.toml: dispenser, counter,
-        queue.
+        """The roles in which the device sends events by itself, so that hall.toml need not name it elsewhere:
+        dispenser, counter, queue.
         """
         return frozenset()
 
@@ -188,7 +191,7 @@ class Options(Shape, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class DeviceContext:
-    """What the application gives to a driver.
+    """What the application gives to a driver: the ids of ``device`` and ``hall``, and functions to call.
 
     ``sleep`` and ``now_s`` run in hall time (they follow ``--speed``): use them for protocol pacing, blinking and
     re-arming. I/O deadlines are real seconds (``asyncio.timeout``). ``mqtt`` is the hall's broker link.
@@ -203,12 +206,15 @@ class DeviceContext:
     mqtt: Any  # edged.links.mqtt.MqttLink; Any keeps the contract free of link imports
 
     def point(self, channel: str = "") -> Point:
-        """The point of a channel of this device; without a channel, the device itself."""
+        """Return the name of a channel of this device (``relay-1/3``); without ``channel``, that of the device itself
+        (``relay-1``).
+        """
         return point_of(self.device, channel)
 
 
 class Presence:
-    """Reports to the core whether a device can be reached: once for each change, and again if the inbox was full.
+    """Tells the core whether a device can be reached. Each change is reported once; if the inbox was full, the report
+    is repeated until it is accepted.
 
     Without that repetition a ``DeviceLost`` refused by a full inbox would leave a dead lamp shown as lit. If the reason
     of a loss turns out to be another one, that is reported as well, after ``SETTLE_S`` and then at most every
@@ -226,7 +232,7 @@ class Presence:
         self._received_s = context.now_s()
 
     def received(self) -> None:
-        """Record that the device sent something: its silence is measured anew from here."""
+        """Record that the device has just sent something: ``watch_silence`` measures the silence from now on."""
         self._received_s = self._context.now_s()
 
     async def watch_silence(self, silent_s: float) -> None:
@@ -249,11 +255,11 @@ class Presence:
         self._report()
 
     def unknown(self, word: str = "") -> None:
-        """Record that the link is up but nothing was received from the device yet; the last report stays valid.
+        """Record that the link is up but the device has not sent anything yet. What was reported last stays valid.
 
         If a message of the device arrived just before the link was reported as up, the device stays reachable.
-        ``word``: for a device that announces itself, the loss reported if nothing is received for ``ANNOUNCE_S``.
-        Commands are sent all the same: a device that only receives may be present.
+        ``word``: the loss to report if nothing is received within ``ANNOUNCE_S``, for a device that announces itself;
+        "": none. Commands are sent meanwhile, because a device that only receives may be present.
         """
         if self.there or (self.there is False and self._loss is not None and self._loss.word != OUR_LINK):
             return
@@ -275,7 +281,9 @@ class Presence:
         self._again = asyncio.get_running_loop().call_later(after_s, then)
 
     def forget(self) -> None:
-        """Forget the last report, because the driver ends or restarts: the next one is sent even if it is the same."""
+        """Forget what was reported last, because the driver ends or restarts. The next report is then sent even if it
+        says the same.
+        """
         self.there = self._reported = None
         if self._again is not None:
             self._again.cancel()
@@ -302,7 +310,7 @@ class Presence:
 
 
 class Driver(Protocol):
-    """One configured device. Constructed as ``DriverClass(context, options)``.
+    """The software for one configured device. It is constructed as ``DriverClass(context, options)``.
 
     It emits ``DeviceBack`` at the first contact and ``DeviceLost`` once for each loss. ``run`` runs until cancelled and
     never gives up. ``show`` and ``act`` return when the device has taken the command, or raise a ``DeviceError``,
@@ -328,24 +336,24 @@ class Driver(Protocol):
 
 @runtime_checkable
 class PromptDriver(Driver, Protocol):
-    """A driver that can send a level without waiting for anything: it is sent in the same turn of the event loop as the
-    event that caused it.
+    """A driver that can send a level (an output value, such as a lamp's state) without waiting for anything. The
+    application then sends it before any other task runs, to save time.
     """
 
     def put(self, point: Point, value: Value) -> None:
-        """Like ``show``, but synchronous. Raises a ``DeviceError`` if the device is known to be away or cannot show
-        such a value.
+        """Send a level as ``show`` does, but without ``await``. Raises a ``DeviceError`` if the device is known to be
+        lost or cannot show such a value.
         """
 
 
 @runtime_checkable
 class BeginningDriver(Driver, Protocol):
-    """A driver that sends a level first and then waits for an answer: lamps are sent in the same turn of the event loop
-    as the event that caused them.
+    """A driver that sends a level (an output value, such as a lamp's state) at once and then waits for an answer. The
+    application then sends lamps before any other task runs, to save time.
     """
 
     def begin(self, point: Point, value: Value) -> Callable[[], Awaitable[None]]:
-        """Send the level; call and await the result to wait for the answer.
+        """Send the level. Returns a function: call it and await its result to wait for the device's answer.
 
         Raises a ``DeviceError`` if nothing was sent.
         """

@@ -1,5 +1,5 @@
-"""Reads text files that people saved: UTF-8, with or without a byte order mark. For any other encoding the error says
-which it is and where it starts.
+"""Reads text files that people saved: UTF-8, with or without a byte order mark. For a file in any other encoding, the
+error says which encoding that is and at which line it starts.
 
 On Chinese Windows, editors save "ANSI" as GBK (code page 936, a subset of GB 18030) and "Unicode" as UTF-16. GBK is
 recognised without a word list: Chinese prose uses the common characters of GB 2312, both of whose bytes are 0xA1 or
@@ -18,7 +18,7 @@ SAVE_AS = "save it as UTF-8 (Notepad: Save as, Encoding; 记事本：另存为�
 
 
 class NotUtf8(ValueError):
-    """The bytes are not UTF-8. The text says what they are and what to do, without quoting the file.
+    """A file's bytes are not UTF-8. The error's text says what they are and what to do, without quoting the file.
 
     ``line`` and ``column`` count from 1; ``begins``: the faulty text decoded as GBK, "" if it is not GBK.
     """
@@ -32,7 +32,9 @@ class NotUtf8(ValueError):
 
     @property
     def at_column(self) -> str:
-        """The error text with the column and the decoded text, for a file that contains no secret."""
+        """The error's text, extended by the column and the faulty text as GBK; only for a file that contains no
+        secret.
+        """
         begins = f' "{self.begins}"' if self.begins else ""
         return f"{self.what} (column {self.column}{begins}); {SAVE_AS}"
 
@@ -75,7 +77,7 @@ def _named(data: bytes, error: UnicodeDecodeError) -> NotUtf8:
 
 
 def _is_gbk(part: bytes) -> bool:
-    """Whether ``part`` is plausible GBK; it begins with a whole character and may end inside one."""
+    """Are these bytes plausibly GBK? ``part`` must begin with a whole character; it may end inside one."""
     odd = [char for char in part.decode("gb18030", "replace") if not char.isascii()]
     common = sum(map(_is_common, odd))
     return common > 0 and common >= COMMON_SHARE * len(odd)

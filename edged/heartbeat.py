@@ -1,8 +1,9 @@
-"""Heartbeat deadlines, which the watchdog checks, and detection of tasks that end by themselves.
+"""Deadlines of the daemon's tasks, by which the watchdog finds one that is stuck, and detection of tasks that end
+although they should not.
 
-asyncio's TaskGroup treats a child as finished when it returns or when it ends as cancelled although nobody cancelled it
-(awaiting a library's cancelled future does that): the daemon would continue without it. ``lasting`` makes that a
-failure.
+If a task of an asyncio TaskGroup returns, the group goes on without it. The same happens if the task ends as cancelled
+although nobody cancelled it, for instance because it awaited a future that a library cancelled. The daemon would
+continue without that task; ``lasting`` makes it a failure.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from edged.clock import monotonic_s
 
 
 class PartEnded(RuntimeError):
-    """A task that should run as long as the daemon has ended by itself: a bug, which ends the process."""
+    """A task that should run as long as the daemon has ended by itself. That is a bug; the process ends, and systemd
+    starts it again.
+    """
 
 
 class Heartbeat:
-    """A task's deadline, in seconds of ``edged.clock.monotonic_s``. The task renews it before each wait; a task past
-    its deadline is stuck.
+    """The time by which a task must report again (``due_s``), in seconds of ``edged.clock.monotonic_s``. The task moves
+    it before each wait; a task whose time is past is stuck.
     """
 
     __slots__ = ("due_s",)
@@ -28,16 +31,18 @@ class Heartbeat:
         self.due_s = monotonic_s()
 
     def expect(self, within_s: float) -> None:
-        """Set the deadline to ``within_s`` real seconds from now: by then the task will have renewed it."""
+        """Set the deadline to ``within_s`` real seconds from now. The task promises to set it again before that."""
         self.due_s = monotonic_s() + within_s
 
     async def sleep(self, seconds: float) -> None:
-        """Renew the deadline and sleep for ``seconds`` real seconds."""
+        """Move the deadline to ``seconds`` real seconds from now, and sleep until then."""
         self.expect(seconds)
         await asyncio.sleep(seconds)
 
     async def wait(self, event: asyncio.Event, within_s: float) -> None:
-        """Renew the deadline and wait for ``event``, at most ``within_s`` real seconds; then clear it."""
+        """Move the deadline to ``within_s`` real seconds from now, wait for ``event`` until then, and clear the
+        event.
+        """
         self.expect(within_s)
         handle = asyncio.get_running_loop().call_later(within_s, event.set)
         try:
@@ -48,7 +53,9 @@ class Heartbeat:
 
 
 async def lasting(name: str, part: Awaitable[object]) -> None:
-    """Await ``part`` until cancelled. Passes on its exceptions, and raises ``PartEnded`` if it ends otherwise."""
+    """Await ``part``, which should run until cancelled. Raises ``PartEnded``, with ``name`` in its text, if it returns
+    or is cancelled from inside; passes on any other exception.
+    """
     try:
         await part
     except asyncio.CancelledError:

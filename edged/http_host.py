@@ -1,7 +1,8 @@
-"""The check of the Host header of an HTTP request, for both of our listeners.
+"""Checks the Host header of HTTP requests, for all listeners of this package.
 
-It prevents a web page on a clerk's PC from reading the hall through a DNS name rebound to it (OWASP ASVS 4.0.3,
-V14.5.3). Source of the form: RFC 9112, 3.2 (exactly one Host) and RFC 3986, 3.2.2 and 3.2.3 (host and port).
+This prevents DNS rebinding (OWASP ASVS 4.0.3, V14.5.3): a foreign web page on a clerk's PC makes its own domain name
+resolve to the hall's address, and could then read the hall's pages. Sources for the header's form: RFC 9112, 3.2
+(exactly one Host) and RFC 3986, 3.2.2 and 3.2.3 (host and port).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ PORT_MAX = 65_535
 
 
 class HostNames:
-    """The names of one listener: its address, this machine's names, and those that hall.toml adds."""
+    """The names under which one listener may be addressed: its address, this machine's names, and those that hall.toml
+    adds.
+    """
 
     def __init__(self, host: str, names: Iterable[str] = ()) -> None:
         """``host``: the address of the listener; ``names``: further names of this machine (``names = [...]`` of
@@ -24,9 +27,10 @@ class HostNames:
         self._everywhere = host in EVERYWHERE
 
     def has(self, hosts: Sequence[str]) -> bool:
-        """Whether a request with these Host headers is for us: exactly one header, well formed, with one of our names.
+        """Is a request with these Host headers for this listener? There must be exactly one header, well formed, with
+        one of the names.
 
-        A listener on all addresses accepts every IP address in the header: rebinding needs a DNS name.
+        A listener on all addresses accepts every IP address in the header, because DNS rebinding needs a name.
         """
         if len(hosts) != 1:
             return False
@@ -52,7 +56,7 @@ def host_name(host: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Normalise a name: an address as the library writes it, anything else in lower case and without final dot."""
+    """Normalise a name: an IP address to its canonical spelling, anything else to lower case without a final dot."""
     name = name.removesuffix(".")
     return _address(name) or name.lower()
 

@@ -1,7 +1,8 @@
-"""journald's native protocol: a log line with its own fields, so that ``journalctl EDGED_WINDOW=w11`` finds it.
+"""Sends log lines to journald with fields of their own, so that ``journalctl EDGED_WINDOW=w11`` finds those about a
+window.
 
 Source: systemd.io/JOURNAL_NATIVE_PROTOCOL: one datagram for each entry, made of lines ``NAME=value``; a name may occur
-more than once. The text for people is in MESSAGE, the same as on the stream.
+more than once. MESSAGE holds the whole log line, as it would be written to stderr otherwise.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ BY_STREAM_LEVEL = 3
 
 
 def fields_of(line: Mapping[str, Any]) -> bytes:
-    """The journald fields of a log line, made from its keys (``FIELDS``); empty if it has none of them."""
+    """Return the journald fields of a log line, as bytes, made from those of its keys that ``FIELDS`` names; empty if
+    it has none of them.
+    """
     out: dict[bytes, None] = {}
     for key, field in FIELDS.items():
         value = line.get(key)
@@ -51,7 +54,7 @@ def fields_of(line: Mapping[str, Any]) -> bytes:
 
 
 class NativeJournal:
-    """journald's native socket. Use it in a thread of its own: ``send`` blocks while journald stalls."""
+    """A client of journald's native socket. Use it in a thread of its own: ``send`` blocks while journald stalls."""
 
     def __init__(self, place: str = SOCKET) -> None:
         self._place = place
@@ -59,8 +62,8 @@ class NativeJournal:
         self._retry_at_s = 0.0
 
     def send(self, line: bytes, fields: bytes) -> bool:
-        """Send a line that begins with ``<level>`` and ends with its only line break; False: not sent, use the
-        stream.
+        """Send a log line with its journald ``fields``. ``line`` must begin with ``<level>`` and have only one line
+        break, at its end. Returns False if it was not sent; the caller then writes it to the stream.
         """
         text = line[3:-1]
         if line[:1] != b"<" or b"\n" in text or line[1] - 48 <= BY_STREAM_LEVEL:

@@ -1,11 +1,11 @@
 """Writes log lines in a thread of its own, so that a log reader that stops reading blocks nothing.
 
-Rules (see the table of decision 0031): the loop never waits for a log line; one that cannot be written is dropped and
-counted. The queue is bounded (``WAITING_BYTES_MAX``). When it is full the newest lines are dropped, because the oldest
-show how the trouble began; once lines can be written again, one of them says how many were lost. The thread waits for a
-descriptor that another process made non-blocking. It reconnects to a journald that has restarted; no other stream is
-reopened. Lines with fields go to journald's native socket (``journald.py``), or to the stream if that is missing or
-refuses the line.
+Rules (see the table of decision 0031): the event loop never waits for a log line. A line that cannot be written is
+dropped and counted. The queue is bounded (``WAITING_BYTES_MAX``); when it is full, the newest lines are dropped,
+because the oldest show how the trouble began. Once lines can be written again, an additional line says how many were
+lost. If another process made the descriptor non-blocking, the thread waits until it accepts bytes again. A stream to
+journald is opened again after journald restarted, no other stream is. Lines with fields go to journald's native socket
+(``journald.py``), or to the stream if there is no such socket or it refuses the line.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ GONE = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNREFUSED, errno
 
 
 class LogWriter:
-    """Writes to ``descriptor``. ``journal``: it is a stream to journald, reopened at ``STREAM`` when it breaks.
+    """A thread that writes queued log lines to ``descriptor``. ``journal``: that is a stream to journald, which is
+    opened again at ``STREAM`` when it breaks.
 
-    ``native``: journald's native socket for lines with fields, or None.
+    ``native``: journald's native socket, for lines with fields; None: all lines go to ``descriptor``.
     """
 
     bytes_max = WAITING_BYTES_MAX
@@ -65,11 +66,15 @@ class LogWriter:
 
     @property
     def lost(self) -> int:
-        """Number of lines dropped, or lost while being written, since the start."""
+        """Number of lines since the start that were not written: dropped because the queue was full, or refused by the
+        system.
+        """
         return self._lost
 
     def put(self, line: bytes, fields: bytes = b"") -> None:
-        """Queue one line with its line break, and its journald ``fields``; never waits."""
+        """Queue one line, with its line break, and its journald ``fields``. Never waits: if the queue is full, the line
+        is dropped and counted.
+        """
         size = len(line) + len(fields)
         with self._changed:
             if self._bytes + size > self.bytes_max or len(self._waiting) >= WAITING_LINES_MAX:
@@ -87,7 +92,7 @@ class LogWriter:
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, within_s)
 
     def stop(self) -> None:
-        """End the thread as soon as it is not blocked in a write."""
+        """Let the thread write the lines that are queued, and then end. Does not wait for that."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -100,7 +105,7 @@ class LogWriter:
             pass
 
     def _turn(self) -> bool:
-        """Wait for the next line and write it; False once there will be none."""
+        """Wait for the next line and write it. Returns False when the thread has to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
             if not self._waiting:
@@ -122,7 +127,7 @@ class LogWriter:
         return (self._native is not None and self._native.send(line, fields)) or self._write(line)
 
     def _write(self, line: bytes) -> bool:
-        """Write the whole line, however long that takes; False if it is lost."""
+        """Write the whole line, however long that takes. Returns False if it is lost."""
         rest = memoryview(line)
         while rest:
             try:
@@ -151,8 +156,8 @@ class LogWriter:
 
 
 def open_journal() -> int:
-    """Open a stream to journald, like the one it gives to a service. Raises ``OSError`` if journald does not listen
-    there.
+    """Open a stream to journald, such as a service has for its stderr; returns the file descriptor. Raises
+    ``OSError`` if journald does not listen at ``STREAM``.
 
     Seven header lines open it: identifier, unit (taken from the sender's cgroup unless root says so), priority, whether
     lines begin with "<n>", and three forwarding flags (systemd's src/journal/journald-stream.c).
@@ -164,7 +169,9 @@ def open_journal() -> int:
 
 
 def _lost_line(count: int, like: bytes) -> bytes:
-    """The log line that says how many lines are missing."""
+    """Return the log line that says how many lines are missing. ``like``: another line, whose format (JSON or text,
+    with or without ``<level>``) it gets.
+    """
     prefix = b"<4>" if like.startswith(b"<") else b""
     if b"{" not in like[:4]:
         return b"%d log lines were lost\n" % count

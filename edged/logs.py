@@ -1,8 +1,9 @@
 """Logs: JSON lines for machines, coloured ones for a person at a terminal; on stderr (stdout is for commands' results).
 
-Rules: one line for each step that commanded something (during a flood only some, which say how many were left out; the
-journal has them all); one line for each change of a link, never for each attempt; nothing by which a visitor could be
-recognised. Speech and arguments of keys are not logged; long runs of digits are masked in all other texts.
+Rules: one line for each step (an event and what the core did with it) that sent commands to devices. In a flood of
+steps only some lines are written, which say how many were left out; the daemon's own journal (``edged/store``) has all
+steps. One line for each change of a link, never for each attempt to connect. Nothing by which a visitor could be
+recognised: announcements and arguments of keys are not logged, and long runs of digits are masked in all other texts.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ _EventDict = MutableMapping[str, Any]
 def configure(
     level: str = "INFO", stream: TextIO | None = None, environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Set up structlog and the libraries' own logging. ``stream`` defaults to stderr, written by a thread."""
+    """Set up logging of this program (structlog) and of its libraries. ``level``: the least severe level that is
+    logged. ``stream``: by default stderr, to which a thread writes.
+    """
     global _writer
     out = sys.stderr if stream is None else stream
     shared: list[structlog.types.Processor] = [
@@ -85,7 +88,7 @@ def lost() -> int:
 
 
 def say(text: str) -> None:
-    """Write a text for a person to stderr, after the log lines queued before it."""
+    """Write a text for a person to stderr, as it is; it appears after the log lines queued before it."""
     if _writer is None:
         sys.stderr.write(text)
     else:
@@ -99,13 +102,15 @@ def drain() -> None:
 
 
 def stamp_with(stamp: Callable[[], str]) -> None:
-    """Stamp log lines with the hall's own time from now on; ``stamp`` returns it as text."""
+    """Use ``stamp`` for the time in log lines from now on. It returns the hall's time as text."""
     global _now
     _now = stamp
 
 
 class _Lines(logging.StreamHandler[TextIO]):
-    """The only log handler. ``json_stamped``: None for coloured lines; else JSON, with (True) or without a time."""
+    """The only log handler: formats lines and writes them. ``json_stamped``: None for coloured lines, True for JSON
+    with a time, False for JSON without (journald adds it).
+    """
 
     def __init__(self, out: TextIO, json_stamped: bool | None, writer: LogWriter | None) -> None:
         super().__init__(out)
@@ -116,9 +121,11 @@ class _Lines(logging.StreamHandler[TextIO]):
     def put(
         self, name: str, event: str, fields: dict[str, Any], things: Callable[[], dict[str, list[str]]]
     ) -> bool:
-        """Write an INFO line like the chain of structlog processors, at a quarter of its cost; False if it cannot.
+        """Write an INFO line of logger ``name``, at a quarter of the cost of structlog's processors. Returns False, and
+        writes nothing, if lines are coloured: then use structlog.
 
-        ``things``: returns windows, areas and tickets for journald's fields; called only if the log goes to journald.
+        ``things``: a function that returns ids of windows, areas and tickets for journald's fields; it is called only
+        if the log goes to journald.
         """
         if self._json_stamped is None:
             return False
@@ -145,7 +152,7 @@ class _Lines(logging.StreamHandler[TextIO]):
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record of the libraries' own logging; see ``logging.Handler``."""
+        """Format and write a record, from structlog or from a library; see ``logging.Handler``."""
         if self._writer is None:
             super().emit(record)
             return
@@ -157,7 +164,9 @@ class _Lines(logging.StreamHandler[TextIO]):
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Ignore the error: ``logging``'s own method writes to the very stream that may be blocked."""
+        """Replace a record that cannot be formatted by a short line. The base class's method would write to the very
+        stream that may be blocked.
+        """
         if self._writer is None:
             super().handleError(record)
         else:
@@ -178,8 +187,8 @@ class Allowance:
         self._left_out = 0
 
     def take(self) -> int | None:
-        """Ask to write one line. Returns None if it must be dropped, otherwise the number of lines dropped before
-        it.
+        """Ask whether one line may be written. Returns None if it must be dropped; otherwise how many lines were
+        dropped since the last one that was written.
         """
         now_s = self._now_s()
         self._room = min(self._burst, self._room + (now_s - self._filled_s) * self._per_s)
@@ -233,8 +242,8 @@ class StepLog(Observer):
 
 
 def things_of(step: Step) -> dict[str, list[str]]:
-    """Ids that a step is about, under the keys ``windows``, ``areas`` and ``tickets``: those named in its event and its
-    notes, and the windows that changed.
+    """Return the ids of windows, areas and tickets that a step is about, under the keys ``windows``, ``areas`` and
+    ``tickets``: those in its event and its notes, and the windows whose state changed.
     """
     found: dict[str, dict[str, None]] = {"windows": {}, "areas": {}, "tickets": {}}
     facts: list[tuple[str, object]] = [(kind, getattr(step.event, kind, None)) for kind in ("window", "area")]
@@ -253,7 +262,9 @@ def things_of(step: Step) -> dict[str, list[str]]:
 
 
 def _mask(_logger: Any, _method: str, event: _EventDict) -> _EventDict:
-    """Cut long texts and mask digit runs that could name a person, in texts at any depth."""
+    """A structlog processor: cuts long texts and masks digits that could be a personal number, in all values of a line
+    at any depth.
+    """
     for key, value in event.items():
         if not key.startswith("_"):
             event[key] = _masked(value)
@@ -274,7 +285,7 @@ def _masked(value: Any) -> Any:
 
 
 def _stamp(_logger: Any, _method: str, event: _EventDict) -> _EventDict:
-    """Stamp a line with the hall's time once it is known, before that with UTC; journald stamps its lines itself."""
+    """A structlog processor: adds the time to a line, the hall's once it is known (``stamp_with``), before that UTC."""
     event["at"] = _now()
     return event
 
@@ -299,7 +310,9 @@ _now: Callable[[], str] = _utc
 
 
 def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether ``stream`` goes to journald: JOURNAL_STREAM holds "device:inode" of that stream (systemd.exec(5))."""
+    """Does ``stream`` go to journald? It does if it is the stream whose "device:inode" systemd put into JOURNAL_STREAM
+    (systemd.exec(5)).
+    """
     try:
         about = os.fstat(stream.fileno())
     except (OSError, ValueError):  # a stream without a descriptor

@@ -1,4 +1,6 @@
-"""Contract of observers: they receive each ``Step`` after the core has handled it, and change nothing."""
+"""The contract of observers, such as the log or the metrics: they receive each ``Step`` after the core has handled it,
+and change nothing in the core.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,9 @@ from edged.core.model.events import Event
 
 
 class Step(NamedTuple):
-    """One event and its results. ``seq`` counts the steps in the journal; a tick without effect is not stored and
-    repeats the last number.
+    """One event and what the core did with it: ``commands`` to devices, and ``notes`` that say why. ``seq``: the step's
+    number in the journal. A clock tick without effect is not stored in the journal; its ``seq`` is that of the step
+    before.
     """
 
     seq: int
@@ -22,10 +25,12 @@ class Step(NamedTuple):
 
 
 class Observer:
-    """Receives steps by one or both of these methods, which must not block and must not raise."""
+    """Base of observers. A subclass overrides one or both of these methods; they must not block and must not raise."""
 
     def step(self, step: Step, decision_s: float) -> None:
         """Called after the core handled a step, before it is on disk. ``decision_s``: seconds the core needed."""
 
     def committed(self, steps: Sequence[Step]) -> None:
-        """Called when these steps are on disk, in order, just after their actions were handed to the outputs."""
+        """Called when these steps are on disk, in their order. Their actions (announcements, tickets to print) have
+        just been handed to the devices.
+        """

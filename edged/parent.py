@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 
 def end_with_parent(end: Callable[[], object]) -> None:
-    """Start a thread that calls ``end`` when standard input (a pipe from the parent) closes."""
+    """Start a thread that calls ``end`` when standard input (a pipe from the parent process) closes, that is, when the
+    parent has ended.
+    """
     threading.Thread(target=_wait, args=(end,), daemon=True).start()
 
 

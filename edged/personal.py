@@ -40,8 +40,8 @@ def names_a_person(value: Any) -> bool:
 
 
 def is_harmless(payload: bytes) -> bool:
-    """Whether the bytes alone show that no personal number is inside, which holds for nearly every payload; avoids
-    parsing.
+    """Can the bytes be accepted without parsing, because they certainly contain no personal number? True for nearly
+    every payload. False: they have to be parsed and searched.
     """
     if not payload.isascii() or b"\\" in payload or b"\x7f" in payload:
         return False
@@ -50,8 +50,8 @@ def is_harmless(payload: bytes) -> bool:
 
 
 def where(value: Any) -> tuple[str | int, ...] | None:
-    """The path of keys and indexes to the first text inside ``value`` that contains a personal number; for a key that
-    contains one, the path to the object that has it. None if there is no such text.
+    """Return the path (keys and indexes) to the first text inside ``value`` that contains a personal number; () for
+    ``value`` itself. If the text is a key, the path leads to the object with that key. None if there is no such text.
     """
     if isinstance(value, str):
         return () if next(_found(value), None) is not None else None
@@ -69,7 +69,7 @@ def where(value: Any) -> tuple[str | int, ...] | None:
 
 
 def masked(text: str) -> str:
-    """``text`` with personal numbers, and any other numbers of eleven digits or more, masked."""
+    """Return ``text`` with ``***`` in place of personal numbers, and of any other number with eleven digits or more."""
     if not _may_hold_one(text):
         return text
     for start, end in reversed(list(_found(text))):
@@ -78,8 +78,8 @@ def masked(text: str) -> str:
 
 
 class _Plain(dict[int, str]):
-    """A table for ``str.translate`` that maps every character to one that the patterns know, so that positions stay the
-    same.
+    """A table for ``str.translate`` that replaces each unusual character (full-width digits, dashes, brackets) by the
+    plain one that the patterns of this module look for. One character stays one, so positions in the text stay valid.
     """
 
     def __missing__(self, code: int) -> str:
@@ -99,7 +99,7 @@ def _may_hold_one(text: str) -> bool:
 
 
 def _found(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each personal number in the text, in order."""
+    """Yield start and end (exclusive) of each personal number in the text, in order."""
     if not _may_hold_one(text):
         return
     plain = text.translate(_PLAIN)
@@ -109,8 +109,9 @@ def _found(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _in_run(run: str, offset: int) -> Iterator[tuple[int, int]]:
-    """Personal numbers made of whole groups of digits in a run: the longest match at each group, then continuing after
-    it.
+    """Yield start and end (exclusive) of the personal numbers in ``run``, which is digits in groups with spaces between
+    them. A number consists of whole groups; at each group the longest is taken. ``offset``: position of ``run`` in the
+    text.
     """
     groups = list(re.finditer(r"\d+[Xx]?|[Xx]", run))
     first = 0

@@ -1,5 +1,5 @@
-"""Validates every external document (hall.toml, JSON from devices and from the centre) against a type, and reports
-every fault.
+"""Validates documents from outside (hall.toml, JSON from devices and from the city's centre) against a type, and
+reports everything that is wrong with them.
 
 msgspec decides whether it is valid. It stops at the first mistake, so a refused value is then examined part by part to
 find all of them. The caller turns the faults into sentences for its own readers.
@@ -42,7 +42,9 @@ _UNIONS = (types.UnionType, Union)
 
 
 class Fault(NamedTuple):
-    """One fault of a document: ``what`` is wrong with ``value`` at ``path``."""
+    """One thing that is wrong with a document: ``what`` is wrong with ``value`` at ``path``. ``wanted``: what is
+    allowed there; see ``What``.
+    """
 
     path: Path
     what: What
@@ -51,12 +53,14 @@ class Fault(NamedTuple):
 
 
 def without_words(fault: Fault) -> str:
-    """Path and kind of the fault for a log, without the value and without unknown keys of the sender."""
+    """Return path and kind of a fault as text for a log. Leaves out the value and unknown keys, because the sender may
+    have written anything into them.
+    """
     return f"{dotted(fault.path[:-1] if fault.what == 'unknown' else fault.path)}: {fault.what}"
 
 
 class Misshapen(ValueError):
-    """A value does not have the required form; ``faults`` has at least one entry."""
+    """A document does not fit its type. ``faults``: what is wrong with it, at least one entry."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__(
@@ -66,7 +70,7 @@ class Misshapen(ValueError):
 
 
 class Rule:
-    """A check in ``Annotated[type, Rule(check)]``, for conditions that bounds cannot express.
+    """A check for conditions that bounds cannot express; it is attached to a type as ``Annotated[type, Rule(check)]``.
 
     ``check`` gets a value of the type and returns the value to store; it raises ``ValueError`` with what is wrong.
     """
@@ -107,8 +111,8 @@ QUOTES = "'\"‘’“”`"
 
 
 def host_name(text: str) -> str:
-    """Check that ``text`` is a bare host. Raises ``ValueError`` for a URL or for a host with a port; the error says
-    what to write instead.
+    """Check that ``text`` is only a host's name or address, and return it. Raises ``ValueError`` for a URL, for a host
+    with a port, and for spaces or quotation marks; the text says what to write instead.
     """
     if any(char.isspace() for char in text):
         raise ValueError(f'"{text}" has a space; host is one name or address')
@@ -133,13 +137,15 @@ ID = form(r"^[a-z0-9][a-z0-9-]{0,31}$")
 
 
 def ecma(pattern: str) -> str:
-    """The ECMA 262 pattern given to ``form``, for a JSON schema."""
+    """Return the pattern that was given to ``form`` as ECMA 262 has it, for a JSON schema. ``pattern``: as ``form``
+    stored it.
+    """
     return pattern.removeprefix(_ASCII).replace(_END, "$")
 
 
 def read(kind: type[S], fields: object, most: int | None = None) -> S:
-    """Convert ``fields`` to a ``kind``. Raises ``Misshapen`` if they do not fit, with all faults or, to save time, with
-    at most ``most`` of them.
+    """Convert ``fields`` to the type ``kind``. Raises ``Misshapen`` if they do not fit, with all faults; with ``most``,
+    at most so many are looked for, to save time.
     """
     try:
         return msgspec.convert(fields, kind, str_keys=True)
@@ -149,7 +155,7 @@ def read(kind: type[S], fields: object, most: int | None = None) -> S:
 
 
 def filled(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields that have a value: empty text, blanks and null count as missing.
+    """Return the fields that have a value. Empty text, blanks and null count as missing.
 
     Much software sends every field it knows; an empty appointment id must not count as an appointment.
     """
@@ -161,7 +167,7 @@ def _is_empty(value: object) -> bool:
 
 
 def faults(kind: Any, value: object, path: Path = ()) -> Iterator[Fault]:
-    """All faults of ``value``, which is located at ``path`` and should be a ``kind``."""
+    """Yield all faults of ``value``, which should be a ``kind``. ``path``: where ``value`` is in the whole document."""
     whole, kind, metas = kind, *_plain(kind)
     origin, args = get_origin(kind), get_args(kind)
     if origin in _UNIONS:
@@ -193,13 +199,13 @@ def faults(kind: Any, value: object, path: Path = ()) -> Iterator[Fault]:
 
 
 def keys_of(kind: type[Struct]) -> dict[str, bool]:
-    """The keys of a shape as written in documents; True for required ones."""
+    """Return the keys of a document type, as written in documents, and for each whether it is required."""
     return {name: field.required for name, field in _fields(kind).items()}
 
 
 def json_schema(kind: type[Struct]) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a document type, with patterns as in ECMA 262 and without class names as
-    titles.
+    """Return the JSON Schema (draft 2020-12) of a document type. Patterns are in ECMA 262 syntax, and class names are
+    left out.
     """
     made: dict[str, Any] = _portable(msgspec.json.schema(kind))
     root = made.pop("$ref", "").removeprefix("#/$defs/")
@@ -228,7 +234,9 @@ def _portable(node: Any) -> Any:
 
 
 def dotted(path: Path) -> str:
-    """A path as text: ``body.tidal.areas.tax.close_at``, ``halls[0]``."""
+    """Return a path as text: keys with dots between them, indexes in brackets (``body.tidal.areas.tax.close_at``,
+    ``halls[0]``).
+    """
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -241,7 +249,9 @@ def _plain(kind: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _key(kind: Any, key: str) -> str | int:
-    """A key of a table: text, or a whole number if ``kind`` says that its entries are numbered."""
+    """Return the key of a table entry: a whole number if the entries of a table of this ``kind`` are numbered,
+    otherwise ``key`` as it is.
+    """
     if _plain(kind)[0] is int:
         with suppress(msgspec.ValidationError):
             return next(iter(msgspec.convert({key: None}, dict[int, None], str_keys=True)))
@@ -273,7 +283,7 @@ def _of_shape(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator
 
 
 def _broken(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator[Fault]:
-    """Faults of a document whose fields are each right but contradict each other."""
+    """Yield the fault of a document whose fields are each valid but contradict each other; nothing if they do not."""
     try:
         msgspec.convert(value, kind, str_keys=True)
     except msgspec.ValidationError as error:
@@ -313,7 +323,7 @@ def _is(value: object, kind: type) -> bool:
 
 
 def _unfit(metas: tuple[Any, ...], value: Any, path: Path) -> Iterator[Fault]:
-    """The bounds that ``value``, which has the right type, violates."""
+    """Yield a fault for each of the bounds ``metas`` that ``value`` violates. ``value`` must have the right type."""
     for meta in metas:
         if not isinstance(meta, Meta):
             continue
@@ -347,13 +357,13 @@ def _hints(kind: type[Struct]) -> dict[str, Any]:
 
 @cache
 def _fields(kind: type[Struct]) -> dict[str, msgspec.structs.FieldInfo]:
-    """Fields by the names used in documents."""
+    """Return the fields of a type, by the names that documents use."""
     return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 
 @cache
 def _rules(kind: type[Struct]) -> tuple[tuple[str, Any], ...]:
-    """Names of the fields with a ``Rule`` anywhere in their type."""
+    """Return name and type of each field with a ``Rule`` anywhere in its type."""
     hints = _hints(kind)
     return tuple((name, hints[name]) for name in kind.__struct_fields__ if _ruled(hints[name]))
 
@@ -366,8 +376,8 @@ def _ruled(kind: Any) -> bool:
 
 
 def _kept(value: Any, kind: Any) -> Any:
-    """``value`` as returned by the checks (``Rule``) in its type ``kind``. Raises ``ValueError`` if a check refuses
-    it.
+    """Apply the checks (``Rule``) in the type ``kind`` to ``value``, and return what they return. Raises ``ValueError``
+    if a check refuses it.
     """
     if value is None or value is msgspec.UNSET:
         return value

@@ -25,8 +25,8 @@ EXACT_MAX = 2**53  # a larger float may differ from the integer that was meant
 
 
 class NotStrictJson(ValueError):
-    """The bytes are not strict JSON. ``reason``: a short fixed word for a counter; the exception's text says more and
-    may quote the input.
+    """The bytes are not JSON as this module accepts it. ``reason``: a short fixed word, the label of a counter. The
+    exception's text says more and may quote the input.
     """
 
     def __init__(self, reason: str, text: str) -> None:
@@ -35,10 +35,10 @@ class NotStrictJson(ValueError):
 
 
 def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]:
-    """Parse the object in ``data``, of at most ``bytes_max`` bytes. ``digits_max``: the most digits an integer may
-    have; None: the caller checks that.
+    """Parse the JSON object in ``data``. ``bytes_max``: the greatest length of ``data``. ``digits_max``: the most
+    digits an integer may have; None: the caller bounds integers itself.
 
-    Raises ``NotStrictJson`` if it is not one (see the module).
+    Raises ``NotStrictJson`` if ``data`` breaks one of the module's rules.
     """
     if len(data) > bytes_max:
         raise NotStrictJson("too_large", f"{len(data)} bytes, at most {bytes_max} are allowed")
@@ -62,8 +62,8 @@ def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]
 
 
 def parse_document(data: bytes, bytes_max: int) -> dict[str, Any]:
-    """Parse a signed or stored document, with further bounds (see the module). Raises ``NotStrictJson`` if it violates
-    one.
+    """Parse a signed or stored document of at most ``bytes_max`` bytes, with the module's further rules for these.
+    Raises ``NotStrictJson`` if it breaks one.
     """
     value = parse(data, bytes_max, None)
     _bounded(value)
@@ -115,7 +115,9 @@ def _number(text: str) -> int | float:
 
 
 def _bounded(value: Any) -> None:
-    """Check the number of values, and that every text can be encoded again (a lone surrogate cannot)."""
+    """Check a parsed document: not too many values, and no text that cannot be encoded again (half of a surrogate
+    pair). Raises ``NotStrictJson`` if it fails.
+    """
     count = 0
     stack: list[Any] = [value]
     while stack:

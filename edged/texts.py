@@ -20,7 +20,7 @@ _BREAKS = "\t\n\v\f\r\x85\u2028\u2029"  # line breaks and tabs become spaces, so
 
 
 def cleaned(text: str) -> str:
-    """``text`` without these characters; a line break or tab becomes a space."""
+    """Return ``text`` without the characters that this module forbids; a line break or tab becomes a space."""
     return _ODD.sub(lambda found: " " if found.group() in _BREAKS else "", text)
 
 
@@ -31,8 +31,8 @@ def odd_character(text: str) -> tuple[int, str] | None:
 
 
 def where_odd(value: Any) -> tuple[tuple[str | int, ...], int, str] | None:
-    """Where the first text with a character that is not allowed stands inside ``value`` (path of keys and indexes), the
-    character's position in it (from 1) and its name. None if there is none.
+    """Find the first text inside ``value`` with a character that is not allowed. Returns the path to it (keys and
+    indexes), the character's position in it (from 1) and the character's name. None if all are allowed.
     """
     if isinstance(value, str):
         found = odd_character(value)
@@ -52,5 +52,5 @@ def where_odd(value: Any) -> tuple[tuple[str | int, ...], int, str] | None:
 
 
 def named(char: str) -> str:
-    """The code point and Unicode name of a character: ``U+202E RIGHT-TO-LEFT OVERRIDE``."""
+    """Return the code point and Unicode name of a character, such as ``U+202E RIGHT-TO-LEFT OVERRIDE``."""
     return f"U+{ord(char):04X} {unicodedata.name(char, 'control character')}"

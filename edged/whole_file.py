@@ -11,10 +11,11 @@ from typing import BinaryIO
 
 @contextmanager
 def whole_file(file: Path, mode: int = 0o666, *, synced: bool = True) -> Iterator[BinaryIO]:
-    """Open a file that replaces ``file`` when the ``with`` block ends; if that raises, ``file`` stays as it was.
+    """Open a new file that takes the place of ``file`` when the ``with`` block ends. If the block raises, ``file``
+    stays as it was.
 
-    ``mode``: of the new file, less the process's umask. ``synced`` False: the file may be empty after a power cut; for
-    files that are of no use after one anyway. Raises ``OSError`` if the disk refuses.
+    ``mode``: permissions of the new file, less the process's umask. ``synced`` False saves time, but after a power cut
+    the file may be empty: for files that are useless then anyway. Raises ``OSError`` if the disk refuses.
     """
     fresh = file.with_name(f"{file.name}.new")
     fresh.unlink(missing_ok=True)  # one that was left by a process that died may have another owner and mode
