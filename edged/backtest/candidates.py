@@ -44,8 +44,8 @@ CORE_POLICIES: dict[str, Callable[[], Policy]] = {
 
 
 def _band_of(opens: int, closes: int) -> Policy:
-    """A policy of the core that opens a "+1" window when ``opens`` people wait and closes it when ``closes`` people
-    wait, without delay, like the simple rules of the small simulator.
+    """Make a policy of the core that opens a "+1" window when ``opens`` or more people wait and closes it when
+    ``closes`` or fewer wait, without delay, like the simple rules of the small simulator.
     """
     band = Band(
         open_above=opens - 1, open_step=0, close_at=closes, close_sustain_s=0, min_open_s=0, cooldown_s=0

@@ -137,7 +137,9 @@ def _note(recorded: _HallRecorded, at_ms: int, note: _NoteRead) -> None:
 
 
 def _by_area(site: Site, visits: Iterable[_Visit]) -> dict[str, list[_Visit]]:
-    """Sort the visitors who were served by the area of their service, each in order of arrival."""
+    """Group the visitors by the area of their service, each group in order of arrival. Visitors who were not served are
+    left out.
+    """
     found: dict[str, list[_Visit]] = {area.id: [] for area in site.areas}
     of_service = {service.id: found[service.area] for service in site.services}
     for visit in visits:

@@ -35,8 +35,8 @@ DEFAULT_PRICES = Prices()
 class Curves:
     """The data of one day's charts.
 
-    ``waiting``, ``windows`` and ``staff`` are steps: (minute of the day, value) at each change. ``waits`` has one row
-    for each visitor: (minute of the day, predicted wait, real wait), waits in minutes.
+    ``waiting``, ``windows`` and ``staff`` are steps: (minutes after opening, value) at each change. ``waits`` has one
+    row for each visitor: (minutes after opening, predicted wait, real wait), waits in minutes.
     """
 
     waiting: tuple[tuple[float, int], ...] = ()
@@ -47,8 +47,8 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class DayMeasures:
-    """What was measured on one day under one policy. ``waits_ms``: in order of arrival; ``open_min``: minutes that each
-    "+1" window was open which the policy closed again.
+    """What was measured on one day under one policy. ``waits_ms``: in order of arrival; ``open_min``: minutes from
+    order to release, of each opening of a "+1" window that the policy itself ended.
 
     ``releases``: openings ended early for another area. ``quotes_ms``: predicted minus real wait, for each visitor who
     was told a prediction.

@@ -17,7 +17,7 @@ from edged.backtest.traces import BadTrace, Day, Hall, Traces
 def joined(traces: Traces, areas: Sequence[tuple[str, int]], pool: int, urgent: float) -> Traces:
     """Make one hall of several ``areas`` (name of a trace set, regular windows) that share ``pool`` "+1" windows. Its
     n-th day consists of the n-th day of each. ``urgent``: share of visitors with priority. Raises ``BadTrace`` if a set
-    is missing, named twice, or the only one.
+    is missing or named twice, or if there is only one.
 
     An area with fewer regular windows than its set gets proportionally fewer of its visitors, chosen by a fixed seed. 0
     windows: as many as the set has.

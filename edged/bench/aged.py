@@ -191,7 +191,7 @@ async def write(
     tickets: int = TICKETS_A_DAY,
 ) -> Days:
     """Write a journal of ``days`` business days to ``path``; returns the simulated hall. ``progress(day)`` is called
-    before each day (from 0). ``tickets``: visitors a day.
+    before each day (from 0). ``windows``: windows of the hall; ``tickets``: visitors a day.
     """
     hall = Days(windows, tickets)
     journal = Journal.open(path)

@@ -1,4 +1,4 @@
-"""Presses keys and records when the outputs they cause arrive, in one thread. Whatever it reads from is an
+"""Presses keys and records when the outputs they cause arrive, in one thread. Whatever it reads from is a
 ``Receiver``.
 """
 
@@ -31,7 +31,7 @@ class Receiver(Protocol):
         """The time at which ``tick`` must be called, in seconds of ``edged.clock.perf_s``; None: no call is needed."""
 
     def tick(self) -> None:
-        """Do what was due at the time that ``due_s`` returned. Called then."""
+        """Do what is due. Called at the time that ``due_s`` returned."""
 
 
 class Lamps:

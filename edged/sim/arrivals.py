@@ -55,7 +55,7 @@ class Habits:
 
 
 def load_at(at_s: float) -> float:
-    """Demand ``at_s`` seconds after opening, as a multiple of the capacity of the regular windows."""
+    """Demand ``at_s`` hall seconds after opening, as a multiple of the capacity of the regular windows."""
     rush = 1.5 * math.exp(-(((at_s - RUSH_PEAK_S) / RUSH_WIDTH_S) ** 2) / 2)
     afternoon = 0.7 * math.exp(-(((at_s - AFTERNOON_S) / AFTERNOON_WIDTH_S) ** 2) / 2)
     return 0.35 + rush + afternoon

@@ -62,7 +62,7 @@ class DemoCentre:
         return self._in_force
 
     async def bring_in_force(self, document: dict[str, Any]) -> None:
-        """Push a policy repeatedly until the hall reports that it is in force."""
+        """Sign a policy document and push it again and again until the hall reports that it is in force."""
         payload = json.dumps(
             {k: v for k, v in document.items() if k != "$schema"}, ensure_ascii=False
         ).encode()

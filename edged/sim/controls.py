@@ -77,7 +77,9 @@ class Controls:
         self.silent = 0  # pages that nobody answers, from now on
 
     async def run(self) -> None:
-        """Run scenes until cancelled; at the end switch the LED bar on again."""
+        """Run scenes until cancelled; at the end switch the LED bar on again, because a scene may have switched it
+        off.
+        """
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 await asyncio.Event().wait()

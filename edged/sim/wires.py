@@ -168,8 +168,8 @@ class HallWires:
 
     @property
     def patience_s(self) -> float:
-        """Hall seconds after which a person presses a key again. At a fast clock they are more, because the daemon
-        needs at least ``PATIENCE_REAL_S`` real seconds.
+        """Hall seconds after which a person presses a key again. With a fast clock they are more, because the daemon
+        needs up to ``PATIENCE_REAL_S`` real seconds to answer.
         """
         return max(LOOK_AGAIN_S, PATIENCE_REAL_S * self._clock.speed)
 

@@ -19,8 +19,8 @@ OPEN_ABOVE = 5  # waiting people above which the pushed policy opens a window
 
 
 class CityDemo:
-    """One run of the demo in a city that is already running. ``seconds``: for how long visitors arrive; ``say`` is
-    called with each line of the story.
+    """One run of the demo in a city that is already running. ``seconds``: for how long visitors arrive; ``print_line``
+    is called with a line of text for each thing that happens.
     """
 
     def __init__(self, city: SimulatedCity, seconds: float, print_line: PrintLine) -> None:

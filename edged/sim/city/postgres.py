@@ -59,8 +59,8 @@ class CityPostgres:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start the server and wait until it accepts a connection. Raises ``PartMissing`` if it does not within
-        ``START_S``.
+        """Start the server and wait until it accepts a connection. Raises ``PartMissing`` if that takes longer than
+        ``START_S`` or the server ends.
         """
         data = self._folder / "data"
         settings: dict[str, Any] = {"cwd": self._folder, "log": "postgres.log"} | self._user

@@ -111,8 +111,8 @@ class CityProcesses:
 
 
 async def accepts(process: asyncio.subprocess.Process, port: int, name: str, within_s: float = 20.0) -> None:
-    """Wait until ``process`` accepts connections on a port of this machine. Raises ``PartMissing`` if it ends, or does
-    not within ``within_s`` seconds.
+    """Wait until ``process`` accepts connections on a port of this machine. Raises ``PartMissing``, which calls it
+    ``name``, if it ends or ``within_s`` seconds pass before.
     """
     until_s = monotonic_s() + within_s
     while True:

@@ -60,7 +60,9 @@ class WireHall:
         self._numbers = 0
 
     def happen(self, kind: str = "ticket.called", subject: str = "", **data: Any) -> bytes:
-        """Make one event; returns its payload."""
+        """Make one event of the type ``edged.KIND``; returns the message about it for the city. ``subject`` "": a
+        ticket number is made up.
+        """
         self.made += 1
         number = self.made
         self._events[number] = {
@@ -150,7 +152,7 @@ class WireCity:
         self._client: aiomqtt.Client | None = None
 
     async def happen(self, name: str, kind: str = "ticket.called", subject: str = "", **data: Any) -> None:
-        """Make one event in hall ``name``, and send it if the city can be reached."""
+        """Make one event in hall ``name`` (see ``WireHall.happen``), and send it if the city can be reached."""
         await self._publish_event(name, self.halls[name].happen(kind, subject, **data))
 
     async def live(self, visitors_per_s: float, chance: random.Random) -> None:

@@ -52,7 +52,7 @@ class BrokerSession:
         self.inflight: dict[int, QueuedMessage] = {}
 
     def subscribe(self, topic_filter: str) -> None:
-        """Add a subscription, which lasts until the session is forgotten."""
+        """Add a subscription; it lasts until ``unsubscribe`` or the end of the session."""
         self._filters[topic_filter] = True
         self._known.clear()
 
@@ -155,7 +155,9 @@ class Broker:
         self.session.inflight.clear()
 
     def subscribe(self, filters: Iterable[str]) -> None:
-        """Handle SUBSCRIBE; each subscription sends the retained messages again."""
+        """Handle the daemon's SUBSCRIBE. For each filter the matching retained messages are sent, even if it was
+        subscribed before.
+        """
         session = self.session
         if session is None:
             return
@@ -169,7 +171,9 @@ class Broker:
         self._pump()
 
     def from_controller(self, batch: list[tuple[str, bytes, bool]]) -> None:
-        """Handle PUBLISH packets of the daemon."""
+        """Handle the daemon's PUBLISH packets: (topic, payload, retain) of each. While the broker is down or frozen
+        they wait.
+        """
         if self.state in ("up", "slamming"):
             for topic, payload, retain in batch:
                 self.route(topic, payload, retain)
@@ -320,7 +324,7 @@ class MemoryTalk:
             self._broker.from_controller(batch)
 
     def deliver(self, mid: int, kept: QueuedMessage) -> None:
-        """Hand the daemon a message with the packet identifier ``mid``; called by the broker."""
+        """Hand the daemon the message ``kept`` with the packet identifier ``mid``; called by the broker."""
         if self.lost.done():
             return
         self._on_reading(True)

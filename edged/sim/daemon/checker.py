@@ -77,8 +77,8 @@ class DaemonChecker(Observer):
     # -- lives --
 
     def process_started(self, app: Application) -> None:
-        """Check that a new process found in its journal everything that was accepted before. Call it when the journal
-        is open.
+        """Check that a new process found in its journal every step that the process before it had reported as stored.
+        Call it when the journal is open.
         """
         journal = app.journal
         renewed = self._epoch is not None and journal.epoch > self._epoch

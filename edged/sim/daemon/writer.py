@@ -37,7 +37,7 @@ class InlineWriter(JournalWriter):
 
     def join(self, timeout_s: float) -> bool:
         """Write everything that is queued, without any delay; always True. If the process was killed, write nothing and
-        only release its locks.
+        only release its locks. ``timeout_s`` is not used.
         """
         if not self.disk.alive and not self._over:
             self._over = True
