@@ -36,10 +36,11 @@ class Unmet(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Local:
-    """The policy adapted to one hall. ``unmet``: names in the document that match nothing there.
+    """A policy adapted to one hall. ``unmet``: names in the document that match nothing in this hall.
 
-    ``places``: path in ``policy`` -> path in the document, for parts that moved. ``depends``: whether the result
-    depends on the hall, so that it must be adapted again when hall.toml changes.
+    Because entries are left out or moved to other keys, a value's path in ``policy`` (``body.calling.rules[0]``) may
+    differ from its path in the signed document. ``places`` maps the paths that differ. ``depends``: the result depends
+    on the hall, so that the policy must be adapted again when hall.toml changes.
     """
 
     policy: Policy
@@ -48,7 +49,7 @@ class Local:
     depends: bool = False
 
     def place(self, path: str) -> str:
-        """The path in the document of a path in ``policy``."""
+        """Convert a path in ``policy`` to the path of the same value in the signed document."""
         for end in range(len(path), 0, -1):
             if path[:end] in self.places and path[end : end + 1] in ("", ".", "["):
                 return self.places[path[:end]] + path[end:]
@@ -73,8 +74,9 @@ def local(policy: Policy, here: Names) -> Local:
 
 
 def named_twice(found: Iterator[tuple[str, str, str]]) -> Iterator[Reason]:
-    """Yield a refusal for each area for which the policy has two entries, ``NAME`` and ``if-present:NAME``. ``found``:
-    from ``policy_model.names``.
+    """Yield a refusal for each area for which the policy has two entries, ``NAME`` and ``if-present:NAME``.
+
+    ``found``: every name in the policy as (kind, path in the document, name), from ``policy_model.names``.
     """
     seen = dict[tuple[str, str], str]()
     for _, path, name in found:
@@ -197,7 +199,7 @@ def _has_names(hint: Any) -> bool:
 
 
 def _named(hint: Any) -> str | None:
-    """``area``, ``service`` or ``window`` if a text of this type is the id of one; else None."""
+    """Return ``area``, ``service`` or ``window`` if the type ``hint`` is annotated as the id of one; else None."""
     if get_origin(hint) is not Annotated:
         return None
     return next((one for one in get_args(hint)[1:] if one in NAMED), None)

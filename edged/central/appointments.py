@@ -1,12 +1,12 @@
 """Appointments made with the centre (网上预约), received on ``hall/{hall}/appointments`` and turned into events of the
 core.
 
-They are not signed, like messages of devices: an appointment only lets somebody check in, and the broker's ACL decides
-who may publish here. The message format has no place for a person's name; invalid messages are counted. The same id
-again moves the appointment, and ``cancelled`` cancels it. The centre receives each result as an event
+Like the messages of devices, they are not signed: an appointment only lets somebody check in, and the broker's ACL
+decides who may publish here. The message format has no place for a person's name; invalid messages are counted. The
+same id again moves the appointment, and ``cancelled`` cancels it. The centre receives each result as an event
 (``appointment.made``, ``…cancelled``, or ``…refused`` with id and code), over any MQTT version. Empty texts, null and
-``"cancelled": false`` count as absent. Up to ``AT_ONCE_MAX`` may come at once; beyond that rate they are counted and
-refused.
+``"cancelled": false`` count as absent. Up to ``AT_ONCE_MAX`` may come at once, and ``PER_S`` a second in the long run;
+those beyond are counted and refused.
 """
 
 from __future__ import annotations
@@ -64,15 +64,19 @@ def _event(fields: dict[str, Any]) -> AppointmentMade | AppointmentCancelled:
 
 
 class Listening(Protocol):
-    """What the appointments need of the broker: to receive a topic. ``MqttLink`` does it in the daemon; a Protocol, so
-    that a test needs no broker.
+    """What ``AppointmentBook`` needs of the connection to the broker: to subscribe to a topic. ``MqttLink`` does it in
+    the daemon; a Protocol, so that a test needs no broker.
     """
 
     def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
 
 
 class AppointmentBook:
-    """Puts every received appointment into the inbox and acknowledges its message once its step is on disk."""
+    """Receives appointments from the centre and puts each into the core's inbox.
+
+    The MQTT message is acknowledged once the core has handled the appointment and that step is on disk; a refused one
+    is acknowledged at once.
+    """
 
     def __init__(self, hall: str, link: Listening, put: Put, reject: Reject, refused: TellRefusal) -> None:
         self._topic = topics.appointments(hall)
@@ -108,7 +112,9 @@ class AppointmentBook:
                 self._reject("inbox_full", type(event).__name__)
 
     def _has_room(self) -> bool:
-        """Whether one more appointment is accepted now, by a rate limit: each costs a row of the journal."""
+        """Whether the rate limit (``AT_ONCE_MAX`` at once, ``PER_S`` in the long run) allows one more appointment now;
+        if so, count it. Each appointment costs a row of the journal.
+        """
         now_s = monotonic_s()
         self._room = min(AT_ONCE_MAX, self._room + (now_s - self._filled_s) * PER_S)
         self._filled_s = now_s

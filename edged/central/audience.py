@@ -79,9 +79,9 @@ class Audience:
 class Verified:
     """A policy that passed every check. ``sha256``: of the payload bytes; times are ms since 1970 UTC.
 
-    ``rehearsal_days``: on how many recorded days it is rehearsed; ``max_worse``: see ``rehearsed.Terms``. ``unmet``:
-    names that match nothing in this hall; ``depends``: whether the policy depends on the hall's areas
-    (``addressing.py``).
+    ``rehearsal_days``: the number of recorded days on which it is simulated before it takes effect; ``max_worse``: by
+    how many percent the simulated waits may get worse (None: never refused for that). ``unmet``: names that match
+    nothing in this hall; ``depends``: whether the policy depends on the hall's areas (``addressing.py``).
     """
 
     version: int
@@ -130,8 +130,10 @@ class Order(NamedTuple):
 
 
 class Trusted(NamedTuple):
-    """The keys that may sign a document, by key id. ``scopes``: the operations that a restricted key may order.
-    ``unusable``: known keys that may not sign this now, and why.
+    """The keys that may sign one type of document (policies, or operations) now, by key id.
+
+    ``scopes``: for each key that may order only some operations, which. ``unusable``: known keys that may not sign now,
+    and why.
     """
 
     keys: Mapping[str, PublicKey]

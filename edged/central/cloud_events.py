@@ -1,9 +1,9 @@
-"""The hall's history for the centre as CloudEvents 1.0: one event for each note of a step that the centre gets.
+"""Converts the hall's history into CloudEvents 1.0 for the centre.
 
-Every note is an event, except notes about ignored inputs and single actions. That selection must never change: events
-are numbered by counting notes, and a number that was sent must stand for the same event for ever. Readings of people
-counters are telemetry: while many events wait to be sent, only one per minute and counter is sent. Nothing else is left
-out.
+A step is the core's handling of one input; its notes say what happened, one each. Every note becomes an event, except
+notes about ignored inputs and single actions. That selection must never change: events are numbered by counting notes,
+and a number that was sent must stand for the same event for ever. Readings of people counters are telemetry: while many
+events wait to be sent, only one per minute and counter is sent. Nothing else is left out.
 
 Source: CloudEvents spec 1.0.2, JSON event format; ``sequence``, ``previous`` and ``historical`` are extension
 attributes.
@@ -25,11 +25,11 @@ THINNED_TO_MS = 60_000  # of thinned telemetry, one reading of each counter is s
 
 
 class Fact(NamedTuple):
-    """One event. ``number`` counts from 1 in each epoch (the life of one journal: a restored or damaged journal begins
-    a new one); ``at_ms`` is the hall time of its step.
+    """One event for the centre, made from a note of a step.
 
-    ``wall_ms``: the wall clock as it was set at that step, ms since 1970 UTC, so that an event has the same time when
-    it is sent again.
+    ``number`` counts from 1 in each epoch (the life of one journal: a restored or damaged journal begins a new one).
+    ``at_ms`` is the hall time of the step (ms that never go back, no date). ``wall_ms`` is the wall clock as it was set
+    at that step, ms since 1970 UTC, so that the event has the same time when it is sent again.
     """
 
     number: int
@@ -56,8 +56,8 @@ def count_stored(step: NotedStep) -> int:
 
 
 def noted(notes: tuple[Note, ...], at_ms: int, offset_ms: int, before: int) -> Iterator[Fact]:
-    """Yield the events of a step, numbered from ``before`` + 1. ``offset_ms``: wall time minus hall time after the
-    step.
+    """Yield the events of a step, numbered from ``before`` + 1. ``at_ms``: hall time of the step; ``offset_ms``: wall
+    time minus hall time after it.
     """
     for note in notes:
         if is_event(note.kind):
@@ -83,8 +83,10 @@ class EventWriter:
         self._source = f"/halls/{hall}"
 
     def message(self, fact: Fact, time: str, previous: int, historical: bool) -> bytes:
-        """The CloudEvent as JSON. ``time``: RFC 3339. ``previous``: the number of the event sent before this one, so
-        that the centre notices a gap.
+        """Encode ``fact`` as a CloudEvent in JSON. ``time``: when it happened, RFC 3339.
+
+        ``previous``: the number of the event sent before this one, so that the centre notices a gap. ``historical``: it
+        is read from the journal and sent later, not at once after its step.
         """
         return _ENCODER.encode(
             {

@@ -94,8 +94,11 @@ def check_for_us(document: Document, expected: str, audience: Audience) -> None:
 
 
 def check_dates(document: Document, now_ms: int) -> None:
-    """Check that the document's dates are in order and not over (the latter only if ``now_ms``, ms since 1970 UTC, is a
-    plausible time). Raises ``DocumentRefused`` if they are not.
+    """Check that ``not_before`` and ``expires`` exist in the calendar, come in this order, and that ``expires`` is not
+    over.
+
+    The last is checked only if ``now_ms`` (ms since 1970 UTC) is a plausible time. Raises ``DocumentRefused`` if one
+    fails.
     """
     for name in ("not_before", "expires"):
         try:

@@ -1,6 +1,6 @@
 """DSSE envelopes, signed with Ed25519 or SM2 (``signatures.py``). Rules of this file:
 
-* The signature is over the PAE of the raw payload bytes; the payload is parsed only after it was verified.
+* The signature is over the PAE (``pae``) of the raw payload bytes; the payload is parsed only after it was verified.
 * A key id is the first 16 hex digits of the SHA-256 of the raw public key, so no other key can have it.
 * One good signature of a trusted key is enough; signatures of other keys are ignored. The key id is a hint that may be
   left out or empty: then every trusted Ed25519 key is tried.
@@ -94,11 +94,10 @@ def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey | Sm2PrivateK
 def verify(
     raw: bytes, payload_type: str, keys: Keys, unusable: Mapping[str, Reason] = MappingProxyType({})
 ) -> OpenedEnvelope:
-    """Check size, key and signature of an envelope. ``unusable``: keys that may not sign this now, and the refusal for
-    each.
+    """Check size, key and signature of an envelope, and return its payload.
 
-    Raises ``DocumentRefused`` if the envelope is too large, malformed or of another payload type, or if no signature in
-    it is a right one of a key in ``keys``.
+    ``unusable``: known keys that may not sign this now, with the refusal for each. Raises ``DocumentRefused`` if the
+    envelope is too large, malformed or of another payload type, or if it has no valid signature by a key in ``keys``.
     """
     if len(raw) > ENVELOPE_BYTES_MAX:
         raise DocumentRefused(reason("too-large", size=len(raw), limit=ENVELOPE_BYTES_MAX))

@@ -21,16 +21,18 @@ REASONS_MAX = 16  # reasons in one message
 
 
 class StatusLink(Protocol):
-    """What the status needs of the broker: to publish it. ``MqttLink`` does it in the daemon; a Protocol, so that a
-    test needs no broker.
+    """What ``HallStatus`` needs of the connection to the broker: to publish a message. ``MqttLink`` does it in the
+    daemon; a Protocol, so that a test needs no broker.
     """
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
 
 
 class HallFacts(NamedTuple):
-    """The facts behind the status. ``wall_ms``: ms since 1970 UTC; ``lost``: ids of the configured devices that are
-    lost.
+    """The facts from which the status is made.
+
+    ``durable``: the journal can be written to disk; ``wall_ms``: wall clock, ms since 1970 UTC; ``lost``: ids of the
+    configured devices that are lost.
     """
 
     state: State
@@ -45,7 +47,9 @@ class HallStatus:
     """
 
     def __init__(self, hall: str, epoch: int, stamp: Callable[[int], str], group: str | None = None) -> None:
-        """``stamp`` turns ms since 1970 UTC into RFC 3339. ``group``: the city group of the hall."""
+        """``epoch``: number of the present journal (a restored or damaged journal begins a new one); ``stamp`` turns ms
+        since 1970 UTC into RFC 3339; ``group``: the city group of the hall.
+        """
         self._group = {} if group is None else {"group": group}
         self.topic = topics.status(hall)
         self._epoch = epoch

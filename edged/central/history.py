@@ -1,4 +1,4 @@
-"""Reads events from the journal again, oldest first, that were not sent or not acknowledged."""
+"""Reads from the journal, oldest first, the events that the centre has not acknowledged, to send them again."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PAGE_STEPS_MAX = 64  # read and parsed in one go: about half a millisecond of th
 
 
 class Outbox(Protocol):
-    """What sending history needs of the journal: to read the steps on disk, and to store up to where the centre has
-    them. A Protocol, so that a test can put a journal in memory in its place.
+    """What sending history needs of the journal: to read the steps on disk, and to store how far the centre has
+    acknowledged events. A Protocol, so that a test can put a journal in memory in its place.
     """
 
     @property
@@ -36,8 +36,8 @@ class Outbox(Protocol):
 
 
 class History:
-    """Reads the journal once, from the step after ``step`` to its end, and returns its events for the city. ``number``:
-    the number of the last event up to ``step``.
+    """One reading of the journal, from the step after ``step`` to its end, that returns the events of the steps.
+    ``number``: the number of the last event up to ``step``.
 
     ``offset_ms``: wall time minus hall time at ``step``, used if the journal no longer contains it.
     """
@@ -51,8 +51,8 @@ class History:
         self._facts: deque[Fact] = deque()
 
     async def take(self, after: int, until: int, count: int) -> list[Fact]:
-        """The next ``count`` events with numbers from ``after`` + 1 to ``until``; fewer at the end of what is on
-        disk.
+        """Return the next ``count`` events with numbers from ``after`` + 1 to ``until`` (inclusive); fewer if the
+        journal on disk has no more.
         """
         taken: list[Fact] = []
         while len(taken) < count:
@@ -66,11 +66,13 @@ class History:
         return taken
 
     def put_back(self, facts: list[Fact]) -> None:
-        """Return events that could not be sent; ``take`` yields them again."""
+        """Take back events that ``take`` returned and that could not be sent; the next ``take`` returns them again."""
         self._facts.extendleft(reversed(facts))
 
     async def _read(self) -> bool:
-        """Read one more page; False at the end of the journal on disk."""
+        """Read steps from the journal until there is an event that was not returned yet. False if the journal on disk
+        has none.
+        """
         if not self._clock_found:
             self._clock_found = True
             known_ms = await self._outbox.ask(lambda connection: clock_before(connection, self._step))
@@ -91,5 +93,7 @@ class History:
 
 
 async def read_page(outbox: Outbox, after_seq: int, count: int) -> list[NotedStep]:
-    """The next ``count`` committed steps that have notes, or that set the clock by which later notes are dated."""
+    """Return the next ``count`` committed steps after step ``after_seq`` that matter for events: those with notes, and
+    those that set the wall clock, which dates the notes that follow.
+    """
     return await outbox.ask(lambda connection: noted_steps(connection, after_seq, count))

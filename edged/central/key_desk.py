@@ -46,16 +46,18 @@ log = structlog.get_logger("edged.central")
 
 
 class Concern(Protocol):
-    """Reports all present faults of one kind of alarm, by subject; others of that kind have ended. ``Concerns.report``
-    of the daemon, which this package may not import.
+    """Reports one kind of alarm. ``present`` is the complete list (subject -> reason): an alarm of this kind whose
+    subject is not in it ends.
+
+    In the daemon this is ``Concerns.report``, which this package may not import.
     """
 
     def __call__(self, alarm: MachineAlarm, present: Mapping[str, str]) -> None: ...
 
 
 class KeyLedger(DeskLedger, Protocol):
-    """What the key desk needs of the journal, besides what every desk needs: the stored key list. A Protocol, so that a
-    test needs no journal on disk.
+    """What ``KeyDesk`` needs of the journal besides ``DeskLedger``: the stored key list. A Protocol, so that a test
+    needs no journal on disk.
     """
 
     @property
@@ -71,7 +73,8 @@ class InForce(NamedTuple):
 
 
 class KeyDesk:
-    """Handles ``keys/push`` and ``keys/report`` for one hall. ``run`` runs until cancelled.
+    """Receives key lists on the MQTT topic ``keys/push`` and answers on ``keys/report``, for one hall. ``run`` runs
+    until cancelled.
 
     ``rooted``: hall.toml names a file of root keys. ``changed`` is called when the set of keys that may sign has
     changed.
@@ -125,11 +128,13 @@ class KeyDesk:
         return self._ring.for_policies(self._wall_ms())
 
     def for_operations(self) -> Trusted:
-        """The keys that may sign an operation now, and which operations."""
+        """The keys that may sign an operation now, and the operations that each restricted key may order."""
         return self._ring.for_operations(self._wall_ms())
 
     def trust(self, city: Keys, roots: Keys | None) -> None:
-        """Set the keys of hall.toml. ``roots`` None: their file cannot be read."""
+        """Set the keys of hall.toml: ``city`` sign policies and operations, ``roots`` sign key lists. ``roots`` None:
+        their file cannot be read, so a stored key list stays in force.
+        """
         self._ring.city, self._roots = city, roots
         if self._started:
             self._judge_kept()
@@ -160,8 +165,8 @@ class KeyDesk:
             await self.heartbeat.sleep(CHECK_S)
 
     def check(self) -> None:
-        """Update the alarms about keys that end soon and a policy signed with a revoked key; retry a list that could
-        not be stored.
+        """Update the alarms: keys or a list that end soon, a stored list that no root key has signed, a policy signed
+        with a revoked key. Also try again a list that the journal could not store.
         """
         if self._unkept is not None and self._ledger.durable:
             raw, self._unkept = self._unkept, None
@@ -171,7 +176,7 @@ class KeyDesk:
         self._concern("policy-key-revoked", self._revoked_in_force())
 
     def receive(self, message: PushMessage) -> None:
-        """Handle a message on the push topics: a key list."""
+        """Handle a key list received on a push topic of this hall or its group."""
         self._receive(message.payload, message.ack)
 
     def _receive(self, raw: bytes, ack: Callable[[], None]) -> None:
@@ -336,7 +341,9 @@ class KeyDesk:
         self._publish()
 
     def _publish(self) -> None:
-        """Publish the report; without a connection it is published on reconnect. Only the newest report matters."""
+        """Publish the report on the newest key list (``keys/report``, retained); without a connection it is published
+        on reconnect.
+        """
         if not self._report:
             return
         body = json.dumps(self._report, ensure_ascii=False, separators=(",", ":")).encode()

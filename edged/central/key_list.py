@@ -4,7 +4,7 @@ The checks, in this order; the first that fails ends it, and the list is refused
 
 1. size, 2. a root key of this hall, 3. signature over the raw bytes (``envelope.verify``)
 4. strict parse   5. type, halls, dates of the list (only while the clock can be trusted)
-6. version: not below one that a root key of this hall has signed before   7. the keys themselves
+6. version: not below the highest accepted from any present root key   7. the keys themselves
 
 A list is complete: a key that it does not name is no longer trusted (for the keys in hall.toml see ``keyring.py``).
 Keys with an algorithm that this program does not know are ignored, so that one list fits halls with several versions.
@@ -82,7 +82,7 @@ class KeyListDocument(Document, frozen=True, kw_only=True):
 
 
 class Mark(NamedTuple):
-    """The highest version that a root key has signed, and the SHA-256 of its payload."""
+    """The highest version accepted in a list that one root key signed, and the SHA-256 of that payload."""
 
     version: int
     sha256: str
@@ -91,10 +91,13 @@ class Mark(NamedTuple):
 def accept(
     raw: bytes, roots: envelope.Keys, audience: Audience, marks: Mapping[str, Mark], now_ms: int
 ) -> KeyList:
-    """Make all checks, in order. Raises ``DocumentRefused`` if one fails: no root key signed the list, it is malformed,
-    for another hall, too early or expired, or its version is older than one that was in force.
+    """Make all checks, in order, and return the list.
 
-    ``marks``: root key id -> the highest version it has signed; ``now_ms``: wall clock, ms since 1970 UTC.
+    Raises ``DocumentRefused`` if one fails: no root key signed the list, it is malformed, for another hall, not valid
+    yet or expired, or its version is below one accepted before (or equal, with other content).
+
+    ``marks``: root key id -> the highest version accepted with its signature; ``now_ms``: wall clock, ms since 1970
+    UTC.
     """
     if not roots:
         raise DocumentRefused(reason("no-root"))
@@ -136,8 +139,8 @@ def reread(raw: bytes, roots: envelope.Keys | None) -> KeyList:
 
 
 def inspect(payload: bytes) -> KeyListDocument:
-    """Check everything that does not depend on a hall, for those who write a list. Raises ``DocumentRefused`` if the
-    list is malformed, its dates or its keys contradict each other.
+    """Check everything in a key list that does not depend on a hall, for those who write one. Raises
+    ``DocumentRefused`` if the list is malformed, or if its dates or its keys contradict each other.
     """
     document = parse(payload, KeyListDocument)
     check_dates(document, 0)

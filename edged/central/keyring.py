@@ -1,4 +1,5 @@
-"""Which key may sign what now, by the key files that hall.toml names and the city's key list. Rules:
+"""Decides which key may sign what at a given time, from the key files that hall.toml names and the city's key list.
+Rules:
 
 * Without a key list, only hall.toml decides: [policy] keys sign everything, [duty] keys what [duty] operations allows.
 * With one, the list decides: [policy] keys of hall.toml may sign only what the list allows them. [duty] keys belong to
@@ -138,8 +139,8 @@ class Keyring:
         return frozenset(named | (self.duty_operations if DUTY in one.scopes else frozenset()))
 
     def _not_listed(self, listed: KeyList) -> dict[str, Reason]:
-        """By key id, why the revoked keys, and the city keys of hall.toml that are not in the list, may sign
-        nothing.
+        """Return, by key id, why a key may sign nothing under ``listed``: the list revokes it, or it is a city key of
+        hall.toml that the list does not name.
         """
         gone: Iterator[tuple[str, Reason]] = (
             (

@@ -35,12 +35,13 @@ REPORTED_WITHIN_MS = 60_000
 
 
 class Dependencies(NamedTuple):
-    """What the parts that speak with the centre need of the daemon. ``wall_ms``: ms since 1970 UTC; ``stamp`` converts
-    that to RFC 3339.
+    """What the parts that communicate with the centre need of the daemon. ``wall_ms``: wall clock, ms since 1970 UTC;
+    ``stamp`` converts that to RFC 3339.
 
-    ``count_refused(code)`` counts a refused document. ``answered(of, body)`` is called with each answer to an order.
-    ``ahead(why)`` is called when events are acknowledged that were never sent, with ``None`` once that is over.
-    ``concern``: ``Concerns.report``. ``silent``: safe mode, in which no events are sent to the centre.
+    ``count_refused(code)`` counts a refused document. ``answered(of, body)`` is called with the answer ``body`` to each
+    order (``of``: hash of the order, see ``PageDesk.answered``). ``ahead(why)`` is called when the centre acknowledges
+    events that were never sent, and ``ahead(None)`` once that is over. ``concern``: ``Concerns.report``. ``silent``:
+    safe mode, in which no events are sent to the centre.
     """
 
     put: Put

@@ -50,8 +50,8 @@ log = structlog.get_logger("edged.central")
 
 
 class OrderMessage(Protocol):
-    """A received order: what the desk needs of ``edged.links.mqtt.Message``, also to answer it. A Protocol, so that a
-    test can hand orders over without a broker.
+    """The part of ``edged.links.mqtt.Message`` that ``OperationDesk`` needs to handle an order and answer it. A
+    Protocol, so that a test can hand orders over without a broker.
     """
 
     @property
@@ -86,7 +86,7 @@ class OrderLedger(DeskLedger, Protocol):
 
 @dataclass(slots=True)
 class _OpenOrder:
-    """An order that the core is handling, and the notes of its step."""
+    """An order that was given to the core, with the notes of the step that handled it (known after that step)."""
 
     order: Order
     request: OrderMessage

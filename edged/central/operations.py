@@ -90,7 +90,9 @@ Seconds = Annotated[int, Meta(ge=1, le=FOR_MAX_S)]
 
 
 class OperationDocument(Document, frozen=True):
-    """What is signed. ``counter`` grows with every document of a key: wall-clock milliseconds do."""
+    """The payload of an operation, as it is signed. ``counter`` must grow with every document of a key, against
+    replays: milliseconds of the wall clock do.
+    """
 
     type: Annotated[str, Meta(description=f'always "{TYPE}"', extra_json_schema={"const": TYPE})]
     operation: Id
@@ -136,7 +138,9 @@ class Close(Body, frozen=True):
 
 
 class Hold(Body, frozen=True):
-    """Keep a "+1" window open that is serving."""
+    """Keep a "+1" window (潮汐窗口), which is open for an area, from being released for ``for_s`` seconds; None: the
+    policy's default.
+    """
 
     window: Called
     for_s: Seconds | None = None
@@ -148,7 +152,7 @@ class Hold(Body, frozen=True):
 
 
 class PauseIssuing(Body, frozen=True):
-    """Give no numbers in an area, or in the whole hall."""
+    """Stop issuing numbers in an area (None: in the whole hall) for ``for_s`` seconds; None: the policy's default."""
 
     area: Called | None = None
     for_s: Seconds | None = None
@@ -160,7 +164,7 @@ class PauseIssuing(Body, frozen=True):
 
 
 class PriorityInsert(Body, frozen=True):
-    """Put a waiting visitor first, once."""
+    """Move a waiting visitor to the front of the queue for the next call."""
 
     number: Number
     reason: Text | None = None
@@ -171,7 +175,7 @@ class PriorityInsert(Body, frozen=True):
 
 
 class SetOverride(Body, frozen=True):
-    """Set any override; ``kind`` says which one."""
+    """Set an override (人工干预, a person's decision that replaces the rules for a time) of any ``kind``."""
 
     kind: OverrideKind
     target: Called
@@ -185,7 +189,7 @@ class SetOverride(Body, frozen=True):
 
 
 class Lift(Body, frozen=True):
-    """End an override before its time."""
+    """End an override (人工干预) before its time."""
 
     kind: OverrideKind
     target: Called
@@ -197,7 +201,9 @@ class Lift(Body, frozen=True):
 
 
 class AcceptAlarm(Body, frozen=True):
-    """Take care of an alarm, named by kind and subject as in the state message of the alarms."""
+    """Record that a person takes care of an alarm. ``kind`` and ``subject`` name it as in the state message of the
+    alarms.
+    """
 
     kind: Annotated[str, form(r"^[a-z-]{1,32}$")]
     subject: Called
@@ -208,8 +214,8 @@ class AcceptAlarm(Body, frozen=True):
 
 
 class AskWindow(Body, frozen=True):
-    """Ask for one more window for an area; the arbiter chooses it, within the policy. withdraw: withdraw your wish;
-    with everybody: every wish for the area.
+    """Ask for one more window for an area, which the arbiter chooses within the policy's limits. ``withdraw``: take
+    back one's own earlier wish for the area instead; with ``everybody`` the wishes of all people.
     """
 
     area: Called
@@ -222,7 +228,7 @@ class AskWindow(Body, frozen=True):
 
 
 class Announce(Body, frozen=True):
-    """Say something once, in some areas or everywhere."""
+    """Announce a text once by voice, in the named areas; in all if none is named."""
 
     text: Text
     text_en: Text
@@ -234,8 +240,10 @@ class Announce(Body, frozen=True):
 
 
 class CaseOrder(Body, frozen=True):
-    """Report what happens to a case (办不成事). told says what: open makes a new one, every other word needs the id of
-    the case in case; code is a word of the policy: why it is opened, or the outcome with which it is closed.
+    """Open a case (办不成事, a visitor's complaint that something could not be done) or report what was done about it.
+
+    ``told`` says which: "open" makes a new case, every other word needs the id of one in ``case``. ``code`` is one that
+    the policy lists: why the case is opened, or the outcome with which it is closed.
     """
 
     told: CaseWord
@@ -287,7 +295,9 @@ class FlexHours(Body, frozen=True):
 
 
 class Roster(Body, frozen=True):
-    """Change today's roster: absent, back, or also (areas); staff is an id or a name."""
+    """Change today's roster. ``staff`` (an id or a name) is absent, is back, or also serves ``areas``, as ``said``
+    says.
+    """
 
     staff: Annotated[str, Meta(min_length=1, max_length=64)]
     said: RosterWord
@@ -299,7 +309,9 @@ class Roster(Body, frozen=True):
 
 
 class GoOn(Body, frozen=True):
-    """Continue after numbers that were given by hand: number is the next one; those from waiting_from on still wait."""
+    """Continue numbering after staff gave numbers by hand. ``number`` is the next to issue. Of those given by hand,
+    ``waiting_from`` and later ones still wait; None: none of them does.
+    """
 
     number: Number
     waiting_from: Number | None = None
@@ -405,7 +417,9 @@ def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Pa
 
 
 def meant(event: Event, site: Site) -> Event:
-    """The event with ids in place of window numbers and names. A name that the hall does not know stays as it is."""
+    """Return the event with ids in place of the window numbers and names that people write. A name that the hall does
+    not know stays as it is.
+    """
     found: dict[str, Any] = {}
     for one in fields(cast(Any, event)):
         value = getattr(event, one.name)
@@ -444,7 +458,7 @@ def _target_of(kind: OverrideKind) -> Finder | None:
 
 
 def claimed_id(raw: bytes) -> str:
-    """The id in a refused document, for the sender who waits for an answer; "" if it has no valid one."""
+    """Return the id in a refused operation, which the answer to its sender repeats; "" if it has no valid one."""
     try:
         payload = envelope.opened_unverified(raw)
         named = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("id")

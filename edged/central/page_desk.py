@@ -1,11 +1,11 @@
 """Publishes the page parts that ``edged web`` reads: ``hall/{hall}/page/…``, retained. Rules of this file:
 
-* A step only marks the parts it changed, which costs one ``set.add`` for each command; a part is computed at the
-  earliest ``EVERY_S`` later, a few at a time, and published only if it differs from the last one.
+* A step (the core's handling of one input) only marks the parts it changed, which is cheap. Parts are computed at most
+  every ``EVERY_S``, a few at a time, and published only if they differ from the last message.
 * Notes show most changes; what they do not show (a clerk's name, the end of a shift) is found by recomputing every part
   from time to time.
-* A decision is published as of the step that made it: sentence, measurements, limit, alternatives; later steps add the
-  outcome.
+* A decision is published as it was when it was made (sentence, measurements, limit, alternatives). Later steps add only
+  its outcome.
 * A part on which this program fails is left out and logged: no page ends the hall's process.
 """
 
@@ -81,7 +81,9 @@ class _ShownDecision:
 
 
 class PageDesk(Observer):
-    """Publishes the page parts. ``start`` once the state is restored, ``run`` until cancelled."""
+    """Publishes the page parts (JSON messages for sections of the web pages). Call ``start`` once the state is
+    restored, then ``run`` until cancelled.
+    """
 
     def __init__(self, link: PageLink, hall: str, sources: PageSources) -> None:
         self._link = link
@@ -108,7 +110,7 @@ class PageDesk(Observer):
         self._before: dict[str, None] = {}  # parts that the last process may have published
 
     def start(self) -> None:
-        """Follow the state of the connection; count today's visits in the restored state."""
+        """Ask the link to report connections made and lost, and count today's visits in the restored state."""
         self._link.on_state(self._link_changed)
         state = self._from.state()
         self._day = state.day
@@ -280,8 +282,9 @@ class PageDesk(Observer):
     # -- publishing --
 
     async def publish_changes(self) -> None:
-        """Compute every page part that is marked as possibly changed, and publish those that did change; what was
-        marked before a reconnect is published after it.
+        """Compute every page part that is marked as possibly changed, and publish those that did change.
+
+        If the connection is lost meanwhile, the rest is left: after a reconnect every part is published again.
         """
         state = self._from.state()
         if state.site is None:
@@ -304,8 +307,8 @@ class PageDesk(Observer):
             await asyncio.sleep(0)
 
     def _learn(self, site: Site) -> None:
-        """After a change of configuration: compute which parts each point and subject belongs to, and clear the
-        retained messages of removed parts.
+        """Prepare for a changed configuration: compute which page parts show each device output (point), window and
+        area, and clear the retained messages of parts that no longer exist.
         """
         self._site, self._lookup = site, Lookup(site)
         self._words = devices_in_words(site, tuple(device.id for device in self._from.config().devices))
@@ -330,8 +333,8 @@ class PageDesk(Observer):
         self._dirty |= dict.fromkeys(("names", *sorted(known), *PARTS, "calls", "decisions", "answers"))
 
     def _go_round(self, site: Site) -> None:
-        """Mark the next ``ROUND_PARTS`` windows and areas, in turn, so that changes without a note are found within a
-        minute in the largest hall.
+        """Mark the next ``ROUND_PARTS`` windows and areas as possibly changed. Each is marked at least once a minute,
+        even in the largest hall, because some changes appear in no note.
         """
         every = _parts_of(site)
         self._dirty |= dict.fromkeys((*every[self._round : self._round + ROUND_PARTS], *PARTS, "beat"))

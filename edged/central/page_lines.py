@@ -3,8 +3,8 @@ Rules of this file:
 
 * Only if hall.toml sets the address of those pages (``[pages] public_url``). A number is published under a hash of its
   token, so that nobody who reads the broker can open another person's page. No priority class, no name.
-* Today's tickets are processed a few at a time, because each place needs a search in the queue; the event loop runs in
-  between.
+* Today's tickets are processed a few at a time, because finding a visitor's place means a search in the queue. The
+  event loop runs in between.
 * A finished visit stays for a quarter of an hour, so that the phone can show it; the end of the day removes all.
 """
 
@@ -86,11 +86,11 @@ class LineDesk:
         self.heartbeat = Heartbeat()
 
     def start(self) -> None:
-        """Follow the state of the connection."""
+        """Ask the link to report connections made and lost."""
         self._link.on_state(self._link_changed)
 
     async def run(self) -> None:
-        """Publish the places of waiting visitors until cancelled."""
+        """Publish the waiting visitors and their places in the queue every ``EVERY_S`` seconds, until cancelled."""
         while True:
             await self.heartbeat.sleep(EVERY_S)
             if self._up:

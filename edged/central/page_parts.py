@@ -45,7 +45,9 @@ class AreaDay(NamedTuple):
 
 
 class PageParts:
-    """Computes the page parts at one moment. ``stamp`` converts an ``at_ms`` to RFC 3339 wall time of the hall."""
+    """Computes the page parts from the state at one moment, ``at_ms`` of hall time. ``stamp`` converts hall time to the
+    hall's wall time as RFC 3339.
+    """
 
     def __init__(
         self, state: State, lookup: Lookup, at_ms: int, stamp: Stamp, devices: Mapping[str, page_words.Pair]
@@ -259,7 +261,9 @@ class PageParts:
         return self._devices.get(device_of(Point(subject)), (subject, subject))
 
     def overrides(self) -> Body:
-        """The manual decisions and wishes in force: by whom, until when and why."""
+        """The overrides (人工干预) in force and people's wishes for one more window: by whom, since and until when, and
+        why.
+        """
         return {
             "overrides": [
                 {
@@ -313,8 +317,8 @@ class PageParts:
         return {"duty": self.name(state.duty_staff), "staff": found}
 
     def policy(self, pushed: Body | None) -> Body:
-        """The policy in force, its rule in words, the state of its trial, and the result of the last push
-        (``pushed``).
+        """The policy in force, its tidal rule in words, the state of its trial (试行: for a time after a push, far too
+        long waits bring the previous policy back), and the result of the last push (``pushed``).
         """
         state = self._state
         zh, en = page_words.rule_in_words(state.policy)
@@ -343,7 +347,9 @@ class PageParts:
         }
 
     def links(self, backlog: int, durable: bool, clock: bool) -> Body:
-        """Whether the connection to the centre, the disk and the clock work; and the names of all lost devices."""
+        """Whether the connection to the centre, the disk and the clock work, and which devices are lost (all are
+        counted, the first ``LOST_MAX`` named).
+        """
         known = self._state.devices
         lost = [one for one in self._devices if one not in known or not known[one].up]
         return {

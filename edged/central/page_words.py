@@ -1,4 +1,6 @@
-"""The texts on pages for a rule, its limit and a device's name."""
+"""The texts on pages for the tidal rule (when "+1" windows open and close), for its limit in one area, and for a
+device's name.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def rule_in_words(policy: Policy) -> Pair:
 
 
 def limit_in_words(policy: Policy, area: str) -> tuple[int | None, Pair]:
-    """The limit at which an area asks for one more window: in seconds (None if it is not a wait), and as text."""
+    """The limit at which an area asks for one more window, as (seconds, text); seconds is None if the rule limits no
+    waiting time.
+    """
     tidal = policy.tidal
     if not tidal.enabled or tidal.rule == "never":
         return None, _RULES["never"]

@@ -80,7 +80,9 @@ def reread(raw: bytes, known: Names | None) -> Verified:
 
 
 def claimed(raw: bytes) -> dict[str, str | int] | None:
-    """The version and hash in a refused message, unverified, for the report; None if it is no envelope with JSON."""
+    """Return what a refused message says of itself, unverified, for the report: its version (0 if it has no valid one)
+    and the SHA-256 of its payload. None if it is no envelope with JSON.
+    """
     try:
         payload = envelope.opened_unverified(raw)
         version = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("version")
@@ -92,9 +94,10 @@ def claimed(raw: bytes) -> dict[str, str | int] | None:
 
 
 def inspect(payload: bytes, audience: Audience | None) -> PolicyDocument:
-    """Check everything but signature, version and dates, for those who write a policy. ``audience`` None: for no
-    particular hall. Raises ``DocumentRefused`` if the policy is malformed, out of bounds, contradicts itself, or names
-    what the hall does not have.
+    """Check everything in a policy but signature, version and whether it has expired, for those who write one.
+
+    ``audience`` None: for no particular hall. Raises ``DocumentRefused`` if the policy is malformed, out of bounds,
+    contradicts itself, or names what the hall does not have.
     """
     document = parse(payload, PolicyDocument)
     if audience is not None:

@@ -2,7 +2,7 @@
 
 A document is a complete policy: a value that it leaves out gets the built-in value. Each value is named by the label
 beside its field (``Parameter``); areas, services and windows by their names if the hall is known. The values of an area
-are compared as they apply there, whether its own or those for all areas.
+are compared as they apply there: its own, or those for all areas where it has none.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class PlaceNames:
             }
 
     def of(self, kind: str, id_: str) -> Words:
-        """The name of an area, service or window (``kind``). ``id_``: as a policy writes it, also with ``kind:`` or
-        ``if-present:``.
+        """Return the name of an area, service or window (``kind``). ``id_`` is written as in a policy, so it may have
+        the prefix ``kind:`` or ``if-present:``, which the text then says.
         """
         if id_.startswith(KIND):
             return Words(f"areas of kind {plain(id_)}", f"{plain(id_)}类专区")
@@ -120,8 +120,10 @@ def _parts(path: str, old: Any, new: Any, names: PlaceNames) -> Iterator[Change]
 
 
 def _of_areas(path: str, old: Tidal, new: Tidal, names: PlaceNames, name: str) -> Iterator[Change]:
-    """The differences for areas that have values of their own before or after; those that apply to all areas are not
-    repeated.
+    """Yield the differences for areas that have tidal values of their own, before or after. ``name``: "band" or "pw",
+    the set of values.
+
+    A difference that is the same as that of the values for all areas is not repeated.
     """
     own = "areas" if name == "band" else "pw_areas"
     was, becomes = getattr(old, own), getattr(new, own)
@@ -185,7 +187,9 @@ def _entry(hint: Any) -> Any:
 
 
 def _shown(hint: Any, value: Any, names: PlaceNames) -> Words:
-    """One value as text, in the words of the document."""
+    """Return one value as text: yes or no, names of areas and windows, "none" for empty; long lists and texts are
+    cut.
+    """
     hint, _ = taken_apart(hint)
     if value is None or value == () or value == {}:
         return NONE
@@ -210,7 +214,7 @@ def _shown(hint: Any, value: Any, names: PlaceNames) -> Words:
 
 
 def _described(value: Any, names: PlaceNames) -> Words:
-    """An entry of a list that has fields, as text: only those that differ from their defaults."""
+    """Return a list's entry that has fields as text, with only those fields that differ from their defaults."""
     hints = get_type_hints(type(value), include_extras=True)
     words = []
     for field in dataclasses.fields(value):

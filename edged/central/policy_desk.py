@@ -2,20 +2,20 @@
 
 * Only the signature decides, not who may publish on the topic.
 * A refused policy is acknowledged at once and reported with the reason; an accepted one after its commit.
-* The same content again (redelivery, retained message) is answered, not applied again, even after it was taken out of
-  force: by an order, or by the core's trial (``core/trial.py``), whose result this module carries out.
-* Before it takes effect it is rehearsed by another process (``rehearsals.py``): the report says "rehearsing", then has
-  the figures. It is refused because of them only if the policy itself demands that (``rehearsal.max_worse``). A return
-  to an earlier policy is not rehearsed.
+* The same content again (redelivery, retained message) is answered, not applied again. That is so even if the policy
+  was taken out of force meanwhile, by an order or because its trial (``core/trial.py``) found it harmful.
+* Before a policy takes effect, another process rehearses it: it simulates recorded days (``rehearsals.py``). The report
+  says "rehearsing", then has the results. They cause a refusal only if the policy itself demands that
+  (``rehearsal.max_worse``). A return to an earlier policy is not rehearsed.
 * A policy whose ``not_before`` is in the future is staged: not acknowledged, so that the broker keeps it over a
   restart.
 * While the journal cannot store anything (full disk, locked file) a policy is refused, and tried again once it can.
 * A policy past ``expires`` stays in force, and the report says that it has expired.
 * A document on which this program fails is refused for ever (``condemned.py``): no policy ends the hall's process.
-* A policy for many halls is stored as received and takes effect as adapted to this hall (``addressing.py``); after a
-  change of hall.toml it is adapted again.
-* The highest version and the last good policy are stored in the journal (and in its copy, the keep file); that no
-  policy is retained at the broker means nothing.
+* A policy for many halls is stored as received, and adapted to this hall before it takes effect (``addressing.py``) and
+  again after a change of hall.toml.
+* The highest version and the last good policy are stored in the journal (and in its copy, the keep file). If the broker
+  retains no policy, the stored one stays in force.
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ class Put(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the journal and the engine know at start.
+    """What the journal and the restored state say of policies when the daemon starts.
 
-    ``envelope``: of the last good policy (None: there never was one); ``in_force_sha256``: of the policy in the
-    restored state.
+    ``envelope``: the signed document of the last policy in force (None: the centre never pushed one); ``high_water``:
+    the highest version ever accepted; ``in_force_sha256``: payload hash of the policy in the restored state.
     """
 
     envelope: bytes | None = None
@@ -104,8 +104,10 @@ class Known:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A verified policy that is not in force yet: staged for its date, being rehearsed, or in the inbox until its
-    commit.
+    """A verified policy that is not in force yet: staged (its ``not_before`` is in the future), being rehearsed, or in
+    the inbox until its commit.
+
+    ``acks`` acknowledge its MQTT messages; they are called when it is in force or refused.
     """
 
     verified: Verified
@@ -164,9 +166,11 @@ class TellRefusal(Protocol):
 
 
 class PolicyDesk(Observer):
-    """Handles ``policy/push`` and ``policy/report`` for one hall. ``run`` runs until cancelled.
+    """Receives policies on the MQTT topic ``policy/push`` and answers on ``policy/report``, for one hall. ``run`` runs
+    until cancelled.
 
-    As an observer of the loop it carries out the core's result of a trial, at the step that contains it.
+    As an observer of the core's steps it also ends a trial: if the core found a pushed policy harmful, it puts the
+    previous one back in force.
     """
 
     def __init__(
@@ -223,8 +227,8 @@ class PolicyDesk(Observer):
 
     @property
     def waiting_version(self) -> int | None:
-        """The version of a verified policy that is not in force yet (staged, or on its way to the disk); None if there
-        is none.
+        """The version of a verified policy that is not in force yet (staged, being rehearsed, or on its way to the
+        disk); None if there is none.
         """
         return None if self._waiting is None else self._waiting.verified.version
 
@@ -269,14 +273,16 @@ class PolicyDesk(Observer):
             self._link.subscribe(topics.group_policy_push(self._audience.group), self.receive)
 
     async def run(self) -> None:
-        """Check the clock until cancelled: staged policies become due, the one in force expires."""
+        """Call ``check`` every ``CHECK_S`` seconds until cancelled: staged policies become due, the one in force
+        expires.
+        """
         while True:
             await self.heartbeat.sleep(CHECK_S)
             self.check()
 
     def check(self) -> None:
-        """Check once: whether a staged policy is due, one that could not be stored or handed to the core can be tried
-        again, or the one in force has expired.
+        """Do what has become possible or due: continue with a policy whose date or rehearsal was awaited, try again one
+        that could not be stored or put into the inbox, report that the one in force has expired.
         """
         waiting = self._waiting
         if waiting is not None and not waiting.in_inbox:
@@ -299,7 +305,7 @@ class PolicyDesk(Observer):
             self._repeat_report()
 
     def keys_changed(self) -> None:
-        """Drop a policy that is not in force yet if its key may no longer sign."""
+        """Refuse the policy that waits (staged or being rehearsed) if its key may no longer sign."""
         waiting = self._waiting
         if waiting is None or waiting.in_inbox:
             return
@@ -312,15 +318,16 @@ class PolicyDesk(Observer):
             self._refuse(waiting.verified.envelope, refusal, *waiting.acks)
 
     def step(self, step: Step, decision_s: float) -> None:
-        """As an observer: go back to the previous policy if the trial found the present one harmful; retried with each
-        step while the inbox is full.
+        """As an observer: put the previous policy back in force if the trial found the present one harmful.
+
+        While the inbox is full, each further step tries again.
         """
         trial = self._state().trial
         if trial is not None and trial.harmful and trial is not self._going_back:
             self._go_back(trial)
 
     def receive(self, message: PushMessage) -> None:
-        """Handle a message on the push topics: a policy."""
+        """Handle a policy received on a push topic of this hall or its group."""
         raw = message.payload
         try:
             self._condemned.check(raw)
@@ -425,7 +432,11 @@ class PolicyDesk(Observer):
         return self._applied is not None and self._applied.sha256 == verified.sha256
 
     def _replace(self, waiting: _Waiting) -> None:
-        """Handle ``waiting`` in place of a staged policy; one that is already in the inbox takes effect first."""
+        """Let ``waiting`` wait in place of the policy that waited before, and continue with it: stage it, rehearse it,
+        or put it into the inbox.
+
+        The earlier policy never comes into force, unless it is already in the inbox: then it does so first.
+        """
         old, self._waiting = self._waiting, waiting
         if old is not None and not old.in_inbox:
             log.warning(
@@ -465,7 +476,9 @@ class PolicyDesk(Observer):
         waiting.in_inbox = self._put_policy(event, waiting, Attachments(verified.envelope))
 
     def _begin_rehearsal(self, waiting: _Waiting) -> None:
-        """Start the rehearsal of a policy, once; if nobody can rehearse it, its result is set at once."""
+        """Start the rehearsal of a policy, unless it was started before. If there is no rehearsal service,
+        ``waiting.rehearsed`` is set at once to say so.
+        """
         if waiting.rehearsing:
             return
         waiting.rehearsing = True
@@ -594,7 +607,9 @@ class PolicyDesk(Observer):
             self._repeat_report()
 
     def _fits_otherwise(self, applied: Verified) -> bool:
-        """Whether the policy in the core's state was adapted to other areas than the hall has now."""
+        """Whether the core's policy differs from ``applied``, which is the same document adapted to the hall's present
+        areas.
+        """
         state = self._state()
         return applied.policy != (state.policy if state.put_aside is None else state.put_aside)
 
@@ -654,8 +669,8 @@ class PolicyDesk(Observer):
         self._report_state("rolled-back", {"version": left.version, "sha256": left.sha256}, why)
 
     def _left_out(self) -> dict[str, list[str]]:
-        """The names in the policy in force that match nothing in this hall, as a field of the report; empty if there
-        are none.
+        """Return the names in the policy in force that match nothing in this hall, as the field ``left_out`` of the
+        report; {} if there are none.
         """
         unmet = () if self._applied is None else self._applied.unmet
         return {"left_out": list(unmet[:LEFT_OUT_MAX])} if unmet else {}
@@ -664,7 +679,9 @@ class PolicyDesk(Observer):
         return {"version": 0, "sha256": ""} if self._applied is None else _named(self._applied)
 
     def _publish(self) -> None:
-        """Publish the report; without a connection it is published on reconnect. Only the newest report matters."""
+        """Publish the report on the newest policy (``policy/report``, retained); without a connection it is published
+        on reconnect.
+        """
         body = json.dumps(self._report, ensure_ascii=False, separators=(",", ":")).encode()
         try:
             self._link.publish(topics.policy_report(self._audience.hall), body, retain=True)

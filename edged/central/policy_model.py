@@ -120,7 +120,9 @@ def _range(parameter: Parameter) -> dict[str, Any]:
 
 
 def core_policy(body: Struct) -> Policy:
-    """The core's policy from a parsed body, with the areas' own values applied over the pushed band and pw."""
+    """Convert a parsed body into the core's policy. An area's own tidal values replace those that the body gives for
+    all areas (``band``, ``pw``).
+    """
     policy = cast(Policy, _overlaid(Policy(), body))
     pushed = cast(Any, body).tidal
     own: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """A policy as people edit it: JSON with comment lines, which are removed before it is checked or signed.
 
-A comment is a whole line that begins with ``//``. No JSON text can span lines, so nothing else is removed.
+A comment is a whole line that begins with ``//``. A JSON string contains no line break, so such a line is never part of
+one.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ class Reason:
 
 
 def reason(code: str, path: str = "", **words: object) -> Reason:
-    """The reason ``code`` with its blanks filled in.
+    """Return the reason ``code``, with ``words`` put into its two sentences.
 
     Text from a message is included without control characters and personal numbers: a refusal is published, stored and
     logged, whoever wrote the message.

@@ -1,7 +1,8 @@
-"""The daemon's side of a rehearsal: sends one policy at a time to the process that rehearses it (edged-rehearse).
+"""The daemon's side of a rehearsal (预演): sends one policy at a time to the process edged-rehearse, which simulates
+recorded days under it.
 
-The daemon computes nothing of it; messages are bounded, and there is a deadline. Whatever happens to the other process
-(absent, killed, stopped, out of memory, invalid answer), the result is then that there was no rehearsal, and why.
+The daemon itself simulates nothing; messages are bounded, and there is a deadline. If the other process fails (absent,
+killed, stopped, out of memory, invalid answer), the result is a ``Missed``: there was no rehearsal, and why.
 """
 
 from __future__ import annotations

@@ -81,15 +81,20 @@ class RehearsedSide(Shape, frozen=True):
 
 
 class Now(Shape, frozen=True):
-    """ "+1" windows that the new policy would open or give back within a minute and the policy in force would not."""
+    """What would change first: "+1" windows that the new policy would open or give back within a minute after the
+    journal's last step, where the policy in force would not.
+    """
 
     opens: _Windows = ()
     closes: _Windows = ()
 
 
 class Rehearsed(Shape, frozen=True):
-    """A rehearsal on ``days`` of ``of`` recorded days, the newest first. ``before``: the policy in force; ``after``:
-    the new one.
+    """The result of a rehearsal. Of ``of`` recorded days, the newest ``days`` were simulated, with ``visitors``
+    visitors in all.
+
+    ``before``: under the policy in force; ``after``: under the new one. ``limit_min``: the wait in minutes that
+    ``over_limit`` of both sides refers to. ``now``: None if the hall's state could not be read.
     """
 
     days: _Whole
@@ -183,7 +188,9 @@ def to_json(found: Rehearsed | Missed) -> dict[str, Any]:
 
 
 def objection(found: Rehearsed | Missed, max_worse: int | None) -> Reason | None:
-    """Why the policy must not take effect by its own ``rehearsal.max_worse``; None if it may."""
+    """Return the refusal if waits get worse than ``max_worse`` percent (the policy's own limit) or if there was no
+    rehearsal; None if the policy may take effect. ``max_worse`` None: it always may.
+    """
     if max_worse is None:
         return None
     path = "rehearsal.max_worse"

@@ -1,8 +1,8 @@
 """Publishes the hall's state messages for the city, ``hall/{hall}/state/…``: retained JSON messages with the present
 state of an area, a window, the open cases or the alarms.
 
-For the outputs it is a device like any other: its levels are sent again from time to time, and only the newest value
-matters.
+The module behaves like a device driver: it receives the summaries to publish as a lamp receives its colour, each is
+sent again from time to time, and only the newest value matters.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ CASE_FIGURES = (
 
 
 class StateMessages:
-    """Publishes the summaries that the core makes. ``stamp`` converts an ``at_ms`` to RFC 3339 wall time of the
-    hall.
+    """Publishes the summaries of areas, windows, cases and alarms that the core makes. ``stamp`` converts hall time in
+    ms to the hall's wall time as RFC 3339.
     """
 
     OPTIONS: ClassVar[type[Options]] = Options
@@ -49,7 +49,9 @@ class StateMessages:
         self._stamp = stamp
 
     async def show(self, point: Point, value: Value) -> None:
-        """Publish one summary, retained. Raises ``Unreachable`` without a connection to the broker."""
+        """Publish the summary ``value``, retained, on its own topic. Raises ``Unreachable`` without a connection to the
+        broker.
+        """
         self._link.publish(*self._message(value), retain=True)
 
     async def act(self, action: Action) -> None:

@@ -29,7 +29,7 @@ class Topic(NamedTuple):
 
     @property
     def filter(self) -> str:
-        """The subscription filter for this topic of all halls."""
+        """The subscription filter that matches this topic for all halls (every placeholder becomes ``+``)."""
         return re.sub(r"\{\w+\}", "+", self.address)
 
 
@@ -95,7 +95,9 @@ def page(hall: str, part: str) -> str:
 
 
 def journal(hall: str) -> str:
-    """The topic on which the hall keeps the number of its journal's last step, for itself (retained)."""
+    """The topic on which the hall publishes the number of its journal's last step (retained). Only the hall reads it
+    again, to notice that its journal has lost its end (``witness.py``).
+    """
     return JOURNAL.at(hall=hall)
 
 
@@ -170,5 +172,5 @@ def answer(hall: str, request: str) -> str:
 
 
 def appointments(hall: str) -> str:
-    """The topic on which the centre tells the hall of appointments that were made with it."""
+    """The topic on which the centre sends the hall the appointments that visitors made with the centre."""
     return APPOINTMENTS.at(hall=hall)

@@ -6,8 +6,8 @@
   for ``RESEND_S``, everything after the last acknowledged event is sent again, at growing intervals.
 * Numbers are counted, never stored: the n-th event of an epoch is number n, after every restart.
 * An acknowledgement of another epoch is ignored; one of a number that was never sent is ignored and raises an alarm.
-* Nothing is dropped. While more than ``THIN_ABOVE`` events wait, telemetry is thinned; a centre that wants all of it
-  does not acknowledge, and gets it with the next attempt.
+* While more than ``THIN_ABOVE`` events wait, only some of the telemetry (people counters) is sent. Nothing is lost: a
+  centre that does not acknowledge beyond the gap gets all of it with the next attempt.
 """
 
 from __future__ import annotations
@@ -267,7 +267,9 @@ class Uplink(Observer):
             self._advance(step.seq, cloud_events.count_noted(step.notes))
 
     async def _send_history(self) -> None:
-        """Send the next events that must be sent again, if their time has come and the centre keeps up."""
+        """Send the next few events that are to be sent (again) from the journal. No-op before the next slice is due,
+        and while the centre has too many unacknowledged events.
+        """
         count = min(SLICE, self._until - self._next + 1, self._acked + WINDOW_MAX - self._next + 1)
         if count <= 0 or not self._up or monotonic_s() < self._history_due_s:
             return
@@ -317,7 +319,9 @@ class Uplink(Observer):
         return True
 
     def _resend_if_silent(self) -> None:
-        """Start again from the last acknowledged event if nothing was acknowledged for too long."""
+        """Begin again with the first unacknowledged event if the centre has acknowledged nothing for ``_resend_s``
+        seconds.
+        """
         if self._up and self._acked < self._sent and self._quiet_s() > self._resend_s:
             self._resend_s = min(2 * self._resend_s, RESEND_MAX_S)
             self._rewind(thin=False)

@@ -51,8 +51,8 @@ def _of_calling(calling: Calling) -> Iterator[Reason]:
 
 
 def dead_ends(policy: Policy, known: Names) -> Iterator[Reason]:
-    """Yield a refusal for each journey through a service that no window of the hall has, and each calling rule that no
-    window can follow.
+    """Yield a refusal for each journey through a service that no window of the hall has, and each calling rule that
+    could never apply because none of its windows has a service that it is about.
     """
     for number, rule in enumerate(policy.calling.rules):
         windows = rule.windows or tuple(known.serves)

@@ -3,7 +3,7 @@ can show that the journal has lost its end.
 
 A journal restored from an older copy, or started in an empty folder, cannot know what is missing. The broker can: it
 repeats the last message. Nothing is published before the broker has had time to repeat it, and only committed steps are
-published. A message that is ahead of this journal is handed to it once.
+published. If the broker's message is ahead of this journal, the journal begins a new epoch after it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class WitnessLink(Protocol):
 
 
 class WitnessedJournal(Protocol):
-    """What the witness needs of the journal: where it is, each commit, and to begin a new epoch. A Protocol, so that a
-    test can put a journal in memory in its place.
+    """What ``Witness`` needs of the journal: its epoch and last step, a call after each commit, and a way to begin a
+    new epoch. A Protocol, so that a test can put a journal in memory in its place.
     """
 
     epoch: int
@@ -66,7 +66,7 @@ class Witness:
         self._due_s: float | None = None  # None: the link is down
 
     def start(self) -> None:
-        """Subscribe, and follow the journal's commits."""
+        """Subscribe to the retained message, and ask the journal to report each commit."""
         self._link.on_state(self._link_changed)
         self._link.subscribe(self._topic, self._received)
         self._journal.on_commit(self._on_commit)
