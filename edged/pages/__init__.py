@@ -1,4 +1,5 @@
-"""The pages in a browser: ``edged web``, a process of its own beside the daemon. Rules of this folder:
+"""The web pages of the hall for its staff and visitors: ``edged web``, a process of its own beside the daemon. Rules of
+this folder:
 
 * Its only data are the messages that the daemon retains (``hall/{hall}/page/#``) and the days it recorded from them. It
   never opens the journal, and the daemon imports nothing of it: if it is killed, starved or attacked, the hall is not

@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def routes(pages: Pages) -> list[Route]:
-    """The board of the whole hall, and of one area."""
+    """The HTTP routes ``/board`` and ``/board/{area}``: the call board of the whole hall, and of one area."""
     return [Route("/board", pages.shown("board.html")), Route("/board/{area}", pages.shown("board.html"))]

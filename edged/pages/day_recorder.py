@@ -1,4 +1,4 @@
-"""Records a day as the pages draw it: per-minute values by area, visits, "+1" openings, pauses, alarms, cases,
+"""Records what the pages show of one day: per-minute values by area, visits, "+1" openings, pauses, alarms, cases,
 decisions, window states.
 
 The data are the hall's messages as they arrive; times are minutes after midnight on the hall's clock. Every list has a
@@ -41,7 +41,7 @@ def minute_of(at: str) -> float:
 
 
 def empty(date: str) -> Body:
-    """The record of the day ``date`` before anything has happened."""
+    """Return the empty record of the day ``date`` (2026-11-23), before anything has happened."""
     lists: Body = {name: [] for name in CAPS}
     return (
         {"date": date, "names": None, "policy": None, "begin": None, "areas": {}, "totals": {}}
@@ -54,7 +54,9 @@ def empty(date: str) -> Body:
 
 
 class DayRecorder:
-    """One day. ``record`` takes each part of the pages as it changes; ``minute`` samples the per-minute values."""
+    """The record of one day, which grows with the hall's messages. Call ``record`` with each page part that changes,
+    and ``minute`` once a minute to sample the per-minute values.
+    """
 
     def __init__(self, date: str, known: Body | None = None) -> None:
         """``known``: what an earlier process recorded of the same day."""

@@ -160,7 +160,9 @@ class RecordedDays:
 
 
 def _add(slots: list[tuple[float, int]], begin: int, waiting: list[float | None]) -> None:
-    """Add a day's minutes to ``slots``: (sum, count) for each half hour."""
+    """Add one day to ``slots``, a (sum, count) for each half hour from midnight. ``waiting``: the number of people
+    waiting in each minute, from minute ``begin`` after midnight; None: not recorded.
+    """
     for place, count in enumerate(waiting):
         slot = (begin + place) // SLOT_MIN
         if count is not None and 0 <= slot < SLOTS:

@@ -1,11 +1,11 @@
-"""``/duty``: a page with which a named member of staff may give orders, as at the duty panel. Rules of this file:
+"""``/duty``: a page with which named members of staff give the orders of a duty manager. Rules of this file:
 
 * Orders need a PIN, and a connection that nobody else can read: HTTPS, or from this machine itself.
 * A cookie alone is not enough: each order carries a token that only our own page could read, and comes from our origin
   (OWASP ASVS 4.0.3, V4.2.2). The cookie is HttpOnly and SameSite=Strict.
-* An order (identified by its key) is carried out once, however often it is sent.
+* An order (identified by a random text from the page) is carried out once, however often it is sent.
 * Changing or deleting a PIN ends the sessions that began with it, at their next order.
-* Without a key, a PIN file or any PIN in it, the page is read-only.
+* Without a signing key ([pages] ``duty_key``), a PIN file or any PIN in it, the page is read-only.
 """
 
 from __future__ import annotations

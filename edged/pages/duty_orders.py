@@ -3,7 +3,7 @@
 * An order is sent once. Without an answer within ``ANSWER_S`` the page says so, and a person decides whether to repeat
   it.
 * Pages send window numbers and area names of the hall's ``names`` part; they are replaced by ids here.
-* Dates are by the hall's clock; that of a demo shows another day.
+* Dates are by the hall's clock, not this machine's: in a demo they differ.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ class DutyOrders:
         return {"for_s": minutes * 60}
 
     def _longer(self, act: Body) -> Body:
-        """The operation's body, with a closing time that is the requested minutes after today's. Raises ``NotAnAct`` if
-        no closing time is known today.
+        """Return an operation's body that moves today's closing time of the area (or hall) in ``act`` by the minutes
+        that it asks for. Raises ``NotAnAct`` if no closing time is known today.
         """
         area, more_s = self._area(act), self._for(act)["for_s"]
         areas = self._pages.mirror.staff.parts("area/")

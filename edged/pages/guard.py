@@ -1,6 +1,6 @@
-"""Checks and limits for every request: method, Host header, response headers, time.
+"""Checks and limits for every HTTP request: method, Host header, response headers, time.
 
-OWASP ASVS 4.0.3: V13.2.1 (methods), V14.4 (headers), V14.5.3 (Host), V12.1 (sizes); all of level 1: decision 0102.
+Follows OWASP ASVS 4.0.3, level 1: V13.2.1 (methods), V14.4 (headers), V14.5.3 (Host), V12.1 (sizes). See decision 0102.
 """
 
 from __future__ import annotations

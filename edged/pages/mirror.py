@@ -1,5 +1,5 @@
-"""Keeps the newest of the hall's messages in two sheets: everything for the staff's pages, and the public part for the
-board.
+"""Keeps the newest of the hall's messages as page parts in two ``Sheet``s: everything for the staff's pages, and what
+visitors may see for the public board.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ log = structlog.get_logger("edged.pages")
 
 
 class Mirror:
-    """Subscribes to the hall's topics over ``link``; ``staff`` and ``public`` are the sheets, ``tickets`` the visits
-    for phones.
+    """Subscribes to the hall's topics over ``link`` and keeps the newest messages.
+
+    ``staff`` and ``public`` are the sheets with page parts; ``tickets`` has today's visits for the visitors' own pages.
     """
 
     def __init__(

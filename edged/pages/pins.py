@@ -1,4 +1,6 @@
-"""Who may act at the duty desk: names and argon2id hashes of their PINs, in a file that ``edged web pin`` writes."""
+"""Stores who may give orders at the duty desk: names and argon2id hashes of their PINs, in a file that ``edged web
+pin`` writes.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1
 
 
 class PinsUnusable(ValueError):
-    """The file cannot be used; the text says why."""
+    """The PIN file cannot be read or has another form; the text says why."""
 
 
 def load(file: Path) -> dict[str, str]:

@@ -46,7 +46,11 @@ class Comparisons:
     async def answer(
         self, date: str, day: bytes, minutes: float | None, lasting: bool
     ) -> AsyncIterator[bytes]:
-        """Yield progress and result as lines of JSON. ``lasting``: the day is over, so that the result may be kept."""
+        """Yield the progress and then the result of simulating the recorded day ``day`` (JSON), as lines of JSON.
+
+        ``minutes``: the predicted wait at which the other policy opens a "+1" window; None: never. ``lasting``: the day
+        is over, so that the result may be kept for later requests.
+        """
         known = self._known.get((date, minutes))
         if known is not None:
             yield known
@@ -68,7 +72,9 @@ class Comparisons:
 
 
 async def _worked_out(day: bytes, minutes: float | None) -> AsyncIterator[bytes]:
-    """Run the what-if child process and yield its lines of output; it is killed when the request ends."""
+    """Run the child process ``edged.pages.whatif`` and yield its lines of output, or ``FAILED`` if it ends without a
+    result. It is killed when the request ends.
+    """
     pipe, none = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "edged.pages.whatif", stdin=pipe, stdout=pipe, stderr=none, limit=LINE_BYTES_MAX

@@ -115,8 +115,8 @@ def _health(pages: Pages) -> dict[str, Any]:
 
 
 async def serve(config: HallConfig, warp: Warp | None, print_url: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT. ``print_url`` gets the pages' URL. Raises ``OSError`` if the address cannot be
-    bound.
+    """Serve the pages until SIGTERM or SIGINT. ``warp``: how hall time runs in a demo, None: as real time does.
+    ``print_url`` gets the pages' URL. Raises ``OSError`` if the address cannot be bound.
     """
     table = config.pages
     with ExitStack() as places:

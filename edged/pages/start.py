@@ -17,8 +17,10 @@ USAGE = 2
 
 
 def serve(config: Path, log_level: str = "INFO", warp: str | None = None, child: bool = False) -> int:
-    """Serve the pages of a hall until stopped; returns the exit code. ``child``: also stop at the end of standard
-    input.
+    """Serve the pages of a hall until stopped; returns the exit code.
+
+    ``warp``: how hall time runs in a demo (``Warp.parse``), None: as real time does. ``child``: also stop at the end of
+    standard input.
     """
     logs.configure(log_level)
     if child:
