@@ -79,7 +79,11 @@ NOBODY: Pair = ("无人", "nobody")
 
 
 def in_words(facts: Mapping[str, Fact], rule: str | None, site: Site, place: int) -> Iterator[str]:
-    """Yield one phrase per fact; ``place``: 0 Chinese, 1 English. A fact without a template becomes "key value"."""
+    """Yield one phrase for each fact. ``place``: 0 Chinese, 1 English. A fact without a template becomes "key value".
+
+    ``rule``: the tidal rule that decided; for some rules the measured value and threshold are seconds, for others
+    people.
+    """
     for key, value in facts.items():
         words = FIGURES.get(key)
         if words is None:

@@ -118,7 +118,9 @@ class _SiteNames:
         return self.areas[area][place] if area in self.areas else area
 
     def other(self, name: str | None, place: int) -> str:
-        """The name of what a reason refers to: an area, a window, or a number."""
+        """The name of what a reason refers to. ``name``: the id of an area or window, or a number, which is returned as
+        it is; None becomes "". ``place``: 0 Chinese, 1 English.
+        """
         if name is None:
             return ""
         if name in self.windows:

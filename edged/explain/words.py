@@ -1,5 +1,5 @@
-"""Templates (Chinese, English) of ``sentences.py``, by kind of note, by rule, by reason, and by reason for not
-choosing.
+"""The templates (Chinese, English) from which ``sentences.py`` makes its texts: for kinds of note, tidal rules, reasons
+of a decision, and reasons why a window or a person was not chosen.
 """
 
 from __future__ import annotations

@@ -40,8 +40,10 @@ class RestoredHall:
 
 
 def backup(hall: HallConfig, out: Path, whole: bool, secrets: bool) -> Copied:
-    """Write the backup of a hall, running or stopped, to ``out`` atomically. ``whole``: the whole journal; ``secrets``:
-    also passwords and keys of the broker link. Raises ``BackupError`` if the journal cannot be read or ``out`` not be
+    """Write the backup of a hall, running or stopped, to ``out`` atomically.
+
+    ``whole``: with all steps of the journal, not only those after its newest copy of the state; ``secrets``: also
+    passwords and keys of the broker link. Raises ``BackupError`` if the journal cannot be read or ``out`` not be
     written.
     """
     with TemporaryDirectory(prefix="edged-backup-") as scratch:
@@ -105,7 +107,9 @@ def restore(file: Path, config: Path, journal: Path, last: Sequence[str] = ()) -
 
 
 def _last_seen(text: str, last: Sequence[str]) -> LastSeen:
-    """The last number on paper of each service. Raises ``BackupError`` for a number that no service issues."""
+    """Parse the numbers ``last`` that were seen on paper into the highest of each service, by the services in ``text``
+    (a hall.toml). Raises ``BackupError`` for a number that no service issues.
+    """
     if not last:
         return LastSeen()
     config = tomllib.loads(text)
