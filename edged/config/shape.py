@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
@@ -253,7 +253,7 @@ class StaffTable(Table, frozen=True):
     shifts: Annotated[tuple[Shift, ...], Meta(max_length=SHIFTS_MAX)] = ()
 
 
-DutyOperation = Literal[
+PanelOperation = Literal[  # what the keys of a duty panel may do
     "open",
     "close",
     "hold",
@@ -263,22 +263,9 @@ DutyOperation = Literal[
     "hours-flex",
     "accept-alarm",
     "ask-window",
-    "roster",
-    "announce",
-    "notice",
-    "withdraw",
 ]
-DUTY_OPERATIONS: tuple[DutyOperation, ...] = (  # what the keys of a duty panel may do
-    "open",
-    "close",
-    "hold",
-    "lift",
-    "pause-issuing",
-    "priority-insert",
-    "hours-flex",
-    "accept-alarm",
-    "ask-window",
-)
+DutyOperation = Literal[PanelOperation, "roster", "announce", "notice", "withdraw"]
+DUTY_OPERATIONS: tuple[DutyOperation, ...] = get_args(PanelOperation)
 
 
 class DutyTable(Table, frozen=True):
