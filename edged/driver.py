@@ -334,6 +334,22 @@ class Driver(Protocol):
     async def act(self, action: Action) -> None: ...
 
 
+class CounterDriver:
+    """Base class of the drivers of people counters: a counter only reports, so every level and action is refused."""
+
+    deadline_s = 1.0  # it takes no commands
+    reassert_s = REASSERT_S
+    pace_s = 0.0
+
+    async def show(self, point: Point, value: Value) -> None:
+        """Raises ``Refused``: a counter shows nothing."""
+        raise Refused(f"{point} is a people counter, it shows no {value.kind}")
+
+    async def act(self, action: Action) -> None:
+        """Raises ``Refused``: a counter has no one-time actions."""
+        raise Refused(f"{action.point} is a people counter, it cannot {action.body.kind}")
+
+
 @runtime_checkable
 class PromptDriver(Driver, Protocol):
     """A driver that can send a level (an output value, such as a lamp's state) without waiting for anything. The

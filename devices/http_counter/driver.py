@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from devices.http_counter.codec import MESSAGE_MAX_BYTES, Kind, LineReport, Vendor
-from edged.core.model.commands import Action, Value
 from edged.core.model.events import CountRead, HealthRead
 from edged.core.model.losses import OUR_LINK, known
-from edged.core.model.point import Point
-from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Presence, Refused, line_name
+from edged.driver import CounterDriver, DeviceContext, Garbled, Options, Presence, line_name
 from edged.links.losses import WIRE_LOSSES
 from edged.links.mqtt.attached import attached
 from edged.personal import names_a_person
@@ -112,7 +110,7 @@ def process_topic(hall: str) -> str:
     return f"hall/{hall}/counters/status"
 
 
-class HttpCounter:
+class HttpCounter(CounterDriver):
     """Driver of one people counter. It only reports: nothing can be shown on it."""
 
     OPTIONS: ClassVar[type[Options]] = HttpCounterOptions
@@ -123,9 +121,6 @@ class HttpCounter:
         "bad-answer",
         "access-refused",
     }
-    deadline_s = 1.0  # it takes no commands
-    reassert_s = REASSERT_S
-    pace_s = 0.0
 
     def __init__(self, context: DeviceContext, options: HttpCounterOptions) -> None:
         self._context = context
@@ -156,14 +151,6 @@ class HttpCounter:
             if not mqtt.connected:
                 self._presence.lost(OUR_LINK)
             await self._presence.watch_silence(self._options.silent_s)
-
-    async def show(self, point: Point, value: Value) -> None:
-        """Raises ``Refused``: a counter shows nothing."""
-        raise Refused(f"{point} is a people counter, it shows no {value.kind}")
-
-    async def act(self, action: Action) -> None:
-        """Raises ``Refused``: a counter has no one-time actions."""
-        raise Refused(f"{action.point} is a people counter, it cannot {action.body.kind}")
 
     def _there(self) -> None:
         self._presence.received()

@@ -19,11 +19,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from devices.milesight_mqtt.codec import CountedLine, decode
-from edged.core.model.commands import Action, Value
 from edged.core.model.events import CountRead, HealthRead
 from edged.core.model.losses import OUR_LINK
-from edged.core.model.point import Point
-from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Presence, Refused, line_name
+from edged.driver import CounterDriver, DeviceContext, Garbled, Options, Presence, line_name
 from edged.links.mqtt.attached import attached
 from edged.links.mqtt.names import filter_fault
 from edged.shapes import Rule
@@ -77,14 +75,11 @@ class MilesightMqttOptions(Options, frozen=True):
         return frozenset({"counter"})
 
 
-class MilesightMqtt:
+class MilesightMqtt(CounterDriver):
     """Driver of one people counter. It only reports: nothing can be shown on it."""
 
     OPTIONS: ClassVar[type[Options]] = MilesightMqttOptions
     LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "silent"})
-    deadline_s = 1.0  # it takes no commands
-    reassert_s = REASSERT_S
-    pace_s = 0.0
 
     def __init__(self, context: DeviceContext, options: MilesightMqttOptions) -> None:
         self._context = context
@@ -109,14 +104,6 @@ class MilesightMqtt:
             if not mqtt.connected:
                 self._presence.lost(OUR_LINK)
             await self._presence.watch_silence(self._options.silent_s)
-
-    async def show(self, point: Point, value: Value) -> None:
-        """Raises ``Refused``: a counter shows nothing."""
-        raise Refused(f"{point} is a people counter, it shows no {value.kind}")
-
-    async def act(self, action: Action) -> None:
-        """Raises ``Refused``: a counter has no one-time actions."""
-        raise Refused(f"{action.point} is a people counter, it cannot {action.body.kind}")
 
     def _received(self, message: Message) -> None:
         try:
