@@ -475,31 +475,22 @@ class MqttLink:
 
     def _changed(self, up: bool, reason: str) -> None:
         """Call the ``on_state`` callbacks once per change; log each new reason once."""
-        if up != self._up:
-            self._up, self._reason = up, reason
-            if up:
-                log.info("link-up", link="mqtt", broker=self._address())
-            else:
-                log.warning(
-                    "link-down",
-                    link="mqtt",
-                    broker=self._address(),
-                    reason=reason,
-                    effect=DOWN,
-                    remedy=DOWN_REMEDY,
-                )
-            for callback in list(self._watchers):
-                callback(up, reason)
-        elif not up and reason != self._reason:
-            self._reason = reason
+        changed, other_reason = up != self._up, reason != self._reason
+        self._up, self._reason = up, reason
+        if changed and up:
+            log.info("link-up", link="mqtt", broker=self._address())
+        elif not up and (changed or other_reason):
             log.warning(
-                "link-still-down",
+                "link-down" if changed else "link-still-down",
                 link="mqtt",
                 broker=self._address(),
                 reason=reason,
                 effect=DOWN,
                 remedy=DOWN_REMEDY,
             )
+        if changed:
+            for callback in list(self._watchers):
+                callback(up, reason)
 
     def _address(self) -> str:
         return f"{self.settings.host}:{self.settings.port}"
