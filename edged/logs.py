@@ -186,9 +186,9 @@ class Allowance:
         self._filled_s = now_s()
         self._left_out = 0
 
-    def take(self) -> int | None:
-        """Ask whether one line may be written. Returns None if it must be dropped; otherwise how many lines were
-        dropped since the last one that was written.
+    def take(self) -> dict[str, int] | None:
+        """Ask whether one line may be written. Returns None if it must be dropped; otherwise a field for that line:
+        ``left_out``, how many lines were dropped since the last one that was written (no field if none was).
         """
         now_s = self._now_s()
         self._room = min(self._burst, self._room + (now_s - self._filled_s) * self._per_s)
@@ -198,7 +198,7 @@ class Allowance:
             return None
         self._room -= 1
         left_out, self._left_out = self._left_out, 0
-        return left_out
+        return {"left_out": left_out} if left_out else {}
 
 
 class StepLog(Observer):
@@ -234,7 +234,7 @@ class StepLog(Observer):
             "notes": [f"{note.kind} {note.subject}" for note in step.notes],
             "commands": dict(sorted(kinds.items())),
             "decision_ms": round(decision_s * 1000, 3),
-            **({"left_out": left_out} if left_out else {}),
+            **left_out,
         }
         handler = next((one for one in logging.getLogger().handlers if isinstance(one, _Lines)), None)
         if handler is None or not handler.put("edged.step", "step", fields, lambda: things_of(step)):

@@ -245,7 +245,6 @@ class KeyDesk:
         first = refusal.reasons[0]
         left_out = self._lines.take()
         if left_out is not None:
-            more = {"left_out": left_out} if left_out else {}
             log.warning(
                 "key-list-refused",
                 code=first.code,
@@ -253,7 +252,7 @@ class KeyDesk:
                 detail=str(refusal),
                 effect="the keys in force stay as they were",
                 remedy="correct what detail names, sign the list again and push it",
-                **more,
+                **left_out,
             )
         named = claimed(raw)
         self._report_state("rejected", named, worded(refusal.reasons))

@@ -250,7 +250,6 @@ class OperationDesk(Observer):
         named = name if _A_NAME.fullmatch(name) and not personal.names_a_person(name) else "?"
         left_out = self._lines.take()
         if left_out is not None:
-            more = {"left_out": left_out} if left_out else {}
             log.warning(
                 "operation-refused",
                 operation=named,
@@ -258,7 +257,7 @@ class OperationDesk(Observer):
                 path=why.path,
                 detail=why.message,
                 effect="the order is not carried out; a sender who asked for an answer gets the same reason",
-                **more,
+                **left_out,
             )
         self._answer(request, why, None)
         from edged.central.operations import claimed_id

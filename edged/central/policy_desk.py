@@ -543,7 +543,6 @@ class PolicyDesk(Observer):
         first = refusal.reasons[0]
         left_out = self._lines.take()
         if left_out is not None:
-            more = {"left_out": left_out} if left_out else {}
             log.warning(
                 "policy-refused",
                 code=first.code,
@@ -551,7 +550,7 @@ class PolicyDesk(Observer):
                 detail=str(refusal),
                 effect="it does not come into force; the policy in force stays",
                 remedy="correct what detail names, sign it again and push it",
-                **more,
+                **left_out,
             )
         named = claimed(raw)
         self._report_state("rejected", named, worded(refusal.reasons), rehearsal)

@@ -52,9 +52,8 @@ class DeviceLog(Observer):
         left_out = self._allowance.take()
         if left_out is None:
             return
-        more = {"left_out": left_out} if left_out else {}
         if isinstance(event, DeviceBack):
-            self._log.info(line, device=event.point, away_s=away_s, **more)
+            self._log.info(line, device=event.point, away_s=away_s, **left_out)
             return
         reason = known(event.reason)
         words = LOSSES[reason]
@@ -66,5 +65,5 @@ class DeviceLog(Observer):
             means=words.en,
             effect="the hall goes on without it; what it should show is sent when it is back",
             remedy=words.do_en,
-            **more,
+            **left_out,
         )
