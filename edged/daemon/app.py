@@ -387,8 +387,9 @@ class Application:
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, away_ms=self._gap_ms)
 
     async def _release_actions(self) -> None:
-        """Send the held actions after ``ACT_WAIT_S``, even without a broker: actions that need it then fail, and the
-        core decides what to do.
+        """Release the actions (announcements, tickets to print) that were held back since the start, after
+        ``ACT_WAIT_S``, even if the broker was not reached: actions that need it then fail, and the core decides what to
+        do.
         """
         await asyncio.sleep(ACT_WAIT_S)
         self.outputs.release()

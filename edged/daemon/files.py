@@ -27,8 +27,8 @@ ROOTS_SUFFIX = ".accepted.roots.json"
 
 class Reading(NamedTuple):
     """hall.toml and the keys in the files it names. ``spoilt``: the files that cannot be used, path to reason.
-    ``keys``: keys that may sign policies, None if their file is bad. ``duty``: keys of duty desks. ``roots``: keys that
-    may sign key lists, None if none can be read.
+    ``keys``: keys that may sign policies, None if their file is bad. ``duty``: keys of duty desks (值班台, the duty
+    managers' web pages), which sign orders. ``roots``: keys that may sign key lists, None if none can be read.
     """
 
     config: HallConfig

@@ -132,7 +132,9 @@ class Loop:
             os.sched_yield()
 
     def _show(self, commands: Sequence[Command], arrived_s: float | None) -> None:
-        """Send all other output values; while more events wait, a slot's newest text replaces the ones before it."""
+        """Send all output values that are not lamps. While more events wait, values are only stored: if they change an
+        output again, only its newest value is sent.
+        """
         last = not len(self._inbox)
         for command in commands:
             if isinstance(command, Desired) and not isinstance(command.value, Lamp):

@@ -1,5 +1,5 @@
-"""Sends output values and actions to devices: one worker per device, and one slot per point and kind of output with its
-newest desired value.
+"""Sends output values and actions to devices: one worker per device. A worker keeps the newest desired value of each
+output in a slot; an output is a point ("device/channel", such as "relay-1/3") and a kind of value (lamp, text …).
 
 A driver that never waits (``put``), or waits only for the answer (``begin``), gets a value in the same turn of the loop
 that decided it; other drivers as soon as the loop is idle. Texts keep their driver's pace (``pace_s``): in a rush a
@@ -51,8 +51,8 @@ class Latency(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
-    """What every worker needs: the receiver of events, the clock and two metrics. ``measured`` receives real seconds
-    from an input's arrival to the end of the driver's ``show`` or ``put``.
+    """What all workers share: the receiver of events, the clock and two metrics. ``measured`` receives the real seconds
+    from an input's arrival to the end of the driver's call that sent the value it caused.
     """
 
     emit: Emit
@@ -114,7 +114,7 @@ class Outputs:
         return self._workers[device].due_s
 
     def returned(self, device: str) -> None:
-        """Send a device that came back the values of all its slots now."""
+        """Send all values of ``device`` again now, because it has come back."""
         if device in self._workers:
             self._workers[device].again()
 
@@ -129,8 +129,8 @@ class Outputs:
         self._may_act.set()
 
     def retry(self) -> None:
-        """Send the broker's devices all their values again, because it is back, and end the retry pause of all other
-        workers.
+        """Handle the return of the broker: devices behind it get all their values again, and every other worker ends
+        its retry pause.
         """
         for worker in self._workers.values():
             worker.retry()
@@ -182,7 +182,9 @@ class Worker:
 
     @property
     def due_s(self) -> float:
-        """The earlier of its two heartbeat deadlines (values, actions), in seconds of ``edged.clock.monotonic_s``."""
+        """The earlier of the worker's two heartbeat deadlines (one for values, one for actions), in seconds of
+        ``edged.clock.monotonic_s``.
+        """
         return min(heartbeat.due_s for heartbeat in self._heartbeats)
 
     def expect(self, within_s: float) -> None:
@@ -212,7 +214,7 @@ class Worker:
 
     def _may_put(self, value: Value) -> bool:
         """Whether a value may be sent in this turn of the loop: a lamp always, a text once ``pace_s`` has passed since
-        the last text; nothing after a failure or without ``put``.
+        the last text. Nothing may if the last try failed or the driver has no method ``put``.
         """
         if self._put is None or self._failures:
             return False

@@ -130,8 +130,8 @@ class Platform:
         return ServiceManager()
 
     def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-        """Call ``stop`` on SIGTERM and SIGINT, ``reload`` on SIGHUP. Also shortens Python's thread switch interval to
-        ``SWITCH_S``.
+        """Call ``stop`` on SIGTERM and SIGINT, ``reload`` on SIGHUP. Also set Python's thread switch interval to
+        ``SWITCH_S``, so that other threads do not hold up the event loop for longer.
         """
         sys.setswitchinterval(SWITCH_S)
         loop = asyncio.get_running_loop()

@@ -27,11 +27,12 @@ AnswerT = TypeVar("AnswerT")
 
 
 class Dialogue(Generic[AnswerT]):
-    """One device's requests, answers and presence.
+    """One device's requests, answers and presence (whether it can be reached).
 
-    ``who``: its name in errors. ``poll`` asks the device whether it is there, and sets it up if it was lost; it is
-    called with ``turn`` held, and raises a ``DeviceError`` without an answer. ``ask_s``: hall seconds between such
-    requests; ``doubt_s``: the same after a missing answer. ``retry_s`` and ``late_s``: real seconds.
+    ``who``: the device's name in errors. ``poll`` asks the device whether it is there, and sets it up again if it was
+    lost. It is called with ``turn`` held, and raises a ``DeviceError`` if no answer comes. ``ask_s``: how long nothing
+    may have been sent before ``poll`` is called, in seconds of hall time (which demos run faster). ``doubt_s``: the
+    same after a missing answer. ``retry_s`` and ``late_s``: see rules 2 and 4 of this module; real seconds.
     """
 
     def __init__(
@@ -64,8 +65,9 @@ class Dialogue(Generic[AnswerT]):
     async def run(
         self, on_bytes: Callable[[bytes], None], wire_changed: Callable[[], None] = lambda: None
     ) -> None:
-        """Keep the connection open and the device asked until cancelled. ``on_bytes`` gets received bytes.
-        ``wire_changed`` is called when the connection opens or is lost, because another device may be connected then.
+        """Keep the connection open, and poll the device while nothing else is sent, until cancelled. ``on_bytes`` gets
+        received bytes. ``wire_changed`` is called when the connection opens or is lost, because another device may be
+        connected then.
         """
 
         def changed(up: bool, why: Loss) -> None:
@@ -93,9 +95,9 @@ class Dialogue(Generic[AnswerT]):
             raise Unreachable(self._why.detail, self._why.word)
 
     async def request(self, data: bytes, within_s: float, tries: int = 1) -> AnswerT:
-        """Send ``data`` and return the answer, like ``ask``; without one, count a missed answer, after ``MISSED_MAX``
-        of which in a row the device is lost. Raises ``Unreachable`` if nothing came or the connection is down,
-        ``Garbled`` if only bytes came that are no answer.
+        """Send ``data`` and return the answer, like ``ask``, but raise an error if none comes: ``Garbled`` if bytes
+        came that are no answer, ``Unreachable`` if nothing came or the connection is down. A missing answer is counted
+        (``miss``).
         """
         answer = await self.ask(data, within_s, tries)
         if answer is not None:
@@ -107,8 +109,8 @@ class Dialogue(Generic[AnswerT]):
         raise Unreachable(self._silence.detail)
 
     async def ask(self, data: bytes, within_s: float, tries: int = 1) -> AnswerT | None:
-        """Send ``data``, and wait ``within_s`` real seconds for the answer; without one do so again, ``tries`` times in
-        all. None if none came. Raises ``Unreachable`` while the connection is down.
+        """Send ``data`` and wait ``within_s`` real seconds for the answer, up to ``tries`` times. Returns None if no
+        answer came. Raises ``Unreachable`` while the connection is down.
         """
         await asyncio.sleep(max(0.0, self._quiet_until_s - monotonic_s()))
         self._garbled = False
@@ -139,11 +141,13 @@ class Dialogue(Generic[AnswerT]):
         self._garbled = True
 
     def answered(self) -> None:
-        """Record that the device has answered."""
+        """Record that the device has answered: no answer is missing now."""
         self.missed = 0
 
     def miss(self) -> None:
-        """Record a missing answer; the device may count as lost then."""
+        """Record a missing answer. The device counts as lost after ``MISSED_MAX`` of them in a row, or after a single
+        one if it has never answered.
+        """
         self.missed += 1
         if self.missed >= MISSED_MAX or self._presence.there is None:
             self.lose(self._silence)

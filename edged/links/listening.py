@@ -1,9 +1,9 @@
 """The receiving half of a serial bus that several units share (the sending half is ``slots.py``).
 
 Rules: bytes are cut into frames; an incomplete frame is dropped after ``GAP_S`` of silence. A bus with too much noise
-(``noise.py``: it babbles) counts as lost, and frames on it are ignored, until it was quiet for a while. A bus also
-counts as lost while its port is. A loss is reported to the core with its reason, once per change. Deadlines are real
-seconds.
+counts as lost ("babble", see ``noise.py``), and frames on it are ignored, until it was quiet for a while. While its
+serial port is lost, the bus counts as lost, too. A loss is reported to the core with its reason, once per change.
+Deadlines are real seconds.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class BusListener(Generic[FrameT]):
         self.open: bool | None = None
 
     def begin(self) -> None:
-        """Start; whatever was reported before, the first state of the bus is reported."""
+        """Start. The first state of the bus is reported to the core even if it equals the one reported last."""
         self._presence.forget()
 
     def end(self) -> None:
@@ -98,8 +98,8 @@ class BusListener(Generic[FrameT]):
         self._count_noise(self._cutter.noise - noise)
 
     def _count_noise(self, count: int) -> None:
-        """Count bytes that belong to no frame. They are reported, because an input may be lost in them; if they do not
-        end, the bus counts as lost.
+        """Count bytes that belong to no frame. They are reported as a rejected input, because a key press may have been
+        among them. If the noise does not end, the bus counts as lost.
         """
         if count == 0:
             return

@@ -37,7 +37,9 @@ class WireFaults:
 
 
 class Mangler:
-    """Applies the faults to writes. ``seed``: of its random numbers."""
+    """Applies the faults of a ``WireFaults`` to the bytes that are written. ``seed`` starts the generator of its random
+    numbers.
+    """
 
     def __init__(self, faults: WireFaults, seed: int) -> None:
         self.faults = faults
@@ -172,7 +174,9 @@ class MemoryLink:
             self._on_state(True, Loss("", "open"))
 
     def misbehave(self, faults: WireFaults, seed: int) -> None:
-        """Set the same faults for both directions. ``seed``: of their random numbers."""
+        """Give both directions of the connection the same faults from now on. ``seed`` starts the generator of their
+        random numbers.
+        """
         self._mangler, self._other._mangler = Mangler(faults, 2 * seed), Mangler(faults, 2 * seed + 1)
 
     def cut(self, reason: str = "cut") -> None:

@@ -40,7 +40,9 @@ class Babble:
 
 
 class Presses:
-    """Limits how many presses of a key count, so that a stuck key does not fill the hall's inbox."""
+    """Limits how many presses of a key count, so that a stuck key does not fill the daemon's queue of incoming
+    events.
+    """
 
     def __init__(self) -> None:
         self._at_s: dict[int, deque[float]] = {}  # by address: one byte, so at most 256 entries

@@ -1,7 +1,7 @@
 """Serial ports without hardware: a pty pair whose slave has a fixed path. Rules:
 
-* ``place`` is a symlink, as udev makes them. ``plug`` points it to a new pty in one rename; ``unplug`` removes it and
-  hangs the pty up, which is what a program sees when a USB adapter is pulled.
+* The fixed path (``place``) is a symlink, as udev makes them. ``plug`` points it to a new pty in one rename; ``unplug``
+  removes it and hangs the pty up, which is what a program sees when a USB adapter is pulled.
 * The pty is in raw mode from the first byte. The slave stays open here as well, because the kernel resets a pty's line
   discipline (echo, line buffering) when the last program closes it.
 * The device's end is a ``ByteLink`` on the master; faults, if any, apply to what the device sends.
@@ -31,8 +31,8 @@ NAME_MAX_TRIES = 100
 
 
 class Pty:
-    """A serial port that can be plugged and unplugged. ``path`` is what a program opens. Begin with ``plug``; ``run``
-    serves the device's end.
+    """A serial port that can be plugged and unplugged. ``path`` (the symlink ``place`` as text) is what a program
+    opens. Begin with ``plug``; ``run`` serves the device's end.
     """
 
     def __init__(self, place: Path | str, faults: WireFaults | None = None, seed: int = 0) -> None:
@@ -80,8 +80,8 @@ class Pty:
         return self.slave
 
     def unplug(self, *, freeze: bool = False) -> None:
-        """Pull the adapter. ``freeze``: the path disappears, but a program that has the port open gets no event (until
-        ``close``).
+        """Simulate that the USB adapter is pulled. ``freeze``: the path disappears, but a program that has the port
+        open gets no event until this object is closed.
         """
         if self._fds is not None:
             self._mute()

@@ -40,9 +40,10 @@ class SlotBus(Generic[FrameT]):
         return self._levels.get(slot) != level
 
     def put(self, slot: str, level: FrameT, once: FrameT | None = None) -> asyncio.Future[None] | None:
-        """Set ``slot`` to ``level``. If that is a change, the frame ``once`` is sent (default: ``level``).
+        """Set ``slot`` to ``level``. A changed level is sent before those that are only sent again.
 
-        Returns a future that is done when it was sent; None for a re-assertion.
+        ``once``: a frame to send in place of ``level``, now and even if ``level`` has not changed. Returns a future
+        that is done when the frame was sent; None if an unchanged level is only sent again, for which no caller waits.
         """
         self._wanted.set()
         if not self.is_new(slot, level) and once is None:

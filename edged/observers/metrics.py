@@ -240,7 +240,9 @@ class Metrics(Observer):
         self._errors.labels(name, self._word("fault", fault)).inc()
 
     def input_to_output(self, driver: str, seconds: float) -> None:
-        """Record the seconds from an input's time stamp to the return of the driver's ``show`` or ``act``."""
+        """Record the seconds from an input's arrival until a value that it caused was handed to a device of
+        ``driver``.
+        """
         self._output.labels(self._word("driver", driver)).observe(seconds)
 
     def commit(self, seconds: float) -> None:

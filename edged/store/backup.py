@@ -94,11 +94,12 @@ class LastSeen:
 
 
 def issued_at_most(copy: apsw.Connection, age_s: int) -> dict[str, int]:
-    """Estimate how many numbers each service can have issued since the copy was taken, ``age_s`` seconds ago: ``RUSH``
-    times the rate of the busiest minute in the copy, all the time.
+    """Estimate, on the high side, how many ticket numbers each service has issued since the copy was taken, ``age_s``
+    seconds ago.
 
-    More than ``SKIP_MAX`` numbers cannot be skipped; then somebody has to read the last number off paper
-    (``LastSeen``).
+    The estimate takes ``RUSH`` times the rate of the busiest minute in the copy for the whole time, at least
+    ``FEWEST_PER_S`` a second. More than ``SKIP_MAX`` numbers cannot be skipped; then somebody has to read the last
+    number off paper (``LastSeen``).
     """
     minutes: Counter[tuple[str, int]] = Counter()
     for row in database.rows(copy):

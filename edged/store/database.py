@@ -441,7 +441,9 @@ def newest_policies(connection: apsw.Connection, count: int) -> list[PolicyRow]:
 
 
 def insert_policy(connection: apsw.Connection, row: PolicyRow) -> None:
-    """Insert a policy, and raise the high-water mark to its version if that is higher."""
+    """Insert a policy. If its version is the highest so far, it becomes the high-water mark, up to which later policies
+    are refused.
+    """
     connection.execute(
         "INSERT OR REPLACE INTO policy (version, sha256, envelope, seq, at_ms) VALUES (?,?,?,?,?)",
         (row.version, row.sha256, row.envelope, row.seq, row.at_ms),

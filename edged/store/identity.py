@@ -1,10 +1,10 @@
 """Detects that a journal lost its newest steps, or is an older copy or another journal than the one last used here.
 
 The file ``<journal>.mark`` names the last acknowledged step. It is written after every commit without waiting for the
-disk: after a power cut it may be older than the database, never newer. If the mark, or another witness (a retained
-message at the broker), names a later step than the database holds, ticket numbers of the lost steps may be on visitors'
-paper. Then a new epoch begins, and the file ``<journal>.renewed`` says which numbers to skip, until the journal itself
-holds that.
+disk: after a power cut it may be older than the database, never newer. If the mark, or a message that the broker has
+retained, names a later step than the database holds, ticket numbers of the lost steps may be on visitors' paper. Then a
+new epoch begins. The file ``<journal>.renewed`` orders it and says which numbers to skip; it is deleted once the
+database holds the new epoch.
 """
 
 from __future__ import annotations

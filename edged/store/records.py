@@ -29,8 +29,8 @@ class MetaLine(NamedTuple):
 
 
 class Attachments(NamedTuple):
-    """What is committed together with a step: the envelope of the policy that it applies, and a row of table
-    ``meta``.
+    """What is committed together with a step: ``envelope``, the signed document with the policy that the step applies,
+    and ``line``, a row of table ``meta``.
     """
 
     envelope: bytes | None = None

@@ -77,10 +77,12 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """Result of ``replay``: ``steps`` rows and ``states`` state hashes agreed, from step ``first_seq`` on.
+    """Result of ``replay``: from step ``first_seq`` on, ``steps`` steps and the state at ``states`` state dumps were
+    the same as in the journal.
 
-    ``differences``: one per differing stretch, its first. ``agrees_since``: the step from which on everything agreed up
-    to the end; None if the last stretch differs.
+    ``differences``: the journal is replayed in stretches, each from one state dump on; the first difference of each
+    stretch that has one. ``agrees_since``: the step from which on everything agreed up to the end; None if the last
+    stretch differs.
     """
 
     identical: bool
@@ -181,8 +183,9 @@ def replay(
 
 
 def desired_history(path: Path) -> dict[tuple[Point, str], list[tuple[int, Value]]]:
-    """All values that each output slot (point, kind) should have shown, in order, each with the hall time in ms from
-    which on it should. Raises ``Unreadable`` if the journal cannot be read.
+    """All values that each output should have shown, in order, each with the hall time in ms from which on it should.
+    The key is the output's point ("device/channel", such as "relay-1/3") and the kind of value. Raises ``Unreadable``
+    if the journal cannot be read.
     """
     history: dict[tuple[Point, str], list[tuple[int, Value]]] = {}
     connection = _open(path)
@@ -200,15 +203,15 @@ def desired_history(path: Path) -> dict[tuple[Point, str], list[tuple[int, Value
 
 
 def desired_at_end(path: Path) -> dict[tuple[str, str], Value]:
-    """The value that each output slot (point, kind) should show after the last step. Raises ``Unreadable`` if the
-    journal cannot be read.
+    """The value that each output should show after the last step; the key is its point ("device/channel") and the kind
+    of value. Raises ``Unreadable`` if the journal cannot be read.
     """
     return {slot: values[-1][1] for slot, values in desired_history(path).items()}
 
 
 def inputs_by_source(path: Path) -> dict[tuple[Point, str], int]:
-    """Number of accepted device inputs per point and class name of the event. Raises ``Unreadable`` if the journal
-    cannot be read.
+    """Number of accepted device inputs; the key is the point they came from ("device/channel", such as "panel-w3") and
+    the class name of the event. Raises ``Unreadable`` if the journal cannot be read.
     """
     connection = _open(path)
     try:
@@ -373,7 +376,9 @@ def _compare(row: Row, turn: _StoredTurn) -> None:
 
 
 def _joined(before: ReplayResult, stretch: ReplayResult) -> ReplayResult:
-    """Combine the results of two consecutive stretches: add up the counts, take the rest from the later one."""
+    """Combine the results of two consecutive stretches of the journal: add up the counts, take everything else from
+    ``stretch``, the later one.
+    """
     counts = {name: getattr(before, name) + getattr(stretch, name) for name in ("steps", "ticks", "states")}
     since = stretch.first_seq if stretch.first_difference is None else None
     return replace(stretch, first_seq=before.first_seq, agrees_since=since, **counts)

@@ -156,8 +156,8 @@ def _go_on(
 
 
 def _leave(path: Path, epoch: int, why: Why, lost: int, mark: Whereabouts) -> None:
-    """Write the order for a new epoch. Numbers that an earlier order says to skip are added if the file does not hold
-    that order's epoch yet.
+    """Write the order for a new epoch. If the epoch of an earlier order had begun, but the steps that recorded it are
+    lost, its lost steps and the numbers it says to skip are added.
     """
     before = read_renewal(path)
     fresh = Renewal(epoch, why, max(0, lost))

@@ -68,8 +68,9 @@ class Room:
         return True
 
     def _prune(self, connection: apsw.Connection, now_ms: int) -> int:
-        """Prune a batch of steps older than ``keep_days`` that the centre has acknowledged; or, if there are none, any
-        older than ``HELD_FACTOR`` times that. Returns how many.
+        """Prune a batch of steps that are older than ``keep_days`` and that the centre has acknowledged. If there are
+        none, prune steps that the centre has not acknowledged, but only those older than ``HELD_FACTOR`` times
+        ``keep_days``. Returns the number of steps deleted.
         """
         acknowledged = read_cursor(database.get_meta(connection, KEY), self._epoch, 2**63 - 1).step
         pruned = prune(connection, now_ms - self._keep_ms, acknowledged)

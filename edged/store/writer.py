@@ -50,7 +50,8 @@ SNAPSHOTS_KEPT = 2  # dumps kept: the newest may turn out unreadable
 @dataclass(slots=True)
 class WriterJob:
     """One job for the writer: a step, a state dump, a value for table ``meta``, a query to the database (its result
-    goes to ``found``), or nothing. ``waiter`` is resolved when the job is done.
+    goes to ``found``), or none of them, to learn when all earlier jobs are done. ``waiter`` is resolved when the job is
+    done. ``stop``: end the thread.
     """
 
     step: Step | None = None

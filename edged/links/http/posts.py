@@ -27,8 +27,8 @@ STATUS = {"kept": 200, "unreadable": 400, "later": 503}
 
 
 class PostDoor:
-    """The app. ``doors``: credential by device. ``take(device, body)`` handles a body and returns the outcome.
-    ``answered`` counts answers by HTTP status.
+    """An ASGI app that receives the reports of devices. ``doors`` maps each device's id to the credential that it has
+    to send. ``take(device, body)`` handles a body and returns the outcome. ``answered`` counts answers by HTTP status.
     """
 
     def __init__(self, doors: Mapping[str, Credential], take: Take, body_s: float = BODY_S) -> None:

@@ -313,8 +313,11 @@ class ModbusBus:
         self._over.set()
 
     def _answered_and_over(self, request: ModbusRequest | None, error: Exception | None) -> bool:
-        """Whether the connection ended as with a module that closes it after each answer: something was answered on it,
-        and at most one request, not repeated yet, is open.
+        """Whether the end of the connection is no loss, because many modules close a connection that is idle or on
+        which they have answered. That needs a network connection with at least one answer on it, and either no open
+        request and no error, or an open request that was not repeated yet.
+
+        Also counts the connections in a row that brought only one answer.
         """
         if not self._over_network or not self._here:
             return False
@@ -420,7 +423,8 @@ class ModbusBus:
             self._pump()
 
     def _again_later(self, request: ModbusRequest, code: int) -> None:
-        """Repeat a request later, because the module is busy. An accepted write counts as done; its driver reads back
+        """Handle a "busy" answer with exception code ``code``: repeat the request later, or fail it after
+        ``busy_max_s``. A write for which the code says "accepted, still working" counts as done; its driver reads back
         whether it took effect.
         """
         now_s = monotonic_s()
@@ -461,8 +465,9 @@ class ModbusBus:
         asyncio.get_running_loop().call_later(until_s - monotonic_s(), self._pump)
 
     def _missed(self, request: ModbusRequest, error: DeviceError) -> None:
-        """Count a missing answer. Try the request once more after all others, or leave the unit alone for a while and
-        fail all its requests.
+        """Count a missing or garbled answer. After the first one the request is tried once more, when no request for a
+        unit that answers is waiting. After ``TRIES`` in a row the unit is left alone for a while, and all requests for
+        it fail.
         """
         if isinstance(error, Garbled):
             self.counts.garbled += 1

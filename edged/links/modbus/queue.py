@@ -19,9 +19,10 @@ WRITES_IN_ROW_MAX = 16  # then one read: under a storm of writes devices must st
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Waiting times in real seconds. A unit that did not answer is not asked for ``rest_min_s``, doubling up to
-    ``rest_max_s``. A late answer is expected for ``owed_s``; a module that answers later has restarted meanwhile. A
-    busy one is asked again every ``busy_s``, for ``busy_max_s``.
+    """Waiting times in real seconds. A unit that did not answer is not asked for ``rest_min_s``; each further miss
+    doubles this, up to ``rest_max_s``. A late answer is expected for ``owed_s``; a module that takes longer counts as
+    restarted, and has forgotten the request. A module that answers "busy" is asked again every ``busy_s``, for at most
+    ``busy_max_s``.
     """
 
     rest_min_s: float = 0.5
@@ -33,8 +34,8 @@ class Pace:
 
 @dataclass(slots=True, eq=False)
 class ModbusRequest:
-    """One request and those who wait for its answer. ``pdu``: function code and data. ``slot``: (unit, coil) of a
-    write.
+    """One request and the callers that wait for its answer. ``pdu``: function code and data. ``slot``: (unit, output)
+    of a write, which a newer write with the same slot replaces; None for a read.
     """
 
     unit: int
@@ -91,8 +92,8 @@ class ModbusUnit:
         return max((debt.until_s for debt in clashing), default=0.0)
 
     def answered(self, request: ModbusRequest, now_s: float) -> None:
-        """Record an answer to ``request``. If it may answer an earlier try, the answer to the last try is expected for
-        twice the time that this one took.
+        """Record an answer to ``request``. If the request was sent more than once, another answer to it may follow: it
+        is expected for twice the time since the first try.
         """
         self.misses = 0
         for debt in self.owed:
@@ -140,8 +141,8 @@ class RequestQueue:
             self._line.append(request)
 
     def put_back(self, request: ModbusRequest) -> None:
-        """Put a request back to the head of the queue, unless a newer write to the same coil waits: then that one
-        answers for both.
+        """Put a request back to the head of the queue. If a newer write with the same slot waits, drop the request
+        instead; its callers get the outcome of the newer write.
         """
         newer = self._twin(request)
         if newer is not None:
@@ -150,8 +151,8 @@ class RequestQueue:
             self._line.insert(0, request)
 
     def take(self, now_s: float) -> ModbusRequest | None:
-        """Remove and return the next request: writes first, then reads, then those for units that did not answer. None
-        if none is due.
+        """Remove and return the next request; None if none is due. Writes go first, then reads, then requests for units
+        that did not answer; after ``WRITES_IN_ROW_MAX`` writes in a row one read goes before them.
         """
         self._line = [r for r in self._line if not all(f.done() for f in r.waiting)]
         ready = [request for request in self._line if request.not_before_s <= now_s]
@@ -164,7 +165,7 @@ class RequestQueue:
         return request
 
     def recheck(self, unit: int) -> None:
-        """Allow the requests to be sent now that waited for a late answer of ``unit``."""
+        """Make all waiting requests for ``unit`` due now, because the late answer for which they waited has come."""
         for request in self._line:
             if request.unit == unit:
                 request.not_before_s = 0.0

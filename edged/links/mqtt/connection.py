@@ -387,7 +387,9 @@ class Connection:
             self._paho.loop_read()
 
     def _judged(self, topic: str, code: int) -> None:
-        """Report a PUBACK that refuses a message, and the first one for its topic that accepts again."""
+        """Handle the reason code of a PUBACK: report that the broker refused a message on ``topic``, or that it accepts
+        messages on this topic again after a refusal.
+        """
         if code >= REFUSED:
             self._on_refused(topic, REASONS.get(code, f"reason code {code:#04x}"))
         elif topic in self._unwanted:
@@ -413,8 +415,8 @@ class Connection:
                 self._loop.add_writer(wire.fileno(), self._flush)
 
     def _last_words(self, why: str) -> None:
-        """End a connection on which a write failed with the reason ``why``, unless the broker sent a better one before
-        it closed: a TLS alert or a DISCONNECT.
+        """End the connection after a failed write. The reason is ``why``, unless the broker sent a more exact one
+        before it closed the connection (a TLS alert or a DISCONNECT).
         """
         if not self.lost.done():
             self._readable()

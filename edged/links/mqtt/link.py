@@ -1,11 +1,11 @@
-"""The link to the hall's broker: reconnects, distributes received messages, acknowledges those that are committed,
-never blocks.
+"""The link to the hall's MQTT broker: reconnects, passes received messages to their handlers, and publishes without
+waiting.
 
-Rules: a received QoS 1 message is acknowledged by its handler, once, after its step is on disk. An acknowledgement for
-a message of an earlier connection is dropped, because the broker sends that message again. Every connection subscribes
-anew, even if the broker kept the session. The link sends pings to itself through the broker: so it notices a frozen
-broker, which counts as down, and a second process with our client id. It reconnects for ever, with pauses. Publishing
-is synchronous and waits for nothing.
+Rules: a received QoS 1 message is acknowledged once, by its handler, after what it changed in the hall is on disk. An
+acknowledgement for a message of an earlier connection is dropped, because the broker sends that message again. Every
+connection subscribes anew, even if the broker kept the session. The link sends pings to itself through the broker. So
+it notices a frozen broker, which counts as down, and a second process with our client id. It reconnects for ever, with
+pauses.
 
 Protocol 5 is the default. With 3.1.1 the following is missing:
 
@@ -508,8 +508,8 @@ class MqttLink:
             self._notify_refused(topic_filter, "may not be listened to")
 
     def _rest_refused(self, topic_filter: str) -> None:
-        """Log once that the broker refused the wide subscription, so that unknown devices are not noticed; configured
-        ones are received all the same.
+        """Log once that the broker refused the wide subscription of ``subscribe_rest``. Configured devices are received
+        all the same, but devices that are not in hall.toml are not noticed.
         """
         if topic_filter not in self._refused_filters:
             self._refused_filters.add(topic_filter)

@@ -1,4 +1,4 @@
-"""How to reach the hall's broker, and the paho client made from that.
+"""The settings of a connection to the hall's MQTT broker, and the paho client that is made from them.
 
 Rules: the session outlives connections (the broker keeps our inputs while we are away). The receive maximum is limited
 (the broker keeps what we have not stored yet). Each connection gets a new client: paho's own reconnect publishes twice
@@ -78,8 +78,9 @@ class MqttSettings:
 
     ``ping_topic``: where the link sends those pings (``hall/{hall}/edged/ping/{client_id}``). ``password_file``: its
     first line is the password, read anew for every connection, so that the file may come later. ``lasting``: the broker
-    keeps messages while we are disconnected; a page, which only shows the present, does not want that. ``tls_ca``
-    switches TLS on; ``tls_cert`` and ``tls_key`` authenticate this client. All three are paths of PEM files.
+    keeps messages while we are disconnected; the process that serves the web pages sets it to False, because it only
+    shows the present. ``tls_ca`` switches TLS on; ``tls_cert`` and ``tls_key`` authenticate this client. All three are
+    paths of PEM files.
     """
 
     client_id: str

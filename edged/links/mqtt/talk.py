@@ -86,9 +86,10 @@ class Talk(Releasing, Protocol):
 class Connect(Protocol):
     """A function that makes one connection.
 
-    ``on_message`` gets each received PUBLISH and, at QoS 1, its ``Ack``. ``on_refused`` gets the topic of a published
-    message that the broker refused and the reason; with reason "" a topic in ``unwanted`` that it accepts again.
-    ``on_reading`` is called with True before the messages of one read go to ``on_message``, and with False after them.
+    ``on_message`` gets each received PUBLISH and, at QoS 1, its ``Ack``. ``on_refused(topic, reason)`` is called when
+    the broker refuses a published message. ``unwanted``: the topics refused so far, kept by the caller; when the broker
+    accepts a message on one of them again, ``on_refused`` is called with reason "". ``on_reading`` is called with True
+    before the messages of one read go to ``on_message``, and with False after them.
     """
 
     def __call__(

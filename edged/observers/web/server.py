@@ -75,7 +75,9 @@ class HallHealth:
 
     @property
     def state(self) -> str:
-        """ "ok", or "degraded" while anything named here is missing."""
+        """ "ok" while the hall is served, events reach the disk, the broker is connected, no device is lost and
+        hall.toml has no mistakes; otherwise "degraded".
+        """
         whole = self.serving and self.durable and self.mqtt_connected
         whole = whole and not (self.devices_lost or self.config_mistakes)
         return "ok" if whole else "degraded"
