@@ -24,8 +24,8 @@ FREEZE_S = 5.0  # a longer silence than WAKE_S + this means the whole process st
 
 class Item(NamedTuple):
     """One event on its way into the core. ``at_ms``: its stamp in hall time. ``arrived_s``: when it was queued, in
-    seconds of ``edged.clock.perf_s``, for latency metrics; None for events that no input caused: ticks, and
-    ``Resumed``, which says that the process did not run for a while.
+    seconds of ``edged.clock.perf_s``, for latency metrics; None for ticks, and for ``Resumed``, the event which says
+    that the process did not run for a while.
     """
 
     at_ms: int

@@ -132,8 +132,8 @@ class Loop:
             os.sched_yield()
 
     def _show(self, commands: Sequence[Command], arrived_s: float | None) -> None:
-        """Send all output values that are not lamps. While more events wait, values are only stored: if they change an
-        output again, only its newest value is sent.
+        """Send all output values that are not lamps. While more events wait, values are only stored: if one of those
+        events changes an output again, only its newest value is sent.
         """
         last = not len(self._inbox)
         for command in commands:

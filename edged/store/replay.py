@@ -80,9 +80,9 @@ class ReplayResult:
     """Result of ``replay``: from step ``first_seq`` on, ``steps`` steps and the state at ``states`` state dumps were
     the same as in the journal.
 
-    ``differences``: the journal is replayed in stretches, each from one state dump on; the first difference of each
-    stretch that has one. ``agrees_since``: the step from which on everything agreed up to the end; None if the last
-    stretch differs.
+    ``differences``: the first difference, and, if the replay went on from the next state dump after each one
+    (``onward``), the later ones. ``agrees_since``: the step from which on everything agreed up to the end; None if a
+    difference was found after the last such start.
     """
 
     identical: bool
@@ -376,7 +376,7 @@ def _compare(row: Row, turn: _StoredTurn) -> None:
 
 
 def _joined(before: ReplayResult, stretch: ReplayResult) -> ReplayResult:
-    """Combine the results of two consecutive stretches of the journal: add up the counts, take everything else from
+    """Combine the results of two consecutive parts of a replay: add up the counts, take everything else from
     ``stretch``, the later one.
     """
     counts = {name: getattr(before, name) + getattr(stretch, name) for name in ("steps", "ticks", "states")}
