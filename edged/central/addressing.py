@@ -89,7 +89,10 @@ def named_twice(found: Iterator[tuple[str, str, str]]) -> Iterator[Reason]:
 
 
 class _Walk:
-    """One pass over a policy. ``path``: in the adapted policy; ``stood``: in the document."""
+    """One pass over a policy, which collects what ``Local`` holds.
+
+    Methods take two paths of a value: ``path`` in the adapted policy, ``document_path`` in the signed document.
+    """
 
     def __init__(self, here: Names) -> None:
         self._here = here
@@ -97,46 +100,46 @@ class _Walk:
         self.places = dict[str, str]()
         self.depends = False
 
-    def fields(self, value: Any, path: str, stood: str) -> Any:
+    def fields(self, value: Any, path: str, document_path: str) -> Any:
         """A copy of a dataclass with its names replaced; the same object if there is nothing to replace."""
         changed = {}
         kind: type = type(value)
         for name, hint in _naming(kind):
             was = getattr(value, name)
-            becomes = self._part(hint, was, f"{path}.{name}", f"{stood}.{name}")
+            becomes = self._part(hint, was, f"{path}.{name}", f"{document_path}.{name}")
             if becomes != was:
                 changed[name] = becomes
         return dataclasses.replace(value, **changed) if changed else value
 
-    def _part(self, hint: Any, value: Any, path: str, stood: str) -> Any:
+    def _part(self, hint: Any, value: Any, path: str, document_path: str) -> Any:
         if dataclasses.is_dataclass(value):
-            return self.fields(value, path, stood)
+            return self.fields(value, path, document_path)
         if isinstance(value, Mapping):
-            return self._mapping(get_args(hint), value, path, stood)
+            return self._mapping(get_args(hint), value, path, document_path)
         if isinstance(value, tuple):
-            return self._listed(get_args(hint)[0], value, path, stood)
+            return self._listed(get_args(hint)[0], value, path, document_path)
         return value
 
     def _mapping(
-        self, hints: tuple[Any, ...], value: Mapping[str, Any], path: str, stood: str
+        self, hints: tuple[Any, ...], value: Mapping[str, Any], path: str, document_path: str
     ) -> dict[str, Any]:
         key_hint, hint = hints
         found: dict[str, Any] = {}
         for key in sorted(
             value, key=lambda one: not one.startswith(KIND)
         ):  # the area's own name comes last and wins
-            for id_ in self._ids(key_hint, key, f"{stood}.{key}"):
-                part = self._part(hint, value[key], f"{path}.{id_}", f"{stood}.{key}")
+            for id_ in self._ids(key_hint, key, f"{document_path}.{key}"):
+                part = self._part(hint, value[key], f"{path}.{id_}", f"{document_path}.{key}")
                 found.pop(id_, None)
                 if not _gutted(value[key], part):
                     found[id_] = part
-                    self._moved(f"{path}.{id_}", f"{stood}.{key}")
+                    self._moved(f"{path}.{id_}", f"{document_path}.{key}")
         return {key: found[key] for key in value if key in found} | found
 
-    def _listed(self, hint: Any, value: tuple[Any, ...], path: str, stood: str) -> tuple[Any, ...]:
+    def _listed(self, hint: Any, value: tuple[Any, ...], path: str, document_path: str) -> tuple[Any, ...]:
         found = list[Any]()
         for number, one in enumerate(value):
-            was = f"{stood}[{number}]"
+            was = f"{document_path}[{number}]"
             parts = self._ids(hint, one, was) if isinstance(one, str) else (one,)
             for part in parts:
                 becomes = self._part(hint, part, f"{path}[{len(found)}]", was)
@@ -146,12 +149,12 @@ class _Walk:
                 found.append(becomes)
         return tuple(found)
 
-    def _moved(self, path: str, stood: str) -> None:
+    def _moved(self, path: str, document_path: str) -> None:
         self.places.pop(path, None)
-        if path != stood:
-            self.places[path] = stood
+        if path != document_path:
+            self.places[path] = document_path
 
-    def _ids(self, hint: Any, name: str, stood: str) -> tuple[str, ...]:
+    def _ids(self, hint: Any, name: str, document_path: str) -> tuple[str, ...]:
         """The hall's own ids for which ``name`` stands."""
         what = _named(hint)
         if what is None or not depends(name):
@@ -165,7 +168,7 @@ class _Walk:
             ours: frozenset[str] = getattr(self._here, f"{what}s")
             found = (plain(name),) if plain(name) in ours else ()
         if not found:
-            self.unmet.append(Unmet(stood, name))
+            self.unmet.append(Unmet(document_path, name))
         return found
 
 

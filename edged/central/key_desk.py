@@ -209,7 +209,7 @@ class KeyDesk:
 
         def committed() -> None:
             self._condemned.arrived(event)
-            self._counts(listed)
+            self._put_in_force(listed)
             ack()
 
         if not self._put(event, committed, Attachments(line=MetaLine(KEY_LIST, _line(raw, marks)))):
@@ -217,8 +217,8 @@ class KeyDesk:
             raise DocumentRefused(reason("busy"))
         self._marks = marks
 
-    def _counts(self, listed: KeyList) -> None:
-        """Put the list in force: it is on disk now."""
+    def _put_in_force(self, listed: KeyList) -> None:
+        """Put the list, which is on disk now, in force, unless a newer one of the same root key is."""
         newest = self._ring.listed
         if newest is not None and newest.version > listed.version and newest.root == listed.root:
             return
@@ -275,7 +275,7 @@ class KeyDesk:
                 "stored-key-list-refused",
                 detail=str(error),
                 effect="the keys in hall.toml are used",
-                remedy="push a key list",
+                remedy="have the centre push a key list that a root key in hall.toml has signed",
             )
 
     def _revoked_in_force(self) -> dict[str, str]:
@@ -314,7 +314,7 @@ class KeyDesk:
             log.error(
                 "key-list-unreadable",
                 effect="the keys in hall.toml are used until a key list is pushed",
-                remedy="push a key list",
+                remedy="have the centre push its key list again",
             )
 
     def _named(self, listed: KeyList | None) -> dict[str, Any]:

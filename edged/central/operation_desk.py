@@ -321,6 +321,7 @@ def _read(stored: str) -> dict[str, LastOrder]:
         log.error(
             "operation-counters-unreadable",
             reason="the journal holds no readable record of the signed operations carried out before",
-            effect="a signed operation that is sent again is carried out again while its dates are valid",
+            effect="an operation that is sent a second time is carried out a second time while its dates are valid",
+            remedy="send `edged diagnose` to support; after a day no earlier operation is valid any more",
         )
         return {}

@@ -39,7 +39,7 @@ PolicyBody = model_of(Policy)
 
 
 class PolicyDocument(Document, frozen=True, kw_only=True):
-    """What is signed: for whom, which version, when, and the policy itself."""
+    """The payload of a signed policy: the halls it is for, its version and dates, its rehearsal, and its values."""
 
     type: Annotated[str, Meta(description=f'always "{TYPE}"', extra_json_schema={"const": TYPE})]
     version: Annotated[int, Meta(ge=1, le=VERSION_MAX, description="higher than every version before")]

@@ -505,7 +505,8 @@ class PolicyDesk(Observer):
                 "policy-report-failed",
                 error=type(error).__name__,
                 detail=str(error),
-                effect="the policy is in force, its report was not sent",
+                effect="the policy is in force, but the centre got no report of it",
+                remedy="a fault of this program: send `edged diagnose` to support",
             )
         for ack in waiting.acks:
             ack()
@@ -629,7 +630,7 @@ class PolicyDesk(Observer):
                     "stored-policy-not-applied",
                     version=applied.version,
                     reason="too many inputs wait to be handled",
-                    effect="the hall decides by the parameters it had before; tried again by itself",
+                    effect="the hall decides by the parameters it had before; the program tries again by itself",
                 )
 
     def _report_state(

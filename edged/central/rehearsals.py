@@ -92,7 +92,7 @@ class Rehearsals:
                 log.info(
                     "policy-not-rehearsed",
                     reason=found.missed,
-                    effect="it comes into force unless its max_worse demands a rehearsal",
+                    effect="the pushed policy comes into force all the same, unless its max_worse demands a rehearsal",
                 )
             if self._wanted is None:
                 wanted.done(found)
