@@ -151,7 +151,7 @@ class Reception:
                 device=device,
                 error=str(error),
                 effect="the people counted in this report are missing",
-                remedy=f"see that the counter is a {counter.options.vendor} and sends the kind of report set for it",
+                remedy=f"check that the counter is a {counter.options.vendor}, as in hall.toml, and sends counts",
             )
             return "unreadable"
         async with counter.turn:
@@ -175,25 +175,29 @@ class Reception:
 
     async def _publish_presence(self, counter: Counter, state: dict[str, Any]) -> None:
         """Publish ``state`` together with the counter's fault, if one of them changed since it was last published, and
-        log it.
+        log the change. ``state`` {}: nothing is known yet, or no more than that a report came.
         """
         presence = state | ({"fault": counter.fault} if counter.fault else {})
-        if self._presence.get(counter.device) != presence:
-            payload = json.dumps(presence).encode()
-            await self._publish(presence_topic(self._hall, counter.device), payload, retain=True)
-            self._presence[counter.device] = presence
-            if state.get("up", True):
+        before = self._presence.get(counter.device)  # None: the broker has just been connected
+        if before == presence:
+            return
+        payload = json.dumps(presence).encode()
+        await self._publish(presence_topic(self._hall, counter.device), payload, retain=True)
+        self._presence[counter.device] = presence
+        if state.get("up", True) and not counter.fault:
+            if presence or before:
                 log.info("counter-answers", device=counter.device, **presence)
-            else:
-                effect = "people who pass it are not counted until it answers again"
-                remedy = LOSSES[known(state.get("word", ""))].do_en
-                log.warning(
-                    "counter-silent-or-faulty",
-                    device=counter.device,
-                    effect=effect,
-                    remedy=remedy,
-                    **presence,
-                )
+            return
+        effect = "the hall does not count people who pass it until it answers again"
+        remedy = LOSSES[known(state.get("word", ""))].do_en
+        if state.get("up", True):
+            effect = (
+                "people who pass it are missing: with one time in all its reports they look like repetitions"
+            )
+            remedy = "switch on time synchronisation (NTP) in the counter, then restart it"
+        log.warning(
+            "counter-silent-or-faulty", device=counter.device, effect=effect, remedy=remedy, **presence
+        )
 
     async def _publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish at QoS 1 and wait for the PUBACK. Raises ``ConnectionError`` without a connection to the broker,

@@ -133,13 +133,15 @@ class Outlet(ABC):
         if up is not self.up:
             self.up = up
             if up:
-                log.info("pages-get-through", device=self.device, effect="staff can be paged here again")
+                log.info(
+                    "pages-get-through", device=self.device, effect="staff can be paged through this device"
+                )
             else:
                 log.warning(
                     "pages-do-not-get-through",
                     device=self.device,
                     reason=self.loss[1],
-                    effect="staff cannot be paged here",
+                    effect="staff cannot be paged through this device: others are paged, or the page is sent later",
                     remedy=LOSSES[known(self.loss[0])].do_en,
                 )
             for changed in list(self._watchers):
@@ -220,7 +222,8 @@ class Robot(Outlet):
             device=self.device,
             pages=len(pages),
             reason=why,
-            effect="the staff paged by these messages were not reached this way",
+            effect="these pages probably reached nobody: others are paged, or the pages are sent later",
+            remedy="if it happens again, try the robot or its URL in the vendor's app; see the field reason",
         )
         if not reached:
             self._set_up(False)

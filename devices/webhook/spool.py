@@ -120,8 +120,8 @@ class Spool(Outlet):
                 device=self.device,
                 error=type(problem).__name__,
                 detail=str(problem)[:200],
-                effect="one member of staff did not get a text message",
-                remedy="see that gammu-smsd-inject is installed and that edged may run it",
+                effect="one member of staff did not get a text message: somebody else is paged, or it is sent later",
+                remedy="check that gammu-smsd-inject is installed, and that `edged pager` may run it",
             )
         wanted.answer(error)
 
