@@ -41,8 +41,8 @@ class Counted(NamedTuple):
 
 
 def decode(vendor: Vendor, data: bytes) -> list[Counted]:
-    """All counts in a report; empty if it has none. Raises ``Garbled`` if it cannot be read; the error's text is a
-    single fixed word for the log ("too_large", "no_counts"), which quotes nothing of the report.
+    """Decode all counts in a report; empty if it has none. Raises ``Garbled`` if the report cannot be read. The error's
+    text is a single fixed word for the log ("too_large", "no_counts"), so that nothing of the report is logged.
     """
     if len(data) > SIZE_MAX_BYTES:
         raise Garbled("too_large")

@@ -99,8 +99,8 @@ def people_topic(hall: str, device: str) -> str:
 
 
 def presence_topic(hall: str, device: str) -> str:
-    """The retained topic with a counter's state: ``{"up": true}`` or ``{"up": false, "word": …, "detail": …}``, and
-    "fault" if it has one.
+    """Return the topic of the retained message with a counter's state: ``{"up": true}`` or ``{"up": false, "word": …,
+    "detail": …}``; with the key "fault" if the counter has a fault.
     """
     return f"hall/{hall}/dev/{device}/up/standing"
 

@@ -49,7 +49,7 @@ class FakeHttpCounter:
         self.entered = self.left = 0
 
     def odd(self) -> bytes:
-        """Bytes that are no valid report."""
+        """Return random bytes that are no valid report."""
         return self._chance.choice(ODD) + self._chance.randbytes(self._chance.randrange(8))
 
     def report(self) -> bytes:
@@ -132,7 +132,7 @@ def post(port: int, path: str, body: bytes, user: str = "", secret: str = "", cu
         connection.close()
 
 
-class FakeAsked:
+class FakePolledCounter:
     """The web server of a counter that is polled: Basic authentication, an ETag, and faults on demand (``mood``).
     ``asked``: number of GETs with the right password.
     """
@@ -150,14 +150,14 @@ class FakeAsked:
         """Serve within the ``with`` block; yields the URL."""
         fake = self
 
-        class AskedHandler(BaseHTTPRequestHandler):
+        class PollHandler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 fake._answer(self)
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Log nothing."""
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), AskedHandler)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), PollHandler)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/count"

@@ -76,7 +76,7 @@ class Counter:
         self.fault = "its clock stands still, people are missed" if self.still >= STILL else None
         return found
 
-    def kept(self, one: Counted, now_s: float) -> None:
+    def acknowledged(self, one: Counted, now_s: float) -> None:
         """Record that the broker has acknowledged a count, at ``now_s`` real seconds."""
         self.numbers.pop(one, None)
         if one.kind == "total":
@@ -112,7 +112,9 @@ def counters_of(devices: Mapping[str, HttpCounterOptions]) -> list[Counter]:
 
 
 class Reception:
-    """All HTTP counters of a hall. ``door`` is the ASGI application that receives posts; await ``run`` beside it."""
+    """All HTTP counters of a hall. ``door`` is the ASGI application that receives the counters' posts; ``run`` must run
+    at the same time.
+    """
 
     def __init__(self, hall: str, counters: list[Counter], mqtt: MqttSettings) -> None:
         self._hall = hall
@@ -171,7 +173,7 @@ class Reception:
         kind = "total" if one.kind == "total" else "window"
         report = LineReport(counter.numbers[one], self._boot, kind, one.entered, one.left, one.line)  # type: ignore[arg-type]
         await self._publish(people_topic(self._hall, counter.device), report.to_bytes())
-        counter.kept(one, monotonic_s())
+        counter.acknowledged(one, monotonic_s())
 
     async def _publish_presence(self, counter: Counter, state: dict[str, Any]) -> None:
         """Publish ``state`` together with the counter's fault, if one of them changed since it was last published, and

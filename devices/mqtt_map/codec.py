@@ -247,7 +247,7 @@ def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[F
     return found
 
 
-def only_stands(model: MqttModel, topic: str, place: str) -> bool:
+def carries_only_presence(model: MqttModel, topic: str, place: str) -> bool:
     """Does ``topic`` only carry the presence of the device or its gateway? Such a message may come from the broker, so
     it does not prove that the device is alive. ``place``: as in ``findings``.
     """
@@ -312,7 +312,9 @@ def _document(payload: bytes) -> Any:
 
 
 def _count(one: MqttInput, document: Any) -> list[Finding]:
-    """The count in a document; empty if it has none of the numbers."""
+    """Return the count that a payload contains, as the only finding; empty if it has none of the description's
+    numbers.
+    """
     numbers: dict[str, int] = {}
     for name in ("entered", "left", "occupancy"):
         pointer = getattr(one, name)

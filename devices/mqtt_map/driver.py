@@ -23,10 +23,10 @@ from devices.mqtt_map.codec import (
     STANDING,
     Finding,
     MqttModel,
+    carries_only_presence,
     findings,
     lamp_channels,
     lamp_message,
-    only_stands,
     presses,
 )
 from edged.core.model.commands import Action, Lamp, Panel, Value
@@ -263,7 +263,11 @@ class MqttMap:
                 self._context.reject("retained", self._context.device)
             else:
                 events += self._events(one, message.again)
-        if not (old or only_stands(self._model, topic, place) or any(one.event in STANDING for one in found)):
+        if not (
+            old
+            or carries_only_presence(self._model, topic, place)
+            or any(one.event in STANDING for one in found)
+        ):
             self._speaks()
         for event in events[:-1]:  # they are kept in order: the last one's acknowledgement is that of all
             self._context.emit(event)

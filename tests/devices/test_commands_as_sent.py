@@ -30,9 +30,9 @@ from devices.mqtt_json import codec as mqtt_json
 from devices.mqtt_map.codec import (
     PLACE,
     MqttModel,
+    carries_only_presence,
     lamp_channels,
     lamp_message,
-    only_stands,
     presses,
 )
 from devices.onbon_bx import codec as onbon
@@ -364,7 +364,8 @@ def mapped_lines() -> Iterator[str]:
             one.topic.replace(PLACE, "x/y").replace("+", "z").replace("#", "a/b") for one in model.inputs
         ):
             for asked in (topic, f"{topic}/more", topic.rpartition("/")[0], topic.upper()):
-                yield f"  {asked}: stands {only_stands(model, asked, 'x/y')} presses {presses(model, asked, 'x/y')}"
+                stands = carries_only_presence(model, asked, "x/y")
+                yield f"  {asked}: stands {stands} presses {presses(model, asked, 'x/y')}"
 
 
 def message_lines() -> Iterator[str]:

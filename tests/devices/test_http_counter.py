@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from devices.http_counter import reception
 from devices.http_counter.codec import Counted, Kind, LineReport, Vendor, decode, describe
 from devices.http_counter.driver import HttpCounter, HttpCounterOptions, presence_topic, process_topic
-from devices.http_counter.fake import FakeAsked, FakeHttpCounter, post
+from devices.http_counter.fake import FakeHttpCounter, FakePolledCounter, post
 from devices.http_counter.reception import Counter, Reception, counters_of
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost, Event, HealthRead
 from edged.core.model.losses import OUR_LINK
@@ -99,7 +99,7 @@ def test_what_is_said_twice_counts_once_and_a_restart_begins_at_0(vendor: Vendor
 
     def hear(body: bytes) -> None:
         for one in counter.new(decode(vendor, body), 0.0):
-            counter.kept(one, 0.0)
+            counter.acknowledged(one, 0.0)
             reported.append(one)
 
     for number in range(1, 4):
@@ -290,7 +290,7 @@ async def test_who_sends_slowly_is_not_waited_for_and_stops_nobody(monkeypatch: 
 
 async def test_a_counter_that_is_asked_stands_with_its_reason_and_is_back_by_itself(tmp_path: Path) -> None:
     camera = FakeHttpCounter("dahua", "total")
-    web = FakeAsked(camera, "door", SECRET)
+    web = FakePolledCounter(camera, "door", SECRET)
     with web.serving() as url:
         counter = a_counter(vendor="dahua", url=url)
         counter.options = replace_every(counter.options)

@@ -283,7 +283,7 @@ async def counters(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) 
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     for count in range(reception.MARKS_MAX + 2):
-        made[0].kept(decode("xovis", window("1", count, 1))[0], 0.0)
+        made[0].acknowledged(decode("xovis", window("1", count, 1))[0], 0.0)
     stage.note("-", f"{len(made[0].marks)} {next(iter(made[0].marks))!r}")
 
 

@@ -23,7 +23,7 @@ from devices.evdev.driver import EvdevOptions
 from devices.evdev.fake import FakeInput
 from devices.ff68.fake import FakeCallers
 from devices.ff68.options import Ff68Options
-from devices.http_counter.fake import FakeAsked, FakeHttpCounter, post
+from devices.http_counter.fake import FakeHttpCounter, FakePolledCounter, post
 from devices.ledsender2010.driver import LedSenderOptions
 from devices.ledsender2010.fake import FakeLedSender
 from devices.milesight_mqtt.fake import FakeMilesight
@@ -127,7 +127,7 @@ class FarEnds:
         self.robot = FakeVendor("wecom")
         self.hikvision = FakeHttpCounter("hikvision", "total")
         self.dahua = FakeHttpCounter("dahua", "total")
-        self.asked = FakeAsked(self.dahua, "admin", SECRET)
+        self.asked = FakePolledCounter(self.dahua, "admin", SECRET)
         self.milesight = FakeMilesight()
         self.theirs = TheirQueue()
         self.json: dict[str, FakeDevice] = {}
