@@ -127,14 +127,16 @@ def thread_s() -> float:
 
 
 def utc_offset_min(wall: int, zone: str) -> int:
-    """Minutes east of UTC in ``zone`` (an IANA name) at ``wall`` ms since 1970."""
+    """Return how many minutes east of UTC the time zone ``zone`` (an IANA name) is at ``wall`` ms since 1970 UTC."""
     offset = datetime.fromtimestamp(wall / 1000, ZoneInfo(zone)).utcoffset()
     assert offset is not None
     return int(offset.total_seconds() // 60)
 
 
 def rfc3339(wall: int, zone: str) -> str:
-    """``wall`` ms since 1970 as RFC 3339 with the offset of ``zone``, to the millisecond."""
+    """Format ``wall``, in ms since 1970 UTC, as RFC 3339 with the offset of the time zone ``zone`` and three digits for
+    milliseconds.
+    """
     second, ms = divmod(wall, 1000)
     before, after = _second(second, zone)
     return f"{before}.{ms:03d}{after}"

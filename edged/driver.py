@@ -138,10 +138,10 @@ class SharedWire(NamedTuple):
 
 
 class Options(Shape, frozen=True):
-    """Base of every driver's options in hall.toml.
+    """Base class of the options of a device in hall.toml; each driver has a subclass.
 
-    ``DESCRIBED``: which option names a description file (``edged.descriptions``); "" if this driver reads none.
-    ``DESCRIPTION``: the shape of such a file.
+    ``DESCRIBED``: the option that names a description file (``edged.descriptions``); "" if the driver reads none.
+    ``DESCRIPTION``: the class that the content of that file must fit.
     """
 
     DESCRIBED: ClassVar[str] = ""
@@ -236,7 +236,9 @@ class Presence:
         self._received_s = self._context.now_s()
 
     async def watch_silence(self, silent_s: float) -> None:
-        """Report the device as lost if nothing is ``received`` for ``silent_s`` of hall time, until cancelled."""
+        """Report the device as lost whenever ``received`` has not been called for ``silent_s`` of hall time. Runs until
+        cancelled.
+        """
         while True:
             quiet_s = self._context.now_s() - self._received_s
             if quiet_s >= silent_s:

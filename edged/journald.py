@@ -86,7 +86,7 @@ class NativeJournal:
         return True
 
     def close(self) -> None:
-        """Close the socket; a later line opens it again, after a second at the earliest."""
+        """Close the socket. ``send`` opens it again, but not within ``RETRY_S``."""
         if self._wire is not None:
             self._wire.close()
         self._wire = None

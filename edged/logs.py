@@ -202,8 +202,8 @@ class Allowance:
 
 
 class StepLog(Observer):
-    """Observer that logs one line for each step that commanded something: the reasons (notes) and the kinds of
-    commands.
+    """Observer that logs one line for each step in which the core sent commands to devices. The line has the reasons
+    (``notes``), and how many commands of each kind were sent.
 
     Writing a line costs more than the decision itself, and journald drops floods. So at most ``LINES_BURST`` lines are
     written at once and ``LINES_PER_S`` in the long run; ``left_out`` in a line says how many were dropped before it.
@@ -215,7 +215,9 @@ class StepLog(Observer):
         self._allowance = Allowance(LINES_BURST, LINES_PER_S, now_s)
 
     def step(self, step: Step, decision_s: float) -> None:
-        """Log ``step`` unless it commanded nothing."""
+        """Log ``step`` if it has commands and the rate limit allows a line. ``decision_s``: seconds that the core
+        needed.
+        """
         if not step.commands or not self._level.isEnabledFor(logging.INFO):
             return
         left_out = self._allowance.take()

@@ -144,8 +144,8 @@ def _is_personal(digits: str, groups: list[str]) -> bool:
 
 
 def _is_list(groups: list[str]) -> bool:
-    """Whether the groups are a list of numbers such as windows (1 3 5 7 9 11 13 15), which only looks like one long
-    number.
+    """Are these groups of digits a list of ascending numbers, such as windows (1 3 5 7 9 11 13 15)? Such a list only
+    looks like one long number.
     """
     if any(len(group) > 3 or not group.isdigit() for group in groups):
         return False

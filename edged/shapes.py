@@ -96,10 +96,10 @@ FORM_WORDS: dict[str, str] = {}  # pattern -> description of such a text, for th
 
 
 def form(pattern: str, words: str = "") -> Meta:
-    """A constraint for texts: a pattern ``^…$`` in which ``$`` is the very end, never before a newline, and ``\\d`` an
-    ASCII digit.
+    """Return a constraint for texts: they must match ``pattern``, which is written ``^…$``. Unlike usual, ``$`` is the
+    very end and never before a newline, and ``\\d`` only an ASCII digit.
 
-    ``words``: a description of such a text, for people who do not read patterns.
+    ``words``: a description of such a text for error messages, because people do not read patterns.
     """
     whole = f"{_ASCII}{pattern.removesuffix('$')}{_END}"
     if words:

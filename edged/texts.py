@@ -25,7 +25,9 @@ def cleaned(text: str) -> str:
 
 
 def odd_character(text: str) -> tuple[int, str] | None:
-    """Position (from 1) and name of the first character in ``text`` that is not allowed; None if all are."""
+    """Return position (from 1) and name of the first character in ``text`` that is not allowed; None if all are
+    allowed.
+    """
     found = _ODD.search(text)
     return None if found is None else (found.start() + 1, named(found.group()))
 

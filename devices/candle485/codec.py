@@ -57,8 +57,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text for a board, or three digits for a panel. If ``text`` is shorter than the display, only its leftmost digits
-    change.
+    """A frame with text for a board, or with three digits for a panel. ``text`` begins on the left of the display; if
+    it is shorter, the other characters stay as they were.
     """
 
     address: int
@@ -71,7 +71,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Brightness:
-    """Sets a board's brightness, which it keeps without power."""
+    """A frame that sets a board's brightness. The board keeps it when it is switched off."""
 
     address: int
     level: int
@@ -82,7 +82,7 @@ class Brightness:
 
 @dataclass(frozen=True, slots=True)
 class Readdress:
-    """Gives a board a new address. ``address`` 0xFF: every board on the bus."""
+    """A frame that gives a board a new address. ``address``: the present one; 0xFF is every board on the bus."""
 
     address: int
     new: int
@@ -93,7 +93,9 @@ class Readdress:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Asks whether a unit on the bus has this address. The driver never sends it: the answer is not documented."""
+    """A frame that asks whether a unit on the bus has this address. The driver never sends it, because the answer is
+    not documented.
+    """
 
     address: int
 

@@ -43,7 +43,7 @@ class Echo:
         return overdue
 
     def feed(self, data: bytes) -> bytes:
-        """Add received bytes. Returns those that are no echo; b"" while an echo is incomplete."""
+        """Add received bytes. Returns those that are not the echo; b"" while the echo is incomplete."""
         if not self._due:
             return data
         self._held += data

@@ -1,7 +1,7 @@
 """A simulated Candle bus: panels, boards and a kiosk, which show what they receive and have seeded faults.
 
-The bus is a ``ByteLink``: the device's end of ``edged.sim.pty.Pty`` or one end of a ``MemoryLink`` pair. Those have
-faults of their own (lost, flipped, delayed bytes); the faults here are those of devices.
+The wire is a ``ByteLink``: the device's end of ``edged.sim.pty.Pty`` or one end of a ``MemoryLink`` pair. It may lose,
+flip or delay bytes by itself; the faults in this module are those of panels and boards.
 """
 
 from __future__ import annotations

@@ -86,8 +86,8 @@ def loud(frame: Frame, value: Value) -> Frame:
 
 
 def board(unit: BoardOptions, value: Display) -> Text:
-    """The frame for a board: the newest ticket called, and its window on the right ("A012- 3"); dashes without a
-    call.
+    """Return the frame for a board: the number of the newest ticket called, and the window on the right ("A012- 3").
+    The board shows dashes while no ticket is called.
     """
     if value.call is None:
         return Text(unit.address, BLINK_NONE, "-" * unit.digits)
@@ -108,8 +108,8 @@ def legible(number: str) -> str:
 
 
 def _with_window(unit: BoardOptions, number: str, window: str) -> str:
-    """Ticket and window, or only the ticket if both do not fit. Always fills the board, because digits that are not
-    sent keep their old value.
+    """Return the text for a board: ticket number and window, or only the number if both do not fit. It has exactly as
+    many characters as the board, because those that are not sent would keep their old value.
     """
     room = unit.digits - len(number) - 1
     if not window or len(window) > room:

@@ -71,8 +71,8 @@ def cause(byte: int) -> str:
 
 
 def qr(text: str, size: int = 6) -> bytes:
-    """The commands that print ``text`` as a QR code (model 2, error correction level L). ``size``: dots per module, 1
-    to 16.
+    """Return the commands that print ``text`` (ASCII) as a QR code (model 2, error correction level L). ``size``: dots
+    per module, 1 to 16.
     """
     data = text.encode("ascii")
     return b"".join(

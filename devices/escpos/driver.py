@@ -169,7 +169,9 @@ class Escpos:
         return found
 
     def _report(self, found: Condition) -> None:
-        """Report the printer's state if it changed. If the inbox is full, the next request reports it."""
+        """Report the printer's state if it changed since the last report. If the inbox is full, it is reported after
+        the next request.
+        """
         if found != self._reported and self._context.emit(
             HealthRead(self._context.point(), found.paper, found.fault)
         ):

@@ -108,7 +108,9 @@ class InputReader:
 
 
 def pressed(records: list[InputRecord]) -> list[int | None]:
-    """Codes of the keys that were pressed, in order; None where the kernel lost events."""
+    """Return the codes of the keys that were pressed, in order, with None at each place where the kernel lost
+    events.
+    """
     found: list[int | None] = []
     for one in records:
         if one.kind == EV_KEY and one.value == PRESSED:

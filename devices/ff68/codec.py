@@ -44,7 +44,7 @@ KEYS: dict[tuple[int, ...], Key] = {
 
 @dataclass(frozen=True, slots=True)
 class CallerFrame:
-    """One frame, in either direction."""
+    """One frame, from or to the unit with this ``address`` (a caller, or the evaluator beside it)."""
 
     address: int
     function: int
@@ -56,7 +56,7 @@ class CallerFrame:
 
     @property
     def is_press(self) -> bool:
-        """Whether a caller or an evaluator can have sent this frame, judged by its length."""
+        """Whether the frame can be a key press of a caller or a rating from an evaluator, judged by its length."""
         return 2 + len(self.data) in PRESS_LENGTHS
 
     @property

@@ -146,7 +146,9 @@ class Ff68:
         await self._link.write(frame.to_bytes())
 
     def _forget_own(self, now_s: float) -> None:
-        """Forget sent frames whose echo is overdue. If many echoes are missing, the adapter does not echo."""
+        """Forget the sent frames whose echo is overdue. After ``ECHO_MISSES_MAX`` missing echoes the adapter counts as
+        one that does not echo.
+        """
         missed = [frame for frame, until_s in self._own if until_s <= now_s and not frame.is_press]
         self._own = [(frame, until_s) for frame, until_s in self._own if until_s > now_s]
         self._misses += len(missed)

@@ -1,6 +1,6 @@
 """Simulated callers and evaluators on one bus, with their own frame parser and seeded faults.
 
-A caller whose key is not acknowledged sends it up to ``TRIES_MAX`` times; what real ones do is not published.
+A caller whose key is not acknowledged sends it up to ``TRIES_MAX`` times. What real callers do then is not published.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class FakeCallers:
         self._pending: dict[str, tuple[bytes, int]] = {}  # awaited acknowledgement, tries left
 
     def press(self, caller: str, key: str) -> None:
-        """Press a key of a caller."""
+        """Press a key of a caller. ``key``: a key of ``CODES``."""
         self._report(caller, 0x01, bytes.fromhex(CODES[key]))
 
     def rate(self, caller: str, button: int) -> None:

@@ -77,7 +77,7 @@ class StripPacket:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A card's answer to ``command``. ``serial``: after a part of a display program, that part's number; after a query,
-    the value asked for.
+    the value asked for. ``result``: ``TAKEN`` if the card accepted the packet.
     """
 
     command: int

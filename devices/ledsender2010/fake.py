@@ -18,8 +18,9 @@ IN_FLASH: tuple[str, ...] = ("欢迎光临",)  # what the card shows without a p
 
 @dataclass(frozen=True, slots=True)
 class StripFaults:
-    """Probability (0 to 1) of each fault, per datagram. ``lose``: the card does not receive it. ``forget``: the card
-    forgets which part of a program it expects.
+    """Probability (0 to 1) of each fault, per datagram. ``lose``: the card does not receive it. ``mute``: the card does
+    not answer. ``garble``, ``twice`` and ``late``: the answer comes cut short, twice, or ``late_s`` real seconds late.
+    ``forget``: the card forgets which part of a program it expects.
     """
 
     lose: float = 0.0

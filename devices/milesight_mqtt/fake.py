@@ -13,7 +13,9 @@ UUID = "00000000-0000-4000-8000-000000000001"
 
 
 class FakeMilesight:
-    """One camera with one line. ``shape``: VS125 nests the counts under ``total``, VS135 does not."""
+    """One simulated camera with one counting line. ``shape``: the report format; that of the VS125 nests the counts
+    under ``total``, that of the VS135 does not.
+    """
 
     def __init__(self, shape: Literal["VS125", "VS135"] = "VS125", serial: str = "6000000000000001") -> None:
         self.shape = shape

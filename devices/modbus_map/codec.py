@@ -77,7 +77,7 @@ class MapExample(Shape, frozen=True):
 
 
 class MapModel(Description, frozen=True, kw_only=True):
-    """The description of one kind of module. ``counters``: ``in`` counts people who enter, ``out`` people who leave."""
+    """The description of one kind of module. ``counters``: "in" counts people who enter, "out" people who leave."""
 
     unit: Annotated[int, Meta(ge=1, le=255)] = 1
     contacts: MapContacts | None = None

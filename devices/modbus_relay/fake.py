@@ -51,10 +51,12 @@ Seen = Literal["off", "on", "blink"]
 
 @dataclass(frozen=True, slots=True)
 class RelayFaults:
-    """Probability of each fault per request. ``late_s``: by how much a late answer is late, in real seconds.
+    """Probability (0 to 1) of each fault, per request. ``mute``: no answer. ``late``: the answer comes ``late_s`` real
+    seconds late. ``garbage``: random bytes instead of the answer; ``prefix``: random bytes before it. ``exception``: a
+    Modbus exception with ``code``. ``lie``: coils are read as the opposite of what they are.
 
-    ``backwards``: an answer with more than eight coils has its bytes reversed, as from some boards. Only on TCP:
-    ``hang_up`` closes the connection after an answer, ``foreign`` answers with another transaction id.
+    ``backwards``: the bytes of an answer with more than eight coils are in reverse order, as from some boards. Only on
+    TCP: ``hang_up`` closes the connection after an answer, ``foreign`` answers with another transaction id.
     """
 
     mute: float = 0.0

@@ -1,5 +1,5 @@
-"""Relay modules as data: each ``*.toml`` beside this file describes where one kind has its coils, and what it does by
-itself.
+"""Descriptions of relay modules: each ``*.toml`` beside this file says where one kind of module has its coils, and what
+it does by itself.
 
 Addresses are those in the request (Modicon number minus 1).
 """
@@ -31,10 +31,11 @@ class LampExample(Shape, frozen=True):
 class Profile(Description, frozen=True, kw_only=True):
     """The description of one kind of relay module.
 
-    ``write``: lamps are coils (FC05) or registers (FC06), lit by the value ``on`` and dark by ``off``. ``pulse_on``:
-    address that switches coil 0 on for value x 100 ms, after which the module switches it off by itself, even if the
-    controller is dead; ``pulse_off``: the reverse. ``blinks``: (Hz, value) pairs of blinking that the module does by
-    itself. ``reads``: coils can be read back by FC01.
+    ``write``: lamps are coils (FC05) or registers (FC06); the value ``on`` lights one, ``off`` makes it dark.
+    ``pulse_on``: a value written to this address switches coil 0 on for value x 100 ms; then the module switches it off
+    by itself, even if the controller is dead. The next address does so for coil 1, and so on. ``pulse_off``: the same
+    with on and off exchanged. ``blinks``: the rates at which the module can blink by itself, as (Hz, value to write).
+    ``reads``: coils can be read back by FC01.
     """
 
     channels: Annotated[int, Meta(ge=1, le=256)]

@@ -111,8 +111,8 @@ Semantics = Literal["total", "window", "occupancy"]
 
 
 class Unfit(Exception):
-    """A payload is refused. ``reason``: a short fixed word, the label of a counter. ``detail``: for the log; contains
-    nothing of the payload.
+    """Raised for a payload that is refused. ``reason``: a short fixed word, the label of a counter. ``detail``: for the
+    log; it contains nothing of the payload.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -298,9 +298,9 @@ def at_once(kind: str, payload: bytes) -> _Payload | None:
 
 
 def by_parts(kind: str, payload: bytes) -> Decoded:
-    """Decode any payload: blank texts are dropped, unknown keys are dropped and listed. Raises ``Unfit``, which names
-    the fault, if the payload is no JSON object, a key is missing or has an impossible value, or a text could name a
-    person.
+    """Decode any payload. Blank texts are dropped; unknown keys are dropped, and listed in the result. Raises
+    ``Unfit``, whose reason names the fault, if the payload is no JSON object, a key is missing or has an impossible
+    value, or a text could name a person.
     """
     model = MODELS[kind]
     try:

@@ -68,7 +68,9 @@ class FakeFleet:
         password: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """``password`` None: the same as ``username``. ``tls``: verifies the broker's certificate."""
+        """``password``: None for the same text as ``username``. ``tls``: how to verify the broker's certificate; None:
+        no TLS.
+        """
         self.hall = hall
         self._password = username if password is None else password
         self._tls = tls

@@ -1,7 +1,8 @@
 """Frames of Onbon BX-5K/6K cards: bytes <-> frozen values, no I/O. Rules:
 
-* A frame is accepted only if its length and checksum are right; others are counted, and the next A5 begins a new one.
-* Text is GBK. Characters that the font lacks become "?"; backslashes are removed, because they begin the card's tags.
+* A frame is accepted only if its length and checksum are right. Any other is dropped and counted; the next A5 begins a
+  new one.
+* Text is GBK. Characters that the font lacks become "?"; backslashes become "/", because they begin the card's tags.
 
 Format (vendor protocol for BX-5K/6K, user edition 1.4, and vendor source onbonlab/bx.k.java at c4c3a84): ``A5 x 8 |
 escaped(header 14 | data | CRC16 little-endian) | 5A``. Escapes: A5 -> A6 02, A6 -> A6 01, 5A -> 5B 02, 5B -> 5B 01.
@@ -237,8 +238,8 @@ def unshown(text: str, font: Font) -> str:
 
 
 def plain(text: str, font: Font | None = "gbk") -> str:
-    """Return ``text`` without backslashes, which begin the card's tags, and without control characters. Characters that
-    the card's font lacks become "?".
+    """Return ``text`` with "/" for backslashes, which begin the card's tags, with spaces for control characters, and
+    with "?" for characters that the card's font lacks.
 
     ``font``: the font's character set; None if it has all characters.
     """

@@ -20,7 +20,9 @@ SPOKEN_MAX = 100  # announcements kept in ``spoken``
 
 @dataclass(frozen=True, slots=True)
 class BarFaults:
-    """Probability (0 to 1) of each fault, per frame received."""
+    """Probability (0 to 1) of each fault, per frame received. ``mute``: no answer. ``garble``: the answer is damaged.
+    ``nack``: the card refuses the frame. ``late``: the answer comes ``late_s`` real seconds late.
+    """
 
     mute: float = 0.0
     garble: float = 0.0

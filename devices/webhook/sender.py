@@ -245,7 +245,7 @@ class Robot(Outlet):
         return verdict, why, why != vendors.NOBODY
 
     async def _check_vendor(self) -> None:
-        """Check whether a connection to the vendor can be opened, and set ``up``."""
+        """Try to open a connection to the vendor, and set ``up`` to whether that succeeded."""
         parts = urlsplit(self._url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
