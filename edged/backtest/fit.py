@@ -93,7 +93,7 @@ def fit(
     candidates = settings(Policy())
     days = [day for day in traces.days if day.hall == hall]
     train, test = _part(days, "train"), _part(days, "test")
-    costs = _raced(candidates, traces, train, Question((), setup_ms, prices), progress)
+    costs = _race(candidates, traces, train, Question((), setup_ms, prices), progress)
     last = [one for one in candidates if len(costs[one.name]) == len(train)]
     best = min(last, key=lambda one: sum(costs[one.name]))
     judged = ask(Question((candidates[0], best), setup_ms, prices), traces, test)
@@ -118,7 +118,7 @@ def fit(
     )
 
 
-def _raced(
+def _race(
     candidates: Sequence[Candidate],
     traces: Traces,
     days: Sequence[Day],

@@ -115,11 +115,11 @@ def _lag(hall: LoadedHall, seconds: float, drained: list[socket.socket] | None =
                 with suppress(OSError):
                     one.recv(65_536)
             hall.room.meter.idle(perf_s() + 0.05)
-    lag_s = histogram_quantile(_since(before, hall.daemon.metrics()), LAG, 0.99)
+    lag_s = histogram_quantile(_counts_since(before, hall.daemon.metrics()), LAG, 0.99)
     return None if lag_s is None else round(lag_s * 1000, 2)
 
 
-def _since(before: str, now: str) -> str:
+def _counts_since(before: str, now: str) -> str:
     """Subtract the counts of the histogram ``LAG`` in ``before`` from those in ``now`` (both: text of /metrics);
     returns its buckets.
     """

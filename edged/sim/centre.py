@@ -72,9 +72,9 @@ class DemoCentre:
             self._out.put_nowait((topics.policy_push(self._hall), envelope))
             with suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_S * 4):
-                    await self._comes_in_force(document["version"])
+                    await self._wait_in_force(document["version"])
 
-    async def _comes_in_force(self, version: int) -> None:
+    async def _wait_in_force(self, version: int) -> None:
         """Wait until the hall reports ``version``; its first report after connecting may be older."""
         while self._in_force < version:
             self._reported.clear()
@@ -122,7 +122,7 @@ class DemoCentre:
             timeout=math.inf,
         )
         async with AsyncExitStack() as connection:
-            connection.callback(_seen, client)
+            connection.callback(_retrieve_exception, client)
             async with asyncio.timeout(ANSWER_S):
                 await connection.enter_async_context(client)
                 await client.subscribe(topics.events(self._hall), qos=1)
@@ -167,7 +167,7 @@ class DemoCentre:
                 await client.publish(topics.events_ack(self._hall), answer, qos=1)
 
 
-def _seen(client: aiomqtt.Client) -> None:
+def _retrieve_exception(client: aiomqtt.Client) -> None:
     """Retrieve the exception of a lost connection; otherwise asyncio would log "exception was never retrieved"."""
     ended = client._disconnected
     if ended.done() and not ended.cancelled():

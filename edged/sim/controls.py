@@ -212,14 +212,14 @@ class Controls:
         """
         if self._harming:
             raise NotDone("这份策略还在试行", "That policy is still on trial")
-        self._play(self._harmed())
+        self._play(self._push_harmful())
         self._play(self._come(HARM_VISITORS, HARM_S, None))
         return (
             "市中心下发新策略：停用潮汐窗口；等候变差后大厅自动恢复上一版",
             'The city pushes a policy without "+1" windows; when waits get worse, the one before returns by itself',
         )
 
-    async def _harmed(self) -> None:
+    async def _push_harmful(self) -> None:
         """Push the harmful policy and wait until the hall has gone back to an earlier one by itself. If that one is
         older than the day's policy (it was still on trial), push the day's policy again.
         """

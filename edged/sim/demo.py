@@ -261,7 +261,7 @@ class Demo:
                 code = await self._process.wait()
                 if self._stopping:
                     return
-                self.wires.fakes.daemon_died(self._kept())
+                self.wires.fakes.daemon_died(self._journalled_inputs())
                 self.daemon_state = f"ended with {code}, starting again"
                 await asyncio.sleep(RESTART_REAL_S)
         finally:
@@ -306,7 +306,7 @@ class Demo:
         alive = self._process is not None and self._process.returncode is None
         return alive and monotonic_s() > self._started_s + RECOVER_REAL_S
 
-    def _kept(self) -> Counter[Point]:
+    def _journalled_inputs(self) -> Counter[Point]:
         """Count the inputs in the journal by point (device or channel); empty if the journal cannot be read."""
         kept: Counter[Point] = Counter()
         with suppress(Unreadable):
@@ -360,7 +360,7 @@ class Demo:
 
     def _controls(self, config: HallConfig) -> Controls:
         kill_broker = None if self._own_broker is None else self._kill_broker
-        processes = Processes(self._kill_daemon, kill_broker, self._touched)
+        processes = Processes(self._kill_daemon, kill_broker, self._process_state)
         return Controls(self.wires, config.site, self.centre, self._policy, processes)
 
     def _open_controls(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
@@ -392,7 +392,7 @@ class Demo:
         finally:
             await broker.start()
 
-    def _touched(self) -> dict[str, Any]:
+    def _process_state(self) -> dict[str, Any]:
         """The state of the demo's processes as JSON values, for the page of controls."""
         return {
             "daemon": self.daemon_state,

@@ -100,9 +100,9 @@ class DemoTotals:
         for note in step.notes:
             self._note(step.at_ms, note)
         if isinstance(step.event, KeyPressed) and step.event.point not in answered:
-            self._silent(step.event, step.notes)
+            self._note_unanswered(step.event, step.notes)
 
-    def _silent(self, event: KeyPressed, notes: tuple[Note, ...]) -> None:
+    def _note_unanswered(self, event: KeyPressed, notes: tuple[Note, ...]) -> None:
         """Record a key press as unanswered if no panel or pager changed at its point. Exceptions: a prompt stands there
         already, or the press was a repetition.
         """

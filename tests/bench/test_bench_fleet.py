@@ -42,7 +42,7 @@ def test_a_day_that_was_missed_is_told_in_order_and_once() -> None:
     hall.was_away(5)
     hall.happen()
     hall.acknowledged(b'{"upto": 2}')
-    told = [json.loads(letter) for letter in hall.letters(hall.upto + 1, hall.made)]
+    told = [json.loads(message) for message in hall.historical_messages(hall.upto + 1, hall.made)]
     assert [(event["sequence"], event["previous"]) for event in told] == [(3, 2), (4, 3), (5, 4), (6, 5)]
     assert [event["time"] for event in told] == sorted(event["time"] for event in told)
     assert {event["id"] for event in told} == {f"hall001/1/{number}" for number in range(3, 7)}

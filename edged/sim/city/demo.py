@@ -36,7 +36,7 @@ class CityDemo:
             people = city.begin(tasks)
             teller = tasks.create_task(self._print_totals())
             began_s = monotonic_s()
-            await self._introduced()
+            await self._wait_online()
             pushed = await self._push()
             cut_s = await self._cut()
             await asyncio.sleep(max(0.0, self._seconds - (monotonic_s() - began_s)))
@@ -49,7 +49,7 @@ class CityDemo:
             wires.cancel()
         return await self._summary(counts, pushed, cut_s)
 
-    async def _introduced(self) -> None:
+    async def _wait_online(self) -> None:
         """Wait until the city's database lists every hall as online and as a member of the group, at most
         ``READY_S``.
         """

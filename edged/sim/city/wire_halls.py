@@ -72,7 +72,7 @@ class WireHall:
         }
         if self.made == self.upto + 1:
             self.progress_s = monotonic_s()
-        return self.letter(number, historical=False)
+        return self.message(number, historical=False)
 
     def was_away(self, events: int) -> None:
         """Pretend that ``events`` events, one a second, happened until now while the city could not be reached. Must be
@@ -82,18 +82,18 @@ class WireHall:
         self._day = self.made = events
         self._day_ended_s = wall_ms() / 1000
 
-    def letter(self, number: int, historical: bool) -> bytes:
+    def message(self, number: int, historical: bool) -> bytes:
         """Return the message for event ``number``, which the city has not acknowledged yet. ``historical``: mark it as
         sent later than it happened.
         """
-        event = self._of_that_day(number) if number <= self._day else self._events[number]
+        event = self._event_while_away(number) if number <= self._day else self._events[number]
         return json.dumps(event | {"historical": historical}).encode()
 
-    def letters(self, first: int, last: int) -> list[bytes]:
+    def historical_messages(self, first: int, last: int) -> list[bytes]:
         """Return the messages for events ``first`` to ``last`` (inclusive), marked historical."""
-        return [self.letter(number, historical=True) for number in range(first, last + 1)]
+        return [self.message(number, historical=True) for number in range(first, last + 1)]
 
-    def _of_that_day(self, number: int) -> dict[str, Any]:
+    def _event_while_away(self, number: int) -> dict[str, Any]:
         """Compute event ``number`` of the time before ``was_away`` was called. These events are not stored: those of a
         hundred halls would take a gigabyte.
         """
@@ -272,9 +272,9 @@ class WireCity:
                 ):
                     continue
                 hall.progress_s = monotonic_s()
-                letters = hall.letters(hall.upto + 1, min(hall.made, hall.upto + SLICE))
+                messages = hall.historical_messages(hall.upto + 1, min(hall.made, hall.upto + SLICE))
                 topic = topics.events(hall.name)
-                await asyncio.gather(*(client.publish(topic, letter, qos=1) for letter in letters))
+                await asyncio.gather(*(client.publish(topic, one, qos=1) for one in messages))
 
 
 def now_text() -> str:

@@ -112,7 +112,7 @@ class Broker:
         else:
             self._held.append(lambda: self.route(topic, payload, retain))
 
-    def stood(self, prefix: str) -> list[tuple[str, bytes]]:
+    def retained_under(self, prefix: str) -> list[tuple[str, bytes]]:
         """The retained messages whose topic begins with ``prefix``, as (topic, payload)."""
         return [(topic, payload) for topic, payload in self.retained.items() if topic.startswith(prefix)]
 
@@ -170,7 +170,7 @@ class Broker:
                     session.queue.append(QueuedMessage(topic, payload, True))
         self._pump()
 
-    def from_controller(self, batch: list[tuple[str, bytes, bool]]) -> None:
+    def from_daemon(self, batch: list[tuple[str, bytes, bool]]) -> None:
         """Handle the daemon's PUBLISH packets: (topic, payload, retain) of each. While the broker is down or frozen
         they wait.
         """
@@ -321,7 +321,7 @@ class MemoryTalk:
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
         if not self.lost.done():
-            self._broker.from_controller(batch)
+            self._broker.from_daemon(batch)
 
     def deliver(self, mid: int, kept: QueuedMessage) -> None:
         """Hand the daemon the message ``kept`` with the packet identifier ``mid``; called by the broker."""

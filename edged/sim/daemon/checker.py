@@ -114,7 +114,7 @@ class DaemonChecker(Observer):
             row = rows.get(seq)
             assert renewed or row is not None, f"kept: step {seq} is missing in the journal"
             assert row is None or _same(row, encode_step(step)), f"kept: step {seq} is not what was decided"
-            place = _place(step)
+            place = _input_of(step)
             if place is not None:
                 self._journaled.add(place)
             self._judge(step, facts)
@@ -138,7 +138,7 @@ class DaemonChecker(Observer):
         self.promises = None
         self.policy_version = min(self.policy_version, self._app.engine.state.policy_version)
         for seq, (step, _) in self._pending.items():
-            place = _place(step)
+            place = _input_of(step)
             if seq > head and place is not None:
                 self._gone.add(place)
         self._judged = min(self._judged, head)
@@ -187,7 +187,7 @@ class DaemonChecker(Observer):
             f"policy: version {version} in force after {self.policy_version}"
         )
         assert version not in self._left, f"policy: version {version} is back, which was taken back"
-        self._believed(step)
+        self._check_plausible(step)
         if step.seq not in self._pending:  # otherwise a tick without effect, which has no row
             self._pending[step.seq] = (step, Facts.of(state))
             for command in step.commands:
@@ -195,7 +195,7 @@ class DaemonChecker(Observer):
                     self._note_level(command)
             self._once(step)
 
-    def _believed(self, step: Step) -> None:
+    def _check_plausible(self, step: Step) -> None:
         """Check that the daemon believes only plausible reports: it never acts on a wall clock that is a day or more
         wrong, and never takes a Modbus module for lost that is merely busy now and then.
         """
@@ -300,7 +300,7 @@ class DaemonChecker(Observer):
         assert payload in known, f"outputs: {device} shows {kind} {payload!r}, which nobody commanded"
 
 
-def _place(step: Step) -> tuple[str, int] | None:
+def _input_of(step: Step) -> tuple[str, int] | None:
     """Return the point (device or channel) and sequence number of the input that caused a step; None if it has none."""
     point, seq = getattr(step.event, "point", None), getattr(step.event, "seq", None)
     return None if point is None or seq is None else (point, seq)

@@ -63,7 +63,7 @@ def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> Worl
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edged-world-", dir=root)))
         stack.enter_context(clock.reading(loop.time, day.wall_ns))
         stack.enter_context(drawing(Random(f"{seed}/jitter").random))
-        stack.enter_context(_kept(written))
+        stack.enter_context(_log_to(written))
         broken = where = None
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -269,7 +269,7 @@ def _first(group: BaseExceptionGroup[Any]) -> tuple[str, str]:
 
 
 @contextmanager
-def _kept(written: WorldLog) -> Iterator[None]:
+def _log_to(written: WorldLog) -> Iterator[None]:
     """Send the daemon's log to ``written`` instead of the terminal, inside the ``with`` block."""
 
     def keep(_logger: Any, method: str, event: Any) -> Any:

@@ -63,7 +63,7 @@ class MemoryFleet(FakeFleet):
 
     def catch_up(self, device: str) -> None:
         """Send a device that is switched on again the outputs (lamp, text) that the broker retains for it."""
-        for topic, payload in self._broker.stood(f"hall/{self.hall}/dev/{device}/down/"):
+        for topic, payload in self._broker.retained_under(f"hall/{self.hall}/dev/{device}/down/"):
             self._last.pop(topic, None)
             self._received(topic, payload, True)
 

@@ -78,7 +78,7 @@ def _publishes(device: str) -> Touch:
     return lambda far: far.fleet.publish(topic, payload.encode())
 
 
-async def _reads(shown: Callable[[], object]) -> None:
+async def _wait_shown(shown: Callable[[], object]) -> None:
     """Wait until ``shown()``, what a device shows, is not empty. After ``WALKS`` tries give up without an error,
     because the check at the end reports it.
     """
@@ -93,7 +93,7 @@ async def _serve_somebody(far: FarEnds) -> None:
     panel = far.json["panel-w7"]
     assert isinstance(panel, FakePanel)
     panel.press("next")
-    await _reads(lambda: panel.number)
+    await _wait_shown(lambda: panel.number)
     panel.press("arrive")
     panel.press("finish")
 
@@ -103,9 +103,9 @@ async def _call_by_caller(far: FarEnds) -> None:
     rating.
     """
     far.callers.press("w3", "next")
-    await _reads(lambda: far.callers.shown["w3"].strip("-"))
+    await _wait_shown(lambda: far.callers.shown["w3"].strip("-"))
     far.callers.press("w3", "finish")
-    await _reads(lambda: far.callers.acknowledged["w3"] > 1)
+    await _wait_shown(lambda: far.callers.acknowledged["w3"] > 1)
 
 
 async def _staff_comes(far: FarEnds) -> None:
@@ -114,7 +114,7 @@ async def _staff_comes(far: FarEnds) -> None:
     """
     panel = far.json["panel-w9"]
     assert isinstance(panel, FakePanel)
-    await _reads(lambda: panel.shown.get("panel", {}).get("state") == "ACTIVATING")
+    await _wait_shown(lambda: panel.shown.get("panel", {}).get("state") == "ACTIVATING")
     panel.press("next")
 
 

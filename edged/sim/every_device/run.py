@@ -115,8 +115,8 @@ class EveryDevice:
             async with asyncio.TaskGroup() as tasks:
                 ends = tasks.create_task(self._far.run())
                 async with self._processes():
-                    await self._found(hall)
-                    await self._touched()
+                    await self._wait_found(hall)
+                    await self._use_devices()
                     await self._until(self._note_shown, SHOWN_S)
                 ends.cancel()
             return self._verdict(hall, followed, monotonic_s() - began_s)
@@ -219,7 +219,7 @@ class EveryDevice:
             self._note_shown()
         return True
 
-    async def _found(self, hall: HallConfig) -> None:
+    async def _wait_found(self, hall: HallConfig) -> None:
         """Wait until the daemon has found every device that can be found (some are silent until they are used). Raises
         ``RuntimeError`` after ``FIRST_S``.
         """
@@ -231,7 +231,7 @@ class EveryDevice:
             )
         self._report(f"{len(wanted)} devices found; the others are found by what they say")
 
-    async def _touched(self) -> None:
+    async def _use_devices(self) -> None:
         """Use every device, each after the input of the one before has reached the hall."""
         for one in CLASSES:
             if one.touch is None:

@@ -107,8 +107,8 @@ def _live_day(world: World, day: int) -> None:
     coming = arrivals(world.site, world.seed * 1000 + day, FAULTS_H)
     chosen = Random(f"{world.seed}/{day}/come")
     coming = [one for one in coming if chosen.random() < share]
-    half = [one for one in coming if hash_of(one.at_s) % 2]
-    other = [one for one in coming if not hash_of(one.at_s) % 2]
+    half = [one for one in coming if whole_ms(one.at_s) % 2]
+    other = [one for one in coming if not whole_ms(one.at_s) % 2]
     world.start(book(world, day, FAULTS_H))
     world.start(complain(world, day, FAULTS_H))
     world.start(order(world, day, FAULTS_H))
@@ -121,8 +121,8 @@ def _live_day(world: World, day: int) -> None:
     world.run_until(world.now_ms + HOUR_MS)
 
 
-def hash_of(at_s: float) -> int:
-    """Compute a number from an arrival's time; if it is odd, the visitor uses the first dispenser, otherwise the
+def whole_ms(at_s: float) -> int:
+    """Round an arrival's time down to whole ms. If that is odd, the visitor uses the first dispenser, otherwise the
     second.
     """
     return int(at_s * 1000)

@@ -221,7 +221,7 @@ class WorldClerk:
         if point is None:
             return
         if self._rng.random() < faults.wrong_key_share:
-            self._world.send(KeyPressed(point, self._rng.choice(ASIDE), self._aside()))
+            self._world.send(KeyPressed(point, self._rng.choice(ASIDE), self._mistaken_argument()))
         self._world.send(KeyPressed(point, key, arg))
         if self._rng.random() < faults.twice_share:
             self._world.send(KeyPressed(point, key, arg))
@@ -229,7 +229,7 @@ class WorldClerk:
             for _ in range(STUCK_PRESSES):
                 self._world.send(KeyPressed(point, key, arg))
 
-    def _aside(self) -> str | None:
+    def _mistaken_argument(self) -> str | None:
         """Draw what a key that is pressed by mistake comes with (its argument): a name, a number, or None."""
         site = self._world.site
         return self._rng.choice(
