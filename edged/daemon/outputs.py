@@ -143,7 +143,10 @@ class Outputs:
         elif device not in self._unknown:
             self._unknown.add(device)
             log.warning(
-                "output-for-unknown-device", device=device, effect="what the hall sends it is dropped"
+                "output-for-unknown-device",
+                device=device,
+                effect="hall.toml does not name this device: nothing is shown, said or printed on it",
+                remedy="if the device exists, name it in hall.toml with this id, then `edged reload`",
             )
         return worker
 
@@ -339,7 +342,7 @@ class Worker:
                     device=self._device,
                     point=self._slots[key][0],
                     error=str(error),
-                    effect="it goes on showing what it showed; tried again with the next value, or later",
+                    effect="the device goes on showing what it showed; a new value is tried at once, this one later",
                     remedy="compare the value named in `error` with this device's settings in hall.toml",
                 )
             self._refused[key] = monotonic_s() + self._refused_s

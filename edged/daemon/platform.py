@@ -107,6 +107,7 @@ class Platform:
                 "accepted-configuration-not-saved",
                 error=error.strerror,
                 effect="a start with a faulty hall.toml falls back to the configuration before this one",
+                remedy="check the disk and the permissions of the journal's folder, then `edged reload`",
             )
 
     async def write_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
@@ -114,8 +115,12 @@ class Platform:
         try:
             await asyncio.to_thread(verdicts.write, Path(config.store.path), verdict)
         except OSError as error:
-            effect = "`edged reload` and systemctl do not learn it"
-            log.warning("reload-result-not-written", error=error.strerror, effect=effect)
+            log.warning(
+                "reload-result-not-written",
+                error=error.strerror,
+                effect="`edged reload` and systemctl cannot say whether hall.toml was applied; this log says it",
+                remedy="check the disk and the permissions of the journal's folder",
+            )
 
     async def open_web(self, web: WebServer, table: WebTable) -> None:
         """Bind the web listener. Raises ``OSError`` if the port cannot be used."""

@@ -87,7 +87,8 @@ class ServiceManager:
                 _log.error(
                     "heartbeat-stopped",
                     heartbeats=silent,
-                    effect="systemd kills and restarts this service unless they resume within WatchdogSec",
+                    effect="systemd kills and restarts this service unless these heartbeats resume within WatchdogSec",
+                    remedy="if it happens again, check the disk and send `edged diagnose` to support",
                 )
                 self.status(f"no heartbeat: {', '.join(silent)}")
             complained = bool(silent)

@@ -273,8 +273,8 @@ class Journal:
         except OSError as error:
             _LOG.error(
                 "this journal has lost steps that the broker knows, and the note that lets the next start number them"
-                " anew (a new epoch) cannot be written: %s. Until it is, step numbers are used twice. The next"
-                " connection tries again",
+                " anew (a new epoch) cannot be written: %s. Until it is written, step numbers are used"
+                " twice. Check the disk; the next connection to the broker tries again",
                 error,
             )
             return

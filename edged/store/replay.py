@@ -80,9 +80,8 @@ class ReplayResult:
     """Result of ``replay``: from step ``first_seq`` on, ``steps`` steps and the state at ``states`` state dumps were
     the same as in the journal.
 
-    ``differences``: the first difference, and, if the replay went on from the next state dump after each one
-    (``onward``), the later ones. ``agrees_since``: the step from which on everything agreed up to the end; None if a
-    difference was found after the last such start.
+    Only if the replay went on after each difference from the next state dump (``onward``): ``differences``, all that
+    were found, and ``agrees_since``, the step at which the last part began if nothing differed in it (else None).
     """
 
     identical: bool
