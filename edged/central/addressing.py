@@ -173,7 +173,9 @@ class _Walk:
 
 
 def _gutted(was: Any, becomes: Any) -> bool:
-    """Whether an entry has lost all the names of one of its fields, or a journey all but one of its stages."""
+    """Whether adapting an entry (``was`` to ``becomes``) removed all the names of one of its fields, or left a journey
+    with fewer than two stages. Such an entry is left out.
+    """
     if not dataclasses.is_dataclass(was) or was == becomes:
         return False
     if isinstance(becomes, Journey) and len(becomes.stages) < STAGES_MIN:

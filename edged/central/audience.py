@@ -115,8 +115,10 @@ class LastOrder(NamedTuple):
 
 
 class Order(NamedTuple):
-    """An operation that passed every check. ``event``: None if the policy desk carries it out (a rollback). ``again``:
-    it was carried out before.
+    """An operation that passed every check, ordered by the person ``by`` and signed with the key ``keyid``.
+
+    ``event`` is for the core; None for a rollback, which the policy desk carries out (``version``: only if this policy
+    is in force; None: whichever is). ``again``: the same document was carried out before.
     """
 
     name: str

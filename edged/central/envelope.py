@@ -124,7 +124,9 @@ def verify(
 
 
 def signers(raw: bytes, payload_type: str, keys: Keys) -> frozenset[str]:
-    """Which of ``keys`` have signed the envelope. Raises ``DocumentRefused`` if it is no envelope."""
+    """Return which of ``keys`` have signed the envelope; none if it is of another payload type. Raises
+    ``DocumentRefused`` if it is no envelope.
+    """
     kind, payload, signatures = _parts(raw)
     if kind != payload_type:
         return frozenset()

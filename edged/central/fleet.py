@@ -20,7 +20,9 @@ class FleetAnswer(NamedTuple):
 
 
 def answer_to(report: Any, sha256: str) -> FleetAnswer | None:
-    """The part of ``report`` about the policy with this payload hash; None if it is about another policy."""
+    """Return the hall's answer to one policy from ``report``, its ``policy/report`` message. ``sha256``: payload hash
+    of that policy; None if the report is about another one.
+    """
     if not isinstance(report, dict):
         return None
     desired, reason, state = report.get("desired"), report.get("reason"), report.get("state")

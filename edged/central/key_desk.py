@@ -5,8 +5,8 @@ file:
 * A list is in force from its commit on, and after a restart from the journal, without a network. A hall that missed the
   newest list continues with the one it has.
 * The stored list is verified again at each start and whenever hall.toml is read. If none of the present root keys has
-  signed it, it is no longer in force (a lost root key is replaced in hall.toml), and the keys in hall.toml are. If the
-  file of the root keys cannot be read at all, the stored list stays in force.
+  signed it (a lost root key was replaced in hall.toml), the keys in hall.toml are used instead. If the file of the root
+  keys cannot be read at all, the stored list stays in force.
 * The highest version is remembered for each root key: no lower one is accepted, and a stolen root key cannot use up the
   version numbers of its successor.
 * A list takes no policy out of force: one signed with a key revoked since then stays, and an alarm names it.
@@ -279,8 +279,8 @@ class KeyDesk:
             )
 
     def _revoked_in_force(self) -> dict[str, str]:
-        """The revoked keys that signed the policy in force, as alarm texts by key name; empty if a valid key of the
-        list has signed it too.
+        """Return an alarm text for each revoked key that signed the policy in force, by the key's name; empty if a
+        valid key of the list has signed that policy, too.
         """
         listed, policy = self._ring.listed, self._in_force()
         if listed is None or policy is None or not policy.envelope:

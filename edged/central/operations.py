@@ -113,7 +113,9 @@ class Body(Shape, frozen=True):
 
 
 class Open(Body, frozen=True):
-    """Open a window by hand; a tidal one for ``area``, or for the area where most people wait."""
+    """Open a window by hand for ``for_s`` seconds (None: the policy's default). A tidal window opens for ``area``;
+    None: for the area where most people wait.
+    """
 
     window: Called
     area: Called | None = None
@@ -126,7 +128,9 @@ class Open(Body, frozen=True):
 
 
 class Close(Body, frozen=True):
-    """Close a window: it serves its visitor to the end and calls nobody after."""
+    """Close a window for ``for_s`` seconds (None: the policy's default): it serves its present visitor to the end and
+    calls nobody else.
+    """
 
     window: Called
     for_s: Seconds | None = None
@@ -272,7 +276,7 @@ class CorrectRating(Body, frozen=True):
 
 
 class AnswerRating(Body, frozen=True):
-    """Record that a bad rating was dealt with. ``code``: how, one of the codes that the policy lists."""
+    """Record that a bad rating (差评) was dealt with. ``code``: how, one of the codes that the policy lists."""
 
     rating: Name
     code: Name | None = None
@@ -283,7 +287,9 @@ class AnswerRating(Body, frozen=True):
 
 
 class FlexHours(Body, frozen=True):
-    """Change today's hours (HH:MM) of an area or of the whole hall."""
+    """Change today's opening and closing time ("HH:MM"; None: as the policy says) of an area, or of the whole hall
+    (``area`` None).
+    """
 
     area: Called | None = None
     opens: Clock | None = None
@@ -357,7 +363,7 @@ class Withdraw(Body, frozen=True):
 
 
 class Rollback(Body, frozen=True):
-    """Put the previous policy back in force; with version: only if that version is in force now."""
+    """Put the previous policy back in force. ``version``: only if that version is in force now; None: whichever is."""
 
     version: Annotated[int, Meta(ge=1, le=COUNTER_MAX)] | None = None
 

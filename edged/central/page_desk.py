@@ -71,7 +71,9 @@ log = structlog.get_logger("edged.central")
 
 @dataclass(slots=True)
 class _ShownDecision:
-    """A decision of the tidal loop or of a person, and its outcome; ``body``: its JSON form, once it was computed."""
+    """A decision of the tidal loop or of a person, and its outcome once that is known. ``body``: its JSON form, once it
+    was computed.
+    """
 
     n: int
     at_ms: int

@@ -158,8 +158,8 @@ class Rehearse(Protocol):
 
 
 class TellRefusal(Protocol):
-    """Counts a refused document and reports it to the core. ``named``: the id or version in the document; ``order``:
-    the operation id in it.
+    """Counts a refused document and reports it to the core. ``named``: the version that it claims, or the name of the
+    operation; ``order``: the id that an operation or appointment claims. "" if there is none.
     """
 
     def __call__(self, why: Reason, named: str, order: str = "") -> None: ...
@@ -370,7 +370,8 @@ class PolicyDesk(Observer):
             self._replace(_Waiting(verified, [message.ack]))
 
     def roll_back(self, envelope: bytes, line: MetaLine, done: Callable[[], None], order: str) -> None:
-        """Put an earlier policy back in force and store ``line`` with it; ``done`` is called after the commit.
+        """Put an earlier policy back in force. ``line``, a row of the journal's table ``meta``, is stored with it;
+        ``done`` is called after the commit.
 
         ``order``: the id of the operation that asks for it. Raises ``DocumentRefused`` if the policy does not fit this
         hall any more, or if the inbox is full.

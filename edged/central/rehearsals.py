@@ -51,8 +51,8 @@ class _RehearsalWanted:
 
 
 class Rehearsals:
-    """Has policies rehearsed by another process. ``socket``: path of edged-rehearse.socket; "": nothing is
-    rehearsed.
+    """Has another process rehearse policies, one at a time. ``socket``: path of edged-rehearse.socket, on which that
+    process is asked; "": nothing is rehearsed. ``journal``: path of the journal with the recorded days.
     """
 
     def __init__(self, socket: str, journal: str, limits: Limits = Limits()) -> None:  # noqa: B008 (immutable)

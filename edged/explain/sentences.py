@@ -35,8 +35,10 @@ Fact = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A window or a member of staff that was considered and not chosen. ``code``: the core's reason; ``of``: id or
-    number that the reason refers to.
+    """A window or a member of staff that was considered and not chosen.
+
+    ``code``: the core's reason for that; ``of``: the area, window or number that the reason refers to, None if it
+    refers to none.
     """
 
     kind: str

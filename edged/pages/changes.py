@@ -109,7 +109,7 @@ async def _gone(receive: Receive) -> None:
 
 
 def _last_received(request: Request, sheet: Sheet) -> int:
-    """The number of the last change that this browser has; 0 if it has none from this process."""
+    """Return the number of the last change that this browser has; 0 if it has none from this run of the process."""
     life, _, seq = request.headers.get("last-event-id", "").partition(".")
     if life != sheet.life or not seq.isdecimal() or len(seq) > 18 or int(seq) > sheet.seq:
         return 0

@@ -2,7 +2,8 @@
 
 It reads one JSON object from standard input (``day``; ``other_min``: the predicted wait in minutes at which the other
 policy opens a window, null: never) and writes lines of JSON: ``{"done": 3, "of": 12}`` for progress, then ``{"result":
-…}``. The own policy is simulated as well, so that the two results differ by the policy alone.
+…}``. The day under its own policy is simulated as well, not taken from the record: so the two results differ by the
+policy alone.
 """
 
 from __future__ import annotations

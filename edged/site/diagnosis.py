@@ -43,8 +43,10 @@ def raw_config(file: Path) -> dict[str, Any]:
 
 
 def write(out: Path, config: Path, parts: Mapping[str, Part]) -> list[str]:
-    """Write the archive with every part redacted; a part that fails is replaced by the reason. Returns the names of the
-    parts. Raises ``OSError`` if ``out`` cannot be written.
+    """Write the archive with every part redacted, and return the names of the parts.
+
+    ``parts``: name -> function that returns the text; if one fails, the reason takes the place of its text. Raises
+    ``OSError`` if ``out`` cannot be written.
     """
     redaction = Redaction(raw_config(config), config.parent)
     members = {

@@ -52,11 +52,13 @@ class Redaction:
         return masked(text)
 
     def config(self) -> Any:
-        """The text of hall.toml without its secrets; comments are lost by parsing."""
+        """The parsed hall.toml as JSON values, without its secrets and people's names."""
         return self.cleaned(self._raw)
 
     def cleaned(self, value: Any, key: str = "") -> Any:
-        """A parsed document without secrets and names; ``key``: the key under which it is stored."""
+        """Return a parsed document without secrets and names. ``key``: the key under which ``value`` is stored, because
+        some keys ("password") make every value a secret.
+        """
         if isinstance(value, dict):
             return {self.text(name): self.cleaned(inner, name) for name, inner in value.items()}
         if isinstance(value, list):

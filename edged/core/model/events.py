@@ -439,8 +439,9 @@ class DayReset:
 
 @value
 class DocumentRejected:
-    """A document of the centre was refused before it reached the core: its ``kind``, why (``code``), and the id or
-    version it gave (``named``). ``order``: the operation id that it claims, "" if none can be read.
+    """A document of the centre was refused before it reached the core. ``code``: why; ``named``: the version that it
+    claims (policy, key list) or the name of the operation; ``order``: the id that an operation or appointment claims.
+    "" if there is none.
     """
 
     kind: Literal["policy", "operation", "appointment", "keys"]
