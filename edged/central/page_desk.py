@@ -104,6 +104,7 @@ class PageDesk(Observer):
         self._round_at_s = 0.0
         self._day = 0
         self._days: dict[str, AreaDay] = {}
+        self._counted: set[tuple[str, str, str]] = set()  # (area, number, "called" or "served") of today
         self._n = 0
         self._calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
         self._decisions: deque[_ShownDecision] = deque(maxlen=DECISIONS_KEPT)
@@ -124,13 +125,11 @@ class PageDesk(Observer):
             area = areas.get(ticket.service)
             if area is None or ticket.issued_ms < state.day_start_ms:
                 continue
-            self._count(area, issued=1, served=int(ticket.state == "SERVED"))
+            self._count(area, issued=1)
+            if ticket.state == "SERVED":
+                self._count_served(area, ticket.number)
             if ticket.called_ms is not None:
-                self._count(
-                    area,
-                    called=1,
-                    in_time=int(self._in_time(area, (ticket.called_ms - ticket.queued_ms) / 1000)),
-                )
+                self._count_called(area, ticket.number, (ticket.called_ms - ticket.queued_ms) / 1000)
 
     async def run(self) -> None:
         """Publish the page parts until cancelled."""
@@ -169,11 +168,14 @@ class PageDesk(Observer):
         if state.day != self._day:
             self._day = state.day
             self._days.clear()
+            self._counted.clear()
             self._calls.clear()
         if kind == "ticket.issued":
             self._count(str(note.data.get("area")), issued=1)
         elif kind == "ticket.finished":
-            self._count(str(note.data.get("area")), served=1)
+            ticket = state.tickets.get(state.used_numbers.get(note.subject, 0))
+            if ticket is None or ticket.state != "RETURN_PENDING":  # who fetches papers is not finished yet
+                self._count_served(str(note.data.get("area")), note.subject)
         elif kind in ("ticket.called", "ticket.recalled"):
             self._called(at_ms, note, state)
         self._decided(at_ms, note)
@@ -205,7 +207,19 @@ class PageDesk(Observer):
         self._dirty["calls"] = None
         if not again:
             measured = wait_s if isinstance(wait_s, int | float) else 0.0
-            self._count(str(area), called=1, in_time=int(self._in_time(str(area), measured)))
+            self._count_called(str(area), note.subject, measured)
+
+    def _count_called(self, area: str, number: str, wait_s: float) -> None:
+        """Count a visitor's first call in ``area`` today: whoever is called again after a no-show counts once."""
+        if (area, number, "called") not in self._counted:
+            self._counted.add((area, number, "called"))
+            self._count(area, called=1, in_time=int(self._in_time(area, wait_s)))
+
+    def _count_served(self, area: str, number: str) -> None:
+        """Count a visitor served in ``area`` today, once even if they came back there."""
+        if (area, number, "served") not in self._counted:
+            self._counted.add((area, number, "served"))
+            self._count(area, served=1)
 
     def _in_time(self, area: str, wait_s: float) -> bool:
         tidal = self._from.state().policy.tidal

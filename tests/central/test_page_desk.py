@@ -115,6 +115,28 @@ async def test_a_new_day_begins_without_calls_and_figures() -> None:
     assert hall.link.parts["calls"]["calls"] == []
 
 
+@pytest.mark.parametrize("outcome", ["", "told-once/papers"])
+async def test_a_visitor_called_twice_counts_once_before_and_after_a_restart(outcome: str) -> None:
+    """After a no-show, or sent to fetch papers and back."""
+    hall = DeskOfHall()
+    leave: tuple[Event, ...] = (KeyPressed(Point("p1"), "no-show"),)
+    if outcome:
+        leave = (KeyPressed(Point("p1"), "arrive"), KeyPressed(Point("p1"), "finish", outcome))
+    call = KeyPressed(Point("p1"), "next")
+    hall.happen(KeyPressed(Point("p1"), "login", "qin"), TicketRequested(Point("disp"), "tax-general"), call)
+    hall.happen(*leave)
+    (ticket,) = hall.engine.state.tickets.values()
+    assert ticket.state == ("RETURN_PENDING" if outcome else "NO_SHOW")
+    await hall.connect()
+    assert [hall.link.parts["area/tax"][key] for key in FIGURES] == [1, 1, 1, 0]
+    hall.happen(KeyPressed(Point("p1"), "resume", "A001"), call)
+    hall.happen(KeyPressed(Point("p1"), "arrive"), KeyPressed(Point("p1"), "finish"))
+    for _ in range(2):
+        await hall.connect()
+        assert [hall.link.parts["area/tax"][key] for key in FIGURES] == [1, 1, 1, 1]
+        hall.start_desk()
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_what_a_hall_lost_is_taken_from_the_pages_once(restarted: bool) -> None:
     """Also what the process before had published, and once the broker is there again."""
