@@ -27,12 +27,13 @@ EXACT_MAX = 2**53  # a larger float may differ from the integer that was meant
 
 class NotStrictJson(ValueError):
     """The bytes are not JSON as this module accepts it. ``reason``: a short fixed word, the label of a counter. The
-    exception's text says more and may quote the input.
+    exception's text says more and may quote the input; ``chinese`` says the same in Chinese.
     """
 
-    def __init__(self, reason: str, text: str) -> None:
+    def __init__(self, reason: str, text: str, chinese: str) -> None:
         super().__init__(text)
         self.reason = reason
+        self.chinese = chinese
 
 
 def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]:
@@ -42,7 +43,11 @@ def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]
     Raises ``NotStrictJson`` if ``data`` breaks one of the module's rules.
     """
     if len(data) > bytes_max:
-        raise NotStrictJson("too_large", f"{len(data)} bytes, at most {bytes_max} are allowed")
+        raise NotStrictJson(
+            "too_large",
+            f"{len(data)} bytes, at most {bytes_max} are allowed",
+            f"共 {len(data)} 字节，最多 {bytes_max} 字节",
+        )
     if data.count(b"{") + data.count(b"[") > DEPTH_MAX:
         _not_deep(data)
     try:
@@ -50,15 +55,18 @@ def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]
     except NotStrictJson:
         raise
     except NotUtf8 as error:
-        place = f"line {error.line}, column {error.column}"
-        raise NotStrictJson("not_utf8", f"{error.what} ({place}): write it as UTF-8") from None
+        place, here = f"line {error.line}, column {error.column}", f"第 {error.line} 行第 {error.column} 列"
+        raise NotStrictJson(
+            "not_utf8", f"{error.what} ({place}): write it as UTF-8", f"{here}不是 UTF-8，请存为 UTF-8"
+        ) from None
     except json.JSONDecodeError as error:
         where = f"{error.msg} (line {error.lineno}, column {error.colno})"
-        raise NotStrictJson("not_json" if data else "empty", where) from None
+        here = f"第 {error.lineno} 行第 {error.colno} 列不符合 JSON 格式" if data else "内容为空"
+        raise NotStrictJson("not_json" if data else "empty", where, here) from None
     except ValueError:  # integers of thousands of digits
-        raise NotStrictJson("number_too_large", "a number is too long") from None
+        raise NotStrictJson("number_too_large", "a number is too long", "有一个数位数过多") from None
     if type(value) is not dict:
-        raise NotStrictJson("not_object", "must be an object { … }")
+        raise NotStrictJson("not_object", "must be an object { … }", "必须是一个对象 { … }")
     return value
 
 
@@ -77,14 +85,14 @@ def _not_deep(data: bytes) -> None:
         mark = found[0]
         depth += (mark in b"[{") - (mark in b"]}")
         if depth > DEPTH_MAX:
-            raise NotStrictJson("too_deep", f"nested deeper than {DEPTH_MAX}")
+            raise NotStrictJson("too_deep", f"nested deeper than {DEPTH_MAX}", f"嵌套超过 {DEPTH_MAX} 层")
 
 
 @cache
 def _decoder(digits_max: int | None) -> json.JSONDecoder:
     def integer(text: str) -> int:
         if digits_max is not None and len(text.lstrip("-")) > digits_max:
-            raise NotStrictJson("number_too_large", "a number is too long")
+            raise NotStrictJson("number_too_large", "a number is too long", "有一个数位数过多")
         return int(text)
 
     return json.JSONDecoder(
@@ -100,18 +108,20 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise NotStrictJson("duplicate_key", f'key "{twice[:40]}" appears twice')
+        raise NotStrictJson(
+            "duplicate_key", f'key "{twice[:40]}" appears twice', f"键“{twice[:40]}”出现了两次"
+        )
     return found
 
 
 def _no_constant(word: str) -> NoReturn:
-    raise NotStrictJson("not_finite", f"{word} is not a number")
+    raise NotStrictJson("not_finite", f"{word} is not a number", f"{word} 不是数")
 
 
 def _number(text: str) -> int | float:
     value = float(text)
     if not math.isfinite(value):
-        raise NotStrictJson("not_finite", f"{text[:20]} is out of range")
+        raise NotStrictJson("not_finite", f"{text[:20]} is out of range", f"{text[:20]} 超出范围")
     return int(value) if value.is_integer() and abs(value) < EXACT_MAX else value
 
 
@@ -125,13 +135,17 @@ def _bounded(value: Any) -> None:
         node = stack.pop()
         count += 1
         if count > VALUES_MAX:
-            raise NotStrictJson("too_large", f"more than {VALUES_MAX} values")
+            raise NotStrictJson("too_large", f"more than {VALUES_MAX} values", f"超过 {VALUES_MAX} 个值")
         if isinstance(node, dict):
             stack.extend(child for pair in node.items() for child in pair)
         elif isinstance(node, list):
             stack.extend(node)
         elif isinstance(node, str) and not _writable(node):
-            raise NotStrictJson("half_character", "a text holds half a surrogate pair")
+            raise NotStrictJson(
+                "half_character",
+                "a text holds half a surrogate pair",
+                "有一段文字含不完整的字符（半个代理对）",
+            )
 
 
 def _writable(text: str) -> bool:

@@ -54,7 +54,7 @@ def parse(payload: bytes, kind: type[D], kept: bool = False) -> D:
     try:
         plain = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX)
     except strict_json.NotStrictJson as error:
-        raise DocumentRefused(reason("not-json", detail=error)) from None
+        raise DocumentRefused(reason("not-json", detail=error, detail_zh=error.chinese)) from None
     if not kept:
         # not in hashes, which may look like a personal number
         _check_texts({name: plain[name] for name in ("body", "by", "id") if name in plain})

@@ -160,21 +160,30 @@ def _parts(raw: bytes) -> tuple[str, bytes, list[tuple[str, bytes]]]:
     try:
         envelope = strict_json.parse_document(raw, ENVELOPE_BYTES_MAX)
     except strict_json.NotStrictJson as error:
-        raise _not_an_envelope(str(error)) from None
+        raise _not_an_envelope(str(error), error.chinese) from None
     if not {"payloadType", "payload", "signatures"} <= set(envelope):
-        raise _not_an_envelope("it must have payloadType, payload and signatures")
+        raise _not_an_envelope(
+            "it must have payloadType, payload and signatures", "缺少 payloadType、payload 或 signatures"
+        )
     kind, signatures = envelope["payloadType"], envelope["signatures"]
     if not isinstance(kind, str) or not isinstance(signatures, list):
-        raise _not_an_envelope("payloadType must be text and signatures a list")
+        raise _not_an_envelope(
+            "payloadType must be text and signatures a list", "payloadType 必须是文字，signatures 必须是列表"
+        )
     if not 1 <= len(signatures) <= SIGNATURES_MAX:
-        raise _not_an_envelope(f"it must have 1 to {SIGNATURES_MAX} signatures")
+        raise _not_an_envelope(
+            f"it must have 1 to {SIGNATURES_MAX} signatures", f"必须有 1 至 {SIGNATURES_MAX} 个签名"
+        )
     return kind, _decoded(envelope["payload"], "payload"), [_signature(entry) for entry in signatures]
 
 
 def _signature(entry: Any) -> tuple[str, bytes]:
     keyid = (entry.get("keyid") or "") if isinstance(entry, dict) else None
     if not isinstance(keyid, str) or "sig" not in entry:
-        raise _not_an_envelope("a signature must have sig, and may have keyid, a text")
+        raise _not_an_envelope(
+            "a signature must have sig, and may have keyid, a text",
+            "签名必须有 sig；keyid 可省略，且必须是文字",
+        )
     return keyid, _decoded(entry["sig"], "sig")
 
 
@@ -183,11 +192,11 @@ def _decoded(text: Any, name: str) -> bytes:
     try:
         return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except (AttributeError, ValueError, binascii.Error):
-        raise _not_an_envelope(f"{name} must be base64") from None
+        raise _not_an_envelope(f"{name} must be base64", f"{name} 必须是 base64 编码") from None
 
 
-def _not_an_envelope(detail: str) -> DocumentRefused:
-    return DocumentRefused(reason("not-an-envelope", detail=detail))
+def _not_an_envelope(detail: str, detail_zh: str) -> DocumentRefused:
+    return DocumentRefused(reason("not-an-envelope", detail=detail, detail_zh=detail_zh))
 
 
 def load_names(file: str | Path) -> dict[str, str]:

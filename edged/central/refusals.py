@@ -16,7 +16,7 @@ CODES: dict[str, tuple[str, str]] = {
         "the message has {size} bytes; at most {limit} are allowed",
         "消息有 {size} 字节，最多允许 {limit}",
     ),
-    "not-an-envelope": ("the message is not a signed envelope: {detail}", "消息不是签名信封：{detail}"),
+    "not-an-envelope": ("the message is not a signed envelope: {detail}", "消息不是签名信封：{detail_zh}"),
     "wrong-payload-type": (
         'the envelope carries "{found}"; this hall accepts "{expected}" here',
         "信封内容类型是“{found}”，此处只接受“{expected}”",
@@ -57,7 +57,7 @@ CODES: dict[str, tuple[str, str]] = {
         "key {key} may not sign this; the key list lets it sign: {may}",
         "密钥 {key} 无权签发此类文件；密钥清单允许它签发：{may}",
     ),
-    "not-json": ("the signed content cannot be read: {detail}", "签名内容无法读取：{detail}"),
+    "not-json": ("the signed content cannot be read: {detail}", "签名内容无法读取：{detail_zh}"),
     "personal-data": (
         "it holds what looks like an identity or mobile number; a hall keeps nobody's: take it out",
         "其中疑似含有身份证号或手机号；大厅不保存个人信息，请删除后重新签名",
