@@ -46,6 +46,7 @@ class RecordedDays:
         self._clock = clock
         self._zone = zone
         self._sampled = ""
+        self._reported: set[str] = set()  # dates of days that cannot be read, each logged once
         self._parts: dict[str, dict[str, Any] | None] = {}
         self.today = self._begun(self._now()[:10])
 
@@ -134,6 +135,10 @@ class RecordedDays:
             return DayRecorder(date)
 
     def _unreadable(self, date: str, error: Exception, effect: str) -> None:
+        """Log a file that cannot be read, once per day of the hall: pages read the recorded days at each load."""
+        if date in self._reported:
+            return
+        self._reported.add(date)
         log.warning(
             "recorded-day-unreadable",
             file=str(self._directory and self._directory / f"{date}.json"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from edged.clock import Clock, Warp
 from edged.pages.day_recorder import CASES_LISTED, VISITS_MAX, DayRecorder
@@ -40,7 +41,11 @@ def test_what_is_usual_is_the_mean_of_the_last_days_and_nothing_of_few(tmp_path:
         assert ("tax" in kept.usual(DATE)) == (place == 2)
     (tmp_path / f"{DATE}.json").write_text("{")  # today's own, whatever it holds
     (tmp_path / "2026-11-17.json").write_text('{"areas": {"tax": 7}}')
-    slots = kept.usual(DATE)["tax"]
+    with structlog.testing.capture_logs() as logs:
+        kept.usual(DATE)
+        slots = kept.usual(DATE)["tax"]
+    broken = [Path(line["file"]).name for line in logs if line["event"] == "recorded-day-unreadable"]
+    assert broken == ["2026-11-17.json"], "logged once, and only days that are used"
     assert slots[18] == 3.9  # nine o'clock: of thirty times, three were 0, 3 and 6
     assert slots[19] == 8.0
     assert [place for place, one in enumerate(slots) if one is not None] == [18, 19]
