@@ -26,11 +26,17 @@ def password(config: HallConfig) -> str | None:
         raise ConfigErrors([f"{config.file}: mqtt.password_file: {file} cannot be read: {error}"]) from None
 
 
-def secret_files(config: HallConfig) -> tuple[str, ...]:
-    """Every file that is needed to connect to the broker."""
+def secret_files(config: HallConfig) -> dict[str, str]:
+    """Every file that is needed to connect to the broker, with the key of hall.toml that names it."""
     mqtt, tls = config.mqtt, config.mqtt.tls
-    found = [mqtt.password_file, *((tls.ca_file, tls.cert_file, tls.key_file) if tls is not None else ())]
-    return tuple(str(file) for file in found if file is not None)
+    named = {"mqtt.password_file": mqtt.password_file}
+    if tls is not None:
+        named |= {
+            "mqtt.tls.ca_file": tls.ca_file,
+            "mqtt.tls.cert_file": tls.cert_file,
+            "mqtt.tls.key_file": tls.key_file,
+        }
+    return {str(file): key for key, file in named.items() if file is not None}
 
 
 def spoilt_secrets(config: HallConfig) -> dict[str, str]:

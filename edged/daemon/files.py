@@ -38,10 +38,14 @@ class Reading(NamedTuple):
     roots: Mapping[str, PublicKey] | None = None
 
 
-def named_files(config: HallConfig) -> tuple[str, ...]:
-    """The paths of all files that hall.toml names."""
-    keys = (one for one in (config.policy.keys, config.policy.root, config.duty.keys) if one is not None)
-    return (*secret_files(config), *keys)
+def named_files(config: HallConfig) -> dict[str, str]:
+    """The paths of all files that hall.toml names, each with the key that names it."""
+    named = {
+        "policy.keys": config.policy.keys,
+        "policy.root": config.policy.root,
+        "duty.keys": config.duty.keys,
+    }
+    return secret_files(config) | {str(file): key for key, file in named.items() if file is not None}
 
 
 def read(file: Path) -> Reading:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -19,11 +19,12 @@ log = structlog.get_logger("edged.secrets")
 
 
 async def watch_secrets(
-    files: Sequence[str],
+    files: Mapping[str, str],
     judge: Callable[[], Mapping[str, str]],
     report: Callable[[Mapping[str, str]], None],
 ) -> None:
-    """Call ``report`` with the unusable files and the reasons whenever they change, until cancelled.
+    """Call ``report`` with the unusable files and the reasons whenever they change, until cancelled. ``files``: path to
+    the key of hall.toml that names it.
 
     ``judge()`` returns them; it runs in a thread, and only after one of ``files`` has changed on disk.
     """
@@ -34,7 +35,14 @@ async def watch_secrets(
         if spoilt is None or now != seen:
             before, spoilt, seen = spoilt or {}, await asyncio.to_thread(judge), now
             for file in sorted(spoilt.keys() - before.keys()):
-                log.error("file-unusable", file=file, error=spoilt[file], effect=EFFECT, remedy=REMEDY)
+                log.error(
+                    "file-unusable",
+                    file=file,
+                    key=files.get(file),
+                    error=spoilt[file],
+                    effect=EFFECT,
+                    remedy=REMEDY,
+                )
             for file in sorted(before.keys() - spoilt.keys()):
                 log.info("file-usable", file=file)
             report(spoilt)

@@ -72,7 +72,7 @@ async def test_without_its_password_the_wires_serve_and_it_may_come_late(
     metrics = (await asyncio.to_thread(files.get, "/metrics"))[1]
     assert f'edged_secret_readable{{file="{secret}"}} 0.0' in metrics
     (told,) = daemon.logged("file-unusable")
-    assert told["file"] == str(secret)
+    assert (told["file"], told["key"]) == (str(secret), "mqtt.password_file")
     assert "replace the file" in told["remedy"]
     up = len(daemon.logged("link-up"))
     secret.write_text("open sesame\n")
