@@ -32,8 +32,8 @@ def alarms(
     lang: Annotated[Lang, typer.Option(help="zh, en, or both.")] = "both",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List the standing alarms: since when, what each means and what to do. Without options it asks the demo that
-    runs here.
+    """List a hall's standing alarms: when each began, what it means and what to do. Without options it asks the demo
+    that runs on this machine.
 
     \b
     Exit codes: 0 no alarm, 1 an alarm stands or the hall is not reachable, 2 wrong usage.

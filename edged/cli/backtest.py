@@ -50,9 +50,10 @@ def backtest(
 ) -> None:
     """Run recorded days through the daemon's own core in virtual time and compare policies.
 
-    The policy under test is "pw" as shipped, or the first --policy. Baselines never, always, naive10, band and the
-    clairvoyant plan run in a small simulator of the same mechanics; pw, pwf, pw-reference, core-band, core-never and
-    core-always in the core. J = 0.2 per minute waited + 1 per minute above 10 + staff minutes + 8 per opening.
+    The tested policy is the first --policy, or "pw" (predicted wait) as shipped. These baselines run in a small
+    simulator of the same mechanics: never, always, naive10, band, and clairvoyant (a plan that knows all arrivals
+    beforehand). These run in the core itself: pw, pwf, pw-reference, core-band, core-never, core-always. The cost to
+    compare is J = 0.2 per minute waited + 1 per minute above 10 + staff minutes + 8 per opening.
 
     \b
     Exit codes: 0 done, 2 wrong usage, trace or policy.

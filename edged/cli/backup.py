@@ -74,9 +74,11 @@ def restore(
 ) -> None:
     """Restore a backup, on this machine or another; the daemon must not run.
 
-    Queue, windows and cases are restored as of the backup. Visitors may hold numbers issued since then: so numbering
-    skips as many as the hall can have issued meanwhile, or continues right after --last; a new epoch begins, and an
-    alarm says so. An existing journal is moved aside (….before-restore), an existing hall.toml is left alone.
+    Queue, windows and cases are restored as of the backup. Numbers issued since then are not in it, but visitors may
+    hold them. So numbering continues right after --last, or else skips as many numbers as the hall can have issued
+    meanwhile. The epoch (a number in each event) grows, so that the centre does not mix up new events with lost ones;
+    an alarm says that a backup was restored. An existing journal is moved aside (….before-restore), an existing
+    hall.toml is left alone.
 
     \b
     Example:    systemctl stop edged && edged restore /mnt/box/edged-east-20261130-0900.tar.gz && systemctl start edged

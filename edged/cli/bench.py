@@ -1,4 +1,4 @@
-"""``edged bench``: measures the daemon on this machine, with its disk, its broker and its wires."""
+"""``edged bench``: measures the daemon on this machine, with its disk, its broker and its serial and network lines."""
 
 from __future__ import annotations
 

@@ -20,7 +20,11 @@ CTRL_C = 130
 
 
 def bench_fleet(halls: int, daemons: int, day: int, quick: bool, as_json: bool) -> NoReturn:
-    """Measure the city, print the figures and exit: 0 good, 1 something is missing or late, 2 cannot run here."""
+    """Simulate ``halls`` halls without and ``daemons`` halls with a real daemon, print the figures and exit: 0 good, 1
+    something is missing or late, 2 a needed program or library is not installed.
+
+    ``day``: number of old events that half of the halls send late; ``quick``: shorter phases.
+    """
     from edged.bench.fleet import FleetPlan
     from edged.sim.city.processes import PartMissing
     from edged.sim.city.town import CityPlan

@@ -21,12 +21,12 @@ def bridge(
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
     child: Annotated[bool, typer.Option("--child", hidden=True, help="End with standard input.")] = False,
 ) -> None:
-    """Follow an existing queue system that calls the visitors: read its data, report it to the hall, write nothing
-    there.
+    """Follow an existing queue system that calls the visitors: read its data and report it to the hall. Nothing is
+    written to that system.
 
     A separate process. It reads views of PostgreSQL, MariaDB, SQL Server or Oracle (by SQLAlchemy), a web service or a
-    WebSocket, and sends the MQTT messages that the device named by [hall] queue would send. Every row is on disk here
-    before it is sent.
+    WebSocket. What it finds it sends as MQTT messages in the name of the device that [hall] queue names. Every row is
+    on disk here before it is sent.
 
     \b
     Exit codes: 0 stopped, 2 configuration, state or address that cannot be used, or the extra [bridge] is missing.

@@ -30,7 +30,7 @@ def cases(
         bool, typer.Option("--json", help="Print the hall's message as one JSON object.")
     ] = False,
 ) -> None:
-    """List the open cases of a running hall, which of them are late, and the three percentages.
+    """List the open cases (办不成事) of a running hall and which are late, and print the shares in time and satisfied.
 
     \b
     Exit codes: 0 no case waits or is late, 1 one does, or the hall is not reachable, 2 wrong usage.

@@ -1,8 +1,8 @@
-"""``edged centre``: the city's side. Rules of this file:
+"""``edged centre``: the commands for the city platform, which serves all halls of a city. Rules of this file:
 
 * Everything about a city's halls is in PostgreSQL (``--postgres``, or EDGED_POSTGRES); commands that talk to halls do
   so through the city's broker (``--broker``, or EDGED_BROKER).
-* Exit code 0: well, done; 1: not, with the reason and the place; 2: wrong usage.
+* Exit code 0: all well, or done; 1: not done, or not all well (the reason is printed); 2: wrong usage.
 """
 
 from __future__ import annotations
@@ -439,7 +439,11 @@ def _progress_text(progress: Progress) -> str:
 def _plan(
     connection: Any, file: Path, key: Path | None, who: tuple[str, str | None], how: tuple[str, str, int]
 ) -> RolloutPlan:
-    """The rollout plan made of the options; exits with code 2 if they are contradictory."""
+    """Make the rollout plan from the options; an unsigned ``file`` is signed with ``key``. Exits with code 2 if options
+    contradict each other or a value is wrong.
+
+    ``who``: (--halls, --group), one of them empty; ``how``: (--waves, --settle, --max-failed).
+    """
     from edged.central.policies import claimed
     from edged.centre.rollouts import RolloutPlan, reports_of, sizes
     from edged.cli.policy import is_envelope, read_file, sign_for_halls

@@ -69,8 +69,8 @@ def check(
 
 
 def _around(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
-    """Check other files against hall.toml: the broker's access list and the systemd unit must permit what its devices
-    need. Raises ``ConfigErrors`` with every line that forbids something needed, or if a file cannot be read.
+    """Check the broker's access list and the systemd unit against hall.toml: both must permit what the hall needs.
+    Raises ``ConfigErrors`` with one line for each thing forbidden, or if a file cannot be read.
     """
     from edged.config import ConfigErrors, access_list, unit_file
     from edged.config.certificates import broker_name

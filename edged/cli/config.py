@@ -37,7 +37,9 @@ QUESTIONS = {
 def reference(
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the texts.")] = "en",
 ) -> None:
-    """Print every table and key of hall.toml. With values, default and meaning: configs/hall-reference.md."""
+    """Print the reference of hall.toml: every table and key with its values, default and meaning. It is the text of
+    configs/hall-reference.md.
+    """
     from edged.config.reference import hall_reference
 
     typer.echo(hall_reference(lang), nl=False)
@@ -45,7 +47,9 @@ def reference(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of hall.toml. It is configs/hall.schema.json, for taplo, VS Code and other editors."""
+    """Print the JSON Schema of hall.toml. taplo, VS Code and other editors use it; it is also in
+    configs/hall.schema.json.
+    """
     typer.echo(_schema_text(), nl=False)
 
 
@@ -105,7 +109,9 @@ def new(
 
 
 def _serial_ports() -> list[str]:
-    """Serial ports by their place (/dev/serial/by-path), which stays the same over restarts and a swapped adapter."""
+    """The serial ports of this machine by path below /dev/serial/by-path. This path names the socket, so it stays the
+    same after a restart or with another adapter. Without that folder: device names with a description.
+    """
     from serial.tools.list_ports import comports
 
     folder = Path("/dev/serial/by-path")

@@ -35,11 +35,11 @@ def counters(
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
     child: Annotated[bool, typer.Option("--child", hidden=True, help="End with standard input.")] = False,
 ) -> None:
-    """Hear people counters that speak HTTP (devices of hall.toml with driver = "http_counter"), until stopped.
+    """Receive the counts of people counters that speak HTTP (driver = "http_counter" in hall.toml), until stopped.
 
     A process of its own beside `edged run`. A counter posts to http://THIS-MACHINE:PORT/DEVICE with its username and
-    secret (Basic, Digest or Bearer), or to /DEVICE/SECRET; one with a url is polled there. The first line on stdout is
-    the address.
+    secret (Basic, Digest or Bearer), or to /DEVICE/SECRET. If hall.toml gives a url for a counter, this process polls
+    that url instead. The first line on stdout is the address.
 
     \b
     Exit codes: 0 stopped, 2 configuration, no such device, a secret or address that cannot be used.

@@ -1,5 +1,6 @@
-"""Finds the service's secrets for commands. systemd passes credentials to a running service only; a command is often
-needed while the service is down. It then reads, as root, the files that the unit loads them from (``LoadCredential=``).
+"""Finds the daemon's secrets (passwords, keys) for commands that run while the daemon is down. systemd passes
+credentials to a running service only. So the commands, run as root, read the source files that the unit names in
+``LoadCredential=``.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def reachable(config: HallConfig) -> HallConfig:
 
 
 def source(file: str) -> str:
-    """The path of the file behind credential ``file``; ``file`` itself if it exists, is no credential or its source is
-    unknown.
+    """The path to read instead of the credential path ``file`` (/run/credentials/UNIT/NAME): its source file. ``file``
+    itself if it exists, is no credential path, or its source is not known.
     """
     named = _CREDENTIAL.fullmatch(file)
     if named is None or Path(file).exists():
@@ -61,10 +62,11 @@ def _maybe(file: str | None) -> str | None:
 
 
 def _loaded(unit: str) -> list[tuple[str, str]]:
-    """Pairs (credential, source file) of a systemd unit; those of the shipped unit if none is installed.
+    """Pairs (credential, source file) that a systemd unit names in ``LoadCredential=``; those of the shipped unit if
+    none is installed.
 
-    ``systemctl show`` prints them as "[unprintable]" (systemd 252). An empty ``LoadCredential=`` clears the ones
-    before it.
+    They are read from the unit file, because ``systemctl show`` prints only "[unprintable]" for them (systemd 252). As
+    in systemd, an empty ``LoadCredential=`` clears the earlier ones.
     """
     words: list[str] = []
     try:

@@ -33,7 +33,7 @@ OWNER = "owner.pid"  # file in it with the demo's process id
 
 
 class DemoHall(StrEnum):
-    """Which of its two halls ``edged demo`` runs."""
+    """The two halls that ``edged demo`` can run: a day with people, or one device of every kind."""
 
     EXAMPLE = "example"
     EVERY_DEVICE = "every-device"
@@ -179,8 +179,8 @@ def _has_desktop() -> bool:
 
 
 def _announced(config: Path, warp: Warp) -> AbstractContextManager[Path]:
-    """Announce the demo, so that `edged policy push`, `edged op push` and `edged status` without options find it and
-    the time of its clock.
+    """Announce the demo while the returned context is open, so that `edged policy push`, `edged op push` and `edged
+    status` find it without options. The announcement includes its signing key and how fast its clock runs.
     """
     from edged.cli.target import announce, from_config
 

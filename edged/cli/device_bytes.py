@@ -108,7 +108,9 @@ class _SocketWire:
 
 @contextmanager
 def opened(url: str) -> Iterator[tuple[ModbusWire, ByteWire]]:
-    """Open the line at ``url``. Raises ``ValueError`` for a wrong URL, ``OSError`` if it cannot be opened."""
+    """Open the line at ``url``; yields its settings and the open line, which is closed at the end of the block. Raises
+    ``ValueError`` for a wrong URL, ``OSError`` if it cannot be opened.
+    """
     wire = parse_url(url)
     line = _SerialWire(wire) if wire.kind == "rtu" else _SocketWire(wire)
     try:
@@ -195,8 +197,11 @@ def _lost(sent: bytes, asked: str, received: bytes, word: str, detail: str = "")
 def exchange(
     wire: ModbusWire, line: ByteWire, unit: int, pdu: bytes, deadline_s: float, number: int = 1
 ) -> tuple[bytes, bytes, bytes]:
-    """Send one Modbus request and wait for its answer. Returns the frame sent, the bytes received and the answer's PDU
-    (b"" if none came in time). Raises ``OSError`` if the line breaks.
+    """Send one Modbus request (``pdu``) to ``unit`` and wait for its answer. Returns the frame sent, the bytes received
+    and the answer's PDU (b"" if none came in time). Raises ``OSError`` if the line breaks.
+
+    ``deadline_s``: seconds to wait after the time that both frames take on the line; ``number``: the transaction id on
+    Modbus TCP.
     """
     sent = rtu_frame(unit, pdu) if wire.rtu else tcp_frame(number, unit, pdu)
     line.write(sent)
@@ -212,8 +217,9 @@ def exchange(
 
 
 def present(url: str, units: list[int], deadline_s: float) -> Iterator[tuple[int, str]]:
-    """Yield each unit that answers a read of one coil, with its answer in words. Raises ``ValueError`` if ``url`` is no
-    wire, ``OSError`` if the wire cannot be opened or breaks.
+    """Ask each of ``units`` for one coil; yield the number of each that answers, also with a refusal, and its answer in
+    words. ``deadline_s``: how long to wait for each. Raises ``ValueError`` for a wrong ``url``, ``OSError`` if the line
+    cannot be opened or breaks.
     """
     pdu = bytes.fromhex("0100000001")
     with opened(url) as (wire, line):
@@ -305,7 +311,9 @@ def _modbus(data: bytes) -> list[str]:
 
 
 def _describe_either_way(pdu: bytes) -> str:
-    """Describe a PDU that was overheard: an echoed write looks the same as request and as answer."""
+    """Describe a PDU overheard on a line, where it is not known whether it is a request or an answer. A module answers
+    a write with the same bytes, so such a PDU is described as the request.
+    """
     if pdu[0] & FAILED:
         return describe_answer(pdu, pdu)
     if len(pdu) == 5 or pdu[0] in (15, 16):
@@ -477,7 +485,12 @@ ENCODE_WORDS = (
 
 
 def encoded(what: str, words: list[str], unit: int | None, folder: Path | None) -> bytes:
-    """Encode the bytes of a request. Raises ``ValueError`` if ``what`` is unknown or the words do not fit it."""
+    """The bytes that `edged devices encode` prints: the request of family ``what`` (as "modbus" or "modbus_relay/NAME")
+    that ``words`` describe.
+
+    ``unit``: Modbus unit number, None: the description's or 1; ``folder``: the site's own descriptions. Raises
+    ``ValueError`` if ``what`` is unknown or ``words`` do not fit it.
+    """
     if what in ENCODERS:
         return ENCODERS[what](words)
     if what == "modbus":

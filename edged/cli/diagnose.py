@@ -22,8 +22,9 @@ def diagnose(
 ) -> None:
     """Write an archive for remote support: configuration, status, doctor, last log lines, figures of the journal.
 
-    Staff are numbered; passwords, keys, identity and mobile numbers are removed. Look through it before you pass it on.
-    It works with a broken daemon or hall.toml, too: a part that cannot be read is replaced by the reason.
+    Names of staff are replaced by numbers; passwords, keys, identity and mobile numbers are removed. Look through the
+    archive before you pass it on. It can be made even if the daemon or hall.toml is broken: for a part that cannot be
+    read it holds the reason.
 
     \b
     Examples:   edged diagnose /mnt/usb/hall.tar.gz

@@ -61,7 +61,9 @@ def well(chinese: str, english: str) -> CheckResult:
 
 
 def ill(chinese: str, english: str, do_chinese: str = "", do_english: str = "") -> CheckResult:
-    """The result "fault"; the remedy is ``do``, or that of the check (``doctor_remedies``)."""
+    """The result "fault" with its sentence. ``do_chinese`` and ``do_english``: a remedy for this very fault; if empty,
+    the check's usual remedy (``doctor_remedies``) is printed.
+    """
     return CheckResult("ill", chinese, english, (do_chinese, do_english))
 
 
@@ -273,7 +275,7 @@ def check_rtc(hall: HallConfig) -> CheckResult:
 
 
 def check_watchdog(hall: HallConfig) -> CheckResult:
-    """Is the unit's watchdog set?"""
+    """Does the systemd unit set a watchdog for the daemon?"""
     text = _unit("WatchdogUSec")
     if not text:
         return unknown("需要已安装的服务单元", f"needs {UNIT}, installed")
@@ -296,7 +298,7 @@ def check_hardware_watchdog(hall: HallConfig) -> CheckResult:
 
 
 def check_limits(hall: HallConfig) -> CheckResult:
-    """How many files may the unit have open?"""
+    """How many files may the daemon have open under its systemd unit?"""
     text = _unit("LimitNOFILE")
     if not text:
         return unknown("需要已安装的服务单元", f"needs {UNIT}, installed")
@@ -417,7 +419,7 @@ def check_dead_man(hall: HallConfig) -> CheckResult:
 
 
 def check_unit(hall: HallConfig) -> CheckResult:
-    """Is the unit as shipped: restarted for ever, in a sandbox that permits this hall's devices and secrets?"""
+    """Is the systemd unit as shipped: always restarted, in a sandbox that permits this hall's devices and secrets?"""
     from edged.config.unit_file import mistakes
 
     if not _unit("FragmentPath"):
@@ -581,7 +583,7 @@ def _texts(hall: HallConfig) -> Iterator[str]:
 
 
 def _unit(name: str) -> str:
-    """A property of the installed unit; "" if there is none."""
+    """The value of property ``name`` of the installed systemd unit; "" if no unit is installed."""
     if _command("systemctl", "show", "--value", "-p", "LoadState", UNIT) != "loaded":
         return ""
     return _command("systemctl", "show", "--value", "-p", name, UNIT) or ""

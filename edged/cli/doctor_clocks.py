@@ -1,4 +1,5 @@
-"""Compares a device's clock with ours by the times in its messages: the difference in words, and a remedy.
+"""Compares a device's clock with this machine's by the times in the device's messages, and describes the difference and
+its remedy.
 
 Rules: only fresh messages are judged, because a retained one may be old. Of several times in a message the latest
 counts: a report also carries the start of its interval. Sources of the formats: Milesight ``time_info``, ChirpStack
@@ -41,7 +42,7 @@ def message_time_s(payload: bytes, zone: tzinfo) -> float | None:
 
 
 def clock_error_words(off_s: float) -> tuple[str, str]:
-    """Describe a clock that is ``off_s`` seconds ahead of ours (negative: behind)."""
+    """Describe in (Chinese, English) a device's clock that is ``off_s`` seconds ahead of ours (negative: behind)."""
     minutes = round(abs(off_s) / 60)
     days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
     parts = [(days, "天", "d"), (hours, "小时", "h"), (rest, "分钟", "min")]

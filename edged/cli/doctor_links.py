@@ -36,8 +36,8 @@ REPORT_TIME = ("milesight_mqtt", "mqtt_map")
 
 
 def check_links(hall: HallConfig, listen_s: float | None = None) -> dict[str, CheckResult]:
-    """Check results by name: "daemon", and "device ID" for each device, whose text begins with the part of the hall
-    that the device belongs to.
+    """Check every device; returns the results by name: "daemon", and "device ID" for each device. The text of a
+    device's result begins with the window or area that it serves.
 
     ``listen_s``: seconds to listen at the broker; None: ``LISTEN_S``.
     """
@@ -119,8 +119,8 @@ def _lost(device: DeviceConfig, reason: str, detail: str) -> CheckResult:
 
 
 def place_of(device: DeviceConfig, comma: str = ", ") -> str:
-    """Where the device is connected according to hall.toml: line and unit number, after ``comma``; "" for a device at
-    the broker.
+    """Where hall.toml says that the device is connected: ``comma``, then the line and the unit number; "" for a device
+    at the broker.
     """
     options: Any = device.options
     lines = [str(getattr(options, name)) for name in ("url", "path", "host") if getattr(options, name, None)]
@@ -238,8 +238,9 @@ def _receive(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> 
 def _clocks(
     hall: HallConfig, telling: list[DeviceConfig], seen: dict[str, CheckResult], listen_s: float
 ) -> dict[str, CheckResult]:
-    """Repeat the results ``seen`` by the daemon for the devices ``telling`` (whose messages may carry a time), with a
-    check of their clocks.
+    """Check the clocks of the devices ``telling``, whose messages may carry a time; returns their results by "device
+    ID". ``seen``: the results so far, which stay as they are unless a clock is wrong. Empty if the broker cannot be
+    read.
     """
     from edged.cli.exchange import NoAnswer
     from edged.config import ConfigErrors
@@ -257,7 +258,10 @@ def _clocks(
 def _with_clock(
     hall: HallConfig, device: DeviceConfig, result: CheckResult, received: list[Stamped]
 ) -> CheckResult:
-    """The same result, or a fault if the last fresh message with a time shows that the device's clock is wrong."""
+    """``result`` completed by a check of the device's clock: a fault if the last message in ``received`` that has a
+    time, and is not a retained one, shows a wrong clock. Unchanged if no such message came or the result is a fault
+    already.
+    """
     zone = ZoneInfo(hall.timezone)
     stamps = [
         (when, at_s)

@@ -110,5 +110,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
 
 
 def remedy_of(name: str, own: tuple[str, str]) -> tuple[str, str]:
-    """The remedy for a fault found by check ``name``: its own, or the one of its group."""
+    """The remedy (Chinese, English) for a fault found by check ``name``: ``own`` unless it is empty, else the one
+    listed for the check, else for the first word of its name ("device" of "device relay-1").
+    """
     return own if own[0] else REMEDIES.get(name) or REMEDIES.get(name.partition(" ")[0], AS_ABOVE)

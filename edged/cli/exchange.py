@@ -167,7 +167,9 @@ class Conversation:
         return self.target.protocol == "5"
 
     def receive(self, timeout_s: float, quiet_s: float | None = None) -> Iterator[ReceivedMessage]:
-        """Yield messages as they arrive, until ``timeout_s`` from now or until none arrived for ``quiet_s``."""
+        """Yield messages as they arrive. Ends ``timeout_s`` after the call, when none arrived for ``quiet_s`` seconds
+        (None: no such limit), or when the connection ends.
+        """
         deadline_s = clock.monotonic_s() + timeout_s
         while (left_s := deadline_s - clock.monotonic_s()) > 0:
             message = self._runner.run(self._next(left_s if quiet_s is None else min(left_s, quiet_s)))

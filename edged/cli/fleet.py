@@ -2,8 +2,9 @@
 answer.
 
 Rules: the members of a group are found by the status messages that halls retain. So a hall that is offline counts as a
-member, and one that was never online does not. Every hall ends as applied, staged, refused or without an answer. A
-broker does not say which retained message is the last: a member whose first message arrives later is added then.
+member, and one that was never online does not. Every hall ends as applied, staged (accepted, to be applied later),
+refused or without an answer. A broker does not say which retained message is its last one: so a member whose status
+arrives late is added when it arrives.
 """
 
 from __future__ import annotations
@@ -93,8 +94,9 @@ def follow(
 ) -> bool:
     """Print each hall's answer as it arrives, then the halls without one; returns whether all accepted.
 
-    A hall that says it is rehearsing the policy gets ``REHEARSAL_S`` more. ``group``: members that are first seen
-    meanwhile are included.
+    ``sha256``: hash of the document sent, by which answers to it are told from others; ``wait_s``: seconds to wait for
+    an answer. A hall that says it is rehearsing the policy (simulating recorded days under it) gets ``REHEARSAL_S``
+    seconds more. ``group``: members that are first seen meanwhile are included.
     """
     following = _Following(fleet.halls, sha256, report, group)
     for seconds in (wait_s, REHEARSAL_S):
@@ -107,7 +109,9 @@ def follow(
 
 
 class _Following:
-    """Which halls have answered. ``waiting``: those that have not; ``bad``: how many refused or stayed silent."""
+    """The state of waiting for many halls' answers. ``waiting``: halls that have not answered; ``bad``: how many
+    refused or stayed silent.
+    """
 
     def __init__(self, halls: Iterable[str], sha256: str, report: Topic, group: str | None) -> None:
         self.waiting = set(halls)
@@ -127,7 +131,9 @@ class _Following:
             self._take(message)
 
     def give_up_on_silent(self) -> list[str]:
-        """The halls that sent neither an answer nor a notice of rehearsal; they count as bad."""
+        """Stop waiting for halls that sent neither an answer nor a notice of rehearsal, and count them as bad; returns
+        their ids.
+        """
         silent = sorted(self.waiting - self._rehearsing)
         self.waiting -= set(silent)
         self.bad += len(silent)

@@ -1,8 +1,9 @@
 """``edged keys``: edits, signs and sends the city's list of keys: which keys may sign policies and orders for its
 halls. Only a root key can sign the list.
 
-Rules of this file: the list is one JSON document that its commands edit; what a root key signed is one envelope file.
-Results are told in English and Chinese; exit code 0 done, 1 refused, no answer or something ends soon, 2 wrong usage.
+Rules of this file: the unsigned list is one JSON document, which ``add`` and ``revoke`` edit; ``sign`` makes one signed
+file (envelope) of it for the halls. Results are told in English and Chinese; exit code 0 done, 1 refused, no answer or
+something ends soon, 2 wrong usage.
 """
 
 from __future__ import annotations

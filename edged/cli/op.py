@@ -112,8 +112,8 @@ def push(
 
 
 def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str, Any]:
-    """The hall's answer, on the response topic or among its events, whichever comes first. Exits with code 1 if none
-    comes.
+    """Send the signed order ``raw`` and return the hall's answer. It arrives on the order's response topic or as one of
+    the hall's events; the first counts. Exits with code 1 if none comes within ``wait_s``.
     """
     import secrets
 
@@ -145,7 +145,9 @@ def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str,
 
 
 def outcome_of(event: dict[str, Any], order: str) -> dict[str, Any]:
-    """The outcome of ``order``, if ``event`` of the hall reports it; {} otherwise."""
+    """The outcome of the order with id ``order``, if ``event`` (one of the hall's events) says that it was done or
+    refused; {} otherwise.
+    """
     data, kind = event.get("data"), event.get("type")
     if not isinstance(data, dict) or data.get("id") != order:
         return {}

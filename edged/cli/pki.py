@@ -76,8 +76,8 @@ def revoke(
     names: Annotated[list[str] | None, typer.Argument(help="Common names to revoke.")] = None,
     directory: Folder = Path("pki"),
 ) -> None:
-    """Revoke certificates, or renew the list of them. They are listed in crl.pem; copy that to the broker and reload
-    it.
+    """Revoke certificates, or renew the revocation list. The list is crl.pem: copy it to the broker and reload the
+    broker.
     """
     try:
         listed = _authority(directory).revoke(tuple(directory / f"{_name(name)}.pem" for name in names or ()))

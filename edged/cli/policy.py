@@ -107,7 +107,8 @@ def write_key_pair(name: str, directory: Path, algorithm: str) -> tuple[str, Pat
 
 @app.command()
 def check(file: Document, config: Config = None) -> None:
-    """Check a policy document as a hall would. It may be signed; with --config it is checked as by that hall.
+    """Check a policy document, signed or not, as a hall would. With --config it must also fit that hall's areas,
+    services and windows.
 
     The signature is not verified here: only the hall knows which keys it trusts.
     """
@@ -128,7 +129,9 @@ def check(file: Document, config: Config = None) -> None:
 def reference(
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Of the texts.")] = "en",
 ) -> None:
-    """Print every parameter of a policy. With values, default and meaning: configs/policy-reference.md."""
+    """Print the reference of a policy: every parameter with its values, default and meaning. It is the text of
+    configs/policy-reference.md.
+    """
     from edged.central.policy_schema import policy_schema
     from edged.config.reference import schema_reference
 
@@ -337,7 +340,9 @@ def _signed(payload: bytes, key: Path, audience: Audience | None) -> bytes:
 
 
 def signed(payload: bytes, payload_type: str, key: Path, check: Callable[[], object]) -> bytes:
-    """The envelope of a document that passes ``check``; exits if it does not, or if the key cannot be used."""
+    """Sign ``payload`` with the private key file ``key`` if ``check`` accepts it; returns the envelope. Exits if
+    ``check`` raises ``DocumentRefused`` (the reasons are printed) or the key cannot be used.
+    """
     from edged.central.envelope import KeyFileError, load_private
     from edged.central.envelope import sign as sign_payload
     from edged.central.refusals import DocumentRefused
@@ -361,7 +366,7 @@ def write_out(out: Path, raw: bytes) -> None:
 
 
 def _version_in_force(talk: Conversation) -> int:
-    """The highest policy version in the hall's retained report."""
+    """The highest policy version, applied or desired, in the hall's retained report; 0 without a report."""
     for message in talk.receive(1.0):
         report = message.body
         named = [report.get("applied"), report.get("desired")]
@@ -431,7 +436,9 @@ def _print_left_out(names: list[str]) -> None:
 
 
 def _print_rehearsal(report: Any) -> None:
-    """Print the figures of a rehearsal in both languages; nothing if another version of the program made them."""
+    """Print the result of a rehearsal (simulated days), in both languages. ``report``: that part of the hall's report;
+    nothing is printed if another version of the program made it.
+    """
     from edged.central.rehearsed import BadMessage, of_report, sentences
 
     try:
@@ -452,7 +459,11 @@ def print_refusal(refusal: DocumentRefused) -> None:
 
 
 def _print_effect(payload: bytes, config: Path | None, err: bool = False) -> None:
-    """Print which sections take built-in values, and the changes against the policy in force if that can be read."""
+    """Print what a policy document changes: what of it this hall lacks, the sections that it leaves at built-in values,
+    and the differences from the policy in force, if ``config`` is given and the journal can be read.
+
+    ``err``: print on stderr. Prints nothing for a document that a hall would refuse.
+    """
     from edged.central.policies import inspect, of_hall
     from edged.central.policy_changes import built_in_sections, changes, left_out
     from edged.central.refusals import DocumentRefused

@@ -31,8 +31,8 @@ def explain(
 ) -> None:
     """Explain in sentences what a policy does. With OTHER: how it differs from that one.
 
-    Values equal to the built-in ones are left out. With --config areas, services and windows are called by their names,
-    and a policy for many halls is told as that hall takes it.
+    Values equal to the built-in ones are left out. With --config, areas, services and windows are shown by their names,
+    and parts of the policy that do not concern that hall are left out.
 
     \b
     Exit codes: 0 done, 2 not a policy
@@ -75,8 +75,8 @@ def new(
     ] = None,
     version: Annotated[int, typer.Option(min=0, help="Of the draft; 0: one more than in force.")] = 0,
 ) -> None:
-    """Print a draft of a policy, with notes. It holds what is in force in the journal of --config, every value with its
-    meaning and range.
+    """Print a draft of a policy, with notes. It holds every value of the policy in force, with its meaning and range.
+    That policy is read from the journal of the hall of --config.
 
     Lines that begin with // are notes; check, sign, push and rehearse leave them out.
 

@@ -1,4 +1,6 @@
-"""For commands that read a journal while the hall runs: lowest priority, and a progress bar."""
+"""Helpers for commands that read a journal while the hall runs: they lower the process's priority and show a progress
+bar.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""``edged reload``: makes the running daemon read hall.toml again and waits for the result. The unit's ExecReload."""
+"""``edged reload``: makes the running daemon read hall.toml again and waits for the result. ``systemctl reload edged``
+runs it (the unit's ``ExecReload=``).
+"""
 
 from __future__ import annotations
 
@@ -60,8 +62,8 @@ _VERDICT_TEXTS = {
 
 
 def _journal(config: Path) -> Path | None:
-    """The path of the journal of the daemon that runs with ``config``, from the last accepted version of the file,
-    because the file may have mistakes now; None if no version of it can be read.
+    """The path of the journal of the daemon that runs with ``config``; None if it is not known. It is taken from the
+    last accepted version of the file if there is one, because the present file may have mistakes.
     """
     from edged.config import ConfigErrors, accepted, load
 
@@ -74,8 +76,8 @@ def _journal(config: Path) -> Path | None:
 
 
 def _nobody(config: Path) -> str:
-    """The message that no daemon was found. It lists the mistakes in the file, because one may concern the path of the
-    journal.
+    """The message that no daemon was found for ``config``. It includes the mistakes in the file: a wrong journal path
+    there may be why none was found.
     """
     from edged.config import ConfigErrors, load
 

@@ -17,9 +17,9 @@ def replay(
 ) -> None:
     """Replay a journal: the same events must give the same commands and the same state.
 
-    The journal is only read, also while the hall runs. A difference is printed with its step; replay then continues
-    from the next state dump and prints since when everything agrees: after an upgrade the new version may decide
-    differently from the old one, and an upgrade begins with a state dump.
+    The journal is only read, also while the hall runs. A difference is printed with its step. Replay then continues
+    from the next state dump, and at the end prints from which step on everything agrees. Differences before that are no
+    fault after an upgrade: a new version may decide differently, and so begins with a state dump.
 
     \b
     Exit codes: 0 identical, 1 different, 2 the journal cannot be read.

@@ -1,4 +1,6 @@
-"""``edged settle``: the version that wrote the last steps of a journal makes a state dump of them."""
+"""``edged settle``: writes a state dump of a stopped hall into its journal before an upgrade. Only the version that
+wrote the last steps can do so.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,12 @@ def settle(
         typer.Option(help="Change nothing; list the numbers given since this older copy of the journal."),
     ] = None,
 ) -> None:
-    """Dump the state of a stopped hall with the version that ran it. The next version starts from the dump, and need
-    not decide anew what it might decide otherwise.
+    """Dump the state of a stopped hall with the version that ran it. The next version starts from this dump. Otherwise
+    it would have to repeat the last steps, and might decide differently.
 
     The install program does this before it switches versions. A daemon that was stopped cleanly has done it already.
 
-    
+    \b
     Exit codes: 0 done, 1 another version wrote the last steps, 74 the disk, 75 the daemon runs, 78 a newer journal.
     Example:    systemctl stop edged && runuser -u edged -- edged settle /var/lib/edged/hall.db
     """

@@ -46,7 +46,7 @@ def simulate(
     processes: Annotated[int, typer.Option("--processes", min=0, help="0: one per processor.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Simulate seeded days full of faults; every promise is checked after every step.
+    """Simulate seeded days full of faults; after every step all promises (what must always hold) are checked.
 
     The seed determines the visitors, the habits of the clerks and the faults of a world: messages that are doubled,
     late or lost, keys that stick, devices that fail, clocks that jump, absences, restarts, random events, other

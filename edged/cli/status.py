@@ -194,7 +194,9 @@ def _print_parts(retained: dict[str, Any], names: HallNames) -> None:
 
 
 def _tide_of(window: dict[str, Any], names: HallNames) -> Iterator[str]:
-    """For a window's line: the area that it serves as a +1 window, why it was opened, and its manual override."""
+    """Yield what ``edged status`` adds to the line of a tidal window: the area that it serves as a "+1" window, why it
+    was opened, and its manual override.
+    """
     if window.get("tidal_area"):
         yield names.area(str(window["tidal_area"]))
     yield from (str(window[key]) for key in ("tidal_reason_zh", "tidal_reason") if window.get(key))

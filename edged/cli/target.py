@@ -1,9 +1,9 @@
-"""Which hall a command talks to. Rules of this file:
+"""Finds the hall that a command talks to. Rules of this file:
 
-* The first of: ``--broker`` and ``--hall`` as given; a hall.toml (``--config``); the demo running on this machine; this
-  machine's own hall (``SITE``).
+* The first of these that is there: ``--broker`` and ``--hall``; a hall.toml (``--config``); the demo running on this
+  machine; this machine's own hall (``SITE``).
 * The demo writes its address into one small file (``announce``). After the demo has ended, the file is gone or names
-a process that has ended.
+  a process that has ended.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class Target:
 
 
 def find(broker: str | None, hall: str | None, config: Path | None) -> Target:
-    """The hall that the options mean; without any the demo that runs here, else this machine's own hall (``SITE``).
+    """The hall that the options name. Without options: the demo that runs on this machine, else this machine's own hall
+    (``SITE``).
 
     Raises ``NoTarget`` if there is neither; ``ConfigErrors`` for a wrong hall.toml.
     """

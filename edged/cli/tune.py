@@ -27,8 +27,9 @@ def tune(
 ) -> None:
     """Fit open wait, close wait and least open time to a hall's own days; learn its usual arrivals.
 
-    Settings are chosen on the earlier 60 % of the days and judged on the later ones. A setting is written to --out only
-    if its gain on the later days exceeds the 95 % interval; the usual arrivals only if they do better there than none.
+    Settings are chosen on the earlier 60 % of the days and judged on the later 40 %. A setting is written to --out only
+    if its gain on the later days exceeds the 95 % interval. The usual arrivals are written only if the loop does better
+    on the later days with them than without.
 
     \b
     Exit codes: 0 done, 2 too few days, wrong usage or journal.

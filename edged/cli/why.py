@@ -109,8 +109,11 @@ def decisions(
     progress: ReportProgress = silent,
     most_days: int = 0,
 ) -> list[Decision]:
-    """Read decisions from a journal, oldest first. The newest day is read first, then more days until ``enough`` is
-    true or ``most_days`` are read (0: all). Raises ``Unreadable`` if the journal cannot be read.
+    """Read decisions from a journal, oldest first. Reads the newest day, then more days until ``enough`` is true of the
+    decisions read, ``most_days`` are read (0: no limit) or the journal ends. Raises ``Unreadable`` if the journal
+    cannot be read.
+
+    ``progress``: called with (done, total).
     """
     from edged.store.notes import day_start, oldest_dump, opened
 
@@ -153,7 +156,9 @@ def _decisions_from(
 
 
 def _follow(running: dict[str, Decision], note: Note, sentence: tuple[str, str]) -> None:
-    """Add what became of an opening to its decision: answered, staffed, given up, released."""
+    """Add ``note`` to the decision that opened its window, if it says what became of that: answered, staffed, given up,
+    released. ``running``: by window, the decision that opened it; ``sentence``: the note in words, two languages.
+    """
     opening = running.get(note.subject)
     if opening is None or note.kind not in FOLLOWED:
         return
@@ -190,7 +195,9 @@ def _is_enough(found: list[Decision], since: str | None, last: int) -> bool:
 
 
 def _since(text: str, found: Iterable[Decision]) -> str:
-    """Parse a date and time, or a time of day, which is taken on the journal's last day."""
+    """Convert ``text``, a date and time or only a time of day, into ISO 8601. A time of day is taken on the day of the
+    newest decision in ``found``. Exits with code 2 for other text.
+    """
     try:
         if "T" in text or "-" in text:
             return datetime.fromisoformat(text).isoformat(timespec="seconds")

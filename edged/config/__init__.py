@@ -183,7 +183,7 @@ def _syntax_line(file: FilePath, text: str, message: str) -> str:
 
 
 class _TablesRead:
-    """One pass over a parsed document: collects the mistakes and the tables without any."""
+    """The reading of one parsed document: collects its mistakes, and every table that has none."""
 
     def __init__(self, file: FilePath, text: str, raw: dict[str, Any]) -> None:
         self.file = file

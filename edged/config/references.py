@@ -1,4 +1,4 @@
-"""Mistakes between tables of hall.toml: names that do not exist, points used twice. Rules of this file:
+"""Finds mistakes between tables of hall.toml: names that do not exist, a device output used twice. Rules of this file:
 
 * It reads the raw document, so that a mistake inside one table hides none in another.
 * A value of the wrong type is ``shape.py``'s to report: here it is skipped.

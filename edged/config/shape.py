@@ -292,7 +292,8 @@ class CasesTable(Table, frozen=True):
 class DeviceTable(Table, frozen=True):
     """``[[devices]]``: the keys that every device has; all others are its driver's options.
 
-    ``printer``: the point that prints the numbers of a dispenser without a printer of its own.
+    ``printer``: for a dispenser without a printer of its own, the point (device or device/channel) that prints its
+    numbers.
     """
 
     id: Id

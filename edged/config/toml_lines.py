@@ -91,7 +91,7 @@ class _TomlScan:
         return path
 
     def _inside(self, path: Path) -> Path:
-        """The path of a table; if it names an array of tables, that of its last element."""
+        """The path under which a table's keys belong: ``path``, but for an array of tables that of its last element."""
         return (*path, self._tables[path]) if path in self._tables else path
 
     def _keys(self) -> tuple[str, ...]:

@@ -21,9 +21,11 @@ LINES_MAX = 50  # mistakes listed at most; with fifty it is probably the wrong f
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
-    """The result of a reload. ``count``: reloads since the process started; ``lines``: the mistakes, and the tables
-    that need a restart; ``state``: serving (no reload yet), taken, refused, or waits (correct, and applied as soon as
-    the hall can do without what it removes).
+    """The result of a reload.
+
+    ``count``: reloads since the process started; ``lines``: the mistakes, and the tables that need a restart.
+    ``state``: "serving" (no reload yet), "taken", "refused", or "waits": the file is correct, but removes something
+    that the hall still needs; it is applied as soon as that is free.
     """
 
     pid: int
@@ -34,7 +36,7 @@ class FileVerdict:
 
     @classmethod
     def of(cls, count: int, state: str, lines: tuple[str, ...]) -> FileVerdict:
-        """The verdict on the file that the calling process reports, with its process id."""
+        """Make a verdict of the calling process, with its process id and start time."""
         return cls(os.getpid(), born(os.getpid()), count, state, lines)
 
     @property
