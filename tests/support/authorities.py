@@ -16,7 +16,9 @@ SIGNS = x509.KeyUsage(False, False, False, False, False, True, True, False, Fals
 
 
 class Authority:
-    """Signs certificates into ``directory``; ``file`` is its own."""
+    """A certificate authority of a test. It writes each certificate into ``directory``; ``file`` is the authority's own
+    certificate (PEM).
+    """
 
     def __init__(self, directory: Path, name: str = "hall-ca") -> None:
         self._directory = directory
@@ -28,8 +30,9 @@ class Authority:
         self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(PEM))
 
     def issue(self, name: str, days: int = 60, begins_days: int = -60) -> tuple[Path, Path]:
-        """Certificate and key for ``name`` on 127.0.0.1; ended, with negative ``days``, not valid yet, with positive
-        ``begins_days``.
+        """Make a certificate for ``name`` at 127.0.0.1 and its key; returns both files. It is valid from
+        ``begins_days`` to ``days`` days from now: negative ``days`` make an expired one, positive ``begins_days`` one
+        that is not valid yet.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -43,7 +46,9 @@ class Authority:
         return cert_file, key_file
 
     def revoke(self, *certs: Path) -> Path:
-        """The list of those that are not to be let in any more; the newest one counts."""
+        """Write the revocation list with these certificate files, and return its path. Each call replaces the earlier
+        list.
+        """
         now = datetime.datetime.now(datetime.UTC)
         builder = x509.CertificateRevocationListBuilder().issuer_name(self._name).last_update(now)
         builder = builder.next_update(now + datetime.timedelta(days=30))

@@ -1,4 +1,4 @@
-"""Work that goes on beside a block of a test."""
+"""Runs a coroutine in the background of a ``with`` block."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 @asynccontextmanager
 async def background(work: Coroutine[Any, Any, object], *ends: type[Exception]) -> AsyncIterator[None]:
-    """``work`` runs while the block does, and is cancelled with it. What it raised before is raised then, unless it is
-    one of ``ends``.
+    """Run ``work`` as a task while the block runs; cancel it at the end of the block. If it failed before, its
+    exception is raised at the end of the block, except those of the types ``ends``.
     """
     task = asyncio.get_running_loop().create_task(work)
     try:

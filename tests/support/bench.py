@@ -1,7 +1,7 @@
-"""The benchmark's days and their published results, where they are installed beside the project.
+"""Reads the benchmark: recorded and generated hall days, and the published results of policies on them.
 
-They stand in ``shared/data`` beside the project's folder, or where ``EDGED_DATA`` says. Without them these tests skip;
-under ``CI=true`` they are required.
+They are in ``shared/data`` beside the project's folder, or in the folder ``EDGED_DATA``. Without them the tests that
+use them are skipped; under ``CI=true`` they fail.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Key = tuple[str, str, int, str]
 
 
 def bench() -> Path:
-    """The folder of the benchmark; skips (or under CI fails) without it."""
+    """The folder of the benchmark; without it the test is skipped (under CI it fails)."""
     found = Path(os.environ.get("EDGED_DATA", BESIDE)) / "bench"
     if not found.is_dir():
         lacking(f"the benchmark's days are not installed in {found}; set EDGED_DATA")
@@ -31,31 +31,35 @@ def bench() -> Path:
 
 @cache
 def traces() -> Traces:
-    """All days."""
+    """All days of the benchmark."""
     return read(bench())
 
 
 @cache
 def published() -> dict[Key, dict[str, str]]:
-    """Result rows by set, day, set-up in minutes and policy."""
+    """The published result rows, by set of days, day, set-up time of a "+1" window in minutes, and policy."""
     with (bench() / "reference_results.csv").open(encoding="utf-8", newline="") as file:
         return {(r["set"], r["day"], int(r["setup_min"]), r["policy"]): r for r in csv.DictReader(file)}
 
 
 def days(step: int = 1) -> tuple[Day, ...]:
-    """Every ``step``-th test day."""
+    """Every ``step``-th of the benchmark's test days."""
     return traces().part("test")[::step]
 
 
 @cache
 def results(name: str, setup_min: int, step: int = 1) -> tuple[DayMeasures, ...]:
-    """A candidate's days, run once per test session."""
+    """What policy ``name`` reaches on every ``step``-th test day, if a "+1" window needs ``setup_min`` minutes until it
+    is staffed. Computed once per test session.
+    """
     question = Question((named(name),), setup_min * 60_000)
     return ask(question, traces(), days(step)).outcomes[name]
 
 
 def differences(name: str, policy: str, setup_min: int, step: int = 1) -> list[str]:
-    """Days on which a candidate differs from the published row: waits 1e-3 min, staff, openings, J."""
+    """Describe each test day on which our policy ``name`` differs from the published row of ``policy``: in mean wait or
+    staff minutes by more than 0.001, or in the number of openings.
+    """
     found = []
     for day, outcome in zip(days(step), results(name, setup_min, step), strict=True):
         row = published()[day.hall, day.name, setup_min, policy]

@@ -1,7 +1,7 @@
 """Real MQTT brokers for tests: Debian's mosquitto, and the demo's embedded one.
 
-Rules: every broker has its own port and its own directory, and is gone when its block ends; under ``CI=true`` a missing
-mosquitto is a failure, elsewhere a skip.
+Rules: every broker has its own port and its own directory, and is gone when its block ends. Without mosquitto a test is
+skipped; under ``CI=true`` it fails.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ UNTIL_S = 30.0  # what hangs is found, what is merely busy is not; a promised ti
 
 
 class Mosquitto:
-    """One mosquitto process. ``stop``/``kill``/``start`` as often as a test wants; same port, same directory."""
+    """One mosquitto process. A test may start, stop and kill it any number of times; port and directory stay the
+    same.
+    """
 
     username = "test"
     protocol = "5"
@@ -84,7 +86,7 @@ class Mosquitto:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """The process stands still, its sockets stay open."""
+        """Stop the process by SIGSTOP while the block runs: its sockets stay open, but it answers nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         try:
@@ -94,7 +96,7 @@ class Mosquitto:
 
 
 class Embedded(EmbeddedBroker):
-    """The demo's broker, with what tests need to know of it."""
+    """The demo's broker, with the MQTT protocol version that it speaks."""
 
     protocol = "3.1.1"
 
@@ -111,7 +113,7 @@ def _mosquitto_path() -> str:
 
 @asynccontextmanager
 async def real_mosquitto(*lines: str) -> AsyncIterator[Mosquitto]:
-    """A mosquitto on a free port with these extra configuration lines."""
+    """Run a mosquitto on a free port, with ``lines`` added to its configuration."""
     _mosquitto_path()
     with tempfile.TemporaryDirectory(prefix="edged-mosquitto-") as directory:
         broker = Mosquitto(Path(directory), lines)
@@ -124,20 +126,20 @@ async def real_mosquitto(*lines: str) -> AsyncIterator[Mosquitto]:
 
 @asynccontextmanager
 async def embedded_broker() -> AsyncIterator[Embedded]:
-    """The demo's broker in its child process."""
+    """Run the demo's broker, which is a child process."""
     async with Embedded() as broker:
         yield broker
 
 
 @asynccontextmanager
 async def either_broker(kind: str) -> AsyncIterator[Broker]:
-    """``kind`` is "mosquitto" or "embedded"; for fixtures with both as parameters."""
+    """Run the broker that ``kind`` names, "mosquitto" or "embedded": for fixtures that run a test with both."""
     async with real_mosquitto() if kind == "mosquitto" else embedded_broker() as broker:
         yield broker
 
 
 def settings_for(broker: Broker, client_id: str = "edged-test", keepalive_s: int = 5) -> MqttSettings:
-    """Link settings for ``broker``, in the newest protocol it speaks."""
+    """Settings of a link to ``broker``, with the newest MQTT version that this broker speaks."""
     protocol = "5" if broker.protocol == "5" else "3.1.1"
     return MqttSettings(
         client_id=client_id,
@@ -151,7 +153,7 @@ def settings_for(broker: Broker, client_id: str = "edged-test", keepalive_s: int
 
 
 class Rejections(list[tuple[str, str]]):
-    """A ``Reject`` that remembers."""
+    """A callback for rejected messages that collects each (reason, detail) in itself, a list."""
 
     def __call__(self, reason: str, detail: str = "") -> None:
         self.append((reason, detail))
@@ -163,7 +165,7 @@ class Rejections(list[tuple[str, str]]):
 
 @asynccontextmanager
 async def running(link: MqttLink, up: bool = True) -> AsyncIterator[MqttLink]:
-    """``link`` running in the background; connected when the block begins."""
+    """Run ``link`` while the block runs. The block begins once it is connected, or at once if not ``up``."""
     async with background(link.run()):
         if up:
             await until(lambda: link.connected)
@@ -172,7 +174,7 @@ async def running(link: MqttLink, up: bool = True) -> AsyncIterator[MqttLink]:
 
 @asynccontextmanager
 async def plain_client(broker: Broker, client_id: str = "device") -> AsyncIterator[aiomqtt.Client]:
-    """A client that is not ours: what a device would use."""
+    """Connect an MQTT client that uses none of our code, as a device would."""
     async with aiomqtt.Client(
         "127.0.0.1", broker.port, identifier=client_id, username="device", password="any", timeout=math.inf
     ) as client:
@@ -180,7 +182,7 @@ async def plain_client(broker: Broker, client_id: str = "device") -> AsyncIterat
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = UNTIL_S) -> None:
-    """Wait for ``condition``; fails at the deadline."""
+    """Wait until ``condition`` is true; the test fails after ``timeout_s`` seconds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -188,7 +190,9 @@ async def until(condition: Callable[[], bool], timeout_s: float = UNTIL_S) -> No
 
 
 def collect(link: MqttLink, topic_filter: str, ack: bool = True) -> list[Message]:
-    """Subscribe and keep what comes; acknowledge at once unless told not to."""
+    """Subscribe ``link`` to ``topic_filter``; returns the list to which each message is added when it arrives. With
+    ``ack`` each is acknowledged at once.
+    """
     messages: list[Message] = []
 
     def keep(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Debian's Chromium for tests of pages, and axe-core to judge what it shows."""
+"""Runs Debian's Chromium for tests of pages, and checks pages for accessibility with axe-core."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOAD_MS = 20_000
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser without a window."""
+    """Run Chromium without a window."""
     path = shutil.which("chromium")
     if path is None:
         lacking("chromium is not installed (apt-get install chromium)")
@@ -34,7 +34,9 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def shown(browser: Browser, address: str, width: int = 1440, height: int = 900) -> AsyncIterator[Page]:
-    """A page; whatever it complains of fails the test."""
+    """Open ``address`` in a new page of ``width`` x ``height`` pixels. An error on its console, or an uncaught one,
+    fails the test at the end of the block.
+    """
     page = await browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(LOAD_MS)
     said: list[str] = []
@@ -49,7 +51,7 @@ async def shown(browser: Browser, address: str, width: int = 1440, height: int =
 
 
 async def grave_findings(page: Page) -> list[str]:
-    """What axe-core calls serious or critical: rule, and where."""
+    """The accessibility faults that axe-core calls serious or critical: for each the rule and the HTML element."""
     packages = os.environ.get("EDGED_NODE_PEERS")
     script = Path(packages or ".") / "axe-core" / "axe.min.js"
     if not script.exists():

@@ -1,4 +1,6 @@
-"""A Candle driver and its far end on one pty, and what the driver tells the core."""
+"""Connects a Candle driver (RS-485 call panels) and simulated panels by a pty, and collects what the driver tells the
+core.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ BACK = DeviceBack(Point("candle-1"))
 
 @dataclass
 class Hall:
-    """Hall time, ``speed`` times faster than real time, and everything that the driver tells the core."""
+    """The core's side of the driver: a clock ``speed`` times faster than real time, and the lists of events and
+    rejections that the driver reports. ``full``: no event is accepted.
+    """
 
     speed: float = 20.0
     events: list[Event] = field(default_factory=list)
@@ -72,7 +76,7 @@ def options(**more: Any) -> CandleOptions:
 
 @dataclass
 class Bench:
-    """A driver and its far end."""
+    """A driver, the simulated bus of panels and boards (``far``) and the pty between both."""
 
     hall: Hall
     port: Pty
@@ -94,7 +98,9 @@ def key(panel: str, name: Any) -> KeyPressed:
 async def bench(
     tmp_path: Path, hall: Hall | None = None, line: memory.WireFaults | None = None, **more: Any
 ) -> AsyncIterator[Bench]:
-    """Driver and bus on one pty, after first contact. ``line``: what happens to bytes from the devices."""
+    """Run a driver and a simulated bus on one pty; the block begins after their first contact. ``line``: faults of the
+    line that change the bytes from the devices; ``more``: options of the driver.
+    """
     hall = hall or Hall()
     port = Pty(tmp_path / "bus", line, seed=7)
     port.plug()

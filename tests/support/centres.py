@@ -1,6 +1,8 @@
-"""The other end of a hall's events: what a city platform does with them, on a connection of its own.
+"""A simulated city platform for one hall: receives the hall's events and sends signed orders, on connections of its
+own.
 
-It keeps every event by its number, follows ``previous`` to know what is missing, and acknowledges cumulatively.
+It keeps every event by its number, finds gaps by ``previous`` (the number before), and acknowledges up to the last
+number without a gap.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ ACK_EVERY_S = 0.05
 
 
 class Arrival(NamedTuple):
-    """One message of ``events``, doubles included."""
+    """One received message of ``events``; a message that came twice gives two."""
 
     number: int
     historical: bool
@@ -39,7 +41,9 @@ class Arrival(NamedTuple):
 
 
 class Centre:
-    """Made by ``centre_at``. ``acknowledges`` False: it listens and says nothing."""
+    """The city platform's receiver of events, made by ``centre_at``. ``acknowledges`` False: it receives but
+    acknowledges nothing.
+    """
 
     def __init__(self, client: aiomqtt.Client, hall: str, epoch: int) -> None:
         self.client = client
@@ -52,7 +56,7 @@ class Centre:
         self._open: list[tuple[int, int]] = []
 
     def took(self, event: dict[str, Any]) -> None:
-        """One message came."""
+        """Store a received event. Fails if it differs from an earlier one with the same number."""
         number = event["sequence"]
         self.arrivals.append(Arrival(number, event["historical"], monotonic_s()))
         before = self.events.setdefault(number, event)
@@ -62,7 +66,9 @@ class Centre:
             self.upto = max(self.upto, heappop(self._open)[0])
 
     async def acknowledge(self, upto: int | None = None, epoch: int | None = None) -> None:
-        """Say up to where everything is here, or something wrong."""
+        """Acknowledge the events up to ``upto`` (None: the last one without a gap before it) of ``epoch`` (None: the
+        hall's).
+        """
         body = {
             "epoch": self.epoch if epoch is None else epoch,
             "upto": self.upto if upto is None else upto,
@@ -70,7 +76,7 @@ class Centre:
         await self.publish(json.dumps(body).encode())
 
     async def publish(self, payload: bytes, retain: bool = False) -> None:
-        """Anything on the topic of acknowledgements."""
+        """Publish any ``payload`` on the topic of acknowledgements."""
         await self.client.publish(f"hall/{self.hall}/events/ack", payload, qos=1, retain=retain)
 
     async def listen(self) -> None:
@@ -89,7 +95,7 @@ class Centre:
 
 @asynccontextmanager
 async def centre_at(broker: Broker, hall: str, epoch: int = 1, upto: int = 0) -> AsyncIterator[Centre]:
-    """A centre that has every event up to ``upto`` and says so when it comes."""
+    """Connect a centre that has stored every event up to ``upto`` already, and acknowledges these at once."""
     async with aiomqtt.Client(
         "127.0.0.1", broker.port, identifier="city", protocol=aiomqtt.ProtocolVersion.V5, timeout=math.inf
     ) as client:
@@ -109,7 +115,7 @@ async def centre_at(broker: Broker, hall: str, epoch: int = 1, upto: int = 0) ->
 
 
 class Operator:
-    """Somebody at the centre who orders a hall about. Made by ``operator_at``."""
+    """A person at the centre who sends orders to a hall; made by ``operator_at``."""
 
     def __init__(self, client: aiomqtt.Client, hall: str) -> None:
         self.client = client
@@ -120,7 +126,7 @@ class Operator:
         self.answers_at = topics.answer(hall, "operator")
 
     def document(self, operation: str, body: dict[str, Any], **changes: Any) -> dict[str, Any]:
-        """A good one, with changes; None removes a field."""
+        """A valid order; ``changes`` replace fields of it, None removes one."""
         self._counter += 1
         made = {
             "type": "operation",
@@ -136,13 +142,15 @@ class Operator:
         return {key: value for key, value in made.items() if value is not None}
 
     async def order(self, operation: str, body: dict[str, Any], **changes: Any) -> dict[str, Any]:
-        """Sign, send, and wait for the answer."""
+        """Sign and send an order; returns the hall's answer."""
         return await self.send(operation, envelope_of(self.document(operation, body, **changes)))
 
     async def send(
         self, operation: str, raw: bytes, retain: bool = False, answers: str | None = None
     ) -> dict[str, Any]:
-        """Send anything on the topic of ``operation``; {} if the answer is to go elsewhere."""
+        """Publish any bytes as an order ``operation``; returns the hall's answer. With ``answers`` the hall is told to
+        answer on that topic; {} is returned at once.
+        """
         self._asked += 1
         correlation = b"%d" % self._asked
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -165,13 +173,13 @@ class Operator:
 
 
 def envelope_of(document: dict[str, Any], key: Ed25519PrivateKey = KEY) -> bytes:
-    """A signed operation."""
+    """Sign the order ``document``."""
     return sign(json.dumps(document).encode(), PAYLOAD_TYPE, key)
 
 
 @asynccontextmanager
 async def operator_at(broker: Broker, hall: str) -> AsyncIterator[Operator]:
-    """An operator on a connection of their own."""
+    """Connect an operator, who has a connection of their own."""
     async with aiomqtt.Client(
         "127.0.0.1", broker.port, identifier="operator", protocol=aiomqtt.ProtocolVersion.V5, timeout=math.inf
     ) as client:

@@ -1,4 +1,4 @@
-"""A control group of the kernel around one process: what systemd's ``MemoryMax=`` is made of, in version 1 or 2."""
+"""Limits the memory of processes by a control group, the kernel's part of systemd's ``MemoryMax=``; version 1 or 2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.support.needs import lacking
 
 @contextmanager
 def memory_group(limit_bytes: int) -> Iterator[Path]:
-    """A group whose processes may use so much more than they had; a process id goes into its ``cgroup.procs``."""
+    """Make a control group whose processes may use ``limit_bytes`` more than they had before they joined; yields its
+    folder. A process joins when its id is written into ``cgroup.procs`` there.
+    """
     with age.memory_group(limit_bytes) as group:
         if group is None:
             lacking("no memory control group can be made here (it takes root and the memory controller)")

@@ -1,4 +1,6 @@
-"""The shipped files of hall broker, bridge and city broker, as they are but for paths and ports, on real mosquittos."""
+"""Runs real mosquittos with the shipped files of hall broker, bridge and city broker; only paths and ports are
+replaced.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,11 @@ PASSWORD = "city"
 
 
 class City(NamedTuple):
-    """``hall`` is the hall's broker with the bridge in it; ``line`` lies between it and ``city``.
+    """Two brokers and the line between them: ``hall`` is the hall's broker, whose bridge connects by ``line`` to
+    ``city``, the city's broker.
 
-    ``hall.port`` is open; ``city.port`` takes the names ``operator`` and ``centre`` with ``PASSWORD``, beside the
-    shipped listeners with their certificates (``halls_port``, of ``directory``).
+    ``hall.port`` needs no login. ``city.port`` accepts the users ``operator`` and ``centre`` with ``PASSWORD``. The
+    listener of the shipped file, which asks for certificates (they are in ``directory``), is on ``halls_port``.
     """
 
     hall: Mosquitto
@@ -40,7 +43,9 @@ class City(NamedTuple):
 
 @asynccontextmanager
 async def bridged(directory: Path, *hall_lines: str) -> AsyncIterator[City]:
-    """Hall "east" behind its bridge. The first of the city's addresses is one where nobody is."""
+    """Run the broker of hall "east" with its bridge, and the city's broker. The bridge knows two addresses of the city,
+    and nothing listens on the first.
+    """
     authority = Authority(directory, "city-ca")
     authority.revoke().rename(directory / "city-crl.pem")
     for name in ("city-broker", "east", "west"):
@@ -64,7 +69,9 @@ async def bridged(directory: Path, *hall_lines: str) -> AsyncIterator[City]:
 
 
 def bridge_lines(directory: Path, line: CityLine) -> list[str]:
-    """The shipped bridge over ``line``, with certificates of ``directory``; nobody is at the first of its addresses."""
+    """The lines of the shipped bridge file, for a bridge over ``line`` with the certificates in ``directory``. Nothing
+    listens on the first of its two addresses.
+    """
     bridge = "\n".join(_lines("bridge.conf", directory))
     bridge = re.sub(r"addresses .*", f"addresses 127.0.0.1:{free_port()} 127.0.0.1:{line.port}", bridge)
     bridge = bridge.replace("east-bridge", "east").replace("restart_timeout 2 30", "restart_timeout 1 2")
@@ -72,20 +79,22 @@ def bridge_lines(directory: Path, line: CityLine) -> list[str]:
 
 
 def at_city(city: City, name: str) -> aiomqtt.Client:
-    """A program of the centre."""
+    """A client of the city's broker for a program of the centre, logged in as ``name``."""
     port = city.city.port
     return aiomqtt.Client("127.0.0.1", port, username=name, password=PASSWORD, timeout=math.inf)
 
 
 def _hashed(password: str) -> str:
-    """As mosquitto_passwd writes it."""
+    """The hash of a password in the form that mosquitto_passwd writes."""
     salt = b"0123456789ab"
     made = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 101)
     return "$7$101${}${}".format(*(base64.b64encode(part).decode() for part in (salt, made)))
 
 
 def _lines(name: str, directory: Path) -> list[str]:
-    """The settings of a shipped file, with their files in ``directory``."""
+    """The settings in the shipped file ``name``, with paths of certificates changed to ``directory``; comments are left
+    out.
+    """
     text = (SHIPPED / name).read_text().replace("/etc/mosquitto/certs", str(directory))
     text = text.replace("/etc/mosquitto", str(SHIPPED))
     return [line for line in text.splitlines() if line and not line.startswith("#")]

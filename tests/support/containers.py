@@ -30,7 +30,7 @@ LIBRARIES = "[Service]\nEnvironment=LD_LIBRARY_PATH=/opt/edged/python/lib\n"  # 
 
 
 class Container:
-    """A booted systemd. Commands run inside by ``call``."""
+    """A booted systemd in a container. ``leader``: process id of its first process, as this machine sees it."""
 
     def __init__(self, process: asyncio.subprocess.Process, leader: int) -> None:
         self._process = process
@@ -38,7 +38,7 @@ class Container:
         self.root = Path("/")  # where its disk is mounted here
 
     async def call(self, *command: str, within_s: float = 30.0) -> str:
-        """What ``command`` prints inside."""
+        """Run ``command`` inside; returns what it prints on stdout."""
         inside = ("nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-p", "-n", "--", *command)
         done = await asyncio.to_thread(
             subprocess.run, inside, capture_output=True, text=True, timeout=within_s, check=False, env=INSIDE
@@ -46,32 +46,32 @@ class Container:
         return done.stdout.strip()
 
     def file(self, place: str) -> Path:
-        """A file of its disk, as it is mounted here."""
+        """The path on this machine of the file ``place`` of the container's disk."""
         return self.root / place.lstrip("/")
 
     async def shell(self, script: str, within_s: float = 30.0) -> tuple[int, str]:
-        """Exit code and everything that a shell says inside."""
+        """Run a shell script inside; returns its exit code and all its output."""
         said = await self.call("sh", "-c", f"({script}) 2>&1; echo rc=$?", within_s=within_s)
         text, _, code = said.rpartition("rc=")
         return int(code), text
 
     async def show(self, name: str) -> str:
-        """A property of the unit."""
+        """The value of property ``name`` of the daemon's systemd unit."""
         return await self.call("systemctl", "show", "edged", "--value", "-p", name)
 
     async def signal(self, number: int) -> None:
-        """To the daemon."""
+        """Send signal ``number`` to the daemon."""
         await self.call("kill", f"-{number}", await self.show("MainPID"))
 
     async def until_restarted(self, before: int, within_s: float) -> None:
-        """Until systemd has started the unit again, more than ``before`` times."""
+        """Wait until systemd has restarted the daemon more than ``before`` times in all; fails after ``within_s``."""
         deadline_s = monotonic_s() + within_s
         while int(await self.show("NRestarts")) <= before:
             assert monotonic_s() < deadline_s, f"still the start after {before} restarts"
             await asyncio.sleep(0.1)
 
     async def until_state(self, wanted: str, within_s: float) -> None:
-        """Until ``ActiveState/SubState`` is ``wanted``."""
+        """Wait until the unit's ``ActiveState/SubState`` is ``wanted``; fails after ``within_s``."""
         deadline_s = monotonic_s() + within_s
         while (state := f"{await self.show('ActiveState')}/{await self.show('SubState')}") != wanted:
             log = await self.call("journalctl", "-u", "edged", "--no-pager", "-n", "30")
@@ -83,7 +83,9 @@ class Container:
 async def booted(
     directory: Path, hall: Path, more: dict[Path, str] | None = None
 ) -> AsyncIterator[Container]:
-    """systemd with the shipped unit serving ``hall``, a hall.toml. ``directory`` is scratch, ``more`` is bound, too."""
+    """Boot systemd with the shipped unit and wait until it serves ``hall``, a hall.toml. ``directory``: a scratch
+    folder; ``more``: further files of this machine to show inside, each with its path there.
+    """
     binds = _files(directory, hall) | (more or {})
     async with _booted(directory, binds, "systemd.wants=edged.service") as container:
         await container.until_state("active/running", BOOT_S)
@@ -92,7 +94,9 @@ async def booted(
 
 @asynccontextmanager
 async def machine_on(root: Path, directory: Path, binds: dict[Path, str]) -> AsyncIterator[Container]:
-    """systemd on a root of its own, which it changes, without a network; ``binds``: what it sees of this machine."""
+    """Boot systemd from the folder ``root``, which it may change, without a network. ``binds``: files of this machine
+    to show inside, each with its path there.
+    """
     async with _booted(
         directory, binds, "systemd.show_status=no", "--private-network", root=root
     ) as container:
@@ -103,7 +107,9 @@ async def machine_on(root: Path, directory: Path, binds: dict[Path, str]) -> Asy
 async def _booted(
     directory: Path, binds: dict[Path, str], word: str, *options: str, root: Path | None = None
 ) -> AsyncIterator[Container]:
-    """``word`` is given to systemd, ``options`` to nspawn; ``root`` None: the host's own /usr, in memory."""
+    """Boot systemd by systemd-nspawn; ``word`` is added to systemd's arguments, ``options`` to those of systemd-nspawn.
+    ``root`` None: this machine's own /usr, everything else in memory.
+    """
     if os.geteuid() != 0:
         lacking("booting systemd in a container takes root")
     nspawn = shutil.which("systemd-nspawn")
@@ -141,13 +147,13 @@ async def _booted(
 
 
 def _inits(nspawn: int) -> list[int]:
-    """The container's first process, once it is what it is to be."""
+    """The id of the container's first process, as a list; empty until that process has become systemd."""
     children = Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text().split()
     return [int(child) for child in children if Path(f"/proc/{child}/comm").read_text() == "systemd\n"]
 
 
 def _files(directory: Path, hall: Path) -> dict[Path, str]:
-    """What the container sees beside the host's /usr, by where it sees it."""
+    """The files to show in the container beside /usr: each with its path there."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     opt = directory / "opt"
     site = opt / "venv" / "lib" / version / "site-packages"

@@ -1,8 +1,8 @@
-"""Seeded days of a hall: everything that may happen, much that should not, and how to live them.
+"""Generates days of a hall from a seed: sensible events and wrong ones; and feeds days to an engine.
 
-``Chance.live`` makes a day event by event while an engine lives it (keys are pressed where they may mean something, and
-where they must not); what it returns can be fed again without any randomness. A tick is never part of a day:
-``Feeder`` takes it from ``next_due_ms``.
+``Chance.live`` makes a day event by event while an engine lives it: it presses keys where the state makes them useful,
+and where it does not. The day that it returns can be fed again without any randomness. A day holds no ticks: ``Feeder``
+adds each when the engine's ``next_due_ms`` is reached.
 """
 
 from __future__ import annotations
@@ -67,20 +67,24 @@ ARGS: dict[ev.Key, tuple[str | None, ...]] = {
 
 
 class Feeder:
-    """Lives a day: due ticks first, each with its own stamp. ``after`` may swap the engine after a step."""
+    """Feeds a day to an engine: before each event the ticks due by then, each at its own time. ``after`` is called with
+    the engine after every step and may return another one.
+    """
 
     def __init__(self, engine: Engine, after: Callable[[Engine], Engine] | None = None) -> None:
         self.engine = engine
         self._after = after
 
     def feed(self, day: Iterable[tuple[int, ev.Event]]) -> Iterator[Outcome]:
-        """What came of every step, ticks included."""
+        """Feed a day; yields the outcome of every step, ticks included."""
         for at_ms, event in day:
             yield from self.ticks(at_ms)
             yield self._step(at_ms, event)
 
     def ticks(self, until_ms: int) -> Iterator[Outcome]:
-        """Every tick due until ``until_ms``. An engine that asks for a tick it was given would never end: refused."""
+        """Feed every tick due until ``until_ms``. Fails if a tick does not move the engine's next due time on, because
+        such a day would never end.
+        """
         while (due_ms := self.engine.next_due_ms) is not None and due_ms <= until_ms:
             yield self._step(due_ms, ev.Tick())
             after_ms = self.engine.next_due_ms
@@ -95,9 +99,11 @@ class Feeder:
 
 
 class Chance:
-    """Draws the next event of a day. ``pace_s`` is the mean pause between events; ``small``: a hall of one area.
+    """Draws a random day, event by event. ``pace_s``: mean pause between events in seconds; ``small``: a hall of one
+    area.
 
-    After every step the invariants and the promises are looked at; a message that comes twice must change nothing.
+    After every step the engine's invariants and the promises are checked; a message that comes twice must change
+    nothing.
     """
 
     def __init__(self, seed: int, pace_s: float = 15.0, small: bool = False) -> None:
@@ -115,7 +121,7 @@ class Chance:
         self.actions: list[str] = []
 
     def live(self, steps: int) -> Day:
-        """A day of ``steps`` events, lived once by ``self.engine``."""
+        """Make a day of ``steps`` events while ``self.engine`` handles them; returns the day."""
         self._happen(ev.ClockSet(1_763_852_400_000 + self.at_ms, 480))
         self._happen(ev.SiteLoaded(self.random.choice(self.sites) if self.small else self.sites[0]))
         for panel in ("p1", "p2", "p3", "p4"):
@@ -223,11 +229,11 @@ class Chance:
         )
 
     def _again(self) -> ev.Event:
-        """A redelivery: some earlier event, as it was."""
+        """Draw an earlier event unchanged, as a broker delivers a message again."""
         return self.random.choice([event for _, event in self.day if not isinstance(event, ev.Resumed)])
 
     def _anything(self) -> ev.Event:
-        """Any event with any content."""
+        """Draw an event of any kind but ``ClockSet``, with any content."""
         while True:
             event = self.wild.event([f"T{number:03d}" for number in range(1, self.number + 1)])
             if not isinstance(event, ev.ClockSet):  # the clock has steps of its own
@@ -320,7 +326,7 @@ class Chance:
         )
 
     def _hours(self) -> Hours:
-        """Around the morning that these days live in; every other policy says nothing of hours."""
+        """Draw opening hours around the morning in which these days take place. Half of the policies have none."""
         pick = self.random.choice
         week = tuple(range(1, 9))
         sessions = (

@@ -1,7 +1,7 @@
-"""The small hall of the core's tests, written down as text lines so that a transcript can change one of them.
+"""The small hall of the core's tests, described in text lines so that a transcript can change one of them.
 
-One line is one part of a ``Site`` (see ``tests/core/hall.txt``). A line for an id that is already there replaces it,
-in place; ``without KIND ID`` takes it away.
+One line describes one area, service, window or other part of a ``Site`` (see ``tests/core/hall.txt``). A line with the
+kind and id of an earlier one replaces it in its place; ``without KIND ID`` removes a part.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FONTS = ("gb2312", "gbk")
 
 
 class SiteText:
-    """A site under edit: ``change`` takes one line, ``site`` is what stands now."""
+    """An editable description of a hall: ``change`` applies one line, ``site`` is the hall after all changes."""
 
     def __init__(self, text: str | None = None) -> None:
         self._parts: dict[tuple[str, str], list[str]] = {}

@@ -1,4 +1,4 @@
-"""What the core keeps of an area's load, compared with one worked out anew: now, and just before it says it ends."""
+"""Compares the core's cached load of each area with the load computed anew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ AHEAD_MS = 10 * 3_600_000  # what is valid for longer is valid until the area ch
 
 
 def outdated(engine: Engine, at_ms: int) -> list[str]:
-    """The areas whose kept load is another than the one worked out anew, with the moment at which it is."""
+    """Describe each area whose cached load differs from the load computed anew, at ``at_ms`` or at the last moment of
+    its validity (``until_ms``).
+    """
     assert engine._lookup is not None
     found = []
     for area, kept in engine._loads.items():

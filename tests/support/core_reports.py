@@ -1,4 +1,6 @@
-"""Lines of transcripts that tell what others than the hall's own devices say."""
+"""Parses transcript lines about reports that do not come from the hall's devices: from another queue system, the centre
+or the daemon itself.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from edged.core.model.point import Point
 
 
 def sent(words: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """What is said, and how it came: ``again`` (the broker repeats it), ``boot=name``."""
+    """Separate from a line's ``words`` how the message was delivered; returns the other words and the event's fields:
+    ``again`` (the broker repeats it), ``boot=name`` (the device's start).
+    """
     how: dict[str, Any] = {"again": True} if words[-1] == "again" else {}
     boots = [word for word in words if word.startswith("boot=")]
     if boots:
@@ -18,7 +22,9 @@ def sent(words: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Event | None:
-    """What the queue system of a hall in follow mode says, what became of the centre's documents and of the daemon."""
+    """The event of a line about a queue system (follow mode), the centre's documents or the daemon; None for any other
+    line. ``plain``: its words; ``named``: its ``key=value`` words.
+    """
     queue = named.get("from", "queue")
     match plain:
         case ["called", number, window, *service]:

@@ -1,4 +1,4 @@
-"""Signs of a state against what signing everything anew would show."""
+"""Compares what lamps, displays and panels show with what the core would command if it worked out every one anew."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ BLANK = Pager(0, None)  # where nothing was shown yet
 
 
 def left_behind(engine: Engine) -> list[str]:
-    """Signs that do not show what signing everything anew would; none while some are put off."""
+    """Describe each lamp, display or panel that does not show what the core would command if it worked out every one
+    anew. Empty while the core has postponed some.
+    """
     state = engine.state
     if state.site is None or state.put_off or state.words_put_off:
         return []
@@ -45,7 +47,9 @@ def left_behind(engine: Engine) -> list[str]:
 
 
 def _timeless(value: Value) -> Any:
-    """A value without what newcomers are told, which changes with time alone (and on its tick)."""
+    """``value`` without predicted waits and opening times, which change as time passes and are updated by ticks
+    only.
+    """
     if isinstance(value, Panel):
         return replace(value, wait_low_s=None, wait_high_s=None)
     if isinstance(value, Display):

@@ -1,4 +1,4 @@
-"""The halls of the random days: that of ``hall.txt``, one of one area, and what a technician may turn them into."""
+"""The halls of the random days: the one of ``hall.txt``, a small one of one area, and variants of both."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ SMALL_CHANGES = (
 
 @cache
 def sites(small: bool = False) -> tuple[Site, ...]:
-    """The hall of ``hall.txt``, or one area of it, and what a technician may turn it into."""
+    """The hall of ``hall.txt`` (``small``: the one with one area) and its variants, as a technician may change
+    hall.toml.
+    """
     made = []
     for change in SMALL_CHANGES if small else CHANGES:
         text = SiteText()

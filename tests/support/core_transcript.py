@@ -79,7 +79,7 @@ NAMED = (
 
 
 def rerun(text: str) -> str:
-    """The transcript with its outcomes as they are now."""
+    """Run the transcript ``text`` again and return it with the outcomes that the core gives now."""
     run = _Run()
     lines: list[str] = []
     for line in text.splitlines():
@@ -95,7 +95,7 @@ def rerun(text: str) -> str:
 
 
 class _Run:
-    """One hall living through a transcript."""
+    """The run of one transcript: a hall, its engine, and what is to be printed."""
 
     def __init__(self) -> None:
         self.hall = SiteText()
@@ -127,7 +127,9 @@ class _Run:
         return out + self._step(at_ms, replace(self._event(said), **how) if how else self._event(said))
 
     def _resume(self, at_ms: int, restart: bool) -> list[str]:
-        """Away since the last event until ``at_ms``; the event carries the last lived stamp, as the inbox sends it."""
+        """Let the hall be away from the last event until ``at_ms``. The event ``Resumed`` has the time of the last
+        event, as the inbox sends it. ``restart``: the state is stored and loaded as by a restart.
+        """
         if restart:
             self.engine = Engine(load_state(dump_state(self.engine.state), State))
         last_ms = self.engine.state.at_ms
@@ -255,7 +257,9 @@ class _Run:
 
 
 def parse_ms(text: str) -> int:
-    """``hh:mm:ss`` or ``hh:mm:ss.mmm``, after ``Nd`` for a later day, in ms."""
+    """Parse a time of day, ``hh:mm:ss`` or ``hh:mm:ss.mmm``, into ms after midnight of the first day; ``Nd`` before it
+    adds N days.
+    """
     match = re.fullmatch(r"(?:(\d+)d)?(\d\d):(\d\d):(\d\d)(?:\.(\d\d\d))?", text)
     assert match, f"{text!r} is not a time of day"
     day, hours, minutes, seconds, ms = (int(group or 0) for group in match.groups())
@@ -263,7 +267,7 @@ def parse_ms(text: str) -> int:
 
 
 def clock_text(at_ms: int) -> str:
-    """Inverse of ``parse_ms``."""
+    """Format a time in ms after midnight of the first day, as ``parse_ms`` reads it."""
     seconds, ms = divmod(at_ms, 1000)
     days, rest = divmod(seconds, 86_400)
     clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
@@ -271,7 +275,9 @@ def clock_text(at_ms: int) -> str:
 
 
 def policy_of(settings: dict[str, str]) -> Policy:
-    """The default policy with ``tidal.band.open_above=3``-like settings; ``tidal.areas.tax.pool`` is not one."""
+    """The default policy changed by ``settings``, such as ``tidal.band.open_above=3``. An entry of a mapping cannot be
+    set alone: ``tidal.areas.tax.pool`` is no path.
+    """
     policy: Any = Policy()
     for path, value in settings.items():
         policy = _with(policy, path.split("."), value)
@@ -305,7 +311,7 @@ def _peak(text: str) -> Peak:
 
 
 def _visitor(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Event:
-    """Somebody takes a number, or is expected."""
+    """The event of a line about a visitor, who takes a number or has an appointment."""
     point = named.get("from", "disp")
     booking, reason, returning = (named.get(name) for name in ("appointment", "reason", "returning"))
     match plain:
@@ -341,7 +347,7 @@ def _special(text: str) -> Special:
 
 
 def _hours(text: str) -> tuple[str, str, str, Any, tuple[str, ...]]:
-    """``days@opens-closes``, then the mode and the areas (``+`` between two), which may be left out."""
+    """Parse opening hours ``days@opens-closes[@mode[@area+area]]`` into (days, opens, closes, mode, areas)."""
     days, span, mode, areas, *_ = [*text.split("@"), "", ""]
     opens, closes = span.split("-")
     return days, opens, closes, mode or "full", tuple(filter(None, areas.split("+")))
@@ -407,7 +413,7 @@ def _note(note: Note) -> str:
 
 
 def _differences(part: Any) -> str:
-    """The fields that say something: without None, 0, empty and internal ids."""
+    """Format the fields of ``part`` that are not None, 0, empty or an internal id."""
     assert is_dataclass(part)
     hidden = ("id", "number" if hasattr(part, "place_ms") else "", "source", "print_action", *LEARNT)
     said = [

@@ -1,4 +1,4 @@
-"""What several tests of the daemon measure against, and how they look on."""
+"""Limits, checks and an observer of MQTT topics that several tests of the daemon share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def identical(hall: Hall) -> None:
 
 @asynccontextmanager
 async def watching(broker: Mosquitto, topic_filter: str) -> AsyncIterator[list[dict[str, Any]]]:
-    """What an onlooker hears on ``topic_filter``, with its topic."""
+    """Collect the JSON messages on ``topic_filter`` while the block runs; each is given with its topic as key
+    "topic".
+    """
     heard: list[dict[str, Any]] = []
     async with plain_client(broker, "onlooker") as client:
         await client.subscribe(topic_filter, qos=1)

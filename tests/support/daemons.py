@@ -1,4 +1,4 @@
-"""The real daemon as a process, a small hall for it to serve, and what the tests ask of both.
+"""The real daemon as a process, a small hall for it to serve, and simulated devices.
 
 Rules: every daemon has its own directory (hall.toml, journal, log, notify socket); it is killed when its block ends,
 whatever happened; every wait has a deadline.
@@ -127,12 +127,12 @@ skills = ["tax-general"]
 
 
 def device_table(device: str, kind: str) -> str:
-    """One JSON device of hall.toml."""
+    """A ``[[devices]]`` table of hall.toml for a JSON device at the broker, of ``kind`` (dispenser, panel …)."""
     return f'\n[[devices]]\nid = "{device}"\ndriver = "mqtt_json"\nkind = "{kind}"\n'
 
 
 class Hall:
-    """A directory with a hall.toml for one daemon; ``edit`` spoils or changes it."""
+    """A directory with a hall.toml for one daemon, and the journal that the daemon writes there."""
 
     def __init__(self, directory: Path, broker_port: int, protocol: str, relay_url: str) -> None:
         self.directory = directory
@@ -144,21 +144,21 @@ class Hall:
         self.file.write_text(text + "".join(device_table(*one) for one in JSON_KINDS.items()))
 
     def edit(self, before: str, after: str) -> None:
-        """Replace a text that is there."""
+        """Replace ``before`` in hall.toml by ``after``; fails if it is not there."""
         text = self.file.read_text()
         assert before in text
         self.file.write_text(text.replace(before, after))
 
     def steps(self) -> list[Step]:
-        """Every step of the journal so far."""
+        """Every step that the journal holds now."""
         return steps_in(self.journal)
 
     def notes(self) -> Counter[str]:
-        """Facts by kind."""
+        """How many notes (recorded facts) of each kind the journal holds."""
         return Counter(note.kind for step in self.steps() for note in step.notes)
 
     def tickets(self) -> list[TicketPrinted | TicketRequested]:
-        """Ticket inputs that had an effect, in order."""
+        """The journal's events about new tickets, in order, without those that the core ignored."""
         return [
             step.event
             for step in self.steps()
@@ -167,11 +167,13 @@ class Hall:
         ]
 
     def numbers(self) -> list[str]:
-        """The printed numbers among them."""
+        """The numbers printed by the dispenser itself, in order."""
         return [event.number for event in self.tickets() if isinstance(event, TicketPrinted)]
 
     def actions(self, kind: str) -> list[Action]:
-        """Actions commanded, in order; a page that was sent again stands twice."""
+        """The actions of ``kind`` (page, print …) commanded so far, in order. One that was sent again is there
+        twice.
+        """
         return [
             command
             for step in self.steps()
@@ -180,11 +182,11 @@ class Hall:
         ]
 
     def replay(self) -> subprocess.CompletedProcess[str]:
-        """``edged replay`` on the journal. It runs when nobody else wants to, so a busy machine takes minutes."""
+        """Run ``edged replay`` on the journal. It has the lowest priority, so a busy machine needs minutes."""
         return edged("replay", str(self.journal), timeout_s=600.0)
 
     def get(self, path: str) -> tuple[int, str]:
-        """A page of the daemon's web server."""
+        """Fetch ``path`` from the daemon's web server; returns status and text."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -192,21 +194,23 @@ class Hall:
             return error.code, error.read().decode()
 
     async def quantile(self, histogram: str, share: float) -> float:
-        """The bound of the bucket that ``share`` of a histogram's observations do not exceed."""
+        """The upper bound of the first histogram bucket that contains at least ``share`` (0 to 1) of all
+        observations.
+        """
         _, text = await asyncio.to_thread(self.get, "/metrics")
         found = re.findall(rf'^{histogram}_bucket{{le="([^"]+)"}} (\S+)$', text, re.M)
         counts = [(float(bound), float(count)) for bound, count in found]
         return next(bound for bound, count in counts if count >= share * counts[-1][1])
 
     async def metric(self, name: str) -> float:
-        """The sum over all series of one metric; 0 where there is none yet."""
+        """The sum over all series of one metric; 0 if there is none yet."""
         _, text = await asyncio.to_thread(self.get, "/metrics")
         found = re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? (\S+)$", text, re.M)
         return sum(map(float, found))
 
 
 def edged(*arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run ``edged`` with ``arguments`` as a child process to its end."""
     return subprocess.run(
         [sys.executable, "-m", "edged", *arguments],
         capture_output=True,
@@ -218,12 +222,15 @@ def edged(*arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedProc
 
 
 def hear_ctrl_c() -> None:
-    """As in a terminal: a shell's background job, such as a CI run, is born deaf to it, and so are its children."""
+    """Make this process and its children react to SIGINT, as in a terminal. A shell's background job, such as a CI run,
+    is started with SIGINT ignored.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Daemon:
-    """``edged run`` as a child process with a service manager's socket. ``notified`` holds what it told that.
+    """``edged run`` as a child process, with a socket in the role of systemd's. ``notified`` holds what the daemon sent
+    to that socket.
 
     All of these may be changed between two starts: ``planted``, a fault of ``tests/support/planted.py``; ``before``, a
     command that runs the daemon; ``arguments``, added to ``edged run``; ``environ``, added to its environment.
@@ -249,17 +256,17 @@ class Daemon:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """Its log lines so far, of all its lives."""
+        """The daemon's log lines so far, also those before a restart."""
         text = self._log.read_text() if self._log.exists() else ""
         whole = text[: text.rfind("\n") + 1]  # the last line may be on its way
         return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        """Log lines of one event."""
+        """The log lines of one event."""
         return [line for line in self.log if line["event"] == event]
 
     async def start(self, ready: bool = True) -> None:
-        """Start; with ``ready``, until it says READY=1."""
+        """Start the daemon; with ``ready`` wait until it has sent READY=1."""
         path = self.hall.directory / "notify"
         path.unlink(missing_ok=True)
         wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -303,18 +310,18 @@ class Daemon:
         os.kill(self.pid, number)
 
     async def ended(self, within_s: float = STOP_S) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for the daemon's end and return its exit code; fails after ``within_s``."""
         assert self.process is not None
         async with asyncio.timeout(within_s):
             return await self.process.wait()
 
     async def stop(self) -> int:
-        """SIGTERM."""
+        """Send SIGTERM and return the exit code."""
         self.signal(signal.SIGTERM)
         return await self.ended()
 
     async def kill(self) -> None:
-        """SIGKILL, whatever it does."""
+        """Kill the daemon by SIGKILL, if it runs."""
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
@@ -331,13 +338,15 @@ class Daemon:
                 self.notified.append(self._wire.recv(4096).decode())
 
     async def restart(self, ready: bool = True) -> None:
-        """Start again after an end."""
+        """Start the daemon again after it has ended."""
         self.close()
         await self.start(ready)
 
 
 class Machines:
-    """The far ends of the small hall: JSON devices on one connection, and a relay module on Modbus TCP."""
+    """The simulated devices of the small hall: JSON devices on one connection to the broker, and a relay module on
+    Modbus TCP.
+    """
 
     def __init__(self, broker_port: int) -> None:
         self.fleet = FakeFleet("east", port=broker_port)
@@ -353,19 +362,21 @@ class Machines:
         self.relay_server = FakeTcp([self.relay])
 
     def tickets(self, count: int, first: int = 1) -> None:
-        """Visitors take numbers that the dispenser allots itself."""
+        """Take ``count`` numbers at the dispenser, A001 and so on from ``first``; the dispenser issues the numbers
+        itself.
+        """
         for number in range(first, first + count):
             self.dispenser.ticket(f"A{number:03d}", "tax-general")
 
     @staticmethod
     def ids(device: FakeDevice, kind: str) -> list[str]:
-        """Ids of the actions that ``device`` got."""
+        """The ids of the actions of ``kind`` that ``device`` received."""
         return [fields["id"] for heard, fields in device.actions if heard == kind]
 
 
 @asynccontextmanager
 async def relay_module(machines: Machines) -> AsyncIterator[str]:
-    """The relay module, listening; yields its URL."""
+    """Let the simulated relay module listen; yields its URL."""
     try:
         yield await machines.relay_server.start()
     finally:
@@ -374,7 +385,7 @@ async def relay_module(machines: Machines) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def connected(machines: Machines) -> AsyncIterator[None]:
-    """The JSON devices, on the broker."""
+    """Connect the simulated JSON devices to the broker."""
     async with background(machines.fleet.run()):
         async with asyncio.timeout(START_S):
             await machines.fleet.connected.wait()
@@ -383,7 +394,7 @@ async def connected(machines: Machines) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def small_hall(directory: Path, broker: Broker) -> AsyncIterator[tuple[Hall, Daemon, Machines]]:
-    """Devices on their wires and a daemon not yet started."""
+    """Run the simulated devices of a small hall; yields the hall, its daemon (not yet started) and the devices."""
     machines = Machines(broker.port)
     async with relay_module(machines) as url, connected(machines):
         hall = Hall(directory, broker.port, broker.protocol, url)

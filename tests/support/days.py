@@ -1,4 +1,6 @@
-"""A seeded day of a small hall, fed to the real engine the way the inbox does it, and journaled."""
+"""Generates a day of a small hall from a seed, feeds it to the real engine as the inbox does, and writes the
+journal.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ PANELS = ("panel-w1", "panel-w2", "panel-w3", "pager-1", "pager-duty")
 
 
 class Hall:
-    """One life of a hall over a journal: restore, then events, each with every due tick before it."""
+    """A hall from one start to the next over a journal: it restores the state, then takes events, each after the ticks
+    due before it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.journal = Journal.open(path)
@@ -79,32 +83,36 @@ class Hall:
             self.now_ms += 60_000
 
     def feed(self, at_ms: int, event: Event) -> None:
-        """The event at ``at_ms``, after the ticks due by then."""
+        """Handle ``event`` at ``at_ms``, after the ticks due by then."""
         self.ticks(at_ms)
         self.last_ms = max(self.last_ms, at_ms)
         self.turn(self.last_ms, event)
 
     def ticks(self, until_ms: int) -> None:
-        """Let hall time run; what falls due while away keeps its own stamp, as the inbox gives it."""
+        """Let time run until ``until_ms`` and handle each tick at the time at which it is due, as the inbox gives
+        it.
+        """
         self.now_ms = max(self.now_ms, until_ms)
         while (due_ms := self.engine.next_due_ms) is not None and due_ms <= until_ms:
             self.last_ms = max(due_ms, self.last_ms)
             self.turn(self.last_ms, Tick())
 
     def turn(self, at_ms: int, event: Event) -> None:
-        """One step."""
+        """Handle one event in the engine, and append the step to the journal if it is one to record."""
         commands, notes = self.engine.handle(at_ms, event)
         self.actions += [command.id for command in commands if hasattr(command, "id")]
         if is_recorded(event, commands, notes):
             self.journal.append(Step(self.journal.last_seq + 1, at_ms, event, commands, notes))
 
     def dump(self) -> None:
-        """A state dump here."""
+        """Write a state dump after the last step."""
         self.journal.snapshot(self.engine.state, self.journal.last_seq, self.last_ms)
 
 
 async def write_day(path: Path, seed: int, lives: int = 3, events: int = 120) -> None:
-    """A day with restarts: some clean (with a state dump), some not."""
+    """Write a journal of ``lives`` runs of ``events`` events each. Half of the restarts between them are clean (after a
+    state dump).
+    """
     chance = random.Random(seed)
     for life in range(lives):
         hall = Hall(path)

@@ -1,8 +1,8 @@
-"""A machine with a Debian of its own: a root made by debootstrap, on an ext4 disk image, booted without a network.
+"""Boots a Debian of its own for a test: a root folder made by debootstrap, on an ext4 disk image, without a network.
 
-Rules: the root is made once in a run (``EDGED_DEBIAN_IMAGE`` names one to use or to keep, ``EDGED_DEBIAN_SUITE`` the
-release); every machine boots a copy of the image, so that what a test does to its disk is seen by nobody else,
-and the disk may be copied as a power cut leaves it.
+Rules: the root is made once per test run. ``EDGED_DEBIAN_IMAGE`` names an image to use, or the file in which to keep
+the new one; ``EDGED_DEBIAN_SUITE`` is the release. Every machine boots a copy of the image, so that a test's changes to
+its disk do not reach other tests, and the disk may be copied as a power cut leaves it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ SOURCES = (Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob(
 
 
 def root_image(folder: Path) -> Path:
-    """The image of an empty Debian, made where it is not there yet."""
+    """The disk image of a freshly installed Debian; made in ``folder`` (or at ``EDGED_DEBIAN_IMAGE``) if it does not
+    exist.
+    """
     tool = shutil.which("debootstrap") or shutil.which("debootstrap", path="/usr/sbin")
     image = Path(os.environ.get("EDGED_DEBIAN_IMAGE", folder / "debian.img"))
     if os.geteuid() != 0:
@@ -61,14 +63,16 @@ def root_image(folder: Path) -> Path:
 
 
 def copy_disk(image: Path, copy: Path) -> Path:
-    """The disk as it is in this instant."""
+    """Copy a disk image as it is at this moment; returns ``copy``."""
     subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(image), str(copy)], check=True)
     return copy
 
 
 @asynccontextmanager
 async def debian_machine(directory: Path, disk: Path, binds: dict[Path, str]) -> AsyncIterator[Container]:
-    """A booted Debian on ``disk``, which it changes. ``binds``: what it sees of this machine."""
+    """Boot a Debian from the image ``disk``, which it may change. ``binds``: files of this machine to show inside, each
+    with its path there.
+    """
     root = directory / "root"
     root.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(subprocess.run, ["mount", "-o", "loop", str(disk), str(root)], check=True)
@@ -82,13 +86,15 @@ async def debian_machine(directory: Path, disk: Path, binds: dict[Path, str]) ->
 
 
 def power_off(container: Container) -> None:
-    """Every process of the machine stops in this instant."""
+    """Stop every process of the machine at once by SIGSTOP, as a power cut would: nothing more is written."""
     for pid in _processes(container.leader):
         os.kill(pid, signal.SIGSTOP)
 
 
 def throw_away(container: Container) -> None:
-    """A machine without power is gone, with whatever called into it from here (nsenter stops with its child)."""
+    """Kill a machine stopped by ``power_off``, and wake the commands that wait for it here (nsenter stops with its
+    child).
+    """
     os.kill(container.leader, signal.SIGKILL)
     for child in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
         for pid in child.read_text().split():
@@ -110,7 +116,7 @@ def _processes(leader: int) -> list[int]:
 
 
 def _mirror() -> str:
-    """Where this machine's own packages come from."""
+    """The URL from which this machine gets its own Debian packages; without one, Debian's main server."""
     for file in SOURCES:
         text = file.read_text(errors="replace") if file.is_file() else ""
         for url in re.findall(r"^(?:URIs:|deb)\s+(?:\[[^]]*\]\s+)?(https?://\S+/debian)/?\s", text, re.M):

@@ -1,4 +1,4 @@
-"""A desk's directory, the real commands run in it, and a hall's process that runs there."""
+"""Runs real ``edged`` commands in a directory, as a policy author does, and the daemon of a hall there."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ STOP_S = 60.0
 
 
 class Desk:
-    """A directory, and the commands run in it."""
+    """The working directory of somebody who runs ``edged`` commands."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     async def run(self, *arguments: str) -> tuple[int, str]:
-        """Exit code and all output of ``edged`` with these arguments."""
+        """Run ``edged`` with ``arguments``; returns its exit code and all its output."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "edged", *arguments),
             cwd=self.directory,
@@ -43,14 +43,14 @@ class Desk:
         return process.returncode, out.decode()
 
     def write(self, name: str, document: object) -> str:
-        """Write ``document`` as JSON; returns the name."""
+        """Write ``document`` as JSON to the file ``name`` of the directory; returns the name."""
         (self.directory / name).write_text(json.dumps(document))
         return name
 
 
 @asynccontextmanager
 async def hall_process(directory: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``edged run`` with the hall.toml of ``directory``."""
+    """Run ``edged run`` with the hall.toml in ``directory`` while the block runs."""
     with (directory / "run.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "edged", "run", "-c", "hall.toml"), cwd=directory, env=ENVIRON, stderr=log
@@ -66,7 +66,9 @@ async def hall_process(directory: Path) -> AsyncIterator[asyncio.subprocess.Proc
 
 @asynccontextmanager
 async def hall_in_service(directory: Path, link: MqttLink, state: bytes = b'"online"') -> AsyncIterator[None]:
-    """``hall_process`` of the hall "east", once it has said its state; "degraded" where devices are lost."""
+    """Run ``hall_process`` for the hall "east"; the block begins once its status message contains ``state``: "online",
+    or "degraded" if devices are lost.
+    """
     said = collect(link, "hall/east/status")
     async with hall_process(directory):
         await until(lambda: any(state in message.payload for message in said))

@@ -1,8 +1,9 @@
-"""What a driver and its device say to each other, with the time of each word, recorded as text in virtual time.
+"""Records as text what a driver and its device send each other, with the time of each message, in virtual time.
 
-A scene is played in a loop whose time jumps from timer to timer: pauses, deadlines and tries of a driver are exact in
-the text, and take no time. ``>`` is what the driver sends, ``<`` what the device answers, ``!`` what the core is told,
-``?`` what is counted as no event, ``=`` the outcome of a call, ``-`` a remark of the scene.
+A scene (an async function of a test) runs in a loop whose time jumps from timer to timer: so the pauses, deadlines and
+retries of a driver are exact in the text, and take no real time. ``>`` is what the driver sends, ``<`` what the device
+answers, ``!`` an event for the core, ``?`` an input that the driver rejects, ``=`` the outcome of a call, ``-`` a
+remark of the scene.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ Far = Callable[[bytes], None]
 
 
 class Stage:
-    """Records a scene. ``full``: the inbox takes nothing. ``keeps``: events are on disk at once."""
+    """The record of a scene, and the core's side of the driver. ``full``: the inbox accepts no event. ``keeps``: each
+    event counts as written to disk at once; otherwise at ``commit``.
+    """
 
     def __init__(self, loop: VirtualLoop) -> None:
         self.lines: list[str] = []
@@ -64,13 +67,15 @@ class Stage:
         return not self.full
 
     def commit(self) -> None:
-        """The events so far are on disk."""
+        """Acknowledge all events so far, as if they had been written to disk."""
         kept, self.kept = self.kept, []
         for ack in kept:
             ack()
 
     async def outcome(self, name: str, call: Awaitable[object]) -> None:
-        """Await a call; what it returns or raises is recorded."""
+        """Await ``call``, named ``name`` in the record, and record what it returns or the ``DeviceError`` that it
+        raises.
+        """
         self.note("-", name)
         try:
             result = await call
@@ -87,7 +92,9 @@ class Stage:
 
 
 class ScriptedWire:
-    """A ``ByteLink`` in the hand of the scene. ``far`` gets what the driver sends; ``say`` is the device's answer."""
+    """A ``ByteLink`` that a scene controls. ``far`` is called with what the driver sends; ``say`` delivers the device's
+    answer.
+    """
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -133,7 +140,7 @@ class ScriptedWire:
 
 
 def later(seconds: float, far: Far) -> Far:
-    """``far``, after so many seconds."""
+    """A function that calls ``far`` with the same bytes ``seconds`` later."""
 
     def wait(data: bytes) -> None:
         asyncio.get_running_loop().call_later(seconds, far, data)
@@ -142,7 +149,7 @@ def later(seconds: float, far: Far) -> Far:
 
 
 def brief(value: Any) -> str:
-    """A dataclass without the fields that have their defaults."""
+    """Format a dataclass without the fields that have their default values."""
     told = (
         f"{one.name}={getattr(value, one.name)!r}"
         for one in fields(value)
@@ -158,12 +165,14 @@ def shown(data: bytes) -> str:
 
 
 class StageLoop(VirtualLoop):
-    """Work for threads is done at once, too."""
+    """A virtual-time event loop that runs the work for threads at once in its own thread, so that a scene always runs
+    alike.
+    """
 
     def run_in_executor(  # type: ignore[override]  # of any function
         self, executor: Any, func: Any, *args: Any
     ) -> Any:
-        """See asyncio."""
+        """Call ``func`` at once; returns a finished future. See asyncio."""
         done = self.create_future()
         try:
             done.set_result(func(*args))
@@ -173,7 +182,7 @@ class StageLoop(VirtualLoop):
 
 
 def played(scene: Callable[[Stage], Coroutine[Any, Any, None]]) -> str:
-    """The text of a scene, from second 0."""
+    """Run a scene in virtual time from second 0; returns its record."""
     loop = StageLoop()
     with (
         clock.reading(loop.time, lambda: 1_000_000_000_000_000_000),
@@ -188,7 +197,7 @@ def played(scene: Callable[[Stage], Coroutine[Any, Any, None]]) -> str:
 
 @contextmanager
 def logged(stage: Stage) -> Iterator[None]:
-    """The log stands in the scene, too."""
+    """Record log lines in the scene, too, while the block runs (mark ``*``)."""
 
     def keep(_logger: object, level: str, event: Any) -> Any:
         words = " ".join(f"{key}={value}" for key, value in event.items() if key not in NOT_SHOWN)
@@ -205,7 +214,7 @@ def logged(stage: Stage) -> Iterator[None]:
 
 
 class living:
-    """``async with living(driver)``: the driver runs meanwhile."""
+    """Runs drivers while a block runs: ``async with living(driver)``."""
 
     def __init__(self, *drivers: Driver) -> None:
         self._drivers = drivers

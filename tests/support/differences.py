@@ -1,4 +1,4 @@
-"""What is new in one text beside another, for files that say what a change causes."""
+"""Shows how one text differs from another, for files that record what a change causes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ SHOWN_MAX = 160  # characters of a difference
 
 
 def difference(usual: str, found: str) -> str:
-    """The words of ``found`` that ``usual`` does not have, without those before and behind them."""
+    """The words of ``found`` between the words at start and end that it has in common with ``usual``. "the same" if the
+    texts are equal, "nothing" if words are only missing.
+    """
     before, after = (re.findall(r"[^ ,;()]+|[,;()]", text) for text in (usual, found))
     same = _alike_from_start(before, after)
     rest, told = before[same:], after[same:]

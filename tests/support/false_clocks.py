@@ -1,4 +1,4 @@
-"""A wall clock that a test sets, for one process: libfaketime, which leaves the monotonic clock alone."""
+"""Sets the wall clock of one process by libfaketime, which leaves the monotonic clock alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIBRARY = "faketime/libfaketime.so.1"
 
 
 class FalseClock:
-    """``environ`` for a process whose wall clock shows what ``show`` said last."""
+    """A wall clock that a test sets. A process shows this clock if it is started with the variables ``environ``."""
 
     def __init__(self, directory: Path) -> None:
         found = sorted(Path("/usr/lib").glob(f"*/{LIBRARY}"))
@@ -31,18 +31,20 @@ class FalseClock:
         self._write()
 
     def show(self, wall: str) -> None:
-        """From now on it shows ``wall`` (ISO with offset) and runs."""
+        """Set the clock to ``wall`` (ISO 8601 with offset); it runs on from there."""
         self._ahead_s = datetime.fromisoformat(wall).timestamp() - time.time()
         self._write()
 
     def step(self, seconds: float) -> None:
-        """It is set forward, or back."""
+        """Set the clock forward by ``seconds`` (negative: back)."""
         self._ahead_s += seconds
         self._write()
 
     @contextmanager
     def lost(self) -> Iterator[None]:
-        """Meanwhile it shows the second of January 1970, as a clock without a battery; then it is right again."""
+        """Let the clock start at 1970-01-02 while the block runs, as a clock without a battery does; afterwards it is
+        right again.
+        """
         ahead_s = self._ahead_s
         self.show("1970-01-02T00:00:00+00:00")
         try:

@@ -1,7 +1,7 @@
-"""Disks that fail: SQLite VFSs that remember every write, cut the power at any point, or answer with errors.
+"""Disks that fail: SQLite VFSs (file layers) that record every write, cut the power at any point, or raise errors.
 
-The model of a power cut: what was written before a file's last completed sync is there; of what was written after it,
-each 512-byte sector is there or not, independently. A file never synced may be missing altogether.
+The model of a power cut: what was written before a file's last completed sync is kept. Of what was written later, each
+512-byte sector is kept or lost independently. A file never synced may be missing altogether.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ SECTOR_BYTES = 512
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """``kind``: write (``offset``, ``data``), truncate (``offset`` = size), sync, delete, or a ``mark`` of the test."""
+    """One recorded disk operation. ``kind``: write (``offset``, ``data``), truncate (``offset`` is the new size), sync,
+    delete, or ``mark``, a remark of the test.
+    """
 
     kind: str
     file: str
@@ -30,7 +32,7 @@ class Op:
 
 
 class RecordingDisk(apsw.VFS):
-    """Passes everything on to the real disk and remembers it in order."""
+    """An SQLite VFS that passes every operation on to the real disk and records it in ``log``, in order."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -45,7 +47,7 @@ class RecordingDisk(apsw.VFS):
         self.log.append(Op("delete", Path(filename).name))
 
     def mark(self, value: object) -> None:
-        """Note between the writes that something was acknowledged."""
+        """Record ``value`` between the operations, for example that a step was acknowledged here."""
         self.log.append(Op("mark", "", mark=value))
 
 
@@ -90,18 +92,18 @@ class _File:
 
 
 class CutDisk:
-    """Walks a log op by op and gives what the disk may hold if the power went at that point."""
+    """Replays recorded operations up to a point, and draws what the disk may hold if the power fails there."""
 
     def __init__(self) -> None:
         self._files: dict[str, _File] = {}
 
     def apply(self, op: Op) -> None:
-        """One more operation happened."""
+        """Replay one more operation."""
         if op.kind != "mark":
             self._files.setdefault(op.file, _File()).apply(op)
 
     def cut(self, folder: Path, chance: random.Random) -> None:
-        """Write one possible content of the disk into ``folder``."""
+        """Write into ``folder`` one possible content of the disk after a power cut now, drawn by ``chance``."""
         for name, file in self._files.items():
             content = file.after_cut(chance)
             if content is not None:
@@ -127,9 +129,10 @@ def _play(content: bytearray, ops: list[Op]) -> bytearray:
 
 
 class FailingDisk(apsw.VFS):
-    """Fails chosen calls: ``plan(operation, count)`` gives an exception to raise, or None, for the nth call of a kind.
+    """An SQLite VFS on which chosen calls fail. ``plan(operation, count)`` is called before each: it returns an
+    exception to raise, or None. ``count`` counts the calls of this operation from 1.
 
-    Operations: "sync" and "write". ``before`` runs ahead of each (to wait, say).
+    Operations: "sync" and "write". ``plan`` may also wait.
     """
 
     def __init__(self, name: str, plan: Callable[[str, int], Exception | None]) -> None:
@@ -142,7 +145,7 @@ class FailingDisk(apsw.VFS):
         return _FailingFile(name, flags, self)
 
     def called(self, operation: str) -> None:
-        """Count, and fail if it is planned."""
+        """Count a call of ``operation``, and raise what ``plan`` returns for it."""
         with self._lock:
             self.counts[operation] += 1
             count = self.counts[operation]

@@ -1,4 +1,6 @@
-"""A small hall behind the shipped broker configuration: every client has a certificate and speaks for itself alone."""
+"""A small hall with the shipped broker configuration: every client has a certificate, and may publish only under its
+own name.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "mosquitto"
 
 @dataclass
 class Guarded:
-    """A hall whose broker wants certificates."""
+    """A hall whose broker requires client certificates: its files, daemon, broker, certificate authority and relay
+    module.
+    """
 
     files: Hall
     daemon: Daemon
@@ -34,7 +38,7 @@ class Guarded:
     async def speaking_as(
         self, name: str, authority: Authority | None = None
     ) -> AsyncIterator[aiomqtt.Client]:
-        """A client with a certificate for ``name``."""
+        """Connect a client with a new certificate for ``name``, signed by ``authority`` (None: the hall's)."""
         context = ssl.create_default_context(cafile=str(self.authority.file))
         context.load_cert_chain(*(authority or self.authority).issue(name))
         async with aiomqtt.Client(
@@ -47,8 +51,8 @@ class Guarded:
 async def guarded_hall(
     tmp_path: Path, broker_days: int = 60, own_days: int = 60, broker_begins_days: int = -60
 ) -> AsyncIterator[Guarded]:
-    """The daemon is not started yet. The broker's certificate and the daemon's own are good for so many days; the
-    broker's from ``broker_begins_days`` on.
+    """Set up a guarded hall; its daemon is not started yet. The certificates of the broker and of the daemon are valid
+    for ``broker_days`` and ``own_days``, the broker's from ``broker_begins_days`` days from now (negative: since then).
     """
     authority = Authority(tmp_path)
     cert, key = authority.issue("broker", broker_days, broker_begins_days)

@@ -1,4 +1,4 @@
-"""A small right hall.toml for tests to spoil, and the mistakes told of a file."""
+"""A small correct hall.toml, which tests change to contain mistakes, and the mistakes that are reported."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ driver = "mqtt_json"
 
 
 def mistakes(file: Path) -> list[str]:
-    """Lines without the directory."""
+    """The lines that ``load`` reports for ``file``, without its directory. Fails if the file has no mistake."""
     with pytest.raises(ConfigErrors) as caught:
         load(file)
     return [line.removeprefix(f"{file.parent}{os.sep}") for line in caught.value.lines]

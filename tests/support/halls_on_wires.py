@@ -1,4 +1,6 @@
-"""Halls on wires (``edged/sim/city/wire_halls.py``), running while a block does."""
+"""Runs simulated halls without a daemon, each only a connection to the city's broker
+(``edged/sim/city/wire_halls.py``).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from tests.support.background import background
 
 @asynccontextmanager
 async def wire_halls(port: int, names: Iterable[str], **address: Any) -> AsyncIterator[WireCity]:
-    """Connected when the block begins."""
+    """Run the halls ``names`` on the broker at ``port``; the block begins once they are connected. ``address``: further
+    settings of the connection.
+    """
     city = WireCity(port, names, **address)
     async with background(city.run()):
         async with asyncio.timeout(20):

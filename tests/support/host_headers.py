@@ -1,4 +1,6 @@
-"""Host headers that a listener on 127.0.0.1 with the further names of ``NAMES`` takes, and those that it refuses."""
+"""Host headers that a web server on 127.0.0.1 with the further names ``NAMES`` must accept, and those that it must
+refuse.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ SEVERAL = ((), ("localhost", "localhost"), ("localhost", "evil.example"), ("evil
 
 
 async def status(port: int, path: str, hosts: tuple[str, ...]) -> int:
-    """What a listener answers to a request with these Host headers, as they stand."""
+    """Send a request with these Host headers, unchanged; returns the status code of the answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     lines = [f"GET {path} HTTP/1.1", *(f"Host: {host}" for host in hosts), "Connection: close", "", ""]
     writer.write("\r\n".join(lines).encode("latin-1"))

@@ -1,4 +1,4 @@
-"""A process that writes a journal as fast as it can and says what was acknowledged, until it is killed."""
+"""A process that writes a journal as fast as it can and reports what was acknowledged, until it is killed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.support.journals import key_step
 
 
 def write_until_killed(path: str, said: Connection) -> None:
-    """Append steps after the last one; send each number once it is acknowledged."""
+    """Append steps to the journal at ``path`` for ever. Sends each step's number through ``said`` once the journal has
+    acknowledged it.
+    """
     asyncio.run(_write(Path(path), said))
     os._exit(3)  # only a kill is the right end
 

@@ -1,4 +1,4 @@
-"""Steps to write, and what a journal holds, for the tests of the store."""
+"""Steps to write into a journal, and functions to read or convert one, for the tests of the store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edged.store.records import decode_step
 
 
 def key_step(seq: int) -> Step:
-    """Step ``seq``: a key press numbered like the step, a lamp, a print and a note."""
+    """A step with number ``seq``: a key press, the lamp and the print that it causes, and a note."""
     return Step(
         seq=seq,
         at_ms=seq * 10,
@@ -34,12 +34,12 @@ def key_step(seq: int) -> Step:
 
 
 def policy_step(seq: int, version: int) -> Step:
-    """Step ``seq``: policy ``version`` is applied."""
+    """A step with number ``seq`` in which policy ``version`` is applied."""
     return Step(seq, seq * 10, PolicyApplied(version, f"{version:064x}", Policy()), (), ())
 
 
 def envelope_of(version: int) -> bytes:
-    """The envelope that goes with ``policy_step``."""
+    """The envelope to store with ``policy_step``."""
     return b'{"payload":"%d"}' % version
 
 
@@ -53,7 +53,7 @@ def steps_in(path: Path) -> list[Step]:
 
 
 def as_first_version(path: Path) -> None:
-    """Turn a closed journal into what the first version of the program would have left: appended, commands as JSON."""
+    """Convert a closed journal into the format of the program's first version: commands as JSON, nothing packed."""
     now = path.with_name(path.name + ".now")
     path.rename(now)
     new, old = apsw.Connection(str(now)), apsw.Connection(str(path))
@@ -82,7 +82,7 @@ def as_first_version(path: Path) -> None:
 async def open_journal(
     path: Path, *, vfs: str | None = None, keep_days: int = KEEP_DAYS
 ) -> AsyncIterator[Journal]:
-    """An open journal whose ``run`` is watched, closed at the end."""
+    """Open a journal and run it while the block runs; it is closed at the end."""
     journal = Journal.open(path, vfs=vfs, keep_days=keep_days)
     running = asyncio.get_running_loop().create_task(journal.run())
     try:

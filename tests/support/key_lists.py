@@ -1,4 +1,4 @@
-"""Key lists for tests: a root, keys of a city, a list, its envelope."""
+"""Key lists for tests: root keys, keys of a city, a list of them, and its signed envelope."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ NEXT_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(4, 36)))
 
 
 def public_of(key: Ed25519PrivateKey) -> bytes:
-    """The raw public key."""
+    """The public key of ``key`` as raw bytes."""
     return key.public_key().public_bytes_raw()
 
 
 def id_of(key: Ed25519PrivateKey) -> str:
-    """Its id."""
+    """The key id of ``key``."""
     return keyid_of(public_of(key))
 
 
 def keys_of(*keys: Ed25519PrivateKey) -> dict[str, PublicKey]:
-    """Key id -> public key."""
+    """The public keys by key id."""
     return {id_of(key): PublicKey(ED25519, public_of(key)) for key in keys}
 
 
 def entry(key: Ed25519PrivateKey, *scopes: str, **changes: Any) -> dict[str, Any]:
-    """A key of a list, good for the years 2020 to 2098."""
+    """The entry of a key list for ``key``, valid from 2020 to 2097. ``scopes``: what it may sign, by default policies
+    and operations; ``changes``: fields to replace.
+    """
     return {
         "name": "city",
         "keyid": id_of(key),
@@ -47,13 +49,15 @@ def entry(key: Ed25519PrivateKey, *scopes: str, **changes: Any) -> dict[str, Any
 
 
 def revoked(key: Ed25519PrivateKey, why: str = "stolen", name: str = "old") -> dict[str, Any]:
-    """A revoked key of a list."""
+    """The entry of a key list that revokes ``key``."""
     public = base64.b64encode(public_of(key)).decode()
     return {"name": name, "keyid": id_of(key), "public": public, "algorithm": "ed25519", "reason": why}
 
 
 def key_list(version: int, *keys: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A list for hall "demo"; without ``keys``: the city's key may sign everything."""
+    """An unsigned list for hall "demo" with the entries ``keys``; by default the city's key, which may sign policies
+    and operations. ``changes``: fields to replace.
+    """
     return {
         "type": "keys",
         "halls": ["demo"],
@@ -65,5 +69,5 @@ def key_list(version: int, *keys: dict[str, Any], **changes: Any) -> dict[str, A
 
 
 def list_envelope(made: dict[str, Any], key: Ed25519PrivateKey = ROOT) -> bytes:
-    """The list, signed."""
+    """Sign the list ``made`` with ``key``."""
     return sign(json.dumps(made, ensure_ascii=False).encode(), PAYLOAD_TYPE, key)

@@ -1,4 +1,6 @@
-"""The core's side of a driver under test: hall time, and everything that the driver tells."""
+"""The core's side of a driver under test: it gives the driver the hall's time and collects the events that it
+reports.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,11 @@ from tests.support.brokers import Rejections, until
 
 
 class ListeningCore:
-    """``context`` is what the driver of ``device`` is made with; hall time moves only while the driver sleeps,
-    ``speed`` times faster than real time, and when a test sets ``hall_s``.
+    """The core as a driver of ``device`` sees it: ``context`` is passed to the driver, ``events`` collects what it
+    reports.
+
+    Hall time (``hall_s``, in seconds) moves only while the driver sleeps, ``speed`` times faster than real time, and
+    when a test sets it.
     """
 
     def __init__(self, device: str, speed: float = 1.0) -> None:
@@ -32,5 +37,5 @@ class ListeningCore:
         self.hall_s += seconds
 
     async def reported(self, *events: Event) -> None:
-        """Wait until the driver has told these, and nothing else."""
+        """Wait until the driver has reported exactly these events since its start."""
         await until(lambda: self.events == list(events))

@@ -1,4 +1,4 @@
-"""A MariaDB of a test's own: Debian's, in its own directory, on a free port; as user mysql where we are root."""
+"""Runs Debian's MariaDB for a test: in its own directory, on a free port; as user mysql if we are root."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ START_S = 60.0
 
 @contextmanager
 def mariadb() -> Iterator[str]:
-    """Its SQLAlchemy address, with an empty database "queue". Skipped or failed where it is not installed."""
+    """Run a MariaDB with an empty database "queue"; yields its SQLAlchemy URL. Where it is not installed the test is
+    skipped (under CI it fails).
+    """
     if not Path(SERVER).exists():
         lacking("MariaDB is not installed (apt-get install mariadb-server)")
     directory = Path(tempfile.mkdtemp(prefix="edged-mariadb-"))

@@ -1,8 +1,9 @@
-"""A small Modbus TCP slave with the habits of real modules and gateways, on its own: nothing of ours is imported.
+"""A small Modbus TCP slave with the deviations of real modules and gateways; it imports none of our code.
 
-Habits: busy, accepted (exceptions 6 and 5 to every second write), refuses-reads, refuses-writes (2), fails (4), swapped
-(bytes of long answers in the other order), closes (after each answer), idle (after ``IDLE_S`` without a request),
-renumbers, other-unit.
+Habits: busy, accepted (every second write gets exception 6 or 5; "accepted" still does it), refuses-reads,
+refuses-writes (exception 2), fails (4), swapped (bytes of long answers in reverse order), closes (the connection after
+each answer), idle (closes after ``IDLE_S`` seconds without a request), renumbers (answers with another transaction id),
+other-unit (answers as another unit).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ IDLE_S = 0.4
 
 
 class Slave:
-    """Listens on a free port; ``lit`` tells the coils, ``connections`` and ``requests`` count."""
+    """A Modbus TCP server on a free port, with one of the habits. ``lit``: the state of its coils; ``connections`` and
+    ``requests``: how many there were.
+    """
 
     def __init__(self, habit: str, channels: int = 8) -> None:
         self.habit = habit
@@ -30,7 +33,7 @@ class Slave:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def stop(self) -> None:
-        """Listen no longer."""
+        """Stop listening."""
         with suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()

@@ -1,4 +1,6 @@
-"""The other ends of Modbus wires for tests: pty lines, a raw late slave, and pymodbus's own servers."""
+"""Simulated devices on Modbus lines for tests: pseudo-terminals, a slave that the test scripts, and pymodbus's
+servers.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ DEADLINE_S = 8.0  # of every wait in a test
 
 
 async def until(condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
-    """Wait for ``condition``; fail loudly where it does not come true."""
+    """Wait until ``condition`` is true; raises ``TimeoutError`` after ``deadline_s`` seconds."""
     async with asyncio.timeout(deadline_s):
         while not condition():
             await asyncio.sleep(0.002)
@@ -33,7 +35,7 @@ async def until(condition: Callable[[], object], deadline_s: float = DEADLINE_S)
 
 @asynccontextmanager
 async def running(*things: object) -> AsyncIterator[None]:
-    """Run ``thing.run()`` of each beside the test; a crash of one fails the test."""
+    """Call ``run()`` of each of ``things`` in the background of the block; if one raises, the test fails."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(thing.run()) for thing in things]  # type: ignore[attr-defined]
         try:
@@ -48,7 +50,9 @@ async def up(bus: ModbusBus) -> None:
 
 
 class RawLine:
-    """A pty whose far end is the test's own: ``on_bytes`` sees every chunk, ``say`` answers."""
+    """A pseudo-terminal whose other end the test operates: ``on_bytes`` is called with every chunk received, ``say``
+    sends.
+    """
 
     def __init__(self, on_bytes: Callable[[bytes], None] = lambda data: None) -> None:
         self.on_bytes = on_bytes
@@ -67,7 +71,7 @@ class RawLine:
         asyncio.get_running_loop().call_later(delay_s, self.send, data)
 
     def close(self) -> None:
-        """Pull the plug."""
+        """Close both ends, as if the adapter were unplugged."""
         asyncio.get_running_loop().remove_reader(self._master)
         os.close(self._master)
         os.close(self._slave)
@@ -80,7 +84,9 @@ class RawLine:
 
 
 def sim_device(unit: int, first: int = 0, coils: int = 32) -> SimDevice:
-    """Plain coils from ``first``, all off, and holding registers 0-9 that hold ten times their address."""
+    """A simulated Modbus device with ``coils`` coils from address ``first``, all off, and holding registers 0 to 9,
+    each holding ten times its address.
+    """
     blocks = (
         [SimData(first, values=[False] * coils, datatype=DataType.BITS)],
         [SimData(0, values=[False] * 16, datatype=DataType.BITS)],
@@ -92,7 +98,7 @@ def sim_device(unit: int, first: int = 0, coils: int = 32) -> SimDevice:
 
 @asynccontextmanager
 async def pymodbus_tcp(*devices: SimDevice) -> AsyncIterator[str]:
-    """pymodbus's TCP server; yields its URL."""
+    """Run pymodbus's TCP server with these devices; yields its URL."""
     server = ModbusTcpServer(list(devices), address=("127.0.0.1", 0), ignore_missing_devices=True)
     await server.serve_forever(background=True)
     try:
@@ -104,7 +110,9 @@ async def pymodbus_tcp(*devices: SimDevice) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def pymodbus_serial(folder: Path, *devices: SimDevice) -> AsyncIterator[str]:
-    """pymodbus's serial server at one end of a pty pair (socat); yields the URL of the other."""
+    """Run pymodbus's serial server at one end of a pair of pseudo-terminals (socat); yields the URL of the other
+    end.
+    """
     near, far = folder / "near", folder / "far"
     socat = shutil.which("socat")
     assert socat, "socat is required"
@@ -135,7 +143,9 @@ def relay(unit: int = 1, **options: object) -> FakeRelay:
 
 
 def registers(pdu: bytes) -> bytes:
-    """Every register holds ten times its address, as the answer of a raw slave."""
+    """The PDU of the answer to a read of one holding register, which holds ten times its address. ``pdu``: the
+    request.
+    """
     return bytes((3, 2)) + (10 * int.from_bytes(pdu[1:3], "big")).to_bytes(2, "big")
 
 

@@ -1,4 +1,4 @@
-"""A disk of a test's own: mounted where it says, and away when its block ends."""
+"""Mounts a disk for one test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.needs import lacking
 
 @contextmanager
 def mounted(place: Path, *options: str) -> Iterator[Path]:
-    """``options`` as ``mount`` takes them; it needs root."""
+    """Mount a file system at ``place`` while the block runs; ``options`` are those of ``mount``. Needs root."""
     if os.geteuid() != 0:
         lacking("mounting a disk needs root")
     place.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""nats-servers with the shipped files, as they are but for places and ports; certificates and names included."""
+"""Runs nats-servers with the shipped files; only paths and ports are replaced, certificates and user names stay."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ WIRES = "wires"  # who speaks for every hall, which no hall may
 
 
 class NatsCluster:
-    """``ports`` take MQTT over TLS. ``kill`` and ``start`` one node as often as a test wants.
+    """A cluster of nats-servers as the city's broker. ``ports``: the MQTT ports (TLS) of its nodes. A test may ``kill``
+    and ``start`` a node any number of times.
 
-    A cluster of one is the shipped file without its part on the others, and keeps one copy of what it takes.
+    A cluster of one node runs the shipped file without its section about other nodes, and stores one copy of each
+    message instead of three.
     """
 
     def __init__(self, directory: Path, nodes: int = NODES) -> None:
@@ -59,7 +61,9 @@ class NatsCluster:
             await self.kill(node)
 
     async def healthy(self) -> None:
-        """Every node says so at /healthz: there is a leader, and it knows it."""
+        """Wait until every node reports at /healthz that it is healthy: the cluster has a leader, and the node knows
+        it.
+        """
         deadline = monotonic_s() + START_S
         for node, port in enumerate(self._healths):
             while not await _healthy(port):
@@ -69,13 +73,15 @@ class NatsCluster:
                 await asyncio.sleep(0.05)
 
     def context(self, name: str) -> ssl.SSLContext:
-        """TLS of who has the certificate ``name``."""
+        """TLS settings of a client with the certificate ``name``."""
         made = ssl.create_default_context(cafile=str(self.authority.file))
         made.load_cert_chain(self.directory / f"{name}.pem", self.directory / f"{name}.key")
         return made
 
     def options(self, name: str, first: int) -> list[str]:
-        """Options of a command of the centre, for a broker whose node ``first`` is tried first."""
+        """The options with which a command of the centre connects as ``name``; it tries node ``first`` before the
+        others.
+        """
         at = [*self.ports[first:], *self.ports[:first]]
         files = [("--ca", self.authority.file), ("--cert", self.directory / f"{name}.pem")]
         files += [("--cert-key", self.directory / f"{name}.key")]
@@ -125,7 +131,7 @@ async def _healthy(port: int) -> bool:
 
 @asynccontextmanager
 async def nats_city(directory: Path, nodes: int = NODES) -> AsyncIterator[NatsCluster]:
-    """Nodes that have started, and may not have found each other yet."""
+    """Start a cluster of ``nodes`` nodes, which may not have found each other yet (see ``healthy``)."""
     if shutil.which("nats-server") is None:
         lacking("nats-server is not installed (apt-get install nats-server)")
     cluster = NatsCluster(directory, nodes)

@@ -1,4 +1,4 @@
-"""What a test needs and a machine may not have: without it a test is skipped, but under CI it fails."""
+"""Handles programs that a test needs and a machine may lack: the test is skipped, but under CI it fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def lacking(what: str) -> NoReturn:
-    """``what`` is missing here, in words that say how to get it."""
+    """Skip the running test (under CI: fail it). ``what`` says what is missing and how to get it."""
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)

@@ -1,4 +1,4 @@
-"""A page desk without a broker: sources that read an engine, and a link that holds what was published last."""
+"""Parts of the daemon around a page desk (which publishes what the hall's pages show), for tests without a broker."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from edged.driver import Unreachable
 
 
 class PublishedBodies:
-    """Stands for the link to the broker: ``bodies`` holds the last JSON body of each topic, named without "hall/h/".
+    """A stand-in for the link to the broker. ``bodies`` holds the last JSON body published on each topic, named without
+    "hall/h/"; None if the topic was cleared.
 
-    ``up``: the link counts as up at once; else when the test calls ``changed(True, "")``. None: the topic was cleared.
-    ``away``: the broker takes nothing.
+    ``up``: the link counts as connected at once; otherwise once the test calls ``changed(True, "")``. ``away``:
+    publishing fails.
     """
 
     def __init__(self, *, up: bool = False) -> None:
@@ -38,7 +39,7 @@ class PublishedBodies:
 
     @property
     def parts(self) -> dict[str, Any]:
-        """The page parts among the bodies, by name ("window/w1")."""
+        """The published parts of the pages (messages below "page/"), by name, such as "window/w1"."""
         return {
             topic.removeprefix("page/"): body
             for topic, body in self.bodies.items()
@@ -56,7 +57,9 @@ def page_sources(
     clock: bool = True,
     devices: tuple[str, ...] = (),
 ) -> PageSources:
-    """Sources of a page desk whose facts are the state of ``engine()``; its stamps are hall time in ms, as text."""
+    """Sources for a page desk that take all facts from the state of ``engine()``; their time stamps are hall time in
+    ms, as text.
+    """
     pages = SimpleNamespace(public_url=public_url)
     named = tuple(SimpleNamespace(id=device) for device in devices)
     config: Any = SimpleNamespace(devices=named, timezone="Asia/Shanghai", name_en=name_en, pages=pages)

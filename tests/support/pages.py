@@ -1,4 +1,4 @@
-"""What the daemon says for the pages, heard as ``edged web`` hears it."""
+"""Receives what the daemon publishes for the pages, as ``edged web`` does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.brokers import Broker
 
 
 class PageEar:
-    """The newest of each part, and how many came; made by ``pages_at``."""
+    """The last message of each part of the pages, and how many of each arrived; made by ``pages_at``."""
 
     def __init__(self) -> None:
         self.parts: dict[str, Any] = {}
@@ -27,7 +27,7 @@ class PageEar:
 
 @asynccontextmanager
 async def pages_at(broker: Broker, hall: str) -> AsyncIterator[PageEar]:
-    """Listens to ``hall/{hall}/page/#`` while the block lasts."""
+    """Collect the messages on ``hall/{hall}/page/#`` while the block runs."""
     ear, prefix = PageEar(), f"hall/{hall}/page/"
 
     async def listen(client: aiomqtt.Client) -> None:

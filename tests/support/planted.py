@@ -1,6 +1,7 @@
-"""The daemon with one fault in it: ``python -m tests.support.planted FAULT run --config FILE``.
+"""Runs the daemon with one planted fault: ``python -m tests.support.planted FAULT run --config FILE``.
 
-SIGUSR1 lets the fault loose, except where it is there from the start. What is planted stands in ``FAULTS``, in words.
+The fault begins at SIGUSR1, or at the start where its docstring says so. ``FAULTS`` lists all faults; the docstring of
+each function is the effect on the daemon.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ SYNC_S = "EDGED_SYNC_S"  # of the environment: what a sync of "crawling" takes
 
 
 class Stubborn(Slate):
-    """A driver whose exchange neither ends nor lets itself be cancelled."""
+    """A driver whose ``show`` neither ends nor can be cancelled."""
 
     deadline_s = 0.5
 
     async def show(self, point: str, value: Any) -> None:
-        """For ever."""
+        """Never return, even if cancelled."""
         while True:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(HOUR_S)
@@ -51,43 +52,47 @@ class Falling(Slate):
     """A driver that fails whenever it is started."""
 
     async def run(self) -> None:
-        """Not for long."""
+        """Fail at once."""
         raise ZeroDivisionError("planted")
 
 
 def falling() -> None:
-    """hall.toml may name a driver that fails at once, and is tried again as fast; there from the start."""
+    """Make a driver "falling" known to hall.toml. It fails as soon as it runs, and is restarted after 50 ms. Effective
+    from the start.
+    """
     devices.REGISTRY["falling"] = "tests.support.planted:Falling"
     running_devices.RESTART_S = (0.05,) * 4
 
 
 def hourly() -> None:
-    """The wall time is told to the core every three seconds instead of every hour; there from the start."""
+    """Tell the core the wall time every three seconds instead of every hour. Effective from the start."""
     vars(app)["CLOCK_EVERY_MS"] = 3000
 
 
 def impatient() -> None:
-    """A lost device needs a person after a second; there from the start."""
+    """Raise the alarm about a lost device after one second. Effective from the start."""
     vars(app)["LOST_MS"] = 1000
 
 
 def hasty() -> None:
-    """Safe mode is over after seconds; there from the start."""
+    """Let safe mode (after repeated crashes) end after ten seconds. Effective from the start."""
     vars(lifetime)["SAFE_S"] = 10.0
 
 
 def blocked() -> None:
-    """The loop's thread never comes back."""
+    """Block the event loop's thread for an hour."""
     _on_signal(lambda: time.sleep(HOUR_S))
 
 
 def stubborn() -> None:
-    """hall.toml may name a driver that hangs; there from the start."""
+    """Make a driver "stubborn" known to hall.toml, which hangs when it is to show something. Effective from the
+    start.
+    """
     devices.REGISTRY["stubborn"] = "tests.support.planted:Stubborn"
 
 
 def dead_link() -> None:
-    """The broker link's task ends as if somebody had cancelled it."""
+    """End the task of the broker link as if somebody had cancelled it."""
     links: list[MqttLink] = []
     init = MqttLink.__init__
 
@@ -109,7 +114,7 @@ def dead_link() -> None:
 
 
 def dead_writer() -> None:
-    """The journal's thread meets a bug."""
+    """Raise an unexpected exception in the journal's writer thread."""
 
     def fail(self: JournalWriter, taken: object) -> bool:
         raise ValueError("planted")
@@ -118,12 +123,12 @@ def dead_writer() -> None:
 
 
 def hung_writer() -> None:
-    """The disk takes a commit and never answers."""
+    """Let a commit of the journal hang, as on a disk that does not answer."""
     _replace(JournalWriter, "_commit", lambda self, group: time.sleep(HOUR_S))
 
 
 def unacknowledged() -> None:
-    """Killed after a clerk's "next" is on disk, before the broker hears that it is."""
+    """Kill the daemon when a clerk's "next" is on disk but not yet acknowledged to the broker."""
 
     pass_on = Journal._pass_on
 
@@ -137,7 +142,7 @@ def unacknowledged() -> None:
 
 
 def crawling() -> None:
-    """Every sync of the disk takes ``EDGED_SYNC_S``; there from the start."""
+    """Let every sync of the disk take ``EDGED_SYNC_S`` seconds. Effective from the start."""
     delay_s = float(os.environ[SYNC_S])
     disk = FailingDisk("crawling", lambda kind, count: time.sleep(delay_s) if kind == "sync" else None)
     Journal.open = partial(Journal.open, vfs="crawling")  # type: ignore[method-assign]
@@ -145,7 +150,7 @@ def crawling() -> None:
 
 
 def hoarding() -> None:
-    """All memory that the process may still have is taken, from the largest piece to the smallest."""
+    """Take all memory that the process may still have, first in large pieces, then in small ones."""
 
     def hoard() -> None:
         for size in (1 << 20, 1 << 16, 1 << 12, 1 << 8):
@@ -157,7 +162,7 @@ def hoarding() -> None:
 
 
 def crashing_tide() -> None:
-    """The core fails whenever a "+1" window is to be lit; there from the start."""
+    """Let the core fail whenever a "+1" window is to be opened. Effective from the start."""
 
     def fail(*arguments: Any) -> bool:
         raise ZeroDivisionError("planted")
@@ -166,7 +171,9 @@ def crashing_tide() -> None:
 
 
 def failing_desks() -> None:
-    """Every policy of version 3, and every order to open a window, meets a bug in its desk; there from the start."""
+    """Let the policy desk fail on every policy of version 3, and the operation desk on every order to open a window.
+    Effective from the start.
+    """
     hand_policy, hand_order = PolicyDesk._hand_over, OperationDesk._hand_over
 
     def policy(self: PolicyDesk, waiting: Any) -> None:
@@ -184,7 +191,7 @@ def failing_desks() -> None:
 
 
 def core_without_policies() -> None:
-    """The core fails on every policy that was pushed; there from the start."""
+    """Let the core fail on every pushed policy. Effective from the start."""
     lamps_first = Engine.lamps_first
 
     def fail(self: Engine, at_ms: int, event: Any) -> Any:
@@ -219,7 +226,9 @@ KEPT: list[object] = []
 
 
 def _replace(kind: type, name: str, broken: Callable[..., object]) -> None:
-    """At the signal ``broken`` takes the place of a method; one that was renamed would plant nothing."""
+    """At SIGUSR1, replace method ``name`` of ``kind`` by ``broken``. Fails at the start if there is no such method,
+    because then nothing would be planted.
+    """
     assert hasattr(kind, name), f"{kind.__name__} has no {name}"
     _on_signal(lambda: setattr(kind, name, broken))
 
@@ -229,7 +238,7 @@ def _on_signal(loose: Callable[[], object]) -> None:
 
 
 def main() -> None:
-    """Plant, then be ``edged``."""
+    """Plant the fault named by the first argument, then run ``edged`` with the others."""
     from edged.__main__ import main as edged
 
     fault = sys.argv.pop(1)

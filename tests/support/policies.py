@@ -1,4 +1,4 @@
-"""Signed policies for tests: a key, a document, an envelope."""
+"""A signing key, example policies and orders, and signed envelopes, for tests."""
 
 from __future__ import annotations
 
@@ -56,6 +56,6 @@ def document(**changes: Any) -> dict[str, Any]:
 
 
 def envelope(made: dict[str, Any] | bytes | None = None, key: Ed25519PrivateKey = KEY) -> bytes:
-    """A signed envelope around a document or around raw payload bytes."""
+    """Sign ``made``, a document or raw bytes (None: the example document), with ``key``; returns the envelope."""
     payload = made if isinstance(made, bytes) else json.dumps(document() if made is None else made).encode()
     return sign(payload, PAYLOAD_TYPE, key)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own: Debian's, in its own directory, on a socket; as user postgres where we are root."""
+"""Runs Debian's PostgreSQL for a test: in its own directory, on a Unix socket; as user postgres if we are root."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_
 
 
 class Postgres:
-    """``start``, ``kill`` and ``start`` again as often as a test wants: same directory, same socket."""
+    """A PostgreSQL server. A test may ``start`` and ``kill`` it any number of times; directory and socket stay the
+    same.
+    """
 
     def __init__(self, programs: Path, directory: Path) -> None:
         self._programs = programs
@@ -83,7 +85,7 @@ class Postgres:
                 return
 
     def kill(self) -> None:
-        """The postmaster and all it started, without a word; shared memory goes with them."""
+        """Kill the server and its child processes by SIGKILL, so that nothing can be shut down in order."""
         assert self._process is not None
         children = [int(pid) for pid in _children(self._process.pid)]
         for pid in (self._process.pid, *children):
@@ -96,12 +98,12 @@ class Postgres:
             self.kill()
 
     def rows(self, query: str, *values: Any) -> list[Any]:
-        """One query on a connection of its own."""
+        """Run one query on a connection of its own; returns all rows."""
         with psycopg.connect(self.dsn) as connection:
             return connection.execute(query.encode(), values).fetchall()
 
     def value(self, query: str, *values: Any) -> Any:
-        """The first column of the first row; None where there is none."""
+        """Run one query; returns the first column of the first row, None without a row."""
         found = self.rows(query, *values)
         return found[0][0] if found else None
 
@@ -123,7 +125,7 @@ def _programs() -> Path:
 
 @contextmanager
 def real_postgres() -> Iterator[Postgres]:
-    """A cluster that is gone when the block ends."""
+    """Run a new PostgreSQL server while the block runs; its files are deleted at the end."""
     programs = _programs()
     directory = Path(tempfile.mkdtemp(prefix="edged-postgres-"))
     directory.chmod(0o755)
@@ -138,7 +140,9 @@ def real_postgres() -> Iterator[Postgres]:
 
 @asynccontextmanager
 async def postgres_beside() -> AsyncIterator[Postgres]:
-    """The same for a test with a loop: what takes long is done in a thread."""
+    """``real_postgres`` for async tests: it starts and stops the server in a thread, so that the event loop is not
+    blocked.
+    """
     block = real_postgres()
     server = await asyncio.to_thread(block.__enter__)
     try:

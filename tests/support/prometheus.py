@@ -1,7 +1,7 @@
-"""Debian's Prometheus with the shipped rules, in a hurry: it watches one daemon, and its waits are a second.
+"""Runs Debian's Prometheus with the shipped alert rules on one daemon, with waits cut to a second.
 
-Scrapes and evaluations come each half second; every ``for:`` of the rules is cut to a second and every window to
-``WINDOW``, except those of the alerts that a test leaves as they are. The rules' own tests hold the real ones.
+Scrapes and evaluations come every half second. Every ``for:`` of the rules is cut to a second and every time window to
+``WINDOW``, except those of alerts that a test excludes. The real waits are tested by the rules' own tests.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ scrape_configs:
 
 
 class Prometheus:
-    """One on a free port."""
+    """A Prometheus process on a free port."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
@@ -45,7 +45,9 @@ class Prometheus:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, web_port: int, leave: Collection[str] = ()) -> None:
-        """Start the process; it listens once ``ask`` answers. ``leave``: see the method."""
+        """Start the process, which scrapes the daemon at ``web_port``; wait for it with ``answers``. ``leave``: alerts
+        that keep their real waits and windows.
+        """
         program = shutil.which("prometheus") or lacking("prometheus is not installed (Debian: prometheus)")
         config = self._directory / "prometheus.yml"
         self._write(leave)
@@ -65,7 +67,7 @@ class Prometheus:
         await self._process.wait()
 
     def leave(self, *alerts: str) -> None:
-        """From now on these have their real waits and windows; all others start anew."""
+        """Give these alerts their real waits and windows from now on, and all others the short ones."""
         assert self._process is not None
         self._write(alerts)
         self._process.send_signal(signal.SIGHUP)
@@ -79,7 +81,9 @@ class Prometheus:
         self._rules.write_text("".join(part if _named(part) in whole else _cut(part) for part in parts))
 
     def ask(self, query: str) -> list[dict[str, Any]]:
-        """The samples of an instant query; an error of Prometheus is raised with its words."""
+        """The samples of an instant query. Raises ``AssertionError`` with Prometheus's message if the query is
+        refused.
+        """
         url = f"http://127.0.0.1:{self.port}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
@@ -89,11 +93,13 @@ class Prometheus:
         return found
 
     def firing(self) -> set[str]:
-        """Alerts that fire now."""
+        """The names of the alerts that fire now."""
         return {one["metric"]["alertname"] for one in self.ask('ALERTS{alertstate="firing"}')}
 
     async def fires(self, alert: str, besides: Collection[str] = ()) -> float:
-        """Seconds until this alert fires; none but those ``besides`` may meanwhile."""
+        """Wait until ``alert`` fires; returns after how many seconds. Fails if another one fires meanwhile, except
+        ``besides``.
+        """
         started_s = monotonic_s()
         while alert not in (firing := self.firing()):
             assert firing <= set(besides), f"{firing} instead of {alert}"
@@ -103,11 +109,11 @@ class Prometheus:
         return monotonic_s() - started_s
 
     async def calms(self) -> None:
-        """Until nothing fires any more."""
+        """Wait until no alert fires."""
         await until(lambda: self.firing() == set(), FIRED_S)
 
     def answers(self) -> bool:
-        """Whether it has scraped the daemon."""
+        """Whether Prometheus runs and has scraped the daemon."""
         try:
             return [one["value"][1] for one in self.ask("up")] == ["1"]
         except OSError:
@@ -125,7 +131,9 @@ def _cut(part: str) -> str:
 
 @asynccontextmanager
 async def watching_over(directory: Path, daemon: Daemon, *leave: str) -> AsyncIterator[Prometheus]:
-    """A Prometheus that scrapes ``daemon``, which is started. ``leave``: alerts whose waits and windows are not cut."""
+    """Run a Prometheus that scrapes ``daemon``, and start the daemon. ``leave``: alerts that keep their real waits and
+    windows.
+    """
     await asyncio.to_thread(directory.mkdir)
     watch = Prometheus(directory)
     await watch.start(daemon.hall.web_port, leave)
