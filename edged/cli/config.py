@@ -37,7 +37,7 @@ QUESTIONS = {
 def reference(
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the texts.")] = "en",
 ) -> None:
-    """Print the reference of hall.toml: every table and key with its values, default and meaning. It is the text of
+    """Print the reference of hall.toml. It lists every table and key with values, default and meaning, and is also in
     configs/hall-reference.md.
     """
     from edged.config.reference import hall_reference

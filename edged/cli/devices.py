@@ -170,7 +170,8 @@ def encode(
     unit: Annotated[int | None, typer.Option(help="Unit; default: the description's, or 1.")] = None,
     folder: Annotated[Path | None, typer.Option("--descriptions", help="The site's own folder.")] = None,
 ) -> None:
-    """Print the bytes of a request, with its checksum. Modbus requests are printed as RTU frames, as on a serial line.
+    """Print the bytes of a request, with its checksum. A Modbus request is printed as an RTU frame, as on a serial
+    line.
 
     \b
     Exit codes: 0 done, 2 not a request.

@@ -107,8 +107,8 @@ def write_key_pair(name: str, directory: Path, algorithm: str) -> tuple[str, Pat
 
 @app.command()
 def check(file: Document, config: Config = None) -> None:
-    """Check a policy document, signed or not, as a hall would. With --config it must also fit that hall's areas,
-    services and windows.
+    """Check a policy document as a hall would. The document may be signed. With --config it must also fit that hall's
+    areas, services and windows.
 
     The signature is not verified here: only the hall knows which keys it trusts.
     """
@@ -129,7 +129,7 @@ def check(file: Document, config: Config = None) -> None:
 def reference(
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Of the texts.")] = "en",
 ) -> None:
-    """Print the reference of a policy: every parameter with its values, default and meaning. It is the text of
+    """Print the reference of a policy. It lists every parameter with values, default and meaning, and is also in
     configs/policy-reference.md.
     """
     from edged.central.policy_schema import policy_schema
