@@ -1,1 +1,3 @@
-"""Everything that takes long, run on purpose: ``python -m tests.campaign --hours H`` records it in CAMPAIGN.md."""
+"""The long tests, started by hand: ``python -m tests.campaign --hours H`` runs them and records the results in
+CAMPAIGN.md.
+"""

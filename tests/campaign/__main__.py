@@ -1,8 +1,8 @@
 """Run the long tests and record what was found: ``python -m tests.campaign --hours H``.
 
-The parts take their share of the time one after another, each at least once; ``--part NAME`` runs only that. The record
-in ``tests/CAMPAIGN.md`` names of each part commit, command and every figure; a part that found something is listed with
-what to type to see it again, and the exit code is 1.
+The parts run one after another, each for its share of the time and at least once; ``--part NAME`` runs only that part.
+The record in ``tests/CAMPAIGN.md`` lists commit, command and figures of each part. If a part found a fault, the record
+says which command shows it again, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ LEAST_DAEMONS = 200  # ... of whole daemons, about twelve
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one part did: ``figures`` for the record, ``findings`` with the command that shows each again."""
+    """The result of one part: ``figures`` for the record, and ``findings``, each a fault with the command that shows it
+    again.
+    """
 
     part: str
     command: str
@@ -40,12 +42,12 @@ class Found:
 
 
 def worlds(until_s: float) -> Found:
-    """Simulated days of the core, as many as fit."""
+    """Simulate days of the core alone, as many as the time allows."""
     return _simulated("worlds", "core", LEAST_WORLDS, until_s)
 
 
 def daemons(until_s: float) -> Found:
-    """Simulated days of the whole daemon, as many as fit."""
+    """Simulate days of the whole daemon, as many as the time allows."""
     return _simulated("daemons", "daemon", LEAST_DAEMONS, until_s)
 
 
@@ -74,42 +76,44 @@ def _simulated(part: str, level: str, least: int, until_s: float) -> Found:
 
 
 def kills(until_s: float) -> Found:
-    """kill -9 in the middle of writing."""
+    """Kill the journal's writer by kill -9 while it writes."""
     return _pytest("kills", "tests/store/test_kill.py", "EDGED_KILLS", 200, "kill -9 cycles", until_s)
 
 
 def cuts(until_s: float) -> Found:
-    """Power cuts of a real ext4."""
+    """Cut the power of a real ext4 file system, by copying its image."""
     return _pytest(
         "cuts", "tests/store/test_image_cut.py", "EDGED_CUTS", 50, "power cuts by image copy", until_s
     )
 
 
 def torn(until_s: float) -> Found:
-    """Unsynced writes lost or torn, sector by sector."""
+    """Lose or tear unsynced writes of the journal, sector by sector."""
     file = "tests/store/test_power_cut.py"
     return _pytest("torn", file, "EDGED_CRASH_STATES", 5000, "torn-write states", until_s)
 
 
 def faults(until_s: float) -> Found:
-    """The real daemon under every fault, and its unit under a real systemd: hung, killed a hundred times."""
+    """Test the real daemon under every fault of the list, and its unit under a real systemd, which kills it a hundred
+    times.
+    """
     return _pytest("faults", "tests/faults", "EDGED_RESTARTS", 100, "kills of the unit", until_s)
 
 
 def backlog(until_s: float) -> Found:
-    """A long outage, then everything at once beside what happens now."""
+    """Send the events of a long outage to the centre while new ones arrive."""
     file = "tests/central/test_uplink.py"
     return _pytest("backlog", file, "EDGED_BACKLOG", 100_000, "events of backlog", until_s)
 
 
 def age(until_s: float) -> Found:
-    """A start with a journal of ninety days, from a cold disk, in the unit's 256 MB."""
+    """Start the daemon with a journal of ninety days, from a cold disk, in the 256 MB that its unit permits."""
     file = "tests/daemon/test_old_journal.py"
     return _pytest("age", file, "EDGED_JOURNAL_DAYS", 90, "days of journal", until_s)
 
 
 def fuzz(until_s: float) -> Found:
-    """Every border under atheris."""
+    """Fuzz every decoder and other entry of foreign bytes with atheris."""
     from tests.fuzz.targets import TARGETS
 
     began_s = time.monotonic()
@@ -126,7 +130,7 @@ def fuzz(until_s: float) -> Found:
 
 
 def walk(_until_s: float) -> Found:
-    """A stranger's walk through every practice, on real wires."""
+    """Try every practice of a hall as a stranger would, with simulated devices on real connections."""
     began_s = time.monotonic()
     done = _python("-m", "tests.walk")
     broken = [line for line in done.stdout.splitlines() if line.startswith("NOT")]
@@ -135,7 +139,7 @@ def walk(_until_s: float) -> Found:
 
 
 def mutation(until_s: float) -> Found:
-    """Bugs planted at random in core, links, central and devices: are they seen by the tests near them?"""
+    """Plant bugs at random in core, links, central and devices, and count how many the nearby tests notice."""
     from tests.campaign import mutation as mutants
 
     began_s = time.monotonic()
@@ -169,7 +173,9 @@ PARTS: dict[str, tuple[Callable[[float], Found], float]] = {  # with its share o
 
 
 def _pytest(part: str, file: str, knob: str, least: int, what: str, until_s: float) -> Found:
-    """A test whose size a variable chooses: run again with new seeds until the time is over."""
+    """Run the tests in ``file`` again and again with new seeds until ``until_s``, at least once. Each run does
+    ``least`` repetitions, set by the environment variable ``knob``; ``what`` names the repetitions in the record.
+    """
     began_s, runs = time.monotonic(), 0
     findings: list[str] = []
     told: list[str] = []
@@ -200,7 +206,7 @@ def _python(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def _record(found: list[Found], command: str) -> None:
-    """Write what was done now; parts that were not run keep the rows and findings of their last time."""
+    """Write the results ``found`` into the record. Parts that were not run now keep their earlier rows and findings."""
     from edged.sim.worlds.campaign import commit
 
     when = f"{time.strftime('%Y-%m-%d %H:%M')}, `{commit()}`, {os.cpu_count()} processors"
@@ -222,7 +228,9 @@ def _record(found: list[Found], command: str) -> None:
 
 
 def _recorded() -> dict[str, tuple[str, list[str]]]:
-    """The rows of the record, each with its findings, by part; "part, how" is one that somebody ran otherwise."""
+    """By part, its row in the present record and its findings. A name like "part, how" is a row that somebody added for
+    a run with other settings.
+    """
     parts: dict[str, tuple[str, list[str]]] = {}
     for line in RECORD.read_text("utf-8").splitlines() if RECORD.exists() else ():
         name, _, rest = (
@@ -236,7 +244,7 @@ def _recorded() -> dict[str, tuple[str, list[str]]]:
 
 
 def main() -> int:
-    """Run the parts, write the record."""
+    """Run the parts and write the record; returns the exit code."""
     asked = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
     asked.add_argument("--hours", type=float, default=1.0, help="for all parts together (default 1)")
     asked.add_argument("--part", action="append", choices=list(PARTS), help="only this one; may be repeated")

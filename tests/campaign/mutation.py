@@ -1,16 +1,17 @@
 """Mutation testing: change one place of the code, and see whether a test that executes it fails.
 
 Cosmic Ray (extra ``[mutation]``) says where code can be changed and how; the sample is drawn by seed. Coverage.py says
-which test executes which line, once (`tests.campaign.tracing`). A change is then planted in the living functions of a
-fork, and only the tests that execute its line run, the fastest first, up to the first that fails
-(`tests.campaign.planting`): a second of processor time instead of a minute. Code that runs only while modules are
-imported is changed on disk instead, in a copy of the tree, for a pytest of its own.
+which test executes which line; this is traced once (`tests.campaign.tracing`). A change is then planted into the loaded
+functions of a forked process, and only the tests that execute its line run there, the fastest first, until one fails
+(`tests.campaign.planting`). So a change costs a second of processor time instead of a minute. Code that runs only while
+modules are imported is changed on disk instead, in a copy of the tree, for a pytest of its own.
 
-Left out are annotations, which nothing evaluates, and the figures of named constants: another figure is another choice,
-not a bug. A test that exceeds its time limit counts as a kill, as a loop without end would.
+Two things are never changed: annotations, because nothing evaluates them, and the values of named constants, because
+another value is another choice and not a bug. A test that exceeds its time limit counts as a kill, because a change may
+cause an endless loop.
 
-What became of each change is kept in ``.mutation/``: a run that was stopped goes on where it was. A kill is kept until
-the changed file is another, a survivor is tried anew when a test is another.
+The result of each change is kept in ``.mutation/``, so that a run that was stopped can continue. A kill is valid until
+the changed file differs; a survivor is tried again when any test differs.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ PYTEST = (
 
 
 class Mutant(NamedTuple):
-    """One operator of Cosmic Ray at one place of one module; the ``occurrence`` counts within the module."""
+    """One change: an operator of Cosmic Ray (such as "replace + by -") at one place of one module. ``occurrence``:
+    number of the place among those in the module where the operator applies.
+    """
 
     path: str
     line: int
@@ -67,7 +70,9 @@ class Mutant(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """Which test executes which line, in how many seconds; the test ``""`` is the import."""
+    """Which test executes which line, and how many seconds each test takes. ``lines``: by path and line number, names
+    of tests; the name ``""`` is the import of the module.
+    """
 
     seconds: dict[str, float]
     failed: list[str]
@@ -75,7 +80,7 @@ class Traced(NamedTuple):
 
 
 class Survivor(NamedTuple):
-    """A change that no test near it saw."""
+    """A change with which all tests that execute its line still pass."""
 
     path: str
     line: int
@@ -84,7 +89,9 @@ class Survivor(NamedTuple):
 
 
 class Score(NamedTuple):
-    """What became of the mutants that were tried, of a sample of all there are."""
+    """The result of a run: how many mutants are ``possible`` in all, how many of them were tried and killed, and those
+    that survived.
+    """
 
     possible: int
     tried: int
@@ -94,7 +101,9 @@ class Score(NamedTuple):
 
 
 def run(count: int, seed: int, until_s: float) -> Score:
-    """Try ``count`` mutants drawn by ``seed``, or as many as fit, one after the other."""
+    """Try ``count`` mutants drawn by ``seed``, one after the other, or as many as are possible until ``until_s``
+    (monotonic clock).
+    """
     KEPT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="edged-mutants-") as folder, chdir(folder):
         _copy(Path(folder))
@@ -130,7 +139,9 @@ def _copy(folder: Path) -> None:
 
 
 def _digest(paths: Iterable[str]) -> str:
-    """Another one as soon as a file below ``paths`` is another."""
+    """A hash of all files below ``paths``: it differs as soon as one of them does. Compiled files and Markdown do not
+    count.
+    """
     told = hashlib.sha256()
     for path in sorted(one for folder in paths for one in Path(folder).rglob("*") if one.is_file()):
         if path.suffix not in (".pyc", ".md"):
@@ -144,7 +155,7 @@ def _key(mutant: Mutant) -> str:
 
 
 def _traced(digest: str) -> Traced:
-    """The tests of each line, from the kept file or by running them all once."""
+    """Which test executes which line: from the kept file for ``digest``, or by running all tests once."""
     kept = KEPT / f"traced-{digest}.json"
     if not kept.exists():
         environ = {"EDGED_TRACE": ":".join(MUTATED), "EDGED_TRACED": str(kept)}
@@ -153,7 +164,9 @@ def _traced(digest: str) -> Traced:
 
 
 def _pytest(plugin: str, **environ: str) -> subprocess.Popen[bytes]:
-    """All tests near, under a plugin, importing from the copy before the installed tree."""
+    """Start pytest with all nearby tests and a plugin. Modules are imported from the copy in the working directory, not
+    from the installed tree.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "pytest", *PYTEST, "-s", "-p", plugin, *TESTS],
         env={**os.environ, "PYTHONPATH": os.getcwd(), **environ},
@@ -164,7 +177,9 @@ def _pytest(plugin: str, **environ: str) -> subprocess.Popen[bytes]:
 
 
 def _possible(digest: str) -> list[Mutant]:
-    """Every mutant worth trying, in an order that only the code decides."""
+    """Every mutant worth trying, in an order that depends on the code alone; from the kept file for ``digest`` if there
+    is one.
+    """
     kept = KEPT / f"possible-{digest}.json"
     if kept.exists():
         return [Mutant(*row) for row in json.loads(kept.read_text("utf-8"))]
@@ -188,7 +203,7 @@ def _possible(digest: str) -> list[Mutant]:
 
 
 def _changed(mutant: Mutant) -> str:
-    """The whole text of the module with the mutant in it."""
+    """The whole text of the mutant's module with the change in it."""
     operator = import_module("cosmic_ray.plugins").get_operator(mutant.operator)()
     text = Path(mutant.path).read_text("utf-8")
     after = import_module("cosmic_ray.mutating").mutate_code(text, operator, mutant.occurrence)
@@ -196,7 +211,9 @@ def _changed(mutant: Mutant) -> str:
 
 
 def _spared(path: Path) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where nothing is changed: annotations, and constants of the module or of a class."""
+    """Yield the ranges (start, end) of a module in which nothing is changed, each as (line, column): annotations, and
+    constants of the module or of a class.
+    """
     tree = ast.parse(path.read_text("utf-8"))
     bodies = [tree.body, *(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
     constants = [node for body in bodies for node in body if isinstance(node, ast.Assign | ast.AnnAssign)]
@@ -212,7 +229,9 @@ def _spared(path: Path) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
 
 
 def _plant(mutants: Sequence[Mutant], traced: Traced, told: Path, until_s: float) -> None:
-    """Try the mutants in one process and its forks; one line of ``told`` for each."""
+    """Try the mutants in one pytest process and its forks, until ``until_s``. The process appends one line of JSON for
+    each to the results file.
+    """
     if not mutants:
         return
     asked = Path("asked.jsonl").resolve()
@@ -259,7 +278,7 @@ def _outermost(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDe
 
 
 def _tests_of(mutant: Mutant, traced: Traced) -> tuple[str, ...]:
-    """The tests that execute the mutant, the fastest first."""
+    """The names of the tests that execute the mutant's lines, the fastest first."""
     names = {
         name for line in _lines_of(mutant) for name in traced.lines.get(mutant.path, {}).get(str(line), ())
     }
@@ -272,7 +291,9 @@ def _fastest(names: Iterable[str], traced: Traced) -> tuple[str, ...]:
 
 
 def _lines_of(mutant: Mutant) -> range:
-    """The lines of the innermost statement around the mutant; of one with a block those before its block."""
+    """The lines of the innermost statement that contains the mutant. Of a statement with a block (``if``, ``for`` …)
+    only the lines before the block.
+    """
     at = (mutant.line, mutant.column)
     around = [
         node
@@ -296,7 +317,9 @@ def _ends(node: ast.stmt) -> tuple[int, int]:
 
 
 def _to_be_imported(mutant: Mutant, done: Planted, traced: Traced) -> bool:
-    """Whether a fork could not show it: what runs at import had run already."""
+    """Whether the mutant must be tried on disk: it was not killed, and its code runs while the module is imported,
+    which in a fork has happened before the change.
+    """
     if done.outcome == "killed" or done.by == "on disk":
         return False
     return done.outcome == "not planted" or any(
@@ -305,7 +328,9 @@ def _to_be_imported(mutant: Mutant, done: Planted, traced: Traced) -> bool:
 
 
 def _on_disk(mutant: Mutant, traced: Traced, told: Path) -> Planted:
-    """Change the copy and import everything again, for what runs while modules are imported."""
+    """Change the module in the copy and run its tests in a new process, for code that runs while modules are imported.
+    The module is restored afterwards, and the result is appended to the results file.
+    """
     began_s, path = time.monotonic(), Path(mutant.path)
     near = _fastest({name for names in traced.lines.get(mutant.path, {}).values() for name in names}, traced)
     until = accumulate(traced.seconds[test] for test in near)

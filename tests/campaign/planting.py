@@ -1,9 +1,11 @@
-"""A plugin of pytest that plants one change after another in the collected program and runs the tests that execute it.
+"""A pytest plugin that applies changes to the loaded program, one at a time, and runs the tests that execute the
+changed line.
 
-``pytest -p tests.campaign.planting`` with ``EDGED_PLANTING``: a file of one JSON object a line, `Change`. Everything is
-imported and collected once; each change lives in a fork, where the functions of the changed place get its code, and
-ends with the first test that fails. A test kills only if it passes without the change and fails with it once more: one
-that fails now and then kills nobody. ``EDGED_PLANTED`` takes one line of JSON a change as soon as it is known.
+Usage: ``pytest -p tests.campaign.planting``. ``EDGED_PLANTING`` is the file of changes, one JSON object (`Change`) per
+line. Everything is imported and collected once. Each change is made in a forked process: there the functions around the
+changed place get the new code, and the tests run until one fails. A test counts as a killer only if it passes without
+the change and fails with it a second time, so that a test that fails now and then does not count. The result of each
+change is appended at once as a line of JSON to the file ``EDGED_PLANTED``.
 """
 
 from __future__ import annotations
@@ -34,9 +36,10 @@ _failed: list[str] = []
 
 
 class Change(NamedTuple):
-    """One place of one module to be changed: ``after`` is the module's whole text with the change.
+    """A change to one place of one module. ``after`` is the module's whole text with the change.
 
-    ``function`` names the outermost function around the place, with its first line, decorators included.
+    ``function`` is the qualified name of the outermost function around the place, ``first_line`` its first line,
+    decorators included.
     """
 
     key: str
@@ -49,7 +52,9 @@ class Change(NamedTuple):
 
 
 class Planted(NamedTuple):
-    """What became of a change: ``killed`` by a test or at the time limit, ``survived``, or ``not planted``."""
+    """The result of a change. ``outcome``: ``killed`` by a test or at the time limit, ``survived``, or ``not planted``;
+    ``by``: the test that failed.
+    """
 
     key: str
     outcome: str
@@ -58,20 +63,20 @@ class Planted(NamedTuple):
 
 
 def pytest_configure() -> None:
-    """Random tests end at the first example that fails, and keep none."""
+    """Make hypothesis stop at the first example that fails, without shrinking or storing it."""
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
     hypothesis.settings.register_profile("planting", phases=phases, database=None, deadline=None)
     hypothesis.settings.load_profile("planting")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep the name of a test that failed."""
+    """Remember the name of a test that failed."""
     if report.failed:
         _failed.append(report.nodeid)
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool:
-    """Plant what is asked for instead of running the tests."""
+    """Try every change of the file ``EDGED_PLANTING``, in place of pytest's own loop over the tests."""
     items = {item.nodeid: item for item in session.items}
     sound: dict[str, bool] = {}
     gc.freeze()  # forks copy fewer pages
@@ -133,7 +138,9 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _functions(change: Change) -> list[FunctionType]:
-    """Every living function made from the place that is changed; decorators keep the one they got."""
+    """Every function object in memory that was made from the changed function's code. A decorated function is found,
+    too, because its decorator holds it.
+    """
     path = os.path.abspath(change.path)
     gc.unfreeze()
     found = [
@@ -148,9 +155,10 @@ def _functions(change: Change) -> list[FunctionType]:
 
 
 def _in_fork(session: pytest.Session, tests: Tests, functions: Sequence[FunctionType], code: CodeType) -> str:
-    """Run the tests one after the other in a process where the functions have the code.
+    """Run the tests one after the other in a forked process in which ``functions`` have ``code``.
 
-    The test that failed, ``""`` for none, `LIMIT` where one did not end in time or took the process with it.
+    Returns the name of the test that failed, ``""`` if none did, `LIMIT` if one exceeded its time limit or ended the
+    process.
     """
     receiver, sender = os.pipe()
     child = os.fork()
@@ -196,7 +204,7 @@ def _run_and_tell(
 
 
 def written(path: Path) -> list[Planted]:
-    """The results kept so far; a line cut short by a stop is not one."""
+    """The results in the file so far. A line that is incomplete, because the process was stopped, is skipped."""
     results = []
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
         with suppress(json.JSONDecodeError, TypeError):

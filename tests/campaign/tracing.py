@@ -1,8 +1,9 @@
-"""A plugin of pytest that writes down which test executes which line, and how long each test takes.
+"""A pytest plugin that records which test executes which line, and how long each test takes.
 
-``pytest -p tests.campaign.tracing`` with ``EDGED_TRACED`` (a file to write) and ``EDGED_TRACE`` (folders, separated by
-``:``). Coverage.py counts; the name of the running test is its context. Lines executed while modules are imported have
-the test ``""``. Tests that fail or are skipped are named apart: they can show nothing about a mutant.
+Usage: ``pytest -p tests.campaign.tracing`` with ``EDGED_TRACED`` (the file to write) and ``EDGED_TRACE`` (folders to
+trace, separated by ``:``). Coverage.py records the lines, with the name of the running test as context. Lines executed
+while modules are imported have the test ``""``. Tests that fail or are skipped are listed separately, because they
+cannot show anything about a mutant.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _outcomes: dict[str, set[str]] = {}
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Count what runs from here, fixtures too, for this test."""
+    """Record the lines executed from here on, in fixtures too, under the name of this test."""
     _coverage.switch_context(item.nodeid)
     try:
         return (yield)
@@ -42,7 +43,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """Write ``{"seconds": {test: s}, "failed": [test], "lines": {path: {line: [test]}}}``, paths as in the tree."""
+    """Write ``{"seconds": {test: s}, "failed": [test], "lines": {path: {line: [test]}}}``; paths are relative to the
+    tree.
+    """
     _coverage.stop()
     data = _coverage.get_data()
     lines = {

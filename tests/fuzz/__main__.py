@@ -1,10 +1,11 @@
-"""Fuzz the borders: ``python -m tests.fuzz [TARGET …] [--seconds N]``. Exit code 1 where one broke.
+"""Fuzz every function that reads foreign bytes: ``python -m tests.fuzz [TARGET …] [--seconds N]``. Exit code 1 if one
+of them broke.
 
-Seconds are processor time, so that a busy machine fuzzes as much as a quiet one, only longer.
+Seconds are processor time, so that a busy machine fuzzes as much as a quiet one, only for longer.
 
-What breaks a target is kept as ``corpus/TARGET/crash-…``: commit it with the fix, the tests run every kept input.
-New inputs that reach new code go to a folder of their own (``--grow DIR``), so that a corpus in the repository grows
-only when somebody wants it to.
+An input that breaks a target is kept as ``corpus/TARGET/crash-…``: commit it with the fix, because the tests run every
+kept input. New inputs that reach new code go to a separate folder (``--grow DIR``), so that the corpus in the
+repository grows only on purpose.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LOOKS_EVERY = 16  # inputs between two looks at the clock
 
 
 def main() -> int:
-    """One process per target: libFuzzer never returns."""
+    """Fuzz the targets, each in a process of its own, because libFuzzer never returns."""
     asked = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     asked.add_argument("targets", nargs="*", help="default: all")
     asked.add_argument("--seconds", type=int, default=300, help="processor time per target (default 300)")
@@ -75,7 +76,7 @@ def _run(name: str, seconds: int, grow: Path | None) -> bool:
 
 
 def _for_seconds(target: Callable[[bytes], None], seconds: int) -> Callable[[bytes], None]:
-    """``target``, ending the process with exit code 0 after so many seconds of processor time.
+    """Wrap ``target`` so that the process ends with exit code 0 after ``seconds`` of processor time.
 
     libFuzzer's own limit is wall time.
     """

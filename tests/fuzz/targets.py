@@ -1,7 +1,8 @@
-"""Every border of the daemon as a function of bytes: what it may raise, and nothing else, whatever comes in.
+"""The fuzz targets: each passes bytes to one function of the program that reads foreign data.
 
-``python -m tests.fuzz`` runs them under atheris; the corpora in ``corpus/`` start from golden frames and keep what was
-found. A target ends quietly, or raises what its border does not promise: then the fuzzer keeps the bytes.
+``python -m tests.fuzz`` runs them under atheris. The corpora in ``corpus/`` begin with correct frames, and keep each
+input that broke a target. A target suppresses the errors that the function may raise by its contract. Any other
+exception, and a failed assertion, is a fault: the fuzzer then keeps the bytes.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ HALL = Path(tempfile.gettempdir()) / "edged-fuzz-hall.toml"
 
 
 def device_json(data: bytes) -> None:
-    """A payload under ``dev/{device}/up/{kind}``; the first byte chooses the kind."""
+    """Decode a payload of ``dev/{device}/up/{kind}``; the first byte chooses the kind. Both ways to decode it must
+    agree.
+    """
     kinds = (*mqtt_json.MODELS, "nothing")
     kind = kinds[data[0] % len(kinds)] if data else "nothing"
     with contextlib.suppress(Unfit):
@@ -84,7 +87,9 @@ def device_json(data: bytes) -> None:
 
 
 def candle_frames(data: bytes) -> None:
-    """Bytes from an RS-485 bus of call panels; what is read is written the same, and read the same in two halves."""
+    """Decode bytes of an RS-485 bus of call panels. Each frame must encode to the bytes that were read, and the same
+    bytes in two chunks must give the same frames.
+    """
     whole, halves = Parser(), Parser()
     frames = whole.feed(data)
     middle = len(data) // 2
@@ -96,7 +101,9 @@ def candle_frames(data: bytes) -> None:
 
 
 def ff68_frames(data: bytes) -> None:
-    """Bytes from a bus of FF 68 callers; what is read is written the same, and read the same in two halves."""
+    """Decode bytes of a bus of FF 68 callers. Each frame must encode to the bytes that were read, and the same bytes in
+    two chunks must give the same frames.
+    """
     whole, halves = CallerParser(), CallerParser()
     frames = whole.feed(data)
     middle = len(data) // 2
@@ -107,7 +114,7 @@ def ff68_frames(data: bytes) -> None:
 
 
 def onbon_frames(data: bytes) -> None:
-    """Bytes from an LED controller of either series."""
+    """Decode bytes of an Onbon LED controller, of either series."""
     for found in onbon.FrameReader(onbon_pixels.opened).feed(data):
         with contextlib.suppress(DeviceError):
             onbon_pixels.decode_area(found.data)
@@ -120,7 +127,7 @@ def onbon_frames(data: bytes) -> None:
 
 
 def strip_datagrams(data: bytes) -> None:
-    """A datagram from an LED strip's card, and a program that one is said to hold."""
+    """Decode a datagram of an LED strip's controller card, and a program (its stored text) read from it."""
     with contextlib.suppress(DeviceError):
         packet = ledsender.parse(data)
         assert ledsender.parse(packet.to_bytes()) == packet
@@ -130,7 +137,9 @@ def strip_datagrams(data: bytes) -> None:
 
 
 def input_records(data: bytes) -> None:
-    """Records of a keypad or scanner, read the same in two halves; a code has a bound."""
+    """Decode input records of a keypad or scanner. Two chunks must give the same records, and a scanned code has a
+    maximum length.
+    """
     whole, halves, codes = evdev.InputReader(), evdev.InputReader(), evdev.CodeReader()
     records, middle = whole.feed(data), len(data) // 2
     assert records == halves.feed(data[:middle]) + halves.feed(data[middle:])
@@ -140,7 +149,9 @@ def input_records(data: bytes) -> None:
 
 
 def printer_answers(data: bytes) -> None:
-    """Status bytes of a ticket printer: each is one answer or noise, and says one of three things of the paper."""
+    """Decode status bytes of a ticket printer. Each byte is one answer or noise; an answer about paper gives one of the
+    values of ``escpos.Paper``.
+    """
     for byte in data:
         if escpos.is_at_once(byte):
             assert escpos.paper_at_once(byte) in get_args(escpos.Paper)
@@ -151,7 +162,9 @@ def printer_answers(data: bytes) -> None:
 
 
 def robot_answers(data: bytes) -> None:
-    """What a robot's server answers, and lines on the socket between `edged pager` and the daemon."""
+    """Judge the answer of a group robot's server, and read lines from the socket between `edged pager` and the
+    daemon.
+    """
     for vendor in ROBOTS:
         for status in (200, 302, 404, 503):
             verdict, detail = robots.judged(vendor, status, data)
@@ -163,8 +176,8 @@ def robot_answers(data: bytes) -> None:
 
 
 def voice_answers(data: bytes) -> None:
-    """Bytes from a voice module, in words; and a text to speak: each frame fits the module, and nothing is left out
-    that it can say.
+    """Describe bytes from a voice module, and split a text to speak into frames. Each frame must fit the module, and no
+    text may contain a command to it.
     """
     assert len(voice_chip.describe(data)) <= max(1, len(data))
     text = data.decode("utf-8", "replace")
@@ -176,7 +189,9 @@ def voice_answers(data: bytes) -> None:
 
 
 def described_words(data: bytes) -> None:
-    """A payload on MQTT for each device by description: what it says is of the kinds and values of its file."""
+    """Decode an MQTT payload for every device description: only events that the description lists may come out, with
+    counts of 0 or more.
+    """
     for name in MQTT_MODELS:
         model = described("mqtt_map", name, MqttModel)
         for topic in {one.topic.replace("{topic}", "x").replace("+", "x") for one in model.inputs}:
@@ -187,7 +202,7 @@ def described_words(data: bytes) -> None:
 
 
 def module_registers(data: bytes) -> None:
-    """What a module answers about its contacts and counters; its display takes any call."""
+    """Decode a Modbus module's answers about contacts and counters, and encode a call for a module with a display."""
     closed, contacts = [byte & 1 == 1 for byte in data], modbus_map.Contacts(0.3)
     assert contacts.pressed(closed, 0, 0.0) == [], "closed at first was not pressed"
     pressed = contacts.pressed([not one for one in closed], 0, 1.0)
@@ -207,7 +222,9 @@ def module_registers(data: bytes) -> None:
 
 
 def description_files(data: bytes) -> None:
-    """A site's own description: mistakes are words, never an exception of a library; a valid one is judged."""
+    """Read a site's own device description. A wrong one must raise ``ValueError``, never an exception of a library; of
+    a valid one, the examples are checked.
+    """
     DESCRIPTION.write_bytes(data)
     kinds: tuple[type[Description], ...] = (Profile, MapModel, MqttModel)
     for kind in kinds:
@@ -217,7 +234,9 @@ def description_files(data: bytes) -> None:
 
 
 def queue_rows(data: bytes) -> None:
-    """Rows of another queue system: what leaves is what the contract takes, whatever stands there."""
+    """Convert rows of another queue system. Whatever they contain, the messages made from them must be valid for the
+    daemon.
+    """
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
@@ -233,14 +252,14 @@ def queue_rows(data: bytes) -> None:
 
 
 def milesight_report(data: bytes) -> None:
-    """A report of a people counter."""
+    """Decode a report of a Milesight people counter."""
     with contextlib.suppress(DeviceError):
         for line in milesight.decode(data):
             assert line.start == line.start.strip("\0")
 
 
 def http_reports(data: bytes) -> None:
-    """A report of a people counter over HTTP, and what of it comes through the broker."""
+    """Decode a people counter's report over HTTP, and the report that is then sent through the broker."""
     for vendor in VENDORS:
         with contextlib.suppress(DeviceError):
             for one in http_counter.decode(vendor, data):
@@ -252,7 +271,7 @@ def http_reports(data: bytes) -> None:
 
 
 def modbus_pdus(data: bytes) -> None:
-    """What a relay module answers, and what another master might ask."""
+    """Decode a relay module's answers, and requests that another master may send on the line."""
     for decode in (modbus.decode_answer, modbus.decode_request):
         with contextlib.suppress(DeviceError):
             message = decode(data)
@@ -262,7 +281,9 @@ def modbus_pdus(data: bytes) -> None:
 
 
 def modbus_answers(data: bytes) -> None:
-    """Bytes on a Modbus line after a request: only its own answer is taken."""
+    """Search bytes on a Modbus line for the answer to a request: only an answer to that very request may be
+    accepted.
+    """
     for pdu in (b"\x01\x00\x00\x00\x08", b"\x05\x00\x03\xff\x00", b"\x03\x00\x10\x00\x02"):
         sent = modbus_frames.rtu_frame(3, pdu)
         answer = modbus_frames.find_rtu_answer(sent, data)
@@ -275,21 +296,23 @@ def modbus_answers(data: bytes) -> None:
 
 
 def signed_envelope(data: bytes) -> None:
-    """A message on ``policy/push`` or ``ops/…``: without our key it is refused, whatever it says."""
+    """Check a message as if it had come on ``policy/push``: without a signature by a trusted key it must be refused."""
     with contextlib.suppress(DocumentRefused):
         accepted = policies.accept(data, Trusted(KEYS), AUDIENCE, HighestVersion(), NOW_MS)
         assert accepted.sha256 == SIGNED, "a policy was accepted that nobody signed"
 
 
 def signed_policy(data: bytes) -> None:
-    """A payload that was signed: refused in words, or within its bounds."""
+    """Check a policy with any content and a good signature: it must be accepted or refused with reasons."""
     with contextlib.suppress(DocumentRefused):
         raw = envelope.sign(data, policies.PAYLOAD_TYPE, KEY)
         policies.accept(raw, Trusted(KEYS), AUDIENCE, HighestVersion(), NOW_MS)
 
 
 def hall_toml(data: bytes) -> None:
-    """A configuration file: mistakes are lines for people, never an exception of a library."""
+    """Read a hall.toml. Every mistake must be a line that begins with the file's name, never an exception of a
+    library.
+    """
     HALL.write_bytes(data)
     lines: Sequence[str] = (str(HALL),)
     try:
@@ -301,7 +324,7 @@ def hall_toml(data: bytes) -> None:
 
 
 def journal_rows(data: bytes) -> None:
-    """A row of a damaged journal."""
+    """Decode a row of a damaged journal; the first byte chooses the kind of event."""
     kinds = (*journal.EVENTS, "Nothing")
     kind = kinds[data[0] % len(kinds)] if data else "Nothing"
     for decode in (lambda: journal.decode_event(kind, data[1:]), lambda: journal.decode_commands(data[1:])):

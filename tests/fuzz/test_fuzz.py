@@ -1,4 +1,6 @@
-"""The borders under kept inputs and a few seconds of the fuzzer; ``python -m tests.fuzz`` goes on for longer."""
+"""Runs every fuzz target on its kept inputs, and fuzzes each for a few seconds; ``python -m tests.fuzz`` fuzzes
+longer.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ def test_every_kept_input_is_taken_or_refused(name: str) -> None:
 
 
 def timed(border: Callable[[bytes], None], data: bytes) -> float:
-    """Seconds of processor time."""
+    """The processor time in seconds that ``border`` takes for ``data``."""
     began_s = time.thread_time()
     border(data)
     return time.thread_time() - began_s
@@ -54,7 +56,7 @@ def test_the_fuzzer_finds_nothing_in_a_few_seconds(name: str) -> None:
 
 
 def test_a_border_that_breaks_is_found(tmp_path: Path) -> None:
-    """The harness itself: a target that cannot stand one byte fails within seconds."""
+    """The fuzzer itself works: it finds within seconds the one byte on which a faulty target fails."""
     script = tmp_path / "weak.py"
     script.write_text(
         "import atheris, sys\n"

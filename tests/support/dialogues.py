@@ -92,8 +92,8 @@ class Stage:
 
 
 class ScriptedWire:
-    """A ``ByteLink`` that a scene controls. ``far`` is called with what the driver sends; ``say`` delivers the device's
-    answer.
+    """A ``ByteLink`` that a scene controls. ``far`` is called with what the driver sends; ``send`` delivers the
+    device's answer.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -133,7 +133,7 @@ class ScriptedWire:
             self._on_state(False, self._why)
 
     def send(self, data: bytes) -> None:
-        """The device's bytes arrive now."""
+        """Deliver bytes of the device to the driver now."""
         self._stage.note("<", shown(data))
         if self._on_bytes is not None:
             self._on_bytes(data)

@@ -1,4 +1,4 @@
-"""Half-width marks beside Chinese characters: 标点应为全角. Code, addresses and figures keep theirs."""
+"""Finds half-width marks beside Chinese characters: 标点应为全角. Marks in code, addresses and numbers may stay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ TURNED = re.compile(f'(?<=[{HAN}])[,:;] (?=[A-Za-z0-9"`])|(?<=[^{HAN}])[,:;)] (?
 
 
 def half_width(text: str, bilingual: bool = False) -> list[str]:
-    """What stands around each half-width mark beside a Chinese character; ``bilingual``: lines may turn to English."""
+    """The surroundings (12 characters each side) of every half-width mark beside a Chinese character. ``bilingual``: a
+    mark is allowed where a line changes between Chinese and English.
+    """
     text = NAMED.sub("", CODE.sub("`", text))
     if bilingual:
         text = TURNED.sub(" ", text)

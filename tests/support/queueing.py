@@ -1,4 +1,4 @@
-"""Exact results of queueing theory to hold a simulator against: Erlang's C formula, Markov chains, the N-policy.
+"""Exact results of queueing theory with which simulators are compared: Erlang's C formula, Markov chains, the N-policy.
 
 Sources: A. K. Erlang's recursion for B; W. Grassmann, M. Taksar, D. Heyman (1985) for the elimination without
 subtractions; H. Tijms, *A First Course in Stochastic Models*, for the vacation decomposition behind ``n_policy_wait``.
@@ -17,7 +17,9 @@ State = tuple[int, str]
 
 
 def erlang_c(load: float, servers: int) -> float:
-    """Probability of waiting in M/M/c; ``load`` is arrival rate times mean service."""
+    """The probability that a visitor waits in M/M/c (Poisson arrivals, exponential service times, c servers). ``load``:
+    arrival rate times mean service time, less than ``servers``.
+    """
     blocked = 1.0
     for k in range(1, servers + 1):
         blocked = load * blocked / (k + load * blocked)
@@ -25,17 +27,21 @@ def erlang_c(load: float, servers: int) -> float:
 
 
 def mean_wait(load: float, servers: int, service: float) -> float:
-    """Mean wait in M/M/c, in the unit of ``service``."""
+    """The mean wait in M/M/c in the unit of ``service``, the mean service time. ``load``: see ``erlang_c``."""
     return erlang_c(load, servers) * service / (servers - load)
 
 
 def wait_above(load: float, servers: int, service: float, limit: float) -> float:
-    """Share of visitors who wait longer than ``limit``."""
+    """The share (0 to 1) of visitors who wait longer than ``limit`` in M/M/c; ``service``: mean service time in the
+    same unit.
+    """
     return erlang_c(load, servers) * exp(-(servers - load) * limit / service)
 
 
 def n_policy_wait(rate: float, service: float, start_at: int, setup: float, setup_square: float) -> float:
-    """Mean wait in M/M/1 that closes when empty and sets up once ``start_at`` visitors are there."""
+    """The mean wait in M/M/1 under the N-policy: the server leaves when nobody is there, and its set-up starts when
+    ``start_at`` visitors are waiting. ``setup``, ``setup_square``: mean set-up time and mean of its square.
+    """
     busy = rate * service
     plain = busy * service / (1 - busy)
     gathered = start_at * (start_at - 1) + 2 * start_at * rate * setup + rate**2 * setup_square
@@ -44,7 +50,9 @@ def n_policy_wait(rate: float, service: float, start_at: int, setup: float, setu
 
 @dataclass(frozen=True)
 class Hysteresis:
-    """M/M/c plus one window ordered at ``open_at`` people present and given back at ``close_at``."""
+    """M/M/c with one extra window: it is ordered when ``open_at`` people are present, works after ``setup`` (mean), and
+    is given back when ``close_at`` are left. Times in minutes, ``rate`` per minute.
+    """
 
     servers: int
     rate: float
@@ -54,7 +62,9 @@ class Hysteresis:
     setup: float
 
     def exact(self, most: int = 300) -> tuple[float, float, float]:
-        """Mean wait, share of time with the window called out, openings per hour; an order is never taken back."""
+        """The exact mean wait, share of time in which the extra window is ordered or open, and openings per hour. An
+        order is not withdrawn during set-up. ``most``: people at which the chain is cut off.
+        """
         rates: dict[State, dict[State, float]] = {}
         for mode in ("off", "setup", "on"):
             for n in range(most + 1):
@@ -79,7 +89,9 @@ class Hysteresis:
 
 
 def _stationary(rates: dict[State, dict[State, float]], start: State) -> dict[State, float]:
-    """Stationary probabilities of the states that can be reached from ``start``."""
+    """The stationary probabilities of the states reachable from ``start``; ``rates``: by state, the rate to each next
+    state.
+    """
     order, seen = [start], {start}
     for state in order:
         for after in rates[state]:
@@ -109,19 +121,23 @@ def _stationary(rates: dict[State, dict[State, float]], start: State) -> dict[St
 
 
 def hall_of(regular: int, tidal: int, close_min: float, service_min: float = 5.0) -> Hall:
-    """A hall with one service."""
+    """A hall with one service, for the small simulator; ``close_min``: closing time in minutes after opening."""
     mean_s = service_min * 60
     return Hall("made-up", regular, tidal, round(close_min * MINUTE_MS), mean_s, (mean_s,), (1.0,))
 
 
 def poisson_day(seed: int, rate: float, service_min: float, count: int) -> Day:
-    """``count`` visitors of a Poisson stream with exponential services, to the millisecond."""
+    """``count`` visitors who arrive as a Poisson stream of ``rate`` per minute, with exponential service times (mean
+    ``service_min``), rounded to ms.
+    """
     chance = random.Random(seed)
     return _day(chance, rate, count, lambda: chance.expovariate(1 / service_min))
 
 
 def lognormal_day(seed: int, rate: float, service_min: float, count: int) -> Day:
-    """``count`` visitors of a Poisson stream with lognormal services (sigma 1); every fifth draw has priority."""
+    """``count`` visitors who arrive as a Poisson stream of ``rate`` per minute, with lognormal service times (sigma 1,
+    mean ``service_min``). Some have priority, about one in five.
+    """
     chance = random.Random(seed)
     return _day(chance, rate, count, lambda: chance.lognormvariate(log(service_min) - 0.5, 1.0), marked=True)
 

@@ -1,4 +1,6 @@
-"""JSON Schema for tests: the shape of our models, and a checker for the few keywords that we use."""
+"""JSON Schema for tests: the schemas of our models without texts, a validator for the few keywords that we use, and
+random values that fit a schema.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,15 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def shape(model: type[Struct]) -> dict[str, Any]:
-    """A model's schema without words about it: what a hand-written copy must say, too."""
+    """The JSON Schema of a model without titles and descriptions, to compare with a schema written by hand."""
     found: dict[str, Any] = bare(json_schema(model))
     return found
 
 
 def bare(node: Any) -> Any:
-    """A schema without words; the order of choices says nothing."""
+    """``node`` (a schema or part of one) without titles and descriptions; the values of an enum are sorted, and "or
+    null" is left out.
+    """
     if isinstance(node, dict):
         kept = {k: bare(v) for k, v in node.items() if not (k in ANNOTATIONS and not isinstance(v, dict))}
         if "enum" in kept:
@@ -44,7 +48,9 @@ def bare(node: Any) -> Any:
 
 
 def faults(value: Any, schema: dict[str, Any], root: dict[str, Any], at: str = "$") -> list[str]:
-    """Every place where ``value`` is not what ``schema`` says. An unknown keyword is a fault of the schema."""
+    """Describe every place where ``value`` does not fit ``schema``, or where the schema has a keyword unknown here.
+    ``root``: the document in which its references are looked up; ``at``: path of ``value``.
+    """
     if "$ref" in schema:
         node: Any = root
         for part in schema["$ref"].removeprefix("#/").split("/"):
@@ -128,7 +134,7 @@ def _check(
 def _check_object(
     keyword: str, wanted: Any, value: dict[str, Any], root: dict[str, Any], at: str, schema: dict[str, Any]
 ) -> list[str]:
-    """The keywords that speak of an object's keys."""
+    """Check ``value`` against ``keyword`` if that is about an object's keys; returns the faults."""
     match keyword:
         case "required":
             return [f"{at}: {key} is missing" for key in wanted if key not in value]
@@ -150,7 +156,9 @@ def _check_object(
 
 
 def values(schema: dict[str, Any], root: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Everything that ``schema`` allows; numbers also with a point, as JSON Schema's integers may be written."""
+    """A hypothesis strategy for all values that ``schema`` allows. An integer may also come as a float without fraction
+    (8.0), which JSON Schema permits.
+    """
     if "$ref" in schema:
         node: Any = root
         for part in schema["$ref"].removeprefix("#/").split("/"):
@@ -177,7 +185,7 @@ def _texts(schema: dict[str, Any], _root: dict[str, Any]) -> st.SearchStrategy[s
 
 
 def _moments() -> st.SearchStrategy[str]:
-    """RFC 3339 in all its forms."""
+    """A strategy for times in every form that RFC 3339 permits."""
     zones = st.sampled_from(["Z", "z", "+08:00", "-08:00", "+00:00", "-00:00"])
     tails = st.sampled_from(["", ":00", ":59", ":00.0", ":59.999999999"])
     days = st.dates(min_value=date(1, 1, 2), max_value=date(9999, 12, 30))

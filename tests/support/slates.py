@@ -1,4 +1,6 @@
-"""Drivers for tests of what runs drivers: they remember what they were told, and fail when asked to."""
+"""Fake drivers for tests of the code that runs drivers: they record what they are asked to do, and fail when a test
+wants it.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,17 @@ from edged.driver import REASSERT_S, DeviceContext, Options
 
 
 class SlateOptions(Options, frozen=True):
-    """``tone`` tells one configuration from another."""
+    """The options of the fake drivers. ``tone`` has no effect: tests use it to make two configurations differ."""
 
     tone: str = "plain"
 
 
 class Slate:
-    """A device that takes everything, one thing at a time, once ``open`` is set."""
+    """A fake driver that accepts every value and action. While ``open`` is cleared, ``show`` waits; while ``acting`` is
+    cleared, ``act`` waits.
+
+    ``tried``: values that were begun; ``shown``: those that succeeded; ``made``: all instances of a test.
+    """
 
     OPTIONS: ClassVar[type[Options]] = SlateOptions
     deadline_s = 5.0
@@ -41,7 +47,7 @@ class Slate:
         Slate.made.append(self)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Wait until cancelled."""
         self.runs += 1
         try:
             await asyncio.Event().wait()
@@ -49,7 +55,7 @@ class Slate:
             self.ended = True
 
     async def show(self, point: str, value: Value) -> None:
-        """Take a level, as soon as ``open`` says so; raises ``error``."""
+        """Record ``value`` as shown once ``open`` is set; raises ``error`` instead, if a test has set one."""
         self.tried.append((point, value))
         await self.open.wait()
         if self.error is not None:
@@ -57,7 +63,7 @@ class Slate:
         self.shown.append((point, value))
 
     async def act(self, action: Action) -> None:
-        """Take an action, as soon as ``acting`` says so; raises ``act_error``."""
+        """Record ``action``, then wait until ``acting`` is set; raises ``act_error``, if a test has set one."""
         self.acted.append(action)
         await self.acting.wait()
         if self.act_error is not None:
@@ -65,7 +71,7 @@ class Slate:
 
 
 class Crashing(Slate):
-    """A driver with a bug: every ``run`` fails at once."""
+    """A fake driver with a bug: every ``run`` fails at once."""
 
     async def run(self) -> None:
         self.runs += 1
@@ -73,7 +79,9 @@ class Crashing(Slate):
 
 
 class Stubborn(Slate):
-    """A driver whose port takes ``closing`` to be let go of."""
+    """A fake driver that, when cancelled, ends only after ``closing`` is set, as if its port were closed slowly.
+    ``running``: how many run now; ``most``: the highest number so far.
+    """
 
     closing: ClassVar[asyncio.Event]
     running: ClassVar[int] = 0
@@ -91,17 +99,17 @@ class Stubborn(Slate):
 
 
 class Unbuildable(Slate):
-    """A driver that cannot be made from its options."""
+    """A fake driver whose constructor fails."""
 
     def __init__(self, context: DeviceContext | None = None, options: SlateOptions | None = None) -> None:
         raise ValueError("the same wire is already used otherwise")
 
 
 class QuickSlate(Slate):
-    """A device that takes levels without any waiting, texts at most once in ``pace_s``."""
+    """A fake driver that also accepts values by ``put``, without waiting."""
 
     def put(self, point: str, value: Value) -> None:
-        """Take a level now; raises ``error``."""
+        """Record ``value`` as shown at once; raises ``error`` instead, if a test has set one."""
         self.tried.append((point, value))
         if self.error is not None:
             raise self.error
