@@ -119,8 +119,8 @@ class Loop:
     def _light(self, commands: Sequence[Command], arrived_s: float | None) -> None:
         """Send lamp values before anything else of this step.
 
-        The kernel schedules the process that carries a lamp's message on (the broker) on our processor, as if we were
-        about to sleep. We are not, so we yield to it: otherwise three lamps in ten wait for the rest of this step
+        A lamp's message wakes the broker's process. The kernel puts that process on our processor, because it expects
+        us to sleep soon. So we yield the processor to it; otherwise three lamps in ten wait for the rest of this step
         (decision 0016).
         """
         lit = False

@@ -19,8 +19,8 @@ STEP_MS = 2_000  # a wall clock this far from where it should be was set by some
 
 
 class WallClock:
-    """Compares the machine's wall clock with the last known one: at ``last_ms`` of hall time the hall's wall clock
-    showed ``lived_ms`` (None: unknown).
+    """Decides whether the machine's wall clock is believed. ``last_ms``: hall time of the last step before the start;
+    at that time the wall clock showed ``lived_ms`` (None: unknown). ``wall_ms``: what it shows at the start.
     """
 
     def __init__(self, last_ms: int, lived_ms: int | None, wall_ms: int) -> None:
@@ -30,8 +30,8 @@ class WallClock:
         self.gap_ms = 0 if self.doubted_at_start or lived_ms is None else max(0, wall_ms - lived_ms)
 
     def believes(self, wall_ms: int, at_ms: int) -> bool:
-        """Whether ``wall_ms`` at hall time ``at_ms`` can be the true time. A clock found wrong stays wrong until it
-        moves by more than ``MOVED_MS``.
+        """Whether ``wall_ms`` at hall time ``at_ms`` can be the true time. A clock found wrong is believed again only
+        once somebody has set it: once its difference to hall time has changed by more than ``MOVED_MS``.
         """
         offset_ms = wall_ms - at_ms
         if not CLOCK_TRUSTED_FROM_MS <= wall_ms < UNTIL_MS:
@@ -44,7 +44,7 @@ class WallClock:
     def make_up(self, clock: Clock, wall_ms: int, offset_ms: int | None) -> int:
         """To be called when the clock is right: if it was wrong at the start, move hall time forward by the time the
         process was not running. ``offset_ms``: wall clock minus hall time before the stop, None if nobody knows.
-        Returns the time it moved in ms, 0 for none.
+        Returns by how many ms hall time was moved; 0 if it was not.
         """
         if not self.doubted_at_start:
             return 0

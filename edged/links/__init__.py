@@ -14,14 +14,14 @@ class ByteLink(Protocol):
     """
 
     async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, Loss], None]) -> None:
-        """Keep the connection open until cancelled. ``on_state(up, why)`` is called once per change; ``why`` is the
-        reason of a loss.
+        """Keep the connection open until cancelled. ``on_bytes`` gets received bytes. ``on_state(up, why)`` is called
+        once per change; ``why`` says why the connection was lost.
         """
 
     async def write(self, data: bytes) -> None:
         """Send all of ``data`` without gaps. Raises ``Unreachable`` while the connection is down."""
 
     def reopen(self, why: Loss) -> None:
-        """Close the connection and open it again, which is reported as down and up. Drivers call it when a device is
-        silent, because a frozen USB adapter shows in no other way.
+        """Close the connection and open it again; ``on_state`` reports both, the loss for the reason ``why``. Drivers
+        call this when a device has been silent too long, because nothing else shows that a USB adapter is frozen.
         """

@@ -90,7 +90,7 @@ class Dialogue(Generic[AnswerT]):
         return bool(self._presence.there)
 
     def check_there(self) -> None:
-        """Raise ``Unreachable``, with its reason, while the device is lost."""
+        """Raise ``Unreachable``, with the reason of the loss, while the device is lost."""
         if not self.there:
             raise Unreachable(self._why.detail, self._why.word)
 

@@ -1,6 +1,7 @@
 """Cuts a byte stream into frames. No I/O.
 
-A frame is recognised by its own bytes alone, because nothing marks where one begins, and noise may stand anywhere.
+The stream does not mark where a frame begins, and noise may come between frames. So a frame is recognised only by its
+content, such as its length and checksum.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ Parse = Callable[[bytes, int], tuple[int, FrameT | None]]
 class FrameCutter(Generic[FrameT]):
     """Finds frames in a byte stream. ``noise`` counts the bytes that belonged to no frame.
 
-    ``parse(data, start)`` returns length and frame at ``start``: (1, None) if no frame begins there, (0, None) if more
-    bytes are needed to decide.
+    ``parse(data, start)`` looks for a frame that begins at offset ``start`` and returns its length and the frame; (1,
+    None): no frame begins there, skip this byte; (0, None): more bytes are needed to decide.
     """
 
     def __init__(self, parse: Parse[FrameT]) -> None:

@@ -1,6 +1,7 @@
 """Watches the files that hall.toml names: a metric, an alarm and a log line when one becomes unusable or usable again.
 
-Meanwhile the daemon works with their last content; the MQTT link reads its own at each connection attempt.
+While a file is unusable, the daemon works with its last good content. The MQTT link reads its password and certificates
+anew at each connection attempt.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Verifies the hash chain of the whole journal in the background, a few steps at a time, while the hall is served.
 
 A start verifies only the steps after the newest good state dump, so that an old journal starts as fast as a new one.
-The older steps are verified here, by the writer thread while it is idle, from the oldest step to the last: once after
-every start and once a day. With ``ROWS`` steps every ``EVERY_S`` seconds, a million steps take half an hour; a flipped
-bit can stay unnoticed for a day and that long. The hashes of state dumps are verified as well.
+All steps are verified here, from the oldest to the last, once after every start and once a day, by the writer thread
+while it is idle. With ``ROWS`` steps every ``EVERY_S`` seconds, a million steps take half an hour. So a flipped bit is
+found after a day and that half hour at the latest. The hashes of state dumps are verified as well.
 
 Steps that the first version of this program wrote uncompressed are compressed in the same pass, after they were
-verified. Such a slice is smaller, so that a commit waits for at most ``PACK_S`` of work and one sync. No progress is
-stored: after a restart, steps that are compressed already are only verified. At the end of a pass, free pages are given
-back to the file system as holes (holes.py).
+verified. Fewer of them are handled at a time, so that a commit waits for at most ``PACK_S`` of work and one sync. No
+progress is stored: after a restart, steps that are compressed already are only verified. At the end of a pass, free
+pages are given back to the file system as holes (holes.py).
 """
 
 from __future__ import annotations

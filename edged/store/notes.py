@@ -31,8 +31,8 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The notes of a step, and the site (areas, services, windows, staff) in force then. ``offset_ms``: wall time minus
-    hall time, None if the wall time was not known. ``zone_min``: UTC offset in minutes.
+    """The notes of a step, and the site (areas, services, windows, staff) in force at that step. ``offset_ms``: wall
+    time minus hall time, None if the wall time was not known. ``zone_min``: UTC offset in minutes.
     """
 
     seq: int

@@ -24,8 +24,9 @@ CARRIED = (KEY, COUNTERS, KEY_LIST)  # rows of `meta` that are carried over from
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The centre has acknowledged every event up to number ``acked``. The events in steps up to ``step`` have numbers
-    up to ``number`` (<= ``acked``); numbering continues from there.
+    """How far the centre has acknowledged the events: up to number ``acked``. The search for the next events begins
+    after step ``step``; ``number`` (<= ``acked``) is the number of the last event up to that step, from which numbering
+    continues.
     """
 
     acked: int = 0
@@ -34,8 +35,8 @@ class Cursor:
 
 
 class NotedStep(NamedTuple):
-    """A step with notes (``notes``: JSON), or whose event set the clock (``clock``: JSON of that ``ClockSet``), or
-    both.
+    """A step that has notes, or whose event set the clock, or both. ``notes``: their JSON; ``clock``: the JSON of the
+    ``ClockSet`` event; None if there is none.
     """
 
     seq: int
@@ -49,8 +50,8 @@ class NotedStep(NamedTuple):
 
 
 def read_cursor(stored: str | None, epoch: int, last_seq: int) -> Cursor:
-    """Decode the cursor from table ``meta``. If it is from another epoch, event numbers begin again at 1 after the same
-    step.
+    """Decode the cursor from table ``meta``. If it was stored in another epoch than ``epoch``, event numbers begin
+    again at 1, with the events after the same step.
     """
     try:
         its_epoch, acked, step, number = map(int, (stored or "").split())

@@ -184,7 +184,9 @@ def find_tcp_answer(sent: bytes, received: bytes) -> bytes:
 
 
 def only_older(sent: bytes, received: bytes) -> bool:
-    """Whether ``received`` consists of whole Modbus TCP frames with other transaction ids than ``sent``."""
+    """Whether ``received`` consists of whole Modbus TCP frames with other transaction ids than ``sent``: late answers
+    to earlier requests.
+    """
     while len(received) > MBAP and received[2:4] == b"\0\0" and received[:2] != sent[:2]:
         received = received[6 + int.from_bytes(received[4:6], "big") :]
     return not received

@@ -76,8 +76,8 @@ class Message(NamedTuple):
 
 
 class Route(NamedTuple):
-    """The handlers for messages on ``topic``; ``reason``: under which reason they are rejected if there are no
-    handlers.
+    """The handlers for messages on ``topic``. ``reason``: the reason under which messages are counted as rejected if
+    there are no handlers.
     """
 
     topic: str
@@ -198,8 +198,8 @@ class MqttLink:
         self._routes.clear()
 
     def unsubscribe(self, topic_filter: str, handler: Handler) -> None:
-        """Call ``handler`` no longer. The subscription at the broker stays; messages that it still sends are
-        acknowledged and counted.
+        """Stop calling ``handler``. The subscription at the broker stays; if no other handler is left, the messages
+        that the broker still sends are acknowledged and counted as rejected.
         """
         handlers = self._handlers.get(topic_filter, [])
         if handler in handlers:
@@ -215,8 +215,8 @@ class MqttLink:
         return lambda: self._watchers.remove(callback)
 
     def on_refused(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
-        """Call ``callback(topic, why)`` whenever the broker refuses a message or a subscription; ``why`` "": it accepts
-        again. Returns a function that ends this.
+        """Call ``callback(topic, why)`` whenever the broker refuses a message or a subscription, and with ``why`` ""
+        when it accepts messages on that topic again. Returns a function that ends this.
         """
         self._refusal_watchers.append(callback)
         return lambda: self._refusal_watchers.remove(callback)

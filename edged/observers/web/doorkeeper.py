@@ -68,7 +68,9 @@ class Doorkeeper:
 
 
 class _Guarded(asyncio.Protocol):
-    """Forwards every call to ``inner``, unless there are too many connections."""
+    """The protocol of one connection: passes every call on to ``inner``, or aborts the connection at once if there are
+    too many.
+    """
 
     def __init__(self, keeper: Doorkeeper, inner: asyncio.Protocol) -> None:
         self._keeper = keeper
