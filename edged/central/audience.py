@@ -99,8 +99,9 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class HighestVersion:
-    """The highest policy version ever accepted, and the SHA-256 of its payload if known (the same content again is a
-    redelivery).
+    """The highest policy version ever accepted, and the SHA-256 of its payload (None: not known).
+
+    The hash tells a redelivery of the same document from another document with that version.
     """
 
     version: int = 0

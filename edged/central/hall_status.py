@@ -60,7 +60,7 @@ class HallStatus:
         self._since_ms = 0
 
     def payload(self, word: str, facts: HallFacts, why: tuple[str, ...] = ()) -> bytes:
-        """The message for ``word`` (online, degraded or offline), with the reasons ``why``."""
+        """Encode the status message. ``word``: online, degraded or offline; ``why``: the reasons for "degraded"."""
         if word != self._word or not self._since_ms:
             self._word, self._since_ms = word, facts.wall_ms
         body = {

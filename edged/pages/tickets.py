@@ -2,7 +2,7 @@
 
 * The hall publishes only the SHA-256 of a token (``page/line/{area}``). What the page shows holds no name and no
   priority class, and disappears at the end of the day.
-* Each answer says after how many seconds the phone asks again: soon if its turn is near, later otherwise.
+* Each answer says after how many seconds the phone asks again: soon if the visitor's turn is near, later otherwise.
 * Nothing is streamed, and nothing is stored for a phone between two requests.
 """
 

@@ -94,14 +94,14 @@ class Wheel:
     sha256: str
 
 
-def make(order: BundlePlan, out: Path, print_line: Callable[[str], None] = lambda _line: None) -> list[Wheel]:
+def make(plan: BundlePlan, out: Path, print_line: Callable[[str], None] = lambda _line: None) -> list[Wheel]:
     """Write the bundle to ``out`` (``.tar.zst`` or ``.tar.gz``); returns its wheels. Raises ``BundleError`` if the plan
     cannot be carried out or ``out`` cannot be written.
     """
-    name = f"edged-{about(order.source)['version']}-{order.platform}"
+    name = f"edged-{about(plan.source)['version']}-{plan.platform}"
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / name
-        wheels = unpacked(order, folder, print_line)
+        wheels = unpacked(plan, folder, print_line)
         print_line(f"packing {out.name}")
         try:
             _pack(folder, out)
@@ -111,28 +111,28 @@ def make(order: BundlePlan, out: Path, print_line: Callable[[str], None] = lambd
 
 
 def unpacked(
-    order: BundlePlan, folder: Path, print_line: Callable[[str], None] = lambda _line: None
+    plan: BundlePlan, folder: Path, print_line: Callable[[str], None] = lambda _line: None
 ) -> list[Wheel]:
     """Write the bundle as a folder, which must not exist yet; returns its wheels. Raises ``BundleError`` if the plan
     names an unsupported platform or Python, or a wheel is missing.
     """
-    project = about(order.source)
-    if order.platform not in PLATFORMS:
+    project = about(plan.source)
+    if plan.platform not in PLATFORMS:
         raise BundleError(
-            f"platform {order.platform!r} is not supported; choose one of {', '.join(PLATFORMS)}"
+            f"platform {plan.platform!r} is not supported; choose one of {', '.join(PLATFORMS)}"
         )
-    if order.python not in PYTHONS:
-        raise BundleError(f"Python {order.python} is not supported; choose one of {', '.join(PYTHONS)}")
-    if order.gm and order.platform != "x86_64":
+    if plan.python not in PYTHONS:
+        raise BundleError(f"Python {plan.python} is not supported; choose one of {', '.join(PYTHONS)}")
+    if plan.gm and plan.platform != "x86_64":
         raise BundleError(
-            f"the library for SM2 keys has no wheel for {order.platform}; leave --gm out, and sign with Ed25519 keys"
+            f"the library for SM2 keys has no wheel for {plan.platform}; leave --gm out, and sign with Ed25519 keys"
         )
-    wheels = _wheels(order, folder / "wheels", print_line)
-    if order.interpreter is not None:
-        print_line(f"carrying the interpreter of {order.interpreter}")
-        _carry(order.interpreter, folder / "python")
-    _texts(order, folder, project, wheels)
-    _sums(folder, order.key)
+    wheels = _wheels(plan, folder / "wheels", print_line)
+    if plan.interpreter is not None:
+        print_line(f"carrying the interpreter of {plan.interpreter}")
+        _carry(plan.interpreter, folder / "python")
+    _texts(plan, folder, project, wheels)
+    _sums(folder, plan.key)
     return wheels
 
 
@@ -193,23 +193,23 @@ def foreign_parts(wheels: Path, platform: str) -> list[str]:
     return found
 
 
-def _wheels(order: BundlePlan, folder: Path, print_line: Callable[[str], None]) -> list[Wheel]:
+def _wheels(plan: BundlePlan, folder: Path, print_line: Callable[[str], None]) -> list[Wheel]:
     """Build our own wheel, fetch the others for the platform, and compare each one's hash with the lock."""
     folder.mkdir(parents=True)
     print_line("building the wheel of edged")
-    with (order.source / "pyproject.toml").open(
+    with (plan.source / "pyproject.toml").open(
         "rb"
     ) as lock:  # two builds at once would write into one folder
         fcntl.flock(lock, fcntl.LOCK_EX)
-        run_pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(order.source))
+        run_pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(plan.source))
     ours = next(folder.glob("edged-*.whl"))
-    pins, hashes = _locked(order.source / "requirements.lock")
+    pins, hashes = _locked(plan.source / "requirements.lock")
     constraints = folder.parent / "constraints.txt"
     constraints.write_text("\n".join(pins))
-    tags = [word for tag in PLATFORMS[order.platform] for word in ("--platform", tag)]
-    target = (*tags, "--python-version", order.python, "--implementation", "cp", "--only-binary", ":all:")
-    print_line(f"fetching libraries for {order.platform}, Python {order.python}")
-    wanted = f"{ours}[{EXTRAS},gm]" if order.gm else f"{ours}[{EXTRAS}]"
+    tags = [word for tag in PLATFORMS[plan.platform] for word in ("--platform", tag)]
+    target = (*tags, "--python-version", plan.python, "--implementation", "cp", "--only-binary", ":all:")
+    print_line(f"fetching libraries for {plan.platform}, Python {plan.python}")
+    wanted = f"{ours}[{EXTRAS},gm]" if plan.gm else f"{ours}[{EXTRAS}]"
     run_pip("download", *target, "--constraint", str(constraints), "--dest", str(folder), wanted)
     run_pip("download", *target, "--no-deps", "--dest", str(folder), PIP)
     constraints.unlink()
@@ -217,8 +217,8 @@ def _wheels(order: BundlePlan, folder: Path, print_line: Callable[[str], None]) 
     foreign = [one.file for one in wheels if one.name not in ("edged", "pip") and one.sha256 not in hashes]
     if foreign:
         raise BundleError(f"not in requirements.lock with this hash: {', '.join(foreign)}")
-    if elsewhere := foreign_parts(folder, order.platform):
-        raise BundleError(f"not for {order.platform}: {', '.join(elsewhere)}")
+    if elsewhere := foreign_parts(folder, plan.platform):
+        raise BundleError(f"not for {plan.platform}: {', '.join(elsewhere)}")
     return wheels
 
 
@@ -247,20 +247,20 @@ def _wheel(file: Path) -> Wheel:
     return Wheel(re.sub(r"[-_.]+", "-", name).lower(), version, file.name, _sha256(file))
 
 
-def _texts(order: BundlePlan, folder: Path, project: dict[str, str], wheels: list[Wheel]) -> None:
+def _texts(plan: BundlePlan, folder: Path, project: dict[str, str], wheels: list[Wheel]) -> None:
     """Write every file of the bundle that is neither a wheel nor a checksum."""
     for shipped in SHIPPED:
         shutil.copytree(
-            order.source / shipped, folder / shipped, ignore=shutil.ignore_patterns("__pycache__", "*.py")
+            plan.source / shipped, folder / shipped, ignore=shutil.ignore_patterns("__pycache__", "*.py")
         )
-    shutil.copy(order.source / "LICENSE", folder / "LICENSE")
-    shutil.copy(order.source / "systemd" / "install", folder / "install")
+    shutil.copy(plan.source / "LICENSE", folder / "LICENSE")
+    shutil.copy(plan.source / "systemd" / "install", folder / "install")
     (folder / "install").chmod(0o755)
     (folder / "systemd" / "install").unlink()
-    _write_help_files(order.source, folder / "share")
+    _write_help_files(plan.source, folder / "share")
     lines = [f"{one.name}=={one.version} --hash=sha256:{one.sha256}" for one in wheels if one.name != "pip"]
     (folder / "requirements.txt").write_text("\n".join(lines) + "\n")
-    manifest = {"version": project["version"], "platform": order.platform, "python": order.python}
+    manifest = {"version": project["version"], "platform": plan.platform, "python": plan.python}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     (folder / "sbom.cdx.json").write_text(_parts(project["version"], wheels))
 

@@ -31,7 +31,11 @@ MANIFEST_BYTES_MAX = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RestoredHall:
-    """Result of a restore. ``hall``: the hall.toml that was written, or None if one existed already."""
+    """The result of a restore. ``hall``: the hall.toml that was written, or None if one existed already.
+
+    ``epoch``: number of the restored journal, in which the centre counts events from 1 again; ``taken``: when the
+    backup was made.
+    """
 
     hall: Path | None
     epoch: int

@@ -50,32 +50,32 @@ Description: edge controller of a government service hall
 
 
 def make_package(
-    order: BundlePlan, out: Path, print_line: Callable[[str], None] = lambda _line: None
+    plan: BundlePlan, out: Path, print_line: Callable[[str], None] = lambda _line: None
 ) -> list[Wheel]:
     """Write the package to ``out``; returns its wheels. Raises ``BundleError`` if the plan cannot be carried out or
     dpkg-deb fails.
     """
     _dpkg_deb()
-    if order.interpreter is not None:
+    if plan.interpreter is not None:
         raise BundleError("a package uses Debian's own Python; --python DIR is for the archive")
     with TemporaryDirectory() as scratch:
-        wheels = unpacked(order, Path(scratch) / "bundle", print_line)
-        package_of(Path(scratch) / "bundle", order, out, print_line)
+        wheels = unpacked(plan, Path(scratch) / "bundle", print_line)
+        package_of(Path(scratch) / "bundle", plan, out, print_line)
     return wheels
 
 
 def package_of(
-    bundle: Path, order: BundlePlan, out: Path, print_line: Callable[[str], None] = lambda _line: None
+    bundle: Path, plan: BundlePlan, out: Path, print_line: Callable[[str], None] = lambda _line: None
 ) -> None:
-    """Make the package from the unpacked bundle of ``order``. Raises ``BundleError`` if dpkg-deb fails."""
+    """Make the package from the unpacked bundle of ``plan``. Raises ``BundleError`` if dpkg-deb fails."""
     with TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
-        version = about(order.source)["version"]
+        version = about(plan.source)["version"]
         print_line("laying out the package")
-        _program(order, bundle, root / "opt" / "edged" / "versions" / version)
+        _program(plan, bundle, root / "opt" / "edged" / "versions" / version)
         (root / "opt" / "edged" / "venv").symlink_to(f"versions/{version}")
         _system(bundle, root)
-        _control(order, version, root)
+        _control(plan, version, root)
         print_line(f"packing {out.name}")
         words = ("--root-owner-group", "-Zxz", "-z3", "--build", str(root), str(out))
         done = subprocess.run([_dpkg_deb(), *words], capture_output=True, text=True, check=False)
@@ -90,12 +90,12 @@ def _dpkg_deb() -> str:
     return tool
 
 
-def _program(order: BundlePlan, bundle: Path, place: Path) -> None:
+def _program(plan: BundlePlan, bundle: Path, place: Path) -> None:
     """Write a virtual environment like that of Python's ``venv``, without running the target's Python."""
     there = f"/opt/edged/versions/{place.name}"
-    site = place / "lib" / f"python{order.python}" / "site-packages"
-    tags = [word for tag in PLATFORMS[order.platform] for word in ("--platform", tag)]
-    target = (*tags, "--python-version", order.python, "--implementation", "cp", "--only-binary", ":all:")
+    site = place / "lib" / f"python{plan.python}" / "site-packages"
+    tags = [word for tag in PLATFORMS[plan.platform] for word in ("--platform", tag)]
+    target = (*tags, "--python-version", plan.python, "--implementation", "cp", "--only-binary", ":all:")
     run_pip(
         *("install", "--isolated", "--no-index", "--no-deps", "--no-compile", "--require-hashes"),
         *("--target", str(site), *target),
@@ -105,10 +105,10 @@ def _program(order: BundlePlan, bundle: Path, place: Path) -> None:
     shutil.rmtree(site / "bin", ignore_errors=True)
     programs = place / "bin"
     programs.mkdir()
-    for name in ("python", "python3", f"python{order.python}"):
-        (programs / name).symlink_to(f"/usr/bin/python{order.python}")
+    for name in ("python", "python3", f"python{plan.python}"):
+        (programs / name).symlink_to(f"/usr/bin/python{plan.python}")
     (place / "pyvenv.cfg").write_text(
-        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {order.python}\n"
+        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {plan.python}\n"
     )
     program = programs / "edged"
     program.write_text(
@@ -151,7 +151,7 @@ def _system(bundle: Path, root: Path) -> None:
     (documents / "copyright").write_text((bundle / "LICENSE").read_text())
 
 
-def _control(order: BundlePlan, version: str, root: Path) -> None:
+def _control(plan: BundlePlan, version: str, root: Path) -> None:
     for path in root.rglob("*"):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
@@ -159,14 +159,14 @@ def _control(order: BundlePlan, version: str, root: Path) -> None:
     control = root / "DEBIAN"
     control.mkdir()
     fields = {
-        "architecture": ARCHITECTURES[order.platform],
-        "python": order.python,
-        "next": NEXT[order.python],
+        "architecture": ARCHITECTURES[plan.platform],
+        "python": plan.python,
+        "next": NEXT[plan.python],
     }
     (control / "control").write_text(CONTROL.format(version=version, kib=kib, **fields))
     (control / "conffiles").write_text("\n".join(CONFFILES) + "\n")
     for script in sorted(SCRIPTS.iterdir()):
         shutil.copyfile(script, control / script.name)
         (control / script.name).chmod(0o755)
-    manifest = {"version": version, "platform": order.platform, "python": order.python}
+    manifest = {"version": version, "platform": plan.platform, "python": plan.python}
     (root / "opt" / "edged" / "package.json").write_text(json.dumps(manifest, indent=2) + "\n")
