@@ -40,7 +40,8 @@ def configure(
     level: str = "INFO", stream: TextIO | None = None, environ: Mapping[str, str] = os.environ
 ) -> None:
     """Set up logging of this program (structlog) and of its libraries. ``level``: the least severe level that is
-    logged. ``stream``: by default stderr, to which a thread writes.
+    logged. ``stream``: by default stderr, to which a thread writes. ``environ``: tells whether ``stream`` goes to
+    journald.
     """
     global _writer
     out = sys.stderr if stream is None else stream

@@ -57,8 +57,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A frame with text for a board, or with three digits for a panel. ``text`` begins on the left of the display; if
-    it is shorter, the other characters stay as they were.
+    """A frame with text for a board, or with three digits for a panel. ``text`` begins on the left. If it is shorter
+    than the display, the display's other characters stay as they were.
     """
 
     address: int

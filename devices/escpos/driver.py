@@ -46,7 +46,7 @@ class EscposOptions(Options, frozen=True):
     line, 32 for paper of 58 mm, 48 for 80 mm.
 
     ``title``: printed at the top. ``names``: service id -> its name on the ticket. ``confirms``: whether the printer
-    answers GS r after printing (default: detected). ``deadline_ms``: within which the printer must answer a request.
+    answers GS r after printing (default: detected). ``deadline_ms``: how long to wait for the printer's answer.
     """
 
     path: str | None = None
@@ -115,9 +115,9 @@ class Escpos:
         raise Refused(f"{point} is a printer, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Print a ticket, or a slip that says why the visitor gets no number, and return once the printer confirms it.
-        Raises ``Refused`` if it cannot print or ``action`` is something else, ``Unreachable`` if it is unknown whether
-        it has printed.
+        """Print a ticket or another slip, such as one that says why the visitor gets no number, and return once the
+        printer confirms it. Raises ``Refused`` if the printer cannot print it, ``Unreachable`` if the printer is lost
+        or it is unknown whether the slip was printed.
         """
         body = action.body
         if isinstance(body, Print):

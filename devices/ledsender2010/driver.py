@@ -48,8 +48,8 @@ class LedSenderOptions(Options, frozen=True):
     pixels; a row is as high as its font (``font_px``).
 
     ``dead_man_s``: after so many hall seconds without a new program, the card shows the program in its flash.
-    ``deadline_ms``: within which the card must answer a datagram. ``scroll_speed``: of lines that are too long, from 0
-    (fastest) to 5 (slowest). ``brightness``: 0 to 7; None leaves it as the card has it.
+    ``deadline_ms``: how long to wait for the card's answer to a datagram. ``scroll_speed``: how fast lines that are too
+    long scroll, from 0 (fastest) to 5 (slowest). ``brightness``: 0 to 7; None leaves it as the card has it.
     """
 
     host: Annotated[str, Rule(host_name)]

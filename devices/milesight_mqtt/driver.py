@@ -3,8 +3,8 @@
 Rules: a report may contain totals since the reset, single people who cross the line ("crossings"), and counts of a time
 window. Totals are used if the device sends them, because after a lost report the next one has all people. Otherwise
 crossings are used; windows only until the first crossing, because both contain the same people. A window that is
-received twice within ``AT_ONCE_S``, or with the broker's DUP flag, counts once. Later the same start means another
-window, because device clocks freeze.
+received twice within ``AT_ONCE_S``, or with the broker's DUP flag, counts once. If the same start
+comes later, it counts as another window, because device clocks freeze.
 
 The total of each line is reported under a name made from its uuid, by which the core remembers it across restarts. The
 uuid itself stays in this driver.
@@ -50,8 +50,8 @@ def _topic(text: str) -> str:
 
 
 class MilesightMqttOptions(Options, frozen=True):
-    """Options of one counter. ``topic``: on which the device publishes, as configured in it; wildcards are allowed.
-    ``silent_s``: after so many hall seconds of silence the counter counts as lost.
+    """Options of one counter. ``topic``: the topic on which the device publishes, as configured in it; wildcards are
+    allowed. ``silent_s``: after so many hall seconds of silence the counter counts as lost.
 
     ``lines``: count only these counting lines, by uuid (one camera may watch two doors); empty: all. ``swap``: the
     counter is mounted the wrong way round, so that entering and leaving are exchanged.

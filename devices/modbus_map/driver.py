@@ -61,7 +61,7 @@ class ModbusMapOptions(Options, frozen=True):
     panel, key -> number of the contact that its button closes, from 0.
 
     ``beams``: the contacts of light beams that count people who enter and leave. ``poll_ms``: hall time between polls.
-    ``deadline_ms``: within which the module must answer a request.
+    ``deadline_ms``: how long to wait for the module's answer.
     """
 
     DESCRIBED: ClassVar[str] = "model"

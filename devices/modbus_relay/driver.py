@@ -69,10 +69,10 @@ def _wire(url: str) -> str:
 
 class RelayOptions(Options, frozen=True):
     """Options of one module. ``unit`` and ``channels`` (number of lamps) default to those of the profile.
-    ``deadline_ms``: within which the module must answer a request. ``invert``: lamps are lit while their coil is off.
+    ``deadline_ms``: how long to wait for the module's answer. ``invert``: lamps are lit while their coil is off.
 
-    ``dead_man_s``: after so many hall seconds without the controller lamps go dark by themselves; longer than a restart
-    by the watchdog takes.
+    ``dead_man_s``: after so many hall seconds without the controller lamps go dark by themselves. This must be longer
+    than a restart by the watchdog takes.
     """
 
     DESCRIBED: ClassVar[str] = "profile"

@@ -80,8 +80,8 @@ class Speech:
     """A text to speak, for a card with a voice module. ``volume``: 0 to 10; ``speed``: 1 to 10; ``person``: number of
     the voice, 0 to 15.
 
-    ``repeats``: how often it is said again; 0: once (as the vendor's appendix of BX-K says of its voice command; not
-    proven for this command).
+    ``repeats``: how often the text is repeated; with 0 it is spoken once. The vendor's appendix of BX-K says so of its
+    voice command; it is not proven for this command.
     """
 
     text: str

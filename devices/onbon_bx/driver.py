@@ -59,11 +59,11 @@ class OnbonOptions(Options, frozen=True):
     """Options of one LED bar. ``path`` (serial port) or ``host`` (TCP). ``model``: 5k and 6k cards have fonts, 6q cards
     show pictures. Sizes in pixels. ``dead_man_s``: after so many seconds without a new text a row goes blank.
 
-    ``deadline_ms``: within which the card must answer, counted from when the last byte has left the line (the vendor's
-    software waits 10 s). ``scroll_speed``: of lines that are too long, from 0 (fastest) to 24 (slowest). ``font``: the
-    card's characters; older cards only have those of GB 2312. ``voice``: the card has a voice module, so that hall.toml
-    may use the bar as an area's loudspeaker. ``brightness``: 0 to 15; None leaves it as the card has it. ``font_file``
-    and ``colour``: of the pictures into which texts are drawn for a 6q card.
+    ``deadline_ms``: how long to wait for the card's answer, counted from when the last byte has left the line (the
+    vendor's software waits 10 s). ``scroll_speed``: how fast lines that are too long scroll, from 0 (fastest) to 24
+    (slowest). ``font``: the card's characters; older cards only have those of GB 2312. ``voice``: the card has a voice
+    module, so that hall.toml may use the bar as an area's loudspeaker. ``brightness``: 0 to 15; None leaves it as the
+    card has it. ``font_file`` and ``colour``: of the pictures into which texts are drawn for a 6q card.
     """
 
     path: str | None = None

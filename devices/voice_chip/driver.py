@@ -34,7 +34,7 @@ SPARE_S = 1.0
 
 class VoiceChipOptions(Options, frozen=True):
     """Options of one speech module. ``path``: the serial port, best by a stable path (/dev/serial/by-path/…).
-    ``deadline_ms``: within which the module must answer.
+    ``deadline_ms``: how long to wait for the module's answer.
     """
 
     path: Annotated[str, Meta(min_length=1, max_length=4096)]

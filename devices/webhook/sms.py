@@ -28,8 +28,8 @@ class SmsOptions(PagerOptions, frozen=True, kw_only=True):
     pid_file: File = "/run/gammu-smsd.pid"
 
     def point_channels(self) -> frozenset[str]:
-        """The channels that hall.toml may name: the names in ``people``. The device alone is none, because a text
-        message needs a number.
+        """The channels that hall.toml may name: the names in ``people``. The device id alone may not be named, because
+        a text message needs a number.
         """
         return frozenset(self.people)
 
