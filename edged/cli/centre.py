@@ -402,8 +402,8 @@ def abort(
     cert: Cert = None,
     cert_key: CertKey = None,
 ) -> None:
-    """End a rollout and roll its policy back. The halls that have it get signed orders; exit code 0 if all rolled
-    back.
+    """End a rollout and roll its policy back. Each hall that has the policy gets a signed order to roll it back; exit
+    code 0 if all did.
     """
     import threading
 

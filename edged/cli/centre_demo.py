@@ -28,13 +28,15 @@ def demo(
 ) -> None:
     """Run a whole city on this machine, and break some of it.
 
-    It has a broker, PostgreSQL, a consumer, halls on wires, and real daemons behind real bridges.
+    It has a broker, PostgreSQL, the program that stores events (consumer), simulated halls that are only a connection,
+    and real daemons behind real mosquitto bridges.
 
     \b
-    A policy is pushed to the whole group and refused by one hall on purpose; the line of one hall is cut and mended;
-    at the end every hall's events are counted in the database. Needs PostgreSQL's programs (not a running server) and
-    the extras "centre" and "demo"; the bridges need mosquitto. Meanwhile, in another terminal, with the addresses that
-    it prints: edged centre status, edged centre report, edged policy push.
+    A policy is pushed to the whole group, and one hall refuses it on purpose. The connection of one hall is cut and
+    restored. At the end every hall's events are counted in the database.
+    Needs PostgreSQL's programs (not a running server) and the extras "centre" and "demo"; the bridges need mosquitto.
+    Meanwhile, in another terminal, with the addresses that it prints: edged centre status, edged centre report,
+    edged policy push.
     Exit code 0: nothing missing, exactly the planted refusal; 1: otherwise; 130: Ctrl-C.
     """
     from edged.sim.city.processes import PartMissing

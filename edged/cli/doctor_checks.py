@@ -140,7 +140,7 @@ def check_broker(hall: HallConfig) -> CheckResult:
 
 
 def check_parts(hall: HallConfig) -> CheckResult:
-    """Does hall.toml leave a part of the hall without function?"""
+    """Does hall.toml leave a part of the hall without function, for example a lamp set as a pager, or no dispenser?"""
     lines = [remark.line for remark in hall.remarks]
     if any(remark.grave for remark in hall.remarks):
         return ill(f"部分设备配置不可用：{'; '.join(lines)}", "; ".join(lines))

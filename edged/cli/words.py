@@ -110,7 +110,9 @@ def words(
 
 
 def example(text: str, place: int, situation: str = "") -> str:
-    """``text`` with its placeholders filled by examples; ``place``: 0 Chinese, 1 English."""
+    """``text`` with its placeholders filled by examples; ``place``: 0 Chinese, 1 English. ``situation``: the text's
+    occasion (see ``rows``), which decides for example whether a name is that of an area or of a case.
+    """
     code = situation.rpartition(" ")[2]
 
     def filled(blank: re.Match[str]) -> str:

@@ -82,7 +82,7 @@ def _tables(schema: dict[str, Any], node: dict[str, Any], path: str) -> Iterator
 
 
 def _followed(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """``node`` with its reference resolved and without "or null"."""
+    """``node`` with the definition that its ``$ref`` names put in its place, and without the alternative "null"."""
     options = [one for one in node.get("anyOf", ()) if one.get("type") != "null"]
     if len(options) == 1:
         node = {**{key: one for key, one in node.items() if key != "anyOf"}, **options[0]}

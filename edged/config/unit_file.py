@@ -44,7 +44,7 @@ def mistakes(config: HallConfig, text: str) -> Iterator[str]:
 
 
 def _keys(text: str) -> dict[str, list[str]]:
-    """Parse a unit: the words of each key. An empty assignment clears earlier ones, as in systemd."""
+    """The words assigned to each key of a unit file. An empty assignment clears earlier ones, as in systemd."""
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         key, equals, value = line.strip().partition("=")

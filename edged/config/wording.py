@@ -59,7 +59,7 @@ class Mistake(NamedTuple):
 
 
 def mistakes(faults: Iterable[Fault], at: Path) -> list[Mistake]:
-    """The faults of the table at path ``at`` as mistakes in words."""
+    """Turn the faults found in the table at path ``at`` into mistakes: each with its path and a sentence."""
     return [Mistake((*at, *fault.path), sentence(fault)) for fault in faults]
 
 

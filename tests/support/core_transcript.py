@@ -1,6 +1,6 @@
 """Readable transcripts of the core: events in; commands and notes out.
 
-A line that starts in column 0 is input; every indented line is what came of it and is rewritten by
+A line that starts in column 0 is input. The indented lines below it are its outcome; they are written anew by
 ``TRANSCRIPTS_UPDATE=1 pytest tests/core/test_transcripts.py``::
 
     -- prose, for the reader
@@ -8,18 +8,20 @@ A line that starts in column 0 is input; every indented line is what came of it 
     08:30:00 ticket A001 tax-general          an event at a time of day; 1d08:30:00 is the next morning
     08:30:10 tickets A002-A009 tax-general 5  the same every 5 s (their own notes are left out)
     08:31:00 p1 next                          a key: point, key, argument, seq=N
-    08:31:30 state w1 A001 li tax             no event: how these stand
-    08:29:00 policy tidal.rule=pw             a new policy, on top of the last; without it the rule is the band
+    08:31:30 state w1 A001 li tax             no event: print the state of these window, ticket, staff, area
+    08:29:00 policy tidal.rule=pw             changes the last policy; at first the tidal rule is the band
     08:29:00 policy hours.week=1-5@09:00-17:00,6@09:00-12:00@assisted@tax+house    days, times, mode, areas
-    16:00:00 flex hall - 18:00 zhao           today only: area or hall, opens, closes, who; reset zhao force: a new day
-    08:30:00 called A001 w1                   the queue system (follow mode); ended w1 A001; queued SERVICE A002 …
-    08:30:00 policy back=1                    the one before again, under its version; "policy pushed": on trial
-    08:40:00 resumed restart                  away since the last event; "restart" also goes through the stored state
+    16:00:00 flex hall - 18:00 zhao           hours of today: area or hall, opens, closes, by whom
+    16:00:00 reset zhao force                 begin a new day, by order of zhao
+    08:30:00 called A001 w1                   reported by the queue system (follow mode)
+    08:35:00 ended w1 A001                    the same; also: queued SERVICE A002 …
+    08:30:00 policy back=1                    one version back; "policy pushed": a pushed policy, on trial
+    08:40:00 resumed restart                  the hall was away since the last event; "restart": state stored and loaded
 
-Under an input, ``@hh:mm:ss`` opens the outcome of a tick or of a later event of the same line, ``>`` is a command,
-``#`` a note, ``=`` a state. ``Engine.check`` runs after every step,
-signs show what signing everything anew would, and the kept load of each area is what working it out anew would give,
-for as long as it says.
+Below an input, ``@hh:mm:ss`` begins the outcome of a tick, or of a later event of the same line; ``>`` is a command,
+``#`` a note, ``=`` a state. Three checks run after every step: ``Engine.check``; whether all lamps, displays and panels
+show what the core would command if it worked out every one anew; whether the cached load of each area is right as long
+as it is said to be valid.
 """
 
 from __future__ import annotations
