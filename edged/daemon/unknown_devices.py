@@ -40,7 +40,7 @@ class UnknownDevices:
         self._seen: dict[str, tuple[str, float]] = {}  # name -> text of the alarm, time of the last message
 
     def received(self, message: Message) -> None:
-        """Handle a message under ``topic_filter`` that no configured device subscribes to."""
+        """Handle a message that no configured device subscribes to; its topic matches ``topic_filter``."""
         message.ack()
         name, what = message.topic.split("/")[3], message.topic.split("/up/", 1)[-1]
         name = UNREADABLE if names_a_person(name) else cleaned(name)[:NAME_CHARS_MAX] or UNREADABLE

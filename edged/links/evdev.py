@@ -65,7 +65,7 @@ class _InputTransport(asyncio.Transport):
         """No-op: nothing is written."""
 
     def write(self, data: bytes | bytearray | memoryview[int]) -> None:
-        """Raises ``OSError``: an input device cannot be written to."""
+        """Raise ``OSError``, because an input device cannot be written to."""
         raise OSError(9, "an input device takes nothing")
 
     def abort(self) -> None:

@@ -48,7 +48,9 @@ class Presses:
         self._at_s: dict[int, deque[float]] = {}  # by address: one byte, so at most 256 entries
 
     def allows(self, address: int, now_s: float) -> bool:
-        """Count a press from ``address``; False if no person presses that fast (more than ``PRESSES_MAX`` a second)."""
+        """Count a press on the panel at bus address ``address``. False if no person presses that fast: more than
+        ``PRESSES_MAX`` times in ``PRESSES_WITHIN_S``. ``now_s``: the caller's clock in seconds.
+        """
         recent = self._at_s.setdefault(address, deque(maxlen=PRESSES_MAX))
         if len(recent) == PRESSES_MAX and now_s - recent[0] < PRESSES_WITHIN_S:
             return False

@@ -29,7 +29,9 @@ NO_AREA = "-"  # a tidal window at rest serves no area; "-" cannot be an id
 
 
 class HallCollector(Collector):
-    """Collects from ``state()``; ``devices``, read at each scrape, maps every device id to its driver."""
+    """Collects the hall's gauges. ``state()`` returns the engine's state; ``devices``, read at each scrape, maps every
+    device id to the name of its driver.
+    """
 
     def __init__(self, state: Callable[[], State], devices: Mapping[str, str]) -> None:
         self._state = state

@@ -200,8 +200,9 @@ def _refuse_what_was_dropped(blob: bytes, made: object) -> None:
 
 
 def _same(theirs: Any, ours: Any, where: str) -> None:
-    """Raise ``CodecError`` unless ``ours`` contains everything in ``theirs``. It may contain more: defaults of fields
-    added later.
+    """Raise ``CodecError`` unless ``ours``, the value that was decoded, contains everything in ``theirs``, the JSON
+    that was read. It may contain more: defaults of fields that were added later. ``where``: path of the value, for the
+    error.
     """
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key, part in theirs.items():

@@ -1,9 +1,9 @@
 """Detects that a journal lost its newest steps, or is an older copy or another journal than the one last used here.
 
-The file ``<journal>.mark`` names the last acknowledged step. It is written after every commit without waiting for the
-disk: after a power cut it may be older than the database, never newer. If the mark, or a message that the broker has
-retained, names a later step than the database holds, ticket numbers of the lost steps may be on visitors' paper. Then a
-new epoch begins. The file ``<journal>.renewed`` orders it and says which numbers to skip; it is deleted once the
+The mark file ``<journal>.mark`` names the last acknowledged step. It is written after every commit without waiting for
+the disk: after a power cut it may be older than the database, never newer. If this file, or a message that the broker
+has retained, names a later step than the database holds, ticket numbers of the lost steps may be on visitors' paper.
+Then a new epoch begins. The file ``<journal>.renewed`` orders it and says which numbers to skip; it is deleted once the
 database holds the new epoch.
 """
 
@@ -92,7 +92,9 @@ def read_mark(journal: Path) -> Whereabouts:
 
 
 def leave_renewal(journal: Path, renewal: Renewal, sync: Callable[[Path], None]) -> None:
-    """Write the order that the next start begins a new epoch. Raises ``OSError`` if the disk does not take it."""
+    """Write the order that the next start begins a new epoch. ``sync`` makes a folder's new files survive a power cut.
+    Raises ``OSError`` if the disk does not take it.
+    """
     path = _renewal_path(journal)
     with whole_file(path) as stream:
         stream.write(msgspec.json.encode(renewal))

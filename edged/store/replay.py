@@ -384,7 +384,7 @@ def _joined(before: ReplayResult, stretch: ReplayResult) -> ReplayResult:
 
 
 def _with_differences(result: ReplayResult, found: list[Difference]) -> ReplayResult:
-    """The result with all differences ``found`` in earlier stretches."""
+    """Add to the result of the last part of a replay the differences that ended the parts before it (``found``)."""
     if not found:
         return result
     return replace(result, identical=False, first_difference=found[0], differences=tuple(found))

@@ -1,4 +1,5 @@
-"""Dumps the state before an upgrade, with the version of the program that wrote the last steps.
+"""Dumps the state after the last step before an upgrade, while the version of the program that wrote the last steps is
+still installed.
 
 The next version then starts from that dump and does not decide any of those steps again. A daemon that stops cleanly
 dumps its state itself; this is for one that was killed.
@@ -24,8 +25,8 @@ from edged.store.replay import recover
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """``steps``: number of steps after the last dump. ``ours`` False: another version decided some of them, and no dump
-    was made.
+    """The result of ``settle``. ``steps``: number of steps after the last dump. ``ours`` False: another version of the
+    program decided some of these steps, so no dump was made.
     """
 
     steps: int

@@ -171,7 +171,7 @@ class RequestQueue:
                 request.not_before_s = 0.0
 
     def drop(self, error: DeviceError, unit: int | None = None) -> None:
-        """Fail all waiting requests (of ``unit``, or all) with ``error``."""
+        """Remove the waiting requests for ``unit`` (None: for all units), and let them fail with ``error``."""
         dropped = [r for r in self._line if unit is None or r.unit == unit]
         self._line = [r for r in self._line if r not in dropped]
         for request in dropped:
