@@ -95,7 +95,7 @@ def restore(
             except OSError:
                 raise fail("the daemon runs: systemctl stop edged", 75) from None
     try:
-        done = hall_backup.restore(file, config, journal, last or _asked())
+        done = hall_backup.restore(file, config, journal, last or _prompt_last_numbers())
     except BackupError as error:
         raise fail(str(error), 1) from None
     typer.echo(f"{journal}: as it was at {done.taken}, epoch {done.epoch}; numbers will skip ahead")
@@ -109,7 +109,7 @@ def restore(
         typer.echo(f"{done.hall}: written; check it and its secrets: edged check {done.hall}")
 
 
-def _asked() -> list[str]:
+def _prompt_last_numbers() -> list[str]:
     """Prompt for the last ticket numbers seen on paper; [] unless standard input is a terminal."""
     if not sys.stdin.isatty():
         return []

@@ -68,7 +68,7 @@ def doctor(
     elif commission:
         typer.echo(f"{hall.site.name}（{hall.hall}）：现场验收清单 commissioning checklist")
         for line in LINES:
-            typer.echo(_asked(line, results.get(line.check), lang))
+            typer.echo(_checklist_entry(line, results.get(line.check), lang))
         typer.echo("")
         for texts in CARD:
             typer.echo(_words(texts, lang))
@@ -94,7 +94,7 @@ def result_of(check: Callable[[HallConfig], CheckResult], hall: HallConfig) -> C
         return unknown(f"无法查看，请用 root 运行：{what}", f"cannot look, ask as root: {what}")
 
 
-def _asked(line: ChecklistLine, result: CheckResult | None, lang: str) -> str:
+def _checklist_entry(line: ChecklistLine, result: CheckResult | None, lang: str) -> str:
     """An entry of the checklist as printed: what to do, what must be seen, and the result of its automatic check."""
     limit = f"  (≤ {line.within_s} s)" if line.within_s else ""
     rows = [f"\n□ {line.case}{limit}"]

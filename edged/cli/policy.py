@@ -197,7 +197,7 @@ def push(
         with conversation(target, [topics.policy_report(target.hall)]) as talk:
             raw = read_file(file)
             if not is_envelope(raw):
-                raw = _sign_for(target, raw, key, _version_in_force(talk) + 1)
+                raw = _sign_for(target, raw, key, _highest_version(talk) + 1)
             _print_effect(document_of(raw), config, err=True)
             talk.publish(topics.policy_push(target.hall), raw, retain=retain)
             report = _answer(talk, raw, wait_s)
@@ -365,7 +365,7 @@ def write_out(out: Path, raw: bytes) -> None:
         raise fail(f"{out}: {error.strerror}", 2) from None
 
 
-def _version_in_force(talk: Conversation) -> int:
+def _highest_version(talk: Conversation) -> int:
     """The highest policy version, applied or desired, in the hall's retained report; 0 without a report."""
     for message in talk.receive(1.0):
         report = message.body

@@ -57,7 +57,7 @@ async def city(broker: Mosquitto) -> AsyncIterator[dict[int, Centre]]:
                 event = json.loads(bytes(message.payload))
                 epoch = int(event["id"].split("/")[1])
                 centre = heard.setdefault(epoch, Centre(client, "east", epoch))
-                centre.took(event)
+                centre.store(event)
                 await centre.acknowledge()
 
         async with background(listen()):  # fails where it found something

@@ -55,7 +55,7 @@ class Centre:
         self.arrivals: list[Arrival] = []
         self._open: list[tuple[int, int]] = []
 
-    def took(self, event: dict[str, Any]) -> None:
+    def store(self, event: dict[str, Any]) -> None:
         """Store a received event. Fails if it differs from an earlier one with the same number."""
         number = event["sequence"]
         self.arrivals.append(Arrival(number, event["historical"], monotonic_s()))
@@ -82,7 +82,7 @@ class Centre:
     async def listen(self) -> None:
         async for message in self.client.messages:
             assert isinstance(message.payload, bytes)
-            self.took(json.loads(message.payload))
+            self.store(json.loads(message.payload))
 
     async def keep_acknowledging(self) -> None:
         said = 0
