@@ -387,9 +387,9 @@ class Application:
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, away_ms=self._gap_ms)
 
     async def _release_actions(self) -> None:
-        """Release the actions (announcements, tickets to print) that were held back since the start, after
-        ``ACT_WAIT_S``, even if the broker was not reached: actions that need it then fail, and the core decides what to
-        do.
+        """Release the actions (announcements, tickets to print) that are held back during the start, at the latest
+        after ``ACT_WAIT_S``. If the broker was not reached, actions that need it then fail, and the core decides what
+        to do.
         """
         await asyncio.sleep(ACT_WAIT_S)
         self.outputs.release()
@@ -418,8 +418,8 @@ class Application:
     # -- parts --
 
     def _heartbeats(self, fleet: Devices) -> dict[str, float]:
-        """Heartbeat deadlines, by part, in seconds of ``edged.clock.monotonic_s``: of all parts for which only a
-        restart of the process cures a hang.
+        """The heartbeat deadline of each part whose hang only a restart of the process cures, in seconds of
+        ``edged.clock.monotonic_s``. The key is the part's name.
         """
         return {
             "loop": self.inbox.last_wake_s,
@@ -636,8 +636,8 @@ class Application:
         )
 
     def _take(self, fleet: Devices, reading: Reading) -> Taken:
-        """Apply a configuration. The result says what was not applied: all of it if it would drop a visit, or the
-        tables that only a restart can apply.
+        """Apply a new configuration, or nothing of it if it would drop a visit, is of another hall, or cannot be used
+        by the device drivers. The result says why nothing was applied, or which tables of hall.toml wait for a restart.
         """
         config = reading.config
         named = (config.policy.keys, config.policy.root)

@@ -130,8 +130,8 @@ class Inbox:
     def _rest(self) -> None:
         """Schedule the next call of ``take_all`` for when a tick is due, because no event waits.
 
-        A timer that fires too early is kept, because a new timer for each message would cost more than one needless
-        check.
+        A timer that is set for an earlier time stays, because one needless check costs less than a new timer for each
+        message.
         """
         if self._call is not None:
             self._call.cancel()

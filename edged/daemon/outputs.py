@@ -262,7 +262,7 @@ class Worker:
         self._returned.set()
 
     async def run(self) -> None:
-        """Send values and actions in two tasks, so that a slow announcement never delays a lamp; until cancelled.
+        """Send values and actions until cancelled, in two tasks, so that a slow announcement never delays a lamp.
 
         May be called again after the driver raised: the action under way then counts as failed, and all values are sent
         again.

@@ -145,10 +145,10 @@ class Platform:
         loop.add_signal_handler(signal.SIGHUP, reload)
 
     def settle_memory(self) -> None:
-        """Exclude all objects made during the start from garbage collection, which would otherwise pause the loop for
-        them; then enable it.
+        """Enable garbage collection, after excluding from it all objects made during the start: examining them would
+        pause the loop.
 
-        Garbage of the start is not collected before: it is not worth the 40 ms.
+        The garbage of the start is not collected before, because that takes 40 ms and gains little.
         """
         gc.set_threshold(*GC_THRESHOLDS)
         gc.freeze()

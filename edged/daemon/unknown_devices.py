@@ -78,7 +78,7 @@ class UnknownDevices:
 
 
 def _gone(message: Message) -> bool:
-    """Whether the message says that a device has left: an offline status (often its MQTT will) or an empty one."""
+    """Whether the message is a status which says that a device has left: "offline" (often its MQTT will) or empty."""
     if not message.topic.endswith("/up/status"):
         return False
     if not message.payload:

@@ -43,12 +43,12 @@ class Audit:
 
     @property
     def wait_s(self) -> float:
-        """Seconds until the next slice is due."""
+        """Seconds until the next slice of the journal is to be verified."""
         return max(0.0, self._due_s - monotonic_s())
 
     def verify_next(self, connection: apsw.Connection) -> str | None:
-        """Verify the next slice, if it is due. Returns a sentence for the log if a state dump was found changed and
-        deleted.
+        """Verify the next slice of the journal, if it is due. Returns a sentence for the log if a state dump was not
+        what was written and has been deleted; None otherwise.
 
         Raises ``Damaged`` if a step is not what was written.
         """

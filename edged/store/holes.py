@@ -39,7 +39,7 @@ class Holes:
 
     @property
     def digging(self) -> bool:
-        """Whether a pass is under way."""
+        """Whether a pass over the file is under way."""
         return self._at is not None
 
     def begin(self, connection: apsw.Connection) -> None:

@@ -149,8 +149,8 @@ class Journal:
 
     @property
     def last_beat_s(self) -> float:
-        """Time of the writer thread's last heartbeat, in seconds of ``edged.clock.monotonic_s``; at least one a second
-        unless the disk hangs.
+        """Time of the writer thread's last heartbeat, in seconds of ``edged.clock.monotonic_s``. The thread beats at
+        least once a second unless the disk hangs.
         """
         assert self._writer is not None
         return self._writer.last_beat_s

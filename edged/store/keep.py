@@ -1,8 +1,8 @@
 """The keep file ``<journal>.keep``: a second copy of what must survive the loss of the database file.
 
-Rules: it holds the epoch, the policy high-water mark, the policy applied last and the newest state dump. It is replaced
-as a whole (write, fsync, rename) after the database committed the same, so it is never newer than a healthy database.
-Its first line is a hash of the rest; if that is wrong, the whole file is ignored.
+Rules: it holds the epoch, the highest policy version ever applied, the policy applied last and the newest state dump.
+It is replaced as a whole (write, fsync, rename) after these were committed to the database, so it is never newer than a
+healthy database. Its first line is a hash of the rest; if that is wrong, the whole file is ignored.
 """
 
 from __future__ import annotations

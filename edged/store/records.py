@@ -71,8 +71,8 @@ class Restored(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The policy applied last (None: none from the centre yet), and the highest version ever applied, above which a new
-    one has to be.
+    """The policy applied last (None: none from the centre yet), and the highest version ever applied. A new policy must
+    have a higher version than that.
 
     ``known``: the newest ``POLICIES_KEPT`` policies ever applied, highest version first.
     """

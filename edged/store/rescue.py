@@ -156,8 +156,8 @@ def _go_on(
 
 
 def _leave(path: Path, epoch: int, why: Why, lost: int, mark: Whereabouts) -> None:
-    """Write the order for a new epoch. If the epoch of an earlier order had begun, but the steps that recorded it are
-    lost, its lost steps and the numbers it says to skip are added.
+    """Write the order for a new epoch. If an earlier order's epoch had begun, but the steps that recorded it are lost,
+    the new order also takes over the number of lost steps and the ticket numbers to skip from the earlier one.
     """
     before = read_renewal(path)
     fresh = Renewal(epoch, why, max(0, lost))

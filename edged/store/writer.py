@@ -207,8 +207,8 @@ class JournalWriter:
                 self.last_beat_s = monotonic_s()
 
     def _check_file(self) -> None:
-        """If another program deleted or replaced the file, restore it from the one that is still open, and raise
-        ``JournalBroken`` for a restart.
+        """If another program deleted or replaced the journal's file, copy the one that this process still has open to a
+        new file, and raise ``JournalBroken``: the next start puts the new file in place.
         """
         if _inode(self._room.path) == self._inode:
             return
@@ -224,7 +224,9 @@ class JournalWriter:
         raise JournalBroken(f"{self._room.path} was deleted or replaced by another program: restored")
 
     def _take(self) -> list[WriterJob]:
-        """Wait for a job, at most for the next idle work, then take whatever else is queued."""
+        """Wait for a job, at most until a heartbeat or idle work (verifying the journal) is due, and return it with
+        others that are queued; empty if none came.
+        """
         taken: list[WriterJob] = []
         try:
             idle_s = min(IDLE_BEAT_S, self._audit.wait_s) if self._durable else FULL_RETRY_S
@@ -392,8 +394,8 @@ class JournalWriter:
         self._report_unwritten()
 
     def _report_unwritten(self) -> None:
-        """While nothing can be written, report steps that are kept in memory as accepted, at most ``BACKLOG_MAX``, so
-        that the hall goes on.
+        """While nothing can be written, report up to ``BACKLOG_MAX`` steps as accepted although they are only in
+        memory, so that the hall goes on.
         """
         self._send(Report([job for job in islice(self._waiting, BACKLOG_MAX) if not job.reported]))
 

@@ -33,7 +33,7 @@ class Doorkeeper:
         return _Guarded(self, inner)
 
     def request_came(self, transport: asyncio.BaseTransport | None) -> None:
-        """Start the deadline for the answer: the request's head is complete."""
+        """Replace the connection's deadline by the one for the answer, because the head of its request is complete."""
         if transport in self._deadlines:
             self._arm(transport, ANSWER_TIMEOUT_S)
 
