@@ -52,15 +52,21 @@ class Condemned:
         return DocumentRefused(reason("failed-before"))
 
     def handed_over(self, event: Event, raw: bytes) -> None:
-        """Record that ``event``, made from ``raw``, is being given to the core."""
+        """Record that ``event``, made from the document ``raw``, is being given to the core. ``survived`` or
+        ``broke`` follows.
+        """
         self._in_core[id(event)] = _sha256(raw)
 
-    def arrived(self, event: Event) -> None:
-        """Record that ``event`` did no harm: its step is on disk, or it was not given to the core after all."""
+    def survived(self, event: Event) -> None:
+        """Record that the core survived ``event`` (its step is on disk), or that it was not given to the core after
+        all.
+        """
         self._in_core.pop(id(event), None)
 
     def broke(self, event: Event) -> None:
-        """Record that the core raised on ``event``: the next start refuses its document."""
+        """Record that the core raised an exception on ``event``, so that the next start refuses the document it was
+        made from.
+        """
         sha256 = self._in_core.pop(id(event), None)
         if sha256 is None:
             return

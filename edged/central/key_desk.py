@@ -208,12 +208,12 @@ class KeyDesk:
         self._condemned.handed_over(event, raw)
 
         def committed() -> None:
-            self._condemned.arrived(event)
+            self._condemned.survived(event)
             self._put_in_force(listed)
             ack()
 
         if not self._put(event, committed, Attachments(line=MetaLine(KEY_LIST, _line(raw, marks)))):
-            self._condemned.arrived(event)
+            self._condemned.survived(event)
             raise DocumentRefused(reason("busy"))
         self._marks = marks
 

@@ -209,7 +209,7 @@ class OperationDesk(Observer):
             del self._counters[next(iter(self._counters))]
 
     def _forget(self, event: Event) -> None:
-        self._condemned.arrived(event)
+        self._condemned.survived(event)
         self._asked.pop(id(event), None)
 
     def _committed(self, event: Event, asked: _OpenOrder) -> None:

@@ -396,7 +396,7 @@ class PolicyDesk(Observer):
         self._condemned.handed_over(event, waiting.verified.envelope)
         taken = self._put(event, lambda: self._committed(event, waiting), attachments)
         if not taken:
-            self._condemned.arrived(event)
+            self._condemned.survived(event)
         return taken
 
     def _go_back(self, trial: PolicyTrial) -> None:
@@ -496,7 +496,7 @@ class PolicyDesk(Observer):
             self._report_state("rehearsing", _named(verified))
 
     def _committed(self, event: PolicyApplied, waiting: _Waiting) -> None:
-        self._condemned.arrived(event)
+        self._condemned.survived(event)
         if self._waiting is waiting:
             self._waiting = None
         try:
@@ -622,10 +622,10 @@ class PolicyDesk(Observer):
         self._condemned.handed_over(event, applied.envelope)
         reported = self._inbox_was_full
         self._inbox_was_full = not self._put(
-            event, lambda: self._condemned.arrived(event), Attachments(applied.envelope)
+            event, lambda: self._condemned.survived(event), Attachments(applied.envelope)
         )
         if self._inbox_was_full:
-            self._condemned.arrived(event)
+            self._condemned.survived(event)
             if not reported:
                 log.error(
                     "stored-policy-not-applied",

@@ -36,7 +36,7 @@ def test_one_that_crashed_the_core_is_refused_by_the_next_process(tmp_path: Path
     bad, good, unknown = Tick(), Tick(), Tick()
     condemned.handed_over(bad, b"bad")
     condemned.handed_over(good, b"good")
-    condemned.arrived(good)
+    condemned.survived(good)
     for event in (good, unknown, bad, bad):
         condemned.broke(event)
     assert (tmp_path / "hall.db.condemned").read_text().count("\n") == 1

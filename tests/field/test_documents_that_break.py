@@ -219,7 +219,7 @@ def test_a_condemned_document_is_remembered_on_disk_and_a_damaged_file_counts_as
     Condemned(journal).check(b"0")
     Condemned(journal).check(b"another")
     known.handed_over(event, b"good")
-    known.arrived(event)
+    known.survived(event)
     known.broke(event)
     Condemned(journal).check(b"good")
     journal.with_name("hall.db.condemned").write_bytes(b"\xff\n" + b"x" * 99)
