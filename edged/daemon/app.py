@@ -476,8 +476,8 @@ class Application:
             self.concerns.report("client-id-taken", {})
 
     def _broker_refused(self, topic: str, why: str) -> None:
-        """Raise or end the alarm ``broker-refuses`` for the device that ``topic`` belongs to, or for ``topic`` itself
-        if it is the hall's. ``why`` is empty if the broker allows the topic again.
+        """Raise or end the alarm ``broker-refuses``. Its subject is the device that uses ``topic``, or ``topic`` itself
+        if no device does. ``why`` is empty if the broker allows the topic again.
         """
         speaks = {
             one: device.id

@@ -152,7 +152,9 @@ class Outputs:
 
 
 class Worker:
-    """Sends the slots and actions of one device. A value that is replaced before it was sent is never sent."""
+    """Sends output values and actions to one device. It keeps the newest value of each output in a slot; a value that
+    is replaced before it was sent is never sent.
+    """
 
     def __init__(
         self, device: str, driver: Driver, around: OutputContext, may_act: asyncio.Event | None = None

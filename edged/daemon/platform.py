@@ -87,8 +87,8 @@ class Platform:
         return files.duty_keys(config)
 
     async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:
-        """Call ``report`` whenever the set of named files that cannot be used changes (path to reason); until
-        cancelled.
+        """Until cancelled, call ``report`` with the files that hall.toml names and that cannot be used (path to
+        reason), whenever they change.
         """
         await watch_secrets(files.named_files(config), lambda: files.spoilt(config), report)
 

@@ -16,7 +16,7 @@ def chance() -> float:
 
 @contextmanager
 def drawing(draw: Callable[[], float]) -> Iterator[None]:
-    """Within this context ``chance`` returns what ``draw`` returns."""
+    """While the ``with`` block runs, ``chance`` returns what ``draw`` returns."""
     global _draw
     before, _draw = _draw, draw
     try:

@@ -122,7 +122,9 @@ class Delivery:
 
 
 class MemoryLink:
-    """One of the two ends that ``pair`` connects. A ``ByteLink``; ``cut`` and ``mend`` affect both ends."""
+    """A ``ByteLink`` that is one end of a connection in memory; ``pair`` makes both ends. ``cut`` and ``mend`` affect
+    both.
+    """
 
     def __init__(self, faults: WireFaults, seed: int) -> None:
         self.sent = 0  # bytes

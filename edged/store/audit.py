@@ -105,8 +105,10 @@ class Audit:
 
 
 def _before(connection: apsw.Connection, first: int) -> Head:
-    """The position that precedes the oldest remaining step ``first`` in the hash chain: nothing for step 1, otherwise
-    the state dump at which the steps before it were pruned.
+    """The position in the hash chain before ``first``, the oldest step in the journal: the fixed beginning of the chain
+    for step 1, otherwise the mark of the state dump up to which older steps were pruned.
+
+    While pruning is under way there is no such mark: then the position of ``first`` itself, which cannot be verified.
     """
     if first == 1:
         return Head(chain=GENESIS)

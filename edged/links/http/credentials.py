@@ -38,7 +38,7 @@ class Credential:
 
 @dataclass(slots=True)
 class PostDoorkeeper:
-    """Checks Authorization headers. ``key`` signs nonces; each process draws a new one."""
+    """Checks Authorization headers. ``key``: the random bytes with which nonces are signed, new for each process."""
 
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 

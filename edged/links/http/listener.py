@@ -103,8 +103,8 @@ class Listener(uvicorn.Server):
         key_file: str | None = None,
         phones: bool = False,
     ) -> None:
-        """``cert_file`` and ``key_file``: PEM files, which switch HTTPS on. ``phones``: many clients with short
-        connections.
+        """``cert_file`` and ``key_file``: PEM files, which switch HTTPS on. ``phones``: the clients are visitors'
+        phones: a larger number of shorter connections (``PhoneConnection``).
         """
         super().__init__(
             _ListenerConfig(

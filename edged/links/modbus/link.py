@@ -89,8 +89,8 @@ class BusCounts:
 
 
 class ModbusBus:
-    """A connection and its queue of requests. Every driver on the bus awaits ``run``: one of these calls does the work,
-    and when it is cancelled another continues.
+    """One bus: its connection and its queue of requests. Every driver on the bus awaits ``run``. One of these calls
+    does the work; when it is cancelled, another takes over.
     """
 
     def __init__(self, url: str, pace: Pace = DEFAULT_PACE, jitter: Callable[[], float] = chance) -> None:
@@ -202,8 +202,8 @@ class ModbusBus:
         return self._ask(ModbusRequest(unit, pdu, deadline_s, place))
 
     async def run(self) -> None:
-        """Keep the connection open and serve the queue until cancelled. Of several calls only one works; the others
-        wait to continue when it is cancelled.
+        """Keep the connection open and send the queued requests until cancelled. Of several calls only one works; the
+        others wait, and one of them takes over when it is cancelled.
         """
         self._runners += 1
         try:
