@@ -1,5 +1,5 @@
-"""The three kinds of output of the core: ``Desired`` (a level that holds until it changes), ``Action`` (done once),
-``Note`` (a fact for observers).
+"""The three kinds of output of the core: ``Desired`` (a level: a value that a device keeps showing until the next one),
+``Action`` (done once), ``Note`` (a fact for observers: the city, metrics, logs).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from edged.core.model.value import value
 
 @value
 class Lamp:
-    """A lamp's level. ``blink`` is a level too: the driver or the device keeps it blinking."""
+    """The state in which a lamp stays. ``blink`` is such a state too: the core sends it once, and the driver or the
+    device keeps the lamp blinking.
+    """
 
     state: Literal["off", "on", "blink"]
     kind: ClassVar[str] = "lamp"
@@ -22,10 +24,11 @@ class Lamp:
 
 @value
 class Display:
-    """Text lines on an LED bar or screen, newest call first.
+    """Text lines on an LED bar or screen; recent calls stand with the newest first.
 
-    ``call``: the newest ticket and its window, for boards that have only digits; ``calling``: it is being called right
-    now. ``large``: in larger letters where the board can, for a visitor who does not see well.
+    ``call``: the newest called ticket number and its window, for boards that have only digits. ``calling``: that
+    visitor has been called but has not arrived yet. ``large``: for a visitor who does not see well, in larger letters
+    if the board can show them.
     """
 
     lines: tuple[str, ...]
@@ -39,8 +42,10 @@ class Display:
 class Panel:
     """What a clerk's call panel shows. ``state`` is the state of the window (``windows/machine.py``).
 
-    ``wait_low_s`` to ``wait_high_s`` is the predicted wait of somebody who takes a ticket now (see ``AreaSummary``).
-    ``prepared``: the number that is called next, shown to the clerk only.
+    ``waiting``: how many visitors wait for the window's services. ``number``: the ticket called or served there; None:
+    no ticket. ``prompt``: a line for the clerk. ``wait_low_s`` to ``wait_high_s`` is the predicted wait of somebody who
+    takes a ticket now (see ``AreaSummary``). ``prepared``: the ticket number that the window calls next; only the clerk
+    sees it.
     """
 
     window: str
@@ -56,7 +61,9 @@ class Panel:
 
 @value
 class Pager:
-    """What a pager or the duty manager's panel shows: how many pages wait there for an answer, and the text of one."""
+    """What a pager or the duty manager's panel shows: how many pages (messages to its owner) wait for an answer, and in
+    ``prompt`` the text of one of them.
+    """
 
     waiting: int
     prompt: str | None = None
@@ -65,8 +72,8 @@ class Pager:
 
 @value
 class Serve:
-    """Follow mode: the windows that are to serve now, each with its services; the hall's queue system sends visitors
-    there.
+    """Sent to the hall's own queue system in follow mode (there, that system calls the visitors): the windows to which
+    it should send visitors now, each with the ids of the services it serves.
     """
 
     windows: tuple[tuple[str, tuple[str, ...]], ...]
@@ -75,15 +82,19 @@ class Serve:
 
 @value
 class AreaSummary:
-    """The state of an area for the city and for boards (a state message).
+    """The state of an area, sent to the city and used for boards.
 
     ``oldest_since_ms``: the ``at_ms`` stamp since which the longest-waiting visitor waits; None if nobody waits.
-    ``open_windows`` take visitors of the area now (paused ones do not), ``tidal_windows`` of them are "+1" windows;
-    ``asked_windows`` are "+1" windows whose lamp blinks because nobody has come yet. ``wait_s`` is the predicted wait
-    of somebody who takes a ticket now, rounded to whole minutes; 8 of 10 visitors wait between ``wait_low_s`` and
-    ``wait_high_s``; all three are None while no prediction is possible. ``override``: the manual decision over the
-    area, as a sentence. ``hours`` (open, noon: lunch break, stopped: no more numbers, draining: closing time is past
-    and those with a number are still served, closed) and ``mode`` are None if the opening hours are unknown.
+    ``open_windows`` counts the windows that take visitors of the area now, paused ones left out; ``tidal_windows``
+    counts the "+1" windows among them. ``asked_windows`` counts "+1" windows whose lamp blinks because nobody has come
+    yet.
+
+    ``wait_s`` is the predicted wait of somebody who takes a ticket now, rounded to whole minutes; 8 of 10 visitors wait
+    between ``wait_low_s`` and ``wait_high_s``. All three are None while no prediction is possible. ``override``: the
+    manual decision over the area, as a sentence.
+
+    ``hours`` and ``mode`` are None if the opening hours are unknown. ``hours``: "open", "noon" (lunch break), "stopped"
+    (no more numbers are given), "draining" (closing time is past, visitors with a number are still served) or "closed".
     """
 
     area: str
@@ -136,8 +147,8 @@ class AlarmsSummary:
 
 @value
 class Evaluator:
-    """What an evaluator (评价器) asks to be rated: the visit of ticket ``number``, or a ``case``; nothing if both are
-    None.
+    """What an evaluator (评价器, the device on which a visitor rates the service) asks to be rated: the visit of ticket
+    ``number``, or the case ``case`` (an id). It asks for nothing if both are None.
     """
 
     window: str
@@ -148,7 +159,9 @@ class Evaluator:
 
 @value
 class CaseSummary:
-    """One open case in a ``CasesSummary``. ``due`` is a date or None, ``opened_ms`` an ``at_ms`` stamp."""
+    """One case (办不成事) that is not closed, as listed in ``CasesSummary``. ``due`` is the date by which it must be
+    closed, None if unknown; ``opened_ms`` is an ``at_ms`` stamp.
+    """
 
     case: str
     state: str
@@ -163,9 +176,11 @@ class CaseSummary:
 
 @value
 class CasesSummary:
-    """The open cases (办不成事) for the city (a state message). A ratio is None while there are no cases to count.
+    """The cases (办不成事) that are not closed, with counts and ratios, sent to the city. A ratio is from 0 to 1; None:
+    no cases to count.
 
-    ``on_time_ratio`` is of cases that could be solved (可办), ``explained_ratio`` of those that could not (不可办).
+    ``on_time_ratio``: the share closed in time, of cases that are overdue or were closed as possible (可办).
+    ``explained_ratio``: the same, of cases closed as impossible (不可办).
     """
 
     cases: tuple[CaseSummary, ...]
@@ -181,8 +196,8 @@ class CasesSummary:
 
 @value
 class NoNumber:
-    """A service that gives no numbers now. ``reason``: a short word; the texts are shown to the visitor at the
-    dispenser.
+    """A service for which no numbers are given now. ``reason`` is a short code word; dispensers show the two texts to
+    the visitor.
     """
 
     service: str
@@ -216,8 +231,8 @@ Value = (
 
 @value
 class Desired:
-    """The level ``value`` wanted at ``point``. Of several with the same ``(point, value.kind)`` the last one wins; it
-    is sent again from time to time.
+    """The level ``value`` that the device at ``point`` is to keep showing. A later one with the same ``point`` and
+    ``value.kind`` replaces it. Outputs are repeated from time to time, in case a device missed one.
     """
 
     point: Point
@@ -226,8 +241,8 @@ class Desired:
 
 @value
 class Say:
-    """Speak once, Chinese then English; ``slow`` for visitors who need it. ``ticket``: the number that is called; ""
-    for announcements.
+    """Speak a text once, in Chinese and then in English. ``slow``: more slowly, for a visitor who needs it. ``ticket``:
+    the ticket number that is called; "" if the text calls nobody.
     """
 
     text: str
@@ -242,13 +257,13 @@ About = Literal["ticket", "told-once", "promise", "next-stage", "case"]
 
 @value
 class Print:
-    """Print a ticket or another slip once. ``ahead``: how many visitors are before it; ``wait_*_s``: the predicted wait
-    in seconds.
+    """Print a ticket or another slip once. ``ahead``: how many visitors are before this one; ``wait_*_s``: the
+    predicted wait in seconds, None if unknown.
 
     ``about``: the kind of slip. ``lines`` and ``lines_en`` are printed below the number: papers, deadlines, places, or
-    why no wait is given. ``window``: the window that is told if printing fails. ``seq`` and ``boot``: of the request
-    that this answers, so that another machine with the same id does not print it. ``url``: the address of the visitor's
-    own page, printed as a QR code.
+    why no wait is given. ``window``: the window whose clerk learns of it if printing fails. ``seq`` and ``boot`` are
+    copied from the request that this answers, so that another machine with the same id does not print it too. ``url``:
+    the address of the visitor's own page, printed as a QR code.
     """
 
     number: str
@@ -281,7 +296,9 @@ class Page:
 
 @value
 class Refuse:
-    """Tell whoever asked for a number, once, why there is none. ``reason``: a short word."""
+    """Tell the visitor at a dispenser, once, why there is no number. ``reason`` is a short code word; the two texts are
+    for the visitor.
+    """
 
     service: str
     reason: str
@@ -294,16 +311,16 @@ Body = Say | Print | Page | Refuse
 
 
 def without_request(body: Body) -> Body:
-    """The same body without the ``boot`` and ``seq`` of a request, so that the device prints it even if it has
-    restarted since.
+    """Return the same body; a ``Print`` without the ``boot`` and ``seq`` of the request that it answers. A device that
+    has restarted since the request would otherwise refuse to print it.
     """
     return replace(body, seq=None, boot=None) if isinstance(body, Print) else body
 
 
 @value
 class Action:
-    """Something that is done once. ``id`` is never used again in this hall. It is sent only after its step is on
-    disk.
+    """A command that a device carries out once. ``id`` is never used again in this hall. It is sent only after the
+    event that caused it is on disk.
     """
 
     id: str
@@ -313,8 +330,8 @@ class Action:
 
 @value
 class Note:
-    """A fact for observers. ``kind`` is the type of an event for the city ("ticket.called"), or "ignored" with a
-    ``reason``.
+    """A fact for observers (the city, metrics, logs). ``kind`` is the type of the event that the city receives, such as
+    "ticket.called"; "ignored" marks an input without effect, and ``data`` then holds the ``reason``.
     """
 
     kind: str

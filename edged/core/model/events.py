@@ -93,10 +93,10 @@ CLASSES: tuple[Priority, ...] = (
 
 @value
 class TicketPrinted:
-    """A dispenser chose and printed ``number`` by itself (topic ``up/ticket``).
+    """A dispenser chose and printed ``number`` by itself (MQTT topic ``up/ticket``).
 
-    ``appointment``: id of the appointment that checks in (预约). ``reason``: a code, where the priority class needs
-    one.
+    ``appointment``: the id of the appointment (预约) that checks in; None: no appointment. ``reason``: a code for why
+    the visitor has priority, where the priority class needs one.
     """
 
     point: Point
@@ -112,11 +112,11 @@ class TicketPrinted:
 
 @value
 class TicketRequested:
-    """A dispenser asks the controller for a number (topic ``up/request``); the answer is a ``Print`` or ``Refuse``
-    action.
+    """A dispenser asks the controller for a number (MQTT topic ``up/request``); a ``Print`` or ``Refuse`` action
+    answers it.
 
-    ``service``: a service, or a journey of the policy. ``returning``: the number that the visitor already has and comes
-    back with.
+    ``service``: the id of a service, or of a journey (several services for one number) of the policy. ``returning``:
+    the number that a visitor who comes back already has.
     """
 
     point: Point
@@ -134,8 +134,8 @@ class TicketRequested:
 class KeyPressed:
     """A key on a call panel or pager.
 
-    ``arg``: ticket number, staff id, pause reason, transfer target, minutes to park, or outcome of a visit; details
-    follow after a slash ("told-once/photo", "A012/by-visitor").
+    ``arg``: what the key refers to: a ticket number, staff id, pause reason, transfer target, number of minutes to park
+    a visitor, or the outcome of a visit. Details follow after a slash ("told-once/photo", "A012/by-visitor").
     """
 
     point: Point
@@ -176,10 +176,10 @@ class RatingGiven:
 
 @value
 class CountRead:
-    """A people counter's report. ``semantics``: "total", people since the counter's reset; "window", since its last
-    report; "occupancy", people present.
+    """A people counter's report. ``semantics`` says what ``value`` counts. "total": people since the counter was reset;
+    "window": people since its last report; "occupancy": people present.
 
-    ``line``: which line of a counter that has several lines or cameras; None: the only one.
+    ``line``: which line (doorway or camera) of a counter that has several; None: it has only one.
     """
 
     point: Point
@@ -207,7 +207,9 @@ class HealthRead:
 
 @value
 class InputRefused:
-    """A message of ``point`` was not valid: ``what`` is the kind of message, ``reason`` a short word."""
+    """A message of the device at ``point`` was not valid and had no effect. ``what`` is the kind of message, ``reason``
+    a short code word.
+    """
 
     point: Point
     what: str
@@ -219,7 +221,7 @@ class DeviceLost:
     """The device whose id is ``point`` cannot be reached: it neither sends nor shows anything.
 
     ``reason``: a word of ``losses.LOSSES`` (free text in journals of earlier versions); ``detail``: what was observed.
-    Sent again if the reason of the same loss turns out to be another.
+    The event is sent again if the same loss turns out to have another reason.
     """
 
     point: Point
@@ -258,9 +260,10 @@ class SiteLoaded:
 
 @value
 class PolicyApplied:
-    """A policy that was verified and is within its bounds takes effect. ``sha256`` is of its payload bytes.
+    """A policy that was verified and is within its bounds takes effect. ``sha256`` is the hash of the policy document.
 
-    ``pushed``: it came from the centre just now and is on trial; otherwise it was in force before.
+    ``pushed``: it came from the centre just now and is on trial (it is taken back if waits get worse); False: it was in
+    force already, and is only loaded again. ``order``: see the module.
     """
 
     version: int
@@ -272,8 +275,8 @@ class PolicyApplied:
 
 @value
 class ClockSet:
-    """The wall time at this stamp (``wall_ms``, since 1970 UTC) and the hall's time zone. Sent at start, hourly and
-    when the clock was changed.
+    """What the wall clock shows at this event's ``at_ms`` stamp: ``wall_ms``, in ms since 1970 UTC, and the hall's time
+    zone. Sent at start, hourly and whenever the clock was changed.
     """
 
     wall_ms: int
@@ -282,15 +285,17 @@ class ClockSet:
 
 @value
 class ClockDoubted:
-    """The machine's clock shows ``wall_ms``, which is impossible: the core keeps the date and time it had."""
+    """The machine's clock shows ``wall_ms`` (ms since 1970 UTC), which is impossible. The core does not use it and
+    counts on from the last wall time it believed.
+    """
 
     wall_ms: int
 
 
 @value
 class Resumed:
-    """The process did not run for ``gap_ms`` (restart or freeze). Pending deadlines move by the gap; waiting times
-    include it.
+    """The process did not run for ``gap_ms``, because it was restarted (``restart``) or frozen. Pending deadlines move
+    later by the gap; visitors' waiting times include it, because they did wait.
     """
 
     gap_ms: int
@@ -299,9 +304,11 @@ class Resumed:
 
 @value
 class WindowAsked:
-    """An operator (``by``: at most 64 characters) asks for a "+1" window in ``area``; the arbiter decides.
+    """An operator (``by``: at most 64 characters) asks for a "+1" window (an extra one) in ``area``; the arbiter of the
+    tidal loop decides whether one opens.
 
-    ``withdraw``: the operator withdraws the wish instead; with ``everybody`` all wishes for that area are withdrawn.
+    ``withdraw``: the operator withdraws the earlier request instead; with ``everybody``, the requests of all others for
+    this area are withdrawn too.
     """
 
     area: str
@@ -369,8 +376,8 @@ class Announced:
 
 @value
 class HoursFlexed:
-    """Today only, ``area`` (None: the hall) opens and closes at these minutes after midnight; None: as the policy
-    says.
+    """A person (``by``) changes today's hours of ``area`` (None: of the whole hall). ``opens_min`` and ``closes_min``
+    are minutes after midnight; None leaves that end as the policy says.
     """
 
     area: str | None
@@ -382,8 +389,8 @@ class HoursFlexed:
 
 @value
 class RatingCorrected:
-    """``by`` corrects a rating to ``level`` 1 to 5. ``rating``: the id in the note of a visit's rating, or the id of a
-    case.
+    """A person (``by``) corrects a rating to ``level``, 1 (very bad) to 5 (very good). ``rating``: the id that the note
+    of a visit's rating gives, or the id of the rated case.
     """
 
     rating: str
@@ -394,8 +401,8 @@ class RatingCorrected:
 
 @value
 class RatingAnswered:
-    """``by`` has dealt with a bad rating (整改, 回访). ``code``: one of the policy's ``ratings.answers``; None: the
-    last of them.
+    """A person (``by``) has dealt with a bad rating (整改, 回访), whose id is ``rating``. ``code``: how, as one of the
+    policy's ``ratings.answers``; None: the last of these.
     """
 
     rating: str
@@ -407,11 +414,11 @@ class RatingAnswered:
 @value
 class CaseTold:
     """The centre or an operator (``by``: a name of at most 64 characters) opens, acknowledges, closes, reopens, extends
-    or rates a case (办不成事).
+    or rates a case (办不成事); ``told`` says which.
 
-    ``case``: its id, None only to open one. ``code``: a word of the policy: why it is opened, or the outcome it is
-    closed with. ``ticket`` (a number of today), ``area``, ``service`` and ``special`` belong to opening, ``level`` 1 to
-    5 to rating.
+    ``case``: the case's id; None only when a case is opened. ``code``: a code of the policy, either why the case is
+    opened or the outcome with which it is closed. Only for opening: ``ticket`` (a number of today), ``area``,
+    ``service`` and ``special`` (the deadline of special cases applies). Only for rating: ``level``, 1 to 5.
     """
 
     told: CaseWord
@@ -428,8 +435,8 @@ class CaseTold:
 
 @value
 class DayReset:
-    """A person clears the queue by hand; refused while people wait, unless ``force``. ``by`` (at most 64 characters):
-    who.
+    """A person (``by``: at most 64 characters) orders that the queue is cleared. Refused while people wait, unless
+    ``force`` is set.
     """
 
     by: str
@@ -452,10 +459,11 @@ class DocumentRejected:
 
 @value
 class KeyListTaken:
-    """The city's key list ``version`` is in force from now on, with ``keys`` keys that may sign and ``revoked`` revoked
-    ones.
+    """The city's list of signing keys, ``version``, takes effect: ``keys`` of them may sign and ``revoked`` are
+    revoked.
 
-    ``sha256``: of its payload. The core decides nothing by it; it is recorded for the history sent to the city.
+    ``sha256``: the hash of the list. The core decides nothing by it and only records the change for the history that
+    the city receives.
     """
 
     version: int
@@ -466,10 +474,10 @@ class KeyListTaken:
 
 @value
 class NoticePosted:
-    """A notice for the boards of ``areas`` (empty: all areas and the hall's own boards), until a wall time or until
-    withdrawn.
+    """Somebody (``by``) puts a notice on the boards of ``areas`` (empty: of all areas and of the hall).
 
-    ``id``: at most 64 characters, chosen by whoever posts it; ``until_wall_ms``: ms since 1970 UTC, None: no end.
+    ``id``: at most 64 characters, chosen by the person or system that posts it. ``until_wall_ms``: when it is removed,
+    in ms since 1970 UTC; None: it stays until it is withdrawn.
     """
 
     id: str
@@ -492,17 +500,19 @@ class NoticeWithdrawn:
 
 @value
 class SafeModeSet:
-    """Safe mode begins (``on``: the daemon crashed repeatedly soon after its start) or ends."""
+    """Safe mode (reduced operation after repeated crashes soon after a start) begins if ``on``, otherwise ends."""
 
     on: bool
 
 
 @value
 class JournalRenewed:
-    """The journal was damaged and began a new epoch; ``lost`` acknowledged steps are missing from it.
+    """The journal was damaged, and a new one (the next ``epoch``) was begun; ``lost`` steps that had been acknowledged
+    to devices are missing from it.
 
-    ``numbers``: the last number given for each service, on business day ``day`` (0: unknown). ``skips``: how many
-    numbers of a service may have been given unseen, for services whose last number is unknown.
+    ``numbers``: the last ticket number given for each service on business day ``day`` (days since 1970; 0: unknown).
+    ``skips``: for each service whose last number is unknown, how many numbers may have been given since the last one on
+    record.
     """
 
     epoch: int
@@ -514,8 +524,8 @@ class JournalRenewed:
 
 @value
 class KeptVisit:
-    """The recorded state of one visit, by its ticket number. ``state``: of the ticket; ``window``: where it is called
-    or served, else None.
+    """One visit as another version of the program recorded it (see ``OutcomeKept``). ``state``: of the ticket;
+    ``window``: where the visitor is called or served, None if nowhere.
     """
 
     number: str
@@ -528,7 +538,9 @@ class KeptVisit:
 
 @value
 class KeptWindow:
-    """The state of a window as recorded by another version of the program, and the area it served as a "+1" window."""
+    """One window as another version of the program recorded it (see ``OutcomeKept``). ``area``: the area that it served
+    as a "+1" window; None: none.
+    """
 
     window: str
     state: str
@@ -537,11 +549,12 @@ class KeptWindow:
 
 @value
 class OutcomeKept:
-    """Another version of this program recorded the last steps, and this version decides some of them differently.
+    """Another version of this program recorded the last steps, and this version would decide some of them differently.
 
-    What was decided then was called, printed and spoken, so it stays: ``visits`` and ``windows`` hold the differing
-    ones as recorded. ``next_action``: all action ids below it are used; ``unsure``: action ids that meant something
-    else then; ``cases``: how many more cases were opened then.
+    What the other version decided has been called, printed and spoken, so it stays valid. ``visits`` and ``windows``
+    hold the states that differ, as recorded. ``next_action``: the first action id that was not used yet. ``unsure``:
+    action ids that mean something else in this version, so that reports about them cannot be trusted. ``cases``: how
+    many more cases the other version had opened.
     """
 
     visits: tuple[KeptVisit, ...] = ()
@@ -553,9 +566,10 @@ class OutcomeKept:
 
 @value
 class MachineTold:
-    """The controller's own machine needs a person (``stands``) or no longer does: configuration, certificates, broker.
+    """The controller's own machine needs a person (``stands`` is True), for example because of its configuration,
+    certificates or broker; or it no longer does (False).
 
-    ``subject``: the part concerned, as technicians call it; ``detail``: why.
+    ``alarm``: the kind of alarm; ``subject``: the part concerned, as technicians call it; ``detail``: why.
     """
 
     alarm: MachineAlarm
@@ -575,8 +589,8 @@ class TicketSecretDrawn:
 
 @value
 class RosterTold:
-    """``by`` (a name of at most 64 characters) reports that ``staff`` is absent today, is back, or also serves
-    ``areas``. ``staff``: an id or a name.
+    """A person (``by``: a name of at most 64 characters) reports that ``staff`` (an id or a name) is absent today, is
+    back, or today also serves ``areas``; ``said`` says which.
     """
 
     staff: str
@@ -588,8 +602,8 @@ class RosterTold:
 
 @value
 class GoneOn:
-    """Staff gave numbers by hand, and ``number`` is the next one to give. Of those given, ``waiting_from`` and later
-    ones still wait.
+    """Numbering continues after staff (``by``) gave numbers by hand, for example during an outage. ``number`` is the
+    next one to give. ``waiting_from``: visitors with this and later numbers still wait; None: none of them does.
     """
 
     number: str
@@ -600,13 +614,15 @@ class GoneOn:
 
 @value
 class Tick:
-    """A due time that the engine asked for. Not in the journal: a replay produces it again."""
+    """The time of a timer that the core had set has come. It is not in the journal, because a replay produces it
+    again.
+    """
 
 
 @value
 class CallReported:
-    """Follow mode: the queue system called ``number`` to ``window``. ``service`` None: unknown; taken from what the
-    window serves.
+    """In follow mode the hall's own queue system reports that it called ``number`` to ``window``. ``service`` None: not
+    reported; the core then derives it from what the window serves.
     """
 
     point: Point
@@ -620,7 +636,9 @@ class CallReported:
 
 @value
 class EndReported:
-    """Follow mode: the queue system is done with the visitor at ``window`` (``number`` None: whoever is there)."""
+    """In follow mode the hall's own queue system reports that the visitor at ``window`` has left it, with this
+    ``outcome``. ``number`` None: the visitor who is there, whoever it is.
+    """
 
     point: Point
     window: str
@@ -633,7 +651,9 @@ class EndReported:
 
 @value
 class QueueReported:
-    """Follow mode: all numbers that wait for ``service``, in order."""
+    """In follow mode the hall's own queue system reports all ticket numbers that wait for ``service``, the next one
+    first.
+    """
 
     point: Point
     service: str
@@ -645,7 +665,7 @@ class QueueReported:
 
 @value
 class WindowReported:
-    """Follow mode: the queue system reports whether somebody is at ``window`` to serve."""
+    """In follow mode the hall's own queue system reports whether a clerk is at ``window`` (``staffed``)."""
 
     point: Point
     window: str

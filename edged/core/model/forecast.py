@@ -31,8 +31,9 @@ Z10 = 1.2815515655446004  # the normal distribution's 90 % point
 
 
 class Load(NamedTuple):
-    """The load of an area now. ``work``: the waiting tickets in units of ``mean_s``; ``windows`` includes those that
-    are being staffed.
+    """Demand and windows of an area at one moment. ``work``: the waiting tickets in units of ``mean_s`` (the mean
+    service time in seconds); ``busy``: visitors being served; ``windows``: windows that serve, including those for
+    which a clerk is on the way.
     """
 
     work: float
@@ -49,7 +50,9 @@ class Load(NamedTuple):
         return self.work + self.busy
 
     def staying(self, ahead_s: float) -> Load:
-        """The load without windows whose clerk's shift ends within ``ahead_s`` seconds; at least one window stays."""
+        """Return this load without windows whose clerk's shift ends within ``ahead_s`` seconds. At least one window
+        stays, if there was one.
+        """
         if not self.leaving:
             return self
         windows = self.windows
@@ -59,8 +62,8 @@ class Load(NamedTuple):
         return self._replace(windows=windows)
 
     def promised(self) -> Load:
-        """The load for waits that visitors are told: without windows that only blink because nobody was paged for
-        them.
+        """Return this load as used for the waits that visitors are told. It leaves out "+1" windows whose lamp blinks
+        but to which nobody was paged, because nobody may come.
         """
         if not self.hoped:
             return self
@@ -76,8 +79,8 @@ def _fewer(windows: float, share: float) -> float:
 
 
 def learn(learnt: Learnt, service: str, service_s: float, prior_s: float, decay: float) -> None:
-    """Update the sums of an area from one visit that took ``service_s`` seconds: the weight of earlier visits is
-    multiplied by ``decay``.
+    """Add a visit that took ``service_s`` seconds to the statistics of an area. Earlier visits lose weight: their sums
+    are multiplied by ``decay`` (0 to 1). ``prior_s``: the configured time of ``service``.
     """
     learnt.all_sum_s = learnt.all_sum_s * decay + service_s
     learnt.all_weight = learnt.all_weight * decay + 1
@@ -100,22 +103,26 @@ def count_issued(learnt: Learnt, service: str, at_ms: int) -> None:
 
 
 def arrivals_since(learnt: Learnt, at_ms: int, minutes: float) -> int:
-    """How many tickets were issued in the ``minutes`` before ``at_ms``. They are counted in bins of 30 seconds, and the
-    bin in which the time begins is included as a whole.
+    """Return how many tickets were issued in the ``minutes`` before ``at_ms``. Tickets are counted in bins of 30
+    seconds; the bin in which this period begins counts as a whole.
     """
     first = (at_ms - round(minutes * 60_000)) // BIN_MS
     return sum([count for number, count in learnt.arrived.items() if number >= first])
 
 
 def overall_mean_s(learnt: Learnt, prior_s: float, prior_weight: int) -> float:
-    """The mean service time of an area over all services, in seconds."""
+    """Return the mean service time of an area over all services, in seconds. ``prior_s`` (the assumed time) counts like
+    ``prior_weight`` visits, so that few measured visits change it little.
+    """
     return (prior_weight * prior_s + learnt.all_sum_s) / (prior_weight + learnt.all_weight)
 
 
 def service_means_s(learnt: Learnt, priors_s: Mapping[str, float], prior_weight: int) -> dict[str, float]:
-    """The mean service time of each service in seconds, from its own visits and a prior.
+    """Return the mean service time of each service in seconds, from its own finished visits and a prior that counts
+    like ``prior_weight`` visits.
 
-    The prior is the configured time, scaled by how the visits to all services compare with their configured times.
+    The prior is the configured time (``priors_s``) times one factor for all services: how long visits took in relation
+    to their configured times.
     """
     ratio = (prior_weight + learnt.ratio_sum) / (prior_weight + learnt.ratio_weight)
     return {
@@ -126,8 +133,8 @@ def service_means_s(learnt: Learnt, priors_s: Mapping[str, float], prior_weight:
 
 
 def mix_of(learnt: Learnt, services: Sequence[str], given: Mapping[str, float]) -> dict[str, float]:
-    """The share of each service among visitors: as given, else as issued so far (plus one for each service, so that
-    none is 0).
+    """Return the share (0 to 1) of each service among visitors: as ``given`` by the policy, otherwise from the tickets
+    issued so far. One ticket is added for each service, so that no share is 0.
     """
     shares = {service: given.get(service, 0.0) for service in services}
     if sum(shares.values()) <= 0:
@@ -137,8 +144,8 @@ def mix_of(learnt: Learnt, services: Sequence[str], given: Mapping[str, float]) 
 
 
 def newcomer_wait_s(load: Load, windows: float, present: float | None = None) -> float:
-    """Predicted wait, in seconds, of somebody who comes now and finds ``windows`` windows; infinite where there are
-    none.
+    """Return the predicted wait, in seconds, of somebody who comes now, with ``windows`` windows serving and
+    ``present`` people there (None: those of ``load``). It is infinite without windows, unless nobody is present (0).
     """
     x = load.present if present is None else present
     if windows <= 0:
@@ -147,8 +154,8 @@ def newcomer_wait_s(load: Load, windows: float, present: float | None = None) ->
 
 
 def projected(load: Load, expected: float, horizon_s: float) -> float:
-    """How many people are present after ``horizon_s`` seconds if ``expected`` more come: at least those whom the
-    windows still serve.
+    """Return how many people will be present after ``horizon_s`` seconds if ``expected`` more come. The result is never
+    below the number of those at windows now (or of all present, if fewer).
     """
     x = load.present
     served = horizon_s * min(load.windows, x) / load.mean_s
@@ -176,8 +183,11 @@ def profile_mass(profile: tuple[float, ...], from_min: float, to_min: float) -> 
 
 
 class Stream(NamedTuple):
-    """Expected arrivals: a profile (or ``steady_per_min``), a factor for today (``level``), and a temporary ``excess``
-    per minute. ``minute``: now, in minutes after the profile's start, or without a profile after the hall's day began.
+    """Expected arrivals of an area.
+
+    ``minute``: the present time, in minutes after the profile's start, or without a profile after the hall's day began.
+    ``profile``: arrivals per 15 minutes; if empty, ``steady_per_min`` is used. ``level``: today's factor on both.
+    ``excess_per_min``: a temporary addition per minute, which fades.
     """
 
     minute: float
@@ -188,8 +198,8 @@ class Stream(NamedTuple):
     opening_left: float | None = None  # arrivals still expected in the profile's first step
 
     def mass(self, from_min: float, to_min: float) -> float:
-        """How many arrivals the profile (or the steady rate) expects between two times, without ``level`` and
-        ``excess_per_min``. Both are in minutes on the scale of ``minute``.
+        """Return how many arrivals the profile (or the steady rate) expects between two times, not corrected by
+        ``level`` and ``excess_per_min``. Both times are counted like ``minute``.
         """
         if self.profile:
             return profile_mass(self.profile, from_min, to_min)
@@ -206,11 +216,11 @@ class Stream(NamedTuple):
 
 
 def stream_of(learnt: Learnt, at_ms: int, plain: Stream) -> Stream:
-    """The expected arrivals ``plain``, corrected by the arrivals that were counted: ``level`` by those of the last two
-    hours, ``excess_per_min`` by those of the last 20 minutes.
+    """Return the expected arrivals ``plain``, corrected by the arrivals that were counted before ``at_ms``. ``level``
+    follows from those of the last two hours, ``excess_per_min`` from those of the last 20 minutes.
 
-    In the profile's first 15 minutes only ``opening_left`` is set: visitors who arrive then have waited at the door, as
-    the profile expects, and say nothing about later arrivals.
+    In the profile's first 15 minutes only ``opening_left`` is set (arrivals of that quarter that are still to come).
+    Visitors who arrive then have waited at the door, as the profile expects, and say nothing about later arrivals.
     """
     minute = plain.minute
     long_min, short_min = min(LEVEL_MIN, minute), min(RECENT_MIN, minute)
@@ -230,8 +240,8 @@ def stream_of(learnt: Learnt, at_ms: int, plain: Stream) -> Stream:
 
 
 def look_ahead_wait_s(load: Load, learnt: Learnt, at_ms: int, plain: Stream, setup_s: float) -> float:
-    """The older forecast ("pwf"): the longest predicted wait, in seconds, in the 8 min after a window asked for now
-    would be ready.
+    """Return the longest predicted wait, in seconds, of newcomers in the 8 minutes after a window that is asked for now
+    would be ready (in ``setup_s`` seconds). This is the older forecast, rule "pwf".
     """
     minute = plain.minute
     recent_min = min(RECENT_MIN, max(0.0, minute))
@@ -249,27 +259,29 @@ def look_ahead_wait_s(load: Load, learnt: Learnt, at_ms: int, plain: Stream, set
 
 
 class Range(NamedTuple):
-    """A predicted wait in seconds: the middle, and the limits between which 80 % of such waits lie."""
+    """A predicted wait in seconds: ``mean_s`` in the middle, and limits ``low_s`` and ``high_s`` between which 80 % of
+    actual waits should lie.
+    """
 
     low_s: float
     mean_s: float
     high_s: float
 
     def in_minutes(self) -> tuple[int, int, int]:
-        """The three values, still in seconds, rounded to whole minutes for people: the range never gets narrower and is
-        never "0 to 0".
+        """Return low, middle and high rounded to whole minutes for people, but still in seconds. The low limit is
+        rounded down and the high one up, to at least one minute.
         """
         low, middle, high = floor(self.low_s / 60), round(self.mean_s / 60), max(1, ceil(self.high_s / 60))
         return low * 60, middle * 60, high * 60
 
 
 def wait_range(load: Load, ahead: float) -> Range | None:
-    """The predicted wait in seconds (8 of 10 wait between low and high) of somebody before whom ``ahead`` services of
-    mean length must begin; None if no window serves or is being opened.
+    """Return the predicted wait of a visitor before whom ``ahead`` others, each with a mean service time, are still to
+    be called. None if no window serves and none is being staffed.
 
     While all windows are busy, ``ahead + 1`` services must finish first, so the wait is about gamma-distributed with
-    that shape (quantiles by Wilson-Hilferty). A window that is being staffed counts from when it is ready, and one
-    whose clerk's shift ends counts until then.
+    that shape (quantiles by Wilson-Hilferty). A window for which a clerk is on the way counts from when it is ready.
+    One whose clerk's shift ends counts until then.
     """
     load = load.promised()
     serving = load.windows - len(load.opening)
@@ -294,9 +306,11 @@ def wait_range(load: Load, ahead: float) -> Range | None:
 def _until_done_s(
     mean_s: float, serving: float, changes: Sequence[tuple[float, float]], finishes: float
 ) -> float:
-    """Seconds until ``finishes`` services are finished; a window that becomes ready takes the next visitor at once.
+    """Return the seconds until ``finishes`` visitors have been served, with ``serving`` windows now. ``changes``:
+    (seconds from now, windows added or, if negative, lost), in order of time.
 
-    A clerk who leaves finishes the visitor at the window: one service fewer to wait for, and one window fewer.
+    A window that becomes ready takes the next visitor at once. A clerk who leaves finishes the visitor at the window
+    first: one service fewer to wait for, and one window fewer.
     """
     now_s, windows, left = 0.0, serving, finishes
     for change_s, share in changes:

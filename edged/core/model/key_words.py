@@ -17,17 +17,17 @@ TRANSFERRED = "transferred/"  # the outcome of "finish" after which a target fol
 
 
 def with_ids(site: Site, key: str, arg: str, at_window: bool) -> str:
-    """The argument of ``key`` with ids. ``at_window``: pressed at a window's panel; otherwise at a pager or the duty
-    manager's panel.
+    """Return the argument of ``key`` with names and numbers replaced by ids. ``at_window``: the key was pressed at a
+    window's panel; otherwise at a pager or the duty manager's panel, where the same key may take other arguments.
     """
     read = (AT_WINDOW if at_window else AT_PAGER).get(key) or ANYWHERE.get(key)
     return arg if read is None else read(site, arg)
 
 
 def place_meant(site: Site, text: str) -> str | None:
-    """The id of the service, area or window that ``text`` names by its id or its name: where a visitor is to be sent. A
-    service wins over its own area if both have the same name. None if nothing in the hall has this name, or more than
-    one thing.
+    """Return the id of the service, area or window to which a visitor is to be sent, named in ``text`` by its id,
+    number or name. If a service and its own area have the same name, the service is meant. None if the name fits
+    nothing, or more than one.
     """
     if text in {one.id for one in site.services} or window_or_area_meant(site, text) == text:
         return text
@@ -52,13 +52,13 @@ def _only(found: Iterable[str | None]) -> str | None:
 
 
 def _one(find: Finder) -> Reader:
-    """A reader for arguments that consist of one name."""
+    """Return a reader (site and argument in, argument with ids out) for arguments that consist of one name."""
     return lambda site, arg: find(site, arg) or arg
 
 
 def _in_order(*finders: Finder) -> Reader:
-    """A reader for several names in this order, with words like ``by=name`` between or after them; a name may have
-    several words.
+    """Return a reader for arguments with several names, of the kinds and in the order of ``finders``. A name may have
+    several words. Words like ``by=name`` may stand anywhere; the reader moves them to the end unchanged.
     """
 
     def read(site: Site, arg: str) -> str:
@@ -97,7 +97,7 @@ def _green_lane(site: Site, arg: str) -> str:
 
 
 def _roster(site: Site, arg: str) -> str:
-    """Read ``absent|back STAFF`` or ``also STAFF AREA[,AREA]``."""
+    """Replace names by ids in the roster key's argument ``absent|back STAFF`` or ``also STAFF AREA[,AREA]``."""
     words = arg.split()
     named = [word for word in words if "=" in word]
     first, *plain = [word for word in words if "=" not in word] or [""]

@@ -15,7 +15,7 @@ NOT_LISTENING = "not-listening"  # also the start of the error of an action that
 
 
 class LossWords(NamedTuple):
-    """A sentence on the device's fault, and one on its remedy."""
+    """What a lost device's fault is and how to remedy it: a sentence each, in Chinese and English."""
 
     zh: str
     en: str

@@ -71,7 +71,9 @@ __all__ = [
 
 @value
 class Policy:
-    """Everything that can be pushed. The defaults are in force until the centre sends a policy."""
+    """All values that the city may push to a hall, by section. The defaults are in force until the centre sends a
+    policy.
+    """
 
     tidal: Tidal = field(default_factory=Tidal)
     calling: Calling = field(default_factory=Calling)
