@@ -24,10 +24,10 @@ async def watch_secrets(
     judge: Callable[[], Mapping[str, str]],
     report: Callable[[Mapping[str, str]], None],
 ) -> None:
-    """Call ``report`` with the unusable files and the reasons whenever they change, until cancelled. ``files``: path to
-    the key of hall.toml that names it.
+    """Call ``report`` with the unusable files (path to reason) whenever they change, until cancelled. ``files``: for
+    the path of each watched file, the key of hall.toml that names it.
 
-    ``judge()`` returns them; it runs in a thread, and only after one of ``files`` has changed on disk.
+    ``judge()`` returns the unusable files; it runs in a thread, and only after one of ``files`` has changed on disk.
     """
     seen: list[tuple[int, int, int] | None] = []
     spoilt: Mapping[str, str] | None = None

@@ -88,8 +88,8 @@ class Policies:
         return Policies(row, max(self.high_water, row.version), newest)
 
     def earlier(self, version: int, left: Container[int] = ()) -> PolicyRow | None:
-        """The policy to roll back to from ``version``, None if there is none; ``left``: versions that were rolled back
-        already and are not used again.
+        """The policy that comes into force when the one with ``version`` is rolled back; None if there is none.
+        ``left``: versions that were rolled back before and are not used again.
         """
         return next((row for row in self.known if row.version < version and row.version not in left), None)
 

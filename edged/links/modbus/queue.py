@@ -128,8 +128,8 @@ class RequestQueue:
         return self.unit(request.unit).misses > 0
 
     def add(self, request: ModbusRequest) -> None:
-        """Append a request, or replace a waiting write to the same coil by it. Raises ``Unreachable`` if
-        ``PENDING_MAX`` wait already.
+        """Append ``request``. If a write with the same slot waits, ``request`` replaces it. Raises ``Unreachable`` if
+        ``PENDING_MAX`` requests wait already.
         """
         older = self._twin(request)
         if older is not None:

@@ -192,7 +192,7 @@ class Connection:
 
     @property
     def unacked(self) -> int:
-        """Number of received QoS 1 messages that were not acknowledged yet."""
+        """Number of received QoS 1 messages that this client has not acknowledged yet."""
         return len(self._unacked)
 
     async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:

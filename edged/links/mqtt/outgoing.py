@@ -20,7 +20,9 @@ Waiting = tuple[
 
 
 class Outgoing:
-    """Window and queue. ``send`` writes a packet's bytes; ``new_mid`` returns packet identifiers."""
+    """The window (messages sent and not acknowledged yet) and the queue behind it. ``send`` writes a packet's bytes;
+    ``new_mid`` returns packet identifiers.
+    """
 
     def __init__(self, send: Callable[[bytes], object], new_mid: Callable[[], int]) -> None:
         self.window = WINDOW_MAX
