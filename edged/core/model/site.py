@@ -17,9 +17,10 @@ Role = Literal["standby", "commissioner", "guide"]
 @value
 class Area:
     """A business area (服务专区). ``displays``, ``lamps`` and ``voice`` (a loudspeaker) name device channels, such as
-    "panel-w3".
+    "relay-1/3".
 
-    ``kind``: the name of this sort of area in all halls of the city; a policy for many halls may use it.
+    ``kind``: what sort of area it is, a name that all halls of the city share. A policy for many halls may use it
+    instead of the area's id.
     """
 
     id: str
@@ -104,11 +105,13 @@ class Board:
 
 @value
 class Site:
-    """One hall. Ids are ``[a-z0-9][a-z0-9-]{0,31}`` and unique among things of one kind.
+    """One hall as configured. Ids match ``[a-z0-9][a-z0-9-]{0,31}`` and are unique among areas, among services, among
+    windows and so on.
 
-    ``displays``: the hall's own boards, which belong to no area. ``boards``: the known sizes of all displays.
-    ``queue``: the point of the queue system that does the calling (follow mode); None: this controller does.
-    ``tickets_url``: the base address of visitors' own pages (``[pages] public_url``), without a final "/".
+    ``displays``: the hall's own boards, which belong to no area. ``boards``: how much text each display has room for,
+    as far as known. ``queue``: the point (device channel) of a queue system that calls the visitors itself (follow
+    mode); None: this controller calls them. ``tickets_url``: the base address of visitors' own pages (``[pages]
+    public_url``), without a final "/".
     """
 
     hall: str

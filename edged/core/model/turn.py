@@ -1,4 +1,6 @@
-"""One turn, an event on its way through the core: what a handler may read and where it leaves its results."""
+"""``Turn``: one event on its way through the core. Handlers read the hall's state from it and leave their results in
+it.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,13 @@ PENDING_KEPT = 1000  # ten full device queues; more means that outcomes are not 
 
 
 class AreaLoad(NamedTuple):
-    """The computed load of an area; valid until something in the area changes, or until ``until_ms``.
+    """The computed demand of an area and the wait that follows from it. Valid until something in the area changes, or
+    until the stamp ``until_ms``.
 
     ``wait_range_s``: the predicted wait (low, middle, high) in seconds, as newcomers are told; None while no prediction
-    is possible. ``each_s``: the mean time of each service in seconds. ``manned``: somebody is at one of its working
-    windows; ``unmanned``: how many further windows there are, which ``load`` leaves out.
+    is possible. ``each_s``: the mean time of each service in seconds. ``manned``: somebody is at one or more of the
+    windows that serve the area. ``unmanned``: how many windows should serve but have nobody there; ``load`` leaves
+    these out.
     """
 
     load: Load
@@ -36,7 +40,9 @@ class AreaLoad(NamedTuple):
 
 
 class Turn:
-    """Collects the commands and notes of one event; ``touch_*`` marks what has to be evaluated again."""
+    """Collects the outputs of one event: commands to devices and notes for observers. The ``touch_*`` methods mark
+    windows and areas that must be evaluated again before the turn ends.
+    """
 
     __slots__ = (
         "_lost",
@@ -101,12 +107,16 @@ class Turn:
         return action_id
 
     def settle_unknown(self, action_id: str) -> None:
-        """Stop waiting for the outcome of an action that will never be reported."""
+        """Stop waiting for a device to report the outcome of an action, because no report will come. A note
+        "action.unknown" records this.
+        """
         pending = self.state.actions.pop(action_id)
         self.note("action.unknown", action_id, body=pending.body.kind, point=pending.point)
 
     def set_timer(self, name: str, due_ms: int) -> None:
-        """Fire the timer ``name`` ("kind/key", see ``timers.py``) at this stamp; at once if it has passed."""
+        """Let the timer ``name`` ("kind/key", see ``timers.py``) fire at the stamp ``due_ms``, or at once if that has
+        passed. An earlier setting of the same timer is replaced.
+        """
         self.state.timers[name] = max(due_ms, self.at_ms)  # a clock may jump over a date
         self.timed[name] = None
 
@@ -133,7 +143,9 @@ class Turn:
             self.dirty_pagers[point] = None
 
     def touch_area(self, area: str) -> None:
-        """Mark an area whose queue or windows changed: its tide and displays are evaluated again."""
+        """Mark an area whose queue or windows changed: its need for "+1" windows is evaluated and its displays are
+        computed again.
+        """
         self.dirty_areas[area] = None
         self.only_due.discard(area)
         for near in self.lookup.near_areas.get(area, ()):
@@ -149,13 +161,15 @@ class Turn:
             self.dirty_windows[window] = None
 
     def touch_due(self, area: str) -> None:
-        """Mark an area whose deadline has come: its tide is evaluated again, although nothing changed."""
+        """Mark an area whose deadline has come: its need for "+1" windows is evaluated again, although nothing in it
+        changed.
+        """
         if area not in self.dirty_areas:
             self.dirty_areas[area] = None
             self.only_due.add(area)
 
     def touch_postponed(self, area: str) -> None:
-        """Mark an area whose evaluation was postponed in an earlier turn."""
+        """Mark an area that an earlier turn changed but left unevaluated, because there was too much to do."""
         self.dirty_areas[area] = None
         self.only_due.discard(area)
 
@@ -168,17 +182,17 @@ class Turn:
         return self.state.areas[area]
 
     def band(self, area: str) -> Band:
-        """The tidal band of an area: its own, or the hall's."""
+        """The values of rule "band" that apply to an area: its own, or else the hall's."""
         tidal = self.state.policy.tidal
         return tidal.areas.get(area, tidal.band)
 
     def pw(self, area: str) -> Pw:
-        """The predicted-wait parameters of an area: its own, or the hall's."""
+        """The values of rule "pw" (predicted wait) that apply to an area: its own, or else the hall's."""
         tidal = self.state.policy.tidal
         return tidal.pw_areas.get(area, tidal.pw)
 
     def rest_s(self, area: str) -> int:
-        """How many seconds a window of this area rests after it was given back."""
+        """For how many seconds a "+1" window is not opened again after this area gave it back."""
         if self.state.policy.tidal.rule == "band":
             return self.band(area).cooldown_s
         return self.pw(area).rest_s
@@ -189,9 +203,10 @@ class Turn:
         return found.get(override_key(kind, target)) if found else None
 
     def issuing_paused(self, area: str) -> Override | None:
-        """The override that stops numbers in ``area``; None if there is none.
+        """The manual decision (override) because of which no numbers are given in ``area``; None if there is none.
 
-        Numbers for cases (办不成事) are given all the same, unless the override names their own area.
+        A decision for the whole hall does not stop numbers in areas that serve cases (办不成事); only one that names
+        the area does.
         """
         named = self.override("pause-issuing", area)
         return (

@@ -1,4 +1,5 @@
-"""A replacement of frozen dataclasses that is cheaper to define at a start and to construct in every step.
+"""The decorator ``value``, a substitute for frozen dataclasses. Its classes load faster when the program starts, and
+their instances are faster to create.
 
 A frozen dataclass compiles six functions for each class and sets fields through ``object.__setattr__`` by name; for the
 hundred classes of the core that is a fifth of the import time. Here one function is compiled for each class. A new

@@ -15,11 +15,12 @@ from edged.core.model.value import value
 
 @value
 class CallRule:
-    """Which visitors a window calls first. All conditions that are given must hold; a rule without conditions fits
-    every visitor.
+    """A preference of a window: visitors who fit the rule are called there before all others. All conditions that are
+    given must hold; a rule without conditions fits every visitor.
 
-    ``windows``: where the rule applies. ``priorities``: priority classes, and ``returning`` (back with missing papers).
-    ``min_wait_s``: only visitors who have waited that long. ``name`` is given as the reason of a call.
+    ``windows``: the windows that use the rule (empty: all). ``priorities``: the priority classes that it fits;
+    ``returning`` stands for visitors who are back with missing papers. ``min_wait_s``: it fits only visitors who have
+    waited at least that long. ``name`` is shown as the reason of a call.
     """
 
     name: Annotated[Word | None, Parameter("name of the rule in explanations", "规则名称")] = None
@@ -43,8 +44,9 @@ class CallRule:
 
 @value
 class PriorityClass:
-    """A priority class; None: the value of section ``calling`` applies. With ``needs_reason``, a visitor for whom no
-    reason is given counts as normal.
+    """How visitors of one priority class are called; a value of None means that the general value of section
+    ``calling`` applies. With ``needs_reason``, a visitor for whom no reason is given is treated as one without
+    priority.
     """
 
     head_start_s: Annotated[
@@ -66,8 +68,9 @@ class PriorityClass:
 class Calling:
     """In which order, how often and how long visitors are called, and when arrival or absence is assumed.
 
-    ``prepare_s``: a visitor who was prepared but not announced after that time can again be called by any window (0:
-    calls in two steps, "prepare" and "announce", are off).
+    ``prepare_s`` belongs to calls in two steps: a clerk first reserves the next visitor (key "prepare") and calls them
+    later ("announce"). A visitor who is not announced within that many seconds can again be called by any window. 0:
+    every call is made in one step.
     """
 
     max_calls: Annotated[

@@ -11,13 +11,15 @@ from edged.core.model.value import value
 
 @value
 class Cases:
-    """Limits of cases (办不成事). Days until closing are working days, all others calendar days; ``*_min`` are minutes
-    after midnight.
+    """Limits of cases (办不成事). The days until a case must be closed are working days, all others calendar days;
+    ``*_min`` are minutes after midnight.
 
-    ``codes``: why a case is opened; an unknown one, or none, counts as the last. ``outcomes``: how one may be closed;
-    the last is used where none is given; ``undoable``: the outcomes that say it could not be done (不可办), counted
-    separately. A closed case is deleted after ``keep_days`` and then only counted; more than ``open_max`` open cases
-    are refused.
+    ``codes``: why a case may be opened; if the code is unknown or not given, the last one is used. ``outcomes``: how a
+    case may be closed; if none is given, the last one is used. ``undoable``: those outcomes that say it could not be
+    done (不可办); they are counted separately.
+
+    A closed case is deleted ``keep_days`` after it was closed, and remains only in the counts. While ``open_max`` cases
+    are open, no further one is accepted.
     """
 
     acknowledge_s: Annotated[

@@ -10,11 +10,12 @@ from edged.core.model.value import value
 
 @value
 class Counting:
-    """People counters compared with tickets.
+    """How reports of people counters are checked, and compared with the tickets issued.
 
-    ``people_per_minute``: more cannot pass one door; a report above it is suspect and not used. An alarm
-    ``tickets-missing`` (check the dispensers) is raised when in ``window_s`` seconds at least ``missing_people`` people
-    came (0: never) and more than ``people_per_ticket`` for each number issued. It never opens a "+1" window.
+    ``people_per_minute``: more people cannot pass one door, so a report above it is suspect and not used.
+    ``tickets-missing`` is an alarm to check the dispensers. It is raised when, within ``window_s`` seconds, at least
+    ``missing_people`` people came (0: no alarm) and more than ``people_per_ticket`` for each ticket issued. It never
+    opens a "+1" window, because people without tickets cannot be called.
     """
 
     people_per_minute: Annotated[

@@ -16,12 +16,15 @@ Mode = Literal["full", "extended", "assisted", "self-service", "online", "closed
 
 @value
 class Session:
-    """On ``days`` (1 Monday to 7 Sunday, 8 public holidays) the areas are open from ``opens`` to ``closes``.
+    """Opening hours that repeat weekly: on ``days`` (1 Monday to 7 Sunday, 8 public holidays) the areas are open from
+    ``opens`` to ``closes``.
 
-    Windows serve with mode ``full``, ``extended`` (延时服务) and ``assisted`` (帮办, no "+1"); with ``self-service``
-    and ``online`` no numbers are given. An entry without ``areas`` is for all areas. One that names areas replaces it
-    for them on these days (``closed``: they do not open), except that ``extended``, ``self-service`` and ``online`` are
-    added to it.
+    ``mode`` says what is on offer. With ``full``, ``extended`` (延时服务) and ``assisted`` (帮办, no "+1" windows)
+    windows serve; with ``self-service`` and ``online`` no numbers are given.
+
+    An entry without ``areas`` applies to all areas. An entry that names areas replaces it for them on these days
+    (``closed``: they stay closed). Exception: entries with mode ``extended``, ``self-service`` or ``online`` are added
+    to it.
     """
 
     days: Annotated[
@@ -40,7 +43,9 @@ class Session:
 
 @value
 class Special:
-    """The hours of one date, in place of those of its weekday or holiday; several entries for one date add up."""
+    """Opening hours on one date. They replace the hours that its weekday or holiday would have; if several entries have
+    the same date, all of them apply.
+    """
 
     date: Annotated[Date, Parameter("the date", "日期")] = "2026-01-01"
     opens: Annotated[TimeOfDay, Parameter("opening time on that date", "当日开放时间")] = "09:00"
@@ -53,10 +58,11 @@ class Special:
 
 @value
 class Noon:
-    """The noon break (午间) inside ``full`` hours: only ``windows`` are on duty (午间不断岗); an area without one
-    rests.
+    """The noon break (午间); it applies only within hours of mode ``full``. The windows listed in ``windows`` serve
+    through it (午间不断岗); an area without such a window takes the break.
 
-    ``starts`` = ``ends``: no break. ``issue``: resting areas still give numbers, for the afternoon.
+    If ``starts`` equals ``ends`` there is no break. ``issue``: areas that take the break still give numbers, for the
+    afternoon.
     """
 
     starts: Annotated[TimeOfDay, Parameter("start of noon", "午间开始时间")] = "12:00"
@@ -71,11 +77,13 @@ class Noon:
 
 @value
 class Cutoff:
-    """When numbers stop: none is given if its visitor would be served until later than ``overrun_s`` after closing.
+    """When numbers stop before closing: no number is given to a visitor who would, by prediction, be served until later
+    than ``overrun_s`` after closing.
 
-    This is judged only in the last ``within_s`` before closing: in the morning clerks are still coming. ``resume_s``:
-    numbers are given again once there is that much time to spare. ``last_s``: no numbers in the last seconds before
-    closing, whatever the prediction.
+    This is checked only in the last ``within_s`` seconds before closing; earlier, clerks are still coming and the
+    prediction would be too high. ``resume_s``: numbers are given again once the predicted end is that many seconds
+    earlier than required. ``last_s``: in the last ``last_s`` seconds before closing no numbers are given, whatever the
+    prediction.
     """
 
     enabled: Annotated[
@@ -106,11 +114,11 @@ class Cutoff:
 
 @value
 class Hours:
-    """Opening hours. ``holidays`` (every day off, also on weekends) and ``workdays`` (调休) come from the government's
-    yearly notice.
+    """All opening hours of a hall. ``holidays`` (public days off, including those on weekends) and ``workdays``
+    (make-up working days, 调休) are dates from the government's yearly notice.
 
-    A make-up working day has the hours of weekday ``workdays_as``. If ``holidays`` has no date of a year, that year's
-    days are treated by weekday alone, and an alarm is raised from ``calendar_ahead_days`` before it begins.
+    A make-up working day has the hours of weekday ``workdays_as``. If ``holidays`` has no date in a year, holidays of
+    that year are treated as ordinary days. An alarm says so, from ``calendar_ahead_days`` days before that year begins.
     """
 
     week: Annotated[

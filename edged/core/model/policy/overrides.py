@@ -10,8 +10,8 @@ from edged.core.model.value import value
 
 @value
 class Overrides:
-    """Manual decisions (人工干预) end by themselves: after the time asked for (``default_s`` if none), at most
-    ``longest_s``.
+    """How long manual decisions (人工干预) stay in force: as long as the person asked for, ``default_s`` if they gave
+    no time, and at most ``longest_s``. After that they end by themselves.
     """
 
     default_s: Annotated[

@@ -9,7 +9,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """Stands in a field's annotation: its name for refusals, JSON schema and pages, and its range.
+    """What a policy field means (a name in two languages, for refusals, JSON schema and web pages) and the range of its
+    value. It stands in the field's ``Annotated`` type.
 
     The range is inclusive and applies even to a correctly signed policy. For a list or mapping it applies to each
     number in it. A field without numbers has none.
@@ -27,7 +28,9 @@ class Parameter:
 
 
 def taken_apart(hint: Any) -> tuple[Any, Parameter | None]:
-    """Split an annotated type into the type and its ``Parameter``; None for a field that is a section of its own."""
+    """Split a field's annotated type into the plain type and its ``Parameter``. The latter is None for a field that
+    holds a whole section of the policy.
+    """
     if get_origin(hint) is not Annotated:
         return hint, None
     plain, *annotations = get_args(hint)
@@ -39,7 +42,9 @@ def taken_apart(hint: Any) -> tuple[Any, Parameter | None]:
 
 @cache
 def parameters(kind: type) -> dict[str, Parameter]:
-    """Every parameter of the class ``kind`` and of the classes it contains, by ``Class.field``."""
+    """Return every ``Parameter`` of the class ``kind`` and of the classes that its fields contain. Keys have the form
+    ``Class.field``.
+    """
     found: dict[str, Parameter] = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         plain, parameter = taken_apart(hint)

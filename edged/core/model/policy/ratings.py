@@ -11,10 +11,10 @@ from edged.core.model.value import value
 
 @value
 class Ratings:
-    """Ratings (好差评). A rating of ``bad_level`` or lower pages the duty manager, every ``remind_s`` until it is
-    answered.
+    """When ratings (好差评, levels 1 to 5) may be given, and what follows a bad one. A rating of ``bad_level`` or lower
+    pages the duty manager, again every ``remind_s`` seconds until somebody answers it.
 
-    ``answers``: the words with which a bad rating may be answered; the last is used where none is given.
+    ``answers``: the codes with which staff may answer a bad rating; if none is given, the last one is used.
     """
 
     within_s: Annotated[

@@ -1,8 +1,8 @@
 """Section ``signage``: what loudspeakers say and boards show, in the hall's own words.
 
-A template may use the blanks that ``BLANKS`` lists for it, written ``{number}``; ``{area}`` and ``{service}`` become
-names. A policy with any other blank in a template is refused. A text and its ``_en`` counterpart are shown together;
-where a board is too narrow for both, the Chinese one is shown.
+A template is a text with blanks such as ``{number}``, which are filled in; ``{area}`` and ``{service}`` become names.
+``BLANKS`` lists the blanks of each template, and a policy that uses any other is refused. A text and its English
+counterpart (``…_en``) are shown together; where a board is too narrow for both, only the Chinese one is shown.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from edged.core.model.value import value
 class Templates:
     """Every text that visitors read or hear on an ordinary day.
 
-    ``quick`` is the title of an opened "+1" window in place of ``window``, ``lent`` that of a window that helps another
-    area.
+    ``window`` is the title on a window's board. ``quick`` replaces it for an opened "+1" window, ``lent`` for a regular
+    window that helps another area.
     """
 
     call: Annotated[Text, Parameter("text: spoken call, Chinese", "文字：语音叫号（中文）")] = (
@@ -161,7 +161,9 @@ NEEDED: Mapping[str, frozenset[str]] = {  # a call must name the visitor and the
 
 
 def blanks_of(name: str) -> frozenset[str]:
-    """The blanks that a template may use; the same for its English counterpart ``…_en``."""
+    """Return the names of the blanks that the template ``name`` may use. The English counterpart ``…_en`` may use the
+    same ones.
+    """
     return BLANKS[name.removesuffix("_en")]
 
 
@@ -176,10 +178,11 @@ def fill(template: str, **words: str | int) -> str:
 class Signage:
     """How loudspeakers speak, and what boards show.
 
-    A loudspeaker plays one announcement at a time, at least ``dwell_s`` apart, each call ``times`` times; calls of the
-    classes in ``slow_for`` slowly, ``slow_times`` times and ``slow_dwell_s`` apart. A call is dropped when it has
-    waited longer than ``say_within_s`` or its visitor has come; at most ``queue`` announcements wait. ``next_numbers``:
-    how many are shown for each area on the hall's boards.
+    A loudspeaker plays one announcement at a time, with ``dwell_s`` seconds or more between the starts of two, and
+    plays each call ``times`` times. For visitors of the priority classes ``slow_for`` it speaks slowly, ``slow_times``
+    times, at intervals of ``slow_dwell_s``. A call is dropped when it has waited longer than ``say_within_s``, or when
+    its visitor has arrived. ``queue``: how many announcements may wait for a loudspeaker. ``next_numbers``: how many of
+    the next ticket numbers the hall's boards show for each area.
     """
 
     templates: Templates = Templates()

@@ -11,7 +11,7 @@ from edged.core.model.value import value
 
 @value
 class PauseReason:
-    """One reason for which a window may pause. A panel sends its ``id`` or its ``text``."""
+    """A reason that a clerk may give for pausing a window. A call panel sends its ``id`` or its ``text``."""
 
     id: Annotated[Word, Parameter("short name of a reason, as panels send it", "暂停原因代码")]
     text: Annotated[Text, Parameter("the reason in Chinese", "暂停原因（中文）")]
@@ -29,15 +29,19 @@ PAUSE_REASONS = (
 
 @value
 class Staffing:
-    """Attendance at windows (服务规范) and pages.
+    """Attendance at windows (服务规范), and pages (messages to pagers of staff).
 
-    ``pause_unspecified``: a pause without a reason is accepted (for panels with a single pause key), not refused.
-    ``unmanned_s``: an open window whose visitors wait counts as unmanned after that long without a key. ``page_tries``:
-    how often each commissioner (帮办) is paged, ``page_ack_s`` apart, before the duty manager is paged; then every
-    ``duty_repeat_s``, at most ``duty_tries`` times, until the page is answered or no longer needed. ``guide_above``: a
-    guide (导办), if the hall has any, is paged to an area where more people wait (0: never). ``helpers_max``: how many
-    may log in beside the clerk of a window; with 0 whoever logs in replaces the clerk. ``helper_percent``: how much
-    faster each of them makes the window, in percent of one clerk.
+    ``pause_unspecified``: a pause without a reason is accepted, for panels with a single pause key; otherwise it is
+    refused. ``unmanned_s``: an open window with waiting visitors counts as unmanned when no key was pressed there for
+    that long.
+
+    If a clerk needs a commissioner (帮办), each one on duty is paged up to ``page_tries`` times, with ``page_ack_s``
+    seconds to answer. Then the duty manager is paged every ``duty_repeat_s`` seconds, at most ``duty_tries`` times,
+    until the page is answered or no longer needed. ``guide_above``: a guide (导办), if the hall has any, is paged to an
+    area where more people wait (0: never).
+
+    ``helpers_max``: how many people may log in beside the clerk of a window; with 0, whoever logs in replaces the
+    clerk. ``helper_percent``: how much faster each helper makes the window, in percent of one clerk's speed.
     """
 
     pause_reasons: Annotated[

@@ -13,12 +13,13 @@ from edged.core.model.value import value
 
 @value
 class Band:
-    """When an area asks for a "+1" window and when it gives one back (a hysteresis band on the number of callable
-    visitors).
+    """Rule "band": when an area asks for a "+1" window and when it gives one back, by the number of visitors who wait
+    and can be called. The two limits differ (hysteresis), so that lamps do not flap.
 
-    Open: ``waiting > open_above + open_step * n`` (``n``: "+1" windows that the area has or has asked for), or the
-    oldest visitor has waited ``open_oldest_wait_s``; for ``open_sustain_s``, and not within ``cooldown_s`` of the last
-    opening. Close: ``waiting <= close_at`` for ``close_sustain_s``, after at least ``min_open_s``.
+    Open: ``waiting > open_above + open_step * n``, where ``n`` counts the "+1" windows that the area has or has asked
+    for; or the longest-waiting visitor has waited ``open_oldest_wait_s``. Either must last ``open_sustain_s``, and the
+    last opening must be ``cooldown_s`` ago. Close: ``waiting <= close_at`` for ``close_sustain_s``, and ``min_open_s``
+    after the opening at the earliest.
     """
 
     open_above: Annotated[
@@ -54,18 +55,23 @@ class Band:
 
 @value
 class Pw:
-    """The rule on the predicted wait of somebody who comes now, evaluated every 30 s.
+    """Rule "pw": when "+1" windows open and close, by the predicted wait of somebody who comes now. Evaluated every 30
+    s.
 
-    Open: the predicted wait, with all ordered windows counted, also those being staffed, is at least ``open_wait_s``,
-    and at least ``min_waiting`` people wait: nobody is called away for one or two (measured:
-    edged/backtest/RESULTS.md). Close: with one window fewer it would be at most ``close_wait_s``, for ``hold_s``, and
-    ``min_open_s`` after the last opening. ``forecast``: predict for the time at which a window ordered now would be
-    ready (at least 8 min ahead), with the arrivals of ``profile``: area -> expected arrivals per 15 min, from
-    ``profile_start_min`` (minutes after midnight) on; without a profile arrivals are assumed to be steady. ``typed``:
-    each waiting ticket counts with the mean of its own service; ``mix``: service -> share of all visitors. ``guard``:
-    open no window so close to closing time (section ``hours``) that it would hardly serve. ``lost_finish_means``: a
-    visitor who is served for more than this many mean service times has left (0: never assumed). ``outlier_means``: a
-    longer service is learnt as this many prior means (0: as measured).
+    Open: the predicted wait is at least ``open_wait_s``, and at least ``min_waiting`` people wait. The prediction
+    already counts windows for which a clerk is on the way. The minimum keeps staff from being called away for one or
+    two visitors (measured: edged/backtest/RESULTS.md). Close: the predicted wait with one window fewer is at most
+    ``close_wait_s`` for ``hold_s``, and the last opening is ``min_open_s`` ago.
+
+    ``forecast``: predict for the time at which a window asked for now would be ready (at least 8 min ahead), with the
+    expected arrivals. ``profile``: area -> expected arrivals per 15 min, from ``profile_start_min`` (minutes after
+    midnight) on; without a profile, arrivals are assumed to be steady. ``typed``: each waiting ticket counts with the
+    mean time of its own service. ``mix``: service -> share of all visitors.
+
+    ``guard``: open no window so close to closing time (section ``hours``) that it would hardly serve.
+    ``lost_finish_means``: a visitor who has been at a window for more than this many mean service times is assumed to
+    have left (0: never). ``outlier_means``: a service that took longer than this many times the configured time is
+    learnt as that much (0: as measured).
     """
 
     target_wait_s: Annotated[
@@ -177,8 +183,8 @@ REFERENCE_PW = Pw(
 
 @value
 class Peak:
-    """A known rush on these days of the month and weekdays (1 Monday to 7 Sunday), between two times in minutes after
-    midnight.
+    """A rush that is known in advance, during which ``windows`` "+1" windows are wanted. It applies on days that lie in
+    both ranges (of the month and of the week, 1 Monday to 7 Sunday), between two times in minutes after midnight.
     """
 
     windows: Annotated[int, Parameter('"+1" windows during the peak', "高峰期潮汐窗口数", 1, 50)] = 1
@@ -199,12 +205,13 @@ class Peak:
 
 @value
 class Triggers:
-    """What may ask for a "+1" window in addition to the rule; 0: off. The arbiter decides on each, and only the rule
-    gives windows back.
+    """What may ask for a "+1" window besides the tidal rule; 0 switches a trigger off. The arbiter decides whether a
+    request is granted. Only the rule gives windows back.
 
-    ``waiting_above`` asks while no wait can be predicted, because nobody serves yet; ``waiting_per_window`` when more
-    than that wait for each window; ``people_above`` uses people counters that report how many are present. ``hold_s``:
-    how long a wish (by key or order) stays without a window being opened for it.
+    ``waiting_above`` asks when more visitors wait and no wait can be predicted, because nobody serves yet.
+    ``waiting_per_window`` asks when more visitors wait for each window. ``people_above`` asks when people counters
+    report more people present. ``hold_s``: how many seconds a request by key or order stays valid while no window has
+    been opened for it.
     """
 
     waiting_above: Annotated[
@@ -237,9 +244,11 @@ class Triggers:
 
 @value
 class Arbiter:
-    """Limits for granting "+1" windows. ``release_*``: when a quiet area has to give one back early for a busy one.
+    """Limits for granting "+1" windows when areas compete. ``release_*``: when a quiet area must give a "+1" window
+    back early, because a busy area needs one.
 
-    Up to ``lend_windows`` regular windows of a quiet area call another area's visitors first, for ``lend_s`` at most.
+    Up to ``lend_windows`` regular windows of a quiet area may be lent: for at most ``lend_s`` they call another area's
+    visitors before their own.
     """
 
     early_release: Annotated[
@@ -289,11 +298,12 @@ Rule = Literal["pw", "pwf", "band", "schedule", "always", "never"]
 
 @value
 class Tidal:
-    """The tidal loop. ``areas`` replaces ``band`` and ``pw_areas`` replaces ``pw`` for single areas; ``pool``: how many
-    "+1" windows may be open at once.
+    """The tidal loop: the rule that opens and closes "+1" windows, and its limits. ``areas`` holds values that replace
+    ``band`` for single areas, ``pw_areas`` those that replace ``pw``. ``pool``: how many "+1" windows may be open at
+    once in the hall.
 
-    ``patience_s``: how long the clerk of a consultation window has to answer when the window is wanted, and after how
-    long a clerk who answered "later" is asked again.
+    ``patience_s`` concerns "+1" windows at which a clerk gives general advice meanwhile (consultation windows): how
+    long that clerk has to answer when the window is wanted, and after how long one who answered "later" is asked again.
     """
 
     enabled: Annotated[bool, Parameter("whether the tidal loop runs", "是否启用潮汐窗口")] = True

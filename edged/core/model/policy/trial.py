@@ -10,14 +10,16 @@ from edged.core.model.value import value
 
 @value
 class Trial:
-    """The trial of a new policy (试行). These values judge the *next* policy, never the one that contains them: a
-    policy cannot loosen its own trial.
+    """The trial of a new policy (试行). The values of the policy in force judge the *next* one, never the policy that
+    contains them, so that a policy cannot loosen its own trial.
 
-    The queue is too old while at least ``min_waiting`` people wait and have, on average, waited ``worse_percent`` of
-    the expected time: the largest of ``floor_s``, of what people had waited when the policy came, and of what they wait
-    at this time on other days. Below ``tidal.pw.target_wait_s`` it is never too old. If it is too old for ``worse_min``
-    minutes without a break, within the first ``watch_min`` minutes of opening time and without a rush that explains it
-    (``core/trial.py``), the previous policy returns.
+    The new policy is judged by how long the waiting visitors have waited on average. That is too long while at least
+    ``min_waiting`` people wait and their average exceeds ``worse_percent`` of the expected time. Expected is the
+    largest of three: ``floor_s``, the average when the policy came, and the average at this time on other days. Below
+    ``tidal.pw.target_wait_s`` it is never too long.
+
+    The previous policy returns if it is too long for ``worse_min`` minutes without a break, within the first
+    ``watch_min`` minutes of opening time, and no rush explains it (``core/trial.py``).
     """
 
     enabled: Annotated[

@@ -13,7 +13,9 @@ from edged.core.model.value import value
 
 @value
 class Journey:
-    """Several services for one number (一件事一次办), in this order."""
+    """Several services that a visitor gets with one number, one after the other (一件事一次办). ``stages`` are their
+    ids in this order.
+    """
 
     stages: Annotated[tuple[ServiceId, ...], Parameter("the services, in order", "依次办理的业务")]
     label: Annotated[Text | None, Parameter("the journey in Chinese", "事项名称（中文）")] = None
@@ -42,17 +44,20 @@ PAPERS: Mapping[str, Paper] = {
 
 @value
 class Visits:
-    """Limits for absence, parking, return, appointments and journeys.
+    """Limits for absence, parking (a visitor is put aside for a while), return, appointments and journeys.
 
-    ``reoffer_s``: how long after a no-show the visitor is called again (0: never), ``reoffers`` times. ``park_s``:
-    after how long a parked visitor is back in the queue (0: only by key). ``return_within_s``: how long a visitor
-    who was told which papers are missing may come back with the same number (0: a new number is needed).
-    ``return_to_owner``: such a visitor goes to the window that told them. ``papers``: names of papers, by code.
-    ``promise_days``: working days to bring promised papers (容缺受理). ``queue_unprinted``: a number whose printing
-    failed stays in the queue; otherwise it waits for its reprint. ``owner_told_s``: while a transferred visitor
-    waits, the first owner (首问负责) is told so each time this many seconds have passed (0: never). An appointment may
-    check in from ``check_in_early_s`` before its start, may be called from ``callable_early_s`` before it, keeps
-    its priority until ``check_in_late_s`` after it, and is deleted ``booking_expires_s`` after it if nobody came.
+    ``reoffer_s``: how long after a no-show the visitor is called again (0: never); ``reoffers``: how often. ``park_s``:
+    after how long a parked visitor is back in the queue (0: only by key). ``queue_unprinted``: a number whose printing
+    failed stays in the queue; otherwise it is not called before it was reprinted.
+
+    ``return_within_s``: how long a visitor who was told which papers are missing may come back with the same number (0:
+    a new number is needed). ``return_to_owner``: that visitor goes to the window that told them. ``papers``: names of
+    papers, by code. ``promise_days``: working days in which promised papers must be brought (容缺受理).
+
+    ``owner_told_s``: while a transferred visitor waits, the clerk who served them first (首问负责) gets a message at
+    this interval (0: never). An appointment may check in from ``check_in_early_s`` before its start, and may be called
+    from ``callable_early_s`` before it. It keeps its priority until ``check_in_late_s`` after its start, and is deleted
+    ``booking_expires_s`` after it if nobody came.
     """
 
     reoffer_s: Annotated[
