@@ -34,6 +34,7 @@ class OwnBroker:
         self.port = free_port()
         program = mosquitto_path()
         self.kind = "mosquitto" if program is not None else "amqtt"
+        self.delay = "set_tcp_nodelay true" if no_delay and program is not None else "default settings"
         if program is not None:
             config = directory / f"mosquitto-{self.port}.conf"
             lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous true", "log_type error"]

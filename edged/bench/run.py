@@ -132,7 +132,7 @@ def prepared(
             own = OwnBroker(directory)
             own.start()
             stack.callback(own.kill)
-            broker, kind = own.address, f"{own.kind}, default settings"
+            broker, kind = own.address, f"{own.kind}, {own.delay}"
         place = Place(directory, broker, reference.address, f"bench-{secrets.token_hex(3)}", echo)
         machine = {
             "edged": __version__,
@@ -141,7 +141,7 @@ def prepared(
             "kernel": platform.release(),
             "load_average": [round(one, 2) for one in os.getloadavg()],
             "broker": kind,
-            "reference_broker": f"{reference.kind}, set_tcp_nodelay true",
+            "reference_broker": f"{reference.kind}, {reference.delay}",
         }
         try:
             yield place, machine
