@@ -53,7 +53,7 @@ class Condemned:
 
     def handed_over(self, event: Event, raw: bytes) -> None:
         """Record that ``event``, made from the document ``raw``, is being given to the core. ``survived`` or
-        ``broke`` follows.
+        ``crashed`` follows.
         """
         self._in_core[id(event)] = _sha256(raw)
 
@@ -63,7 +63,7 @@ class Condemned:
         """
         self._in_core.pop(id(event), None)
 
-    def broke(self, event: Event) -> None:
+    def crashed(self, event: Event) -> None:
         """Record that the core raised an exception on ``event``, so that the next start refuses the document it was
         made from.
         """

@@ -29,7 +29,7 @@ from edged.observer import Observer
 from edged.store.journal import Journal
 
 REPORTED_MAX = (
-    10  # refusals recorded in the journal within TOLD_WITHIN_MS, so that a flood does not fill the disk
+    10  # refusals recorded in the journal within REPORTED_WITHIN_MS, so that a flood does not fill the disk
 )
 REPORTED_WITHIN_MS = 60_000
 

@@ -82,7 +82,7 @@ class Uplink(Observer):
         self._reject = reject
         self._report_ahead = ahead
         self.heartbeat = Heartbeat()
-        kept = outbox.taken
+        kept = outbox.cursor
         self._acked = self._sent = kept.acked
         self._step, self._number = kept.step, kept.number  # counted so far: events up to this step
         self._marks: deque[tuple[int, int]] = deque(
@@ -111,7 +111,7 @@ class Uplink(Observer):
         return self._number - self._acked + len(self._fresh)
 
     @property
-    def taken(self) -> int:
+    def acknowledged_upto(self) -> int:
         """The number up to which the centre has acknowledged events."""
         return self._acked
 
@@ -345,7 +345,7 @@ class Uplink(Observer):
             return
         self._kept_s = monotonic_s()
         self._kept = self._acked
-        self._outbox.keep_taken(Cursor(self._acked, *self._marks[0]))
+        self._outbox.keep_cursor(Cursor(self._acked, *self._marks[0]))
 
     async def _pause(self) -> None:
         if self._behind or (self._fresh and self._outbox.durable):

@@ -162,7 +162,7 @@ class Application:
         self.lines = LineDesk(self.mqtt, config.hall, self._page_sources())
         ours = (self.metrics, StepLog(), DeviceLog())
         watchers = (*ours, *self.office.observers, self.pages, *self._platform.observers())
-        self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs, watchers, broke=condemned.broke)
+        self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs, watchers, condemned.crashed)
         self.witness = Witness(self.mqtt, self.journal, config.hall, lambda: self.engine.state)
         self.unknown_devices = UnknownDevices(config.hall, self._drivers.keys, self.concerns, self.reject)
         self.mqtt.subscribe_rest(self.unknown_devices.topic_filter, self.unknown_devices.received)

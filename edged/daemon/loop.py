@@ -31,16 +31,16 @@ class Loop:
         journal: Journal,
         outputs: Outputs,
         observers: Sequence[Observer],
-        broke: Callable[[Event], None],
+        crashed: Callable[[Event], None],
     ) -> None:
-        """``broke(event)`` is called if the core raises an exception on an event; the process then ends."""
+        """``crashed(event)`` is called if the core raises an exception on an event; the process then ends."""
         self._engine = engine
         self._inbox = inbox
         self._journal = journal
         self._outputs = outputs
         self._seq = journal.last_seq
         self._observers = observers
-        self._broke = broke
+        self._crashed = crashed
         self._held: asyncio.Future[None] | None = None  # done when a full journal or an error stops the turns
         journal.on_commit(self._committed)
 
@@ -101,7 +101,7 @@ class Loop:
                 self._light(commanded, arrived_s)
                 since_s = perf_s()
         except Exception:
-            self._broke(item.event)
+            self._crashed(item.event)
             raise
         self._show(commands, arrived_s)
         kept = is_recorded(item.event, commands, notes)

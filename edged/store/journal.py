@@ -79,7 +79,7 @@ class Journal:
         self._lock = lock
         self._policies = _read_policies(opened.connection)
         stored = database.get_meta(opened.connection, KEY)
-        self.taken = read_cursor(
+        self.cursor = read_cursor(
             stored, opened.epoch, opened.head.seq
         )  # acknowledgements of the centre, as of the start
         # counters of operations, as of the start
@@ -242,7 +242,7 @@ class Journal:
         finally:
             self._waiters.discard(waiter)
 
-    def keep_taken(self, cursor: Cursor) -> None:
+    def keep_cursor(self, cursor: Cursor) -> None:
         """Store, with the next commit, which events the centre has acknowledged."""
         self._put(WriterJob(line=MetaLine(KEY, write_cursor(cursor, self.epoch))))
 

@@ -38,7 +38,7 @@ def test_one_that_crashed_the_core_is_refused_by_the_next_process(tmp_path: Path
     condemned.handed_over(good, b"good")
     condemned.survived(good)
     for event in (good, unknown, bad, bad):
-        condemned.broke(event)
+        condemned.crashed(event)
     assert (tmp_path / "hall.db.condemned").read_text().count("\n") == 1
     assert refused(Condemned(tmp_path / "hall.db"), b"bad", b"good") == [True, False]
 
@@ -47,7 +47,7 @@ def test_without_a_journal_nothing_is_written(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     condemned, event = Condemned(), Tick()
     condemned.handed_over(event, b"bad")
-    condemned.broke(event)
+    condemned.crashed(event)
     assert refused(condemned, b"bad") == [True]
     assert list(tmp_path.iterdir()) == []
 
@@ -58,7 +58,7 @@ def test_the_newest_are_kept(tmp_path: Path) -> None:
     for raw in many:
         event = Tick()
         condemned.handed_over(event, raw)
-        condemned.broke(event)
+        condemned.crashed(event)
     expected = [False, True, True]
     assert refused(condemned, many[0], many[1], many[-1]) == expected
     assert refused(Condemned(tmp_path / "hall.db"), many[0], many[1], many[-1]) == expected
@@ -71,7 +71,7 @@ def test_a_file_that_cannot_be_read_counts_as_empty(tmp_path: Path, torn: bytes)
     condemned, event = Condemned(tmp_path / "hall.db"), Tick()
     assert refused(condemned, b"one") == [False]
     condemned.handed_over(event, b"one")
-    condemned.broke(event)
+    condemned.crashed(event)
     assert len(file.read_text().split()) == 1
     assert refused(Condemned(tmp_path / "hall.db"), b"one") == [True]
 
@@ -80,5 +80,5 @@ def test_a_full_disk_leaves_it_refused_for_now(tmp_path: Path) -> None:
     (tmp_path / "hall.db.condemned").mkdir()
     condemned, event = Condemned(tmp_path / "hall.db"), Tick()
     condemned.handed_over(event, b"one")
-    condemned.broke(event)
+    condemned.crashed(event)
     assert refused(condemned, b"one") == [True]

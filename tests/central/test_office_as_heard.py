@@ -284,7 +284,7 @@ class Hall:
                 self.broken = rest == "buggy"
             case "crash":
                 self.uncommitted.clear()
-                self.condemned.broke(self.last)
+                self.condemned.crashed(self.last)
             case "answers":
                 self.answers_refused = rest == "refused"
             case "line":

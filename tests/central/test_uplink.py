@@ -105,7 +105,7 @@ def quantile(values: list[float], share: float) -> float:
 async def test_what_happens_is_told_at_once_and_once(broker: Mosquitto, tmp_path: Path) -> None:
     async with hall_at(broker, tmp_path / "j.db") as hall, centre_at(broker, "demo") as centre:
         hall.happen(3)
-        await until(lambda: whole(centre, 3) and hall.uplink.taken == 3)
+        await until(lambda: whole(centre, 3) and hall.uplink.acknowledged_upto == 3)
     first = centre.events[1]
     assert first | {"time": ""} == {
         "specversion": "1.0",
@@ -133,14 +133,14 @@ async def test_an_outage_is_told_in_order_marked_and_without_doubles(
     async with hall_at(broker, tmp_path / "j.db") as hall:
         hall.happen(2)
         async with centre_at(broker, "demo") as centre:
-            await until(lambda: hall.uplink.taken == 2)
+            await until(lambda: hall.uplink.acknowledged_upto == 2)
         await broker.stop()
         await until(lambda: not hall.link.connected)
         hall.happen(500)
         await until(lambda: hall.uplink.backlog == 500)
         await broker.start()
         async with centre_at(broker, "demo", upto=centre.upto) as centre:
-            await until(lambda: hall.uplink.taken == 502)
+            await until(lambda: hall.uplink.acknowledged_upto == 502)
     missed = [arrival.number for arrival in centre.arrivals if arrival.historical]
     fresh = [arrival.number for arrival in centre.arrivals if not arrival.historical]
     # On a busy machine the last few are not yet looked at when the line is back: then they happen now, and go first.
@@ -155,14 +155,14 @@ async def test_a_restart_goes_on_after_the_last_acknowledgement(
     async with hall_at(broker, path) as hall:
         async with centre_at(broker, "demo"):
             hall.happen(100)
-            await until(lambda: hall.uplink.taken == 100)
+            await until(lambda: hall.uplink.acknowledged_upto == 100)
         hall.happen(300)
         await until(lambda: hall.uplink.backlog == 300)
     async with hall_at(broker, path) as hall:
         await until(lambda: hall.uplink.backlog == 300)
         hall.happen(10)
         async with centre_at(broker, "demo", upto=100) as again:
-            await until(lambda: hall.uplink.taken == 410)
+            await until(lambda: hall.uplink.acknowledged_upto == 410)
     assert min(arrival.number for arrival in again.arrivals) > 100
     assert [again.events[n]["subject"] for n in range(101, 411)] == [f"A{n}" for n in range(101, 411)]
 
@@ -176,7 +176,7 @@ async def test_lost_acknowledgements_cost_a_repetition(
         await until(lambda: len(centre.arrivals) >= 15)
         assert hall.uplink.backlog == 5
         centre.acknowledges = True
-        await until(lambda: hall.uplink.taken == 5)
+        await until(lambda: hall.uplink.acknowledged_upto == 5)
     assert whole(centre, 5)
     assert [arrival.historical for arrival in centre.arrivals][:10] == [False] * 5 + [True] * 5
 
@@ -200,7 +200,7 @@ async def test_an_event_sent_again_says_the_same_time_whatever_became_of_the_clo
         await until(lambda: len(centre.arrivals) >= 15)
         assert [centre.events[n]["time"] for n in range(1, 6)] == times
     async with hall_at(broker, path) as hall, centre_at(broker, "demo") as centre:
-        await until(lambda: hall.uplink.taken == 5)
+        await until(lambda: hall.uplink.acknowledged_upto == 5)
     assert [centre.events[n]["time"] for n in range(1, 6)] == times
 
 
@@ -209,7 +209,7 @@ async def test_replayed_foreign_and_future_acknowledgements_change_nothing(
 ) -> None:
     async with hall_at(broker, tmp_path / "j.db") as hall, centre_at(broker, "demo") as centre:
         hall.happen(10)
-        await until(lambda: hall.uplink.taken == 10)
+        await until(lambda: hall.uplink.acknowledged_upto == 10)
         centre.acknowledges = False
         hall.happen(10)
         await until(lambda: centre.upto == 20)
@@ -221,7 +221,7 @@ async def test_replayed_foreign_and_future_acknowledgements_change_nothing(
         assert hall.uplink.backlog == 10
         assert sorted(hall.rejected.reasons) == ["ack_ahead"] * 2 + ["ack_bad"] * 5 + ["ack_epoch"]
         await centre.acknowledge()
-        await until(lambda: hall.uplink.taken == 20)
+        await until(lambda: hall.uplink.acknowledged_upto == 20)
         assert hall.ahead == ["21 acknowledged, 20 sent", None]  # told once, and that it is over
 
 
@@ -235,7 +235,7 @@ async def test_a_centre_that_lost_its_last_hour_gets_what_it_asks_for(
         async with centre_at(broker, "demo", upto=20) as centre:
             await until(lambda: hall.uplink.backlog <= 30)
             hall.happen(1)
-            await until(lambda: hall.uplink.taken == 51)
+            await until(lambda: hall.uplink.acknowledged_upto == 51)
     missed = [
         number for number in sorted(centre.events) if number > 20
     ]  # a repetition may have been under way
@@ -257,7 +257,9 @@ async def test_live_events_do_not_wait_behind_a_backlog(broker: Mosquitto, tmp_p
                 hall.happen(1)
                 happened[BACKLOG + len(happened) + 1] = monotonic_s()
                 await asyncio.sleep(0.05)
-            await until(lambda: hall.uplink.taken == BACKLOG + len(happened), timeout_s=30 + BACKLOG / 500)
+            await until(
+                lambda: hall.uplink.acknowledged_upto == BACKLOG + len(happened), timeout_s=30 + BACKLOG / 500
+            )
     first: dict[int, int] = {}
     for place, arrival in enumerate(centre.arrivals):
         first.setdefault(arrival.number, place)
@@ -286,7 +288,7 @@ async def test_of_a_long_backlog_only_counter_readings_are_thinned(
         await until(lambda: hall.uplink.backlog == 310)
         await broker.start()
         async with centre_at(broker, "demo") as centre:
-            await until(lambda: hall.uplink.taken == 310)
+            await until(lambda: hall.uplink.acknowledged_upto == 310)
     kinds = [event["type"] for event in centre.events.values()]
     assert kinds.count("edged.ticket.called") == 10
     assert (

@@ -46,7 +46,7 @@ class Hall:
         self.said: list[str] = []
         self.now_s, self.at_ms, self.seq = 1_000.0, 0, 0
         self.durable, self.takes = True, 10_000
-        self.taken = Cursor(0, 0, 0)
+        self.cursor = Cursor(0, 0, 0)
         self.unwritten: list[Step] = []
         self.rows = apsw.Connection(":memory:")
         self.rows.execute("CREATE TABLE steps (seq INTEGER PRIMARY KEY, at_ms, kind, event, notes)")
@@ -72,8 +72,8 @@ class Hall:
     async def ask(self, query: Callable[[apsw.Connection], Any]) -> Any:
         return query(self.rows)
 
-    def keep_taken(self, cursor: Cursor) -> None:
-        self.taken = cursor
+    def keep_cursor(self, cursor: Cursor) -> None:
+        self.cursor = cursor
         self.said.append(
             f"kept: acknowledged {cursor.acked}, counted {cursor.number} up to step {cursor.step}"
         )
@@ -176,7 +176,7 @@ class Hall:
             await self.uplink.run()
         except Waits as wait:
             self.said.append(
-                f"waits {wait}, {self.uplink.backlog} not acknowledged after {self.uplink.taken}"
+                f"waits {wait}, {self.uplink.backlog} not acknowledged after {self.uplink.acknowledged_upto}"
             )
 
 

@@ -51,7 +51,7 @@ async def waiting_loop(
     clock, steps = Clock(0), Steps()
     inbox = Inbox(clock, 0, lambda: engine.next_due_ms)
     journal = Journal.open(folder / "hall.db")
-    loop = Loop(engine, inbox, journal, Outputs(around()), (steps,), broke=lambda event: None)
+    loop = Loop(engine, inbox, journal, Outputs(around()), (steps,), crashed=lambda event: None)
     run = asyncio.get_running_loop().create_task(loop.run())
     await asyncio.sleep(0)
     try:

@@ -213,14 +213,14 @@ def test_a_condemned_document_is_remembered_on_disk_and_a_damaged_file_counts_as
     for number in range(KEPT_MAX + 1):
         known = Condemned(journal)
         known.handed_over(event, b"%d" % number)
-        known.broke(event)
+        known.crashed(event)
     with pytest.raises(DocumentRefused):
         Condemned(journal).check(b"%d" % KEPT_MAX)
     Condemned(journal).check(b"0")
     Condemned(journal).check(b"another")
     known.handed_over(event, b"good")
     known.survived(event)
-    known.broke(event)
+    known.crashed(event)
     Condemned(journal).check(b"good")
     journal.with_name("hall.db.condemned").write_bytes(b"\xff\n" + b"x" * 99)
     Condemned(journal).check(b"1")

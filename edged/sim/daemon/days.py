@@ -224,7 +224,7 @@ def unsettled(world: DaemonWorld) -> list[str]:
     refused = [one for one in state.alarms if one.startswith(("config-", "not-kept"))]
     left += [f"{one} stands" for one in refused]
     uplink = app.office.uplink
-    if world.centre.acknowledged != uplink.taken or uplink.backlog > 10:
+    if world.centre.acknowledged != uplink.acknowledged_upto or uplink.backlog > 10:
         left.append(f"the centre has {world.centre.acknowledged}, {uplink.backlog} events wait")
     return left
 
