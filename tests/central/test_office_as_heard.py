@@ -69,7 +69,7 @@ class Message(SimpleNamespace):
 class Hall:
     """The office of a hall, with its core; stands where link, journal and inbox are, and writes down what it hears."""
 
-    epoch, taken, last_seq = 1, Cursor(0, 0, 0), 0
+    epoch, cursor, last_seq = 1, Cursor(0, 0, 0), 0
 
     def __init__(self) -> None:
         self.said: list[str] = []
