@@ -176,8 +176,8 @@ class RatingGiven:
 
 @value
 class CountRead:
-    """A people counter's report. ``semantics`` says what ``value`` counts. "total": people since the counter was reset;
-    "window": people since its last report; "occupancy": people present.
+    """A people counter's report. ``semantics`` says what its figures count. "total": people since the counter was
+    reset; "window": people since its last report; "occupancy": people present.
 
     ``line``: which line (doorway or camera) of a counter that has several; None: it has only one.
     """

@@ -1,7 +1,9 @@
-"""Everything the controller remembers, as plain data: a hall that is dumped, loaded and continued behaves the same.
+"""Everything the controller remembers, as plain data. A hall whose state is saved, loaded and continued behaves as if
+it had never stopped.
 
-Look-ups derived from the site are in ``lookup.py``. Nothing in the state can be computed from the rest of it, except
-the waiting queues (``queues`` holds exactly the tickets in state WAITING), which ``Engine.check`` compares.
+Nothing in the state can be computed from the rest of it, except the waiting queues: ``queues`` holds exactly the
+tickets in state WAITING, and ``Engine.check`` compares the two. What is derived from the configuration is in
+``lookup.py``.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ WindowStateName = Literal[
 
 @value
 class Stop:
-    """A finished stage of a visit: the window that ended it, the outcome (or "transferred"), and when."""
+    """A finished stage of a visit (one service at one window): the window that ended it, the outcome (or
+    "transferred"), and when.
+    """
 
     window: str
     service: str
@@ -56,7 +60,7 @@ class Stop:
 
 @value
 class Booking:
-    """An appointment that has not checked in yet. ``start_ms``: wall time, ms since 1970 UTC."""
+    """An appointment whose visitor has not checked in yet. ``start_ms``: wall time, ms since 1970 UTC."""
 
     service: str
     start_ms: int
@@ -65,8 +69,8 @@ class Booking:
 
 @value
 class Prepared:
-    """The ticket that a window calls next, the rule that chose it (None: the ordinary order), and the window that the
-    ticket was bound to before.
+    """A ticket that a window has reserved and calls next. ``rule``: the name of the call rule that chose it; None: the
+    ordinary order. ``sent_to``: the only window that could call the ticket before it was reserved; None: any could.
     """
 
     ticket: int
@@ -103,11 +107,14 @@ class DeviceState:
 
 @value
 class PolicyTrial:
-    """A pushed policy on trial. ``rules`` and ``tidal`` are of the policy before it, which may be put back in force.
+    """The trial of a policy that the city pushed: if visitors wait too long under it, the previous policy returns.
+    ``good_version``, ``good_sha256``, ``rules`` and ``tidal`` are of the previous policy; its ``rules`` judge the
+    trial.
 
-    ``before_s``: how long people had waited on average when it came. ``left_min``: minutes until the trial ends.
-    ``worse``: for how many minutes in a row the queue has been too old. ``harmful``: the policy has been found harmful.
-    ``waited_s`` and ``limit_s``: the average wait and its limit at the last check.
+    A wait is the average time that the waiting visitors have waited, in seconds. ``before_s``: the wait when the policy
+    came. ``waited_s`` and ``limit_s``: the wait and its limit at the last check. ``worse``: for how many minutes in a
+    row the wait was above its limit. ``left_min``: minutes until the trial ends. ``harmful``: the policy was found
+    harmful.
     """
 
     good_version: int
@@ -124,9 +131,10 @@ class PolicyTrial:
 
 @value
 class LeftPolicy:
-    """A policy that was taken out of force; it is not applied again under its version number.
+    """A policy that was taken out of force. The same version is not put in force again.
 
-    ``waited_s`` 0: an operator ordered it; otherwise people had waited that long on average, above ``limit_s``.
+    ``waited_s`` 0: an operator ordered it. Otherwise waits under the policy were too long: the waiting visitors had
+    waited ``waited_s`` seconds on average, more than ``limit_s``.
     """
 
     version: int
@@ -137,11 +145,11 @@ class LeftPolicy:
 
 @value
 class UsualQueue:
-    """The worst queue in one half hour of the day, averaged over ``days`` days with older ones weighted less; ``day``
-    is the last of them.
+    """The longest waits recorded in one half hour of the day, on ``days`` days. Each further day multiplies the older
+    record by a factor below 1, so that older days count less. ``day``: the latest day, in days since 1970.
 
-    ``waited_s``: how long the waiting visitors had waited on average. ``pressure``: arrivals per hour and working
-    window.
+    ``waited_s``: the highest wait, that is how many seconds the waiting visitors had waited on average. ``pressure``:
+    the highest number of arrivals per hour and working window.
     """
 
     waited_s: float
@@ -152,8 +160,8 @@ class UsualQueue:
 
 @dataclass(slots=True)
 class Spoken:
-    """A text that loudspeakers have to say ``times`` more times; for the call of a visitor also their ``ticket`` and
-    ``window``.
+    """An announcement in a loudspeaker's queue, to be played ``times`` more times. If it calls a visitor, ``ticket`` is
+    the id of their ticket, ``number`` the printed number and ``window`` the window; otherwise they are empty.
     """
 
     text: str
@@ -169,7 +177,9 @@ class Spoken:
 
 @dataclass(slots=True)
 class Voice:
-    """A loudspeaker: the action it plays (id, since when), the stamp from which it may play the next, and its queue."""
+    """A loudspeaker. ``doing``: the id of the action that it plays now, since ``since_ms``; None: nothing. ``free_ms``:
+    the stamp from which the next announcement may be played. ``waiting``: its queue of announcements.
+    """
 
     doing: str | None = None
     since_ms: int = 0
@@ -179,8 +189,8 @@ class Voice:
 
 @dataclass(slots=True)
 class Notice:
-    """A text on the boards of ``areas`` (empty: all), until a wall time or until withdrawn. Notices are kept in the
-    order of posting.
+    """A text that somebody (``by``) put on the boards of ``areas`` (empty: all boards). It stays until the wall time
+    ``until_wall_ms`` (ms since 1970 UTC), or until it is withdrawn if that is None.
     """
 
     text: str
@@ -192,12 +202,12 @@ class Notice:
 
 @dataclass(slots=True)
 class Ticket:
-    """A number (号票) and the state of its visit.
+    """A number (号票) and the state of the visit for which it was given.
 
-    ``place_ms``: the time that decides its place in every queue: when the visit began, not its present stage.
-    ``queued_ms``: since when it has been waiting this time. ``stages``: services still to come. ``trail``: finished
-    stages. ``returning``: the visitor was told which papers are missing and is back. ``direct``: served without a
-    number. ``booked``: the appointment with which it was given.
+    ``place_ms``: the stamp that decides the visitor's place in every queue. It is when the visit began, not when its
+    present stage (service) began. ``queued_ms``: when the present wait began. ``stages``: ids of services still to
+    come. ``trail``: finished stages. ``returning``: the visitor had been told which papers were missing and is back.
+    ``direct``: a visitor served without a number. ``booked``: the id of the appointment for which it was given.
     """
 
     id: int
@@ -234,15 +244,22 @@ class Ticket:
 
 @dataclass(slots=True)
 class WindowState:
-    """The state of a window. ``area``: the area for which a tidal window is activated; ``due_ms``: its next deadline.
+    """The state of a window. ``area``: the area for which a tidal window is opened; None: none. ``due_ms``: the stamp
+    of the window's next deadline.
 
-    ``farewell``: lines on its board for a visitor who has just been served and goes on to another place. ``stale``: its
-    panel is silent, and the state is the last known. ``hint``: a text shown to its clerk for a short time, at most
-    while the condition ``hint_while`` holds (see ``staffing.hint``). ``later_until_ms``: a consultation window whose
-    clerk said "later" is not asked again before that. ``reopen_until_ms``: until then a second "next" opens it outside
-    opening hours. ``consults``: after the tide it becomes a consultation window again. ``answered``: today's questions
-    from people without a number. ``helpers``: staff logged in beside ``staff``, in the order they came. ``prepared``:
-    who is called next. ``reported_ms``: when a queue system last reported somebody there.
+    At the window: ``staff``: the clerk who is logged in; ``helpers``: staff logged in beside the clerk, in the order
+    they came. ``stale``: the panel is silent, and the state is the last one known. ``reported_ms``: when a queue system
+    last reported that somebody is there. ``prepared``: the ticket reserved to be called next. ``answered``: how many
+    questions of people without a number were answered today.
+
+    Texts: ``hint`` is shown to the clerk for a short time, at most while the condition ``hint_while`` holds (see
+    ``staffing.hint``). ``farewell``: lines on the window's board that tell a visitor who was just served where to go
+    next.
+
+    Opening: ``consults``: once the window is no longer needed as "+1", its clerk gives general advice again
+    (consultation window). ``later_until_ms``: the clerk of a consultation window answered "later" and is not asked
+    again before this stamp. ``reopen_until_ms``: outside opening hours, a second "next" before this stamp opens the
+    window.
     """
 
     state: WindowStateName
@@ -285,8 +302,8 @@ class WindowState:
 
 @dataclass(slots=True)
 class Learnt:
-    """The statistics of an area from its finished visits (exponentially aged sums, in seconds) and issued tickets
-    (counts).
+    """What was measured in an area: service times of finished visits, as sums in seconds and weights in which older
+    visits count less, and the numbers of tickets issued.
     """
 
     ratio_sum: float = 0.0
@@ -299,7 +316,7 @@ class Learnt:
     arrived: dict[int, int] = field(default_factory=dict)
 
     def forget_missing(self, services: Container[str]) -> None:
-        """Forget the figures of services that the hall no longer has."""
+        """Delete the sums and counts of services that are not in ``services``, because the hall no longer has them."""
         for known in (self.sum_s, self.weight, self.issued):
             for service in [service for service in known if service not in services]:
                 del known[service]
@@ -307,7 +324,9 @@ class Learnt:
 
 @dataclass(slots=True)
 class AreaState:
-    """An area's state for the tidal loop. ``*_since_ms``: since when a condition holds; None while it does not."""
+    """What the tidal loop (which opens and closes "+1" windows) remembers about an area. ``*_since_ms``: the stamp
+    since which a condition holds; None while it does not hold.
+    """
 
     waiting: int = 0
     unserved: str | None = None
@@ -339,12 +358,13 @@ Phase = Literal["open", "noon", "stopped", "draining", "closed"]
 
 @dataclass(slots=True)
 class AreaHours:
-    """An area's opening hours now; ``known`` False: the hours are unknown, and the area counts as open.
+    """An area's opening hours at present. ``known`` False: they are unknown, and the area counts as open.
 
-    ``serving`` and ``noon`` are the calendar's answer; ``phase`` also considers who is still there. ``closes_ms`` and
-    ``next_ms`` (when the calendar's answer changes next) are stamps, ``opens_local_ms`` is local time. ``rest_ms``:
-    start and end stamp of today's noon break, until it is over; None if a window is on duty. ``stopped``: services that
-    give no more numbers today.
+    ``serving`` (windows serve) and ``noon`` (it is the noon break) follow from the calendar alone; ``phase`` also
+    considers visitors who are still there. ``closes_ms`` is the stamp at which windows stop serving, ``next_ms`` the
+    one at which the calendar's answer may change next. ``opens_local_ms``: when windows serve next, in local time.
+    ``rest_ms``: start and end stamps of today's noon break, until it is over; None if a window of the area serves
+    through it. ``stopped``: ids of services that give no more numbers today.
     """
 
     known: bool = False
@@ -362,7 +382,9 @@ class AreaHours:
 
 @dataclass(slots=True)
 class Flex:
-    """Today's hours as changed by hand, valid on ``day`` (days since 1970); None: as the policy says."""
+    """Opening hours that a person (``by``) changed for one ``day`` (days since 1970), in minutes after midnight. None
+    leaves that end as the policy says.
+    """
 
     day: int
     opens_min: int | None
@@ -372,10 +394,11 @@ class Flex:
 
 @dataclass(slots=True)
 class StaffState:
-    """A member of staff: ``paged`` until they answer, ``bound`` while they serve ``window``; ``helped``: pages answered
-    today.
+    """What a member of staff does now: "paged" until they answer, "bound" while they work at ``window``, otherwise
+    "standby". ``helped``: how many pages they answered today.
 
-    ``silent``: they did not answer the last page, and are paged after all others until they answer one or log in.
+    ``silent``: they did not answer their last page. Then they are paged after all others, until they answer a page or
+    log in.
     """
 
     state: Literal["standby", "paged", "bound"] = "standby"
@@ -388,7 +411,9 @@ class StaffState:
 
 @dataclass(slots=True)
 class Wish:
-    """A request for one more "+1" window in ``area``, made ``by`` a person or at the panel of ``window``."""
+    """A request for one more "+1" window in ``area``, made by a named person (``by``) or at the panel of ``window``. It
+    lasts until a window opens for it, it is withdrawn, or it expires.
+    """
 
     area: str
     trigger: str
@@ -409,7 +434,9 @@ class Today:
 
 @dataclass(slots=True)
 class Help:
-    """A commissioner (帮办) who is at a window: since when, and how many seconds they took to answer."""
+    """A commissioner (帮办) who helps at a window: since when, and how many seconds after the first page they
+    answered.
+    """
 
     staff: str
     since_ms: int
@@ -418,8 +445,9 @@ class Help:
 
 @dataclass(slots=True)
 class OpenPage:
-    """A page (a message to a pager) that nobody has answered yet: ``about`` says what ``window`` or ``area`` needs,
-    ``to`` who was paged last.
+    """A page (a message to a pager) that nobody has answered yet. ``about``: the role that is needed, or the kind of
+    the alarm; ``subject``: the window, area or other thing concerned. ``to``: who was paged last. ``sent`` and
+    ``to_duty``: how many times it was sent, in all and to the duty manager.
     """
 
     about: str
@@ -438,7 +466,7 @@ class OpenPage:
 
 @dataclass(slots=True)
 class CounterLine:
-    """One line of a people counter: its last total, and when it was received."""
+    """One line (doorway or camera) of a people counter: its last reported total, and when that was received."""
 
     total: int
     heard_ms: int
@@ -446,10 +474,10 @@ class CounterLine:
 
 @dataclass(slots=True)
 class PeopleCounter:
-    """A people counter: its last total, how many people ``came`` in each minute, and for how many more reports it is
-    ``suspect``.
+    """A people counter. ``total``: the last reported total; ``came``: how many people came in each minute.
 
-    ``lines``: the totals of its single lines, where it reports them.
+    ``suspect``: after an implausible report, how many plausible ones must still come until the alarm about the counter
+    ends (0: no alarm). ``lines``: the totals of its single lines (doorways or cameras), if it reports them.
     """
 
     total: int | None = None
@@ -461,13 +489,17 @@ class PeopleCounter:
 
 @dataclass(slots=True)
 class Sender:
-    """The message numbers of one device since it was switched on, its epoch (``sequence.py``).
+    """What is known of a device's message numbers in its present *epoch*: since it was last switched on
+    (``sequence.py``).
 
-    ``first``: the number received first (the broker may repeat lower ones, of an earlier epoch). ``heard_ms``: when the
-    last was received, and on which ``day``. ``fresh``: numbers received lately, each with its time (periods without a
-    connection left out). ``cut``: our connection was down since. ``deaf_ms``: since when it is down. ``before``: the
-    last number of the epoch before. ``twice``: how strong the signs are that two devices use one id; ``sign_ms``: when
-    the last sign came; ``echoed``: the last number that came twice.
+    ``first``: the number that was received first in the epoch (the broker may still repeat lower ones, of an earlier
+    epoch). ``heard_ms`` and ``day``: when the last number was received. ``fresh``: numbers received lately, each with
+    its time; time without a connection is not counted. ``cut``: our own connection was down after the last number was
+    received. ``deaf_ms``: the stamp since which it is down now; None: it is up. ``before`` and ``before_boot``: the
+    last number and the ``boot`` of the previous epoch.
+
+    Two devices may use one id by mistake. ``twice``: how strong the signs of that are; ``sign_ms``: when the last sign
+    came; ``echoed``: the last number that was received twice.
     """
 
     first: int
@@ -486,7 +518,9 @@ class Sender:
 
 @dataclass(slots=True)
 class Alarm:
-    """Something that needs a person: ``kind`` about ``subject``, since when; who has accepted it, and when."""
+    """Something that needs a person: a ``kind`` of alarm about a ``subject`` (an id), in force since ``since_ms``.
+    ``accepted_by``: who takes care of it; None: nobody yet.
+    """
 
     kind: str
     subject: str
@@ -497,8 +531,8 @@ class Alarm:
 
 @dataclass(slots=True)
 class Override:
-    """A manual decision over the rules (人工干预), until its timer ends it. ``area``: the area for which a window
-    opens.
+    """A manual decision over the rules (人工干预) about ``target``. Its timer ends it. ``area``: if a window is to be
+    open, the area that it serves.
     """
 
     kind: OverrideKind
@@ -511,7 +545,9 @@ class Override:
 
 @dataclass(slots=True)
 class Rating:
-    """A rating (好差评). ``answer`` is None while a bad one waits for somebody to deal with it."""
+    """A rating (好差评) of a visit or case. ``answer``: how staff dealt with a bad rating; None: it was not bad, or
+    nobody has dealt with it yet.
+    """
 
     subject: str
     level: int
@@ -524,8 +560,8 @@ class Rating:
 
 @dataclass(slots=True)
 class Promise:
-    """Papers that a visitor has promised to bring (容缺受理): which, at which window it was promised, and the last
-    day.
+    """The papers that a visitor has promised to bring later (容缺受理), at the window ``window``. ``due_day``: the last
+    day to bring them, in days since 1970; None: unknown.
     """
 
     number: str
@@ -541,12 +577,14 @@ CaseState = Literal["OPEN", "ACKNOWLEDGED", "CLOSED"]
 
 @dataclass(slots=True)
 class Case:
-    """A visitor's report that something could not be done (办不成事). Codes and ids only: no text about the matter or
-    the person.
+    """A visitor's report that something could not be done (办不成事). It holds codes and ids only, no text about the
+    matter or the person.
 
-    ``from_day``: the day from which working days are counted, ``due_day``: the last of them (None while the date is
-    unknown), ``overdue_day``: when a note last said that it is overdue. ``responded`` and ``on_time`` are None until
-    decided; once False they stay so. ``undoable``: closed with an outcome that says it cannot be done (不可办).
+    Days are counted since 1970. ``from_day``: the day from which working days are counted; ``due_day``: the last
+    working day for closing the case (None while the date is unknown). ``overdue_day``: the day on which a note last
+    said that the case is overdue. ``responded``: it was answered in time; ``on_time``: it was closed in time. Both are
+    None until decided, and once False they stay False. ``undoable``: it was closed with an outcome that says it cannot
+    be done (不可办).
     """
 
     id: str
@@ -578,7 +616,9 @@ class Case:
 
 @dataclass(slots=True)
 class CaseTally:
-    """The numbers of deleted cases by result, for the ratios (see ``case_signs.Ratios``)."""
+    """How many closed cases were deleted, in all and by result. The ratios count them too (see
+    ``case_signs.Ratios``).
+    """
 
     cases: int = 0
     responded: int = 0
@@ -591,7 +631,9 @@ class CaseTally:
 
 @dataclass(slots=True)
 class State:
-    """The whole hall. Keys are ids; ticket ids are counted up and never used twice."""
+    """The state of the whole hall. The dictionaries have ids as keys, unless a comment says otherwise. Ticket ids are
+    counted up and never used twice.
+    """
 
     site: Site | None = None
     policy: Policy = field(default_factory=Policy)

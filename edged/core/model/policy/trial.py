@@ -14,9 +14,9 @@ class Trial:
     contains them, so that a policy cannot loosen its own trial.
 
     The new policy is judged by how long the waiting visitors have waited on average. That is too long while at least
-    ``min_waiting`` people wait and their average exceeds ``worse_percent`` of the expected time. Expected is the
-    largest of three: ``floor_s``, the average when the policy came, and the average at this time on other days. Below
-    ``tidal.pw.target_wait_s`` it is never too long.
+    ``min_waiting`` people wait and their average reaches ``worse_percent`` of the expected time. Expected is the
+    largest of three: ``floor_s``, the average when the policy came, and the highest average recorded at this time of
+    other days. Below ``tidal.pw.target_wait_s`` it is never too long.
 
     The previous policy returns if it is too long for ``worse_min`` minutes without a break, within the first
     ``watch_min`` minutes of opening time, and no rush explains it (``core/trial.py``).
