@@ -1,5 +1,5 @@
-"""The hall's local time and opening hours as arithmetic: the open spans of a day, what is open now, and the sentences
-about it.
+"""The hall's local time and opening hours: which hours each area has on a day, what is open now, and the sentences that
+boards show about it.
 
-Nothing is decided here: what happens when an area opens or closes is in ``hours/``. May import ``model``.
+Only computations: what happens when an area opens or closes is in ``hours/``. May import ``model``.
 """

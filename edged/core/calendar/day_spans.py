@@ -1,8 +1,8 @@
-"""Which hours an area has on a day: pure arithmetic over the policy's section ``hours``.
+"""Which opening hours an area has on a day, computed from the policy's section ``hours``.
 
-Entries for the date itself win; then those for holidays (day 8 of the week), then make-up working days (the hours of
-weekday ``workdays_as``), then the weekday. Entries that name an area replace those for all areas, except entries with a
-mode in ``ADDED``: these are added to the hours for all areas.
+The first of these that exists applies: entries for the date itself; entries for public holidays (day 8 of the week), if
+it is one; for a make-up working day, the hours of weekday ``workdays_as``; the hours of its weekday. Entries that name
+an area replace those for all areas. Exception: entries with a mode in ``ADDED`` are added to the hours for all areas.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ Kind = Literal["workday", "weekend", "holiday", "make-up"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """A time with one mode, from ``start_min`` up to but not including ``end_min``, in minutes after midnight."""
+    """A part of a day with one mode (what is on offer), from ``start_min`` up to but not including ``end_min``, in
+    minutes after midnight.
+    """
 
     start_min: int
     end_min: int
@@ -50,7 +52,9 @@ def kind_of(hours: Hours, days: int) -> Kind:
 
 
 def spans(hours: Hours, area: str, days: int) -> tuple[Span, ...]:
-    """The spans of an area on a day (days since 1970-01-01), in order; adjacent ones of one mode are merged."""
+    """Return the opening hours of an area on a day (in days since 1970-01-01), in order of time. Spans that touch and
+    have the same mode are merged; an empty tuple means closed all day.
+    """
     name = iso_date(days)
     own: list[Session | Special] = _for(area, [entry for entry in hours.special if entry.date == name])
     if not own:
@@ -80,10 +84,11 @@ def _joined(found: list[Span]) -> tuple[Span, ...]:
 
 
 def flexed(found: tuple[Span, ...], opens_min: int | None, closes_min: int | None) -> tuple[Span, ...]:
-    """Today's spans with another opening or closing time (minutes after midnight; None: unchanged).
+    """Return today's spans with the opening or closing time that a person ordered (minutes after midnight; None:
+    unchanged).
 
-    The first and the last serving span stretch or shrink; spans without serving windows are cut where they would
-    overlap.
+    The first and the last span in which windows serve are stretched or shortened. Spans in which only machines serve
+    are cut where they would overlap. A day without serving spans gets one, if both times are given.
     """
     serving = [span for span in found if span.mode in SERVING]
     if not serving:
@@ -113,13 +118,13 @@ def flexed(found: tuple[Span, ...], opens_min: int | None, closes_min: int | Non
 
 
 def at(found: tuple[Span, ...], minute: int) -> Span | None:
-    """The span that contains this minute; None if there is none."""
+    """Return the span that contains ``minute`` (after midnight); None if there is none."""
     return next((span for span in found if span.start_min <= minute < span.end_min), None)
 
 
 def serves_until(found: tuple[Span, ...], minute: int) -> int | None:
-    """The minute at which the windows that serve at ``minute`` stop, adjacent serving spans taken together; None if
-    none serve.
+    """Return the minute at which the windows that serve at ``minute`` stop serving; None if none serve then. Spans in
+    which windows serve and that follow without a break count as one.
     """
     span = at(found, minute)
     if span is None or span.mode not in SERVING:
@@ -132,7 +137,9 @@ def serves_until(found: tuple[Span, ...], minute: int) -> int | None:
 
 
 def noon_of(hours: Hours, found: tuple[Span, ...]) -> tuple[int, int] | None:
-    """Start and end minute of the noon break; None unless it lies inside a span with mode "full"."""
+    """Return start and end of the noon break in minutes after midnight. None if there is no noon break, or it does not
+    lie inside a span with mode "full".
+    """
     starts_min, ends_min = minutes(hours.noon.starts), minutes(hours.noon.ends)
     inside = any(
         span.mode == "full" and span.start_min <= starts_min < ends_min <= span.end_min for span in found
@@ -141,7 +148,9 @@ def noon_of(hours: Hours, found: tuple[Span, ...]) -> tuple[int, int] | None:
 
 
 def edges(hours: Hours, found: tuple[Span, ...]) -> list[int]:
-    """Minutes of this day at which the area's hours may change, midnight at its end included."""
+    """Return the minutes of a day at which the area's hours may change, in order. The last one is midnight at the end
+    of the day.
+    """
     noon = noon_of(hours, found)
     marks = {DAY_MIN, *(noon or ())}
     for span in found:
@@ -150,8 +159,8 @@ def edges(hours: Hours, found: tuple[Span, ...]) -> list[int]:
 
 
 def next_opening(hours: Hours, area: str, days: int, after_min: int) -> tuple[int, int] | None:
-    """Day and minute at which windows start to serve next, after minute ``after_min`` of day ``days``; None if not
-    within ``LOOK_AHEAD_DAYS``.
+    """Return the day (since 1970-01-01) and minute at which windows next start to serve, after minute ``after_min`` of
+    day ``days``. None if they do not within ``LOOK_AHEAD_DAYS``.
     """
     for ahead in range(LOOK_AHEAD_DAYS + 1):
         for span in spans(hours, area, days + ahead):
@@ -161,9 +170,9 @@ def next_opening(hours: Hours, area: str, days: int, after_min: int) -> tuple[in
 
 
 def missing_year(hours: Hours, days: int) -> int | None:
-    """The first year for which the policy lists no holidays; None if none is missing.
+    """Return the first year for which the policy lists no public holidays; None if none is missing.
 
-    Checks this year and, in its last ``calendar_ahead_days``, the next.
+    The year of the day ``days`` is checked and, in its last ``calendar_ahead_days`` days, the year after it.
     """
     known = {int(name[:4]) for name in hours.holidays}
     return next(

@@ -1,6 +1,6 @@
-"""The sentences about opening hours on boards, window displays and dispensers, as (Chinese, English).
+"""The sentences about opening hours on boards, window displays and dispensers, each in Chinese and English.
 
-There is one line for each phase; during ordinary hours there is none.
+Each phase of an area (noon break, no more numbers, closed …) has one sentence; ordinary hours have none.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def area_line(turn: Turn, area: str) -> Line | None:
 
 
 def window_line(turn: Turn, window: str) -> Line | None:
-    """The text at a window without a visitor while all its areas are closed or in their noon break; else None."""
+    """Return the sentence for the display of a window without a visitor, if all areas that the window serves are closed
+    or in their noon break. None otherwise.
+    """
     owns = [opening.of(turn, area) for area in turn.lookup.window_areas[window]]
     if owns and all(own.known and own.phase == "closed" for own in owns):
         return _closed(turn, owns[0])
@@ -53,8 +55,8 @@ def window_line(turn: Turn, window: str) -> Line | None:
 
 
 def case_taken(turn: Turn, area: str) -> Line | None:
-    """The line printed on a case number taken outside opening hours: when staff will answer the case. None while the
-    area is open.
+    """Return the line that is printed on a number for a case (办不成事) taken outside opening hours. It says when staff
+    will answer the case. None while the area is open.
     """
     own = opening.of(turn, area)
     if own.phase != "closed":

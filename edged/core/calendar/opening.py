@@ -1,8 +1,7 @@
-"""What other modules ask about opening hours: whether numbers are given, whether "+1" windows may open, when the area
-closes.
+"""Answers to questions about opening hours: are numbers given, may "+1" windows open, when does the area close?
 
-``hours/phases.py`` keeps the answers up to date. Where the hours are unknown (no policy, or the clock was never set)
-the hall counts as open, and as empty after an hour without a key or a ticket.
+``hours/phases.py`` keeps the underlying state up to date. Where the hours are unknown (no policy, or the clock was
+never set) the hall counts as open. It then counts as empty after an hour without a key or a ticket.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ def of(turn: Turn, area: str) -> AreaHours:
 
 
 def attended(turn: Turn, area: str) -> bool:
-    """Whether somebody has to serve in this area now: it is not closed, the hall is not empty, and at noon it has a
-    window on duty.
+    """Whether staff have to serve in this area now. They do not if it is closed, if the hall counts as empty (see
+    ``quiet``), or at noon if no window of the area serves through the break.
     """
     return _attended(turn, area, of(turn, area))
 
@@ -43,21 +42,23 @@ def _attended(turn: Turn, area: str, own: AreaHours) -> bool:
 
 
 def tide_runs(turn: Turn, area: str) -> bool:
-    """Whether "+1" windows may be asked for in this area. Not in assisted hours (帮办, windows serve with a guide): no
-    standby staff are there to be paged.
+    """Whether "+1" windows may be asked for in this area now. They may not in hours of mode "assisted" (帮办): no
+    standby staff, who could be paged, are in the hall then.
     """
     own = of(turn, area)
     return own.mode != "assisted" and _attended(turn, area, own)
 
 
 def closes_in_s(turn: Turn, area: str) -> float | None:
-    """Seconds until the area's windows stop serving (negative while it drains); None if that is not known."""
+    """Seconds until the area's windows stop serving; negative if closing time is past and visitors with a number are
+    still served. None if it is not known.
+    """
     closes_ms = of(turn, area).closes_ms
     return None if closes_ms is None else (closes_ms - turn.at_ms) / 1000
 
 
 def noon_windows(turn: Turn, area: str) -> list[str]:
-    """Windows of the area that stay open at noon (午间不断岗)."""
+    """Return the ids of the area's windows that serve through the noon break (午间不断岗)."""
     on_duty = turn.state.policy.hours.noon.windows
     return [window for window in turn.lookup.area_windows[area] if window in on_duty]
 

@@ -14,8 +14,8 @@ DAY_MS = DAY_MIN * MINUTE_MS
 
 
 def local_ms(turn: Turn) -> int | None:
-    """The hall's local time now, in milliseconds since midnight of 1970-01-01 in its time zone; None before the clock
-    was ever set.
+    """The hall's local time now, in milliseconds since midnight of 1970-01-01 in its time zone. None until the clock
+    was set for the first time.
     """
     state = turn.state
     if state.wall_offset_ms is None:
@@ -24,8 +24,8 @@ def local_ms(turn: Turn) -> int | None:
 
 
 def stamp_ms(turn: Turn, local: int) -> int | None:
-    """The stamp (``at_ms``) of the local time ``local``, in ms as ``local_ms()`` returns it; None before the clock was
-    ever set.
+    """Convert the local time ``local`` (in ms, as ``local_ms()`` returns it) into an ``at_ms`` stamp. None until the
+    clock was set for the first time.
     """
     now = local_ms(turn)
     return None if now is None else turn.at_ms + local - now
@@ -52,9 +52,9 @@ def weekday(days: int) -> int:
 
 
 def date(days: int) -> tuple[int, int, int]:
-    """Year, month and day of the month, in the Gregorian calendar, of a day since 1970-01-01.
+    """Return year, month and day of the month (Gregorian calendar) of the day ``days``, counted since 1970-01-01.
 
-    Counted in years that begin with March, so that the leap day comes last (the "civil from days" algorithm).
+    The algorithm ("civil from days") counts years from March, so that the leap day comes last.
     """
     era, of_era = divmod(days + 719_468, 146_097)
     year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365

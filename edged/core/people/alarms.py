@@ -207,7 +207,9 @@ def stands(turn: Turn, kind: str, subject: str) -> bool:
 
 
 def sound(turn: Turn, kind: str, subject: str, **data: str | int | float | None) -> bool:
-    """Raise an alarm; False if it is in force already."""
+    """Raise the alarm ``kind`` about ``subject``, with ``data`` for the note. Returns False if it is in force
+    already.
+    """
     name = key(kind, subject)
     if name in turn.state.alarms:
         return False
@@ -228,7 +230,9 @@ def clear(turn: Turn, kind: str, subject: str, **data: str | int | float | None)
 
 
 def accept(turn: Turn, name: str, by: str) -> bool:
-    """Record that ``by`` takes care of the alarm ``name``; False if it is not in force or somebody already does."""
+    """Record that ``by`` takes care of the alarm whose key in ``State.alarms`` is ``name``. False if it is not in
+    force, or if somebody already takes care of it.
+    """
     alarm = turn.state.alarms.get(name)
     if alarm is None or alarm.accepted_by is not None:
         return False

@@ -1,9 +1,11 @@
 """What loudspeakers say: each plays one announcement at a time and has a queue.
 
-The next one is played when the device has reported the end of the last (or has not within ``PATIENCE_MS``) and the
-policy's pause between two is over. A call is played only while its visitor is still called to that window; one that has
-waited too long is dropped, because the boards show it. A recall replaces the earlier call of the same visitor in the
-queue, never another visitor's. After a restart nobody knows whether the last one was played: it is not repeated.
+The next announcement is played when two conditions hold. The device has reported the end of the last one (or has not
+within ``PATIENCE_MS``), and the policy's interval between two is over.
+
+A call is played only while its visitor is still called to that window. One that has waited too long is dropped, because
+boards show it anyway. A recall replaces the earlier call of the same visitor in the queue, never another visitor's.
+After a restart nobody knows whether the last announcement was played, and it is not repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ PLAIN_WITHIN_MS = 600_000  # an announcement is not about one visitor: it may wa
 
 
 def call(turn: Turn, ticket: Ticket, window: str) -> None:
-    """Announce the window to which a visitor is called."""
+    """Queue the announcement that calls a visitor to a window, on the loudspeaker of the visitor's area. No-op if the
+    area has none.
+    """
     area = turn.lookup.areas[turn.lookup.area_of(ticket.service)]
     if area.voice is None:
         return
@@ -44,7 +48,7 @@ def call(turn: Turn, ticket: Ticket, window: str) -> None:
 
 
 def is_slow(turn: Turn, ticket: Ticket) -> bool:
-    """Whether this visitor is called more slowly, in larger letters and more often."""
+    """Whether this visitor, by priority class, is called more slowly, in larger letters and more often than others."""
     return ticket.priority in turn.state.policy.signage.slow_for
 
 
@@ -76,7 +80,9 @@ def ended(turn: Turn, action: str) -> None:
 
 
 def go_on(turn: Turn, point: Point) -> None:
-    """Timer: the pause after an announcement is over (or the loudspeaker did not answer). Play the next one."""
+    """Timer: the pause after an announcement is over, or the loudspeaker has not reported its end in time. Play the
+    next one.
+    """
     voice = turn.state.voices.get(point)
     if voice is not None:
         _go_on(turn, point, voice)
@@ -117,8 +123,8 @@ def _put(turn: Turn, point: Point, spoken: Spoken) -> None:
 
 
 def _go_on(turn: Turn, point: Point, voice: Voice) -> None:
-    """Play the next announcement that is still wanted, if the loudspeaker is free; otherwise set a timer for when it
-    is.
+    """If the loudspeaker is free, play the next announcement that is still wanted. Otherwise set a timer for the time
+    when it will be free.
     """
     if voice.doing is not None and turn.at_ms >= voice.since_ms + PATIENCE_MS:
         voice.doing = None
@@ -155,8 +161,8 @@ def _why_not(turn: Turn, spoken: Spoken) -> str | None:
 
 
 def _still_called(turn: Turn, spoken: Spoken) -> bool:
-    """Whether a call should still be played. An arrival that was only inferred does not cancel a call that was never
-    played.
+    """Whether an announcement should still be played: its visitor is still called to that window. An arrival that was
+    only assumed, because time had passed, does not count if the call was never played.
     """
     ticket = None if spoken.ticket is None else turn.state.tickets.get(spoken.ticket)
     window = None if spoken.window is None else turn.lookup.windows.get(spoken.window)

@@ -1,7 +1,8 @@
-"""The answer to a key or to an order of the city: accepted or refused, as a sentence with the reason.
+"""The sentence that answers a key or an order of the city: accepted, or refused and why.
 
-A handler leaves a note of what it did, or why not; here that note becomes a sentence in Chinese and English.
-``REFUSED`` has one for each reason of a handler, ``ACCEPTED`` one for each effect that the panel does not show anyway.
+A handler records in a note what it did, or why it did nothing; here that note becomes a sentence in Chinese and
+English. ``REFUSED`` has a sentence for each reason. ``ACCEPTED`` has one for each effect that the call panel does not
+show anyway.
 """
 
 from __future__ import annotations
@@ -254,8 +255,8 @@ class KeyAnswer(NamedTuple):
 def answer_of(
     lookup: Lookup, notes: Sequence[Note], accepted: Mapping[str, Pair] = ACCEPTED
 ) -> KeyAnswer | None:
-    """The answer that follows from these notes: the first refusal, or else the last note with a sentence in ``told``.
-    None if there is neither.
+    """Return the answer that follows from the notes of one key or order. It is the first refusal among them; without a
+    refusal, the last note for which ``told`` has a sentence. None if there is neither.
     """
     for note in notes:
         if note.kind == "ignored" and note.data.get("reason") not in SILENT:
@@ -285,7 +286,9 @@ def _filled(lookup: Lookup, words: Pair, note: Note) -> Pair:
 
 
 def _named(lookup: Lookup, key: str, value: object, column: int) -> object:
-    """The name people use for an id: a window's number, or the name of an area, service or person."""
+    """Replace an id by the name that people use: a window's number, or the name of an area, service or person.
+    ``column`` 0: Chinese, 1: English. Any other value is returned unchanged; None becomes "".
+    """
     if not isinstance(value, str):
         return "" if value is None else value
     if key == "areas":
@@ -317,13 +320,13 @@ def _states(known: Mapping[str, object], column: int) -> dict[str, object]:
 
 
 def _soon(seconds: int) -> Pair:
-    """A duration in words, rounded up."""
+    """Return a duration in words, in Chinese and English. From 90 seconds on it is in minutes, rounded up."""
     minutes = -(-seconds // 60)
     return (f"{seconds}秒", f"{seconds} s") if seconds < 90 else (f"{minutes}分钟", f"{minutes} min")
 
 
 class _Missing(dict[str, object]):
-    """Words for a sentence; one that the note lacks becomes "" instead of a KeyError."""
+    """Values for the blanks of a sentence. A blank for which the note has no value is filled with ""."""
 
     def __missing__(self, key: str) -> str:
         return ""

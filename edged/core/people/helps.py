@@ -1,8 +1,9 @@
-"""Help by commissioners (行政专员, 帮办) at windows: how soon they answered, how long they helped, whether it was
-solved.
+"""Help that commissioners (行政专员, 帮办) give at windows: how soon they answered the page, how long they helped,
+whether the problem was solved.
 
-A help begins when the page is accepted. It ends when the clerk says so (``commissioner solved`` or ``unsolved``) or
-when the visitor leaves. Every end is noted with the member, the seconds and the outcome.
+A help begins when the commissioner accepts the page. It ends when the clerk says so (key ``commissioner`` with
+``solved`` or ``unsolved``) or when the visitor leaves. A note records each end with the commissioner, the seconds and
+the outcome.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ OUTCOMES = ("solved", "unsolved")
 
 
 def begin(turn: Turn, window: str, staff: str, answer_s: float) -> None:
-    """Record that ``staff`` comes to ``window`` to help, ``answer_s`` seconds after the page."""
+    """Record that the commissioner ``staff`` has accepted a page to help at ``window``, ``answer_s`` seconds after it
+    was first sent.
+    """
     turn.state.helps[window] = Help(staff, turn.at_ms, answer_s)
     turn.touch_window(window)
 

@@ -10,7 +10,7 @@ NOTICES_MAX = 20  # nobody reads more; one must be withdrawn before the next
 
 
 def post(turn: Turn, event: NoticePosted) -> None:
-    """Put a notice up; one with the same id is replaced."""
+    """Put a notice on its boards. It replaces an earlier notice with the same id."""
     problem = _problem(turn, event)
     if problem is not None:
         turn.ignore(event.id, problem, by=event.by)
@@ -59,7 +59,9 @@ def lines(turn: Turn, area: str | None) -> list[tuple[str, str]]:
 
 
 def _unshown(turn: Turn, event: NoticePosted) -> str:
-    """The characters of a notice that are missing in the font of one of its boards, which shows "?" instead."""
+    """Return the characters of a notice that the font of one of its boards lacks; that board shows "?" instead. "" if
+    it lacks none.
+    """
     site = turn.lookup.site
     areas = event.areas or tuple(turn.lookup.areas)
     points = {point for area in areas for point in turn.lookup.areas[area].displays}

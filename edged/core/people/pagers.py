@@ -1,6 +1,7 @@
-"""What a pager and the duty manager's panel show: how many pages are unanswered, and the text of the oldest.
+"""What a pager and the duty manager's panel show: how many pages (messages to the owner) are unanswered, and the text
+of the oldest.
 
-After a key, the answer to it is shown for a short time.
+After a key was pressed, they show the answer to it for a short time instead.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def owner(turn: Turn, point: Point) -> str | None:
 
 
 def level(turn: Turn, point: Point) -> Pager:
-    """The present display of the pager at ``point``."""
+    """Return what the pager at ``point`` is to show now."""
     who = owner(turn, point)
     texts = [] if who is None else _texts(turn, who)
     reply = turn.state.replies.get(point)
@@ -28,7 +29,9 @@ def level(turn: Turn, point: Point) -> Pager:
 
 
 def show_anew(turn: Turn) -> None:
-    """Mark every pager that has something to show, because ``State.shown`` was cleared."""
+    """Mark every pager that has something to show, so that it is sent again, because the record of what devices show
+    (``State.shown``) was cleared.
+    """
     site = turn.lookup.site
     for point in (*turn.lookup.staff_of_pager, site.duty_pager, site.duty_panel):
         if point is not None and level(turn, point) != Pager(0, None):
@@ -36,7 +39,7 @@ def show_anew(turn: Turn) -> None:
 
 
 def reply_over(turn: Turn, point: Point) -> None:
-    """Timer: the answer to a pager's key is removed from its display."""
+    """Timer: remove the answer to a key from a pager's display."""
     if turn.state.replies.pop(point, None) is not None:
         turn.touch_pager(point)
 

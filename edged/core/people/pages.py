@@ -22,9 +22,10 @@ UNANSWERED: dict[str, str] = {COMMISSIONER: "commissioner-unanswered", GUIDE: "g
 
 
 def call_commissioner(turn: Turn, window: str, arg: str | None) -> None:
-    """Page the free commissioner of the window's area whose turn it is, because a clerk needs help.
+    """Handle the "commissioner" key of a clerk who needs help: page the free commissioner (帮办) of the window's area
+    whose turn it is.
 
-    ``arg``: ``solved`` or ``unsolved`` ends the help.
+    With ``arg`` ``solved`` or ``unsolved``, end the help that is being given at the window instead.
     """
     if arg in helps.OUTCOMES:
         if not helps.over(turn, window, arg or ""):
@@ -39,8 +40,8 @@ def call_guide(turn: Turn, window: str, _arg: str | None) -> None:
 
 
 def crowd(turn: Turn, area: str) -> None:
-    """Page a guide to an area where too many people wait, if the hall has guides; the page ends when at most half the
-    limit wait.
+    """Page a guide (导办) to an area where more visitors wait than the policy's ``guide_above``, if the hall has
+    guides. End the page once at most half as many wait.
     """
     limit, waiting = turn.state.policy.staffing.guide_above, turn.area(area).waiting
     name = alarms.key(GUIDE, area)
@@ -83,9 +84,11 @@ def _call(turn: Turn, window: str, role: Role, texts: tuple[str, str]) -> None:
 def call_duty(
     turn: Turn, kind: str, subject: str, where: str, where_en: str, what: tuple[str, str] | None = None
 ) -> None:
-    """Page the duty manager about the alarm ``kind``; repeated at once if an earlier page was not answered.
+    """Page the duty manager about the alarm ``kind`` on ``subject``. An earlier page about it that is still unanswered
+    is sent again at once.
 
-    ``what``: a text more exact than the alarm's own.
+    ``where`` and ``where_en`` name the place in the text. ``what``: a text (Chinese, English) that is more exact than
+    the alarm's own.
     """
     name = alarms.key(kind, subject)
     page = turn.state.pages.get(name)
@@ -102,9 +105,10 @@ def call_duty(
 
 
 def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
-    """Handle accept or decline on the pager of ``who``; False if no open page was sent to them.
+    """Handle the key "accept" or "decline" on the pager of ``who``; False if no open page was sent to them.
 
-    A decline by the duty manager counts as an answer; by anybody else it passes the page to the next person.
+    ``arg``: the window or area whose pages are answered; None: all of them. A decline by the duty manager counts as an
+    answer. A decline by anybody else passes the page to the next person.
     """
     open_pages = [
         (name, page)
@@ -133,7 +137,7 @@ def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
 
 
 def accept_alarm(turn: Turn, event: AlarmAccepted) -> None:
-    """Record that a person takes care of an alarm: the duty manager is no longer paged about it."""
+    """Record that a person takes care of an alarm. The duty manager is no longer paged about that alarm."""
     name = alarms.key(event.kind, event.subject)
     if name not in turn.state.alarms:
         turn.ignore(event.subject, "unknown_alarm", alarm=event.kind, by=event.by)
@@ -188,10 +192,10 @@ def pass_on(turn: Turn, who: str) -> None:
 
 
 def failed(turn: Turn, action: str) -> None:
-    """Page the next person at once, because a pager could not be reached. Not for the duty manager, who is paged again
-    by timer.
+    """Page the next person at once, because the pager to which ``action`` sent a page could not be reached. If the page
+    was for the duty manager do nothing: a timer repeats it.
 
-    The member who could not be reached does not count as silent.
+    The member who could not be reached does not count as one who did not answer.
     """
     for name, page in list(turn.state.pages.items()):
         if page.action == action and page.to != DUTY_MANAGER and not quiet(turn):
@@ -236,7 +240,9 @@ def _area(turn: Turn, window: str) -> str:
 
 
 def _send_on(turn: Turn, name: str, page: OpenPage) -> None:
-    """Page the next commissioner or guide; the duty manager once each of them was tried often enough."""
+    """Send the page to the next commissioner or guide. Once each of them was paged as often as the policy allows, raise
+    an alarm and page the duty manager.
+    """
     who = _next_member(turn, page)
     if who is not None:
         page.tried.append(who)
@@ -266,8 +272,9 @@ def _send(turn: Turn, name: str, page: OpenPage, who: str) -> None:
 
 
 def _next_member(turn: Turn, page: OpenPage) -> str | None:
-    """The free member to page next: tried least for this page, did not ignore the last page, fewest answers today,
-    longest rested. None if there is none.
+    """Return the free commissioner or guide to page next; None if there is none. In this order they are preferred who
+    were paged least often about this page, answered the last page sent to them, answered fewest pages today, and
+    answered longest ago.
     """
     tries = turn.state.policy.staffing.page_tries
     busy = {other.to for other in turn.state.pages.values() if other is not page}

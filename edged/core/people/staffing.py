@@ -29,7 +29,7 @@ def roster(turn: Turn, area: str, role: Role = "standby") -> list[str]:
 
 
 def serves(turn: Turn, staff: str, area: str) -> bool:
-    """Whether a member of staff has the skill for ``area``, or may serve it today."""
+    """Whether a member of staff has the skill for ``area``, or was reported as able to serve it today."""
     if area in turn.lookup.staff[staff].skills:
         return True
     today = turn.state.roster.get(staff) if turn.state.roster else None
@@ -37,7 +37,9 @@ def serves(turn: Turn, staff: str, area: str) -> bool:
 
 
 def is_known(turn: Turn, area: str) -> bool:
-    """Whether anybody is on standby for ``area``. If nobody is, a "+1" window is lit without paging anybody."""
+    """Whether the standby roster has anybody for ``area``, on shift or not. If nobody, "+1" windows are lit without
+    paging anybody.
+    """
     return any("standby" in staff.roles and serves(turn, staff.id, area) for staff in turn.lookup.site.staff)
 
 
@@ -48,7 +50,9 @@ def absent(turn: Turn, staff: str) -> bool:
 
 
 def on_shift(turn: Turn, staff: str, ahead_s: float = 0.0) -> bool:
-    """Whether a member of staff is on shift in ``ahead_s`` seconds; always True while the time is unknown."""
+    """Whether a member of staff is on shift ``ahead_s`` seconds from now. False if they were reported absent today;
+    otherwise True if they have no shifts or the local time is unknown.
+    """
     if absent(turn, staff):
         return False
     shifts = turn.lookup.staff[staff].shifts
@@ -64,7 +68,9 @@ def _within(minute: int, start: int, end: int) -> bool:
 
 
 def leaves_in_s(turn: Turn, staff: str) -> float | None:
-    """Seconds until the shift of a member of staff ends; None if it has no end or the time is unknown."""
+    """Seconds until the present shift of a member of staff ends. Shifts that follow without a break count as one. None
+    if they are not on shift, have no shifts, or the local time is unknown.
+    """
     member = turn.lookup.staff.get(staff)
     local_ms = wall.local_ms(turn) if member is not None and member.shifts else None
     if member is None or local_ms is None:
@@ -82,21 +88,25 @@ def leaves_in_s(turn: Turn, staff: str) -> float | None:
 
 
 def setup_s(turn: Turn, pw: Pw) -> float:
-    """Seconds from a page until somebody is at the window: learnt, or else the policy's value."""
+    """Expected seconds from a page until somebody is at the window: as measured in this hall, or the policy's value
+    until there is a measurement.
+    """
     return float(pw.setup_s) if turn.state.setup_s is None else turn.state.setup_s
 
 
 def to_page(turn: Turn, area: str) -> list[str]:
-    """The standby roster of an area without those whose shift ends before they could be at the window."""
+    """Return the ids of the area's standby staff who may be paged: without those whose shift would end before they
+    could be at the window.
+    """
     ahead_s = setup_s(turn, turn.pw(area))
     return [staff for staff in roster(turn, area) if on_shift(turn, staff, ahead_s)]
 
 
 def pick(turn: Turn, area: str) -> str | None:
-    """The standby member to page next: fewest "+1" turns today, then longest rested, then roster order. None if nobody
-    is free.
+    """Return the id of the standby member to page next; None if nobody is free. The one with the fewest "+1" turns
+    today is chosen; among equals the one whose last turn is longest ago, then the one first on the roster.
 
-    Members who did not answer their last page come last, or they would be asked first every time.
+    Members who did not answer their last page are chosen last, or they would be paged first every time.
     """
     tried = turn.area(area).tried_staff
     called = {page.to for page in turn.state.pages.values()}
@@ -114,28 +124,30 @@ def pick(turn: Turn, area: str) -> str | None:
 
 
 def answers(turn: Turn, staff: str | None, yes: bool = True) -> None:
-    """Record whether ``staff`` answered a page (logging in counts); a member who did not is paged last."""
+    """Record whether ``staff`` answered the last page (``yes``); logging in at a window counts as an answer. Who did
+    not answer is paged after all others. No-op for somebody not on the roster.
+    """
     member = turn.state.staff.get(staff or "")
     if member is not None:
         member.silent = not yes
 
 
 def page(turn: Turn, staff: str, area: str, window: str) -> None:
-    """Page a member of staff to a window."""
+    """Page a member of staff to open ``window`` as a "+1" window for ``area``."""
     turn.state.staff[staff].state = "paged"
     turn.state.staff[staff].window = window
     send(turn, Page(staff, area, window, *call_texts(turn, area, window)))
 
 
 def call_texts(turn: Turn, area: str, window: str) -> tuple[str, str]:
-    """The text of a page to a "+1" window, in Chinese and English."""
+    """Return the text of a page that asks somebody to open a "+1" window, in Chinese and English."""
     place, number = turn.lookup.areas[area], turn.lookup.windows[window].number
     return f"请到{number}号窗口支援{place.name}", f"Please open window {number} for {place.name_en}"
 
 
 def send(turn: Turn, page: Page) -> str | None:
-    """Page the person ``page.to``. Returns the id of the action, under which the pager reports the outcome; None if
-    they have no pager.
+    """Send a page to the pager of ``page.staff``. Returns the id of the action under which the pager will report the
+    outcome; None if they have no pager.
     """
     site = turn.lookup.site
     point = site.duty_pager if page.staff == DUTY_MANAGER else turn.lookup.staff[page.staff].pager
@@ -155,10 +167,10 @@ def touch_pagers(turn: Turn, who: str | None) -> None:
 
 
 def hint(turn: Turn, window: str, text: str, while_: str | None = None) -> None:
-    """Show the clerk a sentence for ``HINT_MS``.
+    """Show the sentence ``text`` on the window's panel for ``HINT_MS``.
 
-    ``while_``: removed earlier when this ends: ``NOBODY`` (no visitor waits for the window) or a value of ``stands``
-    (the window keeps its state and visitor).
+    ``while_``: a condition; the sentence is removed earlier when it no longer holds. ``NOBODY``: no visitor waits for
+    the window. A text made by ``stands``: the window still has this state and visitor.
     """
     state = turn.window(window)
     state.hint, state.hint_while = text, while_
@@ -167,12 +179,12 @@ def hint(turn: Turn, window: str, text: str, while_: str | None = None) -> None:
 
 
 def stands(state: WindowState) -> str:
-    """State and visitor of a window as one text, for ``hint``."""
+    """Return a window's state and visitor as one text, with which ``hint`` recognises that one of them has changed."""
     return f"{state.state}/{state.ticket}"
 
 
 def hint_over(turn: Turn, window: str) -> None:
-    """Timer: the sentence on a window's panel is removed."""
+    """Timer: remove the sentence from a window's panel."""
     state = turn.state.windows.get(window)
     if state is not None and state.hint is not None:
         state.hint = state.hint_while = state.farewell = None
@@ -181,7 +193,7 @@ def hint_over(turn: Turn, window: str) -> None:
 
 
 def reply(turn: Turn, point: Point, text: str | None) -> None:
-    """Show the answer to a pager's key for ``HINT_MS``; None removes it."""
+    """Show ``text``, the answer to a key, on a pager for ``HINT_MS``. None removes the answer shown before."""
     if text is None:
         turn.state.replies.pop(point, None)
         turn.drop_timer(f"reply/{point}")
@@ -192,8 +204,8 @@ def reply(turn: Turn, point: Point, text: str | None) -> None:
 
 
 def bind(turn: Turn, staff: str, window: str) -> str | None:
-    """Make ``staff`` the clerk of ``window``. Returns the other window that they leave without anybody; None if they
-    leave none.
+    """Make ``staff`` the clerk of ``window``. If they worked at another window and nobody is left there, returns that
+    window's id; otherwise None.
     """
     if turn.window(window).staff != staff:
         unbind_window(turn, window)
@@ -202,8 +214,8 @@ def bind(turn: Turn, staff: str, window: str) -> str | None:
 
 
 def bind_helper(turn: Turn, staff: str, window: str) -> str | None:
-    """Add ``staff`` as a helper at ``window``. Returns the other window that they leave without anybody; None if they
-    leave none.
+    """Add ``staff`` as a helper beside the clerk of ``window``. If they worked at another window and nobody is left
+    there, returns that window's id; otherwise None.
     """
     turn.window(window).helpers.append(staff)
     turn.note("staff.joined", staff, window=window, helpers=len(turn.window(window).helpers))
@@ -212,7 +224,9 @@ def bind_helper(turn: Turn, staff: str, window: str) -> str | None:
 
 
 def pace(turn: Turn, state: WindowState) -> float:
-    """How fast a window serves: 1 with its clerk alone, more with helpers (who share its one visitor)."""
+    """How fast a window serves: 1 with a clerk alone, more with helpers. They do not serve more visitors at once, but
+    make the service of each one shorter.
+    """
     return 1 + len(state.helpers) * turn.state.policy.staffing.helper_percent / 100
 
 
@@ -242,7 +256,9 @@ def _sit(turn: Turn, staff: str, window: str) -> str | None:
 
 
 def vacate(turn: Turn, staff: str, window: str, reason: str) -> bool:
-    """Remove ``staff`` from a window. True if somebody is still there: a helper becomes the clerk."""
+    """Remove ``staff`` from a window. If they were the clerk, the first helper becomes the clerk. True if somebody is
+    still at the window.
+    """
     state = turn.window(window)
     if staff in state.helpers:
         state.helpers.remove(staff)
@@ -259,7 +275,7 @@ def vacate(turn: Turn, staff: str, window: str, reason: str) -> bool:
 
 
 def unbind_window(turn: Turn, window: str) -> None:
-    """Record that nobody serves ``window`` any more; its clerk and helpers return to standby."""
+    """Remove the clerk and all helpers from ``window``; those on the roster return to standby."""
     state = turn.window(window)
     for helper in state.helpers:
         turn.note("staff.left", helper, window=window, reason="window")
@@ -271,7 +287,9 @@ def unbind_window(turn: Turn, window: str) -> None:
 
 
 def rest(turn: Turn, staff: str, window: str) -> None:
-    """Return ``staff`` to standby, unless they work at another window by now or left the roster."""
+    """Return ``staff`` to standby after they left ``window``. No-op if they work at another window by now, or are no
+    longer on the roster.
+    """
     member = turn.state.staff.get(staff)
     if member is None or member.window != window:
         return
@@ -282,7 +300,9 @@ def rest(turn: Turn, staff: str, window: str) -> None:
 
 
 def reconcile(turn: Turn) -> None:
-    """After a change of staff or windows, make each member's state agree with the windows that name them."""
+    """After the configured staff or windows have changed, set the state of each member from the windows: bound where a
+    window has them as clerk or helper, paged where one waits for them, otherwise standby.
+    """
     for name, member in turn.state.staff.items():
         seats = [w for w in turn.lookup.windows if name in (turn.window(w).staff, *turn.window(w).helpers)]
         pages = [w for w in turn.lookup.windows if turn.window(w).paged_staff == name]

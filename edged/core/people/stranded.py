@@ -1,7 +1,8 @@
-"""Visitors whose number, or request for one, leads nowhere: the dispenser tells them, and an alarm tells the staff.
+"""Alarms about visitors whose number is in no queue, or whose request for a number failed. The dispenser tells the
+visitor, the alarm tells the staff.
 
-Nobody may hold a printed number that is in no queue without a member of staff knowing. The alarm names the dispenser
-and ends after ``QUIET_MS`` without another case; the notes name each number.
+Nobody may hold such a number without a member of staff knowing. The alarm names the dispenser and ends when nothing
+more happened for ``QUIET_MS``; notes name each number.
 """
 
 from __future__ import annotations
@@ -30,20 +31,22 @@ WORDS: dict[str, tuple[str, str]] = {
 
 
 def paper(turn: Turn, point: Point, number: str, service: str, reason: str) -> None:
-    """Raise the alarm that somebody holds ``number`` on paper which is in no queue, or which two visitors have."""
+    """Raise the alarm that a visitor holds a printed ``number`` that is in no queue, or that another visitor has
+    too.
+    """
     turn.act(point, Refuse(service, reason.replace("_", "-"), *WORDS[reason]))
     _alarm(turn, "paper-in-doubt", point, reason=reason, number=number)
 
 
 def numbers_begin_again(turn: Turn, point: Point, number: str) -> None:
-    """Raise the alarm that a dispenser prints numbers that were used today. Their visits are over, so the new visitors
-    wait normally.
+    """Raise the alarm that a dispenser prints numbers that were used before today. The earlier visits with these
+    numbers are over, so the new visitors can wait and be called as usual.
     """
     _alarm(turn, "paper-in-doubt", point, reason="numbers_begin_again", number=number)
 
 
 def no_number(turn: Turn, point: Point, service: str, reason: str) -> None:
-    """Raise the alarm that somebody asked for a number and got none, although neither a rule nor a person had stopped
+    """Raise the alarm that a visitor asked for a number and got none, although no rule and no person had stopped
     numbers.
     """
     turn.act(point, Refuse(service, reason.replace("_", "-"), *WORDS[reason]))
@@ -51,7 +54,7 @@ def no_number(turn: Turn, point: Point, service: str, reason: str) -> None:
 
 
 def unreadable(turn: Turn, point: Point, reason: str) -> None:
-    """Raise the alarm, for the technician, that a device sends messages that cannot be read, or belongs to no
+    """Raise the alarm, for the technician, that messages of a device cannot be read, or that the device belongs to no
     window.
     """
     _sound(turn, "device-unreadable", point, reason=reason)

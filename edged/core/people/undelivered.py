@@ -1,8 +1,9 @@
-"""Pages and slips that cannot have reached their device: stored, and sent again with the same id once it is back.
+"""Pages (messages to pagers) and slips that cannot have reached their device. They are stored, and sent again with the
+same action id once the device can be reached.
 
 A page is stored if it was not sent because a connection was down; a slip, if its printer cannot have received it.
-Nobody has seen such a page, so nobody is late with an answer: the time to answer starts when it is sent, and the
-member's place in the order of paging stays. A page that is no longer needed is dropped.
+Nobody has seen such a page, so nobody is late in answering it: the time to answer starts when it is sent, and the
+member keeps their place in the order of paging. A page that is no longer needed is dropped.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ PAPER_MS = 600_000  # a slow kiosk starts in five minutes; nobody waits longer f
 
 
 def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
-    """Store a page that failed because its connection was down; False if it is no page or failed for another reason.
+    """Store a page that failed because its connection was down. False if ``action`` is no page, failed for another
+    reason, or is passed to somebody else.
 
-    A page to a lit window that a vendor's service did not deliver is not stored, because somebody else is paged at
-    once.
+    The last case is a page to a lit "+1" window that a vendor's paging service did not deliver: another member is paged
+    at once.
     """
     cut = error.startswith(UNDELIVERED)
     if not isinstance(pending.body, Page) or not (cut or _by_our_link(turn, pending.point, error)):
@@ -46,7 +48,9 @@ def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
 
 
 def keep_paper(turn: Turn, action: str, pending: PendingAction, error: str) -> None:
-    """Store a slip that its printer cannot have received; the alarm about the failure is raised all the same."""
+    """Store a slip that its printer cannot have received, to print it later. The alarm about the failure is raised all
+    the same, elsewhere.
+    """
     if isinstance(pending.body, Print) and error.startswith((NOT_LISTENING, OFFLINE, OUR_LINK)):
         _put(turn, action, pending)
 
@@ -100,7 +104,9 @@ def forget(turn: Turn, action: str | None) -> None:
 
 
 def to_window(turn: Turn, window: str) -> str | None:
-    """The action id of the stored page to the member who is asked to come to a lit window; None if there is none."""
+    """Return the action id of the stored page that asks a member of staff to come to this lit "+1" window; None if
+    there is none.
+    """
     for action, pending in turn.state.undelivered.items():
         page = pending.body
         if isinstance(page, Page) and page.window == window and _is_paged_to(turn, page):
@@ -116,15 +122,15 @@ def wanted(turn: Turn, action: str, page: Page) -> bool:
 
 
 def alarm_nobody_reached(turn: Turn, window: str) -> None:
-    """Raise the alarm that a lit window waits for staff whom no page reaches."""
+    """Raise the alarm that a "+1" window is lit but no page to staff for it gets through."""
     area = turn.window(window).area
     if area is not None:
         alarms.sound(turn, "no-staff", area, window=window)
 
 
 def _is_missed(turn: Turn, paper: Print, at_ms: int) -> bool:
-    """Whether a visitor may still wait at the printer for this slip: sent less than ``PAPER_MS`` ago, visit not over,
-    not printed since.
+    """Whether a visitor may still wait at the printer for this slip. That is so if it was sent (``at_ms``) less than
+    ``PAPER_MS`` ago, the visit is not over, and it was not printed in the meantime.
     """
     if turn.at_ms - at_ms >= PAPER_MS:
         return False
