@@ -1,9 +1,9 @@
-"""Cases (办不成事): a visitor reports that something could not be done. From opening to the end, with every deadline.
+"""Cases (办不成事, a visitor reports that something could not be done), from opening to deletion, with every deadline.
 
 While a case is OPEN the duty manager is paged until somebody acknowledges it; after ``acknowledge_s`` the answer is
-late. A case has to be closed by the end of its last working day: that morning a note says so, afterwards another says
-that it is overdue, again on every working day. A closed case may be rated and re-opened for some days; later it is
-deleted and only counted. What was late once stays marked as late.
+late. The case has to be closed by the end of its last working day. A note says so on the morning of that day; another
+note says on each later working day that the case is overdue. For some days a closed case may be rated and reopened;
+later it is deleted and only counted. A case that was late once stays marked as late.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ DAY_MS = wall.DAY_MS
 
 
 def open_case(turn: Turn, case: Case, by: str) -> str | None:
-    """Open a case: give it a number, page the duty manager, start its deadlines. Returns the case's id, or None if it
-    cannot be opened (a note says why).
+    """Open a case: give it an id, page the duty manager, start its deadlines. Returns the id. Returns None if the visit
+    has an open case already or too many cases are open; a note says which.
     """
     state, limits = turn.state, turn.state.policy.cases
     open_already = [
@@ -80,7 +80,9 @@ def _empty(turn: Turn, source: str) -> Case:
 
 
 def case_of(turn: Turn, source: str, code: str | None, special: bool, ticket: Ticket | None) -> Case:
-    """A new case, not yet in the state, with number, area and service of the visit it comes from (if there is one)."""
+    """Return a new case with number, area and service of the visit of ``ticket``; None: of no visit. It is not in the
+    state yet: ``open_case`` puts it there.
+    """
     case = _empty(turn, source)
     case.code, case.special = code or "", special
     if ticket is not None:
@@ -90,8 +92,8 @@ def case_of(turn: Turn, source: str, code: str | None, special: bool, ticket: Ti
 
 
 def _begin(turn: Turn, case: Case) -> None:
-    """Start the deadlines of a case that was opened or reopened: somebody has to answer it, and its working days count
-    from today.
+    """Start the deadlines of a case that was just opened or reopened. The time to answer starts when the hall is
+    staffed, and working days are counted from today.
     """
     case.state, case.asked_ms, case.pages = "OPEN", _staffed_ms(turn), 0
     case.from_day, case.due_day, case.warned, case.overdue_day, case.extensions = None, None, False, None, 0
@@ -100,7 +102,9 @@ def _begin(turn: Turn, case: Case) -> None:
 
 
 def _staffed_ms(turn: Turn) -> int:
-    """The stamp from which somebody can answer: now, or when the hall next opens; now if the hours are unknown."""
+    """Return the stamp from which somebody can answer a case: now if the hall is open, otherwise its next opening. Also
+    now if the hours are unknown.
+    """
     hours, local = turn.state.policy.hours, wall.local_ms(turn)
     if local is None or not day_spans.configured(hours):
         return turn.at_ms
@@ -115,8 +119,8 @@ def _staffed_ms(turn: Turn) -> int:
 
 
 def _ask(turn: Turn, case: Case) -> None:
-    """Page the duty manager, repeatedly until somebody answers; out of hours the first page waits until the hall
-    opens.
+    """Page the duty manager about a case, and again until somebody answers. Outside opening hours the first page waits
+    until the hall opens.
     """
     limits = turn.state.policy.cases
     next_ms = case.asked_ms
@@ -134,7 +138,7 @@ def _ask(turn: Turn, case: Case) -> None:
 
 
 def acknowledge(turn: Turn, case: Case, by: str) -> None:
-    """Record that a person takes care of the case (响应)."""
+    """Record that a person (``by``) takes care of the case (响应). The duty manager is no longer paged about it."""
     if case.state != "OPEN":
         turn.ignore(case.id, "case_state", state=case.state, trigger="acknowledge")
         return
@@ -149,8 +153,8 @@ def acknowledge(turn: Turn, case: Case, by: str) -> None:
 
 
 def unanswered(turn: Turn, name: str) -> None:
-    """Timer: nobody has acknowledged the case yet. Page again; past the limit the answer is late and an alarm
-    sounds.
+    """Timer: nobody has acknowledged the case yet. Page the duty manager again. After the policy's ``acknowledge_s``,
+    also mark the answer as late and raise an alarm.
     """
     case, limits = turn.state.cases.get(name), turn.state.policy.cases
     if case is None or case.state != "OPEN":
@@ -175,8 +179,8 @@ def unanswered(turn: Turn, name: str) -> None:
 
 
 def close(turn: Turn, case: Case, outcome: str | None, by: str) -> bool:
-    """Close a case with an outcome; one that nobody had acknowledged counts as acknowledged now. False if it cannot be
-    closed.
+    """Close a case with an outcome of the policy. If nobody had acknowledged it, this also acknowledges it. False if it
+    cannot be closed; a note says why.
     """
     outcomes = turn.state.policy.cases.outcomes
     word = outcome or outcomes[-1]
@@ -232,7 +236,9 @@ def reopen(turn: Turn, case: Case, by: str, why: str) -> None:
 
 
 def extend(turn: Turn, case: Case, by: str) -> None:
-    """Give a case more working days: by a named person, a limited number of times, and only before it is late."""
+    """Give a case more working days until it must be closed. Only a named person can do this, only before the case is
+    late, and only as often as the policy allows.
+    """
     if case.state == "CLOSED" or case.overdue_day is not None:
         turn.ignore(
             case.id, "case_state", state="overdue" if case.overdue_day else case.state, trigger="extend"
@@ -270,8 +276,8 @@ def plan(turn: Turn, case: Case) -> None:
 
 
 def due(turn: Turn, name: str) -> None:
-    """Timer: the case's last day has begun, or is over. Note it and page the duty manager; when it is over, raise an
-    alarm.
+    """Timer: a case's last working day has begun or is over. Record that in a note and page the duty manager. If it is
+    over, raise the alarm that the case is overdue.
     """
     case, local, limits = turn.state.cases.get(name), wall.local_ms(turn), turn.state.policy.cases
     if case is None or case.state == "CLOSED" or case.due_day is None or local is None:

@@ -1,8 +1,8 @@
-"""What people do with cases (办不成事): keys at windows and at the duty manager's panel, orders of the centre,
-evaluators.
+"""Handles what people do with cases (办不成事): by keys at windows and at the duty manager's panel, by orders of the
+centre, and by ratings at evaluators (评价器).
 
-Any window may open a case for the visitor it serves. Answering and closing them is for windows that serve a case
-service, the duty manager and the centre.
+Any window may open a case for the visitor it serves. Only windows that serve a case service, the duty manager and the
+centre may answer and close cases.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ def _open_case(turn: Turn, event: CaseTold) -> None:
 
 
 def press(turn: Turn, point: Point, window: str | None, arg: str | None) -> None:
-    """Handle the "case" key; ``window`` None: pressed on the duty manager's panel.
+    """Handle the "case" key. ``window`` is the one at which it was pressed; None: the duty manager's panel.
 
     ``arg`` is ``[open] [code] [special]``, ``ack [case]``, ``close case [outcome]``, ``reopen case`` or ``extend
-    case``, with ``by=name`` where nobody is logged in.
+    case``. Where nobody is logged in, ``by=name`` must be added.
     """
     words = (arg or "").split()
     named = next((word[3:] for word in words if word.startswith("by=")), None)
@@ -98,8 +98,8 @@ def _open_by_key(turn: Turn, source: str, words: list[str], by: str) -> None:
 
 
 def _follow(turn: Turn, case: Case, verb: str, request: tuple[str | None, str, str | None]) -> None:
-    """Acknowledge, close, reopen or extend a case (``verb``). ``request``: the outcome, who does it, and at which
-    window.
+    """Acknowledge, close, reopen or extend a case, as ``verb`` says. ``request``: the outcome (only to close), the
+    person who does it, and the window at which (None: not at a window).
     """
     word, by, window = request
     if verb == "ack":
@@ -129,8 +129,8 @@ def answer_oldest(turn: Turn, subject: str, by: str) -> None:
 
 
 def rate(turn: Turn, window: str, level: int) -> bool:
-    """Rate the case that this window has just closed. Returns False if there is none: then the rating is for a
-    visit.
+    """Rate the case that was last closed at this window. False if there is none that can be rated; then the rating is
+    for a visit.
     """
     case = turn.state.cases.get(case_to_rate(turn, window) or "")
     if case is None or level not in LEVELS:
@@ -140,9 +140,10 @@ def rate(turn: Turn, window: str, level: int) -> bool:
 
 
 def case_to_rate(turn: Turn, window: str) -> str | None:
-    """The case that the evaluator of a window asks to be rated; None once the next visitor is served there.
+    """The id of the case that the evaluator at ``window`` asks the visitor to rate; None if there is none.
 
-    A rating belongs to the person at the window: the next visitor rates their own visit.
+    A rating belongs to the person at the window: as soon as the next visitor is served there, the case is no longer
+    asked about.
     """
     state = turn.window(window)
     case = turn.state.cases.get(state.last_case or "")

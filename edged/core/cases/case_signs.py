@@ -1,5 +1,5 @@
-"""What lamps, displays, panels and the centre show of the cases (办不成事): how many and since when, never what they
-are about.
+"""What lamps, displays, panels and the centre show of the cases (办不成事): how many there are and how old, never what
+they are about.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ LISTED_MAX = 60  # in the message for the city, which has at most 16 KiB; all ar
 
 
 def signs(turn: Turn, centre: str) -> Iterator[tuple[Point, Value]]:
-    """Yield every output that shows the cases, as a point and its level. ``centre``: the device id that stands for the
-    city.
+    """Yield what each device is to show about the cases, as (point of the device, value). ``centre`` is the device id
+    under which the city gets its summary.
     """
     waiting, handled, overdue = counts(turn.state)
     site = turn.lookup.site
@@ -39,7 +39,9 @@ def signs(turn: Turn, centre: str) -> Iterator[tuple[Point, Value]]:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """The line on a case window's panel while a case waits for an answer; None while none does."""
+    """Return the line that a window's panel shows while a case waits for an answer. None if no case waits, or if the
+    window does not serve cases.
+    """
     if not turn.lookup.serves_cases(window):
         return None
     waiting = [case for case in turn.state.cases.values() if case.state == "OPEN"]
@@ -50,18 +52,20 @@ def prompt(turn: Turn, window: str) -> str | None:
 
 
 def counts(state: State) -> tuple[int, int, int]:
-    """How many cases wait for an answer, how many are being dealt with, and how many of both are overdue."""
+    """Return three numbers of cases that are not closed: those that wait for an answer, those being dealt with, and how
+    many of all these are overdue.
+    """
     live = [case for case in state.cases.values() if case.state != "CLOSED"]
     waiting = sum(1 for case in live if case.state == "OPEN")
     return waiting, len(live) - waiting, sum(1 for case in live if case.overdue_day is not None)
 
 
 class Ratios(NamedTuple):
-    """Shares of cases from 0 to 1; each is None while there are no cases to count.
+    """Shares of cases, from 0 to 1. Each is None while there are no cases to count.
 
-    ``response``: of the answered or late ones, answered in time. ``on_time``: of the overdue ones and those closed as
-    possible (可办), closed in time; ``explained``: of those closed as impossible (不可办), closed in time.
-    ``satisfied``: of the rated ones, not rated badly.
+    ``response``: of the cases that were answered or whose answer is late, the share answered in time. ``on_time``: of
+    the cases that are overdue or were closed as possible (可办), the share closed in time. ``explained``: of the cases
+    closed as impossible (不可办), the share closed in time. ``satisfied``: of the rated cases, the share not rated bad.
     """
 
     response: float | None
@@ -71,8 +75,8 @@ class Ratios(NamedTuple):
 
 
 def ratios(state: State) -> Ratios:
-    """Compute the shares of cases that were answered, closed and rated as required (100% 响应, 100% 按时办结, 100%
-    满意).
+    """Compute the shares of cases for which the hall kept its promises (100% 响应, 100% 按时办结, 100% 满意). Deleted
+    cases count too.
     """
     tally, cases = state.case_tally, state.cases.values()
     answered = [case.responded for case in cases if case.responded is not None]

@@ -1,8 +1,8 @@
-"""Ratings (好差评): five levels, one for each visit and each case, never assumed.
+"""Ratings (好差评): five levels, one for each visit and each case, never filled in by default.
 
-Nothing is deleted: a correction by somebody authorised is a new note that holds the earlier level. A bad rating pages
-the duty manager and stays open until somebody answers it, or corrects it to a good one. How a visitor gives a rating is
-in ``visits/rating.py``.
+A rating is not overwritten without trace: a correction by somebody authorised is recorded in a note together with the
+earlier level. A bad rating pages the duty manager and stays open until somebody answers it, or corrects it to a good
+one. How a visitor gives a rating is in ``visits/rating.py``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ CORRECTED = "corrected"  # the answer recorded when the rating is corrected to a
 
 
 def keep(turn: Turn, name: str, rating: Rating, followed: bool = False) -> None:
-    """Record a rating. A bad one pages the duty manager, unless ``followed``: its case is reopened, which pages
-    anyway.
+    """Record a rating under the id ``name``. A bad one pages the duty manager. ``followed``: its case was reopened
+    because of it, which pages the duty manager anyway.
     """
     ratings = turn.state.ratings
     ratings.pop(name, None)
@@ -41,7 +41,7 @@ def keep(turn: Turn, name: str, rating: Rating, followed: bool = False) -> None:
 
 
 def correct(turn: Turn, event: RatingCorrected) -> None:
-    """Correct a rating; the note holds the earlier level as well."""
+    """Correct the level of a rating, by a named person. The note of the correction also holds the earlier level."""
     rating = turn.state.ratings.get(event.rating)
     limit_ms = turn.state.policy.ratings.correct_days * DAY_MS
     if rating is None:
@@ -83,8 +83,8 @@ def answer(turn: Turn, event: RatingAnswered) -> None:
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """Handle the duty manager's "answer" key: ``[rating or number] [word] [by=name]``; without a rating, the oldest
-    unanswered one.
+    """Handle the duty manager's key "answer" for bad ratings: ``[rating or number] [code] [by=name]``. If no rating is
+    named, it answers the one that has been unanswered for longest.
     """
     words = (event.arg or "").split()
     by = next((word[3:] for word in words if word.startswith("by=")), None) or turn.state.duty_staff
@@ -104,8 +104,8 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def _named(turn: Turn, word: str) -> str | None:
-    """The rating that an operator names: by its id, or by the printed number of the visitor or case; None if there is
-    none.
+    """Return the id of the rating that an operator means by ``word``: its id, or the number of the visit or case that
+    was rated. None if there is none.
     """
     ratings = turn.state.ratings
     about = [name for name, rating in ratings.items() if rating.subject == word]
