@@ -1,7 +1,8 @@
-"""When a service stops giving numbers for the day, judged by the capacity left before closing.
+"""When a service stops giving numbers for the day, because windows could not serve more visitors before closing.
 
-A service stops once a visitor who took a number now would be served until after closing, by the same prediction that
-opens "+1" windows. It starts again only when there is ``resume_s`` to spare, so that it does not flap.
+A service stops once a visitor who took a number now would be served until after closing. The prediction is the one that
+opens "+1" windows. Numbers are given again only when there are ``resume_s`` seconds to spare, so that dispensers do not
+switch to and fro.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from edged.core.queue import demand
 
 
 def is_far_off(turn: Turn, own: AreaHours) -> bool:
-    """Whether no service has stopped giving numbers and no event of this step could change that; then ``judge`` is
-    skipped.
+    """Whether every service gives numbers and closing is too far off for any to stop now. If so, ``judge`` need not be
+    called.
     """
     if own.stopped:
         return False
@@ -25,8 +26,8 @@ def is_far_off(turn: Turn, own: AreaHours) -> bool:
 
 
 def judge(turn: Turn, area: str, own: AreaHours) -> int | None:
-    """Update ``own.stopped``, the services that give no more numbers today. Returns the stamp at which the next service
-    would stop if nothing else happened; None if none would.
+    """Update ``own.stopped``, the services of the area that give no more numbers today. Returns the stamp at which this
+    must be judged again even if nothing else happens; None if at no time.
     """
     if own.closes_ms is None:
         own.stopped.clear()
@@ -53,8 +54,8 @@ def judge(turn: Turn, area: str, own: AreaHours) -> int | None:
 
 
 def _needs_ms(turn: Turn, area: str) -> dict[str, int]:
-    """Milliseconds from now until a visitor who came now would have been served, for each service; without the wait
-    while no window serves.
+    """Return, for each service, the milliseconds from now until a visitor who came now would have been served. While no
+    window serves, the wait is unknown and only the service time counts.
     """
     now = demand.area_load(turn, area)
     load = now.load

@@ -1,9 +1,10 @@
-"""The business day (当日清零): when a new one begins, ticket numbers and the counts of "+1" openings start again, and
+"""The business day (当日清零). When a new one begins, ticket numbers and the counts of "+1" openings start again, and
 visitors left over from the day before are cancelled.
 
-It begins when the hall opens, or at the first key or ticket if that is sooner, not at midnight; and only when at least
-``SHORTEST_DAY_MS`` have passed since the last one began. A date that changes sooner is a clock being corrected: nothing
-is reset, so that no number is given twice in a day. A reset by hand clears the queue, but numbers go on.
+A business day begins when the hall opens, or at the first key or ticket if that is sooner; not at midnight. At least
+``SHORTEST_DAY_MS`` must have passed since the last one began. A date that changes sooner means that a clock was
+corrected: nothing is reset, so that no number is given twice in a day. If a person clears the queue by hand, numbers
+are not reset.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ NAMED_MAX = 40  # numbers in one note
 
 
 def turn_day(turn: Turn) -> None:
-    """Begin a new business day if the date has changed."""
+    """Begin a new business day if the local date has changed, unless the last one began less than ``SHORTEST_DAY_MS``
+    ago. No-op while the time is unknown.
+    """
     state = turn.state
     local_ms = wall.local_ms(turn)
     if local_ms is None:
@@ -63,8 +66,8 @@ def turn_day(turn: Turn) -> None:
 
 
 def reset(turn: Turn, event: DayReset) -> None:
-    """Clear the queue because a person orders it. Refused without a name, and while people wait unless ``force`` is
-    set.
+    """Clear the queue because a person orders it; visitors at windows are still served. Refused without the person's
+    name, and also while people wait unless ``force`` is set.
     """
     turn_day(turn)
     hall, by = turn.lookup.site.hall, event.by.strip()
@@ -84,8 +87,8 @@ def reset(turn: Turn, event: DayReset) -> None:
 
 
 def _rest_everybody(turn: Turn) -> None:
-    """At the end of a day, set the counts of "+1" openings to zero, take old calls off the boards, and log clerks out
-    of windows that are not in use.
+    """At the end of a day or when the queue is cleared: set the counts of "+1" openings to zero, take old calls off the
+    boards, and log clerks out of windows that are not in use.
     """
     for name, window in turn.state.windows.items():
         window.activations = 0

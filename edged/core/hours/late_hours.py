@@ -1,8 +1,8 @@
-"""Late hours (延时服务) by key: an area, or the hall, closes later today; with a name and for a limited time.
+"""Late hours (延时服务): with a key, a named person lets an area or the hall close later today.
 
-The key has the argument of the override keys (``overrides.parsed``): ``[area] [by=name] [for_s=seconds]``. The seconds
-are added to today's closing time, or to now if that has passed, up to midnight. Only the centre can order shorter hours
-(``hours-flex``).
+The key has the argument of the override keys (``overrides.parsed``): ``[area] [by=name] [for_s=seconds]``. Closing
+moves to that many seconds after today's closing time (after now, if that has passed), at most to midnight. Only the
+centre can order shorter hours (``hours-flex``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ KEY = "extend-hours"
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """Handle the key for late hours: at a window for its area, at the duty manager's panel for any area."""
+    """Handle the key for late hours. At a window it is for the window's area, at the duty manager's panel for the named
+    area or the hall.
+    """
     request = overrides.parsed(turn, event)
     if request is None:
         return

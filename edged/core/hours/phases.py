@@ -1,11 +1,11 @@
-"""The phases of an area: closed, open, noon, no more numbers, draining, closed again (当日清零).
+"""The phases of an area's day: closed, open, noon, stopped (no more numbers), draining, closed again (当日清零).
 
 The calendar says when windows serve. At closing time an area *drains*: whoever holds a number is served, and its
-windows stay open until nobody is left. It also closes after an hour in which no panel key was pressed and no ticket was
-issued: then those still in the queue have gone home, and an alarm says so.
+windows stay open until nobody is left. A draining area also closes after an hour in which no panel key was pressed and
+no ticket was issued: those still in the queue have surely gone home, and an alarm says so.
 
-A clock change that opens the hall is believed at once. One of more than ``STEP_MS`` that would end the hours early
-counts only after ``DOUBT_MS``. Before the clock was ever set, nothing closes.
+A clock change that opens the hall is believed at once. One of more than ``STEP_MS`` that would close an open area
+counts only after ``DOUBT_MS``, because the clock may be wrong. Before the clock was ever set, nothing closes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HALL = ""  # the key of the whole hall in ``State.flexed``
 
 @value
 class _CalendarHours:
-    """The hours of an area now by the calendar alone, without regard to who is there."""
+    """What the calendar alone says about an area now, whoever is still there."""
 
     mode: Mode
     serving: bool
@@ -54,7 +54,9 @@ def judge_all(turn: Turn) -> None:
 
 
 def fire(turn: Turn, area: str) -> None:
-    """Timer: the hours of this area change now; so do those of other areas whose timer is due."""
+    """Timer: the phase of this area may change now. Also judge other areas whose timer is due, so that all change
+    together.
+    """
     due = [
         other
         for other in turn.lookup.areas
@@ -68,8 +70,8 @@ def fire(turn: Turn, area: str) -> None:
 
 
 def follow(turn: Turn) -> None:
-    """After an event, decide for each changed area whether it still gives numbers, and whether its last visitor has
-    been served.
+    """At the end of an event, decide for each area it changed: does the area still give numbers, and if it drains, has
+    its last visitor been served?
     """
     followed = False
     seen: set[str] = set()
@@ -85,13 +87,13 @@ def follow(turn: Turn) -> None:
 
 
 def _in_full_swing(turn: Turn, own: AreaHours) -> bool:
-    """Whether the area is open and far from its cut-off: then no event can change its phase."""
+    """Whether the area is open and closing is too far off for numbers to stop. Then no event can change its phase."""
     return own.phase == "open" and own.serving and not own.noon and cutoff.is_far_off(turn, own)
 
 
 def set_clock(turn: Turn, forward_ms: int | None) -> None:
-    """Handle a wall clock set ``forward_ms`` ahead of the earlier time (negative: back); None: no time was known
-    before.
+    """Recompute all hours after the wall clock was set. ``forward_ms``: how far it was moved ahead (negative: back);
+    None: no time was known before. A big step puts early closing in doubt for ``DOUBT_MS``.
     """
     if forward_ms is not None and abs(forward_ms) > STEP_MS:
         turn.state.doubt_until_ms = turn.at_ms + DOUBT_MS
@@ -100,8 +102,8 @@ def set_clock(turn: Turn, forward_ms: int | None) -> None:
 
 
 def flex(turn: Turn, event: HoursFlexed) -> None:
-    """Change today's opening or closing time. A named person ordered it, so it takes effect at once, unlike a clock
-    change that would end the hours early.
+    """Change today's opening or closing time as a named person ordered. It takes effect at once. (A clock change that
+    would close the hall early is doubted for a while; this is not.)
     """
     local_ms = wall.local_ms(turn)
     subject = turn.lookup.site.hall if event.area is None else event.area
@@ -130,8 +132,8 @@ def flex(turn: Turn, event: HoursFlexed) -> None:
 
 
 def closes_min(turn: Turn, area: str) -> int | None:
-    """The minute of today at which ``area`` closes, or the present minute if that is later; None if it has no hours
-    today.
+    """Return the minute of today (after midnight) at which ``area`` closes; the present minute if it has closed
+    already. None if it is not open today, or the hours are unknown.
     """
     local_ms = wall.local_ms(turn)
     if local_ms is None or not day_spans.configured(turn.state.policy.hours):
@@ -213,8 +215,8 @@ def _judge(turn: Turn, area: str) -> None:
 
 
 def _ends_early(turn: Turn, own: AreaHours, plan: _CalendarHours) -> bool:
-    """Whether the new time would close an open area early, or reopen one that has closed today: not believed at
-    once.
+    """Whether the hours that follow from a changed clock would close an open area before its time, or reopen one that
+    has closed today. Such a change is not believed at once.
     """
     if own.serving:
         return not plan.serving and (own.closes_ms is None or turn.at_ms < own.closes_ms)
@@ -222,7 +224,9 @@ def _ends_early(turn: Turn, own: AreaHours, plan: _CalendarHours) -> bool:
 
 
 def _settle(turn: Turn, area: str, own: AreaHours) -> None:
-    """Set the area's phase from the calendar and from who is there, and its timer for the next change."""
+    """Set the area's phase from the calendar and from the visitors who are still there, and set its timer for the next
+    change.
+    """
     stops_ms: int | None = None
     if not own.serving:
         own.stopped.clear()
@@ -265,7 +269,7 @@ def _closed_today(turn: Turn, own: AreaHours) -> bool:
 
 
 def _somebody_is_here(turn: Turn, area: str) -> bool:
-    """Whether a visitor of the area waits, is at a window, or is expected back."""
+    """Whether a visitor of the area waits or is at a window, or has a visit that is not over (parked, for example)."""
     if turn.area(area).waiting:
         return True
     for window in turn.lookup.area_windows[area]:
@@ -294,8 +298,8 @@ def _enter(turn: Turn, area: str, own: AreaHours, phase: Phase) -> None:
 
 
 def _left_open(turn: Turn, area: str, own: AreaHours) -> bool:
-    """Whether a window was opened again after closing time, because a key was pressed too often. False before the day's
-    opening, when a clerk is just early.
+    """Whether a window of the area is open although the area has closed for today, for example because "next" was
+    pressed once too often. Before today's opening it is False: a clerk who opens early is no mistake.
     """
     return _closed_today(turn, own) and any(
         turn.window(w).state in ("OPEN", "PAUSED") for w in turn.lookup.area_windows[area]
@@ -303,7 +307,9 @@ def _left_open(turn: Turn, area: str, own: AreaHours) -> bool:
 
 
 def _close_windows(turn: Turn, area: str) -> None:
-    """Close the windows that serve no other open area, and give back the "+1" windows: nobody is left."""
+    """Close the area's windows, as nobody is left. Windows that serve another open area stay open; "+1" windows are
+    given back.
+    """
     for window in turn.lookup.area_windows[area]:
         state = turn.window(window)
         if overrides.kept(turn, window):
@@ -332,7 +338,9 @@ def _touch(turn: Turn, area: str) -> None:
 
 
 def _note_hall(turn: Turn) -> None:
-    """Update the phase of the whole hall: open while one of its areas is."""
+    """Update the phase of the whole hall and note a change. The hall is open while any area is, and drains while one
+    drains and none is open.
+    """
     phases = {own.phase for own in turn.state.hours.values()}
     phase: Phase = "open"
     if not phases & {"open", "noon", "stopped"}:
@@ -348,8 +356,8 @@ def _note_hall(turn: Turn) -> None:
 
 
 def _check_calendar(turn: Turn) -> None:
-    """Raise an alarm if the policy lacks the holidays of this year, or of the next shortly before it begins: the hall
-    would open on holidays.
+    """Raise an alarm if the policy lacks the public holidays of this year, or those of next year shortly before it
+    begins. Without them the hall would open on holidays.
     """
     local_ms, hours = wall.local_ms(turn), turn.state.policy.hours
     missing = None

@@ -1,8 +1,8 @@
-"""The text on boards: of windows, areas, the hall and the duty manager, in the policy's words.
+"""The text on boards of windows, areas, the hall and the duty manager, in the policy's words.
 
-A line is two texts, Chinese and English. A board of known size gets what fits: both, or Chinese alone, or its beginning
-(one that can scroll gets all of it); with few rows the most important lines are kept. What is unknown is not shown: an
-area whose devices are lost says so instead of showing a number.
+A line is a pair of texts, Chinese and English. A board of known size shows as much as fits: both texts, or the Chinese
+one, or only its beginning (a board that can scroll shows all of it). With few rows it shows the most important lines.
+Unknown values are not shown: an area whose devices are lost says so instead of showing a number.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def width(text: str) -> int:
 
 
 def fit(line: Line, board: Board | None, shorter: str = "") -> str:
-    """Cut a line to this board's columns. ``shorter``: another wording, used if only that fits.
+    """Return as much of a line as fits into this board's columns; None: the size is unknown, and both texts are
+    returned. ``shorter``: another wording, used if neither text fits but this does.
 
     A text that is too long is cut between words, never inside a number, which would become another number.
     """
@@ -71,14 +72,18 @@ def fit(line: Line, board: Board | None, shorter: str = "") -> str:
 
 
 def _words_of(text: str) -> Iterator[str]:
-    """Split a text where it may be cut: a number, a time or a Latin word stays whole; a Chinese character is a word."""
+    """Split a text into the pieces between which it may be cut. A number, a time or a Latin word is one piece; so is
+    each single Chinese character.
+    """
     for together, chars in groupby(text, IN_WORDS.__contains__):
         run = "".join(chars)
         yield from (run,) if together else run
 
 
 def window_board(turn: Turn, window: str) -> Display:
-    """The board over a window: its number and its visitor or state; a slow call fills the board in large letters."""
+    """Return the board over a window: a title with its number, and below it the visitor's number or the window's state.
+    The call of a visitor who does not see well fills the board in large letters.
+    """
     templates = turn.state.policy.signage.templates
     state, ticket = turn.window(window), turn.ticket_at(window)
     display, number = turn.lookup.windows[window].display, turn.lookup.windows[window].number
@@ -109,7 +114,9 @@ def window_board(turn: Turn, window: str) -> Display:
 
 
 def area_board(turn: Turn, area: str, point: Point, summary: AreaSummary) -> Display:
-    """The board of an area: how many wait and how long, the newest notice if there is room, and the last calls."""
+    """Return the board of an area: how many wait and how long, opening hours, the newest notices if there is room, and
+    the last calls. A board with a single row shows the most important line.
+    """
     calls = turn.area(area).last_calls
     templates = turn.state.policy.signage.templates
     called: list[Line] = [
@@ -133,8 +140,8 @@ def area_board(turn: Turn, area: str, point: Point, summary: AreaSummary) -> Dis
 
 
 def area_line(turn: Turn, summary: AreaSummary, room: int | None = None) -> Line:
-    """How many wait in an area and, if ``room`` (columns) allows, the predicted wait; also a manual decision in
-    force.
+    """Return the line about an area: how many wait, then the predicted wait if it fits into ``room`` columns (None: any
+    length), then the manual decision in force, if any.
     """
     templates, place = turn.state.policy.signage.templates, turn.lookup.areas[summary.area]
     if turn.area(summary.area).stale is not None:
@@ -150,8 +157,8 @@ def area_line(turn: Turn, summary: AreaSummary, room: int | None = None) -> Line
 
 
 def hall_board(turn: Turn, point: Point, summaries: Sequence[AreaSummary]) -> Display:
-    """One line for each area with its next numbers, then notices. With too few rows, areas with the fewest waiting are
-    left out.
+    """Return the hall's board: a line for each area with its next ticket numbers, then notices. With too few rows, the
+    areas where fewest visitors wait are left out.
     """
     policy = turn.state.policy.signage
     board, posted = turn.lookup.boards.get(point), notices.lines(turn, None)
@@ -217,7 +224,9 @@ def _words(turn: Turn, window: str, ticket: Ticket | None) -> tuple[dict[str, st
 
 
 def _title(turn: Turn, window: str, zh: dict[str, str], en: dict[str, str]) -> Line:
-    """The window's number; for an opened "+1" window or one that helps another area, also that area's name."""
+    """Return the title of a window's board: its number; for an opened "+1" window, or a regular window that helps
+    another area, also the name of the area it serves.
+    """
     templates, state = turn.state.policy.signage.templates, turn.window(window)
     name = "window"
     if state.state in STAFFED:

@@ -1,7 +1,7 @@
-"""The levels of lamps, displays, panels and state messages, computed from the state.
+"""Computes from the state what lamps, displays, panels and summaries for the city are to show.
 
-Only windows and areas changed in a turn are computed, and only a value that differs from the last one becomes a
-``Desired``. ``boards.py`` composes the texts.
+Only windows and areas that changed in this turn (event) are computed, and a ``Desired`` is sent only if the value
+differs from the last one. ``boards.py`` composes the texts.
 """
 
 from __future__ import annotations
@@ -59,16 +59,18 @@ PROMPT: dict[WindowStateName, str] = {
 
 
 def sign_lamps(turn: Turn) -> None:
-    """Set the lamps of the windows changed so far. ``sign`` does it again after the tide has been evaluated."""
+    """Set the lamps of the windows changed so far, before anything slow is computed. ``sign`` sets them again once it
+    is decided which "+1" windows open.
+    """
     for window in turn.dirty_windows:
         _show(turn, turn.lookup.windows[window].lamp, LAMPS[LAMP_OF[turn.window(window).state]])
 
 
 def sign(turn: Turn) -> None:
-    """Command the levels (the values that displays, lamps and messages keep showing) of all changed windows and areas.
+    """Send what devices and the city are to show of all windows and areas that changed in this turn.
 
-    In a rush they may be postponed to the next evaluation (``rush.py``), except the panels of changed windows, so that
-    the clerk sees the answer to a key at once.
+    In a rush this may be postponed to the next evaluation (``rush.py``). Panels of changed windows are not postponed,
+    so that the clerk sees the answer to a key at once.
     """
     if turn.put_off:
         _answer_on_panels(turn)
@@ -89,7 +91,9 @@ def sign(turn: Turn) -> None:
 
 
 def _sign_touched(turn: Turn) -> None:
-    """Command the levels of all changed windows and areas, and of the panels that count their waiting visitors."""
+    """Send what devices and the city are to show of all changed windows and areas, and the waiting counts on the panels
+    concerned.
+    """
     for window in turn.dirty_windows:
         _sign_window(turn, window)
     _sign_panels(turn)
@@ -104,8 +108,8 @@ def _sign_touched(turn: Turn) -> None:
 
 
 def _answer_on_panels(turn: Turn) -> None:
-    """Update the panels of changed windows at once, with the earlier waiting counts, so that a clerk sees the effect of
-    a key.
+    """Update the panels of changed windows at once, so that a clerk sees the effect of a key. The waiting counts are
+    not computed anew but stay as last shown.
     """
     for window in turn.dirty_windows:
         shown = turn.state.shown.get(turn.lookup.panel_slots.get(window, ""))
@@ -117,7 +121,9 @@ Counts = tuple[int, int | None, int | None]
 
 
 class _Counts:
-    """The counts shown on panels, computed once per turn for all windows with the same services and area."""
+    """Waiting counts and predicted waits for panels. They are computed once per turn and shared by all windows with the
+    same services and area.
+    """
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
@@ -145,12 +151,14 @@ class _Counts:
 
 
 def slot(point: Point, value: Value | type[Value]) -> str:
-    """The key in ``State.shown`` for this point and kind of value; each slot has one value at a time."""
+    """Return the key in ``State.shown`` (what devices show now) for this point and kind of value. Each key holds one
+    value.
+    """
     return f"{point}|{value.kind}"
 
 
 def point_of_slot(key: str) -> Point:
-    """The point in a key made by ``slot``."""
+    """Return the point of which ``slot`` made the key ``key``."""
     return Point(key.partition("|")[0])
 
 
@@ -190,7 +198,9 @@ def _summary(turn: Turn, window: str, number: str | None) -> WindowSummary:
 
 
 def _sign_panels(turn: Turn) -> None:
-    """Update the panels of changed windows, then those of changed areas, where usually only the counts differ."""
+    """Update the panels of changed windows, then those of other windows of changed areas. On the latter usually only
+    the waiting counts differ.
+    """
     counts = _Counts(turn)
     slots = turn.lookup.panel_slots
     for window in turn.dirty_windows:
@@ -221,7 +231,7 @@ def _sign_panels(turn: Turn) -> None:
 
 
 def _count_on_panel(turn: Turn, window: str, found: Counts) -> None:
-    """Update only the counts on a panel."""
+    """Update only the waiting count and predicted wait on a window's panel, and keep everything else as last shown."""
     panel, key = turn.lookup.windows[window].panel, turn.lookup.panel_slots[window]
     shown = turn.state.shown.get(key)
     if panel is None or not isinstance(shown, Panel):
@@ -247,8 +257,8 @@ def _sign_panel(turn: Turn, window: str, counts: Counts) -> None:
 
 
 def _invitation(turn: Turn, state: WindowState) -> str | None:
-    """The panel's line while the clerk of a consultation window is asked to open it for an area; None if no area
-    asks.
+    """The line on the panel of a consultation window (a "+1" window whose clerk gives general advice) that asks the
+    clerk to open it for an area. None if no area asks.
     """
     if state.area is None:
         return None
@@ -260,8 +270,8 @@ def _invitation(turn: Turn, state: WindowState) -> str | None:
 
 
 def prompt_of(turn: Turn, window: str) -> str | None:
-    """The line a clerk reads beside the number: the answer to a key press, or else what needs their attention, or else
-    the window's state. None if there is nothing to say.
+    """The line that a clerk reads on the panel beside the number. It answers the last key; if there is no answer, it
+    says what needs the clerk's attention, or else the window's state. None if there is nothing to say.
     """
     state = turn.window(window)
     there = 1 + len(state.helpers)
@@ -276,7 +286,9 @@ def prompt_of(turn: Turn, window: str) -> str | None:
 
 
 def _shows_another_wait(turn: Turn, area: str) -> bool:
-    """Whether the predicted wait of an area differs from the one shown, only because time has passed."""
+    """Whether the predicted wait of an area, computed now, differs from the one last shown. It may, although nothing
+    changed, because time has passed.
+    """
     shown = turn.state.shown.get(slot(point_of(CENTRE, area), AreaSummary))
     if not isinstance(shown, AreaSummary):
         return True
@@ -316,7 +328,7 @@ def _sign_area(turn: Turn, area: str) -> None:
 
 
 def _sign_hall(turn: Turn) -> None:
-    """Update the hall's boards from the areas' state messages."""
+    """Update the hall's boards from what each area last showed of itself (its ``AreaSummary``)."""
     shown = [turn.state.shown.get(slot(point_of(CENTRE, area), AreaSummary)) for area in turn.lookup.areas]
     summaries = [summary for summary in shown if isinstance(summary, AreaSummary)]
     for display in turn.lookup.site.displays:
