@@ -99,7 +99,7 @@ def test_wrong_words_are_one_line(trace: Path, words: list[str], told: str) -> N
 
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
-    """Two days of two sets; the rush of one is the lull of the other."""
+    """Write two days of two groups of windows; one group is busy while the other is quiet."""
     chance = random.Random(7)
     lines = ["set,day,part,t_min,service_min,stype"]
     for hall, rush in (("am", 0), ("pm", 60)):

@@ -1,4 +1,4 @@
-"""Reading the days of a journal: as many passes over its visits for a year as for a day."""
+"""Reading a year of a journal goes through its visits as often as reading one day does."""
 
 from __future__ import annotations
 

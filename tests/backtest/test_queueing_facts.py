@@ -55,7 +55,9 @@ def test_erlang_c_is_the_published_one() -> None:
 
 
 def inside(values: list[float], exact: float, widths: float = 2.0) -> bool:
-    """Within twice the 95 % interval: one run of these tests in thousands would fail by chance."""
+    """Compare the mean with the exact value: within twice its 95 % interval, so that chance fails one run in
+    thousands.
+    """
     return abs(fmean(values) - exact) <= widths * half_width_95(values)
 
 
@@ -71,7 +73,9 @@ def test_plain_windows_wait_as_erlang_says(rate: float, service: float, windows:
 
 
 def through_the_core(day: Day, windows: int, urgent: frozenset[int] = frozenset()) -> DayMeasures:
-    """The day at regular windows only, every key and ticket handled by the engine."""
+    """Run the day through the engine with regular windows only and without priority by age (textbook priority
+    queue).
+    """
     hall = replace(hall_of(windows, 0, 480), means_s=(300.0, 300.0), shares=(0.8, 0.2))
     calling = Calling(priority_streak=10**9, priority_head_start_s=10**7)  # no ageing: plain two classes
     policy = Policy(tidal=Tidal(rule="never"), calling=calling)

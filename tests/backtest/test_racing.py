@@ -1,4 +1,6 @@
-"""Settings race over the train days: what is plainly worse is out early, and the winner is that of running all."""
+"""Candidate settings race over the train days: clearly worse ones drop out early, and the winner is the one a full run
+finds.
+"""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def asked(journal: Path, days: int = 2, seconds: float = 60.0) -> bytes:
 
 
 def exchanged(line: bytes) -> bytes:
-    """What comes back from ``serve_one`` for these bytes."""
+    """Send these bytes to ``serve_one`` over a Unix socket and return what it answers."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.bind("")  # a name of the kernel's choice (unix(7))
         door.listen(1)

@@ -71,7 +71,7 @@ def scenario(hall: Hall, prior_scale: float = 1.0) -> Scenario:
 
 
 def change(days: Iterable[Day], altered: object) -> float:
-    """J of the altered days against the plain ones, minus 1."""
+    """Return the relative change of the cost J: sum over the altered days / sum over the plain ones - 1."""
     before = after = 0.0
     for day in days:
         plain = scenario(bench.traces().halls[day.hall])
@@ -105,7 +105,7 @@ def test_a_lost_end_of_service_in_a_hundred_costs_little() -> None:
 
 
 def test_lost_ends_cost_little_where_they_cost_most() -> None:
-    """Halls that need every window again: a window that drains for ever cost 15 and 12 % there."""
+    """Halls that need every window: one that waited for ever for a lost end of service cost 15 and 12 % there."""
     days = [day for day in bench.days(2) if day.hall in ("S-burst", "R-bem-land")]
     assert change_by_lost_ends(days, 0.05) <= 0.03
 

@@ -1,4 +1,4 @@
-"""``edged bench`` as its user runs it. Figures are not judged here: a machine that runs tests is a busy one."""
+"""``edged bench`` as its user runs it. The measured figures are not judged: a machine that runs tests is too busy."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ async def test_a_bench_on_the_halls_own_broker_leaves_nothing_there(tmp_path: Pa
 
 
 async def _standing(broker: Any) -> list[str]:
-    """Topics with a retained message below ``hall/``."""
+    """Return the topics below ``hall/`` that have a retained message."""
     async with plain_client(broker) as client:
         await client.subscribe("hall/#", qos=1)
         await client.subscribe("end", qos=1)

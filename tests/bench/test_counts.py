@@ -129,7 +129,7 @@ def test_calls_commands_and_notes_of_a_ticket_in_the_core(crowd: Crowd) -> None:
 
 
 def test_calls_of_a_ticket_in_a_rush(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three messages a millisecond apart, for longer than the looks taken ahead last."""
+    """Messages come one millisecond apart, and for longer than a rush may postpone the areas' decisions."""
     monkeypatch.setattr(decisions, "STEP_MS", 1)
     made = Crowd(Size(60, 200))
     visits(made, 500)
@@ -151,7 +151,7 @@ class Paper:
 
 
 async def test_calls_of_a_ticket_for_the_pages(crowd: Crowd) -> None:
-    """What a step adds to the turn that lights lamps, and what a look at all that 300 visits touched costs."""
+    """What each step costs before lamps are lit, and what publishing all that 300 visits changed costs."""
     engine, link = crowd.engine, Paper()
     pages = SimpleNamespace(public_url=None)
     config: Any = SimpleNamespace(devices=(), timezone="Asia/Shanghai", name_en=None, pages=pages)
@@ -193,7 +193,7 @@ async def test_calls_of_a_ticket_for_the_pages(crowd: Crowd) -> None:
 
 
 def await_calls(work: Coroutine[Any, Any, None]) -> int:
-    """Calls of a coroutine that only lets others have their turn."""
+    """Count the calls of a coroutine that waits for nothing but other tasks of the loop."""
 
     def through() -> None:
         with suppress(StopIteration):
@@ -226,7 +226,7 @@ def test_memory_that_a_ticket_takes_and_leaves_in_the_core() -> None:
 
 @pytest.mark.parametrize("number", [10_000, pytest.param(50_000, marks=pytest.mark.full)])
 def test_a_late_ticket_costs_what_the_1000th_did(number: int) -> None:
-    """The same hall in the same state: without a tide, because its alarm would stand late in the day and cost more."""
+    """No tide here: its alarm would still be raised late in the day and make those tickets dearer."""
     crowd = Crowd(Size(10, 20))
     policy = crowd.engine.state.policy
     crowd.engine.state.policy = replace(policy, tidal=replace(policy.tidal, enabled=False))
@@ -246,7 +246,7 @@ class Traced(Daemon):
         self.command = ["strace", "-f", "-c", "-o", str(self.counts), *self.command]
 
     def end(self) -> dict[str, int]:
-        """Calls by system call, of its whole life."""
+        """Stop the daemon and return how often it made each system call since it started."""
         child = int(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()[0])
         os.kill(child, signal.SIGTERM)
         assert self.ended() == 0
@@ -258,7 +258,7 @@ class Traced(Daemon):
 
 @contextmanager
 def strace_works() -> Iterator[None]:
-    """Skips where there is no strace; under CI it is required."""
+    """Skip the test where strace is not installed; under CI that is a failure."""
     usable = shutil.which("strace") is not None
     usable = (
         usable and subprocess.run(["strace", "-c", "true"], capture_output=True, check=False).returncode == 0
@@ -300,7 +300,9 @@ class Signs:
 
 
 def traced_life(broker: Address, directory: Path, count: int) -> dict[str, int]:
-    """System calls of a daemon that serves ``count`` visits one after the other; "published" values beside them."""
+    """Return the system calls of a daemon that serves ``count`` visits in turn; "published" counts the values it
+    published.
+    """
     hall = BenchHall(directory, broker, f"count-{count}")
     daemon = Traced(hall)
     with ExitStack() as stack:

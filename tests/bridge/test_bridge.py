@@ -62,7 +62,7 @@ def _filled(url: str) -> str:
 
 
 def write(url: str, sentence: str) -> None:
-    """The other system works."""
+    """Execute an SQL statement in the queue system's database, as that system would."""
     from sqlalchemy import create_engine, text
 
     engine = create_engine(url)
@@ -83,7 +83,7 @@ def settings(folder: Path, **more: Any) -> BridgeSettings:
 
 
 def kept_in(chosen: BridgeSettings, state: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What stands in the bridge's file; ``state``: put that there."""
+    """Return the content of the bridge's state file; ``state`` replaces the content first."""
     file = Path(chosen.state)
     if state is not None:
         file.write_text(json.dumps(state))
@@ -92,7 +92,7 @@ def kept_in(chosen: BridgeSettings, state: dict[str, Any] | None = None) -> dict
 
 
 class Heard:
-    """What the hall hears of the bridge."""
+    """The messages that the bridge has sent to the hall."""
 
     def __init__(self) -> None:
         self.said: list[tuple[str, dict[str, Any]]] = []
@@ -185,7 +185,7 @@ async def test_what_was_written_down_and_not_acknowledged_is_sent_again_under_it
 
 
 class SlowSource(SqlSource):
-    """A database that answers when it is told to."""
+    """A database source whose read waits until the test sets ``go_on``."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -201,7 +201,7 @@ class SlowSource(SqlSource):
 
 
 async def test_a_bridge_that_ended_reads_and_writes_nothing_any_more(tmp_path: Path) -> None:
-    """Its thread would write the state file that the next bridge has read by then."""
+    """Otherwise its thread would overwrite the state file after the next bridge has read it."""
     source = SlowSource(f"sqlite:///{tmp_path / 'other.db'}")
     async with real_mosquitto() as broker:
         async with bridged(broker, settings(tmp_path), source):
@@ -228,7 +228,7 @@ async def test_nothing_can_be_written_and_a_source_that_is_away_is_a_fault_of_th
 
 
 class WebService:
-    """Another system's web service."""
+    """A fake HTTP service of the other queue system."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Any] = {"waiting": [], "tickets": {"data": []}}
@@ -243,7 +243,7 @@ class WebService:
                 self.wfile.write(body)
 
             def log_message(self, *_args: Any) -> None:
-                """Quiet."""
+                """Do not log requests."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
@@ -302,7 +302,7 @@ class Pusher:
                 wire.send(one if isinstance(one, str) else json.dumps(one, ensure_ascii=False))
 
     def end(self) -> None:
-        """The system is restarted: every line is closed."""
+        """Close every connection, as a restart of the queue system does."""
         self._server.shutdown()
         for wire in self._wires:
             wire.close_socket()

@@ -1,4 +1,4 @@
-"""What rows of another system become, which statements are made, and what a state file survives."""
+"""Which messages come of another system's database rows, which SQL is sent, and which damage a state file survives."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_rows_of_any_kind_are_messages_that_the_hall_takes_or_counted(
 
 @given(numbers=st.lists(st.integers(1, 60), unique=True, min_size=1), cut=st.integers(0, 60))
 def test_rows_that_were_committed_late_are_told_once(numbers: list[int], cut: int) -> None:
-    """Two looks; what the first did not see though its key is smaller comes with the second."""
+    """Two reads: the first misses a row that has a smaller key but is committed later; the second finds it."""
     progress, odd = BridgeProgress("b1"), Oddities()
 
     def row(number: int) -> Row:

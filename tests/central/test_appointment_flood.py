@@ -13,7 +13,7 @@ FLOOD = 500
 
 
 class Booking:
-    """A message."""
+    """An MQTT message with an appointment."""
 
     topic = "hall/east/appointments"
 
@@ -24,15 +24,15 @@ class Booking:
         self._number, self._acked = number, acked
 
     def ack(self) -> None:
-        """It need not come again."""
+        """No-op: the broker here repeats nothing."""
         self._acked.append(self._number)
 
 
 class Nothing:
-    """A link on which nobody speaks."""
+    """A link on which no message ever comes."""
 
     def subscribe(self, topic_filter: str, handler: Any) -> None:
-        """Nobody sends."""
+        """No-op: no message comes."""
 
 
 def test_a_flood_of_appointments_is_capped_counted_and_answered() -> None:

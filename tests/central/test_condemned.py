@@ -1,4 +1,4 @@
-"""Documents that crashed the program: which are refused from then on, by this process and by the next one."""
+"""Documents that crashed the program: from then on this process and the next one refuse them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Our envelopes and those of securesystemslib, the library of who wrote the specification: each opens the other's."""
+"""Our DSSE envelopes and those of securesystemslib, the library of the specification's authors: each opens the
+other's.
+"""
 
 from __future__ import annotations
 

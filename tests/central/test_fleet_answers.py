@@ -1,4 +1,4 @@
-"""What a push to many halls takes from a hall's report: an answer about this policy, and nothing that is no report."""
+"""A push to many halls counts only reports about this very policy as answers, and ignores whatever is no report."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def test_each_reason_is_told_and_no_other() -> None:
 
 
 class Told:
-    """A link that keeps what is published, in order; without a connection it keeps nothing."""
+    """A fake link that records published messages in order; while disconnected it records none."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []

@@ -135,7 +135,7 @@ def test_keys_of_an_algorithm_that_we_do_not_know_are_passed_over() -> None:
 
 
 def why_not(ring: Keyring, key: Any, now_ms: int = NOW_MS) -> str:
-    """The code with which a policy of ``key`` is refused, or ""."""
+    """Return the code with which a policy signed by ``key`` is refused; "" if it is accepted."""
     try:
         policies.accept(envelope(key=key), ring.for_policies(now_ms), AUDIENCE, HighestVersion(), now_ms)
     except DocumentRefused as refused:

@@ -102,11 +102,11 @@ TROUBLED = """
 
 
 def nothing_more(engine: Engine) -> None:
-    """The day as its events left it."""
+    """No-op: leave the day as its events made it."""
 
 
 def harm(engine: Engine) -> None:
-    """Safe mode in the middle of a trial that goes badly."""
+    """Put the hall into safe mode while a policy on trial does harm."""
     state, trial = engine.state, PolicyTrial(4, "f" * 64, Trial(), Tidal(), harmful=True)
     state.trial = replace(trial, left_min=7, waited_s=1300, limit_s=600, worse=9)
     state.put_aside = state.policy

@@ -114,7 +114,7 @@ def test_one_area_twice_is_a_mistake() -> None:
 
 
 def test_a_refusal_names_the_place_in_the_document() -> None:
-    """What is left out moves the entries behind it."""
+    """Entries that do not apply to this hall are left out, so the index in the rest differs from the document's."""
     week = [{"areas": ["if-present:social"], "days": [6]}, {"opens": "18:00"}]
     assert refused(hours={"week": week}).path == "body.hours.week[1].closes"
     why = refused(tidal={"areas": {"kind:money": {"open_above": 3, "close_at": 5}}})

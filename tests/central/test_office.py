@@ -1,4 +1,6 @@
-"""The office as a whole: a flood of refused documents is told to the core now and then, whatever the clock does."""
+"""The office (all desks for the centre's documents): of a flood of refusals the core hears only some, whatever the
+clock does.
+"""
 
 from __future__ import annotations
 

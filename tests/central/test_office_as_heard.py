@@ -67,7 +67,7 @@ class Message(SimpleNamespace):
 
 
 class Hall:
-    """The office of a hall, with its core; stands where link, journal and inbox are, and writes down what it hears."""
+    """The office of a hall with the real core. It replaces link, journal and inbox, and records what they are given."""
 
     epoch, cursor, last_seq = 1, Cursor(0, 0, 0), 0
 
@@ -120,7 +120,7 @@ class Hall:
         return self.run.engine.state
 
     def standing(self) -> list[str]:
-        """What commands and pages ask the office, where it is another than before."""
+        """Return what commands and pages read from the office; empty if nothing has changed since the last call."""
         policies, keys = self.office.policies, self.office.keys
         force = None if policies.in_force is None else policies.in_force[0]
         shown = (
@@ -180,7 +180,7 @@ class Hall:
         return self.room
 
     def settle(self) -> None:
-        """The core handles what is in the inbox; what it did is on disk, unless commits come later."""
+        """Let the core handle the inbox; its steps are on disk at once unless the scene delays commits."""
         while self.inbox or (self.uncommitted and not self.slow):
             if self.inbox:
                 self.handle(*self.inbox.pop(0))

@@ -39,7 +39,7 @@ class DeskOfHall:
         self.start_desk()
 
     def start_desk(self) -> None:
-        """The process begins again."""
+        """Start the desk anew, as after a restart of the process."""
         self.desk = PageDesk(self.link, "h", page_sources(lambda: self.engine))
         self.desk.start()
 
@@ -82,7 +82,7 @@ async def test_what_no_note_shows_is_published_within_one_round(monkeypatch: pyt
 
 
 async def test_what_a_sign_shows_is_published_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a note, and without waiting for the round."""
+    """No note tells of the change, and it does not wait for its turn in the round."""
     monkeypatch.setattr(page_desk, "monotonic_s", lambda: 100.0)
     hall = DeskOfHall()
     await hall.connect()
@@ -139,7 +139,7 @@ async def test_a_visitor_called_twice_counts_once_before_and_after_a_restart(out
 
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_what_a_hall_lost_is_taken_from_the_pages_once(restarted: bool) -> None:
-    """Also what the process before had published, and once the broker is there again."""
+    """Also parts that the process before had published, and also once a broker that was away is back."""
     hall, text = DeskOfHall(), SiteText()
     await hall.connect()
     if restarted:

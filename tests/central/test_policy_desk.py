@@ -43,7 +43,7 @@ PUSH = topics.policy_push("demo")
 
 
 class Hall:
-    """Link, journal and desk of one hall; ``put`` stands where the inbox and the loop are."""
+    """Link, journal and desk of one hall; ``put`` replaces the inbox and the loop."""
 
     def __init__(
         self, broker: Mosquitto, journal: Journal, in_force: str = "", left: Sequence[LeftPolicy] = ()
@@ -87,15 +87,17 @@ class Hall:
         return Missed(missed="no-service")
 
     def condemn(self, good: int = 0, good_sha256: str = "") -> None:
-        """What the core says of the policy in force."""
+        """Let the core's state say that the policy in force on trial does harm; ``good`` is the version to return
+        to.
+        """
         self.state.trial = PolicyTrial(good, good_sha256, Trial(), Tidal(), harmful=True)
 
     def policies(self) -> Policies:
-        """What the journal keeps, as the desk's ledger."""
+        """Return the policies that the journal holds, as the desk's ledger."""
         return self.journal.policies()
 
     def judge(self) -> None:
-        """A step: the desk hears of it."""
+        """Give the desk one step of the core, after which it looks at the trial."""
         self.desk.step(Step(self.journal.last_seq, 0, Tick(), (), ()), 0.0)
 
     def put(
@@ -121,7 +123,9 @@ def sha256_of(version: int) -> str:
 
 
 class Centre:
-    """Pushes, and collects reports. Every report has its own ``at`` only to the second, so they are counted."""
+    """A fake centre that pushes policies and collects reports. ``at`` of a report has only seconds, so reports are
+    counted.
+    """
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self.client = client

@@ -28,7 +28,7 @@ BACKLOG = int(os.environ.get("EDGED_BACKLOG", "4000"))  # 100,000 takes two minu
 
 
 class Hall:
-    """A journal and its uplink. Every step notes a call and something that is nobody's business."""
+    """A journal and its uplink. Each step notes a call, which is an event, and something that is none."""
 
     def __init__(self, broker: Mosquitto, journal: Journal) -> None:
         self.journal = journal
@@ -49,7 +49,7 @@ class Hall:
             self.journal.append(Step(seq, seq * 10, KeyPressed(Point("panel"), "next", seq=seq), (), noted))
 
     def set_clock(self, ahead_ms: int) -> None:
-        """From now on the wall is ``ahead_ms`` ahead of hall time."""
+        """Set the wall clock ``ahead_ms`` ahead of hall time from now on."""
         seq = self.journal.last_seq + 1
         self.journal.append(Step(seq, seq * 10, ClockSet(seq * 10 + ahead_ms, 480), (), ()))
 
@@ -88,7 +88,7 @@ async def broker() -> AsyncIterator[Mosquitto]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds of silence, in tenths."""
+    """Shorten the uplink's waits before it sends again to tenths of a second."""
     monkeypatch.setattr(uplink_module, "RESEND_S", 0.4)
     monkeypatch.setattr(uplink_module, "RESEND_MAX_S", 0.8)
     monkeypatch.setattr(uplink_module, "ASKED_AGAIN_S", 0.2)
@@ -228,7 +228,7 @@ async def test_replayed_foreign_and_future_acknowledgements_change_nothing(
 async def test_a_centre_that_lost_its_last_hour_gets_what_it_asks_for(
     broker: Mosquitto, tmp_path: Path, impatient: None
 ) -> None:
-    """The broker lost some on the way: the centre sees the gap and repeats its last good number."""
+    """The broker lost some events: the centre sees the gap and acknowledges the last number before it once more."""
     async with hall_at(broker, tmp_path / "j.db") as hall:
         hall.happen(50)
         await until(lambda: hall.uplink.backlog == 50)

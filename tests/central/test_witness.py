@@ -1,4 +1,6 @@
-"""When the broker is told where the journal ends: after it had time to repeat what it knows, then only what is new."""
+"""When the hall tells the broker where its journal ends: not before the broker could repeat what it has, then only
+news.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ WAIT_S = 60.0  # the bridge tries again after a second or two, nats-server repea
 
 
 class Line(NamedTuple):
-    """A hall's broker, the city's, and the line between them."""
+    """A hall's broker, the city's broker, and the connection between them, which a test can cut."""
 
     hall: Mosquitto
     city: NatsCluster
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 class Ear:
-    """What somebody hears: payloads by topic, in order, each once (QoS 1 may repeat)."""
+    """The payloads that a client received, by topic and in order, without repetitions (QoS 1 may repeat)."""
 
     def __init__(self) -> None:
         self.received = dict[str, list[bytes]]()

@@ -43,7 +43,7 @@ async def test_a_node_dies_and_nothing_is_missing(tmp_path: Path, dsn: str) -> N
 
 
 async def a_hall_speaks_for_itself_alone(context: object, port: int, dsn: str) -> None:
-    """What hall "east" says as hall "west" comes nowhere; what it says as itself does."""
+    """Hall "east" publishes under the name of hall "west", which reaches nobody; under its own name it arrives."""
     for hall in ("west", "east"):
         client = aiomqtt.Client(
             *("127.0.0.1", port),

@@ -125,7 +125,7 @@ class Office:
 
 
 async def ready(dsn: str) -> None:
-    """The consumer keeps what every hall reports."""
+    """Wait until the consumer stores the reports of every hall."""
     query = "SELECT count(*) FROM hall_now WHERE policy_state IS NOT NULL AND group_name IS NOT NULL"
 
     def kept() -> bool:
@@ -219,7 +219,7 @@ FORGED: list[Any] = [
 
 
 def test_forged_reports_begin_no_wave(dsn: str) -> None:
-    """What is no answer of this hall to this very content counts as silence, whoever says that it is applied."""
+    """A report by another sender or about other content counts as silence, even if it says "applied"."""
     ledger, begun = CentreLedger(dsn), datetime(2026, 12, 1, tzinfo=UTC)
     plan = RolloutPlan(b"signed", 8, SHA256, ("east", "west"), (1, 2), settle_s=0, max_failed=0)
     pushed = list[str]()

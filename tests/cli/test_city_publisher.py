@@ -1,4 +1,6 @@
-"""What ``edged centre rollout`` and ``abort`` say at the city's broker: taken, or told that it was not."""
+"""What ``edged centre rollout`` and ``abort`` publish: the city's broker confirms it, or the user reads that it did
+not.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def said(*arguments: str, code: int = 0) -> str:
 
 
 async def beside(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command in a thread: the loop goes on serving the other end."""
+    """Run ``edged devices`` in a thread, so that the event loop can serve the device's end of the wire."""
     return await asyncio.to_thread(edged, "devices", *arguments)
 
 

@@ -53,7 +53,7 @@ def hall(directory: Path, **edits: str) -> Path:
 
 
 def doctor(file: Path, *words: str) -> tuple[int, str]:
-    """Its exit code and what it printed."""
+    """Run the doctor; return its exit code and its output."""
     runner = CliRunner()
     done = runner.invoke(load_command("doctor"), ["--config", str(file), *words])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception

@@ -1,4 +1,4 @@
-"""A policy on its whole way: the real command, a real broker, a real hall process, and back in words."""
+"""A pushed policy from end to end: the real command, a real broker, a real hall, and the answer in words."""
 
 from __future__ import annotations
 

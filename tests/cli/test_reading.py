@@ -1,4 +1,4 @@
-"""Who reads a journal beside a serving hall gives way to it, and says from the first second how far it is."""
+"""A command that reads a journal lets a serving daemon go first, and shows its progress from the first second."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def a_hall() -> Site:
 
 
 def press(engine: Engine, point: str, key: Any, arg: str | None) -> str | None:
-    """What stands at ``point`` after a key: None if that says nothing, and said nothing else before it."""
+    """Press a key; return what ``point`` then shows: None for nothing, "as before" if it is unchanged on purpose."""
     kind = Panel if point.startswith("p") and point[1:].isdigit() else Pager
     before = engine.state.shown.get(f"{point}|{kind.kind}")
     _, notes = engine.handle(engine.state.at_ms, ev.KeyPressed(Point(point), key, arg))
@@ -101,7 +101,7 @@ def press(engine: Engine, point: str, key: Any, arg: str | None) -> str | None:
 
 
 def live(engine: Engine, rng: Random, number: int) -> None:
-    """Something of a day happens, and time passes."""
+    """Let some random event of a day happen, and time pass."""
     until_ms = engine.state.at_ms + rng.choice((400, 2_000, 20_000, 90_000))
     while (due_ms := engine.next_due_ms) is not None and due_ms <= until_ms:
         engine.handle(due_ms, ev.Tick())

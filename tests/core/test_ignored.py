@@ -75,7 +75,7 @@ TOLD: dict[str, str] = {
 
 
 def ignored() -> list[tuple[str, str, str]]:
-    """Every place: the file, the function, the reason ("" where that is worked out)."""
+    """List every place where the core ignores an input: file, function, reason ("" where the reason is computed)."""
     found: list[tuple[str, str, str]] = []
     for path in sorted(CORE.rglob("*.py")):
         for function in ast.walk(ast.parse(path.read_text())):
@@ -94,7 +94,7 @@ def ignored() -> list[tuple[str, str, str]]:
 
 
 def told(place: tuple[str, str, str]) -> str | None:
-    """The line of the table for a place, the nearest one."""
+    """Return the table's most specific key for a place; None if it has none."""
     file, function, reason = place
     for name in (f"{file}/{function}/{reason}", f"{file}/{function}", file):
         if name in TOLD:

@@ -1,4 +1,6 @@
-"""What is kept from turn to turn is what working it out anew would give; no sign is left behind. In a whole world."""
+"""An area's figures that are kept within a turn equal those worked out anew, and no outdated sign remains; in whole
+worlds.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ LOOK_EVERY = 25  # steps: signing a whole hall anew costs more than twenty of th
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each figure that was asked for stood already; each is compared with one from nothing."""
+    """Compare every figure that is asked for with one worked out anew; the list says which came from the cache."""
     ask: Callable[[Turn, str], AreaLoad] = demand.area_load
     seen: list[bool] = []
 

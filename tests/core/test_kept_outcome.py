@@ -33,7 +33,7 @@ EVENTS = 60
 
 
 def last_first(turn: Turn, window: str) -> Choice | None:
-    """Another rule: of each lane whoever came last is called."""
+    """A changed calling rule: in each lane the newest visitor is called first."""
     state = turn.window(window)
     heads = [(lane, turn.state.tickets[queue[-1]]) for lane, queue in ordering._lanes(turn, window)]
     return ordering._pick(turn, window, heads, ordering._Streak.of(state))
@@ -49,7 +49,7 @@ class Lived(NamedTuple):
 
 @contextmanager
 def another_version() -> Iterator[None]:
-    """A program that calls whoever came last, and knows no tide."""
+    """Replace rules of the core: call whoever came last, and never run the tidal loop."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (machine, preparation):
             patch.setattr(module, "choose", last_first)

@@ -154,7 +154,7 @@ class Hall:
 
 
 def lived(hall: Hall, step: tuple[Any, ...]) -> tuple[str | None, list[str]]:
-    """One drawn step: at which window a key was pressed, and who was called."""
+    """Live one drawn step; return the window at which a key was pressed (None: none was) and who was called."""
     kind, first, second, third = step
     if kind == "arrive":
         hall.arrive(first, second, third)

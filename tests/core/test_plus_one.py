@@ -44,7 +44,9 @@ def load(engine: Engine) -> Load:
 
 
 def waits_s(engine: Engine) -> tuple[float, float]:
-    """What the tide predicts for a newcomer, and what the newcomer is told."""
+    """Return two waits of a newcomer in seconds: the tidal loop's prediction, and the mean of the range shown to
+    people.
+    """
     now = load(engine)
     told = wait_range(now, now.work)
     assert told is not None

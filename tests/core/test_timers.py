@@ -38,7 +38,7 @@ def turn_of(engine: Engine, at_ms: int) -> Turn:
 
 
 def setting(engine: Engine, name: str, due_ms: int) -> Engine:
-    """As a step would: through a turn, then found again by an engine that starts from the dumped state."""
+    """Set a timer in a turn, and return an engine started from the dumped state."""
     turn_of(engine, engine.state.at_ms).set_timer(name, due_ms)
     return Engine(load_state(dump_state(engine.state), State))
 

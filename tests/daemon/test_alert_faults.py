@@ -228,7 +228,9 @@ ROW = r"\| (.+?) \| `(Edged\w+)`([^|]*) \| (\d+[mh]) \| ([\d.]+) \|\n"
 
 
 def also(alert: str, place: int) -> str:
-    """The alerts beside it, as the pages name them."""
+    """Return the words for other alerts that fire with this one, as the page says it (``place`` 0: Chinese, 1:
+    English).
+    """
     others = ("、" if place == 0 else ", ").join(f"`{one}`" for one in ALSO.get(alert, ()))
     return others and (f"，以及{others}" if place == 0 else f", and {others}")
 

@@ -48,7 +48,7 @@ async def hall(tmp_path: Path, city: City) -> AsyncIterator[tuple[Hall, Daemon, 
 
 
 class Ear:
-    """What the city hears of the hall. ``acknowledges`` what came without a gap."""
+    """What the city receives from the hall. ``acknowledges`` confirms the events that came without a gap."""
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self.client = client
@@ -73,7 +73,7 @@ class Ear:
         return json.dumps({"epoch": int(event["id"].split("/")[1]), "upto": upto}).encode()
 
     def sent(self, kind: str) -> list[str]:
-        """Ids of what events of ``kind`` are about."""
+        """Return the ids or subjects of all received events of ``kind``, in the order of their numbers."""
         of = [event for _, event in sorted(self.events.items()) if event["type"] == f"edged.{kind}"]
         return [event["data"].get("id") or event["subject"] for event in of]
 

@@ -27,7 +27,7 @@ FAST = 100.0  # hall seconds per second where a test waits for a re-assertion
 
 @dataclass
 class Bench:
-    """Outputs, and what they told."""
+    """The daemon's outputs, and the events, errors and measured times that they reported."""
 
     outputs: Outputs
     events: list[Event] = field(default_factory=list)

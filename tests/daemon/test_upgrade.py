@@ -32,7 +32,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def be(daemon: Daemon, version: Path) -> None:
-    """From the next start on, the daemon is this version."""
+    """Run this version of the program from the daemon's next start on."""
     daemon.before = ("env", "-C", str(version))
     daemon.environ["PYTHONPATH"] = str(version)
 

@@ -14,13 +14,13 @@ from tests.support.daemons import Daemon, Hall, Machines
 
 
 def told(hall: Hall) -> list[tuple[str, str]]:
-    """What the journal says the centre has to hear, in order."""
+    """Return (type, subject) of each event in the journal, in order: what the centre has to receive."""
     notes = (note for step in hall.steps() for note in step.notes)
     return [(f"edged.{note.kind}", note.subject) for note in notes if is_event(note.kind)]
 
 
 def heard(*centres: Centre) -> list[tuple[str, str]]:
-    """What two lives of the centre stored, by number."""
+    """Return (type, subject) of the events that these centres stored together, by number; a gap fails."""
     events = {number: event for centre in centres for number, event in centre.events.items()}
     assert sorted(events) == list(range(1, len(events) + 1))
     return [(events[number]["type"], events[number]["subject"]) for number in sorted(events)]
@@ -33,7 +33,7 @@ def visit(machines: Machines, number: int) -> None:
 
 
 def remembered(hall: Hall) -> int:
-    """Up to which number the journal knows that the centre has it."""
+    """Return the last event number that the journal holds as acknowledged by the centre."""
     connection = database.connect(hall.journal, read_only=True)
     try:
         return read_cursor(database.get_meta(connection, KEY), 1, 0).acked

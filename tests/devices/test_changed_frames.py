@@ -83,7 +83,7 @@ def bar(body: bytes) -> str:
 
 
 def bar_wire(data: bytes) -> str:
-    """A frame as it is on the wire, with a good one behind it."""
+    """Read a frame followed by a good one; return the frames found and how many bytes were garbled."""
     reader = onbon.FrameReader()
     found = list(reader.feed(data + onbon.ping(1).to_bytes()))
     return f"{' '.join(one.data.hex() for one in found)} garbled {reader.garbled}"
@@ -105,7 +105,7 @@ def datagram(data: bytes) -> str:
 
 
 def inside(body: bytes) -> str:
-    """A packet of an LED card by what is in it, escaped as on the wire."""
+    """Wrap a packet's body for an LED card, escaped as on the wire; return how the codec reads and describes it."""
     escaped = b"".join(bytes((strip.FILL, b + 1) if b in strip.ESCAPED else (b,)) for b in body + b"\0\0")
     data = bytes((strip.HEAD,)) + escaped + bytes((strip.TAIL,))
     return f"{strip.answer_of(strip.parse(data))} {'; '.join(strip.describe(data))}"
@@ -122,7 +122,7 @@ def module(pdu: bytes) -> str:
 
 
 def requests(pdu: bytes) -> str:
-    """Two requests one behind the other, as a fake module or a tool that listens cuts them."""
+    """Read a request followed by a good one; return the requests found and how many bytes were dropped."""
     reader = RequestReader()
     frames = reader.feed(rtu_frame(7, pdu) + rtu_frame(9, b"\x01\0\0\0\x08"))
     return f"{' '.join(f'{unit}:{one.hex()}' for unit, one in frames)} dropped {reader.dropped}"

@@ -29,7 +29,7 @@ def installed(files: Hall) -> Path:
 
 
 async def tide(files: Hall, machines: Machines) -> None:
-    """A "+1" window is open: lamp 1 of the relay module shines."""
+    """Let enough visitors come and staff log in, so that a "+1" window opens and lamp 1 of the relay module shines."""
     machines.tickets(TIDE)
     machines.panel.press("login")
     await until(lambda: machines.lamp.lamp == "blink")
@@ -38,7 +38,7 @@ async def tide(files: Hall, machines: Machines) -> None:
 
 
 async def served(container: Container, machines: Machines, number: int, since_s: float) -> float:
-    """Seconds from ``since_s`` until a ticket had its effect."""
+    """Take a ticket and wait until a panel counts it; return the seconds since ``since_s``."""
     machines.tickets(1, first=number)
     await until(lambda: machines.panel.waiting == number, 60.0)
     took_s = monotonic_s() - since_s

@@ -13,7 +13,7 @@ from edged.store.writer import WriterJob
 
 
 class Disk:
-    """Takes batches, and tells of them when asked."""
+    """A fake disk that collects batches and reports them as committed when the test says so."""
 
     def __init__(self) -> None:
         self.batches: list[Sequence[WriterJob]] = []
@@ -28,7 +28,7 @@ class Disk:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What follows on the heels of a commit waits for longer than any test."""
+    """Make the batcher gather steps behind a commit for longer than any test lasts."""
     monkeypatch.setattr(commit_batcher, "GATHER_S", 60.0)
     monkeypatch.setattr(commit_batcher, "GATHER_LONG_S", 60.0)
 

@@ -60,7 +60,7 @@ def test_a_start_that_gets_on_asks_for_more_time_and_not_too_often(
 
 
 def quick_watchdog(manager: tuple[socket.socket, str]) -> tuple[socket.socket, ServiceManager]:
-    """One that bites after 40 ms, and the manager's end of it for a loop to read."""
+    """Give the manager's socket, non-blocking, and a client whose watchdog interval is 40 ms."""
     wire, name = manager
     wire.setblocking(False)
     return wire, ServiceManager({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "40000"})
@@ -114,7 +114,7 @@ async def test_a_process_that_stood_still_is_fed_at_once_and_a_heart_that_stoppe
 
 
 def drained(wire: socket.socket) -> None:
-    """Away with what lies there already."""
+    """Discard every datagram that already waits on the socket."""
     with suppress(BlockingIOError):
         while True:
             wire.recv(4096)

@@ -146,7 +146,7 @@ class Walk:
         await self.client.publish(f"hall/walk/dev/{device}/up/{kind}", json.dumps(body), qos=1)
 
     async def press(self, window: str, key: str, arg: str | None = None) -> None:
-        """A key on the JSON panel of a window, or on ``panel-duty``, ``pager-…``."""
+        """Press a key on the JSON panel of a window, on ``panel-duty`` or on a pager (``pager-…``)."""
         device = f"panel-{window}" if window.startswith("w") else window
         await self.send(device, "key", key=key, **({} if arg is None else {"arg": arg}))
 
@@ -162,11 +162,11 @@ class Walk:
         return paper
 
     def printed(self, since: int) -> dict[str, Any] | None:
-        """The first paper since then."""
+        """Return the fields of the first paper printed after mark ``since``; None if there is none."""
         return next((f for d, kind, f in self.actions[since:] if d == "dispenser" and kind == "print"), None)
 
     async def queue(self, service: str, count: int) -> list[str]:
-        """So many visitors take numbers."""
+        """Let ``count`` visitors take numbers for a service."""
         return [(await self.take(service))["number"] for _ in range(count)]
 
     async def order(self, operation: str, **body: Any) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class Walk:
         return [fields for d, k, fields in self.actions[mark:] if (d, k) == (device, kind)]
 
     async def coil(self, number: int) -> bool:
-        """A lamp of the Modbus module, asked of the module itself."""
+        """Read a lamp's coil from the Modbus module itself."""
         client = AsyncModbusTcpClient("127.0.0.1", port=self.relay_port)
         await client.connect()
         try:
@@ -213,14 +213,14 @@ class Walk:
         return value
 
     async def lit(self, number: int, wanted: bool, what: str) -> None:
-        """Wait for a lamp of the Modbus module."""
+        """Wait until a lamp of the Modbus module is on (``wanted``) or off."""
         async with asyncio.timeout(ANSWER_S):
             while await self.coil(number) is not wanted:
                 await asyncio.sleep(0.05)
         assert what
 
     async def policy(self, **body: Any) -> None:
-        """The city pushes a signed policy; until the hall says that it is in force."""
+        """Push a signed policy from the city and wait until the hall reports it in force."""
         self._version += 1
         document = {
             "type": "policy",
@@ -240,7 +240,7 @@ class Walk:
     # -- life --
 
     async def listen(self) -> None:
-        """Hear everything that the hall says, and answer actions as devices do."""
+        """Collect everything that the hall publishes, and answer actions as devices do."""
         async for message in self.client.messages:
             topic, payload = str(message.topic), message.payload
             assert isinstance(payload, bytes)

@@ -147,7 +147,7 @@ def old_policies_count(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_policy_that_did_harm_is_welcome_again(patch: pytest.MonkeyPatch) -> None:
-    """All of them do, within two minutes: the queue's age doubles in each."""
+    """Every policy is made to do harm within two minutes: the queue looks twice as old each minute."""
     patch.setattr(trial, "queue_now", lambda turn: trial.WaitingNow(99, 2.0 ** (turn.at_ms // 60_000 % 50)))
     patch.setattr(trial, "_usual", lambda turn: None)
     patch.setattr(trial, "_missed_window", lambda turn, _good: next(iter(turn.lookup.areas)))
@@ -208,7 +208,7 @@ def a_callback_fails(patch: pytest.MonkeyPatch) -> None:
 
 
 def numbers_count_for_ever(patch: pytest.MonkeyPatch) -> None:
-    """A panel that was switched off says nothing new when it counts from 1."""
+    """After a device restarts and counts from 1, its messages are taken for repetitions."""
     true_judge = sequence._judge
 
     def judge(*words: Any) -> str:
@@ -229,7 +229,7 @@ def a_mistake_stands_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_will_outlives_its_device(patch: pytest.MonkeyPatch) -> None:
-    """Lost on the word of what stood at the broker, whatever the device says itself."""
+    """A retained will marks a device as lost, whatever the device itself says later."""
     true_back = json_driver.MqttJson._back
 
     def back(driver: json_driver.MqttJson, heard: bool) -> None:
@@ -240,7 +240,7 @@ def a_will_outlives_its_device(patch: pytest.MonkeyPatch) -> None:
 
 
 def any_clock_is_believed(patch: pytest.MonkeyPatch) -> None:
-    """One without a battery says 2151."""
+    """A machine without a clock battery may say 2151, and is believed."""
     patch.setattr(WallClock, "_likely", staticmethod(lambda wall_ms, lived_ms: True))
     patch.setattr(WallClock, "believes", lambda clock, wall_ms, at_ms: True)
 
@@ -316,7 +316,7 @@ SELDOM_SEEN = (
 
 
 def hold(patch: pytest.MonkeyPatch, faults: dict[str, float]) -> None:
-    """A short day with these faults."""
+    """Make each simulated day short and busy, with these faults and no others."""
     patch.setattr(DaemonFaults, "draw", classmethod(lambda cls, rng: cls(**faults)))
     patch.setattr(days, "FAULTS_H", HOURS)
     patch.setattr(days, "SETTLES_MS", 20 * 60_000)
