@@ -114,11 +114,11 @@ class AreaSummary:
 
 @value
 class WindowSummary:
-    """The state of a window for the city (a state message).
+    """The state of a window, sent to the city.
 
-    ``reason``: one line that says why a tidal window was opened. ``override``: the manual decision over the window,
-    with the name of the person and its end. ``stale``: its panel is silent, and this is the last known state.
-    ``helpers``: how many people work there beside its clerk.
+    ``reason``: one line that says why a "+1" window (an extra one) was opened. ``override``: the manual decision over
+    the window, with the name of the person and its end. ``stale``: the window's panel is silent, and this is the last
+    known state. ``helpers``: how many people work there beside its clerk.
     """
 
     window: str
@@ -135,9 +135,10 @@ class WindowSummary:
 
 @value
 class AlarmsSummary:
-    """The alarms in force (a state message): (kind, subject, since when as an ``at_ms`` stamp), oldest first.
+    """The alarms in force, sent to the city, oldest first. Each is (kind, subject, ``at_ms`` stamp since which it is in
+    force).
 
-    ``lost``: for each alarm about a lost device, (device, reason as a word of ``losses.LOSSES``).
+    ``lost``: a pair for each alarm about a lost device: the device, and why it is lost, as a word of ``losses.LOSSES``.
     """
 
     standing: tuple[tuple[str, str, int], ...]
@@ -208,7 +209,7 @@ class NoNumber:
 
 @value
 class Issuing:
-    """What a dispenser gives numbers for: every service except those in ``stopped``."""
+    """What a dispenser offers to visitors: a number for every service except those in ``stopped``."""
 
     stopped: tuple[NoNumber, ...] = ()
     kind: ClassVar[str] = "issuing"
@@ -284,7 +285,7 @@ class Print:
 
 @value
 class Page:
-    """Page a member of staff (``staff`` = "duty-manager": the duty manager) once."""
+    """Send a message to the pager of a member of staff, once (``staff`` = "duty-manager": to the duty manager's)."""
 
     staff: str
     area: str | None

@@ -238,14 +238,16 @@ class DeviceBack:
 
 @value
 class CommandDone:
-    """The action ``id`` was carried out."""
+    """A device reports that it has carried out the action ``id``."""
 
     id: str
 
 
 @value
 class CommandFailed:
-    """The action ``id`` failed, or may have failed. Drivers never retry it: the core decides."""
+    """A device or its driver reports that the action ``id`` failed, or that nobody knows whether it was carried out.
+    Drivers never retry an action, because it might be done twice: the core decides.
+    """
 
     id: str
     error: str
@@ -253,7 +255,7 @@ class CommandFailed:
 
 @value
 class SiteLoaded:
-    """The hall's configuration, at the first start and whenever it has changed."""
+    """The hall's configuration (from hall.toml) takes effect: at the first start, and whenever it has changed."""
 
     site: Site
 
@@ -340,7 +342,7 @@ class OverrideSet:
 
 @value
 class OverrideLifted:
-    """``by`` ends an override before its time."""
+    """A person (``by``) ends a manual decision (override) before its time."""
 
     kind: OverrideKind
     target: str
@@ -363,8 +365,8 @@ class AlarmAccepted:
 
 @value
 class Announced:
-    """An operator (``by``) has a text spoken once in ``areas`` (empty: everywhere). Texts have at most 200
-    characters.
+    """An operator (``by``) lets the loudspeakers of ``areas`` (empty: of all areas) speak a text once. Each text has at
+    most 200 characters.
     """
 
     text: str

@@ -1,5 +1,5 @@
-"""Dictionaries derived from the site: which window a panel belongs to, who can serve what. Rebuilt whenever the site
-changes.
+"""Dictionaries computed from the configured hall (site): which window a panel belongs to, which windows serve an area,
+and so on. They are built anew whenever the site changes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Lookup:
         return self._skills_in.get((window, area), ())
 
     def printer_of(self, source: Point) -> Point:
-        """The device that prints a number requested at ``source``; usually that device itself."""
+        """Return the point (device channel) of the printer for a number that was requested at ``source``. Usually it is
+        ``source`` itself, a dispenser with a built-in printer.
+        """
         return self._printers.get(device_of(source), source)
 
     def serves_cases(self, window: str) -> bool:

@@ -1,7 +1,7 @@
-"""Finds the part of the hall that a person means by an id, a number or a name.
+"""Finds the window, area, service or member of staff that a person means by an id, a number or a name.
 
-An id wins; after it a window's number, or a name as written in hall.toml, in either language. A text that fits two
-parts, or none, gives None.
+A matching id wins. Otherwise a window's number counts, or a name as written in hall.toml, in either language. If a text
+fits nothing, or more than one, the result is None.
 """
 
 from __future__ import annotations

@@ -73,11 +73,11 @@ class Window:
 
 @value
 class Staff:
-    """A person who can be paged (``pager`` is a point) for the areas in ``skills``.
+    """A person who can be paged on ``pager`` (a device channel), to work for the areas in ``skills``.
 
     ``roles``: ``standby`` staffs "+1" windows (待命人员), ``commissioner`` comes to a window to help (行政专员, 帮办),
-    ``guide`` answers questions in the hall (导办). ``shifts``: start and end, in minutes after midnight, of the times
-    in which they may be paged (over midnight if the end is not later than the start); empty: always.
+    ``guide`` answers questions in the hall (导办). ``shifts``: the times in which the person may be paged, each as
+    start and end in minutes after midnight (over midnight if the end is not later than the start); empty: always.
     """
 
     id: str

@@ -132,7 +132,7 @@ class Turn:
         return self._lost
 
     def touch_window(self, window: str) -> None:
-        """Mark a window: its lamp, display and panel are computed again."""
+        """Mark a window: what its lamp, display and panel show is computed again."""
         self.dirty_windows[window] = None
         for area in self.lookup.window_areas.get(window, ()):
             self.loads.pop(area, None)
