@@ -342,7 +342,7 @@ def _classes(path: Path) -> Iterator[ast.ClassDef]:
 
 
 def _is_class(path: Path, name: str) -> bool:
-    """Whether this file defines ``name``: it is another thing then."""
+    """Does this file define ``name`` itself? Then it is not the library's class of that name."""
     return any(node.name == name for node in _classes(path))
 
 
@@ -428,7 +428,7 @@ def _is_exempt(node: Function) -> bool:
 
 
 def _asserts(function: Function) -> bool:
-    """Whether it can fail on purpose: an assert, an expected error, or waiting for something under a deadline."""
+    """Can this test fail on purpose: by an assert, an expected error, or a wait with a deadline?"""
     for node in ast.walk(function):
         if isinstance(node, ast.Assert):
             return True

@@ -91,7 +91,7 @@ def test_a_policy_file_is_the_one_under_test(trace: Path, tmp_path: Path) -> Non
         (["--trace", "TRACE", "--prices", "1,2"], ""),
     ],
 )
-def test_wrong_words_are_one_line(trace: Path, words: list[str], told: str) -> None:
+def test_wrong_arguments_are_answered_in_one_line(trace: Path, words: list[str], told: str) -> None:
     found = call("backtest", *[str(trace) if word == "TRACE" else word for word in words], "--processes", "1")
     assert told in found.output
     assert found.exit_code == (2 if told else 0)

@@ -87,7 +87,7 @@ def test_what_the_document_forbids_is_refused_with_figures_in_both_languages(
     assert edged("policy", "rehearse", str(same), "--journal", str(journal), timeout_s=BUSY_S).returncode == 0
 
 
-def test_a_journal_of_nobody_is_said_as_such(tmp_path: Path) -> None:
+def test_a_missing_journal_is_named_as_the_reason(tmp_path: Path) -> None:
     assert rehearse(tmp_path / "none.db", Pair(Policy(), NEVER), 5) == Missed(missed="journal")
 
 

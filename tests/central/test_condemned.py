@@ -52,7 +52,7 @@ def test_without_a_journal_nothing_is_written(tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_newest_are_kept(tmp_path: Path) -> None:
+def test_the_newest_condemned_documents_are_remembered(tmp_path: Path) -> None:
     condemned = Condemned(tmp_path / "hall.db")
     many = [b"%d" % number for number in range(KEPT_MAX + 1)]
     for raw in many:

@@ -296,7 +296,7 @@ async def test_of_a_long_backlog_only_counter_readings_are_thinned(
     )  # seven minutes at one a minute, the last 100 in full
 
 
-async def test_of_long_silence_so_many_marks_are_kept_and_of_strange_acknowledgements_one_word(
+async def test_marks_of_a_long_silence_are_bounded_and_false_acknowledgements_are_reported_once(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
     async with open_journal(tmp_path / "j.db") as journal:
@@ -326,7 +326,9 @@ async def test_whoever_acknowledges_nothing_is_told_again_after_twice_as_long(
         uplink.stop()
 
 
-async def test_a_single_event_of_before_is_told(broker: Mosquitto, tmp_path: Path) -> None:
+async def test_one_event_recorded_before_the_connection_is_sent_once(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
     async with open_journal(tmp_path / "j.db") as journal:
         hall = Hall(broker, journal)
         hall.happen(1)

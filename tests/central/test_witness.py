@@ -116,7 +116,7 @@ def test_a_broker_that_was_away_is_told_again_and_one_that_is_away_is_not(
 @pytest.mark.parametrize(
     ("epoch", "seq", "beyond"), [(1, 7, False), (1, 8, True), (2, 0, True), (0, 99, False)]
 )
-def test_a_word_that_goes_beyond_this_journal_is_handed_on_and_silences_ours(
+def test_a_position_beyond_this_journal_is_reported_and_stops_our_own_reports(
     monkeypatch: pytest.MonkeyPatch, epoch: int, seq: int, beyond: bool
 ) -> None:
     hall = Hall(monkeypatch)

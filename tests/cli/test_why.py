@@ -109,7 +109,7 @@ async def test_filters_and_languages(journal: Path) -> None:
     assert call(journal, "--since", "08:10", "--last", "0").stdout == everything
 
 
-async def test_what_is_not_there_is_said(journal: Path, tmp_path: Path) -> None:
+async def test_a_missing_area_file_or_time_ends_with_an_error(journal: Path, tmp_path: Path) -> None:
     assert call(journal, "--area", "none").exit_code == 1
     assert call(tmp_path / "other.db").exit_code == 2
     assert "there is no such file" in call(tmp_path / "other.db").output
@@ -157,7 +157,7 @@ def test_no_decision_of_the_transcripts_lacks_a_figure_and_a_wait_has_a_limit_of
     assert waits > 20
 
 
-def test_a_fact_without_words_is_its_kind_and_no_decision() -> None:
+def test_a_note_without_a_sentence_is_shown_as_its_kind() -> None:
     note = Note("something.new", "w1")
     assert explain(note, SITE) == "something.new w1"
     assert explained(note, SITE) is None

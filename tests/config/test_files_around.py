@@ -116,7 +116,7 @@ def test_a_credential_that_the_unit_does_not_hand_over_is_named(tmp_path: Path) 
     assert "/run/credentials/edged.service/mqtt.password" in found
 
 
-def test_check_asks_both() -> None:
+def test_check_compares_the_access_list_and_the_unit() -> None:
     done = edged("check", str(EXAMPLE), "--acl", str(ACL), "--unit", str(UNIT))
     assert done.returncode == 2
     assert "IPAddressAllow=192.168.8.90" in done.stderr

@@ -126,7 +126,7 @@ def test_rules_are_no_last_resort() -> None:
     ]
 
 
-def test_who_shows_one_mistake_looks_for_one() -> None:
+def test_a_reader_that_shows_one_mistake_stops_at_the_first() -> None:
     with pytest.raises(Misshapen) as misshapen:
         read(Sample, {"name": " ", "words": [1] * 8000}, most=1)
     assert [fault.path for fault in misshapen.value.faults] == [("name",)]
@@ -145,7 +145,7 @@ def test_what_is_no_table_is_one_mistake(value: object) -> None:
     assert wrong(value) == [((), "kind", "table")]
 
 
-def test_made_by_hand_the_rules_hold_as_well() -> None:
+def test_rules_also_hold_for_objects_made_in_code() -> None:
     assert Sample(name=" x").name == "x"
     with pytest.raises(ValueError, match="says nothing"):
         Sample(name=" ")
@@ -177,7 +177,9 @@ VALUES = st.recursive(
     st.dictionaries(st.sampled_from([*keys_of(Sample), "nane"]), VALUES),
     st.sampled_from([{}, {"name": "x"}]),
 )
-def test_the_second_look_agrees_with_the_first(fields: dict[str, Any], usual: dict[str, Any]) -> None:
+def test_our_own_checks_refuse_exactly_what_msgspec_refuses(
+    fields: dict[str, Any], usual: dict[str, Any]
+) -> None:
     fields = usual | fields
     found = list(faults(Sample, fields))
     try:

@@ -46,7 +46,9 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 @pytest.mark.long
-def test_what_is_kept_is_what_is_so(kept: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_kept_within_a_turn_equal_those_worked_out_anew(
+    kept: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     handle, steps, found = Engine.handle, count(), []
 
     def handled(engine: Engine, at_ms: int, event: Any) -> Any:

@@ -266,8 +266,8 @@ async def test_a_start_with_a_file_that_drops_visits_runs_on_as_it_was(
     identical(files)
 
 
-async def test_a_swapped_device_is_shown_what_stands(hall: tuple[Hall, Daemon, Machines]) -> None:
-    """Another relay module in the place of the first, without a restart."""
+async def test_a_replaced_device_is_sent_the_current_levels(hall: tuple[Hall, Daemon, Machines]) -> None:
+    """Another relay module replaces the first while the daemon runs; its lamps are set without a restart."""
     files, daemon, machines = hall
     await daemon.start()
     machines.tickets(TIDE)
@@ -287,7 +287,7 @@ async def test_a_swapped_device_is_shown_what_stands(hall: tuple[Hall, Daemon, M
 
 
 async def test_what_only_a_restart_can_take_is_refused_whole(hall: tuple[Hall, Daemon, Machines]) -> None:
-    """A serial line of the process keeps its baud rate, and a journal its hall."""
+    """A reload cannot change a serial line's baud rate or the hall of the journal; it then changes nothing at all."""
     files, daemon, machines = hall
     line = (
         '\n[[devices]]\nid = "line"\ndriver = "modbus_relay"\nurl = "rtu:///dev/no-such-port?baudrate=9600"\n'
@@ -316,7 +316,7 @@ async def test_what_only_a_restart_can_take_is_refused_whole(hall: tuple[Hall, D
 
 
 async def test_a_frozen_process_times_nobody_out(hall: tuple[Hall, Daemon, Machines]) -> None:
-    """Also: no ping to the watchdog while it stands still, and READY before any of this."""
+    """Also: while frozen it sends no ping to the watchdog, and READY was sent before the freeze."""
     files, daemon, machines = hall
     await daemon.start()
     machines.tickets(TIDE)

@@ -21,7 +21,7 @@ from tests.support.daemons import ROOT, Daemon, Hall, Machines, device_table
 
 
 class QueueSystem:
-    """Somebody else's software that issues and calls."""
+    """A fake queue system of another vendor, which issues numbers and calls them."""
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""A device that is lost is told of with its reason wherever somebody looks: log, health, status, alarms, metrics."""
+"""A lost device is shown with its reason in the log, health, status, alarms and metrics."""
 
 from __future__ import annotations
 

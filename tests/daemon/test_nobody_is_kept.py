@@ -143,7 +143,7 @@ async def plant_everywhere(
 
 
 async def served_and_told(files: Hall, machines: Machines) -> None:
-    """The hall still works, so that there is something to look through."""
+    """Let the hall serve visitors, so that there is output to search for the planted numbers."""
     machines.panel.press("login")
     machines.tickets(3, first=701)
     await until(lambda: len(files.tickets()) >= 3)

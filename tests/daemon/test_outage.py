@@ -1,4 +1,6 @@
-"""The daemon while its broker is away, and when it comes back, with or without its memory."""
+"""The daemon while its broker is away, and after the broker is back with or without its retained messages and
+sessions.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ async def test_without_a_broker_the_wires_serve_and_a_broker_is_found_soon(
 async def test_without_its_password_the_wires_serve_and_it_may_come_late(
     hall: tuple[Hall, Daemon, Machines],
 ) -> None:
-    """The lamp of a "+1" window is right again though the password's file is gone; what is missing is said."""
+    """The password's file is missing: the lamp of a "+1" window is still right, and the log names the file."""
     files, daemon, machines = hall
     secret = files.directory / "secret"
     secret.write_text("open sesame\n")

@@ -21,7 +21,7 @@ API: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "configs/async
 
 
 def written(ear: PageEar) -> None:
-    """Every part is of the shape that asyncapi.yaml gives it."""
+    """Fail unless every page part has the shape that asyncapi.yaml gives it."""
     for part, body in ear.parts.items():
         schema = API["components"]["schemas"][f"Page{part.partition('/')[0].capitalize()}"]
         assert faults(body, schema, API) == [], part
@@ -74,7 +74,7 @@ async def test_a_day_as_the_pages_see_it(hall: tuple[Hall, Daemon, Machines], br
     assert await daemon.stop() == 0
 
 
-async def test_nothing_new_is_nothing_said_and_a_reload_takes_away(
+async def test_unchanged_parts_are_not_published_again_and_a_reload_removes_parts(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
     files, daemon, _ = hall

@@ -133,7 +133,7 @@ async def test_killed_or_stopped_in_the_middle_it_leaves_the_daemon_untouched(
 
 
 async def visitors_are_served(hall: Hall, centre: Any) -> None:
-    """Tickets are taken, written and counted."""
+    """Fail unless tickets are still taken, recorded and counted."""
     before = await hall.metric("edged_events_total")
     up = f"hall/{HALL}/dev/dispenser/up/ticket"
     for seq in range(1, 21):

@@ -1,4 +1,4 @@
-"""The hall's own word about itself: online, degraded with its reasons, offline."""
+"""What the hall reports about itself: online, degraded with its reasons, or offline."""
 
 from __future__ import annotations
 

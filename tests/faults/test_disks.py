@@ -27,7 +27,7 @@ NO_FLUSH = 2
 
 
 def grown(file: Path) -> None:
-    """The file takes what room there is."""
+    """Let the file grow until the disk has no room left."""
 
     def fill(size: int) -> None:
         while True:
@@ -150,7 +150,7 @@ async def test_a_crawling_disk_holds_back_acknowledgements_and_never_the_loop(
 async def test_killed_between_commit_and_acknowledgement_the_message_comes_again_and_counts_once(
     hall: tuple[Hall, Daemon, Machines],
 ) -> None:
-    """A clerk's "next": twice it would call two visitors."""
+    """The message is a clerk's "next" key: counted twice, it would call two visitors."""
     files, daemon, machines = hall
     daemon.planted = "unacknowledged"
     await daemon.start()

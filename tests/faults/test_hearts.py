@@ -20,7 +20,7 @@ ACTS_S = 12.0  # the promise: this long after a part hung or died, somebody has 
 
 @pytest.fixture
 async def quick(hall: tuple[Hall, Daemon, Machines]) -> AsyncIterator[tuple[Hall, Daemon, Machines]]:
-    """The hall with a watchdog that a test can wait for."""
+    """Give the hall a watchdog interval short enough for a test to wait for."""
     files, _, machines = hall
     daemon = Daemon(files, watchdog_s=PING_S)
     yield files, daemon, machines

@@ -43,7 +43,7 @@ async def idle_client(port: int) -> None:
 
 @contextmanager
 def hogs() -> Iterator[None]:
-    """Processes that take all the time they get."""
+    """Run processes that use all the processor time they can get."""
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(HOGS)]
     try:
         yield

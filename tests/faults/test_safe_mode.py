@@ -97,5 +97,5 @@ async def test_safe_mode_ends_by_itself_and_what_it_kept_back_goes_to_the_centre
 
 
 def kinds(centre: Centre) -> set[str]:
-    """Of all events that came."""
+    """Return the types of all events that the centre received."""
     return {event["type"].removeprefix("edged.") for event in centre.events.values()}

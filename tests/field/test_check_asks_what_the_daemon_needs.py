@@ -81,7 +81,7 @@ def test_the_time_of_china_by_any_name(tmp_path: Path, zone: str) -> None:
     assert "did you mean" not in said
 
 
-def test_a_hint_is_never_the_word_itself() -> None:
+def test_the_suggested_spelling_differs_from_what_was_written() -> None:
     assert nearest("lamp", ["lamp", "lamps"]) == "lamps"
     assert nearest("lamp", ["lamp"]) is None
 
@@ -193,7 +193,7 @@ def test_a_number_of_a_window_is_digits_and_capitals(tmp_path: Path) -> None:
     assert 'write "3"' in checked(tmp_path, GOOD.replace('number = "1"', 'number = "３"'))[1]
 
 
-async def test_the_daemon_says_it_and_serves(hall: tuple[Hall, Daemon, Machines]) -> None:
+async def test_the_daemon_logs_a_grave_remark_and_serves(hall: tuple[Hall, Daemon, Machines]) -> None:
     files, daemon, machines = hall
     files.edit('lamp = "relay/0"', 'lamp = "voice"')
     await daemon.start()
@@ -205,7 +205,7 @@ async def test_the_daemon_says_it_and_serves(hall: tuple[Hall, Daemon, Machines]
 
 
 def told(folder: Path, broker: Mosquitto, settings: str) -> str:
-    """What the doctor says of the broker."""
+    """Return what the doctor prints about the broker with these settings."""
     file = folder / "hall.toml"
     file.write_text(f"{GOOD}\n[mqtt]\nport = {broker.port}\n{settings}\n")
     found = check_broker(load(file))

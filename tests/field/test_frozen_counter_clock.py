@@ -21,7 +21,7 @@ WINDOW = {
 
 
 async def told(hall: tuple[Hall, Daemon, Machines], broker: Mosquitto, times: int, pause_s: float) -> int:
-    """The people counted of so many windows with one and the same start."""
+    """Send so many counts with the same start of the window; return how many people the hall counted."""
     files, daemon, _machines = hall
     files.file.write_text(files.file.read_text() + DOOR)
     daemon.arguments = ("--warp", "60@0@1764550800000")  # a minute of the hall in a second

@@ -42,7 +42,7 @@ LEAST = 3
 
 
 class Story(NamedTuple):
-    """What happened, as a transcript; ``says`` stands in what comes of it, ``never`` does not."""
+    """A transcript of what happened; its outcome must contain ``says`` and must not contain ``never``."""
 
     kind: str
     source: str
@@ -342,7 +342,7 @@ def test_an_rtu_answer_without_its_last_byte_is_none() -> None:
 
 
 class Host(NamedTuple):
-    """A broker's address as somebody typed it, and what the file is told to say instead."""
+    """A broker's address as somebody typed it, and the advice that the check of hall.toml must give."""
 
     kind: str
     source: str

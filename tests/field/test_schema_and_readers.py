@@ -61,7 +61,7 @@ def messages(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def said(fields: dict[str, Any]) -> dict[str, Any]:
-    """Without what is as good as absent, and without the characters that never come in."""
+    """Return the fields without empty ones and without the characters that readers remove."""
     fields = {k: cleaned(v) if isinstance(v, str) else v for k, v in fields.items()}
     return {k: v for k, v in fields.items() if v is not None and not (isinstance(v, str) and not v.strip())}
 
@@ -123,7 +123,7 @@ class Book:
         self.receive = book.receive
 
     def subscribe(self, topic_filter: str, handler: Any) -> None:
-        """Nobody sends."""
+        """No-op: no message comes."""
 
     def _put(self, event: Event, ack: Any = None, attachments: Any = None) -> bool:
         self.events.append(event)
@@ -134,7 +134,7 @@ class Book:
 
 
 class Said:
-    """A message."""
+    """A fake message of the broker."""
 
     topic = "hall/east/appointments"
 

@@ -49,7 +49,7 @@ def ignored(files: Hall, reason: str = "duplicate") -> int:
 
 
 async def press(machines: Machines, files: Hall, *keys: str) -> None:
-    """As people do: one after the other."""
+    """Press keys one after the other, waiting for each as a person does."""
     for key in keys:
         before = sum(isinstance(step.event, KeyPressed) for step in files.steps())
         machines.panel.press(key)
@@ -175,7 +175,7 @@ async def test_a_broker_that_lost_its_marks_repeats_and_nothing_is_doubled(
 
 
 async def test_a_button_that_sleeps_says_one_each_time(hall: Parts) -> None:
-    """Its name for its life tells the presses apart, at once."""
+    """The button names each of its lives, which tells its presses apart although each has number 1."""
     files, daemon, machines = hall
     await daemon.start()
     machines.tickets(3)

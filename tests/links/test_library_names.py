@@ -147,7 +147,7 @@ def test_what_we_read_is_set(bound: Bound) -> None:
     )
 
 
-async def test_aiomqtt_hands_out_what_it_says() -> None:
+async def test_aiomqtt_gives_access_to_its_paho_client() -> None:
     client = aiomqtt.Client("localhost", timeout=math.inf)
     assert type(client._client).__name__ == "Client", "links/mqtt/connection.py takes it for paho's"
     assert not client._connected.done()
@@ -155,7 +155,7 @@ async def test_aiomqtt_hands_out_what_it_says() -> None:
 
 
 def test_aiomqtt_still_acknowledges_by_itself() -> None:
-    """Why ``edged centre consume`` is paho's (decision 0014)."""
+    """This is why ``edged centre consume`` uses paho instead (decision 0014)."""
     wishes = inspect.signature(aiomqtt.Client).parameters
     assert not [name for name in wishes if "ack" in name], (
         "acknowledges by hand now: move edged/centre/broker.py"

@@ -24,7 +24,7 @@ def answer(function: int) -> bytes:
 
 
 @pytest.mark.parametrize("asked", REQUESTS)
-def test_an_answer_of_another_function_is_none(asked: int) -> None:
+def test_an_answer_with_another_function_code_is_rejected(asked: int) -> None:
     """All reads here have answers of one length: two bytes of coils, of inputs or of one register."""
     for said in REQUESTS:
         assert fits(REQUESTS[asked], answer(said)) is (said == asked)

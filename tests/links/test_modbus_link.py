@@ -239,7 +239,7 @@ async def test_a_request_held_back_for_a_debt_goes_when_the_debt_is_paid() -> No
 
 
 async def test_pymodbus_alone_takes_the_late_answer() -> None:
-    """The fault that the guard is for; when this fails, the library has learned it."""
+    """Shows the fault that our guard is for; if this fails, pymodbus has mended it and the guard may go."""
     from pymodbus.client import AsyncModbusSerialClient
     from pymodbus.exceptions import ModbusException
 

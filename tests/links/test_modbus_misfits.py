@@ -34,7 +34,7 @@ def test_on_a_serial_line_too_the_unit_that_answered_is_named(answer: bytes) -> 
     assert misfit(rtu_frame(UNIT, READ), b"\0" + rtu_frame(5, answer) + b"\xff", rtu=True) == said
 
 
-def test_what_does_not_even_answer_a_read_says_nothing() -> None:
+def test_bytes_that_could_not_answer_a_read_get_no_explanation() -> None:
     strange = tcp_frame(TRANSACTION - 1, UNIT, bytes((6, 0, 0, 0, 1)))
     assert misfit(sent(), strange, rtu=False) == ""
     assert misfit(sent(), strange + tcp_frame(TRANSACTION - 1, UNIT, ANSWER), rtu=False) == LATE

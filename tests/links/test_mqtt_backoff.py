@@ -1,4 +1,4 @@
-"""How soon the link knocks again."""
+"""How long the link waits before it connects to the broker again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_flapping_broker_is_left_alone_for_longer_and_longer() -> None:
 
 
 def test_a_broker_that_was_killed_again_and_again_is_tried_at_once_each_time() -> None:
-    """It was seen to be away in between: that is no flapping."""
+    """The link saw that no broker listened in between, so these are restarts and not a flapping connection."""
     backoff = Backoff(jitter=lambda: 1.0)
     for kill in range(6):
         assert backoff.delay_s(ConnectionOutcome("broken", 0.5), float(kill)) == 0.1

@@ -54,7 +54,7 @@ def strangers(link: MqttLink) -> list[Message]:
 
 
 class Remembering:
-    """A connection to a broker that still has the session of before."""
+    """A connection to a broker that still has our earlier session."""
 
     session_present = True
 
@@ -115,7 +115,7 @@ async def test_a_device_that_comes_later_gets_what_stands_at_the_broker() -> Non
 
 
 class Stern(Connection):
-    """At a broker that refuses what is so wide."""
+    """A connection to a broker that refuses the wide subscription."""
 
     async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
         asked = list(filters)

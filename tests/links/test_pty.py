@@ -49,7 +49,7 @@ async def test_a_device_whose_program_does_not_read_is_never_held_up(
     port.close()
 
 
-async def test_a_device_that_nobody_heard_says_nothing_later(tmp_path: Path) -> None:
+async def test_bytes_sent_before_a_replug_are_not_delivered_after_it(tmp_path: Path) -> None:
     port = Pty(tmp_path / "port")
     port.plug()
     for _ in range(20):

@@ -149,7 +149,7 @@ def test_the_estimate_is_the_one_shown_and_absent_while_nobody_can_know() -> Non
     ("wait_s", "outcome"),
     [(119, "shorter"), (120, "within"), (540, "within"), (540.1, "longer")],  # told: 2 to 9 minutes
 )
-def test_what_was_told_is_compared_with_the_wait(wait_s: float, outcome: str) -> None:
+def test_the_wait_shown_to_a_visitor_is_compared_with_the_real_one(wait_s: float, outcome: str) -> None:
     metrics = busy_metrics()
     metrics.step(step(Note("ticket.called", "A001", {"area": "tax", "wait_s": wait_s, **QUOTE})), 0.0002)
     metrics.step(step(Note("ticket.called", "A002", {"area": "tax", "wait_s": wait_s})), 0.0002)

@@ -78,7 +78,7 @@ def both(zh: str, en: str) -> dict[str, str]:
 
 
 def names() -> dict[str, Any]:
-    """``page/names``."""
+    """Return the page part ``page/names``."""
     windows = [
         {"id": f"w{number}", "number": number, "tidal": False, "areas": [area], "position": None}
         for number, area in REGULAR
@@ -319,7 +319,9 @@ def cases(*told: tuple[str, str, str]) -> dict[str, Any]:
 
 
 def house() -> Parts:
-    """Policy, people and lines."""
+    """Return the page parts that concern the whole hall: overrides, policy, staff, devices, lines of waiting
+    visitors.
+    """
     staff = [
         {"id": one, "state": "standby", "window": None, "turns": 1 + position % 3, "answer_by": None}
         for position, (one, _) in enumerate(STAFF)
@@ -477,7 +479,7 @@ class MadeHall:
 
     @property
     def ticket(self) -> str:
-        """The page of ``TOKEN``."""
+        """Return the address of the visitor's page of ``TOKEN``."""
         return f"http://127.0.0.1:{self.tickets_port}/t/{TOKEN}"
 
     async def publish(self, name: str, body: dict[str, Any] | None) -> None:
@@ -491,7 +493,7 @@ class MadeHall:
             await asyncio.sleep(1)
 
     async def shown(self) -> None:
-        """Until the pages have the whole scene."""
+        """Wait until the pages show the whole scene."""
         async with httpx.AsyncClient() as client, asyncio.timeout(20):
             while True:
                 parts = (await client.get(f"{self.address}/parts")).json()["parts"]

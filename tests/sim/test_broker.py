@@ -95,5 +95,5 @@ async def test_broker_ends_with_its_parent_even_when_that_is_killed() -> None:
 
 
 async def link_turn() -> None:
-    """Let the acknowledgement leave."""
+    """Give the event loop time to send the acknowledgement."""
     await asyncio.sleep(0.05)

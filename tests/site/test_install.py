@@ -77,7 +77,7 @@ async def hall_of_one_area(machine: Container) -> None:
 
 
 async def ticket(machine: Container, number: int) -> None:
-    """A visitor takes a number, and it is in the queue."""
+    """Let a visitor take a number, and check that it is in the queue."""
     body = json.dumps({"seq": number, "number": f"A{number:03d}", "service": "tax-general"})
     code, said = await inside(
         machine,

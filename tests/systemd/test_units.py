@@ -22,7 +22,7 @@ EXPOSURE_MAX_TENTHS = 12  # 1.2 of 10; serial ports, one socket family and the h
 
 
 def tool(name: str) -> str:
-    """Path of a systemd tool; its absence skips the test, except in CI."""
+    """Return the path of a systemd tool; without it the test is skipped, but fails in CI."""
     path = shutil.which(name)
     if path is None:
         if os.environ.get("CI") == "true":

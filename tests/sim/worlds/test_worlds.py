@@ -62,7 +62,7 @@ def test_the_same_seed_is_the_same_world_in_another_process() -> None:
     assert first["tickets"] > 100
 
 
-def test_what_is_not_a_range_is_said() -> None:
+def test_a_range_that_ends_before_it_begins_is_refused() -> None:
     wrong = simulate("--seeds", "9..1")
     assert wrong.returncode == 2
     assert "must not be before" in wrong.stderr
