@@ -36,7 +36,7 @@ def serves(turn: Turn, staff: str, area: str) -> bool:
     return today is not None and area in today.also
 
 
-def is_known(turn: Turn, area: str) -> bool:
+def has_standby(turn: Turn, area: str) -> bool:
     """Whether the standby roster has anybody for ``area``, on shift or not. If nobody, "+1" windows are lit without
     paging anybody.
     """

@@ -194,7 +194,7 @@ def _count(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float], unmanned:
                 windows += 1
                 opening.append(ready_s)
                 leaving += _leaving(turn, area, [paged], 1.0)
-                if paged is None and staffing.is_known(turn, area):
+                if paged is None and staffing.has_standby(turn, area):
                     hoped.append(ready_s)
     return _Working(busy, windows, opening, hoped, leaving, until_ms, unmanned=missing)
 
