@@ -88,7 +88,9 @@ class CallShown:
 
 @value
 class PendingAction:
-    """An action (such as a print, or a page to a pager) whose outcome no device has reported yet."""
+    """An action (such as a print, or a page to a pager) for which the device has not yet reported whether it was
+    carried out. ``at_ms``: when it was commanded.
+    """
 
     point: Point
     body: Body
@@ -134,7 +136,7 @@ class LeftPolicy:
     """A policy that was taken out of force. The same version is not put in force again.
 
     ``waited_s`` 0: an operator ordered it. Otherwise waits under the policy were too long: the waiting visitors had
-    waited ``waited_s`` seconds on average, more than ``limit_s``.
+    waited ``waited_s`` seconds on average, with ``limit_s`` as the limit.
     """
 
     version: int

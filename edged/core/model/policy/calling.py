@@ -15,8 +15,8 @@ from edged.core.model.value import value
 
 @value
 class CallRule:
-    """A preference of a window: visitors who fit the rule are called there before all others. All conditions that are
-    given must hold; a rule without conditions fits every visitor.
+    """A rule for whom a window calls next. The rules are tried in order, and the first that fits a waiting visitor
+    decides. All conditions that are given must hold; a rule without conditions fits every visitor.
 
     ``windows``: the windows that use the rule (empty: all). ``priorities``: the priority classes that it fits;
     ``returning`` stands for visitors who are back with missing papers. ``min_wait_s``: it fits only visitors who have

@@ -11,8 +11,8 @@ from edged.core.model.value import value
 
 @value
 class Cases:
-    """Limits of cases (办不成事). The days until a case must be closed are working days, all others calendar days;
-    ``*_min`` are minutes after midnight.
+    """Limits of cases (办不成事). ``close_days``, ``special_days`` and ``extend_days`` are working days, all others
+    calendar days; ``*_min`` are minutes after midnight.
 
     ``codes``: why a case may be opened; if the code is unknown or not given, the last one is used. ``outcomes``: how a
     case may be closed; if none is given, the last one is used. ``undoable``: those outcomes that say it could not be

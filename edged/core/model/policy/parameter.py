@@ -56,7 +56,9 @@ def parameters(kind: type) -> dict[str, Parameter]:
 
 
 def _parts(hint: Any) -> list[type]:
-    """The dataclasses in a type: the type itself, or the elements of a list or mapping."""
+    """Return the dataclasses in a type: the type itself, or the element types of a list or mapping. Empty if there is
+    none.
+    """
     if is_dataclass(hint):
         return [hint] if isinstance(hint, type) else []
     return [part for one in get_args(hint) for part in _parts(one)]
