@@ -133,7 +133,7 @@ class Bus:
         self._calls.append(asyncio.ensure_future(outcome()))
 
     async def asked(self, name: str, call: Callable[[], Awaitable[object]]) -> None:
-        """Begin a call and await it."""
+        """Begin a call, record its outcome, and wait for it."""
         self.ask(name, call)
         await self._calls[-1]
 

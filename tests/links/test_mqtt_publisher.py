@@ -1,4 +1,4 @@
-"""The log of processes that only publish: what a technician reads while the broker is away."""
+"""What processes that only publish (bridge, counters) log for a technician while the broker is away."""
 
 from __future__ import annotations
 

@@ -319,9 +319,7 @@ def cases(*told: tuple[str, str, str]) -> dict[str, Any]:
 
 
 def house() -> Parts:
-    """Return the page parts that concern the whole hall: overrides, policy, staff, devices, lines of waiting
-    visitors.
-    """
+    """Return the page parts that concern the whole hall: overrides, staff, policy, links."""
     staff = [
         {"id": one, "state": "standby", "window": None, "turns": 1 + position % 3, "answer_by": None}
         for position, (one, _) in enumerate(STAFF)

@@ -1,4 +1,6 @@
-"""``edged centre demo`` as its user starts it: the whole story in a few seconds, and no process left by any end."""
+"""``edged centre demo`` as its user starts it: the whole story in a few seconds; however it ends, no process is
+left.
+"""
 
 from __future__ import annotations
 

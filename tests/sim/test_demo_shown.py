@@ -106,7 +106,7 @@ async def _a_rush_and_why(browser: Browser, hands: Page, hall: Page) -> None:
 
 
 async def _ordered(browser: Browser, pages: str) -> None:
-    """An order with a PIN, what the hall says to it, and its end."""
+    """Give an order with a PIN in the browser, read the hall's answer, and see the order end."""
     async with shown(browser, f"{pages}duty", 390, 844) as desk:
         await desk.get_by_label("姓名").fill(DUTY_NAME)
         await desk.get_by_label("PIN").fill(DUTY_PIN)
@@ -125,7 +125,7 @@ async def _ordered(browser: Browser, pages: str) -> None:
 
 
 async def _replayed(browser: Browser, pages: str) -> None:
-    """Today so far, beside another policy."""
+    """Compare today so far with the same day under another policy."""
     async with shown(browser, f"{pages}replay") as page:
         await page.locator("#film svg").first.wait_for()
         await page.select_option("#minutes", "5")

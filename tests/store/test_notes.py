@@ -1,4 +1,4 @@
-"""Who explains or learns reads what matters, the newest days first, and gets the same as from the whole journal."""
+"""A reader that only needs notes reads the newest days first, and finds the same as in the whole journal."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_a_bomb_is_refused() -> None:
 
 
 def test_the_dictionary_is_part_of_the_form() -> None:
-    """Changed by one byte, every journal out there would be unreadable: a better one gets a number of its own."""
+    """A changed byte would make existing journals unreadable; a better dictionary gets a new number."""
     assert hashlib.sha256(packing._dictionary()).hexdigest() == (
         "e8d8cde7234f2e86b7df05ddb42ef2ff13ab06ca73ba441df6d217f0bef22cfc"
     )

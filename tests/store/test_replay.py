@@ -31,7 +31,7 @@ SEED = 20261123
 
 @pytest.fixture
 async def day(tmp_path: Path) -> Path:
-    """A journaled day with three lives."""
+    """Write a journal of one day in which the daemon was started three times."""
     path = tmp_path / "hall.db"
     await write_day(path, SEED)
     return path
@@ -90,7 +90,7 @@ def test_replay_begins_at_the_oldest_dump_where_the_first_steps_are_pruned(day: 
 
 
 def as_a_version_of_before(path: Path, marks_only: int = 0) -> None:
-    """As if the state had had a field less when it was dumped; of ``marks_only`` dumps only the hash is left."""
+    """Rewrite the dumps as if the state had one field less; the first ``marks_only`` of them keep only their hash."""
     connection = apsw.Connection(str(path))
     found = connection.execute(
         "SELECT seq, at_ms, blob FROM snapshots WHERE blob IS NOT NULL ORDER BY seq, at_ms"
@@ -110,7 +110,7 @@ def as_a_version_of_before(path: Path, marks_only: int = 0) -> None:
 
 @pytest.mark.parametrize("marks_only", [0, 1])
 def test_a_state_that_had_fewer_fields_is_no_difference(day: Path, marks_only: int) -> None:
-    """After an upgrade the journal of before still tells whether the same would have been decided."""
+    """After an upgrade, a journal of the earlier version can still be replayed and compared."""
     connection = apsw.Connection(str(day))
     total = connection.execute("SELECT count(*) FROM snapshots WHERE blob IS NOT NULL").get
     connection.close()

@@ -261,7 +261,7 @@ async def test_a_journal_that_lost_its_end_goes_on_with_all_its_history(tmp_path
 
 @pytest.mark.parametrize("kept", [True, False])
 async def test_an_end_that_is_lost_twice_skips_for_both(kept: bool, tmp_path: Path) -> None:
-    """The step that says what to skip may be among those that are lost again."""
+    """The step that records which numbers to skip may itself be lost the second time."""
     live, path, third = tmp_path / "live.db", tmp_path / "hall.db", tmp_path / "third" / "hall.db"
     third.parent.mkdir()
     async with open_journal(live) as journal:

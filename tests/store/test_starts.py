@@ -1,4 +1,4 @@
-"""The count of starts that did not live long: five in a row are told, a good life or a clean end forgets them."""
+"""Counts starts that soon crashed: five in a row are reported; a long run or a clean end resets the count."""
 
 from __future__ import annotations
 
