@@ -33,7 +33,7 @@ def alarms(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List a hall's standing alarms: when each began, what it means and what to do. Without options it asks the demo
-    that runs on this machine.
+    that runs on this machine, else this machine's own hall.
 
     \b
     Exit codes: 0 no alarm, 1 an alarm stands or the hall is not reachable, 2 wrong usage.

@@ -23,8 +23,8 @@ def bench_fleet(halls: int, daemons: int, day: int, quick: bool, as_json: bool) 
     """Simulate ``halls`` halls without and ``daemons`` halls with a real daemon, print the figures and exit: 0 good, 1
     something is missing or late, 2 a needed program or library is not installed.
 
-    Half of the halls are away at first: ``day`` is the number of unsent events with which each comes back. ``quick``:
-    shorter phases.
+    Half of the halls without a daemon are away at first: ``day`` is the number of unsent events with which each comes
+    back. ``quick``: shorter phases.
     """
     from edged.bench.fleet import FleetPlan
     from edged.sim.city.processes import PartMissing

@@ -30,7 +30,8 @@ def cases(
         bool, typer.Option("--json", help="Print the hall's message as one JSON object.")
     ] = False,
 ) -> None:
-    """List the open cases (办不成事) of a running hall and which are late, and print the shares in time and satisfied.
+    """List the open cases (办不成事) of a running hall, overdue ones marked, and print the shares of all its cases that
+    were answered in time, done or explained in time, and rated satisfied.
 
     \b
     Exit codes: 0 no case waits or is late, 1 one does, or the hall is not reachable, 2 wrong usage.

@@ -20,7 +20,7 @@ CTRL_C = 130
 
 
 def demo(
-    halls: Annotated[int, typer.Option(min=1, max=1000, help="Halls on wires, without a daemon.")] = 20,
+    halls: Annotated[int, typer.Option(min=1, max=1000, help="Simulated halls without a daemon.")] = 20,
     daemons: Annotated[int, typer.Option(min=0, max=20, help="Real daemons behind mosquitto bridges.")] = 2,
     minutes: Annotated[float, typer.Option(min=0.05, max=1440, help="How long people come.")] = 2,
     seed: Annotated[int, typer.Option(help="Same seed, same visitors.")] = 1,
@@ -28,8 +28,8 @@ def demo(
 ) -> None:
     """Run a whole city on this machine, and break some of it.
 
-    It has a broker, PostgreSQL, the program that stores events (consumer), simulated halls that are only a connection,
-    and real daemons behind real mosquitto bridges.
+    It has a broker, PostgreSQL, the program that stores events (consumer), simulated halls that are only a
+    connection to the broker, and real daemons behind real mosquitto bridges.
 
     \b
     A policy is pushed to the whole group, and one hall refuses it on purpose. The connection of one hall is cut and

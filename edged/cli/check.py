@@ -49,7 +49,7 @@ def check(
             _keys(hall.policy.keys)
             _keys(hall.policy.root)
             _keys(hall.duty.keys)
-            _around(hall, acl, unit or [])
+            _check_acl_and_unit(hall, acl, unit or [])
         except ConfigErrors as errors:
             wrong = True
             for line in errors.lines:
@@ -68,7 +68,7 @@ def check(
         raise typer.Exit(2)
 
 
-def _around(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
+def _check_acl_and_unit(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
     """Check the broker's access list and the systemd unit against hall.toml: both must permit what the hall needs.
     Raises ``ConfigErrors`` with one line for each thing forbidden, or if a file cannot be read.
     """
@@ -90,7 +90,7 @@ def _around(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
 
 def _keys(file: str | None) -> None:
     """Check the key file that [policy] names, if it is installed already. Raises ``ConfigErrors`` if it cannot be read
-    or one key is wrong.
+    or a key in it is wrong.
     """
     from edged.central.envelope import KeyFileError, load_keys
     from edged.config import ConfigErrors

@@ -162,8 +162,9 @@ def ask(url: str, unit: int, request: str, deadline_s: float) -> ProbeResult:
 
 
 def ask_raw(url: str, family: str, request: str, deadline_s: float) -> ProbeResult:
-    """Send whole frames (``request`` in hex) unchanged; the result holds what arrives within ``deadline_s`` seconds.
-    Raises ``ValueError`` if the text is not hex or empty.
+    """Send whole frames (``request`` in hex) unchanged; the result holds what arrives within ``deadline_s`` seconds
+    after the frames have been transmitted. ``family``: which of ``DECODERS`` puts the bytes into words. Raises
+    ``ValueError`` if ``request`` is not hex or empty.
     """
     try:
         sent = bytes.fromhex("".join(request.split()))
@@ -216,10 +217,12 @@ def exchange(
     return sent, received, b""
 
 
-def present(url: str, units: list[int], deadline_s: float) -> Iterator[tuple[int, str]]:
-    """Ask each of ``units`` for one coil; yield the number of each that answers, also with a refusal, and its answer in
-    words. ``deadline_s``: how long to wait for each. Raises ``ValueError`` for a wrong ``url``, ``OSError`` if the line
-    cannot be opened or breaks.
+def answering_units(url: str, units: list[int], deadline_s: float) -> Iterator[tuple[int, str]]:
+    """Ask each of ``units`` for one coil; yield the number of each unit that answers, also with a refusal, and its
+    answer in words. A gateway's answer that no such unit exists (``NOBODY``) does not count.
+
+    ``deadline_s``: seconds to wait for each unit, after the time that request and answer take on the line. Raises
+    ``ValueError`` for a wrong ``url``, ``OSError`` if the line cannot be opened or breaks.
     """
     pdu = bytes.fromhex("0100000001")
     with opened(url) as (wire, line):
@@ -485,8 +488,8 @@ ENCODE_WORDS = (
 
 
 def encoded(what: str, words: list[str], unit: int | None, folder: Path | None) -> bytes:
-    """The bytes that `edged devices encode` prints: the request of family ``what`` (as "modbus" or "modbus_relay/NAME")
-    that ``words`` describe.
+    """The bytes that `edged devices encode` prints: the request of family ``what`` (such as "ff68", "modbus" or
+    "modbus_relay/NAME") that ``words`` describe.
 
     ``unit``: Modbus unit number, None: the description's or 1; ``folder``: the site's own descriptions. Raises
     ``ValueError`` if ``what`` is unknown or ``words`` do not fit it.

@@ -284,11 +284,11 @@ def detect(
     """
     if url == "input":
         return _detect_inputs(as_json)
-    from edged.cli.device_bytes import present, units_of
+    from edged.cli.device_bytes import answering_units, units_of
 
     found = 0
     try:
-        for unit, answer in present(url, units_of(units), deadline_ms / 1000):
+        for unit, answer in answering_units(url, units_of(units), deadline_ms / 1000):
             found += 1
             text = (
                 f'[[devices]]\nid = "relay-{unit}"\ndriver = "modbus_relay"   # or modbus_map; answered {answer}\n'

@@ -559,7 +559,7 @@ def _folder(hall: HallConfig) -> Path:
 
 
 def _serial_ports() -> list[str]:
-    """The serial ports plugged in: name and the maker's description."""
+    """The serial ports of this machine as text: the name and the maker's description of each."""
     from serial.tools.list_ports import comports
 
     return [f"{port.device} ({port.description})" for port in sorted(comports())]

@@ -57,8 +57,8 @@ def _links(hall: HallConfig, listen_s: float) -> dict[str, CheckResult]:
     health = running_health(hall)
     if health is not None:
         seen = {f"device {device.id}": _as_seen(device, health) for device in hall.devices}
-        telling = [device for device in hall.devices if device.driver in REPORT_TIME]
-        return {"daemon": _daemon(health)} | seen | _clocks(hall, telling, seen, listen_s)
+        time_senders = [device for device in hall.devices if device.driver in REPORT_TIME]
+        return {"daemon": _daemon(health)} | seen | _clocks(hall, time_senders, seen, listen_s)
     results = {
         "daemon": unknown("服务未运行，以下由本命令直接检测", "the daemon does not run: asked directly")
     }
@@ -236,22 +236,23 @@ def _receive(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> 
 
 
 def _clocks(
-    hall: HallConfig, telling: list[DeviceConfig], seen: dict[str, CheckResult], listen_s: float
+    hall: HallConfig, time_senders: list[DeviceConfig], seen: dict[str, CheckResult], listen_s: float
 ) -> dict[str, CheckResult]:
-    """Check the clocks of the devices ``telling``, whose messages may carry a time; returns their results by "device
-    ID". ``seen``: the results so far, which stay as they are unless a clock is wrong. Empty if the broker cannot be
-    read.
+    """Check the clocks of the devices ``time_senders``, whose messages may carry a time; returns their results by
+    "device ID". Empty if the broker cannot be read.
+
+    ``seen``: their results so far, each of which is completed or replaced as by ``_with_clock``.
     """
     from edged.cli.exchange import NoAnswer
     from edged.config import ConfigErrors
 
     try:
-        received = _receive(hall, telling, listen_s) if telling else {}
+        received = _receive(hall, time_senders, listen_s) if time_senders else {}
     except (NoAnswer, ConfigErrors):  # already reported for the daemon, or by the broker check
         return {}
     return {
         f"device {device.id}": _with_clock(hall, device, seen[f"device {device.id}"], received[device.id])
-        for device in telling
+        for device in time_senders
     }
 
 
@@ -259,8 +260,8 @@ def _with_clock(
     hall: HallConfig, device: DeviceConfig, result: CheckResult, received: list[Stamped]
 ) -> CheckResult:
     """``result`` completed by a check of the device's clock: a fault if the last message in ``received`` that has a
-    time, and is not a retained one, shows a wrong clock. Unchanged if no such message came or the result is a fault
-    already.
+    time, and is not a retained one, shows a wrong clock. Unchanged if no such message came, or if ``result`` is not
+    "well".
     """
     zone = ZoneInfo(hall.timezone)
     stamps = [

@@ -1,5 +1,5 @@
-"""``edged policy push --halls|--group``: sends one policy to many halls through the city's broker and reports each
-answer.
+"""Sends one document to many halls through the city's broker and reports each answer: for ``edged policy push
+--halls|--group`` and ``edged keys push``.
 
 Rules: the members of a group are found by the status messages that halls retain. So a hall that is offline counts as a
 member, and one that was never online does not. Every hall ends as applied, staged (accepted, to be applied later),
@@ -35,7 +35,9 @@ WORDS = {
 
 
 class Fleet(NamedTuple):
-    """The halls to send to; ``version``: the highest version that any of them has reported."""
+    """The halls to send to; ``version``: the highest version of the document (policy or key list) that any of them has
+    reported, 0 if none has.
+    """
 
     halls: tuple[str, ...]
     version: int

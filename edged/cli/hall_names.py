@@ -31,8 +31,8 @@ class HallNames:
         number = self._windows.get(window)
         return window if number is None else f"{number}号 {window}"
 
-    def place(self, window: str) -> tuple[int, int, str]:
-        """A key by which windows are sorted in the order of hall.toml; unknown ones come last, by id."""
+    def sort_key(self, window: str) -> tuple[int, int, str]:
+        """A key by which windows are sorted in the order of hall.toml; unknown ones come last, the shorter id first."""
         return self._order.get(window, len(self._order)), len(window), window
 
     def area(self, area: str) -> str:

@@ -58,7 +58,7 @@ def root(
 ) -> None:
     """Make a root key, which signs lists of keys and nothing else.
 
-    It writes NAME.key (into a safe) and NAME.pub.json (for [policy] root in hall.toml).
+    It writes NAME.key (keep it in a safe) and NAME.pub.json (for [policy] root in hall.toml).
     Make two, keep them in two places, and put both entries into the file that goes to the halls: either can sign the
     list, so that nobody has to visit every hall if one is lost.
     """
@@ -138,7 +138,9 @@ def sign(
     file: ListFile,
     root_key: Annotated[Path, typer.Option("--root", help="Secret root key made by `edged keys root`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the envelope.")],
-    days: Annotated[int, typer.Option(min=1, max=3650, help="Without a new list: alarm.")] = LIST_DAYS,
+    days: Annotated[
+        int, typer.Option(min=1, max=3650, help="Until it expires; halls alarm from a month before.")
+    ] = LIST_DAYS,
     version: Annotated[
         int | None, typer.Option(min=1, help="Instead of the next one; halls take only higher ones.")
     ] = None,

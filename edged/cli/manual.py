@@ -121,7 +121,7 @@ def _english() -> Iterator[str]:
 
 
 def _command(command: Any, words: str, parent: Any) -> Iterator[str]:
-    """A command with its own help, then its subcommands."""
+    """Yield the page's section about a command, made from its own help, then those of its subcommands."""
     import click
 
     context = click.Context(

@@ -428,7 +428,7 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 def _print_left_out(names: list[str]) -> None:
-    """Print which areas, services and windows named in the policy do not exist in that hall."""
+    """Print which areas, services and windows named in the policy do not exist in the hall."""
     from edged.central.addressing import Unmet
     from edged.central.policy_changes import left_out
 
@@ -459,8 +459,9 @@ def print_refusal(refusal: DocumentRefused) -> None:
 
 
 def _print_effect(payload: bytes, config: Path | None, err: bool = False) -> None:
-    """Print what a policy document changes: what of it this hall lacks, the sections that it leaves at built-in values,
-    and the differences from the policy in force, if ``config`` is given and the journal can be read.
+    """Print what a policy document does to the hall of ``config``: the areas, services and windows in it that this hall
+    lacks, the sections that stay at built-in values, characters that the hall's boards cannot show, and the differences
+    from the policy in force if the journal can be read. Without ``config`` only the sections are printed.
 
     ``err``: print on stderr. Prints nothing for a document that a hall would refuse.
     """
@@ -493,7 +494,7 @@ def _print_effect(payload: bytes, config: Path | None, err: bool = False) -> Non
 
 
 def _print_unshown(after: Policy, config: Path | None, err: bool) -> None:
-    """Print the characters of the policy's texts that the font of a board in this hall lacks."""
+    """Print the characters of the policy's texts that the font of a board in the hall of ``config`` lacks."""
     from dataclasses import asdict
 
     from edged.config import ConfigErrors, load

@@ -75,8 +75,9 @@ def new(
     ] = None,
     version: Annotated[int, typer.Option(min=0, help="Of the draft; 0: one more than in force.")] = 0,
 ) -> None:
-    """Print a draft of a policy, with notes. It holds every value of the policy in force, with its meaning and range.
-    That policy is read from the journal of the hall of --config.
+    """Print a draft of a policy, with notes. It holds every value of a policy, with its meaning and range.
+
+    The policy is that of --from, or the one in force in the journal of the hall of --config, or the built-in one.
 
     Lines that begin with // are notes; check, sign, push and rehearse leave them out.
 

@@ -16,7 +16,9 @@ def settle(
     journal: Annotated[Path, typer.Argument(help="The journal of a hall ([store] path).", metavar="JOURNAL")],
     since: Annotated[
         Path | None,
-        typer.Option(help="Change nothing; list the numbers given since this older copy of the journal."),
+        typer.Option(
+            help="Change nothing; list the ticket numbers issued since this older copy of the journal."
+        ),
     ] = None,
 ) -> None:
     """Dump the state of a stopped hall with the version that ran it. The next version starts from this dump. Otherwise
@@ -25,7 +27,7 @@ def settle(
     The install program does this before it switches versions. A daemon that was stopped cleanly has done it already.
 
     \b
-    Exit codes: 0 done, 1 another version wrote the last steps, 74 the disk, 75 the daemon runs, 78 a newer journal.
+    Exit codes: 0 done, 1 no journal or another version's, 74 the disk, 75 the daemon runs, 78 a newer journal.
     Example:    systemctl stop edged && runuser -u edged -- edged settle /var/lib/edged/hall.db
     """
     from edged.store.database import StoreError

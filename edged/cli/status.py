@@ -44,7 +44,8 @@ def status(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Show a running hall: its areas, windows, policy and health. Without options it asks the demo that runs here.
+    """Show a running hall: its areas, windows, policy and health. Without options it asks the demo that runs on this
+    machine, else this machine's own hall.
 
     \b
     Exit codes: 0 online and well, 1 degraded, offline or not reachable, 2 wrong usage.
@@ -185,7 +186,7 @@ def _print_parts(retained: dict[str, Any], names: HallNames) -> None:
         typer.echo(
             f"\n{padded('window 窗口', 16)}{padded('state 状态', 24)}{padded('number 号', 11)}tidal 潮汐"
         )
-    for name, window in sorted(retained["windows"].items(), key=lambda pair: names.place(pair[0])):
+    for name, window in sorted(retained["windows"].items(), key=lambda pair: names.sort_key(pair[0])):
         state = str(window.get("state", "?"))
         state = f"{state} {STATES.get(state, '')}" + (" 失联 stale" if window.get("stale") else "")
         tidal = " ".join(_tide_of(window, names))

@@ -64,7 +64,8 @@ def find(broker: str | None, hall: str | None, config: Path | None) -> Target:
     """The hall that the options name. Without options: the demo that runs on this machine, else this machine's own hall
     (``SITE``).
 
-    Raises ``NoTarget`` if there is neither; ``ConfigErrors`` for a wrong hall.toml.
+    Raises ``NoTarget`` if there is no such hall, ``broker`` comes without ``hall`` or is wrong, or ``hall`` is not the
+    hall found; ``ConfigErrors`` for a wrong hall.toml.
     """
     if broker is not None:
         if hall is None:

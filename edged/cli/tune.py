@@ -25,11 +25,11 @@ def tune(
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the policy body here, to be signed.")] = None,
 ) -> None:
-    """Fit open wait, close wait and least open time to a hall's own days; learn its usual arrivals.
+    """Fit the waiting policy (open wait, close wait, least open time) to a hall's own days; learn its usual arrivals.
 
-    Settings are chosen on the earlier 60 % of the days and judged on the later 40 %. A setting is written to --out only
-    if its gain on the later days exceeds the 95 % interval. The usual arrivals are written only if the loop does better
-    on the later days with them than without.
+    Settings are chosen on the earlier 60 % of a journal's days and judged on the later 40 % (on the train and test days
+    of a trace). A setting is written to --out only if the 95 % interval of its gain on the later days lies above zero.
+    The usual arrivals are written only if the loop does better on the later days with them than without.
 
     \b
     Exit codes: 0 done, 2 too few days, wrong usage or journal.

@@ -156,8 +156,11 @@ def _decisions_from(
 
 
 def _follow(running: dict[str, Decision], note: Note, sentence: tuple[str, str]) -> None:
-    """Add ``note`` to the decision that opened its window, if it says what became of that: answered, staffed, given up,
-    released. ``running``: by window, the decision that opened it; ``sentence``: the note in words, two languages.
+    """Add ``note`` to the decision that opened the note's window, if the note says how that went on: answered, staffed,
+    given up, drained, released. Other notes are ignored.
+
+    ``running``: by window, the decision that opened it, removed at its last note; ``sentence``: the note in words, in
+    two languages.
     """
     opening = running.get(note.subject)
     if opening is None or note.kind not in FOLLOWED:

@@ -104,13 +104,13 @@ def words(
     """
     for situation, chinese, english in rows():
         texts = [(chinese, 0)] * (lang != "en") + [(english, 1)] * (lang != "zh")
-        for text, place in texts:
+        for text, language in texts:
             if text:
-                typer.echo(f"{situation}\t{example(text, place, situation)}".replace("\n", "\\n"))
+                typer.echo(f"{situation}\t{example(text, language, situation)}".replace("\n", "\\n"))
 
 
-def example(text: str, place: int, situation: str = "") -> str:
-    """``text`` with its placeholders filled by examples; ``place``: 0 Chinese, 1 English. ``situation``: the text's
+def example(text: str, language: int, situation: str = "") -> str:
+    """``text`` with its placeholders filled by examples; ``language``: 0 Chinese, 1 English. ``situation``: the text's
     occasion (see ``rows``), which decides for example whether a name is that of an area or of a case.
     """
     code = situation.rpartition(" ")[2]
@@ -119,7 +119,7 @@ def example(text: str, place: int, situation: str = "") -> str:
         name = blank.group(1)
         about = next((names for start, names in SUBJECTS.items() if code.startswith(start)), None)
         if name == "subject" and about is not None:
-            return about[place]
+            return about[language]
         behind = text[blank.end() :]
         if behind.startswith("号窗口"):
             return "3、5" if name == "numbers" else "11"
@@ -127,12 +127,12 @@ def example(text: str, place: int, situation: str = "") -> str:
             return "9"
         if name == "name":
             made = next((names for start, names in NAMES.items() if situation.startswith(start)), None)
-            return (made or EXAMPLES[name])[place]
+            return (made or EXAMPLES[name])[language]
         if name == "of" and code in ("idle", "free"):
             return "2"
         if name in EXAMPLES:
-            return EXAMPLES[name][place]
-        return ("9分钟", "9 min")[place] if name.endswith("_s") else "9"
+            return EXAMPLES[name][language]
+        return ("9分钟", "9 min")[language] if name.endswith("_s") else "9"
 
     return BLANK.sub(filled, text)
 

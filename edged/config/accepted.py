@@ -26,8 +26,8 @@ _STORE = re.compile(rb'^[ \t]*\[store\][^\[]*?^[ \t]*path[ \t]*=[ \t]*["\']([^"\
 
 
 class Beginning(NamedTuple):
-    """The configuration to start with. ``mistakes``: those of hall.toml, if its last accepted content is used
-    instead.
+    """The configuration to start with. ``mistakes``: one line for each mistake of hall.toml if its last accepted
+    content is used instead, otherwise empty.
     """
 
     config: HallConfig

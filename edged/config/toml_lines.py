@@ -91,7 +91,9 @@ class _TomlScan:
         return path
 
     def _inside(self, path: Path) -> Path:
-        """The path under which a table's keys belong: ``path``, but for an array of tables that of its last element."""
+        """The path under which a table's keys belong: ``path`` itself, or for an array of tables the path of its last
+        element.
+        """
         return (*path, self._tables[path]) if path in self._tables else path
 
     def _keys(self) -> tuple[str, ...]:

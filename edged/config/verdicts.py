@@ -1,7 +1,7 @@
 """The result of the last reload of hall.toml: ``<journal>.reload.json``, written by the daemon, read by ``edged
 reload``. A file, because SIGHUP has no answer, and the HTTP port may be what is being changed.
 
-``pid`` and ``born`` (the process's start time from the kernel) identify the writer: process ids are reused.
+``pid`` and ``start_ticks`` (the process's start time from the kernel) identify the writer: process ids are reused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class FileVerdict:
     """
 
     pid: int
-    born: str
+    start_ticks: str
     count: int
     state: str
     lines: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class FileVerdict:
     @classmethod
     def of(cls, count: int, state: str, lines: tuple[str, ...]) -> FileVerdict:
         """Make a verdict of the calling process, with its process id and start time."""
-        return cls(os.getpid(), born(os.getpid()), count, state, lines)
+        return cls(os.getpid(), start_ticks_of(os.getpid()), count, state, lines)
 
     @property
     def is_running(self) -> bool:
@@ -46,8 +46,8 @@ class FileVerdict:
         Inside the unit's sandbox the reload command cannot see other processes (ProtectProc=); it then checks only that
         a process with this id accepts signals from us.
         """
-        seen = born(self.pid)
-        return seen == self.born if seen else _is_ours(self.pid)
+        seen = start_ticks_of(self.pid)
+        return seen == self.start_ticks if seen else _is_ours(self.pid)
 
 
 def write(journal: Path, verdict: FileVerdict) -> None:
@@ -65,7 +65,7 @@ def read(journal: Path) -> FileVerdict | None:
     return None
 
 
-def born(pid: int) -> str:
+def start_ticks_of(pid: int) -> str:
     """The start time of process ``pid`` in the kernel's clock ticks; "" if it cannot be seen. See proc(5), field 22 of
     stat.
     """

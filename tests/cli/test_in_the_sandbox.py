@@ -15,7 +15,7 @@ GONE = 2**22 + 1  # beyond the kernel's greatest process id
 
 
 def test_a_daemon_whose_process_cannot_be_seen_lives_if_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdicts, "born", lambda pid: "")
+    monkeypatch.setattr(verdicts, "start_ticks_of", lambda pid: "")
     assert FileVerdict(os.getpid(), "17", 0, "serving").is_running
     assert not FileVerdict(GONE, "17", 0, "serving").is_running
     assert not FileVerdict(0, "17", 0, "serving").is_running

@@ -20,12 +20,12 @@ from edged.daemon.devices import FAILURES_MAX, Devices, build
 from edged.daemon.outputs import OutputContext, Outputs
 from edged.driver import DeviceContext, Driver
 from tests.support.brokers import until
-from tests.support.slates import Slate, SlateOptions, Stubborn
+from tests.support.slates import Slate, SlateOptions, SlowClosing
 
 
 @pytest.fixture(autouse=True)
 def drivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("Slate", "Crashing", "Stubborn", "Unbuildable"):
+    for name in ("Slate", "Crashing", "SlowClosing", "Unbuildable"):
         monkeypatch.setitem(REGISTRY, name.lower(), f"tests.support.slates:{name}")
     monkeypatch.setattr(fleet_module, "RESTART_S", (0.001, 0.002))
     monkeypatch.setattr(Slate, "made", [])
@@ -103,17 +103,17 @@ async def test_a_reload_starts_and_stops_only_what_changed() -> None:
 
 
 async def test_a_changed_device_starts_only_when_its_old_self_has_let_go() -> None:
-    Stubborn.closing, Stubborn.most = asyncio.Event(), 0
-    async with running(device("port", driver="stubborn")) as (fleet, _outputs):
-        await until(lambda: Stubborn.running == 1)
+    SlowClosing.closing, SlowClosing.most = asyncio.Event(), 0
+    async with running(device("port", driver="slowclosing")) as (fleet, _outputs):
+        await until(lambda: SlowClosing.running == 1)
         old = slate("port")
-        fleet.apply((device("port", "loud", "stubborn"),))
+        fleet.apply((device("port", "loud", "slowclosing"),))
         for _ in range(20):
             await asyncio.sleep(0)
-        assert Stubborn.running == 1
-        Stubborn.closing.set()
-        await until(lambda: old.ended and Stubborn.running == 1)
-    assert (Stubborn.running, Stubborn.most) == (0, 1), "two drivers on one port"
+        assert SlowClosing.running == 1
+        SlowClosing.closing.set()
+        await until(lambda: old.ended and SlowClosing.running == 1)
+    assert (SlowClosing.running, SlowClosing.most) == (0, 1), "two drivers on one port"
 
 
 async def test_a_device_that_cannot_be_built_changes_nothing() -> None:

@@ -78,7 +78,7 @@ class Crashing(Slate):
         raise KeyError("a bug")
 
 
-class Stubborn(Slate):
+class SlowClosing(Slate):
     """A fake driver that, when cancelled, ends only after ``closing`` is set, as if its port were closed slowly.
     ``running``: how many run now; ``most``: the highest number so far.
     """
@@ -88,13 +88,13 @@ class Stubborn(Slate):
     most: ClassVar[int] = 0
 
     async def run(self) -> None:
-        Stubborn.running += 1
-        Stubborn.most = max(Stubborn.most, Stubborn.running)
+        SlowClosing.running += 1
+        SlowClosing.most = max(SlowClosing.most, SlowClosing.running)
         try:
             await asyncio.Event().wait()
         finally:
-            await Stubborn.closing.wait()
-            Stubborn.running -= 1
+            await SlowClosing.closing.wait()
+            SlowClosing.running -= 1
             self.ended = True
 
 
