@@ -89,8 +89,8 @@ class Survivor(NamedTuple):
 
 
 class Score(NamedTuple):
-    """The result of a run: how many mutants are ``possible`` in all, how many of them were tried and killed, and those
-    that survived.
+    """The result of a run: how many mutants are ``possible`` in all, how many of those drawn have been tried (now or in
+    an earlier run) and killed, and those that survived. ``not_used``: tests that fail even without a change.
     """
 
     possible: int
@@ -101,8 +101,8 @@ class Score(NamedTuple):
 
 
 def run(count: int, seed: int, until_s: float) -> Score:
-    """Try ``count`` mutants drawn by ``seed``, one after the other, or as many as are possible until ``until_s``
-    (monotonic clock).
+    """Try ``count`` mutants drawn by ``seed``, one after the other: until ``until_s`` (monotonic clock), but at least
+    ``LEAST`` of them. Those tried in an earlier run count as tried.
     """
     KEPT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="edged-mutants-") as folder, chdir(folder):
@@ -229,8 +229,8 @@ def _spared(path: Path) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
 
 
 def _plant(mutants: Sequence[Mutant], traced: Traced, told: Path, until_s: float) -> None:
-    """Try the mutants in one pytest process and its forks, until ``until_s``. The process appends one line of JSON for
-    each to the results file.
+    """Try the mutants in one pytest process and its forks: until ``until_s`` (monotonic clock), but at least ``LEAST``
+    of them. The process appends one line of JSON for each to the results file ``told``.
     """
     if not mutants:
         return
@@ -329,7 +329,7 @@ def _to_be_imported(mutant: Mutant, done: Planted, traced: Traced) -> bool:
 
 def _on_disk(mutant: Mutant, traced: Traced, told: Path) -> Planted:
     """Change the module in the copy and run its tests in a new process, for code that runs while modules are imported.
-    The module is restored afterwards, and the result is appended to the results file.
+    The module is restored afterwards, and the result is appended to the results file ``told``.
     """
     began_s, path = time.monotonic(), Path(mutant.path)
     near = _fastest({name for names in traced.lines.get(mutant.path, {}).values() for name in names}, traced)

@@ -52,8 +52,8 @@ class Change(NamedTuple):
 
 
 class Planted(NamedTuple):
-    """The result of a change. ``outcome``: ``killed`` by a test or at the time limit, ``survived``, or ``not planted``;
-    ``by``: the test that failed.
+    """The result of a change. ``outcome``: ``killed`` by a test or at the time limit, ``survived``, or ``not planted``.
+    ``by``: the test that failed, ``LIMIT``, "on disk" if the change was tried there, or "".
     """
 
     key: str

@@ -53,7 +53,7 @@ from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS, document
 
 VENDORS: tuple[http_counter.Vendor, ...] = get_args(http_counter.Vendor)
 ROBOTS: tuple[robots.Vendor, ...] = get_args(robots.Vendor)
-ONCE_MAX = 4096  # bytes of one input; a border has its own limit, which is tried by its tests
+ONCE_MAX = 4096  # bytes of one input; a function has its own limit, which its tests try
 SIGNED = hashlib.sha256(json.dumps(document()).encode()).hexdigest()  # the one document of the corpus
 DESCRIPTION = Path(tempfile.gettempdir()) / f"edged-fuzz-description-{os.getpid()}.toml"
 MQTT_MODELS, MODBUS_MODELS = names("mqtt_map"), names("modbus_map")

@@ -37,10 +37,10 @@ def test_every_kept_input_is_taken_or_refused(name: str) -> None:
         assert took_s < LONG_S, f"{file.name} takes {took_s:.3f} s of the loop"
 
 
-def timed(border: Callable[[bytes], None], data: bytes) -> float:
-    """The processor time in seconds that ``border`` takes for ``data``."""
+def timed(target: Callable[[bytes], None], data: bytes) -> float:
+    """The processor time in seconds that ``target`` takes for ``data``."""
     began_s = time.thread_time()
-    border(data)
+    target(data)
     return time.thread_time() - began_s
 
 
@@ -55,7 +55,7 @@ def test_the_fuzzer_finds_nothing_in_a_few_seconds(name: str) -> None:
     assert f"{name}: ok" in done.stdout
 
 
-def test_a_border_that_breaks_is_found(tmp_path: Path) -> None:
+def test_a_faulty_target_is_found(tmp_path: Path) -> None:
     """The fuzzer itself works: it finds within seconds the one byte on which a faulty target fails."""
     script = tmp_path / "weak.py"
     script.write_text(

@@ -33,7 +33,9 @@ ACK_EVERY_S = 0.05
 
 
 class Arrival(NamedTuple):
-    """One received message of ``events``; a message that came twice gives two."""
+    """One received message of the topic ``events``; a message that came twice gives two. ``at_s``: when it came, by the
+    monotonic clock.
+    """
 
     number: int
     historical: bool
@@ -56,7 +58,9 @@ class Centre:
         self._open: list[tuple[int, int]] = []
 
     def store(self, event: dict[str, Any]) -> None:
-        """Store a received event. Fails if it differs from an earlier one with the same number."""
+        """Store a received event. Fails if it differs from an earlier one with the same number in more than
+        ``historical`` and ``previous``, which may change when it is sent again.
+        """
         number = event["sequence"]
         self.arrivals.append(Arrival(number, event["historical"], monotonic_s()))
         before = self.events.setdefault(number, event)

@@ -147,7 +147,9 @@ async def _booted(
 
 
 def _inits(nspawn: int) -> list[int]:
-    """The id of the container's first process, as a list; empty until that process has become systemd."""
+    """The id of the container's first process, as a list; empty until that process has become systemd. ``nspawn``:
+    process id of systemd-nspawn.
+    """
     children = Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text().split()
     return [int(child) for child in children if Path(f"/proc/{child}/comm").read_text() == "systemd\n"]
 

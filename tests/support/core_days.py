@@ -68,7 +68,7 @@ ARGS: dict[ev.Key, tuple[str | None, ...]] = {
 
 class Feeder:
     """Feeds a day to an engine: before each event the ticks due by then, each at its own time. ``after`` is called with
-    the engine after every step and may return another one.
+    the engine after every step, and returns the engine to go on with: the same, or one restored from its state.
     """
 
     def __init__(self, engine: Engine, after: Callable[[Engine], Engine] | None = None) -> None:

@@ -42,7 +42,7 @@ class SiteText:
 
     @property
     def site(self) -> Site:
-        """The hall as these lines describe it."""
+        """The hall as the lines describe it after all changes."""
         hall, name, *options = self._all("hall")[0]
         duty = [(words[0], _options(words[1:])) for words in self._all("duty")]
         boards = self._all("board")

@@ -12,7 +12,8 @@ from edged.core.model.point import Point
 
 def sent(words: list[str]) -> tuple[list[str], dict[str, Any]]:
     """Separate from a line's ``words`` how the message was delivered; returns the other words and the event's fields:
-    ``again`` (the broker repeats it), ``boot=name`` (the device's start).
+    ``again`` (the broker repeats the message), ``boot=name`` (the id of the device's start after which it sent the
+    message).
     """
     how: dict[str, Any] = {"again": True} if words[-1] == "again" else {}
     boots = [word for word in words if word.startswith("boot=")]

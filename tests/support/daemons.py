@@ -144,7 +144,7 @@ class Hall:
         self.file.write_text(text + "".join(device_table(*one) for one in JSON_KINDS.items()))
 
     def edit(self, before: str, after: str) -> None:
-        """Replace ``before`` in hall.toml by ``after``; fails if it is not there."""
+        """Replace ``before`` in hall.toml by ``after``, wherever it occurs; fails if it occurs nowhere."""
         text = self.file.read_text()
         assert before in text
         self.file.write_text(text.replace(before, after))

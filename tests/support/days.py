@@ -98,7 +98,7 @@ class Hall:
             self.turn(self.last_ms, Tick())
 
     def turn(self, at_ms: int, event: Event) -> None:
-        """Handle one event in the engine, and append the step to the journal if it is one to record."""
+        """Handle one event in the engine, and append the step to the journal, except a tick without effect."""
         commands, notes = self.engine.handle(at_ms, event)
         self.actions += [command.id for command in commands if hasattr(command, "id")]
         if is_recorded(event, commands, notes):
@@ -110,8 +110,8 @@ class Hall:
 
 
 async def write_day(path: Path, seed: int, lives: int = 3, events: int = 120) -> None:
-    """Write a journal of ``lives`` runs of ``events`` events each. Half of the restarts between them are clean (after a
-    state dump).
+    """Write a journal of ``lives`` runs of ``events`` events each. About half of the runs end cleanly, with a state
+    dump.
     """
     chance = random.Random(seed)
     for life in range(lives):

@@ -43,7 +43,7 @@ class FalseClock:
     @contextmanager
     def lost(self) -> Iterator[None]:
         """Let the clock start at 1970-01-02 while the block runs, as a clock without a battery does; afterwards it is
-        right again.
+        as far from the real time as before.
         """
         ahead_s = self._ahead_s
         self.show("1970-01-02T00:00:00+00:00")

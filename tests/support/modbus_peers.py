@@ -50,7 +50,7 @@ async def up(bus: ModbusBus) -> None:
 
 
 class RawLine:
-    """A pseudo-terminal whose other end the test operates: ``on_bytes`` is called with every chunk received, ``say``
+    """A pseudo-terminal whose other end the test operates: ``on_bytes`` is called with every chunk received, ``send``
     sends.
     """
 

@@ -171,8 +171,8 @@ def crashing_tide() -> None:
 
 
 def failing_desks() -> None:
-    """Let the policy desk fail on every policy of version 3, and the operation desk on every order to open a window.
-    Effective from the start.
+    """Let two parts of the daemon fail: the policy desk on every pushed policy of version 3, and the operation desk on
+    every order to open a window. Effective from the start.
     """
     hand_policy, hand_order = PolicyDesk._hand_over, OperationDesk._hand_over
 

@@ -134,7 +134,9 @@ def _check(
 def _check_object(
     keyword: str, wanted: Any, value: dict[str, Any], root: dict[str, Any], at: str, schema: dict[str, Any]
 ) -> list[str]:
-    """Check ``value`` against ``keyword`` if that is about an object's keys; returns the faults."""
+    """Check ``value`` against ``keyword`` if that is about an object's keys; returns the faults, none for other
+    keywords.
+    """
     match keyword:
         case "required":
             return [f"{at}: {key} is missing" for key in wanted if key not in value]
