@@ -149,7 +149,7 @@ class Escpos:
             raise Refused("no paper")
 
     async def _poll(self) -> None:
-        if not self._dialogue.there:
+        if not self._dialogue.reachable:
             await self._link.write(codec.NO_REPORTS)
         await self._state()
 

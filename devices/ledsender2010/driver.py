@@ -154,7 +154,7 @@ class LedSender:
 
     async def _poll(self) -> None:
         await self._command(codec.GET_POWER)
-        if self._dialogue.there:
+        if self._dialogue.reachable:
             return
         await self._command(codec.SET_POWER, 1)
         if self._options.brightness is not None:

@@ -223,7 +223,7 @@ class OnbonBx:
         return greetings
 
     async def _poll(self) -> None:
-        if self._dialogue.there:
+        if self._dialogue.reachable:
             await self._request(self._ping())  # a refusal is an answer, too
             return
         try:

@@ -133,7 +133,9 @@ def outcome(job: CandidateDay, over: Callable[[], bool] | None = None) -> DayMea
         )
         return run(scenario, day)
     if hall.parts:  # small simulator and plan handle one area: each is run alone with the whole pool
-        return pool.together(outcome(replace(job, hall=part, day=own)) for part, own in pool.apart(hall, day))
+        return pool.sum_areas(
+            outcome(replace(job, hall=part, day=own)) for part, own in pool.split_areas(hall, day)
+        )
     if job.candidate.name == CLAIRVOYANT:
         _, changes = plan(hall, day, job.setup_ms, job.prices)
         return carried_out(hall, day, job.setup_ms, changes)

@@ -84,7 +84,7 @@ def _beside(hall: Hall, days: Sequence[Day]) -> Day:
     return Day(hall.name, "+".join(day.name for day in days), days[0].part, arrive, service, kinds)
 
 
-def apart(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
+def split_areas(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
     """Split a day of a joined hall; yields each area as a hall of its own, with its day."""
     first = 0
     for part in hall.parts:
@@ -95,7 +95,7 @@ def apart(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
         first = kinds.stop
 
 
-def together(outcomes: Iterable[DayMeasures]) -> DayMeasures:
+def sum_areas(outcomes: Iterable[DayMeasures]) -> DayMeasures:
     """Add up the measures of several areas on one day; the waits are in the order of the areas."""
     each = list(outcomes)
     return DayMeasures(

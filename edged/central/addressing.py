@@ -20,7 +20,7 @@ from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin, get_t
 from edged.central.audience import Names
 from edged.central.refusals import Reason, contradiction
 from edged.core.model.policy import Journey, Policy
-from edged.core.model.policy.parameter import taken_apart
+from edged.core.model.policy.parameter import split_hint
 
 KIND, IF_PRESENT = "kind:", "if-present:"
 NAMED = ("area", "service", "window")
@@ -191,7 +191,7 @@ def _gutted(was: Any, becomes: Any) -> bool:
 def _naming(kind: type) -> tuple[tuple[str, Any], ...]:
     """The fields of a dataclass in which areas, services or windows may be named, and their types."""
     hints = get_type_hints(kind, include_extras=True)
-    plain_hints = ((field.name, taken_apart(hints[field.name])[0]) for field in dataclasses.fields(kind))
+    plain_hints = ((field.name, split_hint(hints[field.name])[0]) for field in dataclasses.fields(kind))
     return tuple((name, hint) for name, hint in plain_hints if _has_names(hint))
 
 

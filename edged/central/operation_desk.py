@@ -168,7 +168,7 @@ class OperationDesk(Observer):
             raise DocumentRefused(reason("no-storage"))
         if order.event is None:
             return order
-        return order._replace(event=operations.meant(order.event, self._site() or NOWHERE))
+        return order._replace(event=operations.with_ids(order.event, self._site() or NOWHERE))
 
     def _hand_over(self, order: Order, event: Event, request: OrderMessage) -> None:
         asked = self._asked[id(event)] = _OpenOrder(order, request)

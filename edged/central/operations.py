@@ -422,7 +422,7 @@ def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Pa
     return Order(name, document.id, document.by, opened.keyid, counter, event, counter == last, version)
 
 
-def meant(event: Event, site: Site) -> Event:
+def with_ids(event: Event, site: Site) -> Event:
     """Return the event with ids in place of the window numbers and names that people write. A name that the hall does
     not know stays as it is.
     """

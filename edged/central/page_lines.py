@@ -149,7 +149,7 @@ class LineDesk:
     def _row(self, turn: Turn, ticket: Ticket, own: str) -> Row:
         waits = ticket.state == "WAITING"
         wait = demand.ticket_range(turn, ticket) if waits else None
-        low_s, _, high_s = (None, None, None) if wait is None else wait.in_minutes()
+        low_s, _, high_s = (None, None, None) if wait is None else wait.rounded_to_minutes_s()
         wait_range_s = None if ticket.quoted_s is None else (ticket.quoted_s[0], ticket.quoted_s[2])
         return (
             name_of(own),

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_
 
 from edged.central.addressing import KIND, Unmet, depends, plain
 from edged.core.model.policy import Policy, Session, Special, Tidal
-from edged.core.model.policy.parameter import taken_apart
+from edged.core.model.policy.parameter import split_hint
 from edged.core.model.site import Site
 
 LISTED_MAX = 8  # entries of a list shown in one line
@@ -107,7 +107,7 @@ def _parts(path: str, old: Any, new: Any, names: PlaceNames) -> Iterator[Change]
     for field in dataclasses.fields(kind):
         was, becomes = getattr(old, field.name), getattr(new, field.name)
         inside = f"{path}.{field.name}".lstrip(".")
-        hint, parameter = taken_apart(hints[field.name])
+        hint, parameter = split_hint(hints[field.name])
         if kind is Tidal and field.name in BOTH:
             if field.name in ("band", "pw"):
                 yield from _parts(inside, was, becomes, names)
@@ -190,7 +190,7 @@ def _shown(hint: Any, value: Any, names: PlaceNames) -> Words:
     """Return one value as text: yes or no, names of areas and windows, "none" for empty; long lists and texts are
     cut.
     """
-    hint, _ = taken_apart(hint)
+    hint, _ = split_hint(hint)
     if value is None or value == () or value == {}:
         return NONE
     if get_origin(hint) in (UnionType, Union):
@@ -221,7 +221,7 @@ def _described(value: Any, names: PlaceNames) -> Words:
         one = getattr(value, field.name)
         if one == field.default:
             continue
-        hint, parameter = taken_apart(hints[field.name])
+        hint, parameter = split_hint(hints[field.name])
         shown = _shown(hint, one, names)
         if parameter is None:
             words.append(shown)

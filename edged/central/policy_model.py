@@ -17,7 +17,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from edged.core.model.policy import Band, Parameter, Policy, Pw, Tidal
-from edged.core.model.policy.parameter import taken_apart
+from edged.core.model.policy.parameter import split_hint
 from edged.shapes import ID, Shape, form
 
 UNIONS = (UnionType, Union)  # the origin of "X | None" depends on X
@@ -59,7 +59,7 @@ def model_of(kind: type) -> type[Struct]:
 
 def _field(kind: type, field: dataclasses.Field[Any], hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
     """The field's name, type and default for ``defstruct``: UNSET if it may be left out, none if it is required."""
-    hint, parameter = taken_apart(hint)
+    hint, parameter = split_hint(hint)
     if dataclasses.is_dataclass(hint):
         return field.name, model_of(cast(type, hint)) | UnsetType, UNSET
     if kind is Tidal and field.name in LAID_OVER:
@@ -189,7 +189,7 @@ def names(model: Struct, path: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _names(hint: Any, value: Any, path: str) -> Iterator[tuple[str, str, str]]:
-    hint, _parameter = taken_apart(hint)
+    hint, _parameter = split_hint(hint)
     origin, args = get_origin(hint), get_args(hint)
     if isinstance(value, Struct):
         yield from names(value, path)

@@ -17,7 +17,7 @@ import msgspec
 from edged.central.policies import TYPE
 from edged.central.rehearsed import Terms
 from edged.core.model.policy import Policy
-from edged.core.model.policy.parameter import taken_apart
+from edged.core.model.policy.parameter import split_hint
 
 _COMMENT = re.compile(rb"^[ \t]*//[^\n]*", re.MULTILINE)
 HEAD = (
@@ -59,7 +59,7 @@ def _fields(value: Any, plain: Any, indent: str) -> Iterator[str]:
     for place, field in enumerate(fields):
         comma = "," if place < len(fields) - 1 else ""
         ours, builtin = getattr(value, field.name), getattr(plain, field.name)
-        _, parameter = taken_apart(hints[field.name])
+        _, parameter = split_hint(hints[field.name])
         if parameter is not None:
             bounds = "" if parameter.low is None else f" [{parameter.low}–{parameter.high}]"
             own = "" if ours == builtin else f" ({_json(builtin)})"

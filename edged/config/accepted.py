@@ -59,7 +59,7 @@ def last(file: Path, environ: Mapping[str, str] = os.environ) -> HallConfig | No
 
 def keep(config: HallConfig) -> None:
     """Store ``config`` as the last accepted one. Raises ``OSError`` if it cannot be written."""
-    place = beside(Path(config.store.path))
+    place = copy_path(Path(config.store.path))
     data = (_head(config.file) + config.text).encode()
     with suppress(OSError):
         if place.read_bytes() == data:
@@ -68,7 +68,7 @@ def keep(config: HallConfig) -> None:
         stream.write(data)
 
 
-def beside(journal: Path) -> Path:
+def copy_path(journal: Path) -> Path:
     """The path of the last accepted configuration for ``journal``."""
     return journal.with_name(journal.name + SUFFIX)
 

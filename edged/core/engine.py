@@ -180,8 +180,8 @@ class Engine:
                 if forward_ms is not None:
                     timers.after_clock(turn, forward_ms)
                 phases.set_clock(turn, forward_ms)
-                case_book.fit(turn)
-                promises.fit(turn)
+                case_book.recompute_deadlines(turn)
+                promises.set_last_days(turn)
             case Resumed():
                 resume(turn, event)
                 self._index_due()
@@ -190,7 +190,7 @@ class Engine:
         """Mark every area, window and deadline for evaluation, because another policy is in force."""
         for area in turn.lookup.areas:
             turn.touch_area(area)
-        case_book.fit(turn)
+        case_book.recompute_deadlines(turn)
         for window in turn.lookup.windows:
             turn.touch_window(window)
         phases.judge_all(turn)
@@ -206,7 +206,7 @@ class Engine:
             elif state.state == "INVITED":
                 activation.not_now(turn, window, activation.NO_ANSWER)
             elif state.state == "COOLDOWN":
-                activation.cooled(turn, window)
+                activation.end_cooldown(turn, window)
             elif state.ticket is not None and self.state.tickets[state.ticket].state == "CALLED":
                 machine.call_deadline(turn, window)
             elif state.state == "DRAINING":

@@ -50,7 +50,7 @@ def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
         if not up and before.reason != reason:
             turn.state.devices[event.point] = DeviceState(up, before.since_ms, reason, detail)
             turn.note("device.still_lost", event.point, reason=reason)
-            turn.alarmed = turn.alarmed or alarms.stands(turn, alarms.LOST, event.point)
+            turn.alarmed = turn.alarmed or alarms.is_raised(turn, alarms.LOST, event.point)
         return
     turn.state.devices[event.point] = DeviceState(up, turn.at_ms, reason, detail)
     if up:

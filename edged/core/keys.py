@@ -57,7 +57,7 @@ def _shown(turn: Turn, window: str) -> tuple[str, str | None]:
     """The window's state and visitor, and the line (None: no line) that its panel shows. If both are the same after a
     key press, the clerk has seen no effect.
     """
-    return staffing.stands(turn.window(window)), signs.prompt_of(turn, window)
+    return staffing.situation(turn.window(window)), signs.prompt_of(turn, window)
 
 
 def _answer_window(turn: Turn, window: str, before: tuple[str, str | None], noted: int) -> None:

@@ -70,7 +70,7 @@ def load_site(turn: Turn, site: Site) -> bool:
             for queue in state.queues.get(service, {}).values()
         )
         turn.touch_area(area.id)
-    overrides.fit(turn)
+    overrides.end_orphaned(turn)
     wishes.forget_missing(turn)
     pages.reconcile(turn)
     announcements.reconcile(turn, (area.voice for area in site.areas))

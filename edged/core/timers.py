@@ -22,8 +22,8 @@ from edged.core.windows import attendance, overrides, preparation, wishes
 FIRES: dict[str, Callable[[Turn, Any], None]] = {
     overrides.TIMER: overrides.expire,
     "hours": phases.fire,
-    "notice": notices.over,
-    "booked": tickets.due,
+    "notice": notices.expire,
+    "booked": tickets.booked_time_begins,
     "booking": bookings.expired,
     "hint": staffing.hint_over,
     "reply": pagers.reply_over,
@@ -36,7 +36,7 @@ FIRES: dict[str, Callable[[Turn, Any], None]] = {
     promises.DUE: promises.overdue,
     "reoffer": detours.offer_again,
     "return": detours.not_back,
-    stranded.TIMER: stranded.over,
+    stranded.TIMER: stranded.clear,
     sequence.TIMER: sequence.holes_over,
     sequence.TWINS_TIMER: sequence.twins_over,
     wishes.TIMER: wishes.expire,
@@ -47,7 +47,7 @@ FIRES: dict[str, Callable[[Turn, Any], None]] = {
     rating.OPEN: rating.too_late,
     ratings.REMIND: ratings.remind,
     case_book.ACKNOWLEDGE: case_book.unanswered,
-    case_book.DUE: case_book.due,
+    case_book.DUE: case_book.last_day_due,
     case_book.KEEP: case_book.forget,
     case_requests.RATE: case_requests.stop_asking,
 }

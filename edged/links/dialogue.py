@@ -85,13 +85,13 @@ class Dialogue(Generic[AnswerT]):
             lanes.create_task(lasting("contact", self._keep_contact()))
 
     @property
-    def there(self) -> bool:
+    def reachable(self) -> bool:
         """Whether the device can be reached."""
         return bool(self._presence.there)
 
     def check_there(self) -> None:
         """Raise ``Unreachable``, with the reason of the loss, while the device is lost."""
-        if not self.there:
+        if not self.reachable:
             raise Unreachable(self._why.detail, self._why.word)
 
     async def request(self, data: bytes, within_s: float, tries: int = 1) -> AnswerT:
@@ -162,7 +162,7 @@ class Dialogue(Generic[AnswerT]):
             await self._up.wait()
             idle_s = self._context.now_s() - self._spoke_s
             due_s = (self._doubt_s if self.missed else self._ask_s) - idle_s
-            if self.there and due_s > 0:
+            if self.reachable and due_s > 0:
                 await self._context.sleep(min(due_s, CHECK_S))
                 continue
             try:
@@ -172,7 +172,7 @@ class Dialogue(Generic[AnswerT]):
                     self._presence.back()
             except DeviceError as error:
                 self._why = error.loss
-                if not self.there:
+                if not self.reachable:
                     await asyncio.sleep(self._retry_s)
             finally:
                 self._spoke_s = self._context.now_s()

@@ -324,7 +324,7 @@ class Metrics(Observer):
         range_s = [float(one) for one in quote if isinstance(one, int | float)]
         if not isinstance(wait, int | float) or len(range_s) != len(quote):
             return
-        low_s, _, high_s = Range(*range_s).in_minutes()
+        low_s, _, high_s = Range(*range_s).rounded_to_minutes_s()
         outcome = "shorter" if wait < low_s else "longer" if wait > high_s else "within"
         self._quote_error.labels(self._area(note)).observe(range_s[1] - wait)
         self._quotes.labels(self._area(note), outcome).inc()

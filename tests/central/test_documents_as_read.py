@@ -57,7 +57,7 @@ def order(changes: dict[str, Any]) -> Iterator[str]:
     past = Past(NOW_MS, {KEYID: LastOrder(3, "another")})
     taken = operations.accept(raw, made["operation"][:20], Trusted(KEYS), AUDIENCE, past)
     yield repr(taken.event) if taken.version is None else f"version {taken.version}"
-    if taken.event is not None and (meant := operations.meant(taken.event, SITE)) != taken.event:
+    if taken.event is not None and (meant := operations.with_ids(taken.event, SITE)) != taken.event:
         yield f"means {meant!r}"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.central.operations import OPERATIONS, meant
+from edged.central.operations import OPERATIONS, with_ids
 from edged.cli import COMMANDS, load_command
 from edged.core.model.events import CaseTold, OverrideSet, RosterTold
 from edged.core.model.names import area_meant, service_meant, staff_meant, window_meant
@@ -198,14 +198,18 @@ def test_a_name_of_two_parts_means_none() -> None:
 
 
 def test_an_order_carries_ids_and_leaves_what_it_does_not_know() -> None:
-    assert meant(OverrideSet("open", "1", "x", area="税务"), SITE) == OverrideSet("open", "7", "x", area="a1")
-    assert meant(OverrideSet("pause-issuing", "税务", "x"), SITE) == OverrideSet("pause-issuing", "a1", "x")
+    assert with_ids(OverrideSet("open", "1", "x", area="税务"), SITE) == OverrideSet(
+        "open", "7", "x", area="a1"
+    )
+    assert with_ids(OverrideSet("pause-issuing", "税务", "x"), SITE) == OverrideSet(
+        "pause-issuing", "a1", "x"
+    )
     number = OverrideSet("priority-insert", "A001", "x")
-    assert meant(number, SITE) is number
-    assert meant(RosterTold("李", "also", "x", ("税务", "无")), SITE) == RosterTold(
+    assert with_ids(number, SITE) is number
+    assert with_ids(RosterTold("李", "also", "x", ("税务", "无")), SITE) == RosterTold(
         "li", "also", "x", ("a1", "无")
     )
-    told = meant(CaseTold("open", "x", area="Taxes", service="综合"), SITE)
+    told = with_ids(CaseTold("open", "x", area="Taxes", service="综合"), SITE)
     assert isinstance(told, CaseTold)
     assert (told.area, told.service) == ("a1", "s1")
 

@@ -156,5 +156,5 @@ def test_with_the_next_day_nothing_has_to_be_checked_any_more() -> None:
     turn = Turn(engine.state, Lookup(engine.state.site), engine.state.at_ms)
     alarms.sound(turn, kept.ALARM, "A001")
     kept.end_day(turn)
-    assert not alarms.stands(turn, kept.ALARM, "A001")
+    assert not alarms.is_raised(turn, kept.ALARM, "A001")
     engine.handle(engine.state.at_ms, OutcomeKept())

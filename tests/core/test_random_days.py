@@ -98,14 +98,14 @@ def a_clock_calls(patch: Patch) -> None:
 
 
 def a_policy_sends_people_home(patch: Patch) -> None:
-    true_fit = case_book.fit
+    true_fit = case_book.recompute_deadlines
 
     def fit(turn: Turn) -> None:
         for ticket in [one for one in turn.state.tickets.values() if one.state == "WAITING"]:
             detours.cancel(turn, ticket, "by_reset")
         true_fit(turn)
 
-    patch.setattr(case_book, "fit", fit)
+    patch.setattr(case_book, "recompute_deadlines", fit)
 
 
 def a_loudspeaker_is_told_two_things_at_once(patch: Patch) -> None:

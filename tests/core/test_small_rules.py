@@ -319,7 +319,7 @@ def test_the_last_day_of_a_case_that_is_over_or_gone_warns_nobody() -> None:
     case.id, case.state, case.due_day = "c1", "CLOSED", 1
     turn.state.cases["c1"] = case
     for name in ("c1", "c2"):
-        case_book.due(turn, name)
+        case_book.last_day_due(turn, name)
     assert (case.warned, turn.state.pages, turn.notes) == (False, {}, [])
 
 

@@ -83,7 +83,7 @@ def test_an_alarm_is_raised_once_and_cleared_once_with_how_long_it_stood() -> No
     assert alarms.sound(turn, "unmanned", "w1", waiting=3)
     assert not alarms.sound(turn, "unmanned", "w1", waiting=4)
     later = turn_of(engine, 9_000)
-    assert alarms.stands(later, "unmanned", "w1")
+    assert alarms.is_raised(later, "unmanned", "w1")
     assert alarms.clear(later, "unmanned", "w1")
     assert not alarms.clear(later, "unmanned", "w1")
     assert [(n.kind, dict(n.data)) for n in (*turn.notes, *later.notes)] == [

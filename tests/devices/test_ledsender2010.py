@@ -319,7 +319,7 @@ async def test_lost_datagrams_and_repeated_answers_change_nothing() -> None:
         for number in range(20):
             wanted = Display((f"A{number:03}→3号窗口" * 8, "", "", ""))
             with contextlib.suppress(DeviceError):
-                await until(lambda: bool(strip.driver._dialogue.there))
+                await until(lambda: bool(strip.driver._dialogue.reachable))
                 await strip.driver.show(Point(STRIP), wanted)
                 assert strip.fake.shown == wanted.lines
                 shown += 1

@@ -269,7 +269,7 @@ async def test_a_noisy_wire_shows_nothing_wrong_and_only_device_errors(tmp_path:
     async with life(bar):
         for value in wanted:
             with contextlib.suppress(DeviceError):
-                await until(lambda: bool(bar.driver._dialogue.there))
+                await until(lambda: bool(bar.driver._dialogue.reachable))
                 await bar.driver.show(Point(BAR), value)
                 assert bar.fake.shown == value.lines, f"acknowledged and not shown, seed={seed}"
                 shown += 1

@@ -87,7 +87,7 @@ async def test_a_loss_that_met_a_full_inbox_is_told_again(
         started = await line.live(tasks)
         line.full = True
         line.fake.alive = False
-        await until(lambda: not line.driver._dialogue.there)
+        await until(lambda: not line.driver._dialogue.reachable)
         await asyncio.sleep(0.1)
         assert len(line.events) == 1
         line.full = False

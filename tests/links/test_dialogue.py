@@ -121,7 +121,7 @@ async def test_a_wire_that_goes_while_the_device_answers_is_a_loss_until_it_come
     async with living(card):
         await card.core.reported(BACK, PULLED)
         await until(lambda: card.requests == 2)
-        assert not card.dialogue.there
+        assert not card.dialogue.reachable
         card.changed(True, Loss(""))
         await card.core.reported(BACK, PULLED, BACK)
 

@@ -54,7 +54,7 @@ def window_line(turn: Turn, window: str) -> Line | None:
     return None
 
 
-def case_taken(turn: Turn, area: str) -> Line | None:
+def case_line(turn: Turn, area: str) -> Line | None:
     """Return the line that is printed on a number for a case (办不成事) taken outside opening hours. It says when staff
     will answer the case. None while the area is open.
     """

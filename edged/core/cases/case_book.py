@@ -163,7 +163,7 @@ def unanswered(turn: Turn, name: str) -> None:
         _ask(turn, case)
         return
     after_s = turn.seconds_since(case.asked_ms)
-    if after_s >= limits.acknowledge_s and not alarms.stands(turn, UNANSWERED, name):
+    if after_s >= limits.acknowledge_s and not alarms.is_raised(turn, UNANSWERED, name):
         case.responded = False
         alarms.sound(turn, UNANSWERED, name, after_s=after_s)
         turn.touch_cases()
@@ -171,7 +171,7 @@ def unanswered(turn: Turn, name: str) -> None:
         minutes = int(after_s // 60)
         text = f"办不成事 {name} 已{minutes}分钟无人响应"
         _page(turn, case, text, f"Case {name}: no answer for {minutes} min")
-    late = alarms.stands(turn, UNANSWERED, name)
+    late = alarms.is_raised(turn, UNANSWERED, name)
     if not late or case.pages < limits.pages:
         first_ms = case.asked_ms + limits.acknowledge_s * 1000
         next_ms = turn.at_ms + limits.acknowledge_s * 1000 if late else max(first_ms, turn.at_ms)
@@ -275,7 +275,7 @@ def plan(turn: Turn, case: Case) -> None:
     turn.set_timer(f"{DUE}/{case.id}", max(at_ms, turn.at_ms))
 
 
-def due(turn: Turn, name: str) -> None:
+def last_day_due(turn: Turn, name: str) -> None:
     """Timer: a case's last working day has begun or is over. Record that in a note and page the duty manager. If it is
     over, raise the alarm that the case is overdue.
     """
@@ -314,7 +314,7 @@ def forget(turn: Turn, name: str) -> None:
     turn.touch_cases()
 
 
-def fit(turn: Turn) -> None:
+def recompute_deadlines(turn: Turn) -> None:
     """Recompute the deadlines of every open case, because the clock, the calendar or the limits changed."""
     for case in turn.state.cases.values():
         plan(turn, case)

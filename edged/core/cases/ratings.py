@@ -159,7 +159,7 @@ def _page(turn: Turn, name: str, rating: Rating) -> None:
 
 
 def _waits(turn: Turn, name: str) -> bool:
-    return alarms.stands(turn, ALARM, name)
+    return alarms.is_raised(turn, ALARM, name)
 
 
 def _answered(turn: Turn, name: str, code: str, by: str | None) -> None:

@@ -267,7 +267,7 @@ class Range(NamedTuple):
     mean_s: float
     high_s: float
 
-    def in_minutes(self) -> tuple[int, int, int]:
+    def rounded_to_minutes_s(self) -> tuple[int, int, int]:
         """Return low, middle and high rounded to whole minutes for people, but still in seconds. The low limit is
         rounded down and the high one up, to at least one minute.
         """

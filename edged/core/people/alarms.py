@@ -201,7 +201,7 @@ def key(kind: str, subject: str) -> str:
     return f"{kind}/{subject}"
 
 
-def stands(turn: Turn, kind: str, subject: str) -> bool:
+def is_raised(turn: Turn, kind: str, subject: str) -> bool:
     """Whether the alarm ``kind`` about ``subject`` is in force."""
     return key(kind, subject) in turn.state.alarms
 

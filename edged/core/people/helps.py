@@ -22,7 +22,7 @@ def begin(turn: Turn, window: str, staff: str, answer_s: float) -> None:
     turn.touch_window(window)
 
 
-def over(turn: Turn, window: str, outcome: str) -> bool:
+def end(turn: Turn, window: str, outcome: str) -> bool:
     """End a commissioner's help at ``window``; False if nobody helps there."""
     help_ = turn.state.helps.pop(window, None)
     if help_ is None:
@@ -52,4 +52,4 @@ def prompt(turn: Turn, window: str) -> str | None:
 def end_day(turn: Turn) -> None:
     """End every help at the end of the day."""
     for window in list(turn.state.helps):
-        over(turn, window, "unsolved")
+        end(turn, window, "unsolved")

@@ -40,7 +40,7 @@ def withdraw(turn: Turn, event: NoticeWithdrawn) -> None:
     _touch(turn)
 
 
-def over(turn: Turn, notice: str) -> None:
+def expire(turn: Turn, notice: str) -> None:
     """Timer: the notice's time has passed."""
     if turn.state.notices.pop(notice, None) is not None:
         turn.note("notice.over", notice)

@@ -28,7 +28,7 @@ def call_commissioner(turn: Turn, window: str, arg: str | None) -> None:
     With ``arg`` ``solved`` or ``unsolved``, end the help that is being given at the window instead.
     """
     if arg in helps.OUTCOMES:
-        if not helps.over(turn, window, arg or ""):
+        if not helps.end(turn, window, arg or ""):
             turn.ignore(window, "nobody_helps")
         return
     _call(turn, window, COMMISSIONER, ("请到{number}号窗口帮办", "Please help at window {number}"))
@@ -116,7 +116,7 @@ def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
         if page.to == who and arg in (None, page.window, page.area)
     ]
     for name, page in open_pages:
-        staffing.answers(turn, who)
+        staffing.record_answer(turn, who)
         if who == DUTY_MANAGER:
             alarms.accept(turn, name, turn.state.duty_staff or DUTY_MANAGER)
         turn.note(
@@ -177,7 +177,7 @@ def unanswered(turn: Turn, name: str) -> None:
     elif page.to == DUTY_MANAGER:
         _send(turn, name, page, DUTY_MANAGER)
     else:
-        staffing.answers(turn, page.to, yes=False)
+        staffing.record_answer(turn, page.to, yes=False)
         turn.note(
             "staff.unanswered", page.to or DUTY_MANAGER, about=page.about, window=page.window, sent=page.sent
         )

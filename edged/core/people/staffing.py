@@ -123,7 +123,7 @@ def pick(turn: Turn, area: str) -> str | None:
     return min(free, key=rank, default=None)
 
 
-def answers(turn: Turn, staff: str | None, yes: bool = True) -> None:
+def record_answer(turn: Turn, staff: str | None, yes: bool = True) -> None:
     """Record whether ``staff`` answered the last page (``yes``); logging in at a window counts as an answer. Who did
     not answer is paged after all others. No-op for somebody not on the roster.
     """
@@ -178,7 +178,7 @@ def hint(turn: Turn, window: str, text: str, while_: str | None = None) -> None:
     turn.touch_window(window)
 
 
-def stands(state: WindowState) -> str:
+def situation(state: WindowState) -> str:
     """Return a window's state and visitor as one text, with which ``hint`` recognises that one of them has changed."""
     return f"{state.state}/{state.ticket}"
 

@@ -65,7 +65,7 @@ def not_of_this_hall(turn: Turn, point: Point, named: str) -> None:
     _alarm(turn, "queue-system-unfit", point, named=named)
 
 
-def over(turn: Turn, key: str) -> None:
+def clear(turn: Turn, key: str) -> None:
     """Timer: nothing more happened for ``QUIET_MS``. Clear the alarm."""
     kind, _, point = key.partition("/")
     alarms.clear(turn, kind, point)

@@ -92,7 +92,7 @@ def work_out(turn: Turn, area: str) -> AreaLoad:
         for window in turn.lookup.area_tidal[area]
         if states[window].area == area and states[window].state in COMMANDED
     )
-    wait_range_s = None if wait is None else wait.in_minutes()
+    wait_range_s = None if wait is None else wait.rounded_to_minutes_s()
     rest = opening.of(turn, area).rest_ms
     if wait is not None and rest is not None:  # later the same wait reaches into noon
         until_ms = min(until_ms, max(turn.at_ms, rest[0] - round(wait.high_s * 1000)))
@@ -145,7 +145,7 @@ def _windows(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float]) -> _Wor
     unmanned = [
         window
         for window in turn.lookup.area_windows[area]
-        if turn.window(window).state in WORKING and alarms.stands(turn, alarms.UNMANNED, window)
+        if turn.window(window).state in WORKING and alarms.is_raised(turn, alarms.UNMANNED, window)
     ]
     found = _count(turn, area, pw, each_s, unmanned)
     if not unmanned or found.windows > len(found.opening):

@@ -215,7 +215,7 @@ def issue(turn: Turn, number: str, stages: list[str], event: TicketPrinted | Tic
     return ticket
 
 
-def due(turn: Turn, key: str) -> None:
+def booked_time_begins(turn: Turn, key: str) -> None:
     """Timer: an appointment that has checked in may be called from now on."""
     ticket = turn.state.tickets.get(int(key))
     if ticket is None or ticket.state != "BOOKED":

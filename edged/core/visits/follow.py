@@ -329,7 +329,7 @@ def wake(turn: Turn, window: str, area: str, by: str) -> None:
     state = turn.window(window)
     state.due_ms = None
     if state.state == "COOLDOWN":
-        activation.cooled(turn, window)
+        activation.end_cooldown(turn, window)
     areas = turn.lookup.window_areas[window]
     state.area = area if area in areas else areas[0]
     state.rule, state.reason, state.requested_ms = by, f"{by}: it calls there", turn.at_ms

@@ -45,7 +45,7 @@ def finish(
     if ticket.state == "CALLED":
         arrive(turn, window, inferred=True)
         ticket.serving_ms = ticket.called_ms
-    helps.over(turn, window, "unsolved" if outcome == "told-once" else "solved")
+    helps.end(turn, window, "unsolved" if outcome == "told-once" else "solved")
     service, returns = ticket.service, _returns(turn, ticket, outcome)
     follows = None if outcome == "told-once" else _next_stage(turn, ticket)
     trigger = "told-once" if returns else "finish" if follows is None else "transfer"

@@ -32,9 +32,11 @@ def print_slip(turn: Turn, ticket: Ticket, point: Point, event: TicketRequested 
     area = turn.lookup.area_of(ticket.service)
     why = slips.resumption(turn, area) if ticket.quoted_s is None and ticket.state == "WAITING" else None
     unknown = (None, None, None)
-    low_s, wait_s, high_s = unknown if ticket.quoted_s is None else Range(*ticket.quoted_s).in_minutes()
+    low_s, wait_s, high_s = (
+        unknown if ticket.quoted_s is None else Range(*ticket.quoted_s).rounded_to_minutes_s()
+    )
     if why is not None and turn.lookup.services[ticket.service].case:
-        why = hours_words.case_taken(turn, area) or why
+        why = hours_words.case_line(turn, area) or why
     zh, en = ((), ()) if why is None else ((why[0],), (why[1],))
     seq, boot = (None, None) if event is None else (event.seq, event.boot)
     slip = Print(
@@ -55,7 +57,7 @@ def print_slip(turn: Turn, ticket: Ticket, point: Point, event: TicketRequested 
 
 def issue_requested(turn: Turn, event: TicketRequested) -> None:
     """Handle a dispenser's request: a visitor who is back keeps their number, anybody else gets the next one."""
-    if alarms.stands(turn, alarms.TWINS, event.point):
+    if alarms.is_raised(turn, alarms.TWINS, event.point):
         # two devices have this id, and both would print
         turn.ignore(event.point, "device_twice", service=event.service)
         issuing.turn_away(turn, event)

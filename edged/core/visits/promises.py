@@ -50,7 +50,7 @@ def plan(turn: Turn, name: str, promise: Promise) -> None:
         turn.set_timer(f"{DUE}/{name}", at_ms)
 
 
-def fit(turn: Turn) -> None:
+def set_last_days(turn: Turn) -> None:
     """Set the last day of promises made while the date was unknown."""
     for name, promise in turn.state.promises.items():
         if promise.due_day is None:

@@ -31,7 +31,7 @@ def accept(turn: Turn, staff: str) -> None:
         turn.ignore(staff, "answered_already", window=window)
         return
     state.acknowledged = True
-    staffing.answers(turn, staff)
+    staffing.record_answer(turn, staff)
     state.due_ms = turn.at_ms + turn.state.policy.tidal.staff_arrive_s * 1000
     turn.touch_window(window)
     staffing.touch_pagers(turn, staff)
@@ -46,7 +46,7 @@ def decline(turn: Turn, staff: str) -> None:
         turn.ignore(staff, "not_paged")
         return
     turn.note("staff.answered", staff, window=window, answer="decline")
-    staffing.answers(turn, staff)
+    staffing.record_answer(turn, staff)
     unanswered(turn, window, reason=DECLINED)
 
 
@@ -121,7 +121,7 @@ def answer_question(turn: Turn, window: str) -> None:
     turn.note("consultation.answered", window, staff=state.staff, today=state.answered)
 
 
-def cooled(turn: Turn, window: str) -> None:
+def end_cooldown(turn: Turn, window: str) -> None:
     """Timer: the pause after a tide is over, and the window may be opened again."""
     move_window(turn, window, "cooled" if turn.window(window).staff is None else "consult")
 
@@ -140,7 +140,7 @@ def unanswered(turn: Turn, window: str, reason: str) -> None:
     area = turn.area(state.area) if state.area is not None else None
     turn.note("tidal.unanswered", window, area=state.area, staff=state.paged_staff, reason=reason)
     if reason == NO_ANSWER:
-        staffing.answers(turn, state.paged_staff, yes=False)
+        staffing.record_answer(turn, state.paged_staff, yes=False)
     if area is not None:
         area.tried_windows.append(window)
         silent = reason == NO_ANSWER and not state.acknowledged
@@ -298,7 +298,7 @@ def settle(turn: Turn, window: str) -> None:
     if rest_s:
         state.due_ms = turn.at_ms + rest_s * 1000
     else:
-        cooled(turn, window)
+        end_cooldown(turn, window)
 
 
 def _gone_ms(turn: Turn, window: str) -> int | None:

@@ -52,7 +52,7 @@ def reason_of(turn: Turn, named: str | None) -> PauseReason | None:
 
 def key_pressed(turn: Turn, window: str) -> None:
     """Record that a key was pressed, so somebody is at the window: its "unmanned" timer and alarm are checked."""
-    if f"unmanned/{window}" in turn.state.timers or alarms.stands(turn, alarms.UNMANNED, window):
+    if f"unmanned/{window}" in turn.state.timers or alarms.is_raised(turn, alarms.UNMANNED, window):
         turn.touch_window(window)
 
 
@@ -144,9 +144,9 @@ def prompt(turn: Turn, window: str) -> str | None:
     if state.hint is not None and _hint_holds(turn, window, state):
         return state.hint
     if turn.state.alarms:  # for speed: runs for every panel at every event
-        if alarms.stands(turn, PAUSE, window):
+        if alarms.is_raised(turn, PAUSE, window):
             return "暂停超时，请恢复服务 Pause is over its limit"
-        if alarms.stands(turn, alarms.UNMANNED, window):
+        if alarms.is_raised(turn, alarms.UNMANNED, window):
             return "有人等候，请叫号 Visitors wait: call next"
     wish = wishes.prompt(turn, window) if turn.state.wishes else None
     paged = _paged(turn, window) if turn.state.pages else None
@@ -168,7 +168,7 @@ def _hint_holds(turn: Turn, window: str, state: WindowState) -> bool:
     """Whether the condition under which a sentence is shown on the panel still holds (see ``staffing.hint``)."""
     if state.hint_while == staffing.NOBODY:
         return not any(oldest_waiting_ms(turn, [service]) for service in serving_services(turn, window))
-    return state.hint_while in (None, staffing.stands(state))
+    return state.hint_while in (None, staffing.situation(state))
 
 
 def _watch_pause(turn: Turn, window: str, state: WindowState) -> None:
@@ -189,7 +189,7 @@ def _watch_seat(turn: Turn, window: str, state: WindowState) -> None:
     if empty_since is None:
         turn.drop_timer(name)
         _manned(turn, window)
-    elif name not in turn.state.timers and not alarms.stands(turn, alarms.UNMANNED, window):
+    elif name not in turn.state.timers and not alarms.is_raised(turn, alarms.UNMANNED, window):
         turn.set_timer(
             name, max(turn.at_ms + 1, empty_since[0] + turn.state.policy.staffing.unmanned_s * 1000)
         )

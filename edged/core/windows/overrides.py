@@ -93,7 +93,7 @@ def reset(turn: Turn) -> None:
         _end(turn, name, "new day", None)
 
 
-def fit(turn: Turn) -> None:
+def end_orphaned(turn: Turn) -> None:
     """End overrides of windows, areas and tickets that no longer exist after a change of configuration."""
     for name, override in list(turn.state.overrides.items()):
         probe = OverrideSet(override.kind, override.target, override.by, area=override.area)
@@ -263,7 +263,7 @@ def _open(turn: Turn, window: str) -> None:
         turn.note("window.opened", window, staff=state.staff, reason="override")
     elif state.state == "COOLDOWN":  # an order ends the pause after a tide
         state.due_ms = None
-        activation.cooled(turn, window)
+        activation.end_cooldown(turn, window)
     elif state.state == "INVITED":  # an order does not wait for the clerk's answer
         activation.acknowledge(turn, window, None)
 

@@ -93,7 +93,7 @@ class Disk(apsw.VFS):
     def let_go(self) -> None:
         """End the other program; its unsaved changes are lost."""
         if self._other is not None:
-            self.bury(self._other)
+            self.close_killed(self._other)
             self._other = None
 
     def lose_end(self, database: Path) -> None:
@@ -155,7 +155,7 @@ class Disk(apsw.VFS):
         kept.inode = kept.inode or inode
         return kept
 
-    def bury(self, connection: apsw.Connection) -> None:
+    def close_killed(self, connection: apsw.Connection) -> None:
         """Close a killed process's connection as the kernel would: release its locks and write nothing."""
         self._burying = True
         try:

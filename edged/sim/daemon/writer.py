@@ -42,7 +42,7 @@ class InlineWriter(JournalWriter):
         if not self.disk.alive and not self._over:
             self._over = True
             self._timer.cancel()
-            self.disk.bury(self._connection)
+            self.disk.close_killed(self._connection)
         while not self._over:
             self._take_turn()
         return True

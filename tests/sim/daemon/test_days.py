@@ -81,7 +81,7 @@ def test_a_cut_keeps_what_was_synced_and_some_sectors_of_the_rest(tmp_path: Path
         database.pragma("synchronous", 0)
         database.execute("INSERT INTO t VALUES (2)")
         disk.alive = False
-        disk.bury(database)
+        disk.close_killed(database)
         disk.cut()
         disk.alive = True
         after = apsw.Connection(str(tmp_path / "a.db"), vfs="cutting")

@@ -27,7 +27,7 @@ class Parameter:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
-def taken_apart(hint: Any) -> tuple[Any, Parameter | None]:
+def split_hint(hint: Any) -> tuple[Any, Parameter | None]:
     """Split a field's annotated type into the plain type and its ``Parameter``. The latter is None for a field that
     holds a whole section of the policy.
     """
@@ -47,7 +47,7 @@ def parameters(kind: type) -> dict[str, Parameter]:
     """
     found: dict[str, Parameter] = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
-        plain, parameter = taken_apart(hint)
+        plain, parameter = split_hint(hint)
         if parameter is not None:
             found[f"{kind.__name__}.{name}"] = parameter
         for part in _parts(plain):
