@@ -7,6 +7,13 @@ from dataclasses import replace
 from edged.config import ConfigErrors, HallConfig
 from edged.links.mqtt.settings import MqttSettings, first_line
 
+# What it means for the hall while a process has no connection to the broker, for the log.
+HALL_ALONE = (
+    "devices on MQTT send nothing and show nothing new, and nothing reaches the centre;"
+    " devices on serial lines and TCP go on"
+)
+PAGES_STALE = "the web pages show the hall as it was and can send no orders; the hall itself goes on"
+
 
 def client_id(config: HallConfig) -> str:
     """The MQTT client id with which the daemon connects to the hall's broker."""
@@ -93,6 +100,7 @@ def link_settings(config: HallConfig, will: tuple[str, bytes] | None = None) -> 
         tls_key=None if tls is None else tls.key_file,
         will_topic=None if will is None else will[0],
         will_payload=b"" if will is None else will[1],
+        down_effect=HALL_ALONE,
     )
 
 
@@ -110,4 +118,5 @@ def pages_settings(config: HallConfig) -> MqttSettings:
         tls_cert=pages.cert_file if certified else own.tls_cert,
         tls_key=pages.key_file if certified else own.tls_key,
         lasting=False,
+        down_effect=PAGES_STALE,
     )

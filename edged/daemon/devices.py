@@ -26,7 +26,11 @@ RESTART_S = (0.5, 1.0, 2.0, 5.0)  # real seconds before a failed driver starts a
 LEAVE_S = 10.0  # real seconds that a replaced device has to close its port
 FAILURES_MAX = 5
 FAILURES_WITHIN_S = 60.0
-STARTED_AGAIN = "this device stands still for some seconds, then it is started again"
+STARTED_AGAIN = (
+    f"nothing is heard from this device or sent to it for up to {RESTART_S[-1]:g} s; then it is started again"
+)
+TOO_OFTEN = f"{FAILURES_MAX + 1} such failures within {FAILURES_WITHIN_S:g} s end the process; systemd starts it again"
+OUR_FAULT = "a fault of this program, not of the device: send `edged diagnose` to support"
 
 log = structlog.get_logger("edged.fleet")
 MakeDriver = Callable[[DeviceConfig], Driver]
@@ -114,19 +118,27 @@ async def _supervise(
     patient: bool,
 ) -> None:
     failures: deque[float] = deque(maxlen=FAILURES_MAX)
+    effect = STARTED_AGAIN if patient else f"{STARTED_AGAIN}; {TOO_OFTEN}"
     while True:
         try:
             await lasting(part, run())
         except PartEnded as error:
-            log.error("device-task-ended", device=device, part=part, error=str(error), effect=STARTED_AGAIN)
+            log.error(
+                "device-task-ended",
+                device=device,
+                part=part,
+                error=str(error),
+                effect=effect,
+                remedy=OUR_FAULT,
+            )
         except Exception as error:  # a bug in one driver must not take the hall down at once
             log.exception(
                 "device-task-failed",
                 device=device,
                 part=part,
                 error=type(error).__name__,
-                effect=STARTED_AGAIN,
-                remedy="a fault of this program: send `edged diagnose` to support",
+                effect=effect,
+                remedy=OUR_FAULT,
             )
         now_s = monotonic_s()
         if not patient and len(failures) == FAILURES_MAX and now_s - failures[0] < FAILURES_WITHIN_S:

@@ -105,8 +105,13 @@ class ServiceManager:
                 wire.sendto(message, self._address)
         except OSError as error:
             if not self._complained:
-                effect = "systemd does not learn whether the service is ready and alive"
-                _log.warning("notify-failed", error=error.strerror, effect=effect)
+                _log.warning(
+                    "notify-failed",
+                    error=error.strerror,
+                    effect="systemd is not told that the hall is served: unless a later message arrives, it kills and"
+                    " restarts this service after TimeoutStartSec or WatchdogSec",
+                    remedy="see `error`; check that the socket in NOTIFY_SOCKET exists and edged may write to it",
+                )
             self._complained = True
 
 

@@ -2,12 +2,13 @@
 Rules:
 
 1. ``on_state`` is called once per change. A failed try to reopen is reported only if its reason is of another kind than
-the one reported last. 2. The old connection is closed before a new one is opened (an open file descriptor keeps its
-device name taken). 3. It never gives up: the pause before the next try grows up to a limit, with jitter. 4. Received
-bytes are passed on immediately; nothing is discarded when the connection opens. 5. A connection that accepts no bytes
-for ``WRITE_S`` is closed, so that unsent bytes are not delivered minutes later. 6. If a connection ends without an
-event, a check every ``POLL_S`` notices it (``_vanished``). If a device is silent,    only its driver knows whether that
-is a fault; it then calls ``reopen``.
+   the one reported last.
+2. The old connection is closed before a new one is opened (an open file descriptor keeps its device name taken).
+3. It never gives up: the pause before the next try grows up to a limit, with jitter.
+4. Received bytes are passed on immediately; nothing is discarded when the connection opens.
+5. A connection that accepts no bytes for ``WRITE_S`` is closed, so that unsent bytes are not delivered minutes later.
+6. If a connection ends without an event, a check every ``POLL_S`` notices it (``_vanished``). If a device is silent,
+   only its driver knows whether that is a fault; it then calls ``reopen``.
 
 Times are real seconds.
 """

@@ -51,8 +51,11 @@ PING_SHARE = (
 )
 DEAF_LIVES = 3  # connections in a row without any self-ping: an ACL forbids them, so stop sending them
 
-DOWN = "nothing is sent or received by MQTT until it is back; it connects again by itself"
-DOWN_REMEDY = "see reason; check the broker, the network to it, and user and certificate in [mqtt]"
+STOPPED = "stopped"  # reason of a link that is down because its process stops
+DOWN_REMEDY = (
+    "see `reason`; check that the broker runs, the network to it,"
+    " and the user, password and certificates that hall.toml names for it"
+)
 
 log = structlog.get_logger("edged.link")
 Handler = Callable[["Message"], None]
@@ -275,7 +278,7 @@ class MqttLink:
                 await self.heartbeat.sleep(pause_s)
         finally:
             if self._up:
-                self._changed(False, "stopped")
+                self._changed(False, STOPPED)
 
     async def _live_once(self) -> ConnectionOutcome:
         """Make one connection, and serve it until it ends."""
@@ -401,7 +404,7 @@ class MqttLink:
                     log.error(
                         "client-id-in-use",
                         client_id=name,
-                        effect="the broker ends one connection for the other, again and again",
+                        effect="each of two processes makes the broker end the other's connection, again and again",
                         remedy="give each process a client_id of its own",
                     )
             self._rival_known = self._rival
@@ -479,13 +482,16 @@ class MqttLink:
         self._up, self._reason = up, reason
         if changed and up:
             log.info("link-up", link="mqtt", broker=self._address())
+        elif reason == STOPPED:
+            effect = f"this process stops; until it runs again {self.settings.down_effect}"
+            log.info("link-down", link="mqtt", broker=self._address(), reason=reason, effect=effect)
         elif not up and (changed or other_reason):
             log.warning(
                 "link-down" if changed else "link-still-down",
                 link="mqtt",
                 broker=self._address(),
                 reason=reason,
-                effect=DOWN,
+                effect=f"{self.settings.down_effect}; this process connects again by itself",
                 remedy=DOWN_REMEDY,
             )
         if changed:

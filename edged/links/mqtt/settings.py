@@ -80,7 +80,7 @@ class MqttSettings:
     first line is the password, read anew for every connection, so that the file may come later. ``lasting``: the broker
     keeps messages while we are disconnected; the process that serves the web pages sets it to False, because it only
     shows the present. ``tls_ca`` switches TLS on; ``tls_cert`` and ``tls_key`` authenticate this client. All three are
-    paths of PEM files.
+    paths of PEM files. ``down_effect``: what it means for the hall while this connection is down, for the log.
     """
 
     client_id: str
@@ -99,6 +99,7 @@ class MqttSettings:
     will_payload: bytes = b""
     will_retain: bool = True
     lasting: bool = True
+    down_effect: str = "nothing is sent or received by MQTT"
     held: Held = field(default_factory=Held, compare=False)
 
 
