@@ -387,9 +387,9 @@ class Application:
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, away_ms=self._gap_ms)
 
     async def _release_actions(self) -> None:
-        """Release the actions (announcements, tickets to print) that are held back during the start, at the latest
-        after ``ACT_WAIT_S``. If the broker was not reached, actions that need it then fail, and the core decides what
-        to do.
+        """After ``ACT_WAIT_S`` release the actions (announcements, tickets to print) that are held back during the
+        start, if that has not happened yet. If the broker is not reached by then, actions that need it fail, and the
+        core decides what to do.
         """
         await asyncio.sleep(ACT_WAIT_S)
         self.outputs.release()
@@ -636,8 +636,9 @@ class Application:
         )
 
     def _take(self, fleet: Devices, reading: Reading) -> Taken:
-        """Apply a new configuration, or nothing of it if it would drop a visit, is of another hall, or cannot be used
-        by the device drivers. The result says why nothing was applied, or which tables of hall.toml wait for a restart.
+        """Apply a new configuration, or nothing of it but its policy keys if it would drop a visit, is of another hall,
+        or cannot be used by the device drivers. The result says why nothing was applied, or which tables of hall.toml
+        wait for a restart.
         """
         config = reading.config
         named = (config.policy.keys, config.policy.root)

@@ -39,7 +39,7 @@ class Reading(NamedTuple):
 
 
 def named_files(config: HallConfig) -> dict[str, str]:
-    """The paths of all files that hall.toml names, each with the key that names it."""
+    """Every file that hall.toml names: maps its path to its place in hall.toml, such as "policy.keys"."""
     named = {
         "policy.keys": config.policy.keys,
         "policy.root": config.policy.root,
@@ -78,8 +78,8 @@ def duty_keys(config: HallConfig) -> dict[str, PublicKey]:
 
 
 def policy_keys(config: HallConfig) -> tuple[dict[str, PublicKey], str]:
-    """The keys in the file ``[policy] keys``, which may sign policies, and "". If that file is bad: its last good
-    content, and why it is bad.
+    """The public keys that may sign policies, from the file ``[policy] keys``, and "". If that file is bad: its last
+    good content, and why it is bad.
     """
     return _last_good(config, config.policy.keys, SUFFIX)
 

@@ -129,8 +129,8 @@ class Outputs:
         self._may_act.set()
 
     def retry(self) -> None:
-        """Handle the return of the broker: devices behind it get all their values again, and every other worker ends
-        its retry pause.
+        """Handle the return of the broker: devices that are reached through it get all their values again, and every
+        other worker ends its retry pause.
         """
         for worker in self._workers.values():
             worker.retry()

@@ -97,8 +97,8 @@ class Platform:
         return await asyncio.to_thread(files.read, file)
 
     async def keep_config(self, config: HallConfig) -> None:
-        """Keep a copy of the accepted configuration, for a start with a faulty hall.toml; skipped if the disk is
-        full.
+        """Keep a copy of the accepted configuration, for a start with a faulty hall.toml. A disk error is only
+        logged.
         """
         try:
             await asyncio.to_thread(accepted.keep, config)
@@ -111,7 +111,7 @@ class Platform:
             )
 
     async def write_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
-        """Write the outcome of a reload to the file for which `edged reload` waits."""
+        """Write the outcome of a reload to the file for which `edged reload` waits. A disk error is only logged."""
         try:
             await asyncio.to_thread(verdicts.write, Path(config.store.path), verdict)
         except OSError as error:

@@ -24,8 +24,8 @@ FrameT = TypeVar("FrameT")
 
 
 class BusListener(Generic[FrameT]):
-    """Receives frames and watches the bus. ``cutter`` makes an empty parser. ``accept`` is called with each frame
-    unless the bus is lost. ``fail`` is called with the reason when sending becomes impossible.
+    """Receives frames and watches the bus. ``cutter`` makes an empty ``FrameCutter``. ``accept`` is called with each
+    frame unless the bus is lost. ``fail`` is called with the reason when sending becomes impossible.
     """
 
     def __init__(

@@ -43,7 +43,8 @@ class SlotBus(Generic[FrameT]):
         """Set ``slot`` to ``level``. A changed level is sent before those that are only sent again.
 
         ``once``: a frame to send in place of ``level``, now and even if ``level`` has not changed. Returns a future
-        that is done when the frame was sent; None if an unchanged level is only sent again, for which no caller waits.
+        that is done when the slot's newest frame was sent, and raises ``DeviceError`` if it cannot be sent. Returns
+        None if an unchanged level is only sent again, for which no caller waits.
         """
         self._wanted.set()
         if not self.is_new(slot, level) and once is None:

@@ -24,8 +24,8 @@ async def watch_secrets(
     judge: Callable[[], Mapping[str, str]],
     report: Callable[[Mapping[str, str]], None],
 ) -> None:
-    """Call ``report`` with the unusable files (path to reason) whenever they change, until cancelled. ``files``: for
-    the path of each watched file, the key of hall.toml that names it.
+    """Call ``report`` with the unusable files (path to reason) whenever they change, until cancelled. ``files`` maps
+    the path of each watched file to the place in hall.toml that names it, such as "mqtt.password_file".
 
     ``judge()`` returns the unusable files; it runs in a thread, and only after one of ``files`` has changed on disk.
     """

@@ -2,8 +2,8 @@
 
 A start verifies only the steps after the newest good state dump, so that an old journal starts as fast as a new one.
 All steps are verified here, from the oldest to the last, once after every start and once a day, by the writer thread
-while it is idle. With ``ROWS`` steps every ``EVERY_S`` seconds, a million steps take half an hour. So a flipped bit is
-found after a day and that half hour at the latest. The hashes of state dumps are verified as well.
+while it is idle. With ``ROWS`` steps every ``EVERY_S`` seconds, a million steps take half an hour; a flipped bit among
+them is found after a day and half an hour at the latest. The hashes of state dumps are verified as well.
 
 Steps that the first version of this program wrote uncompressed are compressed in the same pass, after they were
 verified. Fewer of them are handled at a time, so that a commit waits for at most ``PACK_S`` of work and one sync. No

@@ -97,9 +97,9 @@ def issued_at_most(copy: apsw.Connection, age_s: int) -> dict[str, int]:
     """Estimate, on the high side, how many ticket numbers each service has issued since the copy was taken, ``age_s``
     seconds ago.
 
-    The estimate takes ``RUSH`` times the rate of the busiest minute in the copy for the whole time, at least
-    ``FEWEST_PER_S`` a second. More than ``SKIP_MAX`` numbers cannot be skipped; then somebody has to read the last
-    number off paper (``LastSeen``).
+    The estimate takes ``RUSH`` times the rate of the busiest minute in the copy for the whole time (at least
+    ``FEWEST_PER_S`` a second), and adds ``AT_LEAST``. More than ``SKIP_MAX`` numbers cannot be skipped; then somebody
+    has to read the last number off paper (``LastSeen``).
     """
     minutes: Counter[tuple[str, int]] = Counter()
     for row in database.rows(copy):

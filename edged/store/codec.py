@@ -264,8 +264,8 @@ class _Pending(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _one_of(kinds: Iterable[type], plain: dict[str, Any]) -> object:
-    """Decode an instance of whichever class has exactly these fields: a dump writes every field, and no two classes
-    have the same ones.
+    """Decode ``plain`` as an instance of that class of ``kinds`` which has exactly its fields: a dump writes every
+    field, and no two classes have the same ones.
     """
     for kind in kinds:
         known = _fields(kind)

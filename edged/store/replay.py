@@ -80,8 +80,9 @@ class ReplayResult:
     """Result of ``replay``: from step ``first_seq`` on, ``steps`` steps and the state at ``states`` state dumps were
     the same as in the journal.
 
-    Only if the replay went on after each difference from the next state dump (``onward``): ``differences``, all that
-    were found, and ``agrees_since``, the step at which the last part began if nothing differed in it (else None).
+    Only if the replay went on after each difference from the next state dump (``onward``): ``differences``, the first
+    ``DIFFERENCES_MAX`` that were found, and ``agrees_since``, the step at which the last part began if nothing differed
+    in it (else None).
     """
 
     identical: bool
@@ -375,8 +376,8 @@ def _compare(row: Row, turn: _StoredTurn) -> None:
 
 
 def _joined(before: ReplayResult, stretch: ReplayResult) -> ReplayResult:
-    """Combine the results of two consecutive parts of a replay: add up the counts, take everything else from
-    ``stretch``, the later one.
+    """Combine the results of two consecutive parts of a replay: add up the counts, keep the first step of ``before``,
+    and take everything else from ``stretch``, the later part.
     """
     counts = {name: getattr(before, name) + getattr(stretch, name) for name in ("steps", "ticks", "states")}
     since = stretch.first_seq if stretch.first_difference is None else None
@@ -384,7 +385,9 @@ def _joined(before: ReplayResult, stretch: ReplayResult) -> ReplayResult:
 
 
 def _with_differences(result: ReplayResult, found: list[Difference]) -> ReplayResult:
-    """Add to the result of the last part of a replay the differences that ended the parts before it (``found``)."""
+    """Put all differences that the parts of a replay ended with (``found``) into the combined result; without any,
+    return it unchanged.
+    """
     if not found:
         return result
     return replace(result, identical=False, first_difference=found[0], differences=tuple(found))

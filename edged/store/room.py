@@ -55,8 +55,8 @@ class Room:
         return False
 
     def free(self, connection: apsw.Connection, now_ms: int) -> bool:
-        """Free space on a full disk: delete the ballast file, prune all old steps, shrink the WAL. False: there was no
-        ballast file to delete.
+        """Free space on a full disk: delete the ballast file, prune every step that is old enough, shrink the WAL.
+        False: there was no ballast file to delete.
         """
         if not self._ballast.exists():
             return False

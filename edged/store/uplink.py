@@ -50,8 +50,9 @@ class NotedStep(NamedTuple):
 
 
 def read_cursor(stored: str | None, epoch: int, last_seq: int) -> Cursor:
-    """Decode the cursor from table ``meta``. If it was stored in another epoch than ``epoch``, event numbers begin
-    again at 1, with the events after the same step.
+    """Decode the cursor from table ``meta``; if ``stored`` is None or no cursor, nothing counts as acknowledged. If it
+    was stored in another epoch than ``epoch``, event numbers begin again at 1, with the events after the same step, or
+    after ``last_seq`` (the journal's last step) if that is earlier.
     """
     try:
         its_epoch, acked, step, number = map(int, (stored or "").split())

@@ -224,8 +224,8 @@ class JournalWriter:
         raise JournalBroken(f"{self._room.path} was deleted or replaced by another program: restored")
 
     def _take(self) -> list[WriterJob]:
-        """Wait for a job, at most until a heartbeat or idle work (verifying the journal) is due, and return it with
-        others that are queued; empty if none came.
+        """Wait for a job and return it with others that are queued. Wait at most until a heartbeat, idle work
+        (verifying the journal) or the next try at a full disk is due; empty if no job came.
         """
         taken: list[WriterJob] = []
         try:

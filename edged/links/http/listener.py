@@ -104,7 +104,7 @@ class Listener(uvicorn.Server):
         phones: bool = False,
     ) -> None:
         """``cert_file`` and ``key_file``: PEM files, which switch HTTPS on. ``phones``: the clients are visitors'
-        phones: a larger number of shorter connections (``PhoneConnection``).
+        phones, of which more may connect (``PHONES_MAX``), but whose idle connections end sooner (``PHONE_IDLE_S``).
         """
         super().__init__(
             _ListenerConfig(

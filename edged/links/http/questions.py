@@ -31,8 +31,8 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 @dataclass(slots=True)
 class HttpQuestion:
-    """A URL that is polled, and the validators of its last answer. ``wait_s``: seconds until it may be polled again; 0:
-    at the usual time.
+    """A URL that is polled, with the validators (ETag, Last-Modified) of its last answer. ``wait_s``: seconds until it
+    may be polled again; 0: at the usual time.
     """
 
     url: str

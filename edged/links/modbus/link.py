@@ -313,9 +313,9 @@ class ModbusBus:
         self._over.set()
 
     def _answered_and_over(self, request: ModbusRequest | None, error: Exception | None) -> bool:
-        """Whether the end of the connection is no loss, because many modules close a connection that is idle or on
-        which they have answered. That needs a network connection with at least one answer on it, and either no open
-        request and no error, or an open request that was not repeated yet.
+        """Whether the connection ended normally, as many modules close a connection when it is idle or after an answer.
+        It did if it is a network connection that brought at least one answer, and either no request was open and no
+        error occurred, or the open request was not repeated yet.
 
         Also counts the connections in a row that brought only one answer.
         """
@@ -331,8 +331,8 @@ class ModbusBus:
     # -- one exchange after the other --
 
     def _pump(self) -> None:
-        """Send the next request, if the connection is open, no request is open, and the line was silent for
-        ``gap_s``.
+        """Send the next request, unless the bus is not connected or another request waits for its answer. If the line
+        was not silent for ``gap_s`` yet, do so later.
         """
         while self._transport is not None and not (self._over.is_set() or self._current or self._gap):
             now_s = monotonic_s()
@@ -423,9 +423,9 @@ class ModbusBus:
             self._pump()
 
     def _again_later(self, request: ModbusRequest, code: int) -> None:
-        """Handle a "busy" answer with exception code ``code``: repeat the request later, or fail it after
-        ``busy_max_s``. A write for which the code says "accepted, still working" counts as done; its driver reads back
-        whether it took effect.
+        """Handle a "busy" answer with exception code ``code``: repeat the request later, or fail it if it was first
+        sent ``busy_max_s`` ago. A write for which the code says "accepted, still working" counts as done; its driver
+        reads back whether it took effect.
         """
         now_s = monotonic_s()
         self._queue.unit(request.unit).answered(request, now_s)

@@ -1,7 +1,7 @@
 """The PDUs that the Modbus link sends and receives, encoded and decoded by pymodbus, without its client.
 
-That client would accept any frame of the right unit and function as the answer, and costs five turns of the event loop.
-So ``link`` owns the connection, and ``frames`` builds frames and checks answers.
+That client would accept any frame of the right unit and function as the answer, and costs five turns of the event loop
+for each request. So ``link`` owns the connection, and ``frames`` builds frames and checks answers.
 """
 
 from __future__ import annotations
@@ -93,12 +93,14 @@ def set_coil(address: int, value: int) -> bytes:
 
 
 def coils(answer: bytes, count: int) -> tuple[bool, ...]:
-    """The first ``count`` coils or discrete inputs in an answer PDU. Raises ``Garbled`` for bytes that are none."""
+    """The first ``count`` coils or discrete inputs in an answer PDU. Raises ``Garbled`` if ``answer`` is no such
+    PDU.
+    """
     return tuple(_decoded(answer).bits[:count])
 
 
 def registers(answer: bytes) -> tuple[int, ...]:
-    """The registers in an answer PDU, as unsigned 16-bit numbers. Raises ``Garbled`` for bytes that are none."""
+    """The registers in an answer PDU, as unsigned 16-bit numbers. Raises ``Garbled`` if ``answer`` is no such PDU."""
     return tuple(_decoded(answer).registers)
 
 

@@ -93,7 +93,7 @@ class ModbusUnit:
 
     def answered(self, request: ModbusRequest, now_s: float) -> None:
         """Record an answer to ``request``. If the request was sent more than once, another answer to it may follow: it
-        is expected for twice the time since the first try.
+        is expected for at most twice the time since the first try.
         """
         self.misses = 0
         for debt in self.owed:

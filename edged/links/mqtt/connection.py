@@ -270,7 +270,7 @@ class Connection:
         return ack
 
     def release(self) -> None:
-        """Send the PUBACKs that are due. They leave in order of arrival (MQTT 5 §4.6), so one that is not due yet holds
+        """Send the PUBACKs that are due (see ``Ack``), in order of arrival (MQTT 5 §4.6): one that is not due yet holds
         back those after it.
         """
         if self.lost.done():

@@ -213,13 +213,15 @@ class MqttLink:
         self._routes.clear()
 
     def on_state(self, callback: Callable[[bool, str], None]) -> Callable[[], None]:
-        """Call ``callback(up, reason)`` at each change from now on. Returns a function that ends this."""
+        """Call ``callback(up, reason)`` whenever the link goes up or down from now on; ``reason`` says why it is down.
+        Returns a function that ends this.
+        """
         self._watchers.append(callback)
         return lambda: self._watchers.remove(callback)
 
     def on_refused(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
         """Call ``callback(topic, why)`` whenever the broker refuses a message or a subscription, and with ``why`` ""
-        when it accepts messages on that topic again. Returns a function that ends this.
+        once it allows that topic again. Returns a function that ends this.
         """
         self._refusal_watchers.append(callback)
         return lambda: self._refusal_watchers.remove(callback)

@@ -57,8 +57,8 @@ class Outgoing:
         return True
 
     def acknowledged(self, mid: int, no_subscriber: bool = False) -> bytes:
-        """Remove the message that the broker acknowledged or refused from the window, and send the next one. Returns
-        its topic; b"" if ``mid`` is unknown.
+        """Remove from the window the message that the broker acknowledged or refused, and send the next one. Returns
+        the topic of the removed message; b"" if ``mid`` is unknown.
 
         ``no_subscriber``: nobody had subscribed; the message's ``on_no_subscriber`` is called.
         """

@@ -51,8 +51,8 @@ class DeviceLoss:
 class HallHealth:
     """The content of ``/healthz``. ``serving``: the state is restored and outputs are set.
 
-    ``mqtt_reason``: why the broker is not connected. ``config_mistakes``: those in hall.toml, if the last accepted one
-    is in use instead. ``concerns``: the daemon's own alarms ("kind/subject") with the reason for each.
+    ``mqtt_reason``: why the broker is not connected. ``config_mistakes``: the errors in hall.toml, while the version
+    accepted before is in use. ``concerns``: the daemon's own alarms ("kind/subject") with the reason for each.
 
     ``losses``: reason, time and remedy for each of ``devices_lost``.
 
