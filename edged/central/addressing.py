@@ -74,7 +74,8 @@ def local(policy: Policy, here: Names) -> Local:
 
 
 def named_twice(found: Iterator[tuple[str, str, str]]) -> Iterator[Reason]:
-    """Yield a refusal for each area for which the policy has two entries, ``NAME`` and ``if-present:NAME``.
+    """Yield a refusal for each area or service for which one part of the policy has two entries, ``NAME`` and
+    ``if-present:NAME``.
 
     ``found``: every name in the policy as (kind, path in the document, name), from ``policy_model.names``.
     """

@@ -1,9 +1,10 @@
 """Converts the hall's history into CloudEvents 1.0 for the centre.
 
 A step is the core's handling of one input; its notes say what happened, one each. Every note becomes an event, except
-notes about ignored inputs and single actions. That selection must never change: events are numbered by counting notes,
-and a number that was sent must stand for the same event for ever. Readings of people counters are telemetry: while many
-events wait to be sent, only one per minute and counter is sent. Nothing else is left out.
+notes about ignored inputs and about the outcome of single device commands. That selection must never change: events are
+numbered by counting notes, and a number that was sent must stand for the same event for ever. Readings of people
+counters are telemetry: while many events wait to be sent, only one per minute and counter is sent. Nothing else is left
+out.
 
 Source: CloudEvents spec 1.0.2, JSON event format; ``sequence``, ``previous`` and ``historical`` are extension
 attributes.
@@ -41,7 +42,9 @@ class Fact(NamedTuple):
 
 
 def is_event(kind: str) -> bool:
-    """Whether a note is sent to the centre."""
+    """Whether a note is sent to the centre: every one is, except those about ignored inputs and about the outcome of
+    single device commands (``action.…``).
+    """
     return kind != "ignored" and not kind.startswith("action.")
 
 

@@ -96,8 +96,9 @@ def verify(
 ) -> OpenedEnvelope:
     """Check size, key and signature of an envelope, and return its payload.
 
-    ``unusable``: known keys that may not sign this now, with the refusal for each. Raises ``DocumentRefused`` if the
-    envelope is too large, malformed or of another payload type, or if it has no valid signature by a key in ``keys``.
+    ``unusable``: known keys that may not sign this type of document now, with the refusal for each. Raises
+    ``DocumentRefused`` if the envelope is too large, malformed or of another payload type, or if it has no valid
+    signature by a key in ``keys``.
     """
     if len(raw) > ENVELOPE_BYTES_MAX:
         raise DocumentRefused(reason("too-large", size=len(raw), limit=ENVELOPE_BYTES_MAX))

@@ -20,8 +20,8 @@ class FleetAnswer(NamedTuple):
 
 
 def answer_to(report: Any, sha256: str) -> FleetAnswer | None:
-    """Return the hall's answer to one policy from ``report``, its ``policy/report`` message. ``sha256``: payload hash
-    of that policy; None if the report is about another one.
+    """Return the hall's answer to one policy from ``report``, its ``policy/report`` message; None if the report is
+    about another policy or has no result yet (rehearsing). ``sha256``: hash of the policy's payload.
     """
     if not isinstance(report, dict):
         return None

@@ -60,7 +60,9 @@ class HallStatus:
         self._since_ms = 0
 
     def payload(self, word: str, facts: HallFacts, why: tuple[str, ...] = ()) -> bytes:
-        """Encode the status message. ``word``: online, degraded or offline; ``why``: the reasons for "degraded"."""
+        """Encode the status message, and remember since when the hall is in the state ``word`` (online, degraded or
+        offline). ``why``: the reasons for "degraded".
+        """
         if word != self._word or not self._since_ms:
             self._word, self._since_ms = word, facts.wall_ms
         body = {

@@ -51,8 +51,8 @@ class History:
         self._facts: deque[Fact] = deque()
 
     async def take(self, after: int, until: int, count: int) -> list[Fact]:
-        """Return the next ``count`` events with numbers from ``after`` + 1 to ``until`` (inclusive); fewer if the
-        journal on disk has no more.
+        """Return the next events with numbers from ``after`` + 1 to ``until`` (inclusive), at most ``count`` of them;
+        fewer if the journal on disk has no more.
         """
         taken: list[Fact] = []
         while len(taken) < count:

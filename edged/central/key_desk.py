@@ -260,7 +260,9 @@ class KeyDesk:
         ack()
 
     def _judge_kept(self) -> None:
-        """Put the stored list in force if a present root key has signed it."""
+        """Put the stored list in force if a present root key has signed it, or unverified if the file of the root keys
+        cannot be read. Otherwise no list is in force.
+        """
         self._ring.listed, self._why_not = None, ""
         if not self._kept or not self._rooted:
             return

@@ -82,7 +82,7 @@ class KeyListDocument(Document, frozen=True, kw_only=True):
 
 
 class Mark(NamedTuple):
-    """The highest version accepted in a list that one root key signed, and the SHA-256 of that payload."""
+    """The highest version among the accepted lists that one root key signed, and the SHA-256 of that list's payload."""
 
     version: int
     sha256: str

@@ -164,6 +164,9 @@ class Office:
     ) -> None:
         """Count a refusal and report it to the core, so that it becomes an event for the centre; at most
         ``REPORTED_MAX`` in ``REPORTED_WITHIN_MS``.
+
+        ``named``: the version of a policy or key list, or the name of an operation; ``order``: the id of an operation
+        or appointment. Both are what the document claims, "" if there is none.
         """
         if kind != "appointment":  # counted as inputs already
             self._given.count_refused(why.code)
@@ -183,7 +186,9 @@ class Office:
                 tasks.create_task(lasting("uplink", self.uplink.run()), name="uplink")
 
     def heartbeats(self) -> dict[str, float]:
-        """By part of this office: the time by which its next heartbeat is due, in seconds of ``monotonic_s``."""
+        """For each running part of this office, by its name: the time by which its next heartbeat is due, in seconds of
+        ``monotonic_s``.
+        """
         heartbeats = {
             "policy desk": self.policies.heartbeat.due_s,
             "key desk": self.keys.heartbeat.due_s,
@@ -192,5 +197,5 @@ class Office:
         return heartbeats if self._given.silent else heartbeats | {"uplink": self.uplink.heartbeat.due_s}
 
     def stop(self) -> None:
-        """Stop every part; to be called before the journal closes."""
+        """Store in the journal how far the centre has acknowledged events; to be called before the journal closes."""
         self.uplink.stop()

@@ -7,7 +7,7 @@
 * Answers are sent only to the topics for them (``hall/{hall}/answer/…``); one requested elsewhere is dropped and
   counted. The outcome of an order is also an event (``operation.done|refused``), which always reaches the centre.
 * The same answer is in a page part (``page/answers``), which works without MQTT 5, too.
-* An order on which this program fails is refused for ever (``condemned.py``): no order ends the hall's process.
+* An order on which this program fails is refused from then on (``condemned.py``): no order ends the process twice.
 """
 
 from __future__ import annotations
@@ -298,7 +298,9 @@ class OperationDesk(Observer):
             self._withhold(target)
 
     def _withhold(self, target: str) -> None:
-        """Count and log that no answer is sent because its topic is not allowed; the order is carried out."""
+        """Count and log that no answer is sent because the sender named a topic that is not for answers. The order
+        itself is handled as usual.
+        """
         self._reject("answer_topic", "an order asked for its answer on a topic that is not for answers")
         log.debug(
             "operation-answer-withheld",

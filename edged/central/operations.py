@@ -218,8 +218,9 @@ class AcceptAlarm(Body, frozen=True):
 
 
 class AskWindow(Body, frozen=True):
-    """Ask for one more window for an area, which the arbiter chooses within the policy's limits. ``withdraw``: take
-    back one's own earlier wish for the area instead; with ``everybody`` the wishes of all people.
+    """Ask for one more open window in ``area``; the tidal loop chooses the window, within the policy's limits.
+    ``withdraw``: instead take back the person's own earlier wish for the area; with ``everybody`` also the wishes of
+    all others.
     """
 
     area: Called
@@ -247,7 +248,9 @@ class CaseOrder(Body, frozen=True):
     """Open a case (办不成事, a visitor's complaint that something could not be done) or report what was done about it.
 
     ``told`` says which: "open" makes a new case, every other word needs the id of one in ``case``. ``code`` is one that
-    the policy lists: why the case is opened, or the outcome with which it is closed.
+    the policy lists: why the case is opened, or the outcome with which it is closed. Only for opening: ``area``,
+    ``service``, ``ticket`` (a number of today) and ``special`` (the deadline of special cases applies). Only for
+    rating: ``level``, 1 to 5.
     """
 
     told: CaseWord
@@ -464,7 +467,9 @@ def _target_of(kind: OverrideKind) -> Finder | None:
 
 
 def claimed_id(raw: bytes) -> str:
-    """Return the id in a refused operation, which the answer to its sender repeats; "" if it has no valid one."""
+    """Return the id in an operation whose signature is not checked here; "" if it has no valid one or cannot be
+    read.
+    """
     try:
         payload = envelope.opened_unverified(raw)
         named = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("id")

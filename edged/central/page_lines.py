@@ -1,5 +1,5 @@
-"""Publishes the waiting visitors of each area for visitors' own pages: ``hall/{hall}/page/line/{area}``, retained.
-Rules of this file:
+"""Publishes the state of today's visits, area by area, for visitors' own pages: ``hall/{hall}/page/line/{area}``,
+retained. Rules of this file:
 
 * Only if hall.toml sets the address of those pages (``[pages] public_url``). A number is published under a hash of its
   token, so that nobody who reads the broker can open another person's page. No priority class, no name.
@@ -73,7 +73,7 @@ def name_of(own: str) -> str:
 
 
 class LineDesk:
-    """Publishes the waiting visitors of all areas. ``run`` runs until cancelled."""
+    """Publishes today's visits of all areas, one row each. ``run`` runs until cancelled."""
 
     def __init__(self, link: PageLink, hall: str, sources: PageSources) -> None:
         self._link = link
@@ -90,7 +90,9 @@ class LineDesk:
         self._link.on_state(self._link_changed)
 
     async def run(self) -> None:
-        """Publish the waiting visitors and their places in the queue every ``EVERY_S`` seconds, until cancelled."""
+        """Publish every ``EVERY_S`` seconds the state of today's visits and the places in the queue of those who wait,
+        until cancelled.
+        """
         while True:
             await self.heartbeat.sleep(EVERY_S)
             if self._up:
@@ -176,7 +178,9 @@ class LineDesk:
 
 
 def _is_shown(state: State, ticket: Ticket, at_ms: int) -> bool:
-    """Whether a ticket is published: of today, and not finished longer than ``OVER_MS`` ago."""
+    """Whether a ticket is published: one of today that ended less than ``OVER_MS`` ago, if at all. A no-show stays
+    published. A visit without a number (``direct``) has no page.
+    """
     if ticket.direct or ticket.issued_ms < state.day_start_ms:
         return False
     return ticket.ended_ms is None or ticket.state == "NO_SHOW" or at_ms - ticket.ended_ms < OVER_MS

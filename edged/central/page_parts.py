@@ -175,8 +175,8 @@ class PageParts:
         return None if point is None else self._state.shown.get(slot(point, kind))
 
     def area(self, area: str, day: AreaDay) -> Body:
-        """An area: who waits, which windows are being staffed, today's figures, and the limit at which it asks for one
-        more.
+        """An area: who waits, which windows are being staffed, today's figures, and the limit at which the area asks
+        for one more window.
         """
         turn, state = self._turn, self._state
         shown = self._shown(point_of(CENTRE, area), AreaSummary)

@@ -12,8 +12,8 @@ from edged.core.model.state import State
 
 
 class PageLink(Protocol):
-    """What the page parts need of the broker: to be published, and to be told when a connection is made or lost.
-    ``MqttLink`` does it in the daemon; a Protocol, so that a test needs no broker.
+    """What the modules that publish page parts need of the connection to the broker: to publish, and to report when a
+    connection is made or lost. ``MqttLink`` does it in the daemon; a Protocol, so that a test needs no broker.
     """
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...

@@ -267,7 +267,7 @@ def left_out(unmet: Sequence[Unmet]) -> Words | None:
 
 
 def changes_from_built_in(policy: Policy, names: PlaceNames | None = None) -> list[Change]:
-    """Every value of a policy that differs from the built-in one, opening hours first."""
+    """The opening hours of a policy, and every other value that differs from the built-in one."""
     names = names or PlaceNames()
     week = policy.hours.week
     hours = (

@@ -11,7 +11,7 @@
   restart.
 * While the journal cannot store anything (full disk, locked file) a policy is refused, and tried again once it can.
 * A policy past ``expires`` stays in force, and the report says that it has expired.
-* A document on which this program fails is refused for ever (``condemned.py``): no policy ends the hall's process.
+* A document on which this program fails is refused from then on (``condemned.py``): none ends the process twice.
 * A policy for many halls is stored as received, and adapted to this hall before it takes effect (``addressing.py``) and
   again after a change of hall.toml.
 * The highest version and the last good policy are stored in the journal (and in its copy, the keep file). If the broker
@@ -57,8 +57,8 @@ log = structlog.get_logger("edged.central")
 
 
 class PushMessage(Protocol):
-    """A received document: what a desk needs of ``edged.links.mqtt.Message``. A Protocol, because a stored policy is
-    handled once more in the same way, without a message.
+    """The part of ``edged.links.mqtt.Message`` that is needed to handle a received document. A Protocol, because a
+    stored policy is handled once more in the same way, without a message.
     """
 
     @property
@@ -70,8 +70,9 @@ class PushMessage(Protocol):
 
 
 class BrokerLink(Protocol):
-    """What a desk needs of the broker: to receive documents, to publish reports, and to be told when a connection is
-    made or lost. ``MqttLink`` does it in the daemon; a Protocol, so that a test needs no broker.
+    """What a desk (a receiver of signed documents) needs of the connection to the broker: to subscribe, to publish
+    reports, and to report when a connection is made or lost. ``MqttLink`` does it in the daemon; a Protocol, so that a
+    test needs no broker.
     """
 
     def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
@@ -80,8 +81,9 @@ class BrokerLink(Protocol):
 
 
 class Put(Protocol):
-    """Puts an event into the inbox; returns False if it is full. ``Inbox.put`` of the daemon, which this package may
-    not import.
+    """Puts an event into the core's inbox; returns False if it is full. ``ack`` is called once the event's step is on
+    disk; ``attachments`` are stored together with the step. ``Inbox.put`` of the daemon, which this package may not
+    import.
     """
 
     def __call__(
@@ -135,8 +137,8 @@ class _Again:
 
 
 class DeskLedger(Protocol):
-    """What a desk needs of the journal: whether it reaches the disk, and the policies in it. A Protocol, so that a test
-    needs no journal on disk.
+    """What a desk (a receiver of signed documents) needs of the journal: whether it reaches the disk, and the policies
+    in it. A Protocol, so that a test needs no journal on disk.
     """
 
     @property
@@ -148,8 +150,9 @@ class DeskLedger(Protocol):
 
 
 class Rehearse(Protocol):
-    """Has a policy rehearsed: ``policy`` and ``in_force`` are envelopes. Either returns a result immediately, or None
-    and calls ``done`` later. ``Rehearsals.want`` in the daemon; a Protocol, so that a test needs no second process.
+    """Has a policy rehearsed: ``policy`` and ``in_force`` are envelopes. Returns None and passes the result to ``done``
+    later, or returns at once why there will be none. ``Rehearsals.want`` in the daemon; a Protocol, so that a test
+    needs no second process.
     """
 
     def __call__(
@@ -663,7 +666,7 @@ class PolicyDesk(Observer):
         self._pushed_wall_ms = pushed_wall_ms
 
     def _report_left(self, left: LeftPolicy) -> None:
-        """Report that a policy was in force and no longer is."""
+        """Report that a policy was in force and no longer is, because of its trial or by an order."""
         code = "made-it-worse" if left.waited_s else "taken-back"
         words = {"version": left.version, "waited_s": left.waited_s, "limit_s": left.limit_s}
         why = worded((reason(code, "version", **words),))

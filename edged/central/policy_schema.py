@@ -9,8 +9,8 @@ from edged.shapes import json_schema
 
 
 def policy_schema() -> dict[str, Any]:
-    """The schema (JSON Schema, draft 2020-12): every field, type and bound. Contradictions between values are checked
-    only by the hall.
+    """The schema (JSON Schema, draft 2020-12): every field, type and bound. It cannot express contradictions between
+    values: ``edged policy check`` and the hall find them.
     """
     schema = json_schema(PolicyDocument)
     schema["properties"] = {

@@ -32,7 +32,9 @@ def uncommented(raw: bytes) -> bytes:
 
 
 def draft(policy: Policy, version: int, hall: str) -> str:
-    """A complete document for ``policy``: beside each value its meaning, range and built-in value, as comments."""
+    """A draft with every value of ``policy``; comments give each value's meaning, range and built-in value. It has no
+    dates: they are added when it is signed.
+    """
     plain = Policy()
     terms = json.dumps(msgspec.to_builtins(Terms()))
     lines = [

@@ -113,8 +113,9 @@ class Missed(Shape, frozen=True):
 
 
 class RehearsalQuestion(NamedTuple):
-    """The envelopes ``policy`` and ``in_force`` (b"": the built-in policy). No further day is begun after ``seconds``
-    of processor time or ``within_s`` real seconds.
+    """What the daemon asks the rehearsal process: to simulate the newest ``days`` recorded days of the journal at the
+    path ``journal`` under two policies. ``policy`` and ``in_force`` are their envelopes (b"": the built-in policy). No
+    further day is begun after ``seconds`` of processor time or ``within_s`` real seconds.
     """
 
     journal: str
@@ -188,8 +189,8 @@ def to_json(found: Rehearsed | Missed) -> dict[str, Any]:
 
 
 def objection(found: Rehearsed | Missed, max_worse: int | None) -> Reason | None:
-    """Return the refusal if waits get worse than ``max_worse`` percent (the policy's own limit) or if there was no
-    rehearsal; None if the policy may take effect. ``max_worse`` None: it always may.
+    """Return the refusal if waits get noticeably worse, by more than ``max_worse`` percent (the policy's own limit), or
+    if there was no rehearsal; None if the policy may take effect. ``max_worse`` None: it always may.
     """
     if max_worse is None:
         return None

@@ -104,7 +104,7 @@ def _signed_sm2(public: bytes, sig: bytes, data: bytes) -> bool:
 
 
 def sign_with(key: Ed25519PrivateKey | Sm2PrivateKey, data: bytes) -> bytes:
-    """Sign ``data``."""
+    """Sign ``data`` with either kind of key; the signature is 64 bytes (Ed25519) or DER (SM2)."""
     return key.sign(data)
 
 

@@ -59,7 +59,7 @@ class StateMessages:
         raise Refused(f"the centre takes no {action.body.kind}")
 
     async def run(self) -> None:
-        """Wait until cancelled: nothing is received here."""
+        """Return at once: unlike a device, the centre sends nothing here."""
 
     def _message(self, value: Value) -> tuple[str, bytes]:
         if isinstance(value, AreaSummary):

@@ -127,7 +127,9 @@ def events(hall: str) -> str:
 
 
 def events_ack(hall: str) -> str:
-    """The topic on which the centre acknowledges events: it has every one up to the number sent."""
+    """The topic on which the centre acknowledges events: the message has the number up to which it has stored all of
+    them.
+    """
     return EVENTS_ACK.at(hall=hall)
 
 

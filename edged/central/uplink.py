@@ -58,7 +58,7 @@ log = structlog.get_logger("edged.central")
 
 
 class Uplink(Observer):
-    """Sends one hall's events. Call ``start`` once, then ``run`` until cancelled. ``stamp`` converts wall ms since 1970
+    """Sends one hall's events. Call ``start`` once, then ``run`` until cancelled. ``stamp`` converts ms since 1970 UTC
     to RFC 3339.
 
     ``ahead(why)`` is called when more is acknowledged than was sent, and with ``None`` once that is over.

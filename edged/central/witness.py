@@ -72,7 +72,9 @@ class Witness:
         self._journal.on_commit(self._on_commit)
 
     def publish_if_changed(self) -> None:
-        """Publish the last committed step if it has changed."""
+        """Publish the number of the last committed step if it has changed: at most every ``PUBLISH_EVERY_S``, and after
+        a connect only once the broker has had ``SETTLE_S`` to send its retained message.
+        """
         if self._due_s is None or monotonic_s() < self._due_s or self._published == self._committed:
             return
         state = self._state()

@@ -1,3 +1,3 @@
-"""Turns the recorded facts of a decision into Chinese and English sentences, for the demo, ``edged why`` and events to
-the city's centre.
+"""Turns the recorded facts of decisions and alarms into Chinese and English sentences: for the web pages, the demo,
+``edged why`` and the alarm messages to the city's centre.
 """

@@ -92,7 +92,7 @@ def template(node: ast.AST | None, known: Mapping[str, str]) -> str:
 
 
 def _about(node: ast.AST) -> str:
-    """The first line of a function's docstring."""
+    """The first line of the docstring of a module, class or function; "" for any other node."""
     if not isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return ""
     return (ast.get_docstring(node) or "").partition("\n")[0]

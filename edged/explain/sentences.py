@@ -1,5 +1,5 @@
-"""Describes what the controller did and why, in Chinese and English, from the core's notes: for the demo, ``edged why``
-and events.
+"""Describes what the controller did and why, in Chinese and English, from the core's notes: for the web pages, the demo
+and ``edged why``.
 
 A decision of the tidal loop (open, hold, close, refuse, lend, ask) becomes an ``Explained``: the rule, the measured
 values, the thresholds, and every window and member of staff considered with the reason why it was not chosen.
@@ -35,10 +35,10 @@ Fact = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A window or a member of staff that was considered and not chosen.
+    """A window or a member of staff that was considered for a decision.
 
-    ``code``: the core's reason for that; ``of``: the area, window or number that the reason refers to, None if it
-    refers to none.
+    ``code``: "chosen", or the core's reason for not choosing it; ``of``: the area, window or number that the reason
+    refers to, None if it refers to none.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One decision. ``decision``: open, hold, close, refuse, lend, return, ask, escalate or override."""
+    """One decision. ``decision``: one of the values of ``words.DECISIONS`` (open, hold, close, refuse and so on)."""
 
     decision: str
     area: str | None
@@ -66,7 +66,9 @@ class Explained:
 
 
 def explain(note: Note, site: Site) -> str:
-    """One line, Chinese and English, with names and window numbers; for a note without a template, its kind."""
+    """One line, Chinese and English, with names and window numbers; for a note without a template, its kind and
+    subject.
+    """
     zh, en = sentences(note, site)
     return f"{zh} | {en}" if zh else en
 

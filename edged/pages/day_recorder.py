@@ -76,7 +76,9 @@ class DayRecorder:
         return self.day
 
     def record(self, name: str, body: Body | None, at: str) -> None:
-        """Record that a page part changed at ``at`` (RFC 3339, the hall's zone)."""
+        """Record that the page part ``name`` changed to ``body`` (None: it was deleted) at ``at`` (RFC 3339, the hall's
+        zone).
+        """
         kind, _, which = name.partition("/")
         if kind == "names" and body is not None:
             self._named(body)

@@ -84,7 +84,7 @@ class RecordedDays:
         await self._write(self.today)
 
     def dates(self) -> list[str]:
-        """The dates of all recorded days, newest first, including today once anything is known of it."""
+        """The dates of all recorded days, newest first, including today once its first minute was sampled."""
         found = {self.today.date} if self.today.day["begin"] is not None else set()
         if self._directory is not None and self._directory.is_dir():
             found |= {one.stem for one in self._directory.glob("*.json") if DATE.fullmatch(one.stem)}
@@ -135,7 +135,7 @@ class RecordedDays:
             return DayRecorder(date)
 
     def _unreadable(self, date: str, error: Exception, effect: str) -> None:
-        """Log a file that cannot be read, once per day of the hall: pages read the recorded days at each load."""
+        """Log, once for each ``date``, that the file of that day cannot be used. ``effect``: what the pages lack."""
         if date in self._reported:
             return
         self._reported.add(date)
@@ -188,7 +188,9 @@ def _replace(directory: Path, date: str, data: bytes) -> None:
 
 
 def routes(pages: Pages) -> list[Route]:
-    """The HTTP routes that return recorded days as JSON: the list of dates, and one day."""
+    """The HTTP routes that return as JSON: the dates of recorded days, one day, and the usual number of waiting
+    people.
+    """
 
     async def listed(_request: Request) -> Response:
         return JSONResponse(

@@ -65,7 +65,9 @@ class DutyDesk:
         ]
 
     async def session(self, request: Request) -> Response:
-        """Return who is logged in, and which orders are allowed."""
+        """Return who is logged in, which orders this hall allows, and why none can be given in this browser (null: they
+        can).
+        """
         found = self._sessions.of(_cookie(request))
         config = self._pages.config
         return JSONResponse(
@@ -141,7 +143,9 @@ class DutyDesk:
         return hashes[name] if pins.is_right(hashes, name, pin) else None
 
     async def _may_still(self, session: DutySession) -> bool:
-        """Whether the PIN with which the session began is still valid."""
+        """Whether the PIN with which the session began is still valid. False also if the PIN file cannot be read, which
+        is logged.
+        """
         assert self._pins is not None
         try:
             return (await asyncio.to_thread(pins.load, self._pins)).get(session.name) == session.pin_hash

@@ -2,7 +2,7 @@
 
 * An order is sent once. Without an answer within ``ANSWER_S`` the page says so, and a person decides whether to repeat
   it.
-* Pages send window numbers and area names of the hall's ``names`` part; they are replaced by ids here.
+* Pages name windows by number and areas by id, as in the hall's ``names`` part; numbers are replaced by ids here.
 * Dates are by the hall's clock, not this machine's: in a demo they differ.
 """
 

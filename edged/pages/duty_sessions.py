@@ -60,7 +60,9 @@ class DutySessions:
         return made
 
     def of(self, token: str | None) -> DutySession | None:
-        """The session of a cookie; None if it is unknown or was idle for too long."""
+        """The session of a cookie; None if it is unknown, was idle for more than ``IDLE_S``, or is older than
+        ``LONGEST_S``.
+        """
         found = self._by_token.get(token or "")
         if found is None:
             return None

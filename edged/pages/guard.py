@@ -41,7 +41,9 @@ JSON = (b"content-type", b"application/json")
 
 
 class Guard:
-    """Wraps an ASGI application. ``host``: the address it listens on; ``names``: further host names it accepts."""
+    """An ASGI application that passes a request on to another one (``inner``) only after this module's checks.
+    ``host``: the address it listens on; ``names``: further host names it accepts.
+    """
 
     def __init__(
         self, inner: ASGIApp, host: str, names: Iterable[str], writes: frozenset[str] = WRITES

@@ -61,7 +61,9 @@ class Mirror:
         self.put(name, body)
 
     def put(self, name: str, body: dict[str, Any] | None) -> None:
-        """Set a part in both sheets; parts ``line/…`` go to ``tickets`` instead."""
+        """Set a part in the sheet for staff, and what visitors may see of it in the public one; parts ``line/…`` go to
+        ``tickets`` instead.
+        """
         line = name.removeprefix(LINE) if name.startswith(LINE) else None
         if line is None:
             self.staff.put(name, body)

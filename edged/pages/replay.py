@@ -97,8 +97,8 @@ async def _worked_out(day: bytes, minutes: float | None) -> AsyncIterator[bytes]
 
 
 def routes(pages: Pages) -> list[Route]:
-    """The page, and ``/replay/what?day=2026-11-23&minutes=7`` as server-sent events (``minutes=never``: without "+1"
-    windows).
+    """The HTTP routes ``/replay`` (the page) and ``/replay/what?day=2026-11-23&minutes=7``, which simulates a day and
+    sends progress and result as server-sent events (``minutes=never``: without "+1" windows).
     """
     comparisons = Comparisons()
 

@@ -115,7 +115,7 @@ def _health(pages: Pages) -> dict[str, Any]:
 
 
 async def serve(config: HallConfig, warp: Warp | None, print_url: Callable[[str], None]) -> None:
-    """Serve the pages until SIGTERM or SIGINT. ``warp``: how hall time runs in a demo, None: as real time does.
+    """Serve the pages until SIGTERM, SIGINT or SIGHUP. ``warp``: how hall time runs in a demo, None: as real time does.
     ``print_url`` gets the pages' URL. Raises ``OSError`` if the address cannot be bound.
     """
     table = config.pages

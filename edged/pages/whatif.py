@@ -33,7 +33,9 @@ DayFile = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TracedArea:
-    """One area's visitors of the day. ``begin``: minutes after midnight at which its time axis starts."""
+    """One area's visitors of the day. ``own_min``: the predicted wait in minutes at which the day's own policy opens a
+    "+1" window; ``begin``: minutes after midnight at which the area's time axis starts.
+    """
 
     area: str
     own_min: float
@@ -43,7 +45,7 @@ class TracedArea:
 
 
 def areas_of(day: DayFile) -> list[TracedArea]:
-    """The areas with at least ``VISITS_MIN`` visitors."""
+    """The areas that had at least ``VISITS_MIN`` visitors and have a regular window."""
     needs = _service_s(day)
     found = []
     for one in day["names"]["areas"]:

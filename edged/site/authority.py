@@ -1,8 +1,8 @@
 """A certificate authority in a folder: of a hall (broker, daemon, devices) or of a city (broker, bridges, centre).
 
-Rules: only ``renew`` overwrites anything; private keys are files that only their owner can read; a certificate names
-one client (its common name) and, for a broker, its host names. Keys are P-256, which the TLS stacks of cheap panels
-support. Sources: RFC 5280, mosquitto.conf(5) (certfile, cafile, crlfile).
+Rules: a key or certificate is overwritten only with ``renew``; private keys are files that only their owner can read; a
+certificate names one client (its common name) and, for a broker, its host names. Keys are P-256, which the TLS stacks
+of cheap panels support. Sources: RFC 5280, mosquitto.conf(5) (certfile, cafile, crlfile).
 """
 
 from __future__ import annotations

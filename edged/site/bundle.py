@@ -114,7 +114,8 @@ def unpacked(
     plan: BundlePlan, folder: Path, print_line: Callable[[str], None] = lambda _line: None
 ) -> list[Wheel]:
     """Write the bundle as a folder, which must not exist yet; returns its wheels. Raises ``BundleError`` if the plan
-    names an unsupported platform or Python, or a wheel is missing.
+    cannot be carried out: an unsupported platform or Python, a wheel that is missing or not the locked one, an unusable
+    key.
     """
     project = about(plan.source)
     if plan.platform not in PLATFORMS:

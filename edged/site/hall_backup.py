@@ -133,7 +133,9 @@ def _last_seen(text: str, last: Sequence[str]) -> LastSeen:
 
 
 def _named(hall: HallConfig, secrets: bool) -> list[Path]:
-    """The files that hall.toml names: the policy keys; with ``secrets`` also those of the broker link."""
+    """The files that hall.toml names: the public keys of policies and duty desks, and the broker's CA; with ``secrets``
+    also the password and keys of the broker link.
+    """
     tls = hall.mqtt.tls
     named = [hall.policy.keys, hall.policy.root, hall.duty.keys, None if tls is None else tls.ca_file]
     if secrets:
