@@ -29,8 +29,9 @@ Row = dict[str, Any]
 
 @dataclass
 class BridgeProgress:
-    """How far the source has been read, and which messages are unacknowledged. ``boot``: random id of this state file;
-    if the file is lost, a new id makes the bridge a new sender.
+    """The state of a bridge: how far the other queue system has been read, and which messages the broker has not
+    acknowledged. ``boot``: random id of this state. If the state file is lost, a new id shows the hall that ``seq``
+    starts again.
     """
 
     boot: str
@@ -87,7 +88,9 @@ def mark(row: Row) -> str:
 def take(
     progress: BridgeProgress, kind: str, rows: list[Row], settings: BridgeSettings, odd: Oddities
 ) -> int:
-    """Add the messages of new ``rows`` (in order of their key) to ``pending``; returns how many rows were new."""
+    """Add messages for those of ``rows`` (in order of their key) that were not read before to ``progress.pending``.
+    Returns how many rows were new. Rows that cannot be reported are counted in ``odd``.
+    """
     report = settings.reports()[kind]
     assert report.key is not None
     known = dict.fromkeys(progress.seen.get(kind, ()))
@@ -112,7 +115,9 @@ def take(
 def take_whole(
     progress: BridgeProgress, kind: str, rows: list[Row], settings: BridgeSettings, odd: Oddities
 ) -> None:
-    """Add messages for a whole list (``waiting``, ``staff``), each only if it differs from the last one sent."""
+    """Add a message for each service (``kind`` "waiting": who waits) or each window ("staff": whether somebody is
+    there) whose content differs from the last one sent. ``rows``: the whole list.
+    """
     report = settings.reports()[kind]
     if kind == "waiting":
         assert report.service is not None
@@ -186,8 +191,9 @@ def _number(value: object) -> str | None:
 
 
 def _mapped(value: object, table: dict[str, str]) -> str | None:
-    """The hall's id for the other system's word. A word that is not in the table is passed on in lower case, and the
-    hall raises an alarm if it does not know it; None if it cannot be an id.
+    """Return the hall's id for ``value``, a word of the other system; a word that is not in ``table`` in lower case,
+    for which the hall raises an alarm if it does not know it. None if that cannot be an id or looks like a person's
+    name.
     """
     text = "" if value is None else str(value).strip()
     found = table.get(text, text.lower())

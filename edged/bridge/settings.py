@@ -101,8 +101,8 @@ NEEDED: dict[str, tuple[str, ...]] = {
 
 
 def load(file: Path) -> BridgeSettings:
-    """Read and check a bridge.toml; its relative paths start at its folder. Raises ``ValueError`` with every mistake if
-    the file cannot be read or is no such file.
+    """Read and check a bridge.toml. Relative paths in it start at its folder. Raises ``ValueError`` with every mistake
+    if the file cannot be read or is not a valid bridge.toml.
     """
     try:
         fields = tomllib.loads(file.read_text("utf-8"))

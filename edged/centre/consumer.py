@@ -143,8 +143,8 @@ class Consumer:
         return batch
 
     def _keep(self, batch: Sorted) -> dict[HallEpoch, int]:
-        """Store one batch; returns the last number without a gap for each hall and epoch in it. Raises
-        ``psycopg.Error`` if it should be tried again.
+        """Store one batch. Returns the last event number before the first gap, for each hall and epoch in the batch.
+        Raises ``psycopg.Error`` if it should be tried again.
         """
         began_s = monotonic_s()
         try:
@@ -205,8 +205,8 @@ class Consumer:
             log.info("database-restored")
 
     def _keep_house(self) -> None:
-        """Do the work that only one consumer does (store retained messages, delete old months), if this one holds or
-        gets the lock for it.
+        """Do the work that only one consumer does, if this one holds or gets the lock for it: subscribe to the halls'
+        retained messages, and delete events older than ``keep_months``.
         """
         if not self._keeper and monotonic_s() - self._asked_s >= KEEPER_EVERY_S:
             self._asked_s = monotonic_s()

@@ -14,8 +14,9 @@ from edged.config import HallConfig
 
 
 class CityHall(NamedTuple):
-    """One line of ``edged centre status``. ``waiting``: people now; ``tidal``: open "+1" windows now; ``backlog``:
-    events after a gap. ``since`` is on the hall's clock.
+    """One line of ``edged centre status``. ``waiting``: people who wait now; ``tidal``: open "+1" windows now;
+    ``backlog``: by how much the newest event number exceeds the last one before the first gap. ``since``: when
+    ``state`` began, on the hall's clock.
     """
 
     hall: str

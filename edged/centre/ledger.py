@@ -60,8 +60,9 @@ HallEpoch = tuple[str, int]
 
 
 class KeptBatch(NamedTuple):
-    """The result of storing a batch. ``upto``: the last number without a gap, by hall and epoch; ``gaps``: those that
-    have a gap after it.
+    """The result of storing a batch. ``new`` and ``doubles``: how many events were stored, and were stored already.
+    ``upto``: the last number before the first gap, by hall and epoch; ``gaps``: the halls and epochs that have a gap
+    after it.
     """
 
     new: int
@@ -161,8 +162,8 @@ def _keep(cursor: psycopg.Cursor, events: Sequence[HallEvent]) -> KeptBatch:
 
 
 def joined(upto: int, numbers: Sequence[tuple[int, int]]) -> int:
-    """The last number without a gap after ``upto``. ``numbers``: pairs (number, number of the event sent before it),
-    sorted.
+    """Return the last number up to which no event is missing, starting from ``upto``. ``numbers``: pairs (number,
+    number of the event sent before it), sorted.
     """
     for number, previous in numbers:
         if previous > upto:
@@ -228,7 +229,9 @@ def make_month(connection: psycopg.Connection, month: tuple[int, int]) -> None:
 
 
 def forget_before(connection: psycopg.Connection, months: int, now: datetime) -> list[str]:
-    """Drop the tables of months more than ``months`` back; returns their names."""
+    """Delete events more than ``months`` months old: drop the tables of whole months, and delete such rows of
+    ``events_other`` that also arrived that long ago. Returns the names of the dropped tables.
+    """
     oldest = month_after(now, -months)
     found = connection.execute(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"

@@ -37,7 +37,10 @@ class RolloutRefused(ValueError):
 
 
 class RolloutPlan(NamedTuple):
-    """The plan of a rollout. ``waves``: total number of halls that have the policy after each wave."""
+    """The plan of a rollout. ``waves``: total number of halls that have the policy after each wave; ``settle_s``:
+    seconds without news of any hall before the next wave; ``max_failed``: the rollout halts if more halls than this
+    fail.
+    """
 
     envelope: bytes
     version: int
@@ -61,8 +64,8 @@ class Progress(NamedTuple):
 
 
 def sizes(text: str, halls: int) -> tuple[int, ...]:
-    """Parse wave sizes like ``1,10%,100%`` into cumulative numbers of halls. Raises ``ValueError`` unless they rise to
-    ``halls``.
+    """Parse wave sizes like ``1,10%,100%`` into cumulative numbers of halls. A wave that adds no hall is left out.
+    Raises ``ValueError`` unless the last wave reaches all ``halls``.
     """
     made: list[int] = []
     for word in text.split(","):
@@ -258,7 +261,7 @@ def reports_of(connection: psycopg.Connection[Any]) -> dict[str, Any]:
 
 
 def progress_of(connection: psycopg.Connection[Any], number: int) -> Progress:
-    """The present state of a rollout, hall by hall."""
+    """Return the present state of a rollout, hall by hall. Raises ``RolloutRefused`` if it does not exist."""
     row = connection.execute(
         "SELECT state, reason, wave, version FROM rollouts WHERE id = %s", (number,)
     ).fetchone()

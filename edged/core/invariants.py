@@ -47,7 +47,7 @@ def check(state: State, lookup: Lookup) -> None:
 
 
 def _put_off(state: State) -> None:
-    """In a rush, no area or window waits longer than ``rush.EVERY_MS`` for its evaluation."""
+    """In a rush, evaluating an area or a window's texts is postponed by at most ``rush.EVERY_MS``."""
     for name, since_ms in (*state.put_off.items(), *state.words_put_off.items()):
         late_ms = state.at_ms - since_ms
         assert late_ms <= rush.EVERY_MS, f"{name} was put off {late_ms} ms ago and not looked at"

@@ -241,8 +241,8 @@ def _helps(turn: Turn) -> bool:
 
 
 def _join(turn: Turn, window: str, staff: str) -> None:
-    """Handle a second login at a staffed window: its staff becomes a helper; a clerk who leaves then logs out by
-    name.
+    """Handle a second login at a staffed window: the new member becomes a helper of the clerk there. As several people
+    are logged in, whoever leaves then logs out by name.
     """
     helpers = turn.window(window).helpers
     if staff in helpers:

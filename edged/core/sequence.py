@@ -223,8 +223,8 @@ def _restart(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
 
 
 def _is_a_twin(turn: Turn, event: DeviceEvent, sender: Sender) -> bool:
-    """Whether a number that is not the next one jumps to where the epoch before would have continued: a sign of a
-    second device.
+    """Whether a number that is not the next one is the one that would have continued the device's epoch before this
+    one. That is a sign of a second device with the same id.
     """
     assert event.seq is not None
     if not _goes_on(sender, event.seq):

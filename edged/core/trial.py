@@ -61,7 +61,9 @@ def queue_now(turn: Turn) -> WaitingNow:
 
 
 def set_policy(state: State, event: PolicyApplied) -> None:
-    """Put this policy in force; in safe mode, when that ends."""
+    """Put this policy in force. In safe mode (after repeated crashes) store it instead; it takes effect when that
+    ends.
+    """
     if (event.version, event.sha256) != (state.policy_version, state.policy_sha256):
         state.policy_since_ms = state.at_ms
     state.policy_version, state.policy_sha256 = event.version, event.sha256
@@ -103,7 +105,7 @@ def switch(turn: Turn, event: PolicyApplied) -> None:
 
 
 def _good(state: State) -> PolicyTrial:
-    """The policy in force, as the one to which a trial that begins now would return."""
+    """Return the policy in force as a ``PolicyTrial``: a trial that begins now would return to it."""
     policy = _pushed(state)
     return PolicyTrial(state.policy_version, state.policy_sha256, policy.trial, policy.tidal)
 
@@ -260,7 +262,9 @@ def _learn(turn: Turn) -> None:
 
 
 def _usual(turn: Turn) -> UsualQueue | None:
-    """The longest usual waits of this hall within half an hour of this time of day; None if none are recorded."""
+    """Return the longest waits and the highest load on record for this hall within half an hour of this time of day.
+    None if there are none or the clock was never set.
+    """
     local = wall.local_ms(turn)
     if local is None:
         return None

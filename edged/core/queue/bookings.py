@@ -134,7 +134,7 @@ def names(turn: Turn, appointment: str | None, service: str) -> bool:
 
 
 def forget(turn: Turn, appointment: str) -> None:
-    """Delete an appointment that is used or cancelled."""
+    """Delete an appointment, because its visitor has checked in or it was cancelled."""
     del turn.state.bookings[appointment]
     turn.drop_timer(f"booking/{appointment}")
 

@@ -1,5 +1,5 @@
-"""Numbers that staff wrote by hand while the controller was down (停机手工取号): it continues after them and repeats
-none.
+"""Numbers that staff wrote by hand while the controller was down (停机手工取号): numbering continues after them, and
+none is given twice.
 
 The hall's emergency card explains: numbers are written by hand for each service, and afterwards a key or an order gives
 the next number. Naming the first number that still waits puts it and the later ones into the queue. If more than
@@ -22,7 +22,9 @@ CONFIRM_MS = 60_000  # time to read the answer, check the pad of numbers and rep
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """Handle the key with ``NUMBER [waiting=NUMBER] [by=name]``, pressed at a window's or the duty manager's panel."""
+    """Handle the key "go-on" of a window's or the duty manager's panel. Its argument is ``NUMBER [waiting=NUMBER]
+    [by=name]``: the next number to give, the first that still waits, and who orders it.
+    """
     words = (event.arg or "").split()
     named = dict(word.split("=", 1) for word in words if "=" in word)
     plain = [word for word in words if "=" not in word]
@@ -40,7 +42,11 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def go_on(turn: Turn, event: GoneOn) -> None:
-    """Make ``event.number`` the next number of its service; those before it count as given."""
+    """Make ``event.number`` the next number of its service; those before it count as given.
+
+    From ``event.waiting_from`` on, the numbers join the queue; None: no number written by hand still waits. An order
+    that names an unknown or already given number is refused with a note.
+    """
     service, next_ = _service_of(turn, event.number), _count(event.number)
     last = 0 if service is None else turn.state.last_number.get(service, 0)
     first = next_ if event.waiting_from is None else _count(event.waiting_from)
@@ -73,7 +79,9 @@ def go_on(turn: Turn, event: GoneOn) -> None:
 
 
 def _confirmed(turn: Turn, event: GoneOn) -> bool:
-    """Whether the same was ordered within ``CONFIRM_MS``, by anybody; if not, remember this order."""
+    """Whether the same order was given within the last ``CONFIRM_MS``, by anybody. If not, store this one, so that its
+    repetition confirms it.
+    """
     asked = (event.number, event.waiting_from or "")
     before, until_ms = turn.state.many_by_hand
     again = before == asked and turn.at_ms < until_ms

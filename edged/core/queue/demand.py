@@ -122,8 +122,9 @@ def _work(turn: Turn, area: str, pw: Pw, each_s: dict[str, float], mean_s: float
 
 
 class _Working(NamedTuple):
-    """The windows that work for an area: how many are busy, how many there are, in how many seconds each of those being
-    staffed is ready, and until which stamp that is valid.
+    """The windows that work for an area, as shares of their time. ``busy`` of ``windows`` have a visitor; ``opening``:
+    in how many seconds each window that waits for its staff is ready; ``until_ms``: the last stamp at which this is
+    true.
 
     ``manned``: somebody is at one of them. ``unmanned``: further windows, not counted. ``hoped``, ``leaving``: as in
     ``Load``.
@@ -200,8 +201,8 @@ def _count(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float], unmanned:
 
 
 def _leaving(turn: Turn, area: str, people: list[str | None], share: float) -> list[tuple[float, float]]:
-    """When the shifts of the people at a window end, and how much of its ``share`` ends with each; with the last, all
-    of it.
+    """Return a pair for each person whose shift ends at a window: in how many seconds, and how much of the window's
+    ``share`` ends then. If everybody leaves, the parts add up to ``share``.
 
     Left out are those who are back on shift when the noon break ends, and those who stay until closing time.
     """
@@ -245,8 +246,8 @@ def share_of(turn: Turn, area: str, window: str) -> float:
 
 
 def _gone_ms(turn: Turn, ticket_id: int, pw: Pw, each_s: Mapping[str, float]) -> int:
-    """The stamp from which a visitor at a window must have left: served far longer than usual, while no end was
-    reported.
+    """Return the stamp from which the visitor counts as gone: they have been served far longer than usual and no end
+    was reported. ``FOR_EVER_MS`` if they are not served yet or the policy never assumes it.
     """
     ticket = turn.state.tickets[ticket_id]
     mean_s = each_s.get(ticket.service)
@@ -256,8 +257,8 @@ def _gone_ms(turn: Turn, ticket_id: int, pw: Pw, each_s: Mapping[str, float]) ->
 
 
 def lost_finish_s(turn: Turn, ticket: Ticket) -> float | None:
-    """After how many seconds of service the visitor must have left although no end was reported; None if the policy
-    never assumes that.
+    """Return after how many seconds of service a visitor counts as gone although no end was reported; None if the
+    policy never assumes that.
     """
     area = turn.lookup.area_of(ticket.service)
     pw = turn.pw(area)

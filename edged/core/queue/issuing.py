@@ -20,8 +20,8 @@ UNAVAILABLE = ("此处无法取号，请咨询导办人员", "No number for this
 
 
 def refused(turn: Turn, event: TicketRequested, service: str) -> bool:
-    """Refuse the request if no number is given now; returns whether it was. ``service``: the first that the visit
-    needs.
+    """Refuse the request if its service gives no numbers now. Returns whether it was refused. ``service``: the first
+    service of the visit, which may be a journey of several.
     """
     area = turn.lookup.area_of(service)
     booked = event.appointment is not None and bookings.holds(turn, event.appointment, event.service)
@@ -62,7 +62,7 @@ def flag(turn: Turn, ticket: Ticket) -> None:
 
 
 def level(turn: Turn) -> Issuing:
-    """The value that every dispenser is sent: which services give no numbers now, and why."""
+    """Return the list that every dispenser is sent: which services give no numbers now, and why."""
     stopped = []
     for service in turn.lookup.services:
         why = why_not(turn, service)

@@ -24,7 +24,7 @@ def given(state: State, number: str) -> bool:
 
 
 def spelled(number: str) -> str:
-    """A typed number as it is printed: without full-width characters, spaces and small letters."""
+    """Return a typed number as it is printed: in half-width capitals and without spaces."""
     return "".join(normalize("NFKC", number).split()).upper()
 
 

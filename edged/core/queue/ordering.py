@@ -292,8 +292,8 @@ def _lanes(turn: Turn, window: str) -> Iterator[tuple[str, list[int]]]:
 
 
 def _may_call(turn: Turn, window: str, service: str, lane: str) -> bool:
-    """Whether this window may call a lane. A lane for one window is left to that window while it is staffed and serves
-    the service.
+    """Whether this window may call a lane. If the lane's visitors were sent to another window, only that one calls
+    them, as long as it is staffed and serves ``service``.
     """
     sent_to = lane.partition("@")[2]
     if not sent_to or sent_to == window:
@@ -381,8 +381,8 @@ def ahead(turn: Turn, ticket: Ticket) -> dict[str, int]:
 
 
 def _rank(turn: Turn, service: str, lane: str) -> int:
-    """The index of the first calling rule that fits a lane at every window and any wait; the number of rules if none
-    does.
+    """Return the index of the first calling rule that fits a lane at every window and after any wait. -1 for tickets
+    put first by hand; the number of rules if none fits.
     """
     rules = turn.state.policy.calling.rules
     if class_of(lane) == FIRST:
@@ -410,7 +410,9 @@ def _older(turn: Turn, queue: list[int], place: tuple[int, int]) -> int:
 
 
 def _before(turn: Turn, queue: list[int], lane: tuple[str, str], own: tuple[int, int, int]) -> int:
-    """How many tickets of a lane are called before ``own`` (rank, effective arrival, id)."""
+    """Return how many tickets of a lane are called before the ticket ``own``, given as (index of its calling rule,
+    effective arrival, ticket id).
+    """
     rank, effective_ms, ticket = own
     lane_rank = _rank(turn, *lane)
     if lane_rank != rank:

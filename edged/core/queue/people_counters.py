@@ -84,7 +84,9 @@ def _limit(turn: Turn, heard_ms: int | None) -> int:
 
 
 def _anew(turn: Turn, point: Point, heard_ms: int | None) -> int:
-    """How many people a counter can have counted that started again from 0; if it was lost, only since it came back."""
+    """Return how many people a counter that started again from 0 can have counted since its last report (at
+    ``heard_ms``); if it was lost since then, only since it came back.
+    """
     device = turn.state.devices.get(device_of(point))
     if heard_ms is None or device is None or not device.up:
         return _limit(turn, heard_ms)
@@ -116,10 +118,11 @@ def _crossed(turn: Turn, counter: PeopleCounter, event: CountRead, name: str) ->
 
 
 def _since(last: int, total: int, limit: int, anew: int) -> tuple[int, str | None]:
-    """The increase from one total to the next, and why it is doubted (None: it is not). A smaller total means that the
-    counter was reset.
+    """Return the increase from total ``last`` to ``total``, and why it is doubted ("jump", "backwards"; None: it is
+    not). A smaller total has wrapped at 16 or 32 bits, or the counter started again from 0.
 
-    ``anew``: how many it can have counted since the reset; a larger total is an old one that it loaded.
+    ``limit``: how many people can have passed since the last report; ``anew``: the same since a start from 0. A smaller
+    total above ``anew`` is doubted: the counter may have loaded an old one.
     """
     if total >= last:
         return (total - last, None) if total - last <= limit else (0, "jump")

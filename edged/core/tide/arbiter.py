@@ -86,8 +86,8 @@ def try_open(turn: Turn, area: str, evaluation: Evaluation) -> bool:
 
 
 def _asked_after_hours(turn: Turn, area: str) -> bool:
-    """Whether the area is draining and no person wished for a window: then those who did not come are not paged
-    again.
+    """Whether the area is draining (closed, but its last visitors are served) and nobody has asked for one more window
+    by key or order. Staff who did not come are then not paged again.
     """
     return opening.of(turn, area).phase == "draining" and wishes.open_wish(turn, area) is None
 
@@ -321,8 +321,8 @@ def _refuse(turn: Turn, area: str, reason: str, evaluation: Evaluation) -> None:
 
 
 def hold(turn: Turn, area: str, reason: str, evaluation: Evaluation, until_ms: int | None = None) -> None:
-    """Note why the arbiter does not yet open or give back a window although the rule would; once until the reason
-    changes.
+    """Note once why the arbiter does not yet open or give back a window although the rule asks for it; note again when
+    the reason changes.
     """
     state = turn.area(area)
     if state.held == reason:

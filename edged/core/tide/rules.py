@@ -172,7 +172,9 @@ def _pw(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
 
 
 def _lonely(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
-    """The result for an area whose windows are all lit or paused: no wait can be predicted; release if nobody waits."""
+    """Return the evaluation of an area where no window serves (all are lit or paused), so that no wait can be
+    predicted. A window may be given back if nobody waits.
+    """
     nobody = evaluation.waiting == 0
     release = "nobody waiting" if nobody else None
     if nobody and turn.area(area).under_since_ms is None:
@@ -208,7 +210,7 @@ def _stream(turn: Turn, area: str, load: Load) -> forecast.Stream:
 def _opening(
     turn: Turn, area: str, evaluation: Evaluation, load: Load, predicted: tuple[float, float | None]
 ) -> Evaluation:
-    """The result with or without a request for one more window.
+    """Return the evaluation, with ``ask`` set if the predicted wait or a trigger wants one more window.
 
     ``predicted``: the wait in seconds, and the expected arrivals (None: no forecast).
     """
@@ -261,8 +263,8 @@ def too_late(turn: Turn, area: str) -> bool:
 
 
 def _closing(turn: Turn, area: str, result: Evaluation, load: Load, kept: bool) -> Evaluation:
-    """``result`` with ``release`` set if one window fewer is enough; the required duration of that runs from
-    the first decision that found so.
+    """Return ``result``, with ``release`` set if one window fewer is enough. The stamp at which that was first found is
+    stored, because it must last for some time. ``kept``: keep the window, because more visitors are expected.
     """
     state, pw = turn.area(area), turn.pw(area)
     if result.commanded and turn.state.wishes and wishes.open_wish(turn, area) is not None:

@@ -91,8 +91,8 @@ def _next_evaluation_ms(turn: Turn, area: str, evaluation: Evaluation) -> int | 
 
 
 def _limits_ms(turn: Turn, area: str) -> list[int]:
-    """The stamps at which somebody will have waited too long, a sensor will have been lost too long, or a known rush
-    begins or ends.
+    """Return the stamps at which a limit of the area is reached: somebody has waited too long, a device has been lost
+    too long, a clerk may be asked again, a lent window goes back, or a known rush begins or ends.
     """
     tidal = turn.state.policy.tidal
     stamps = [turn.window(window).later_until_ms for window in turn.lookup.area_tidal[area]]

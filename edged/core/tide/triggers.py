@@ -54,7 +54,7 @@ def priority_wait_s(turn: Turn, area: str) -> float:
 
 
 def _people(turn: Turn) -> int:
-    """How many people are present, by the counters that report occupancy."""
+    """Return how many people are in the hall: the sum over the counters that report how many are present."""
     present = [turn.state.present[point] for point in turn.state.present]
     return sum(present)
 

@@ -53,8 +53,8 @@ def still_unserved(turn: Turn, key: str) -> None:
 
 
 def _seat_of(turn: Turn, ticket: Ticket) -> str | None:
-    """The window where the first owner sits now; the first window if clerks there do not log in by name; None if they
-    have left.
+    """Return the window where the first owner (首问负责) sits now. If clerks at the first window do not log in by name,
+    return that window while it is open. None if the owner or the clerk there has left.
     """
     if ticket.first_staff is not None:
         for window, state in turn.state.windows.items():

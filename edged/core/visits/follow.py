@@ -153,7 +153,9 @@ def _left(turn: Turn, window: str) -> None:
 
 
 def _listed(turn: Turn, event: QueueReported, number: str) -> None:
-    """Make one number of a list wait for this service, unless our newer events show that the list is out of date."""
+    """Make one number of the queue system's list wait for this service. It stays unchanged if it was called or ended so
+    recently that the list may be older.
+    """
     known = _known(turn, number)
     if known is not None and _just_now(turn, known):
         turn.ignore(number, "list_is_older", point=event.point)
@@ -171,7 +173,9 @@ def _listed(turn: Turn, event: QueueReported, number: str) -> None:
 
 
 def _just_now(turn: Turn, ticket: Ticket) -> bool:
-    """Whether this ticket was called or ended within ``LIST_LAG_MS``, so that a list may not include it yet."""
+    """Whether this ticket was called or its visit ended within the last ``LIST_LAG_MS``. A list from the queue system
+    may have been made before that.
+    """
     if ticket.state in ("CALLED", "SERVING"):
         since_ms = ticket.called_ms
     else:
@@ -193,7 +197,7 @@ def to_service(turn: Turn, ticket: Ticket, service: str) -> None:
 
 
 def _reorder(turn: Turn, service: str, numbers: tuple[str, ...]) -> None:
-    """Exchange the places of waiting tickets so that they follow the order of the list."""
+    """Give waiting tickets the order of the list, by exchanging their places in the queue among themselves."""
     found = [ticket for number in numbers if (ticket := _known(turn, number)) is not None]
     waiting = [ticket for ticket in found if ticket.state == "WAITING" and ticket.service == service]
     places = sorted(ticket.place_ms for ticket in waiting)

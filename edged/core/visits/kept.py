@@ -60,7 +60,9 @@ def end_day(turn: Turn) -> None:
 
 
 def _take_away(turn: Turn, visit: KeptVisit) -> None:
-    """Free the window of a visitor if the record has them in another state or at another window."""
+    """Put a visitor at a window back into the queue and free the window, if the earlier version recorded another state
+    or window for them.
+    """
     ticket = by_number(turn, visit.number)
     if ticket is None or ticket.state not in AT_WINDOW or ticket.window is None:
         return

@@ -113,7 +113,9 @@ class Recorded:
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two ticket states are the same for the visitor: notes do not distinguish them."""
+    """Whether two ticket states count as the same, because the recorded notes do not show which of the two a ticket
+    has.
+    """
     return one == other or {one, other} <= NOT_CALLED or {one, other} <= {"SERVED", "RETURN_PENDING"}
 
 

@@ -152,8 +152,8 @@ def _printer(turn: Turn, source: Point) -> Point | None:
 
 
 def resumption(turn: Turn, area: str) -> Line | None:
-    """The line printed when no wait can be predicted: when somebody serves again, or if that is not known, that numbers
-    are kept. Never None.
+    """Return the line printed when no wait can be predicted: when somebody serves again. If that is not known, it says
+    that numbers stay valid.
     """
     found = hours_words.area_line(turn, area)
     return found or ("暂无窗口办理，开窗后按号叫号", "No window serves just now, numbers are kept")

@@ -122,7 +122,7 @@ def answer_question(turn: Turn, window: str) -> None:
 
 
 def end_cooldown(turn: Turn, window: str) -> None:
-    """Timer: the pause after a tide is over, and the window may be opened again."""
+    """Timer: the cooldown (冷却) after a tide is over, and the window may be opened again."""
     move_window(turn, window, "cooled" if turn.window(window).staff is None else "consult")
 
 
@@ -201,7 +201,9 @@ def join(turn: Turn, staff: str, window: str) -> None:
 
 
 def _abandon(turn: Turn, left: str | None) -> None:
-    """Give up window ``left``, whose clerk (present or on the way) is at another one now. No-op for None."""
+    """Close or release window ``left``, because its clerk, who sat there or was on the way, is now at another one.
+    No-op for None.
+    """
     if left is None:
         return
     if turn.window(left).state == "ACTIVATING":
@@ -213,8 +215,8 @@ def _abandon(turn: Turn, left: str | None) -> None:
 
 
 def sit_ready(turn: Turn, window: str) -> None:
-    """Give up a window that still blinks without an answer, because a clerk sits at ``window``, which is then opened in
-    its place.
+    """Switch off another "+1" window that still waits for somebody to come, because a clerk already sits at ``window``,
+    which is opened in its place.
     """
     for area in turn.lookup.window_areas[window]:
         turn.touch_area(area)

@@ -139,7 +139,9 @@ def area_waits(turn: Turn, area: str) -> None:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """The line that the clerk must read now beside the state of the window; None if there is none."""
+    """Return the line that the panel shows beside the window's state, because the clerk must read it now; None if there
+    is none.
+    """
     state = turn.window(window)
     if state.hint is not None and _hint_holds(turn, window, state):
         return state.hint
@@ -198,7 +200,9 @@ def _watch_seat(turn: Turn, window: str, state: WindowState) -> None:
 
 
 def _manned(turn: Turn, window: str) -> bool:
-    """Clear a window's alarm "unmanned": somebody is there, or nobody waits for it. False if there was none."""
+    """Clear a window's alarm "unmanned" (空岗), because somebody is there or no visitor waits for the window. False if
+    the alarm was not raised.
+    """
     if not alarms.clear(turn, alarms.UNMANNED, window):
         return False
     pages.close(turn, alarms.UNMANNED, window)
@@ -214,8 +218,9 @@ def _touch_capacity(turn: Turn, window: str) -> None:
 
 
 def _empty_since_ms(turn: Turn, window: str, state: WindowState) -> tuple[int, str] | None:
-    """Since when visitors of this window have waited without a key being pressed, and the cause ("no-key",
-    "panel-silent"); None if it is not so.
+    """Return the stamp since when visitors of this window have waited without a key being pressed there, and the cause
+    ("no-key"; "panel-silent": its panel is lost). None if nobody waits, or if the panel works and the window is not
+    free for the next visitor.
     """
     silent = state.stale and state.state in WORKING
     if state.state != "OPEN" and not silent:

@@ -88,7 +88,9 @@ def call(turn: Turn, window: str, chosen: Choice) -> None:
 
 
 def hold(turn: Turn, window: str, ticket: Ticket) -> bool:
-    """Mark the ticket as called to the window, without announcing it; False if the state of either forbids it."""
+    """Set the ticket and the window to "called" without announcing the call; False if the state of either forbids
+    it.
+    """
     if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
         return False
     ticket.window = window

@@ -325,8 +325,8 @@ def _own_target(turn: Turn, window: str | None, key: str) -> str | None:
 
 
 def _may(turn: Turn, window: str | None, key: str, target: str) -> bool:
-    """Whether this panel may order for this target: a window's panel only for itself, the duty manager's for
-    everything.
+    """Whether a panel may order this for ``target``. A window's panel may for its own window, may pause issuing, extend
+    hours or lift for its areas, and may put any ticket first; the duty manager's (``window`` None) may for everything.
     """
     if window is None or key == "priority-insert":
         return True

@@ -18,8 +18,8 @@ _TITLE = ("增开窗口申请", "One more window")
 
 
 def make(turn: Turn, area: str, trigger: str, by: str | None, window: str | None) -> bool:
-    """Record a person's wish for one more window; repeating it restarts its time. False (and a note) if there are too
-    many.
+    """Record a person's wish for one more window; a repeated wish lasts ``triggers.hold_s`` from now. False (and a
+    note) if the hall has ``WISHES_MAX`` wishes already.
     """
     name = _name(area, window or by)
     known = turn.state.wishes.get(name)
