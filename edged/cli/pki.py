@@ -79,10 +79,14 @@ def revoke(
     """Revoke certificates, or renew the revocation list. The list is crl.pem: copy it to the broker and reload the
     broker.
     """
+    from edged.site.authority import AuthorityError
+
     try:
         listed = _authority(directory).revoke(tuple(directory / f"{_name(name)}.pem" for name in names or ()))
     except OSError as error:
         raise fail(f"{error.filename}: {error.strerror}", 2) from None
+    except AuthorityError as error:
+        raise fail(str(error), 2) from None
     typer.echo(f"{listed}: to the broker, then systemctl reload mosquitto / 请更新到 broker")
 
 

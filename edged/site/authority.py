@@ -27,7 +27,7 @@ PEM = serialization.Encoding.PEM
 
 
 class AuthorityError(Exception):
-    """A file in the folder is missing or exists already; the text says which."""
+    """A file in the folder is missing, exists already or cannot be written; the text says which."""
 
 
 class Expiry(NamedTuple):
@@ -59,7 +59,7 @@ class Authority:
 
     @classmethod
     def make(cls, folder: Path, name: str) -> Authority:
-        """Create a new authority. Raises ``AuthorityError`` if one of its files exists already."""
+        """Create a new authority. Raises ``AuthorityError`` if one of its files exists already or cannot be written."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = _builder(subject, subject, key.public_key(), AUTHORITY_DAYS)
@@ -67,7 +67,10 @@ class Authority:
         builder = builder.add_extension(_usage(authority=True), True)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
         builder = builder.add_extension(issuer, False)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AuthorityError(f"{folder}: cannot be made: {error.strerror}") from None
         _write(folder / "ca.key", _private(key), 0o600, new=True)
         _write(folder / "ca.pem", builder.sign(key, hashes.SHA256()).public_bytes(PEM), 0o644, new=True)
         made = cls(folder)
@@ -101,7 +104,8 @@ class Authority:
 
     def revoke(self, files: tuple[Path, ...], days: int = 365) -> Path:
         """Add certificates to the revocation list and make it valid for ``days`` more. Renew it in time: with an
-        expired list the broker refuses every client.
+        expired list the broker refuses every client. Raises ``OSError`` if a file cannot be read, ``AuthorityError`` if
+        the list cannot be written.
         """
         now, listed = _now(), self._folder / "crl.pem"
         builder = x509.CertificateRevocationListBuilder().issuer_name(self._cert.subject)
@@ -171,8 +175,13 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _write(file: Path, data: bytes, mode: int, new: bool) -> None:
-    """Write a file as a whole or not at all; ``new``: only if it does not exist yet."""
+    """Write a file as a whole or not at all; ``new``: only if it does not exist yet. Raises ``AuthorityError`` if it
+    does, or if the disk refuses.
+    """
     if new and file.exists():
         raise AuthorityError(f"{file}: is there already; nothing is overwritten")
-    with whole_file(file, mode) as stream:
-        stream.write(data)
+    try:
+        with whole_file(file, mode) as stream:
+            stream.write(data)
+    except OSError as error:
+        raise AuthorityError(f"{file}: cannot be written: {error.strerror}") from None

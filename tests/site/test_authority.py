@@ -58,6 +58,17 @@ async def test_a_broker_lets_in_whom_the_authority_names_and_not_whom_it_revoked
         assert not await lets_in(port, tmp_path, "stolen")
 
 
+def test_a_file_that_cannot_be_written_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    code, text = pki("new", "hall-ca", directory=tmp_path / "plain" / "pki")
+    assert (code, "Traceback" in text, "cannot be made" in text) == (2, False, True)
+    assert pki("new", "hall-ca", directory=tmp_path)[0] == 0
+    for words, file in ((("issue", "panel-w1"), "panel-w1.key"), (("revoke",), "crl.pem")):
+        (tmp_path / f"{file}.new").mkdir()  # in the way of the new file
+        code, text = pki(*words, directory=tmp_path)
+        assert (code, "Traceback" in text, f"{file}: cannot be written" in text) == (2, False, True)
+
+
 def test_certificates_pass_the_strict_verification_of_python_3_13(tmp_path: Path) -> None:
     for words in (("new", "hall-ca"), ("issue", "broker", "--host", "127.0.0.1"), ("issue", "panel-w1")):
         assert pki(*words, directory=tmp_path)[0] == 0
