@@ -28,22 +28,22 @@ class Streams:
     def __init__(self) -> None:
         self.open = 0
         self.refused = 0
-        self._telling: set[asyncio.Future[None]] = set()
+        self._streaming: set[asyncio.Future[None]] = set()
 
-    def enter(self, telling: asyncio.Future[None]) -> None:
-        """Record that a stream opened. ``telling``: the task that sends its changes."""
+    def enter(self, streaming: asyncio.Future[None]) -> None:
+        """Record that a stream opened. ``streaming``: the task that sends its changes."""
         self.open += 1
-        self._telling.add(telling)
+        self._streaming.add(streaming)
 
-    def leave(self, telling: asyncio.Future[None]) -> None:
-        """Record that the stream of the task ``telling`` closed."""
+    def leave(self, streaming: asyncio.Future[None]) -> None:
+        """Record that the stream of the task ``streaming`` closed."""
         self.open -= 1
-        self._telling.discard(telling)
+        self._streaming.discard(streaming)
 
     def close(self) -> None:
         """End every stream, because the process stops."""
-        for telling in self._telling:
-            telling.cancel()
+        for streaming in self._streaming:
+            streaming.cancel()
 
 
 def parts(sheet: Sheet) -> ASGIApp:
