@@ -99,6 +99,7 @@ class Mirror:
                 detail=why[:120],
                 refused_so_far=self._bad,
                 effect=effect,
+                remedy="find who else publishes to the hall's page topics; if nobody, send `edged diagnose` to support",
             )
 
 
