@@ -85,7 +85,7 @@ class Inbox:
             self._call = asyncio.get_running_loop().call_soon(self._called)
 
     def was_away(self, *events: Event) -> None:
-        """Put ``events`` (a ``Resumed``) before everything that waits, because the process stood still or was not
+        """Put ``events`` (such as ``Resumed``) before everything that waits, because the process stood still or was not
         running. They are stamped with the time of the last event before the standstill. The order is: ticks due by that
         time, ``events``, everything that waits.
         """

@@ -1,10 +1,10 @@
-"""Reloads hall.toml while the hall is served. A version that could not be applied is tried again, and shown as an
-alarm, until it is.
+"""Reloads hall.toml while the hall is served, and raises an alarm about what could not be applied.
 
-Rules: a file with errors changes nothing, raises an alarm, and is read again every ``CHECK_S`` until it has none. A
-configuration that would drop a visit waits, and is applied once that visit is over. A table that is only read at start
-waits for a restart, with an alarm. The outcome of every request is written to a file beside the journal, for ``edged
-reload``. Files are read in another thread.
+Rules: a file with errors changes nothing. It is read again every ``CHECK_S``, so that the alarm names its present
+errors, and ends if the file is again the one in force; a corrected file is applied at the next request. A configuration
+that would drop a visit waits, and is applied once that visit is over. A table that is only read at start waits for a
+restart, with an alarm. The outcome of every request is written to a file beside the journal, for ``edged reload``.
+Files are read in another thread.
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ class Reloads:
         await self._write_verdict("refused", lines)
 
     async def _try_again(self) -> None:
-        """Try again to apply a configuration that was refused or waits."""
+        """Apply the configuration that waits, if it can be applied now. If none waits and hall.toml was refused, read
+        it again: name its present errors, or end the alarm if it is again the version in force.
+        """
         self.heartbeat.expect(READ_S)
         if self._waiting is not None:
             taken = self._take(self._waiting)

@@ -1,4 +1,6 @@
-"""Translates an operating system's error on a connection into a loss word of ``edged.core.model.losses``."""
+"""Translates an operating system's error on a connection into a loss word: the reason why a device counts as lost
+(``edged.core.model.losses``).
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ NUMBER = re.compile(r"\[Errno (\d+)\]")  # asyncio and serialx put errors of the
 
 
 def loss_of(error: BaseException) -> Loss:
-    """The loss word for an error, with the operating system's message as detail."""
+    """The ``Loss`` for an error: its loss word, with the operating system's message as detail."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return Loss(_word(error), (text or type(error).__name__)[:DETAIL_MAX_CHARS])
 

@@ -23,7 +23,8 @@ CHANGES = {
 
 class DeviceLog(Observer):
     """Logs lost and returned devices. Logged at debug level only: the first contact after a start, and devices lost
-    with the broker (which the link logs).
+    with the broker (which the link logs). After a burst of ``LINES_BURST`` lines at most ``LINES_PER_S`` a second are
+    logged; the next line counts those left out (``left_out``).
     """
 
     def __init__(self, now_s: Callable[[], float] = clock.monotonic_s) -> None:

@@ -258,19 +258,21 @@ class Metrics(Observer):
         self._policy_rejected.labels(self._word("policy", reason)).inc()
 
     def set_durable(self, durable: bool) -> None:
-        """Set whether accepted inputs reach the disk."""
+        """Set the gauge that tells whether accepted inputs reach the disk."""
         self._durable.set(durable)
 
     def set_link(self, link: str, up: bool) -> None:
-        """Set whether a link (mqtt, centre, a serial bus) is up."""
+        """Set the gauge that tells whether ``link`` is up. The only one is "mqtt", the link to the hall's broker."""
         self._link_up.labels(self._word("link", link)).set(up)
 
     def certificate(self, file: str, end_s: float) -> None:
-        """Set when the certificate in ``file`` ends, in seconds since 1970 UTC."""
+        """Set the gauge that tells when the certificate in ``file`` expires: ``end_s``, in seconds since 1970 UTC."""
         self._certificates.labels(file).set(end_s)
 
     def secret(self, file: str, readable: bool) -> None:
-        """Set whether ``file`` (a password, key or certificate of the broker link) can be read."""
+        """Set the gauge that tells whether ``file``, a password, key or certificate file that hall.toml names, can be
+        used.
+        """
         self._secrets.labels(file).set(readable)
 
     def render(self) -> bytes:

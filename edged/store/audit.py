@@ -79,8 +79,9 @@ class Audit:
         return None
 
     def _pack(self, connection: apsw.Connection, head: Head, rows: list[Row]) -> int:
-        """Compress these steps if any of them is uncompressed, in a transaction of at most ``PACK_S``. Returns how many
-        of them need no more work.
+        """Verify and compress the first of ``rows`` (the steps after ``head``): as many as probably take at most
+        ``PACK_S``, in one transaction. If all ``rows`` are compressed already, do nothing. Returns how many of ``rows``
+        are compressed now, counted from the first.
         """
         if not database.any_unpacked(connection, rows):
             self._to_pack = 0

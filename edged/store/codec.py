@@ -135,7 +135,9 @@ def _encode_command(command: Command) -> bytes:
 
 
 def _tagged(part: Value | Body) -> bytes:
-    """JSON of an object's fields, preceded by its class name under ``"type"``. Every value or body class has fields."""
+    """JSON of an object's fields, preceded by its class name under ``"type"``. Every value or body class has fields, so
+    the name is always followed by a comma.
+    """
     return _TAGS[type(part)] + _encode(part)[1:]
 
 

@@ -78,7 +78,9 @@ def noted_steps(connection: apsw.Connection, after_seq: int, count: int) -> list
 
 
 def clock_before(connection: apsw.Connection, seq: int) -> int | None:
-    """Wall time minus hall time in ms after step ``seq``; None if the journal does not hold that any longer."""
+    """Wall time minus hall time in ms, as the last ``ClockSet`` up to step ``seq`` set it; None if the journal holds no
+    such step (any longer).
+    """
     query = "SELECT at_ms, event FROM steps WHERE seq <= ? AND kind = 'ClockSet' ORDER BY seq DESC LIMIT 1"
     found = connection.execute(query, (seq,)).fetchone()
     return None if found is None else _offset_ms(*found)
