@@ -65,17 +65,16 @@ class Progress(NamedTuple):
 
 def sizes(text: str, halls: int) -> tuple[int, ...]:
     """Parse wave sizes like ``1,10%,100%`` into cumulative numbers of halls. A wave that adds no hall is left out.
-    Raises ``ValueError`` unless the last wave reaches all ``halls``.
+    Raises ``ValueError`` if a wave is smaller than the one before, or the last does not reach all ``halls``.
     """
-    made: list[int] = []
+    numbers = []
     for word in text.split(","):
         share = word.strip()
         number = math.ceil(halls * float(share[:-1]) / 100) if share.endswith("%") else int(share)
-        if not made or min(number, halls) > made[-1]:  # of few halls two waves may be one
-            made.append(min(number, halls))
-    if not made or made[0] < 1 or made[-1] != halls:
+        numbers.append(min(number, halls))
+    if numbers != sorted(numbers) or numbers[0] < 1 or numbers[-1] != halls:
         raise ValueError(f"{text}: waves rise, the last one is 100%")
-    return tuple(made)
+    return tuple(dict.fromkeys(numbers))  # of few halls two waves may be one
 
 
 def begin(connection: psycopg.Connection[Any], plan: RolloutPlan) -> int:

@@ -254,7 +254,7 @@ def test_waves_are_counted_up(text: str, halls: int, made: tuple[int, ...]) -> N
     assert sizes(text, halls) == made
 
 
-@pytest.mark.parametrize("text", ["", "10%", "0", "half", "5,3"])
-def test_waves_that_do_not_reach_all_are_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "10%", "0", "half", "5,3", "1,50%,30%,100%"])
+def test_waves_that_fall_or_do_not_reach_all_halls_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         sizes(text, 6)
