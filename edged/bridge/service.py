@@ -117,7 +117,7 @@ class Bridge:
                         "source-unreadable",
                         fault=fault,
                         effect="the hall gets no reports until it can be read",
-                        remedy="check that the queue system runs, and address and password of its database",
+                        remedy="check that the queue system runs, and its address and password in bridge.toml",
                     )
                 self._fault = fault
             await asyncio.sleep(self._settings.every_s)

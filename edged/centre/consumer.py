@@ -37,6 +37,14 @@ RETRY_S = 1.0  # between attempts while PostgreSQL is away
 KEEPER_LOCK = 0x6564_6B70
 KEEPER_EVERY_S = 2.0
 FORGET_EVERY_S = 6 * 3600.0
+# Errors of PostgreSQL that are no message's fault although their class says so: they end when somebody mends the
+# database, so messages wait for that.
+FAULTS_OF_DATABASE = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedTable,
+)
 RETAINED = (
     *(topics.STATUS, topics.LINE, topics.POLICY_REPORT, topics.ALARMS_STATE),
     *(topics.AREA_STATE, topics.CASES_STATE),
@@ -150,6 +158,8 @@ class Consumer:
         try:
             kept = self._ledger.keep(batch.events, batch.retained)
         except (psycopg.DataError, psycopg.ProgrammingError) as error:
+            if isinstance(error, FAULTS_OF_DATABASE):
+                raise
             if len(batch.events) + len(batch.retained) == 1:
                 topic = batch.retained[0].topic if batch.retained else topics.events(batch.events[0].hall)
                 self._refused(topic, "database", str(error))
@@ -179,7 +189,9 @@ class Consumer:
             reason=reason,
             detail=detail[:200],
             effect="this message is not stored; if it was an event, its hall's history has a gap there",
-            remedy="update whichever is older, this centre or the hall named in the topic",
+            remedy="a fault of this program: send this line to support"
+            if reason == "database"
+            else "update whichever is older, this centre or the hall named in the topic",
         )
 
     def _lost(self, error: psycopg.Error) -> None:
@@ -191,7 +203,7 @@ class Consumer:
                 "database-failed",
                 detail=why,
                 effect="nothing is stored or acknowledged; halls keep their events and send them later",
-                remedy="check that PostgreSQL runs, its disk and the DSN; it is tried again every second",
+                remedy="check PostgreSQL, its disk, tables and rights, and the DSN; it is tried again every second",
             )
         self._ledger.close()
         self._keeper = False

@@ -157,6 +157,28 @@ async def test_postgresql_killed_in_the_middle_is_waited_for(protocol: str) -> N
             assert process.process.returncode is None
 
 
+async def test_a_fault_of_the_tables_is_waited_out_and_no_message_is_refused(dsn: str) -> None:
+    """A column that is gone, like a right that is gone, is no message's fault: nothing is refused or given up."""
+    metrics, columns = free_port(), (("events", "kind"), ("pictures", "payload"))
+    async with (
+        real_mosquitto() as broker,
+        wire_halls(broker.port, ["east"]) as city,
+        consuming(broker.port, dsn, "--metrics", f"127.0.0.1:{metrics}"),
+    ):
+        await until(lambda: metric(metrics, "edged_centre_keeps_pictures") == 1)
+        with psycopg.connect(dsn, autocommit=True) as database:
+            for table, column in columns:
+                database.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO gone")
+            await happen(city, 5)
+            await city.publish("hall/east/status", json.dumps({"state": "online", "epoch": 1}).encode())
+            await until(lambda: metric(metrics, "edged_centre_database_failures_total") >= 2)
+            for table, column in columns:
+                database.execute(f"ALTER TABLE {table} RENAME COLUMN gone TO {column}")
+        await settled(city, dsn)
+        await until(lambda: ask(dsn, "SELECT topic FROM pictures") == [("hall/east/status",)])
+        assert metric(metrics, 'edged_centre_refused_total{reason="database"}') == -1, "no such series"
+
+
 def test_a_database_that_is_away_is_two_lines_in_the_log() -> None:
     stop = threading.Event()
     stop.set()  # no pause after a failure
