@@ -100,14 +100,21 @@ def restore(file: Path, config: Path, journal: Path, last: Sequence[str] = ()) -
             renewal = put_back(Path(scratch) / JOURNAL, journal, age_s, seen)
             written = None
             if not config.exists():
-                config.parent.mkdir(parents=True, exist_ok=True)
-                config.write_bytes(_member(archive, HALL))
+                _write_config(config, _member(archive, HALL))
                 written = config
     except (OSError, tarfile.TarError, KeyError, ValueError) as error:
         raise BackupError(f"{file}: is no backup that can be read: {error}") from None
     known = dict(renewal.numbers)
     unsure = tuple(name for name, most in renewal.skips if most > SKIP_MAX and name not in known)
     return RestoredHall(written, renewal.epoch, str(manifest["taken"]), unsure)
+
+
+def _write_config(config: Path, text: bytes) -> None:
+    try:
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_bytes(text)
+    except OSError as error:
+        raise BackupError(f"{config}: cannot be written: {error.strerror}; the journal is restored") from None
 
 
 def _last_seen(text: str, last: Sequence[str]) -> LastSeen:

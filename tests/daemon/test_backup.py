@@ -207,6 +207,12 @@ async def test_old_backups_are_deleted_and_a_wrong_file_is_refused(
     assert done.returncode == 1
     assert "is no backup" in done.stderr
     assert not journal.exists()
+    taken = max(box.glob("edged-*.tar.gz"), key=lambda file: file.stat().st_mtime)
+    config = box / "other.tar.gz" / "hall.toml"  # in a folder that cannot be made
+    words = ("restore", str(taken), "--journal", str(journal), "--config", str(config))
+    done = await asyncio.to_thread(edged, *words)
+    assert (done.returncode, journal.exists()) == (1, True)
+    assert f"{config}: cannot be written" in done.stderr
 
 
 def unpacked(file: Path) -> bytes:
