@@ -102,7 +102,9 @@ class _Walk:
         self.depends = False
 
     def fields(self, value: Any, path: str, document_path: str) -> Any:
-        """A copy of a dataclass with its names replaced; the same object if there is nothing to replace."""
+        """Return a copy of a dataclass with the hall's own ids in place of the names in it; the same object if there is
+        nothing to replace.
+        """
         changed = {}
         kind: type = type(value)
         for name, hint in _naming(kind):

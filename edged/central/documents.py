@@ -47,7 +47,7 @@ class Document(Shape, frozen=True):
 
 def parse(payload: bytes, kind: type[D], kept: bool = False) -> D:
     """Parse ``payload`` as a ``kind``. Raises ``DocumentRefused`` if it is no JSON, lacks a field or has an impossible
-    value, or if a text could name a person.
+    value, or if a text could name a person or has a character that cannot be shown.
 
     ``kept``: the document was accepted before, so its texts are not checked against rules that may be newer.
     """

@@ -95,7 +95,9 @@ class HallStatus:
 
 
 def reasons(facts: HallFacts) -> tuple[str, ...]:
-    """Why the hall is degraded: ``disk``, ``clock``, ``safe mode``, ``device NAME``."""
+    """Why the hall is degraded: ``disk`` (the journal cannot be written), ``clock`` (the wall clock was never set),
+    ``safe mode``, ``device NAME`` (lost). Empty if it is not; at most ``REASONS_MAX``.
+    """
     words = [] if facts.durable else ["disk"]
     if facts.wall_ms < CLOCK_TRUSTED_FROM_MS:
         words.append("clock")

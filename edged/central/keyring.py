@@ -114,8 +114,8 @@ class Keyring:
         return Trusted(keys, scopes, unusable)
 
     def ends(self, now_ms: int) -> dict[str, str]:
-        """What expires within a month or has expired, as alarm texts: the list itself, and each scope whose last key
-        expires.
+        """Return an alarm text for everything that expires within a month or has expired: for the list itself (under
+        ``key-list``), and for each scope whose last key expires (under the scope's name).
         """
         listed = self.listed
         if listed is None or now_ms < CLOCK_TRUSTED_FROM_MS:

@@ -19,7 +19,7 @@ KINDS = {
 
 
 class Asset(NamedTuple):
-    """One file: its bytes, the same compressed, and its ETag."""
+    """One file: its media type, its bytes, the same compressed, and its ETag."""
 
     kind: str
     plain: bytes
@@ -28,7 +28,7 @@ class Asset(NamedTuple):
 
 
 def load(package: str = "edged.pages", folder: str = "files") -> dict[str, Asset]:
-    """Every file of a folder of a package, by name."""
+    """Every file of a folder of a package whose ending is in ``KINDS``, by name."""
     found = {}
     for one in files(package).joinpath(folder).iterdir():
         kind = KINDS.get(one.name[one.name.rfind(".") :])

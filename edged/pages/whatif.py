@@ -112,7 +112,9 @@ def figures(days: list[DayMeasures], target_min: float) -> dict[str, float]:
 
 
 def compared(day: DayFile, other_min: float | None, progress: Any) -> dict[str, Any]:
-    """Simulate every area under both policies; ``progress(done, of)`` reports progress."""
+    """Simulate every area under both policies; return the key figures of each policy and, for each area, the curves.
+    ``progress(done, of)`` is called after each simulation.
+    """
     areas = areas_of(day)
     target_min = max([(one or {}).get("target_s") or 900 for one in day["totals"].values()] or [900]) / 60
     sides: dict[str, list[DayMeasures]] = {"own": [], "other": []}

@@ -43,7 +43,7 @@ def raw_config(file: Path) -> dict[str, Any]:
 
 
 def write(out: Path, config: Path, parts: Mapping[str, Part]) -> list[str]:
-    """Write the archive with every part redacted, and return the names of the parts.
+    """Write the archive with every part redacted, and return the names of the parts. ``config``: the path of hall.toml.
 
     ``parts``: name -> function that returns the text; if one fails, the reason takes the place of its text. Raises
     ``OSError`` if ``out`` cannot be written.
@@ -108,7 +108,7 @@ def journal_statistics(path: Path) -> str:
 
 
 def last_log(file: Path | None) -> str:
-    """The last lines of the unit's log in journald, or of ``file``."""
+    """The last ``LOG_LINES`` lines of ``file``, or if it is None of the unit's log in journald."""
     if file is not None:
         return "\n".join(_read(file).splitlines()[-LOG_LINES:])
     return command("journalctl", "-u", UNIT, "-n", str(LOG_LINES), "-o", "short-iso", "--no-pager")
