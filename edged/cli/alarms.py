@@ -83,7 +83,7 @@ def _raised(broker: str | None, hall: str | None, config: Path | None) -> list[d
     entries = [alarm for alarm in body.get("standing") or () if isinstance(alarm, dict)]
     names = HallNames(*(bodies.get(topic, {}) for topic in named))
     for alarm in entries:
-        alarm["about"] = names.any(str(alarm.get("subject")))
+        alarm["about"] = names.subject(str(alarm.get("subject")))
         words = alarm_words(str(alarm.get("alarm")), str(alarm.get("reason") or ""))
         alarm |= {"text": words.en, "text_zh": words.zh, "do": words.do_en, "do_zh": words.do_zh}
     return entries

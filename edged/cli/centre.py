@@ -348,8 +348,8 @@ def rollout(
     cert: Cert = None,
     cert_key: CertKey = None,
 ) -> None:
-    """Roll a policy out in waves. The next wave begins only if all halls of the wave before it applied the policy and
-    none rolled it back.
+    """Roll a policy out in waves. The next wave begins after the pause, unless more than --max-failed halls refused the
+    policy, rolled it back or did not answer.
 
     Needs `edged centre consume` running on the same database, which stores the halls' reports. Exit codes: 0 done, 1
     halted.

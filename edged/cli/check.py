@@ -46,9 +46,9 @@ def check(
     for file in files:
         try:
             hall = load(file)
-            _keys(hall.policy.keys)
-            _keys(hall.policy.root)
-            _keys(hall.duty.keys)
+            _check_keys(hall.policy.keys)
+            _check_keys(hall.policy.root)
+            _check_keys(hall.duty.keys)
             _check_acl_and_unit(hall, acl, unit or [])
         except ConfigErrors as errors:
             wrong = True
@@ -88,9 +88,9 @@ def _check_acl_and_unit(hall: HallConfig, acl: Path | None, unit: list[Path]) ->
         raise ConfigErrors(lines)
 
 
-def _keys(file: str | None) -> None:
-    """Check the key file that [policy] names, if it is installed already. Raises ``ConfigErrors`` if it cannot be read
-    or a key in it is wrong.
+def _check_keys(file: str | None) -> None:
+    """Check the file of public keys ``file``, which [policy] or [duty] names, if it is installed already. Raises
+    ``ConfigErrors`` if it cannot be read or a key in it is wrong.
     """
     from edged.central.envelope import KeyFileError, load_keys
     from edged.config import ConfigErrors

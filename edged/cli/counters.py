@@ -82,7 +82,7 @@ def counters(
 async def _serve(
     reception: Reception, place: socket, host: str, tls_cert: Path | None, tls_key: Path | None
 ) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Print the address and serve until SIGTERM, SIGINT or SIGHUP."""
     from edged.links.http.listener import Listener
 
     cert, key = (None if file is None else str(file) for file in (tls_cert, tls_key))

@@ -204,7 +204,9 @@ def _hint(run: Demo) -> None:
 
 
 def _address_once() -> Callable[[Scene], None]:
-    """A callback that prints the address of the hall's pages as soon as it is known, once."""
+    """A callback that prints the address of the hall's pages and that of the page of controls, each once, as soon as it
+    is known.
+    """
     from edged.sim.demo import DUTY_NAME, DUTY_PIN
 
     printed: set[str] = set()

@@ -138,7 +138,7 @@ def ask(url: str, unit: int, request: str, deadline_s: float) -> ProbeResult:
     data) in hex; ``deadline_s``: how many seconds to wait after the time that request and answer take on the line.
 
     No answer in time, a wrong answer and a line that cannot be opened are results with ``ok`` False. Raises
-    ``ValueError`` if ``request`` is not hex or its function is not in ``FUNCTIONS``.
+    ``ValueError`` if ``request`` is not hex, has fewer than 5 bytes or a function that is not in ``FUNCTIONS``.
     """
     try:
         pdu = bytes.fromhex("".join(request.split()))

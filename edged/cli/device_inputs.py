@@ -31,7 +31,7 @@ class InputFound(NamedTuple):
 def inputs(
     devices: Path = Path("/dev/input"), kernel: Path = Path("/sys/class/input")
 ) -> Iterator[InputFound]:
-    """Yield the devices that have digits or an Enter key, each once, under its most stable path."""
+    """Yield the devices that have an Enter key or a volume key, each once, under its most stable path."""
     seen = set()
     for folder in FOLDERS:
         for link in sorted((devices / folder).glob("*-event-*")):

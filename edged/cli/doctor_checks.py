@@ -119,7 +119,7 @@ def check_sync(hall: HallConfig) -> CheckResult:
 
 
 def check_broker(hall: HallConfig) -> CheckResult:
-    """Does the broker accept a connection with the settings in hall.toml?"""
+    """Does the broker accept a connection with the settings in hall.toml, and keep retained messages?"""
     from edged.cli.exchange import NoAnswer, conversation
     from edged.cli.target import from_config
     from edged.clock import perf_s
@@ -227,7 +227,7 @@ def check_broker_key(hall: HallConfig) -> CheckResult:
 
 
 def check_serial(hall: HallConfig) -> CheckResult:
-    """Which serial ports exist, under names that stay the same when they are plugged in again?"""
+    """Do the serial ports in hall.toml exist, each under a name that stays the same when it is plugged in again?"""
     ports = {port for text in _texts(hall) for port in re.findall(r"/dev/[^?\s\"]+", text)}
     if not ports:
         return well("未配置串口", "no serial port in hall.toml")

@@ -43,7 +43,7 @@ class HallNames:
         """A device by the part of the hall it belongs to, with its id: ``11号窗口灯 relay-1``."""
         return _beside(self._devices.get(device), device)
 
-    def any(self, subject: str) -> str:
+    def subject(self, subject: str) -> str:
         """The display name of an alarm's subject: a window, a member of staff, an area or a device."""
         if subject in self._windows:
             return f"{self._windows[subject]}号窗口 window {subject}"

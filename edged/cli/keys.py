@@ -249,7 +249,7 @@ def push(
 def status(
     broker: Broker = None, hall: HallId = None, config: Config = None, halls: Halls = "", group: Group = None
 ) -> None:
-    """Say which list each hall holds. Exit 1: a hall refused the newest, or none has reported."""
+    """Say which list each hall holds. Exit 1: a hall refused the newest, or has reported none."""
     from edged.central import topics
     from edged.cli import fleet
     from edged.cli.exchange import NoAnswer, conversation
@@ -291,7 +291,7 @@ def _print_report(hall: str, report: dict[str, Any]) -> None:
 
 
 def _print_list(document: KeyListDocument) -> bool:
-    """Print the keys of a list; returns whether one has ended or ends within ``WARN_DAYS``."""
+    """Print the keys of a list; returns whether the list or a key on it has ended or ends within ``WARN_DAYS``."""
     from edged.central.audience import epoch_ms
     from edged.central.signatures import supported
     from edged.clock import wall_ms

@@ -57,7 +57,9 @@ Minutes = Annotated[int, typer.Option(min=1, max=VALID_MAX_MIN, help="Minutes fo
 
 @app.command("list")
 def list_() -> None:
-    """Print every operation with what it needs."""
+    """Print every operation with its keys. Those in brackets may be left out; a sentence says what the operation
+    does.
+    """
     from edged.central.operations import OPERATIONS
     from edged.shapes import keys_of
 

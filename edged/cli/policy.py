@@ -214,7 +214,10 @@ def push(
 
 @app.command()
 def status(broker: Broker = None, hall: HallId = None, config: Config = None) -> None:
-    """Show which policy a hall has. Desired and applied version, and why they differ."""
+    """Show which policy a hall has. Desired and applied version, and why they differ.
+
+    Exit code 1: the last policy was rejected, the present one has expired, or the hall has reported none.
+    """
     from edged.central import topics
     from edged.cli.exchange import NoAnswer, conversation
 
@@ -278,7 +281,7 @@ def _push_to_many(
 
 
 def sign_for_halls(raw: bytes, key: Path, halls: list[str], version: int) -> bytes:
-    """Sign a plain document; it is addressed to ``halls`` unless it names halls itself."""
+    """Sign a plain document as version ``version``; it is addressed to ``halls`` unless it names halls itself."""
     return _sign_for(Target(halls[0]), _meant_for(raw, halls), key, version)
 
 
@@ -301,8 +304,8 @@ def _sign_for(target: Target, raw: bytes, key: Path | None, version: int) -> byt
 
 
 def _renewed(raw: bytes, version: int | None, target: Target | None) -> bytes:
-    """The document with ``version`` and default values for the fields it lacks; dates are by the hall's clock if that
-    is known.
+    """The document with ``version`` (None: its own) and default values for the fields it lacks, without the keys that
+    only editors need. Dates are by the hall's clock if ``target`` is given.
 
     Broken JSON is returned unchanged: the check refuses it.
     """
@@ -375,8 +378,9 @@ def _highest_version(talk: Conversation) -> int:
 
 
 def _answer(talk: Conversation, raw: bytes, wait_s: float) -> dict[str, Any] | None:
-    """Wait for the hall's report on this push; retained reports are ignored, because they are older. None: no report
-    within ``wait_s``.
+    """Wait for the hall's report on this push (the envelope ``raw``), up to ``wait_s`` and ``REHEARSAL_S`` more if the
+    hall says that it is rehearsing the policy. Retained reports are ignored, because they are older. None: no report in
+    time.
     """
     from edged.central.policies import claimed
     from edged.cli import fleet
@@ -571,7 +575,9 @@ def audience_of(config: Path | None) -> Audience | None:
 
 
 def document_of(raw: bytes) -> bytes:
-    """The document inside an envelope, or the document itself without the keys that only editors need."""
+    """The document inside an envelope, unverified; or a plain document without the keys that only editors need, default
+    values added.
+    """
     from edged.central.envelope import opened_unverified
 
     return opened_unverified(raw) if is_envelope(raw) else _renewed(raw, None, None)

@@ -156,7 +156,9 @@ def _terms(document: PolicyDocument) -> list[Words]:
 
 
 def _in_force(config: Path) -> tuple[Policy, int, str]:
-    """The policy in force, its version, and the hall's id. Exits if the journal cannot be read."""
+    """The policy in force (the built-in one if none was applied), the highest version that the hall has had, and the
+    hall's id. Exits with code 2 if hall.toml or the journal cannot be read.
+    """
     from edged.central.policies import reread
     from edged.central.refusals import DocumentRefused
     from edged.config import ConfigErrors, load

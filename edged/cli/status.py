@@ -67,8 +67,8 @@ def status(
 
 
 def left_at_broker(target: Target) -> dict[str, Any]:
-    """The messages that the hall retains at the broker, by kind ("status", "policy", "alarms" …, and "areas" and
-    "windows" by id); None for a kind of which there is none. Raises ``NoAnswer`` if the broker does not answer.
+    """The messages that the hall retains at the broker, by kind ("status", "policy", "alarms" …); None for a kind of
+    which there is none. "areas" and "windows" are mappings by id. Raises ``NoAnswer`` if the broker does not answer.
     """
     from edged.central import topics
     from edged.cli.exchange import conversation
@@ -221,5 +221,5 @@ def _print_alarms(alarms: dict[str, Any], names: HallNames) -> None:
 
     for one in alarms.get("standing") or ():
         words = alarm_words(str(one.get("alarm")), str(one.get("reason") or ""))
-        about = names.any(str(one.get("subject")))
+        about = names.subject(str(one.get("subject")))
         typer.echo(f"  ALARM {about}: {words.zh} {words.en}, since {one.get('since')}")

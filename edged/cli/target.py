@@ -89,8 +89,9 @@ def find(broker: str | None, hall: str | None, config: Path | None) -> Target:
 
 
 def from_url(url: str, hall: str) -> Target:
-    """Parse ``mqtt[s]://[user@]host[:port]``, with ``?protocol=3.1.1`` for a broker without MQTT 5. Raises ``NoTarget``
-    if ``url`` is something else, or holds a password.
+    """Parse ``mqtt[s]://[user@]host[:port]``, with ``?protocol=3.1.1`` for a broker without MQTT 5. A user's password
+    is in the file that the environment variable EDGED_PASSWORD_FILE names. Raises ``NoTarget`` if ``url`` is something
+    else, or holds a password.
     """
     parts = urlsplit(url if "://" in url else f"mqtt://{url}")
     try:

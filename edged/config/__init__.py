@@ -306,12 +306,14 @@ class _TablesRead:
         lines = index(self.text)
         options = {device.id: device.options for device in self.devices}
         for remark in remarks(self.raw, options):
-            line, place = line_of(lines, remark.place), references.place(remark.place, self.raw)
+            line, place = line_of(lines, remark.place), references.path_text(remark.place, self.raw)
             yield RemarkLine(f"{self.file}:{line}: {place}: {remark.text}", remark.grave)
 
     def _lines(self) -> list[str]:
         lines = index(self.text)
-        found = {(line_of(lines, m.path), references.place(m.path, self.raw), m.text) for m in self.mistakes}
+        found = {
+            (line_of(lines, m.path), references.path_text(m.path, self.raw), m.text) for m in self.mistakes
+        }
         shown = [f"{self.file}:{line}: {place}: {text}" for line, place, text in sorted(found)]
         if len(shown) > MISTAKES_SHOWN_MAX:
             rest = len(shown) - MISTAKES_SHOWN_MAX

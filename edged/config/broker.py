@@ -82,8 +82,8 @@ def spoilt_secrets(config: HallConfig) -> dict[str, str]:
 
 
 def link_settings(config: HallConfig, will: tuple[str, bytes] | None = None) -> MqttSettings:
-    """Settings of the daemon's link; ``will``: topic and retained payload. Password and certificates are read at each
-    connection.
+    """Settings of the daemon's link; ``will``: topic and payload of the message that the broker publishes, retained,
+    when the daemon is gone. Password and certificates are read at each connection.
     """
     mqtt, tls = config.mqtt, config.mqtt.tls
     return MqttSettings(
@@ -105,7 +105,9 @@ def link_settings(config: HallConfig, will: tuple[str, bytes] | None = None) -> 
 
 
 def pages_settings(config: HallConfig) -> MqttSettings:
-    """Settings of the link of `edged web`: its own client id, and no session kept at the broker."""
+    """Settings of the link of `edged web`: the daemon's, but with a client id of its own, the account of [pages] if it
+    names one, and no session kept at the broker.
+    """
     pages, own = config.pages, link_settings(config)
     certified = pages.cert_file is not None
     named = pages.username is not None

@@ -12,8 +12,8 @@ WARN_DAYS = 30  # before the end: a month for whoever issues certificates
 
 
 def expiries(mqtt: MqttTable) -> dict[str, int]:
-    """The expiry of each certificate file (the first certificate in it) in ms since 1970 UTC. Raises ``OSError`` if a
-    file cannot be read, ``ValueError`` if it is no certificate.
+    """The expiry of each certificate file (the first certificate in it) in ms since 1970 UTC; {} without [mqtt.tls].
+    Raises ``OSError`` if a file cannot be read, ``ValueError`` if it is no certificate.
     """
     if mqtt.tls is None:
         return {}
@@ -32,9 +32,10 @@ def days_left(end_ms: int, now_ms: int) -> int:
 
 
 def broker_name(config: HallConfig) -> str:
-    """The daemon's user name at its broker: the common name of its certificate, else ``username``.
+    """The daemon's user name at its broker: the common name of its certificate if that exists, else ``username``, else
+    "edged".
 
-    Raises ``OSError`` or ``ValueError`` if its certificate cannot be read.
+    Raises ``OSError`` or ``ValueError`` if the certificate cannot be read.
     """
     from cryptography.x509 import NameOID, load_pem_x509_certificate
 

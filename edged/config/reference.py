@@ -43,7 +43,9 @@ def hall_reference(lang: str) -> str:
 
 
 def schema_reference(title: str, command: str, schema: dict[str, Any], lang: str) -> str:
-    """The reference of any schema whose descriptions are "English / 中文"."""
+    """The reference of any schema whose descriptions are "English / 中文", as Markdown. ``command``: the command that
+    prints it, named in its head; ``lang``: zh or en.
+    """
     return _document(title, command, schema, _described, lang)
 
 

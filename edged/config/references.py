@@ -85,7 +85,9 @@ def _same_unit(owner: str) -> str:
 
 
 def _queue_system(raw: Raw) -> Iterator[Mistake]:
-    """In follow mode, ``[hall] queue`` must name a device that calls the numbers."""
+    """In follow mode, ``[hall] queue`` must name the device of the queue system that calls the visitors; otherwise it
+    must be absent.
+    """
     hall = raw.get("hall")
     if not isinstance(hall, dict):
         return
@@ -262,7 +264,7 @@ def _shared_points(raw: Raw) -> Iterator[Mistake]:
         if role in ("voice", "printer"):
             continue
         if (role, point) in first:
-            owner = place(first[role, point], raw)
+            owner = path_text(first[role, point], raw)
             yield Mistake(path, f'"{point}" is already the {role} at {owner}; give each its own {role}')
         first.setdefault((role, point), path)
 
@@ -310,8 +312,8 @@ def _port(wire: str) -> str:
 
 
 def _wire(device: Raw) -> tuple[str, str] | None:
-    """A device's wire and the key that names it: a serial port, or the host and port of a Modbus gateway; None without
-    one.
+    """The key that names a device's wire, and the wire: a serial port, or the host and port of a Modbus gateway; None
+    without one.
     """
     path, url = device.get("path"), device.get("url")
     if isinstance(path, str):
@@ -435,11 +437,11 @@ def _web_port(raw: Raw) -> Iterator[Mistake]:
         )
     if local and web.get("port") == mqtt.get("port", MQTT_PORT):
         yield Mistake(
-            ("web", "port"), f"{web['port']} is the broker's port ([mqtt] port); give the pages another"
+            ("web", "port"), f"{web['port']} is the broker's port ([mqtt] port); give the daemon another"
         )
 
 
-def place(path: Path, raw: Raw) -> str:
+def path_text(path: Path, raw: Raw) -> str:
     """Format a path for reading: ``windows.w4.skills[1]``; a table is named by its id if it has one."""
     text = ""
     node: Any = raw

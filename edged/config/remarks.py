@@ -74,7 +74,7 @@ def _unused(raw: Raw, options: Mapping[str, Options]) -> Iterator[Remark]:
 
 
 def _unshown(raw: Raw, options: Mapping[str, Options]) -> Iterator[Remark]:
-    """Remark on names with characters that a board's font lacks."""
+    """Remark on names of areas and services with characters that the font of a board showing them lacks."""
     everywhere = [point for _, point in words(raw.get("hall", {}), "displays")]
     for path, area in tables(raw, "areas"):
         boards = [point for _, point in words(area, "displays")] + everywhere

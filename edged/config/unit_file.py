@@ -22,7 +22,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def mistakes(config: HallConfig, text: str) -> Iterator[str]:
-    """Yield what hall.toml needs and the unit (with its drop-ins) denies, each with the line that fixes it."""
+    """Yield a sentence for each address and credential that hall.toml needs and the unit (with its drop-ins) denies;
+    for an address with the line that permits it.
+    """
     keys = _keys(text)
     allowed = list(_networks(keys.get("IPAddressAllow", ())))
     if any(True for _ in _networks(keys.get("IPAddressDeny", ()))):

@@ -111,7 +111,9 @@ def one_of(choices: Iterable[object]) -> str:
 
 
 def near_choice(value: object, choices: Iterable[object]) -> str:
-    """The allowed choice most similar to ``value``; "" if none is."""
+    """The end of a sentence, ``; did you mean "NAME"?``, with the allowed choice most similar to ``value``; "" if none
+    is similar.
+    """
     return did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
 
 
@@ -127,13 +129,15 @@ def unknown(kind: str, word: str, allowed: Iterable[str], *, name_it: bool = Tru
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """The question "did you mean …?" with the most similar name; "" if none is similar."""
+    """The end of a sentence, ``; did you mean "NAME"?``, with the name most similar to ``word``; "" if none is
+    similar.
+    """
     near = nearest(word, names)
     return f'; did you mean "{near}"?' if near else ""
 
 
 def show(value: object) -> str:
-    """A wrong value in TOML notation, shortened."""
+    """A wrong value in TOML notation, shortened to ``SHOWN_MAX`` characters."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and value.bit_length() > 4 * SHOWN_MAX:
@@ -152,8 +156,8 @@ def _toml(value: object) -> str:
 
 
 def wide_hint(value: object) -> str:
-    """What to write instead of a full-width or look-alike character in ``value``, which input methods produce; "" for
-    none.
+    """The end of a sentence, ``; …``, about the first full-width or look-alike character in ``value``, which input
+    methods produce: what to write instead. "" for none.
     """
     if not isinstance(value, str):
         return ""

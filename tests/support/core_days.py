@@ -102,8 +102,8 @@ class Chance:
     """Draws a random day, event by event. ``pace_s``: mean pause between events in seconds; ``small``: a hall of one
     area.
 
-    After every step the engine's invariants and the promises are checked; a message that comes twice must change
-    nothing.
+    After every step the engine's invariants and the promises (what must always hold in a hall) are checked; a message
+    that comes twice must change nothing.
     """
 
     def __init__(self, seed: int, pace_s: float = 15.0, small: bool = False) -> None:

@@ -232,8 +232,9 @@ class Daemon:
     """``edged run`` as a child process, with a socket in the role of systemd's. ``notified`` holds what the daemon sent
     to that socket.
 
-    All of these may be changed between two starts: ``planted``, a fault of ``tests/support/planted.py``; ``before``, a
-    command that runs the daemon; ``arguments``, added to ``edged run``; ``environ``, added to its environment.
+    All of these may be changed between two starts: ``planted``, a fault of ``tests/support/planted.py``; ``before``,
+    the words of a command that runs the daemon (such as ``env``); ``arguments``, added to ``edged run``; ``environ``,
+    added to its environment.
     """
 
     def __init__(self, hall: Hall, watchdog_s: float = 1.0) -> None:
