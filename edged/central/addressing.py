@@ -158,7 +158,9 @@ class _Walk:
             self.places[path] = document_path
 
     def _ids(self, hint: Any, name: str, document_path: str) -> tuple[str, ...]:
-        """The hall's own ids for which ``name`` stands."""
+        """Return the hall's own ids for which ``name`` stands. If there are none, record that in ``unmet``. ``hint``:
+        the type of the field that contains the name.
+        """
         what = _named(hint)
         if what is None or not depends(name):
             return (name,)

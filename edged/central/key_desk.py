@@ -142,7 +142,7 @@ class KeyDesk:
             self.check()
 
     def trust_duty(self, keys: Keys, operations: frozenset[str]) -> None:
-        """Set the keys of duty desks and the operations each may order."""
+        """Set the keys of duty desks, and the operations that any of these keys may order."""
         self._ring.duty, self._ring.duty_operations = keys, operations
 
     def start(self) -> None:

@@ -148,7 +148,7 @@ class Office:
         self.policies.names_changed(Names.of(site))
 
     def trust_duty(self, keys: Keys, operations: Iterable[str]) -> None:
-        """Set the keys of duty desks and the operations each may order; they sign nothing else."""
+        """Set the keys of duty desks, and the operations that any of these keys may order; they sign nothing else."""
         self.keys.trust_duty(keys, frozenset(operations))
 
     def _policy_in_force(self) -> InForce | None:

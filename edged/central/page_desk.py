@@ -210,13 +210,15 @@ class PageDesk(Observer):
             self._count_called(str(area), note.subject, measured)
 
     def _count_called(self, area: str, number: str, wait_s: float) -> None:
-        """Count a visitor's first call in ``area`` today: whoever is called again after a no-show counts once."""
+        """Count a visitor's first call in ``area`` today, after a wait of ``wait_s`` seconds: whoever is called again
+        after a no-show counts once.
+        """
         if (area, number, "called") not in self._counted:
             self._counted.add((area, number, "called"))
             self._count(area, called=1, in_time=int(self._in_time(area, wait_s)))
 
     def _count_served(self, area: str, number: str) -> None:
-        """Count a visitor served in ``area`` today, once even if they came back there."""
+        """Count a visitor served in ``area`` today; whoever is served there again under the same number counts once."""
         if (area, number, "served") not in self._counted:
             self._counted.add((area, number, "served"))
             self._count(area, served=1)

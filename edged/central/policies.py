@@ -151,7 +151,7 @@ def _bounded(document: PolicyDocument, known: Names | None) -> addressing.Local:
 
 
 def of_hall(document: PolicyDocument, known: Names | None) -> addressing.Local:
-    """The policy adapted to the hall with these names; None: as it is written."""
+    """The policy adapted to the hall with the names ``known``; None: as the document has it."""
     policy = core_policy(document.body)
     return addressing.Local(policy) if known is None else addressing.local(policy, known)
 

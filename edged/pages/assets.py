@@ -28,7 +28,7 @@ class Asset(NamedTuple):
 
 
 def load(package: str = "edged.pages", folder: str = "files") -> dict[str, Asset]:
-    """Every file of a folder of a package whose ending is in ``KINDS``, by name."""
+    """Every file in ``folder`` of ``package`` that has one of the endings in ``KINDS``, by name."""
     found = {}
     for one in files(package).joinpath(folder).iterdir():
         kind = KINDS.get(one.name[one.name.rfind(".") :])

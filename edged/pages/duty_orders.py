@@ -58,8 +58,8 @@ class DutyOrders:
         self._counter = 0
 
     async def give(self, name: str, act: Body) -> Answer:
-        """Send an order in the name of ``name`` and wait for the hall's answer. Raises ``NotAnAct`` if the hall knows
-        no such order, ``KeyFileError`` if the key cannot be used.
+        """Send the order ``act`` (the JSON object that the page sent) in the name of ``name``, and wait for the hall's
+        answer. Raises ``NotAnAct`` if the hall knows no such order, ``KeyFileError`` if the key cannot be used.
         """
         operation, body = self._operation(act)
         payload = self._document(operation, body, name)

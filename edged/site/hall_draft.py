@@ -36,7 +36,7 @@ class HallDraft:
 
 
 def hall_toml(draft: HallDraft, schema: str = "./hall.schema.json") -> str:
-    """The text of the new hall.toml."""
+    """The text of the new hall.toml. ``schema``: the path of the JSON Schema that its first line names, for editors."""
     parts = [
         HEAD.format(name=draft.name, schema=schema),
         f'[hall]\nid = "{draft.id}"\nname = "{draft.name}"\n',
