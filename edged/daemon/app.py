@@ -572,8 +572,8 @@ class Application:
         self.inbox.put(ClockSet(wall_ms, utc_offset_min(wall_ms, self.config.timezone)))
 
     def _report_renewal(self) -> None:
-        """If the journal began a new epoch, tell the core which ticket numbers to skip because they may be on paper,
-        and raise the alarm ``journal-renewed``.
+        """Report whether steps reach the disk. If the journal began a new epoch, also tell the core which ticket
+        numbers to skip because they may be on paper, and raise the alarm ``journal-renewed``.
         """
         self._report_durability()
         renewal = self.journal.renewal

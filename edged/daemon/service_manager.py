@@ -1,8 +1,8 @@
 """Sends sd_notify messages to the service manager (systemd); does nothing if there is none.
 
 Rules: a lost datagram never stops the hall. The watchdog is fed only while *every* heartbeat comes in time: those of
-the loop, of the journal's writer, and of the tasks that serve a device, the broker or the centre. Devices and the
-broker have no heartbeat: if one of them fails, a restart of the daemon does not help.
+the main loop, of the journal's writer, and of the tasks that serve a device, the broker, the centre, the clock, reloads
+or the pages. Devices and the broker have no heartbeat: if one of them fails, a restart of the daemon does not help.
 """
 
 from __future__ import annotations

@@ -159,7 +159,9 @@ class MemoryLink:
             self._delivery.clear()
 
     async def write(self, data: bytes) -> None:
-        """Send bytes to the other end, with its faults. Raises ``Unreachable`` while the connection is cut."""
+        """Send bytes to the other end, with the faults of this direction. Raises ``Unreachable`` while the connection
+        is cut, while ``run`` is not active, or if too many bytes are under way.
+        """
         if not self._whole:
             raise Unreachable(self._reason)
         if self._on_bytes is None:
@@ -169,7 +171,7 @@ class MemoryLink:
             self._other._delivery.put(delay_s, piece)
 
     def reopen(self, why: Loss) -> None:
-        """Report this end as down and up again."""
+        """Report this end as down and up again; bytes on their way to it are lost."""
         if self._whole and self._on_state is not None:
             self._on_state(False, why)
             self._delivery.clear()

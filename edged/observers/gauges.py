@@ -38,7 +38,7 @@ class HallCollector(Collector):
         self._devices = devices
 
     def collect(self) -> Iterator[Metric]:
-        """All metric families; none before the site is loaded."""
+        """All metric families; before the site is loaded, only those of devices, policy and cases."""
         state = self._state()
         yield self._device_up(state)
         yield from self._device_lost(state)
@@ -109,9 +109,7 @@ def _waiting(state: State) -> Metric:
 
 
 def _estimates(state: State) -> Metric:
-    """Estimated waits as shown in the hall. The only family whose series are missing at times: while no estimate is
-    possible.
-    """
+    """Estimated waits as shown in the hall. An area has no series while no estimate is possible."""
     assert state.site is not None
     family = GaugeMetricFamily(
         "edged_estimated_wait_seconds", "Predicted wait of a newcomer", labels=["area", "bound"]
@@ -198,8 +196,8 @@ def _attention(state: State) -> Iterator[Metric]:
 
 
 def _cases(state: State) -> Iterator[Metric]:
-    """Open cases (办不成事) and their percentages, which are NaN before any case was decided: no comparison in an alert
-    rule holds then.
+    """Open cases (办不成事) and bad ratings that nobody answered yet, and the percentages of cases. The latter are NaN
+    before any case was decided, because no comparison in an alert rule holds for NaN.
     """
     waiting, in_hand, overdue = case_signs.counts(state)
     closed = sum(1 for case in state.cases.values() if case.state == "CLOSED") + state.case_tally.cases

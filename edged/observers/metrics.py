@@ -223,7 +223,7 @@ class Metrics(Observer):
         build.info({"version": __version__, "python": platform.python_version()})
 
     def step(self, step: Step, decision_s: float) -> None:
-        """Count a step's notes; ``decision_s`` in seconds."""
+        """Record how long the core took to decide (``decision_s``), and count the step's notes."""
         self._decision.observe(decision_s)
         if isinstance(step.event, SiteLoaded):
             self._learn(step.event.site)

@@ -62,7 +62,9 @@ class JournalBusy(StoreError):
 
 
 class SchemaTooNew(StoreError):
-    """A newer version of the program wrote this file; install that version again. The file was not changed."""
+    """A newer version of the program wrote this file (install that version again), or another program did. The file was
+    not changed.
+    """
 
     exit_code = 78  # EX_CONFIG
 
@@ -183,8 +185,7 @@ def _reader(path: Path, vfs: str | None) -> apsw.Connection:
 
 
 def refuse_foreign(path: Path, vfs: str | None = None) -> None:
-    """Raise ``SchemaTooNew`` for a file of a newer schema and ``StoreError`` for a file of another program, without
-    changing it.
+    """Raise ``SchemaTooNew`` for a file of a newer schema or of another program, without changing it.
 
     Raises ``apsw.Error`` if the file cannot be read as a database.
     """

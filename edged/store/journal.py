@@ -122,8 +122,9 @@ class Journal:
 
         ``writer``: replaces the writer thread in simulation. ``alive``: called repeatedly if opening takes long.
 
-        Raises ``SchemaTooNew`` for a journal of a newer version (exit code 78), ``JournalBusy`` if another process has
-        it open (75), and ``JournalBroken`` if it cannot be opened or rescued (74).
+        Raises ``SchemaTooNew`` for a journal of a newer version or a file of another program (exit code 78),
+        ``JournalBusy`` if another process has it open (75), and ``JournalBroken`` if it cannot be opened or rescued
+        (74).
         """
         path = Path(path)
         if read_only:
@@ -169,7 +170,8 @@ class Journal:
     def append(
         self, step: Step, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE
     ) -> None:
-        """Queue a step whose ``seq`` is ``last_seq`` + 1. ``ack`` is called once it is on disk.
+        """Queue a step whose ``seq`` is ``last_seq`` + 1. ``ack`` is called once it is on disk, or, while the disk is
+        full, once it is kept in memory.
 
         Only steps for which ``is_recorded`` is True belong here. ``attachments`` are written in the same transaction,
         such as the envelope of the policy that a ``PolicyApplied`` step applies. Raises ``StoreError`` after the

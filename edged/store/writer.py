@@ -155,7 +155,9 @@ class JournalWriter:
         return False
 
     def _write_all(self, taken: list[WriterJob]) -> bool:
-        """Answer the queries and write all waiting jobs. False: a job asked the thread to stop."""
+        """Answer the queries and write all waiting jobs; if none waits then, prune and verify the journal. False: a job
+        asked the thread to stop.
+        """
         self.last_beat_s = monotonic_s()
         taken = self._answer(taken)
         stop = any(job.stop for job in taken)

@@ -133,7 +133,9 @@ def answer_size(request: bytes) -> int:
 
 
 def fits(request: bytes, answer: bytes) -> bool:
-    """Whether the PDU ``answer`` has the function, length and echoed fields of an answer to the PDU ``request``."""
+    """Whether the PDU ``answer`` has the function, length and echoed fields of an answer to the PDU ``request``, or is
+    a Modbus exception to it.
+    """
     if len(answer) == 2 and answer[0] == request[0] | FAILED:
         return True
     if not answer or answer[0] != request[0] or len(answer) != answer_size(request):

@@ -238,8 +238,8 @@ class Connection:
         """Buffer one message for sending; ``urgent``: write it to the socket before this returns.
 
         A message above the broker's limit is refused as by the broker itself, through ``on_refused``: sending it would
-        end the connection. Raises ``Unreachable`` if the connection is down or the broker does not read, and
-        ``Refused`` for an invalid topic.
+        end the connection. Raises ``Unreachable`` if the connection is down or the broker does not read or acknowledge,
+        and ``Refused`` for an invalid topic.
         """
         wire = self.wire
         if wire is None or not self.ready or self.lost.done():
@@ -261,7 +261,7 @@ class Connection:
             self._flush()
 
     def received(self, mid: int) -> Ack:
-        """Register a received QoS 1 message; the result sends its PUBACK."""
+        """Register a received QoS 1 message. Calling the returned ``Ack`` makes its PUBACK due."""
         ack = Ack(self, mid)
         if len(self._unacked) >= UNACKED_MAX:
             self.fail("broken", "the broker has more messages under way than there are packet identifiers")

@@ -248,9 +248,9 @@ class MqttLink:
         ``on_no_subscriber`` is called later if the broker reports that nobody has subscribed to the topic (see
         ``Outbound``).
 
-        Raises ``Unreachable`` while the link is down or the broker does not read. A message that is not acknowledged
-        when the connection ends is not sent again: output values are sent again anyway, and actions time out. A message
-        that the broker refuses, or that is larger than it accepts, is reported to ``on_refused``.
+        Raises ``Unreachable`` while the link is down or the broker does not read or acknowledge. A message that is not
+        acknowledged when the connection ends is not sent again: output values are sent again anyway, and actions time
+        out. A message that the broker refuses, or that is larger than it accepts, is reported to ``on_refused``.
         """
         properties = b"" if expiry_s is None else expiry_property(expiry_s)
         self._there().publish(Outbound(topic, payload, properties, on_no_subscriber), 1, retain, urgent)

@@ -80,7 +80,9 @@ class MqttWire:
         self._lent = self._in[self._start : self._at]
 
     def recv(self, size: int) -> bytes:
-        """At most ``size`` bytes of the packet that was passed on. Raises ``BlockingIOError`` if there are none."""
+        """At most ``size`` bytes of the packet that was passed on. If there are none, returns b"" at the end of the
+        stream, and raises ``BlockingIOError`` before.
+        """
         if not self._lent:
             if self.ended:
                 return b""

@@ -141,7 +141,7 @@ class HttpRequest:
 
 class WebServer:
     """The HTTP server: ``open`` it, then ``run`` until cancelled. ``metrics`` returns the exposition text;
-    ``refused(reason)`` counts refused requests.
+    ``refused(reason)`` counts refused requests and connections.
     """
 
     def __init__(
