@@ -3,8 +3,9 @@ clairvoyant plan.
 
 ``never``, ``always``, ``naive10`` (opens at 10 waiting, no hysteresis) and ``band`` (opens at 6 waiting, closes when
 nobody waits) are the published baselines and run in ``model``; policies of the core run in ``runner``. Policies by
-name: ``pw`` (predicted wait, as shipped), ``pw-shorter-waits``, ``pwf``, ``pw-reference``, ``pw-no-release`` (no early
-release in a shared pool), ``core-band`` (the shipped band), ``core-never``, ``core-always``.
+name: ``pw`` (predicted wait, as shipped), ``pw-shorter-waits`` (opens two minutes sooner), ``pwf`` (an older forecast
+of the wait), ``pw-reference`` (the published parameters), ``pw-no-release`` (no early release in a shared pool),
+``core-band`` (the shipped band), ``core-never``, ``core-always``.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ class Curves:
     """The data of one day's charts.
 
     ``waiting``, ``windows`` and ``staff`` are steps: (minutes after opening, value) at each change. ``waits`` has one
-    row for each visitor: (minutes after opening, predicted wait, real wait), waits in minutes.
+    row for each visitor: (arrival in minutes after opening, predicted wait, real wait), waits in minutes; the predicted
+    wait is None if there was no prediction.
     """
 
     waiting: tuple[tuple[float, int], ...] = ()
@@ -47,11 +48,12 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class DayMeasures:
-    """What was measured on one day under one policy. ``waits_ms``: in order of arrival; ``open_min``: minutes from
-    order to release, of each opening of a "+1" window that the policy itself ended.
+    """What was measured on one day under one policy. ``waits_ms``: in order of arrival (of several areas, one area
+    after another); ``open_min``: minutes from order to release, of each opening of a "+1" window that the policy itself
+    ended.
 
-    ``releases``: openings ended early for another area. ``quotes_ms``: predicted minus real wait, for each visitor who
-    was told a prediction.
+    ``releases``: openings ended early for another area. ``quotes_ms``: predicted minus real wait, for each visitor with
+    a prediction; those for whom both are 0 are left out.
     """
 
     waits_ms: tuple[int, ...]

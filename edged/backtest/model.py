@@ -4,9 +4,10 @@ fixed intervals.
 It follows the mechanics of the published benchmark, including the order of events at one instant: first the policy's
 decision, then ends of service and arrivals of staff in the order they were scheduled, then visitors. Visitors go to the
 first idle regular window, else to the first idle "+1" window. An order to open gives staff to the first free "+1" slot
-(place for a "+1" window) after the set-up time. An order to close takes the idle window that has been open longest. If
-none is idle, it takes the one whose service began first, which finishes its visitor. Staff minutes run from the order
-to open until the window is empty. After closing time, the first decision at which nobody is left closes everything.
+(place for a "+1" window) after the set-up time. An order to close takes the idle window that was ordered first. If none
+is idle, it takes the one whose service began first, which finishes its visitor. Staff minutes run from the order to
+open until the window is empty. The day ends at the first decision from closing time on at which nobody waits and nobody
+will come; the services in progress are then finished.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ Slot = Literal["off", "setup", "idle", "busy", "drain"]
 
 @dataclass(slots=True)
 class Floor:
-    """The state of the small simulator on which a policy may base its decision. ``waiting[head:]``: arrival times (ms)
-    of waiting visitors; ``slots``: state of each place for a "+1" window.
+    """The state of the small simulator on which a policy may base its decision. ``waiting[head:]``: the waiting
+    visitors, as indices in the day's order of arrival; ``slots``: state of each place for a "+1" window.
     """
 
     regular: int

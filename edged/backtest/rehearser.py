@@ -52,7 +52,7 @@ def listening(path: Path) -> socket.socket:
 
 def serve_one(door: socket.socket, idle_s: float | None = IDLE_S) -> bool:
     """Wait for one client and answer its question. Returns False if none connected within ``idle_s`` seconds (None:
-    wait for ever).
+    wait for ever), otherwise True, even if the question could not be answered.
     """
     door.settimeout(idle_s)
     try:

@@ -87,8 +87,9 @@ def _window(number: int, services: Iterable[Service], tidal: bool) -> Window:
 
 
 def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True) -> Policy:
-    """Complete a policy for this hall: where it says nothing itself, add the hall's opening hours, mix of services,
-    usual arrivals and set-up time. ``with_profile`` False: without the usual arrivals.
+    """Adapt a policy to this hall: the hall's opening hours and set-up time replace the policy's own; the hall's mix of
+    services and usual arrivals are added where the policy has none. ``with_profile`` False: the usual arrivals are not
+    added.
 
     Every "+1" window is in the pool, and the time limit for staff to arrive is longer than ``setup_ms``. Areas that the
     policy names by kind are replaced by this hall's areas.
@@ -312,8 +313,8 @@ class _CoreRun:
         return self.seq
 
     def _happen(self, window: str, visitor: int) -> None:
-        """Handle the end of a service at ``window``. With a negative ``visitor``, handle the arrival of a member of
-        staff there; it is -1 minus the time (ms) at which the window was ordered.
+        """Handle the end of the service of ``visitor`` at ``window``. A negative ``visitor`` means that a member of
+        staff arrives there: the number is then -1 minus the time (ms) at which the window was ordered.
         """
         if visitor < 0:
             tide = self.tides.get(window)

@@ -56,7 +56,7 @@ READER_STARTS_S = 2.0  # until it has imported its modules and reads
 
 def age(place: Place, plan: Age, progress: Progress) -> dict[str, Any]:
     """Measure a journal of ``plan.days`` business days and one of a single day. Returns the figures of each under its
-    number of days, what a visitor writes to disk, and the delay of keys beside a reader of the journal.
+    number of days, the bytes written to disk per visitor, and the delay of keys beside a reader of the journal.
     """
     found: dict[str, Any] = {"tickets_a_day": plan.tickets}
     for count in sorted({1, plan.days}):

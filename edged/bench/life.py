@@ -105,9 +105,9 @@ def quiet(place: Place, seconds: float) -> dict[str, Any]:
 
 
 def day(place: Place, tickets: int, rate: float) -> dict[str, Any]:
-    """Let ``tickets`` visits happen at ``rate`` messages a second, then kill the daemon and start it again. Returns its
-    memory after the visits (``rss_after``), and the milliseconds from that start until it is READY and the lamps are
-    right (``restart_ms``).
+    """Let ``tickets`` visits happen at ``rate`` messages a second (fewer if that takes ``DAY_MAX_S``), then kill the
+    daemon and start it again. Returns its memory after the visits (``rss_after``), and the milliseconds from that start
+    until it is READY and the lamp is right (``restart_ms``).
     """
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "day")
@@ -170,8 +170,8 @@ def outage(place: Place) -> dict[str, Any]:
 
 
 def _until(meter: Meter, lamps: Lamps, state: str, press: Callable[[], None]) -> float:
-    """Call ``press`` repeatedly until the lamp shows ``state``, at most ``RECOVER_MAX_S`` seconds; returns the time
-    then, in seconds of ``edged.clock.monotonic_s``.
+    """Call ``press`` repeatedly until the lamp shows ``state``, or ``RECOVER_MAX_S`` seconds have passed; returns the
+    time then, in seconds of ``edged.clock.monotonic_s``.
     """
     until_s = monotonic_s() + RECOVER_MAX_S
     while lamp_state(lamps.shown.get("lamp-m1", b"")) != state and monotonic_s() < until_s:

@@ -68,8 +68,9 @@ class Loaded(ABC):
         return now
 
     def try_rate(self, rate: int, seconds: float) -> dict[str, Any]:
-        """Send visits at ``rate`` messages a second for ``seconds``; returns the figures. Among them ``sustained``: all
-        messages were handled, and the latency at the end stayed below ``LAG_MAX_MS``.
+        """Send visits at ``rate`` messages a second for ``seconds``; returns the figures. Among them ``sustained``: the
+        messages could be sent in this time (a share of at least ``SENT_SHARE_MIN``), all were handled, no measured
+        output was lost, and the latency at the end stayed below ``LAG_MAX_MS``.
         """
         before, cpu_s = self.handled(), self.child.cpu_s()
         self.probe.traffic.start(rate, seconds)

@@ -1,5 +1,5 @@
-"""Presses keys and records when the outputs they cause arrive, in one thread. Whatever it reads from is a
-``Receiver``.
+"""Waits for the outputs that keys cause, and records when they arrive: one thread for all connections of a measurement.
+Whatever it reads from is a ``Receiver``.
 """
 
 from __future__ import annotations

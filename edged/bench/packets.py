@@ -31,7 +31,9 @@ class Published(NamedTuple):
 
 
 def connect(client_id: str, username: str | None, password: str | None) -> bytes:
-    """Make a CONNECT packet with clean session and without keepalive. ``username``, ``password``: None to send none."""
+    """Make a CONNECT packet with clean session and without keepalive. ``username`` None: send neither user name nor
+    password; ``password`` None: send no password.
+    """
     flags, tail = CLEAN_SESSION, _text(client_id)
     if username is not None:
         flags |= HAS_USERNAME
@@ -74,7 +76,9 @@ class Reader:
         self._held = b""
 
     def feed(self, data: bytes) -> list[Packet]:
-        """Add received bytes; returns the packets that are complete now. An incomplete one waits for the next call."""
+        """Add received bytes; returns the packets that are complete now. An incomplete one waits for the next call.
+        Raises ``ValueError`` if the bytes are not MQTT.
+        """
         held, at, found = self._held + data, 0, []
         while True:
             head = _length(held, at + 1)

@@ -33,8 +33,8 @@ class Age:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Parameters of a bench run. The first of several cells gives the main figure of its lines. Durations are in real
-    seconds.
+    """Parameters of a bench run. If a pair of lines has several cells, its main figure is that of the first. Durations
+    are in real seconds.
     """
 
     mqtt: tuple[Cell, ...]

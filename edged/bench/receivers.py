@@ -181,7 +181,7 @@ class RtuLine(BenchLine):
         return self._replies[0][0] if self._replies else None
 
     def tick(self) -> None:
-        """Send the oldest answer that is due."""
+        """Send the oldest answer; call this when it is due."""
         if self._replies:
             self.write(self._replies.popleft()[1])
 

@@ -58,7 +58,7 @@ def _round(
     room: BenchCell, sides: Sequence[Side], samples: Sequence[Samples], count: int, order: tuple[int, int]
 ) -> None:
     """Press ``count`` times on each of two lines, alternately, so that both have the same conditions. ``order``: which
-    line is first; the results are added to ``samples``.
+    line is first; the results are added to ``samples``. Ends early once ``LOST_IN_ROW_MAX`` outputs are missing.
     """
     next_s = perf_s()
     for _ in range(count):

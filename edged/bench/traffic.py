@@ -44,8 +44,8 @@ def tickets(hall: str) -> Iterator[tuple[str, bytes]]:
 
 
 def send(plug: Plug, messages: Iterator[tuple[str, bytes]], rate: float, seconds: float) -> int:
-    """Send ``rate`` messages a second for ``seconds``; 0: until a line comes on stdin, which is not read here. Returns
-    how many were sent.
+    """Send ``rate`` messages a second for ``seconds``. If ``seconds`` is 0, send until a line comes on stdin; the
+    caller reads this line. Returns how many were sent.
     """
     start_s, sent = perf_s(), 0
     while True:

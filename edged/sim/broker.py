@@ -95,7 +95,7 @@ class EmbeddedBroker:
             await process.wait()
 
     async def stop(self) -> None:
-        """Stop the child by SIGTERM, or SIGKILL after ``STOP_S``."""
+        """Stop the child with SIGTERM; if it has not ended after ``STOP_S`` seconds, with SIGKILL."""
         process, self._process = self._process, None
         if process is None:
             return

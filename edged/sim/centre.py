@@ -75,13 +75,15 @@ class DemoCentre:
                     await self._wait_in_force(document["version"])
 
     async def _wait_in_force(self, version: int) -> None:
-        """Wait until the hall reports ``version``; its first report after connecting may be older."""
+        """Wait until the hall reports ``version`` or a later one as in force. The first report after connecting may
+        still name an older one.
+        """
         while self._in_force < version:
             self._reported.clear()
             await self._reported.wait()
 
     def book(self, name: str, service: str, start_wall_ms: int) -> None:
-        """Send the hall an appointment (网上预约) with the id ``name``."""
+        """Send the hall an appointment (网上预约) with the id ``name`` for ``start_wall_ms`` (ms since 1970)."""
         start = datetime.fromtimestamp(start_wall_ms // 1000, UTC).isoformat()
         body = {"id": name, "service": service, "start": start}
         self._out.put_nowait((topics.appointments(self._hall), json.dumps(body).encode()))

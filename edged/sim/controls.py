@@ -48,8 +48,8 @@ class NotDone(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The demo's functions that kill its processes, and ``state``, which returns what the page shows of them.
-    ``kill_broker`` is None if the demo uses a broker that it did not start.
+    """The demo's functions that kill its processes, and ``state``, which returns what the page of controls shows about
+    them. ``kill_broker`` is None if the demo uses a broker that it did not start.
     """
 
     kill_daemon: Callable[[], Reply]
@@ -88,8 +88,8 @@ class Controls:
             self._wires.fakes.bars[LED].alive = True
 
     def answers(self) -> bool:
-        """Whether the member of staff who is paged now answers. Each call counts as one page: after the scene "silence"
-        the next one stays unanswered.
+        """Return whether the member of staff who is paged now answers; ask once for each page. After the scene
+        "silence" the next page stays unanswered.
         """
         if self.silent:
             self.silent -= 1
@@ -220,8 +220,8 @@ class Controls:
         )
 
     async def _push_harmful(self) -> None:
-        """Push the harmful policy and wait until the hall has gone back to an earlier one by itself. If that one is
-        older than the day's policy (it was still on trial), push the day's policy again.
+        """Push the harmful policy and wait until the hall has returned to an earlier one by itself. If the day's policy
+        was still on trial, the hall has returned to an even older one: then push the day's policy again.
         """
         self._harming = True
         try:

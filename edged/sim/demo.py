@@ -62,8 +62,8 @@ POLL_REAL_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The options of the command. ``speed``: hall seconds in a real second; ``hours``: hall hours to run; ``broker``:
-    address of the broker to use (``mqtt://host:port``), None: start our own.
+    """The options of ``edged demo``. ``speed``: hall seconds in a real second; ``hours``: hall hours to run;
+    ``broker``: address of the broker to use (``mqtt://host:port``), None: start our own.
 
     ``starts_min``: the hall's time at the start, in minutes after midnight. ``broker_ca``: PEM file of the authority
     that signed the broker's certificate.

@@ -162,8 +162,8 @@ class Fakes:
                 pty.close()
 
     def observe(self, anew: bool = False) -> None:
-        """Record what lamps and LED bars show now. They go dark by themselves without the daemon. ``anew``: forget
-        earlier records first.
+        """Record what lamps and LED bars show now, because they go dark by themselves once the daemon has stopped.
+        ``anew``: forget earlier records first.
         """
         if anew:
             self._observed.clear()
@@ -206,8 +206,8 @@ class Fakes:
                 self.counted[device] = self.counted.get(device, 0) + 1
 
     async def _watch_serial(self) -> None:
-        """Look at the panels on serial buses once a hall second and report a change; until cancelled. Their fakes
-        report none by themselves.
+        """Look at the panels on serial buses once a hall second and report a change, because their fakes do not report
+        it themselves; until cancelled.
         """
         before: object = None
         while True:

@@ -51,7 +51,7 @@ class BrokerPlace:
 
     def toml(self, directory: Path) -> str:
         """The lines of ``[mqtt]`` that follow host and port in hall.toml. A password is written into a file in
-        ``directory``, which they name.
+        ``directory``; the lines contain only the name of this file.
         """
         lines = [] if self.username is None else [f"username = {json.dumps(self.username)}"]
         if self.password is not None:

@@ -92,7 +92,7 @@ class Plans:
 
     ``transfer``: area or window to which the visitor is sent; ``pause``: (reason, hall seconds); ``level``: the rating
     given; ``case_code``: code of a case (办不成事) that the clerk opens for the visitor; ``papers``: papers that the
-    visitor must fetch (一次性告知). ``told``: numbers of the visitors who were sent for papers and will come back.
+    visitor must fetch (一次性告知). ``sent_away``: numbers of the visitors who were sent for papers and will come back.
     """
 
     transfer: str | None = None
@@ -268,8 +268,8 @@ class Helper:
         self._rng = random.Random(f"{seed}/staff/{staff}")
 
     async def work(self, answers: Callable[[], bool]) -> None:
-        """Wait for pages and work until cancelled. ``answers()`` is called for each page and decides whether it is
-        answered.
+        """Wait for pages and work until cancelled. ``answers()`` is called for each page that asks for a window to be
+        opened, and decides whether it is answered.
         """
         while True:
             page = await self._wires.next_page(self._staff)

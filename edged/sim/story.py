@@ -115,8 +115,8 @@ class Story:
         self._cast.centre.order("announce", {"text": text, "text_en": text_en})
 
     def _block(self, name: str, services: tuple[str, ...], first_min: int) -> None:
-        """Book appointments for these services in turn, ten minutes apart from ``first_min`` (minutes after midnight).
-        ``name``: the first part of their ids. The visitors come a little before their time.
+        """Book ``BLOCK`` appointments for these services in turn, ten minutes apart from ``first_min`` (minutes after
+        midnight). ``name``: the first part of their ids. The visitors come a little before their time.
         """
         midnight_ms = self._wall_ms() - round(self._cast.rota.minute() * 60_000)
         for place in range(BLOCK):

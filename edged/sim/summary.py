@@ -13,7 +13,7 @@ from edged.store.replay import replay
 
 
 class RunSettings(Protocol):
-    """The options of the command that the summary repeats: seed and speed. A Protocol, because this module cannot
+    """The options of ``edged demo`` that the summary repeats: seed and speed. A Protocol, because this module cannot
     import the demo's ``Settings`` (the demo imports this module).
     """
 

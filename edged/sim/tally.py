@@ -103,8 +103,8 @@ class DemoTotals:
             self._note_unanswered(step.event, step.notes)
 
     def _note_unanswered(self, event: KeyPressed, notes: tuple[Note, ...]) -> None:
-        """Record a key press as unanswered if no panel or pager changed at its point. Exceptions: a prompt stands there
-        already, or the press was a repetition.
+        """Record a key press that changed nothing on its panel or pager as unanswered. Exceptions: a prompt is shown
+        there already, or the press was a repetition.
         """
         again = any(note.kind == "ignored" and note.data.get("reason") in SILENT for note in notes)
         if not again and self.prompts.get(event.point) is None:

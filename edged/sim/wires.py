@@ -58,8 +58,8 @@ class HallWires:
                 self.fakes.json[pager].on_action = self._pager_of(staff)
 
     def panel(self, window: str) -> PanelView | None:
-        """What the window's panel shows, on a serial bus together with the display above the window; None if it never
-        showed anything.
+        """What the clerk of a window sees: the window's panel and, if that is on a serial bus, also the display above
+        the window, because such a panel shows no number. None if the panel never showed anything.
         """
         site = self._windows[window]
         device, channel = parts_of(site.panel or Point(""))
@@ -115,7 +115,7 @@ class HallWires:
         is pressed, and the visitor is counted in ``turned_away``.
 
         The visitor of a journey (``service`` is its name: several services in order) or of an ``appointment`` always
-        goes to the first dispenser.
+        goes to the first dispenser, even while no numbers are issued.
         """
         self.fakes.came += 1
         if appointment is not None or service not in self._prefixes:

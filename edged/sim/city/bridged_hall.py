@@ -1,4 +1,6 @@
-"""A hall of the simulated city: a real daemon with its own mosquitto, whose bridge to the city's can be cut."""
+"""A hall of the simulated city: a real daemon and a mosquitto of its own, whose bridge to the city's broker can be
+cut.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ class BridgedHall:
         self, programs: CityProcesses, name: str, group: str, keys: Path, ports: Sequence[int]
     ) -> None:
         """``group``: the city's group of halls to which it belongs; ``keys``: file of the public keys that may sign
-        policies for this hall; ``ports``: ports of the city's brokers, to which its bridge connects.
+        policies for this hall; ``ports``: ports of the city's brokers, to which the hall's bridge connects.
         """
         self.name = name
         self.lines = [CityLine(port) for port in ports]

@@ -29,7 +29,9 @@ class CityDemo:
         self._print_line = print_line
 
     async def run(self) -> dict[str, Any]:
-        """Run the demo to its end; returns the summary, whose ``good`` says whether all is as it should be."""
+        """Run the demo to its end; returns the summary. ``good`` in it: the city has every event, every hall answered
+        the policy, and exactly the halls chosen for it refused it.
+        """
         city = self._city
         async with asyncio.TaskGroup() as tasks:
             wires = tasks.create_task(city.wires.run())
@@ -50,8 +52,8 @@ class CityDemo:
         return await self._summary(counts, pushed, cut_s)
 
     async def _wait_online(self) -> None:
-        """Wait until the city's database lists every hall as online and as a member of the group, at most
-        ``READY_S``.
+        """Wait until the city's database lists every hall as online and as a member of the city's group of halls. After
+        ``READY_S`` seconds go on without the missing ones.
         """
         until_s = monotonic_s() + READY_S
         wanted = len(self._city.wires.halls) + len(self._city.bridged)

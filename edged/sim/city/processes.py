@@ -24,7 +24,9 @@ class PartMissing(RuntimeError):
 
 
 class CityProcesses:
-    """Starts programs inside ``async with CityProcesses() as programs``; all have ended when the block ends."""
+    """The programs of a simulated city: ``start`` them inside ``async with CityProcesses() as programs``. All have
+    ended when the block ends.
+    """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="edged-city-"))

@@ -1,9 +1,9 @@
-"""Simulated halls without a daemon: only the messages that a hall exchanges with the city, over MQTT. They number
-events, keep the unacknowledged ones, and send them again.
+"""Simulated halls without a daemon: only the messages that a hall exchanges with the city, over MQTT. The halls number
+their events, keep the unacknowledged ones, and send these again.
 
 They follow the protocol of ``central/uplink.py`` and nothing else of a hall. Fresh events are sent immediately. If no
-acknowledgement comes, all events since the last acknowledged one are sent again in order, marked historical. The city's
-database is compared with a hall's own count (``made``).
+acknowledgement comes, the events after the last acknowledged one are sent again in order, at most ``SLICE`` at a time,
+marked historical. The city's database is compared with a hall's own count (``made``).
 """
 
 from __future__ import annotations
@@ -152,7 +152,9 @@ class WireCity:
         self._client: aiomqtt.Client | None = None
 
     async def happen(self, name: str, kind: str = "ticket.called", subject: str = "", **data: Any) -> None:
-        """Make one event in hall ``name`` (see ``WireHall.happen``), and send it if the city can be reached."""
+        """Make one event in hall ``name`` (see ``WireHall.happen``). It is sent at once, unless the hall is ``away`` or
+        the connection is lost.
+        """
         await self._publish_event(name, self.halls[name].happen(kind, subject, **data))
 
     async def live(self, visitors_per_s: float, chance: random.Random) -> None:

@@ -235,7 +235,7 @@ class Broker:
 
 class MemoryTalk:
     """One connection of the daemon to the simulated ``broker``, in memory. It has the interface of
-    ``edged.links.mqtt.talk.Talk``, as the real one over TCP.
+    ``edged.links.mqtt.talk.Talk``, like the real connection over TCP.
     """
 
     receive_maximum = RECEIVE_MAXIMUM
@@ -343,8 +343,8 @@ class MemoryTalk:
         self._on_message(publish, ack)
 
     def release(self) -> None:
-        """Send the acknowledgements that are due, in order of arrival; one that is not due yet holds back those after
-        it.
+        """Send the acknowledgements of the messages that all handlers have dealt with, in order of arrival. A message
+        that is not dealt with yet holds back those after it.
         """
         if self.lost.done():
             return

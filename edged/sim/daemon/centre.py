@@ -93,7 +93,7 @@ class SimulatedCentre:
             self.epoch, self.acknowledged = epoch, 0
 
     def book(self, name: str, service: str, start_wall_ms: int) -> None:
-        """Send an appointment with the id ``name`` for the time ``start_wall_ms``."""
+        """Send an appointment with the id ``name`` for the time ``start_wall_ms`` (ms since 1970)."""
         start = datetime.fromtimestamp(start_wall_ms // 1000, UTC).isoformat()
         body = {"id": name, "service": service, "start": start}
         self._broker.publish(topics.appointments(self._hall), json.dumps(body).encode())
@@ -122,7 +122,7 @@ class SimulatedCentre:
 
     def mislead(self) -> None:
         """Push a policy that the hall must not accept: one pushed before, one with a flipped bit, or one with a foreign
-        signature.
+        signature. Before the first ``push`` do nothing.
         """
         if not self.pushed:
             return
@@ -137,8 +137,9 @@ class SimulatedCentre:
         self._broker.publish(topics.policy_push(self._hall), envelope)
 
     def order(self, operation: str, body: dict[str, Any], times: int) -> None:
-        """Send the same signed operation ``times`` times. Its ``by`` is unique, so that the checker sees whether it was
-        carried out twice.
+        """Send the same signed order ``times`` times. Each order has another name in its field ``by`` (who gave it), so
+        that the checker sees whether one was carried out twice. ``operation``: the kind of order; ``body``: the fields
+        of this kind.
         """
         self.orders += 1
         self._counter = max(self._counter + 1, self._wall_ms())

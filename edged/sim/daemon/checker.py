@@ -280,8 +280,9 @@ class DaemonChecker(Observer):
             self._acked.add((device, fields["seq"]))
 
     def arrived(self, device: str, kind: str, action: str, paper: str | None = None) -> None:
-        """Check that an action that a device received was accepted before and is not repeated. ``kind``: of the action,
-        such as "print"; ``action``: its id; ``paper``: the number on a printed ticket.
+        """Check that an action that a device received was accepted before and is not repeated (only a print may come
+        again, once from each new process). Check also that no two actions print the same number on a day. ``kind``: of
+        the action, such as "print"; ``action``: its id; ``paper``: the number on a printed ticket.
         """
         assert action in self._committed, (
             f"outputs: {device} was told {kind} {action} before its step was accepted"

@@ -1,7 +1,7 @@
 """One simulated machine in its hall: the daemon's processes, one after another, and the devices, people and faults.
 
-It implements ``Stage`` for the people of ``edged.sim.worlds``: they press keys of the fakes and read what the fakes
-show.
+It implements ``Stage``, the hall as the simulated people of ``edged.sim.worlds`` use it: they press keys of the
+drivers' fakes and read what the fakes show.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ OWN_FIRST = 500  # first number of a dispenser that prints its own
 
 
 class DaemonWorld:
-    """A simulated hall with the machine on which the daemon runs. Construct it inside a running ``VirtualLoop`` (an
-    event loop in virtual time) under ``clock.reading``. Then run ``live`` in a task group and let time pass.
+    """A simulated hall with the machine on which the daemon runs. Construct it while a ``VirtualLoop`` (an event loop
+    in virtual time) runs and ``edged.clock`` reads this loop's time (``clock.reading``). Then run ``live`` in a task
+    group and let time pass.
     """
 
     def __init__(
@@ -186,7 +187,9 @@ class DaemonWorld:
         self.fail(leaf)
 
     def stop(self) -> None:
-        """Stop the daemon cleanly, as SIGTERM does; the simulated service manager then starts it again."""
+        """Stop the daemon cleanly, as SIGTERM does; the simulated service manager then starts it again, unless ``over``
+        is set.
+        """
         if self.app is not None and self._leaving_s is None:
             self._leaving_s = monotonic_s()
             self.app.stop.set()
@@ -305,7 +308,8 @@ class DaemonWorld:
 
     def take_ticket(self, service: str, priority: Priority, rng: Random) -> None:
         """Let a visitor take a ticket. Chosen at random: the dispenser that asks the hall for a number, the one that
-        prints its own numbers, or a kiosk button on the serial bus if there is one for this service.
+        prints its own numbers, or a kiosk button on the serial bus if there is one for this service and the visitor has
+        no priority.
         """
         button = next(
             (

@@ -202,8 +202,8 @@ class _DaemonDays:
 
 
 def unsettled(world: DaemonWorld) -> list[str]:
-    """A line for each thing that has not recovered yet: waiting visitors, wrong outputs, devices that the hall believes
-    lost, alarms about the configuration, events that the city lacks, a pushed policy that is not in force.
+    """Return a line for each thing that has not recovered yet: waiting visitors, wrong outputs, devices that the hall
+    believes lost, alarms about the configuration, events that the city lacks, a pushed policy that is not in force.
     """
     app = world.app
     if app is None:

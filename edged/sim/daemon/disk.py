@@ -172,7 +172,9 @@ class Disk(apsw.VFS):
         return self.alive
 
     def take(self, size: int) -> None:
-        """Let a file grow by ``size`` bytes. Raises ``apsw.FullError`` if the disk is full."""
+        """Let a file grow by ``size`` bytes. A full disk has no room until the ballast file is deleted, then 16 MiB.
+        Raises ``apsw.FullError`` if there is not enough room.
+        """
         if not self.full:
             return
         if not self._room_bytes and not any(self.folder.glob(f"*{BALLAST}")):

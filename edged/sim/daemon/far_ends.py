@@ -118,8 +118,8 @@ class MemoryFakes(Fakes):
 
 
 class Manager(ServiceManager):
-    """The simulated service manager, in the daemon's process. ``fed_s``: virtual time of the daemon's last watchdog
-    message, None before READY; ``ready_s``: of READY.
+    """The simulated service manager, in the daemon's process. ``ready_s``: virtual time at which the daemon reported
+    READY; ``fed_s``: of its last watchdog message (READY counts as one). Both are None before READY.
     """
 
     def __init__(self) -> None:
@@ -199,13 +199,15 @@ class Machine(Platform):
         return super().driver(device, context)
 
     def policy_keys(self, config: HallConfig) -> tuple[dict[str, PublicKey], str]:
-        """The keys that may sign policies, from the file that hall.toml names; the second value, the reason of a
-        failure, is always "".
+        """The keys that may sign policies, from the file that hall.toml names; none if it names no file. The second
+        value, the reason of a failure, is always "".
         """
         return {} if config.policy.keys is None else load_keys(config.policy.keys), ""
 
     def root_keys(self, config: HallConfig) -> dict[str, PublicKey] | None:
-        """The keys that may sign key lists. Never None here, because the file can always be read."""
+        """The keys that may sign key lists; none if hall.toml names no file. Never None here, because the file can
+        always be read.
+        """
         return {} if config.policy.root is None else load_keys(config.policy.root)
 
     async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:
@@ -236,8 +238,8 @@ class Machine(Platform):
         return self.service
 
     def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-        """Remember ``reload``, because the simulation calls it instead of sending a signal. It stops the daemon through
-        ``Application.stop``.
+        """Remember ``reload``, because the simulation calls it instead of sending a signal. ``stop`` is not needed: the
+        simulation sets ``Application.stop``.
         """
         self.reload = reload
 

@@ -70,7 +70,9 @@ class FaultInjector:
                 world.start(self._again(kind, act))
 
     def end(self) -> None:
-        """End all faults: lines connected, devices present, broker up, room on the disk, clock right."""
+        """End all faults: afterwards lines are connected, devices are present, the broker is up, the disk has room, and
+        the clock is right.
+        """
         self._on = False
         world = self._world
         world.faults = DaemonFaults()

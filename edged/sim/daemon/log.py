@@ -112,8 +112,8 @@ class WorldLog:
             self._writer.pump()
 
     def check(self) -> None:
-        """Check that the queue stays within its limit and that every line is read, queued, or counted as lost. Raises
-        ``AssertionError`` otherwise.
+        """Check that the queue stays within its limit and that every line is in the pipe, queued, or counted as lost.
+        Raises ``AssertionError`` otherwise.
         """
         (waiting, size), lost = self._writer.waiting(), self._writer.lost
         assert size <= WAITING_BYTES, f"log: {size} bytes wait for whoever reads the log"

@@ -193,7 +193,7 @@ class MemoryServer:
         self._loop.servers.pop(self.port, None)
 
     async def start_serving(self) -> None:
-        """No-op: it serves from its creation on."""
+        """No-op: the server accepts connections from its creation on."""
 
 
 class MemoryTransport(asyncio.Transport):

@@ -13,8 +13,8 @@ JOBS_MAX = 1_000_000  # the journal enforces the real bound; more is an error of
 
 
 class InlineWriter(JournalWriter):
-    """A journal writer on the event loop, without the thread of the real one. Jobs that arrive while the disk is busy
-    are committed together in the next transaction, as there.
+    """A journal writer on the event loop, without the thread of the real one. As in the real one, jobs that arrive
+    while the disk is busy are committed together in the next transaction.
 
     ``disk`` (see ``on``) gives the duration of each transaction.
     """

@@ -56,10 +56,10 @@ WALKS = 100
 class DeviceClass:
     """A row of the test: one device, or one of its channels (``point``).
 
-    ``touch``: what a person does at the device, None for an output. Done ``times`` times, it must cause ``inputs``
-    events of ``kind``. ``shows``: returns what the device shows, None for an input; it must match the regular
-    expression ``expects``. ``refusal``: the reason with which the core must refuse the input, None if it must accept
-    it.
+    ``touch``: what a person does at the device, None for an output. Done ``times`` times, it must cause at least
+    ``inputs`` events of ``kind``. ``shows``: returns what the device shows, None for an input; it must match the
+    regular expression ``expects``. ``refusal``: the reason with which the core must refuse the input, None if it must
+    accept it.
     """
 
     point: str
@@ -166,7 +166,7 @@ def _break_beam(far: FarEnds) -> None:
 
 
 def _hold_button(far: FarEnds) -> None:
-    """Let the clerk of window 2 press the button and not release it."""
+    """Let the clerk of window 2 press the button "next-or-recall" (a contact) and not release it."""
     far.modules["contacts"].closed.add(0)
 
 

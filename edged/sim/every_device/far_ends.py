@@ -216,7 +216,7 @@ class FarEnds:
                 end()
 
     async def posted(self) -> None:
-        """Let the camera post its totals to `edged counters`, again and again until that accepts them. Raises
+        """Let the camera post its totals to `edged counters`, again and again until it accepts them. Raises
         ``RuntimeError`` after ``POST_TRIES`` tries.
         """
         body = self.hikvision.report()

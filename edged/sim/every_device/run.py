@@ -166,7 +166,7 @@ class EveryDevice:
 
     async def _start(self, *words: str, ready: bool = False) -> str:
         """Start ``edged WORDS...`` as a process. ``ready``: wait for its first line of output and return it, otherwise
-        return "". Raises ``RuntimeError`` if no line comes.
+        return "". Raises ``RuntimeError`` if no line comes within ``FIRST_S`` seconds.
         """
         pipe = asyncio.subprocess.PIPE  # no writer: it ends when this process ends
         log = self._directory / f"{words[0]}.log"
@@ -232,7 +232,9 @@ class EveryDevice:
         self._report(f"{len(wanted)} devices found; the others are found by what they say")
 
     async def _use_devices(self) -> None:
-        """Use every device, each after the input of the one before has reached the hall."""
+        """Use every device that has an input, each after the input of the one before has reached the hall or
+        ``INPUT_S`` seconds have passed.
+        """
         for one in CLASSES:
             if one.touch is None:
                 continue

@@ -285,8 +285,8 @@ def stand_by(world: Stage, staff: str) -> Process:
 
 
 def take_tickets(world: Stage, coming: list[Arrival], dispenser: str) -> Process:
-    """Let visitors use a dispenser at their times. For some services, drawn by the seed, it prints its own numbers; for
-    the others it asks the hall.
+    """Let the visitors ``coming`` use a dispenser at their times of arrival, counted from now. For some services, drawn
+    by the seed, it prints its own numbers; for the others it asks the hall.
     """
     opened_ms = world.now_ms
     rng = Random(f"{world.seed}/{dispenser}")

@@ -49,7 +49,7 @@ DROPPED = ("ticket.cancelled", "ticket.no_show", "ticket.issue_failed")
 
 class Facts(NamedTuple):
     """The few facts of the hall, right after a step, that the check of this step needs. ``used``: how many "+1" windows
-    an area uses now: asked, serving, or being released.
+    are in use in the whole hall: asked, serving, or being released.
     """
 
     at_ms: int
@@ -254,6 +254,6 @@ def _range(name: str, shown: AreaSummary | Print) -> None:
 
 
 def _case_areas(facts: Facts) -> set[str]:
-    """The areas with a window for cases (办不成事), which never take part in the tidal loop."""
+    """The areas with a service that takes cases (办不成事); they never take part in the tidal loop."""
     services = () if facts.site is None else facts.site.services
     return {service.area for service in services if service.case}

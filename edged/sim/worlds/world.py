@@ -198,8 +198,8 @@ class World:
         return commands, notes
 
     def send(self, event: DeviceEvent) -> None:
-        """Send a device's event to the hall: number it if the device numbers its messages, then lose, delay, repeat or
-        deliver it by chance. A device without power sends nothing.
+        """Send a device's event to the hall. If the device numbers its messages, the event gets a number, and may
+        arrive late or twice by chance; otherwise it may be lost. A device without power sends nothing.
         """
         device = device_of(event.point)
         if device in self.dead:
@@ -402,8 +402,8 @@ class World:
         self.feed(PolicyApplied(version, f"{version:064d}", policy, pushed=True))
 
     def _go_back(self) -> None:
-        """Restore the earlier policy if the engine found that the one on trial does harm. In the daemon its part for
-        policies does this.
+        """Restore the earlier policy if the engine found that the one on trial does harm. The engine does not do this
+        itself; in the daemon it is the task of the part that handles policies.
         """
         trial = self.engine.state.trial
         if trial is not None and trial.harmful:
@@ -412,8 +412,8 @@ class World:
             self.start(self.deliver(back), SECOND_MS)
 
     def stop_faults(self) -> None:
-        """End all faults: messages are no longer lost, devices are on, the clock is right. From here on the hall must
-        recover by itself.
+        """End all faults: messages are no longer lost, devices are on, the clock is right, and the policy given at the
+        start is in force again. From here on the hall must recover by itself.
         """
         self.faults = WorldFaults()
         self.run_until(max(self.now_ms, self._down_until_ms + 1))
