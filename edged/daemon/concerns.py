@@ -34,8 +34,8 @@ class Concerns:
         self._sent: dict[str, bool] = {}  # alarm key -> last value sent; else the core's state counts
 
     def report(self, alarm: MachineAlarm, present: Mapping[str, str]) -> None:
-        """Report all present faults of one kind: ``present`` maps subject to reason. A fault of this kind that
-        ``present`` does not name counts as ended.
+        """Report all present faults of one kind (of more than ``PER_KIND_MAX`` the first so many): ``present`` maps
+        subject to reason. A fault of this kind that ``present`` does not name counts as ended.
         """
         now = {subject: detail[:DETAIL_MAX_CHARS] for subject, detail in list(present.items())[:PER_KIND_MAX]}
         before = self._reported.get(alarm, {})

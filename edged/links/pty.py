@@ -140,7 +140,9 @@ class Pty:
         self.send(data)
 
     def send(self, data: bytes) -> None:
-        """Send bytes as the device, whether or not a program reads them."""
+        """Send bytes as the device, whether or not a program reads them. They are lost while unplugged, and beyond
+        ``UNREAD_MAX`` unread bytes.
+        """
         for delay_s, piece in self._mangler.pieces(data):
             if delay_s > 0:
                 self._delivery.put(delay_s, piece)

@@ -139,6 +139,7 @@ def _undo(made: list[Path], aside: list[tuple[Path, Path]]) -> None:
 
 def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen()) -> Renewal:
     """Make ``copy`` the journal; an existing journal is moved aside. ``age_s``: seconds since the copy was taken.
+    ``seen``: ticket numbers read off paper. Returns the order for a new epoch that the next start carries out.
 
     The epoch grows by ``age_s``, so that two machines that continue from the same copy do not report different
     histories to the centre under one epoch. Raises ``BackupError`` if the copy cannot be read or the disk refuses; the

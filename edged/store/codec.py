@@ -266,8 +266,8 @@ class _Pending(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _one_of(kinds: Iterable[type], plain: dict[str, Any]) -> object:
-    """Decode ``plain`` as an instance of that class of ``kinds`` which has exactly its fields: a dump writes every
-    field, and no two classes have the same ones.
+    """Decode ``plain`` as an instance of the first class of ``kinds`` that has all its fields, and for which no field
+    without a default is missing: no two classes have the same fields.
     """
     for kind in kinds:
         known = _fields(kind)

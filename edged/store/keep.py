@@ -22,7 +22,7 @@ MAX_BYTES = 64 * 1024 * 1024  # a state dump is well under 1 MiB; a bigger file 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The content of the keep file. ``epoch`` 0: there is no such file. ``seq``: the last committed step when it was
+    """The content of the keep file. ``epoch`` 0: there is no usable file. ``seq``: the last committed step when it was
     written.
     """
 
@@ -39,8 +39,8 @@ def keep_path(journal: Path) -> Path:
 
 
 def read_keep(journal: Path) -> Keep:
-    """Read the keep file; an empty ``Keep`` if it is missing, incomplete or changed. Raises ``OSError`` if the disk
-    fails.
+    """Read the keep file; an empty ``Keep`` if it is missing, incomplete, changed or too large. Raises ``OSError`` if
+    the disk fails.
     """
     try:
         path = keep_path(journal)

@@ -23,11 +23,11 @@ DUMP_BYTES_MAX = 64 * 1024 * 1024  # a good state dump is well under 1 MiB
 
 
 class NotPacked(ValueError):
-    """The bytes were not written by ``pack`` or ``pack_dump``."""
+    """The bytes cannot be decompressed: ``pack`` or ``pack_dump`` did not write them so."""
 
 
 def pack(commands: bytes | None) -> bytes | None:
-    """Compress the JSON of a step's commands; None stays None."""
+    """Compress the JSON of a step's commands. None, and JSON of less than ``WORTH_BYTES``, are returned unchanged."""
     if commands is None or len(commands) < WORTH_BYTES:
         return commands
     made = zlib.compressobj(
@@ -37,8 +37,8 @@ def pack(commands: bytes | None) -> bytes | None:
 
 
 def unpack(stored: bytes | None) -> bytes | None:
-    """Decompress what ``pack`` returned; JSON and None are returned unchanged. Raises ``NotPacked`` for any other
-    bytes.
+    """Decompress what ``pack`` returned; None, and bytes that do not begin like compressed ones, are returned
+    unchanged. Raises ``NotPacked`` if compressed bytes are damaged or larger than ``COMMANDS_BYTES_MAX``.
     """
     if stored is None or stored[:1] != bytes((WITH_DICTIONARY,)):
         return stored
@@ -51,7 +51,9 @@ def pack_dump(blob: bytes) -> bytes:
 
 
 def unpack_dump(stored: bytes) -> bytes:
-    """Decompress what ``pack_dump`` returned. Raises ``NotPacked`` for any other bytes."""
+    """Decompress what ``pack_dump`` returned; JSON is returned unchanged. Raises ``NotPacked`` for any other bytes, and
+    for a dump larger than ``DUMP_BYTES_MAX``.
+    """
     if stored[:1] == b"{":
         return stored
     return _inflated(zlib.decompressobj(), stored, DUMP_BYTES_MAX)

@@ -44,8 +44,8 @@ def settle(path: Path) -> Settled:
 
 
 def issued_since(journal: Path, copy: Path) -> list[str]:
-    """The tickets issued in ``journal`` after the last step of ``copy``, which would be lost by going back to the copy.
-    Raises ``Unreadable`` if either cannot be read.
+    """The numbers of the tickets issued in ``journal`` after the last step of ``copy``, which would be lost by going
+    back to the copy. Raises ``Unreadable`` if either cannot be read.
     """
     with opened(copy) as old:
         last = max(int(old.execute("SELECT max(seq) FROM steps").get or 0), _dumped(old))
