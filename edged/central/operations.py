@@ -113,8 +113,8 @@ class Body(Shape, frozen=True):
 
 
 class Open(Body, frozen=True):
-    """Open a window by hand for ``for_s`` seconds (None: the policy's default). A tidal window opens for ``area``;
-    None: for the area where most people wait.
+    """Open a window by hand for ``for_s`` seconds (left out: the policy's default). A tidal window opens for ``area``
+    (left out: for the area where most people wait).
     """
 
     window: Called
@@ -128,8 +128,8 @@ class Open(Body, frozen=True):
 
 
 class Close(Body, frozen=True):
-    """Close a window for ``for_s`` seconds (None: the policy's default): it serves its present visitor to the end and
-    calls nobody else.
+    """Close a window for ``for_s`` seconds (left out: the policy's default). It serves its present visitor to the end
+    and calls nobody else.
     """
 
     window: Called
@@ -142,8 +142,8 @@ class Close(Body, frozen=True):
 
 
 class Hold(Body, frozen=True):
-    """Keep a "+1" window (潮汐窗口), which is open for an area, from being released for ``for_s`` seconds; None: the
-    policy's default.
+    """Keep a "+1" window (潮汐窗口), which is open for an area, from being released for ``for_s`` seconds (left out:
+    the policy's default).
     """
 
     window: Called
@@ -156,7 +156,9 @@ class Hold(Body, frozen=True):
 
 
 class PauseIssuing(Body, frozen=True):
-    """Stop issuing numbers in an area (None: in the whole hall) for ``for_s`` seconds; None: the policy's default."""
+    """Stop issuing numbers in ``area`` (left out: in the whole hall) for ``for_s`` seconds (left out: the policy's
+    default).
+    """
 
     area: Called | None = None
     for_s: Seconds | None = None
@@ -168,7 +170,7 @@ class PauseIssuing(Body, frozen=True):
 
 
 class PriorityInsert(Body, frozen=True):
-    """Move a waiting visitor to the front of the queue for the next call."""
+    """Move the waiting visitor with the number ``number`` to the front of the queue for the next call."""
 
     number: Number
     reason: Text | None = None
@@ -179,7 +181,9 @@ class PriorityInsert(Body, frozen=True):
 
 
 class SetOverride(Body, frozen=True):
-    """Set an override (人工干预, a person's decision that replaces the rules for a time) of any ``kind``."""
+    """Set an override (人工干预, a person's decision that replaces the rules for a time). ``kind``: open, close, hold,
+    pause-issuing or priority-insert; ``target`` is what that is about: a window, an area, "hall" or a number.
+    """
 
     kind: OverrideKind
     target: Called
@@ -193,7 +197,7 @@ class SetOverride(Body, frozen=True):
 
 
 class Lift(Body, frozen=True):
-    """End an override (人工干预) before its time."""
+    """End an override (人工干预) before its time. ``kind`` and ``target`` name it as it was set."""
 
     kind: OverrideKind
     target: Called
@@ -218,9 +222,9 @@ class AcceptAlarm(Body, frozen=True):
 
 
 class AskWindow(Body, frozen=True):
-    """Ask for one more open window in ``area``; the tidal loop chooses the window, within the policy's limits.
-    ``withdraw``: instead take back the person's own earlier wish for the area; with ``everybody`` also the wishes of
-    all others.
+    """Ask for one more open window in ``area``; the tidal loop chooses the window, within the policy's limits. With
+    ``withdraw``, take back one's own earlier wish for the area instead; with ``everybody`` also the wishes of all
+    others.
     """
 
     area: Called
@@ -247,10 +251,10 @@ class Announce(Body, frozen=True):
 class CaseOrder(Body, frozen=True):
     """Open a case (办不成事, a visitor's complaint that something could not be done) or report what was done about it.
 
-    ``told`` says which: "open" makes a new case, every other word needs the id of one in ``case``. ``code`` is one that
-    the policy lists: why the case is opened, or the outcome with which it is closed. Only for opening: ``area``,
-    ``service``, ``ticket`` (a number of today) and ``special`` (the deadline of special cases applies). Only for
-    rating: ``level``, 1 to 5.
+    ``told`` says which: "open" makes a new case; acknowledge, close, reopen, extend and rate need the id of one in
+    ``case``. ``code`` is one that the policy lists: why the case is opened, or the outcome with which it is closed.
+    Only for opening: ``area``, ``service``, ``ticket`` (a number of today) and ``special`` (the deadline of special
+    cases applies). Only for rating: ``level``, 1 to 5.
     """
 
     told: CaseWord
@@ -268,7 +272,7 @@ class CaseOrder(Body, frozen=True):
 
 
 class CorrectRating(Body, frozen=True):
-    """Correct a rating; the original stays in the journal."""
+    """Change the rating with the id ``rating`` to ``level``, 1 to 5; the original stays in the journal."""
 
     rating: Name
     level: Annotated[int, Meta(ge=1, le=5)]
@@ -290,8 +294,8 @@ class AnswerRating(Body, frozen=True):
 
 
 class FlexHours(Body, frozen=True):
-    """Change today's opening and closing time ("HH:MM"; None: as the policy says) of an area, or of the whole hall
-    (``area`` None).
+    """Change today's opening and closing time ("HH:MM"; left out: as the policy says) of ``area`` (left out: of the
+    whole hall).
     """
 
     area: Called | None = None
@@ -304,8 +308,8 @@ class FlexHours(Body, frozen=True):
 
 
 class Roster(Body, frozen=True):
-    """Change today's roster. ``staff`` (an id or a name) is absent, is back, or also serves ``areas``, as ``said``
-    says.
+    """Change today's roster. ``said``: the member of staff ``staff`` (an id or a name) is "absent", is "back", or
+    "also" serves ``areas``.
     """
 
     staff: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -319,7 +323,7 @@ class Roster(Body, frozen=True):
 
 class GoOn(Body, frozen=True):
     """Continue numbering after staff gave numbers by hand. ``number`` is the next to issue. Of those given by hand,
-    ``waiting_from`` and later ones still wait; None: none of them does.
+    ``waiting_from`` and later ones still wait (left out: none of them does).
     """
 
     number: Number
@@ -341,7 +345,9 @@ class ResetDay(Body, frozen=True):
 
 
 class NoticeOrder(Body, frozen=True):
-    """Put a notice on the boards of some areas, or everywhere, until a time or until withdrawn."""
+    """Put a notice on the boards of ``areas`` (left out: of all areas and of the hall) until ``until``, or until it is
+    withdrawn by its ``id``.
+    """
 
     id: Name
     text: Text
@@ -366,7 +372,9 @@ class Withdraw(Body, frozen=True):
 
 
 class Rollback(Body, frozen=True):
-    """Put the previous policy back in force. ``version``: only if that version is in force now; None: whichever is."""
+    """Put the previous policy back in force. ``version``: only if that version is in force now (left out: whichever
+    is).
+    """
 
     version: Annotated[int, Meta(ge=1, le=COUNTER_MAX)] | None = None
 

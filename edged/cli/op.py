@@ -60,13 +60,16 @@ def list_() -> None:
     """Print every operation with its keys. Those in brackets may be left out; a sentence says what the operation
     does.
     """
+    import textwrap
+
     from edged.central.operations import OPERATIONS
     from edged.shapes import keys_of
 
     for name, kind in OPERATIONS.items():
         keys = [key if required else f"[{key}]" for key, required in keys_of(kind).items()]
         typer.echo(f"{name:16} {' '.join(keys)}")
-        typer.echo(f"{'':16} {(kind.__doc__ or '').strip().replace('``', '')}")
+        text = " ".join((kind.__doc__ or "").replace("``", "`").split())
+        typer.echo(textwrap.fill(text, 100, initial_indent=" " * 17, subsequent_indent=" " * 17))
 
 
 @app.command()

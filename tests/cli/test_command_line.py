@@ -227,3 +227,10 @@ def test_the_holidays_of_a_year_are_ready_for_a_policy() -> None:
     assert known == {"holidays": example["holidays"], "workdays": example["workdays"]}
     unknown = edged("hours", "--calendar", "2040")
     assert (unknown.returncode, "2040 is not known" in unknown.stderr) == (1, True)
+
+
+def test_the_list_of_operations_fits_a_terminal_and_shows_no_markup() -> None:
+    lines = edged("op", "list").stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert all(line[0] != " " or line.startswith(" " * 17) for line in lines)
+    assert not any("``" in line for line in lines)
