@@ -19,34 +19,37 @@ if TYPE_CHECKING:
 AGAINST = "never,always,naive10,band,clairvoyant"
 POOLED = "pw-no-release,band,naive10,never,clairvoyant"
 TRACE_HELP = "A folder with sets.json and traces.csv.gz, or one CSV file."
+SETUP_HELP = 'Minutes from a page until the "+1" window is staffed.'
+PRICES_HELP = "Costs of a minute waited, waited above target, of staff, of an opening; target in minutes."
+HALL_HELP = "For one CSV file: how many regular windows, tidal windows, hours open."
+URGENT_HELP = "With --together: share of visitors with priority."
+PROCESSES_HELP = "Processes to use; 0: one per processor but one."
 
 
 def backtest(
     trace: Annotated[Path | None, typer.Option(help=TRACE_HELP)] = None,
     journal: Annotated[list[Path] | None, typer.Option(help="Journal of a hall; may be repeated.")] = None,
     policy: Annotated[
-        list[Path] | None, typer.Option(help="Policy to test (the first one); may be repeated.")
+        list[Path] | None, typer.Option(help="Policy to test; further ones to compare with.")
     ] = None,
     against: Annotated[str, typer.Option(help="Baselines to compare with: names with commas.")] = AGAINST,
     last: Annotated[int, typer.Option("--days", min=0, help="Only a journal's last N days; 0: all.")] = 0,
-    setup: Annotated[float, typer.Option(min=0, max=60, help="Minutes from page to staffed.")] = 2,
+    setup: Annotated[float, typer.Option(min=0, max=60, help=SETUP_HELP)] = 2,
     part: Annotated[str, typer.Option(help="Days to use: test, train or all.")] = "test",
     sets: Annotated[str, typer.Option(help="Only these sets of days: names with commas.")] = "",
-    prices: Annotated[
-        str, typer.Option(help="Costs: minute waited, above target, of staff, opening; target min.")
-    ] = "0.2,1,1,8,10",
-    hall: Annotated[str, typer.Option(help="For a bare CSV: regular windows, tidal ones, hours.")] = "4,3,8",
+    prices: Annotated[str, typer.Option(help=PRICES_HELP)] = "0.2,1,1,8,10",
+    hall: Annotated[str, typer.Option(help=HALL_HELP)] = "4,3,8",
     together: Annotated[
         str, typer.Option(help="Sets that share a pool of +1 windows: set[:regular windows], …")
     ] = "",
     pool: Annotated[int, typer.Option(min=1, max=100, help='With --together: "+1" windows in all.')] = 3,
-    urgent: Annotated[float, typer.Option(min=0, max=1, help="With --together: share with priority.")] = 0.08,
+    urgent: Annotated[float, typer.Option(min=0, max=1, help=URGENT_HELP)] = 0.08,
     no_profile: Annotated[
-        bool, typer.Option("--no-profile", help="Do not tell policies usual arrivals.")
+        bool, typer.Option("--no-profile", help="Do not give policies the usual arrivals.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a report with charts to this file.")] = None,
-    processes: Annotated[int, typer.Option(min=0, max=256, help="0: all processors but one.")] = 0,
+    processes: Annotated[int, typer.Option(min=0, max=256, help=PROCESSES_HELP)] = 0,
 ) -> None:
     """Run recorded days through the daemon's own core in virtual time and compare policies.
 

@@ -16,6 +16,8 @@ import typer
 if TYPE_CHECKING:
     from edged.bench.plug import Address
 
+DAY_HELP = "Of --fleet: unsent events of each hall that comes back late."
+
 
 def bench(
     config: Annotated[
@@ -32,7 +34,7 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="About two minutes: fewer samples, no long runs.")
     ] = False,
-    days: Annotated[int, typer.Option(min=0, max=3650, help="Days of old journal; 0: 90, quick 2.")] = 0,
+    days: Annotated[int, typer.Option(min=0, max=3650, help="Days in the old journal; 0: 90, quick 2.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
     echo: Annotated[
         Path | None,
@@ -44,9 +46,7 @@ def bench(
     ] = False,
     halls: Annotated[int, typer.Option(min=4, max=1000, help="Of --fleet: halls without a daemon.")] = 190,
     daemons: Annotated[int, typer.Option(min=0, max=50, help="Of --fleet: halls with a daemon.")] = 10,
-    day: Annotated[
-        int, typer.Option(min=0, max=50_000, help="Of --fleet: late events of half the halls.")
-    ] = 13_000,
+    day: Annotated[int, typer.Option(min=0, max=50_000, help=DAY_HELP)] = 13_000,
 ) -> None:
     """Measure this machine: the time from a device's byte to the lit lamp, compared with plain echo programs.
 

@@ -25,12 +25,15 @@ File = Annotated[Path | None, typer.Option(help="PEM, for HTTPS; both or neither
 
 def counters(
     config: Annotated[Path, typer.Option("--config", "-c", help="The hall: hall.toml.")],
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any that is free.")] = 8092,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any that is free.")
+    ] = 8092,
     tls_cert: File = None,
     tls_key: File = None,
     password_file: Annotated[
-        Path | None, typer.Option(help="Of edged-counters at the broker; else as the controller.")
+        Path | None,
+        typer.Option(help="Password of user edged-counters at the broker; without it: the daemon's account."),
     ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
     child: Annotated[bool, typer.Option("--child", hidden=True, help="End with standard input.")] = False,

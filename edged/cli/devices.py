@@ -189,12 +189,14 @@ def encode(
 @app.command()
 def probe(
     url: Url,
-    unit: Annotated[int, typer.Option(min=1, max=255)] = 1,
+    unit: Annotated[int, typer.Option(min=1, max=255, help="Modbus unit number.")] = 1,
     request: Annotated[
         str, typer.Option(help="Request in hex: 01 0000 0008 reads eight coils; else what `encode` prints.")
     ] = "01 0000 0008",
     family: Annotated[str, typer.Option(help="modbus, or another family of `decode`.")] = "modbus",
-    deadline_ms: Annotated[int, typer.Option(min=20, max=10_000, help="After the last byte is out.")] = 300,
+    deadline_ms: Annotated[
+        int, typer.Option(min=20, max=10_000, help="Milliseconds to wait beyond the time on the line.")
+    ] = 300,
     lang: LangOption = "both",
     as_json: Json = False,
 ) -> None:
@@ -237,7 +239,7 @@ def probe(
 def sniff(
     url: Url,
     family: Annotated[str, typer.Option(help="A family of `decode`, or raw.")] = "raw",
-    seconds: Annotated[float, typer.Option(min=0.1, max=86_400)] = 60.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="Seconds to listen.")] = 60.0,
     as_json: Json = False,
 ) -> None:
     """Listen on a line without sending. Shows what arrives, in bursts between silences, decoded if a family is given.
@@ -268,7 +270,10 @@ def detect(
     url: Url,
     units: Annotated[str, typer.Option(help="Units to try: 1-32, or 1,2,254.")] = "1-32",
     deadline_ms: Annotated[
-        int, typer.Option(min=20, max=5000, help="For each, after its last byte is out.")
+        int,
+        typer.Option(
+            min=20, max=5000, help="Milliseconds to wait for each unit beyond the time on the line."
+        ),
     ] = 100,
     as_json: Json = False,
 ) -> None:

@@ -78,7 +78,7 @@ def add(
         list[str],
         typer.Option(help='"policies", "operations" (all), "operations:NAME", "duty"; may be repeated.'),
     ],
-    days: Annotated[int, typer.Option(min=1, max=3650, help="How long it may sign.")] = KEY_DAYS,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days for which it may sign.")] = KEY_DAYS,
     begins: Annotated[str | None, typer.Option("--from", help="YYYY-MM-DD (UTC); else now.")] = None,
     halls: Halls = "",
     group: Group = None,
@@ -139,7 +139,7 @@ def sign(
     root_key: Annotated[Path, typer.Option("--root", help="Secret root key made by `edged keys root`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the envelope.")],
     days: Annotated[
-        int, typer.Option(min=1, max=3650, help="Until it expires; halls alarm from a month before.")
+        int, typer.Option(min=1, max=3650, help="Days until it expires; halls alarm from a month before.")
     ] = LIST_DAYS,
     version: Annotated[
         int | None, typer.Option(min=1, help="Instead of the next one; halls take only higher ones.")

@@ -127,7 +127,7 @@ def check(file: Document, config: Config = None) -> None:
 
 @app.command()
 def reference(
-    lang: Annotated[Literal["zh", "en"], typer.Option(help="Of the texts.")] = "en",
+    lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the texts.")] = "en",
 ) -> None:
     """Print the reference of a policy. It lists every parameter with values, default and meaning, and is also in
     configs/policy-reference.md.

@@ -73,7 +73,7 @@ def new(
     hall: Annotated[
         str | None, typer.Option(help="Id of the hall, or group:NAME; else that of hall.toml.")
     ] = None,
-    version: Annotated[int, typer.Option(min=0, help="Of the draft; 0: one more than in force.")] = 0,
+    version: Annotated[int, typer.Option(min=0, help="Version of the draft; 0: one more than in force.")] = 0,
 ) -> None:
     """Print a draft of a policy, with notes. It holds every value of a policy, with its meaning and range.
 

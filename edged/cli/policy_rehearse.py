@@ -23,7 +23,7 @@ def rehearse(
         Path | None, typer.Option(help="Compare with this policy instead of the one in force in the journal.")
     ] = None,
     days: Annotated[
-        int, typer.Option(min=0, max=60, help="Recorded days; 0: as many as the document says.")
+        int, typer.Option(min=0, max=60, help="How many recorded days; 0: as many as the document says.")
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
 ) -> None:

@@ -31,10 +31,10 @@ class Level(StrEnum):
 
 def simulate(
     seeds: Annotated[
-        str, typer.Option("--seeds", help="Which worlds: 7, or 1..200.", metavar="A..B")
+        str, typer.Option("--seeds", help="Seeds of the worlds to simulate: 7, or 1..200.", metavar="A..B")
     ] = "1..20",
     level: Annotated[
-        Level, typer.Option("--level", help="The core alone, or the whole daemon on memory wires.")
+        Level, typer.Option("--level", help="The core alone, or the whole daemon on simulated wires.")
     ] = Level.core,
     days: Annotated[int, typer.Option("--days", min=1, max=60, help="Hall days per world.")] = 1,
     config: Annotated[
@@ -43,7 +43,9 @@ def simulate(
             "--config", help="The hall.toml whose hall is simulated; default: the demo's, or a small one."
         ),
     ] = None,
-    processes: Annotated[int, typer.Option("--processes", min=0, help="0: one per processor.")] = 0,
+    processes: Annotated[
+        int, typer.Option("--processes", min=0, help="Processes to use; 0: one per processor.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Simulate seeded days full of faults; after every step all promises (what must always hold) are checked.

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 def tune(
-    journal: Annotated[list[Path] | None, typer.Option(help="Journal of the hall; again for more.")] = None,
+    journal: Annotated[list[Path] | None, typer.Option(help="Journal of a hall; may be repeated.")] = None,
     trace: Annotated[Path | None, typer.Option(help="Or a trace with train and test days.")] = None,
     last: Annotated[int, typer.Option("--days", min=0, help="Only a journal's last N days; 0: all.")] = 0,
-    setup: Annotated[float, typer.Option(min=0, max=60, help="Minutes from page to staffed.")] = 2,
-    sets: Annotated[str, typer.Option(help="Only these areas or sets, by comma.")] = "",
+    setup: Annotated[
+        float, typer.Option(min=0, max=60, help='Minutes from a page until the "+1" window is staffed.')
+    ] = 2,
+    sets: Annotated[str, typer.Option(help="Only these areas or sets: names with commas.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the policy body here, to be signed.")] = None,
 ) -> None:

@@ -42,7 +42,10 @@ class Decision:
 
 def why(
     journal: Annotated[
-        Path | None, typer.Argument(help="A journal file; else the hall of --config, else the demo here.")
+        Path | None,
+        typer.Argument(
+            help="A journal file; else that of --config, of the demo here, or of this machine's own hall."
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="hall.toml of a hall here.")] = None,
     area: Annotated[str | None, typer.Option(help="Only this area: name or id.")] = None,
