@@ -442,3 +442,13 @@ def test_a_link_that_stays_down_says_each_new_reason_once() -> None:
         ("link-still-down", "not authorised"),
     ]
     assert reported == [(True, ""), (False, "absent")]
+
+
+def test_a_link_that_is_down_names_the_effect_on_its_process_and_a_remedy_unless_it_stops() -> None:
+    link = MqttLink(MqttSettings("edged-test", down_effect="the pages are stale"), Rejections())
+    with structlog.testing.capture_logs() as logs:
+        for up, reason in ((True, ""), (False, "absent"), (True, ""), (False, "stopped")):
+            link._changed(up, reason)
+    down = [line for line in logs if line["event"] == "link-down"]
+    assert all("the pages are stale" in line["effect"] for line in down)
+    assert [(line["log_level"], "remedy" in line) for line in down] == [("warning", True), ("info", False)]
