@@ -86,8 +86,8 @@ class Traces:
 
 @dataclass(frozen=True, slots=True)
 class TraceHall:
-    """Describes the hall of a trace that has no ``sets.json``: windows all day (``regular``), "+1" windows (``tidal``),
-    and the hours that it is open.
+    """The hall of a trace that has no ``sets.json``: number of windows that are open all day (``regular``) and of "+1"
+    windows (``tidal``), and for how many hours a day it is open.
     """
 
     regular: int = 4

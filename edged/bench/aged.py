@@ -42,7 +42,7 @@ Due = tuple[int, int, str, Point]  # hall time, order among equal times, what ha
 
 
 class Days:
-    """Generates the journal steps of a hall, day after day; the same ``seed`` gives the same steps."""
+    """A generator of a hall's journal steps, day after day; the same ``seed`` gives the same steps."""
 
     def __init__(self, windows: int = WINDOWS, tickets: int = TICKETS_A_DAY, seed: int = 1) -> None:
         self.engine = Engine()

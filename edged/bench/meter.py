@@ -35,8 +35,8 @@ class Receiver(Protocol):
 
 
 class Lamps:
-    """The connection on which the commands for a hall's MQTT lamps arrive. Each one is the mark (name of an output)
-    ``device state``. ``shown``: the last command of each lamp; ``reported``: how many it received.
+    """The connection on which the commands for a hall's MQTT lamps arrive. The mark (name of an output) of a command is
+    ``device state``. ``shown``: the last command of each lamp; ``reported``: how many commands each lamp received.
     """
 
     def __init__(self, plug: Plug, hall: str) -> None:
@@ -128,8 +128,8 @@ def quantile(values: Sequence[float], share: float, scale: float = 1.0, digits: 
 
 
 class Meter:
-    """Waits for outputs on all receivers (connections on which outputs arrive) of a cell, including those of sides that
-    are not measured at the moment.
+    """The one place that waits for outputs. It reads from all receivers (connections on which outputs arrive) of a
+    cell, including those of sides that are not measured at the moment.
     """
 
     def __init__(self) -> None:

@@ -70,7 +70,7 @@ def published(packet: Packet) -> Published:
 
 
 class Reader:
-    """Splits the byte stream of a connection into MQTT packets."""
+    """A buffer for the bytes received on a connection; ``feed`` splits them into MQTT packets."""
 
     def __init__(self) -> None:
         self._held = b""

@@ -44,8 +44,8 @@ class Arrival:
 @dataclass(frozen=True, slots=True)
 class Habits:
     """What the visitor with a ticket will do. Computed from seed and ticket number, so that nothing needs to be stored.
-    ``comes``: False for a no-show; ``walk_s``, ``service_s``: hall seconds; ``level``: the rating (1 to 5), None if the
-    visitor gives none.
+    ``comes``: False for a no-show; ``walk_s``: time to walk to the window and ``service_s``: time of the service, both
+    in hall seconds; ``level``: the rating (1 to 5), None if the visitor gives none.
     """
 
     comes: bool

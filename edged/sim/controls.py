@@ -58,7 +58,9 @@ class Processes:
 
 
 class Controls:
-    """Carries out requests of the page of controls (``do``). ``run`` must be running, because it runs the scenes."""
+    """What answers the page of controls: ``do`` carries out one of its requests. ``run`` must be running, because it
+    runs the scenes.
+    """
 
     def __init__(
         self, wires: HallWires, site: Site, centre: DemoCentre, policy: Body, processes: Processes

@@ -9,8 +9,8 @@ from edged.core.model.site import Site
 
 
 class Rota:
-    """When clerks have lunch and go home. ``hours``: the section ``hours`` of the policy document; ``minute``: returns
-    the hall's time in minutes after midnight.
+    """The times of the clerks: lunch break and end of the day. ``hours``: the section ``hours`` of the policy document;
+    ``minute``: returns the hall's time in minutes after midnight.
     """
 
     def __init__(self, site: Site, hours: Mapping[str, Any], minute: Callable[[], float]) -> None:

@@ -42,8 +42,8 @@ class Cast:
 
 
 class Story:
-    """Carries out the timetable: call ``run``. ``starts_min``: the demo's start, in minutes after midnight; ``wall_ms``
-    returns the hall's wall time.
+    """The timetable of one run of the demo; ``run`` carries it out. ``starts_min``: the demo's start, in minutes after
+    midnight; ``wall_ms`` returns the hall's wall time.
     """
 
     def __init__(self, cast: Cast, starts_min: int, wall_ms: Callable[[], int]) -> None:

@@ -113,8 +113,8 @@ class CityProcesses:
 
 
 async def accepts(process: asyncio.subprocess.Process, port: int, name: str, within_s: float = 20.0) -> None:
-    """Wait until ``process`` accepts connections on a port of this machine. Raises ``PartMissing``, which calls it
-    ``name``, if it ends or ``within_s`` seconds pass before.
+    """Wait until ``process`` accepts connections on a port of this machine. Raises ``PartMissing`` if it ends before or
+    ``within_s`` seconds pass; ``name`` is what the program is called in the text of this exception.
     """
     until_s = monotonic_s() + within_s
     while True:

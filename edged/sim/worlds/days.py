@@ -34,8 +34,8 @@ DAY_MS = 24 * HOUR_MS
 
 @dataclass(frozen=True, slots=True)
 class WorldVerdict:
-    """The result of one seed. ``broken``: the first promise (see ``promises.py``) that was broken; None if every one
-    was kept. ``where``: the traceback then. ``digest``: a hash of all decisions.
+    """The result of one seed. ``broken``: the first promise (see ``promises.py``) that was broken, and ``where``: its
+    traceback; both None if every promise was kept. ``digest``: a hash of all decisions.
     """
 
     seed: int

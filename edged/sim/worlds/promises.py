@@ -245,7 +245,9 @@ class Promises:
 
 
 def _range(name: str, shown: AreaSummary | Print) -> None:
-    """Check that a shown wait estimate is whole (low, mean, high, in this order) or absent. ``name``: what shows it."""
+    """Check that a shown wait estimate has all three values (low, mean, high, in ascending order) or none. ``name``:
+    what shows it.
+    """
     low_s, mean_s, high_s = shown.wait_low_s, shown.wait_s, shown.wait_high_s
     if low_s is None or mean_s is None or high_s is None:
         assert (low_s, mean_s, high_s) == (None, None, None), f"ranges: half of one for {name}: {shown}"

@@ -43,7 +43,7 @@ WORDS_MAX = 2**31
 
 
 class Wild:
-    """Draws random events and policies for one hall."""
+    """A source of random events and policies for one hall."""
 
     def __init__(self, site: Site, rng: Random) -> None:
         self._rng = rng
