@@ -174,7 +174,7 @@ def _steps(journal: Path) -> int:
 
 def _beside_a_reader(place: Place, journal: Path, plan: Age, progress: Progress) -> dict[str, Any]:
     """Measure the time from key to lamp in us, alternately with (``p50_us``, ``p99_us``) and without (``alone_p50_us``,
-    ``alone_p99_us``) another process that reads the whole ``journal``.
+    ``alone_p99_us``) another process that reads days of ``journal`` (see ``_reader``).
     """
     progress("keys beside a reader")
     alone, beside = Samples(), Samples()
@@ -204,8 +204,8 @@ def _beside_a_reader(place: Place, journal: Path, plan: Age, progress: Progress)
 
 @contextmanager
 def _reader(journal: Path) -> Iterator[Callable[[bool], None]]:
-    """Rehearse a policy on the journal's days again and again in a child process, as edged-rehearse does: with idle
-    priority (chrt(1)) from its first instruction.
+    """Rehearse a policy on the journal's last ``REHEARSED_DAYS`` days again and again in a child process, as
+    edged-rehearse does: with idle priority (chrt(1)) from its first instruction.
 
     Yields a function that lets the child continue (True) or pauses it (False).
     """

@@ -200,7 +200,9 @@ class Broker:
                 self.publish(talk.settings.will_topic, talk.settings.will_payload, talk.settings.will_retain)
 
     def route(self, topic: str, payload: bytes, retain: bool) -> None:
-        """Deliver a message to every subscriber."""
+        """Deliver a message to every subscriber, and store it if ``retain`` is set. If the daemon's queue is full
+        (``QUEUE_MAX``), it does not get the message.
+        """
         self.published += 1
         if retain:
             if payload:
