@@ -25,8 +25,8 @@ PAUSE_REASON = "rest"
 
 @dataclass(frozen=True, slots=True)
 class BenchWires:
-    """Where the hall's devices outside MQTT are connected, None for none. ``tcp_port``: of a Modbus TCP module;
-    ``rtu``: the URL of a Modbus RTU line with ``rtu_units`` modules; ``line``: path of a Candle bus.
+    """The connections of the hall's devices outside MQTT; None: the hall has no such device. ``tcp_port``: port of a
+    Modbus TCP module; ``rtu``: URL of a Modbus RTU line with ``rtu_units`` modules; ``line``: path of a Candle bus.
     """
 
     tcp_port: int | None = None

@@ -34,7 +34,7 @@ SERVICE_SIGMA = math.sqrt(math.log(2.0))  # lognormal with CV 1
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A visitor who presses a dispenser ``at_s`` hall seconds after opening."""
+    """A visitor who presses a button of a dispenser ``at_s`` hall seconds after opening."""
 
     at_s: float
     service: str

@@ -220,7 +220,7 @@ def _lasting_handler(published: Any) -> Any:
 
 
 async def serve(port: int) -> None:
-    """Run the broker on 127.0.0.1:``port`` until SIGTERM, SIGINT or the end of stdin."""
+    """Run the broker on 127.0.0.1:``port`` until SIGTERM or SIGINT."""
     config = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": False}},
@@ -238,7 +238,7 @@ async def serve(port: int) -> None:
 
 
 def main() -> None:
-    """Entry point of the child process."""
+    """Entry point of the child process: run the broker, with ``--parent`` also only until the end of stdin."""
     parser = argparse.ArgumentParser(description="The demo's MQTT broker (amqtt), on 127.0.0.1 only.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument(

@@ -23,8 +23,9 @@ ACTIVE = ("OPEN", "CALLING", "SERVING", "DRAINING", "PAUSED")
 
 @dataclass(frozen=True, slots=True)
 class PanelView:
-    """What a clerk reads on the call panel. ``number``: of the ticket at the window. ``waiting``: how many wait; on a
-    panel that cannot show it: 1 if its light says that the clerk may call, else 0. ``prompt``: its line of text.
+    """What a clerk reads on the call panel. ``number``: the ticket at the window, None if there is none; ``waiting``:
+    how many people wait (on a panel that cannot show it: 1 if its light says that the clerk may call, else 0);
+    ``prompt``: the panel's line of text.
     """
 
     state: str

@@ -152,7 +152,9 @@ class DemoTotals:
 
 
 class Tail:
-    """Follows a journal file while the daemon writes it: ``read`` returns the steps committed since the last call."""
+    """A reader that follows a journal file while the daemon writes it: ``read`` returns the steps committed since the
+    last call.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

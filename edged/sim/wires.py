@@ -94,7 +94,9 @@ class HallWires:
         pager.press(key, arg)
 
     def rate(self, window: str, level: int) -> None:
-        """Press a rating on the window's evaluator, or on the one at its panel; panels on a serial bus have none."""
+        """Press a rating on the window's evaluator, or on the one at its panel. A panel on a serial bus has none; then
+        nothing happens.
+        """
         site = self._windows[window]
         device = self.fakes.json.get(site.evaluator or site.panel or "")
         if isinstance(device, FakePanel):

@@ -12,8 +12,8 @@ OFTEN_PER_H = 6.0
 
 @dataclass(frozen=True, slots=True)
 class DaemonFaults(WorldFaults):
-    """The faults of one simulation of the whole daemon, as rates (see ``WorldFaults``). ``restart_per_h``: clean stops;
-    ``wild_per_h``: inputs that are malformed messages.
+    """The faults of one simulation of the whole daemon, as rates (see ``WorldFaults``). ``restart_per_h``: clean stops
+    of the daemon; ``wild_per_h``: malformed messages.
     """
 
     kill_per_h: float = 0.0  # kill -9
