@@ -26,7 +26,7 @@ def bridge(
 
     A separate process. It reads views of PostgreSQL, MariaDB, SQL Server or Oracle (by SQLAlchemy), a web service or a
     WebSocket. What it finds it sends as MQTT messages in the name of the device that [hall] queue names. Every row is
-    on disk here before it is sent.
+    on the disk of this machine before it is sent.
 
     \b
     Exit codes: 0 stopped, 2 configuration, state or address that cannot be used, or the extra [bridge] is missing.

@@ -94,8 +94,8 @@ def torn(until_s: float) -> Found:
 
 
 def faults(until_s: float) -> Found:
-    """Test the real daemon under every fault of the list, and its unit under a real systemd, which kills it a hundred
-    times.
+    """Test the real daemon under every fault of ``tests/faults/cases.toml``, and its unit under a real systemd, where
+    the daemon is killed a hundred times.
     """
     return _pytest("faults", "tests/faults", "EDGED_RESTARTS", 100, "kills of the unit", until_s)
 

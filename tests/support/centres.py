@@ -130,7 +130,7 @@ class Operator:
         self.answers_at = topics.answer(hall, "operator")
 
     def document(self, operation: str, body: dict[str, Any], **changes: Any) -> dict[str, Any]:
-        """A valid order; ``changes`` replace fields of it, None removes one."""
+        """A valid order. ``changes`` replace fields of it; a field given as None is left out."""
         self._counter += 1
         made = {
             "type": "operation",
