@@ -257,6 +257,7 @@ class OperationDesk(Observer):
                 path=why.path,
                 detail=why.message,
                 effect="the order is not carried out; a sender who asked for an answer gets the same reason",
+                remedy="correct what detail names and send the order again",
                 **left_out,
             )
         self._answer(request, why, None)

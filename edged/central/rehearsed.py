@@ -60,7 +60,7 @@ class Terms(Shape, frozen=True):
         Annotated[int, Meta(ge=0, le=WORSE_MAX_PERCENT)] | None,
         Meta(
             description="percent by which the rehearsed waits (mean, 90 of 100, share over the limit) may be worse "
-            "than under the policy in force; null: told, never refused / "
+            "than under the policy in force; null: only reported, never refused / "
             "预演等候（平均、九成、超时比例）允许变差的百分比；"
             "null：仅报告，不拒绝"
         ),

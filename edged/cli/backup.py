@@ -82,7 +82,7 @@ def restore(
 
     \b
     Example:    systemctl stop edged && edged restore /mnt/box/edged-east-20261130-0900.tar.gz && systemctl start edged
-    Exit codes: 0 restored, 1 the file is no backup, 75 the daemon runs.
+    Exit codes: 0 restored, 1 not restored (the reason is printed), 75 the daemon runs.
     """
     from edged.site import hall_backup
     from edged.store.backup import BackupError
