@@ -1,8 +1,9 @@
 """Which opening hours an area has on a day, computed from the policy's section ``hours``.
 
-The first of these that exists applies: entries for the date itself; entries for public holidays (day 8 of the week), if
-it is one; for a make-up working day, the hours of weekday ``workdays_as``; the hours of its weekday. Entries that name
-an area replace those for all areas. Exception: entries with a mode in ``ADDED`` are added to the hours for all areas.
+Entries of section ``special`` for the date itself come first. Without any, the weekly entries of that kind of day
+apply: on a public holiday those of day 8 (the area is closed if there are none), on a make-up working day those of
+weekday ``workdays_as``, otherwise those of the weekday. Entries that name an area replace those for all areas.
+Exception: entries with a mode in ``ADDED`` are added to the hours for all areas.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def tide_runs(turn: Turn, area: str) -> bool:
 
 def closes_in_s(turn: Turn, area: str) -> float | None:
     """Seconds until the area's windows stop serving; negative if closing time is past and visitors with a number are
-    still served. None if it is not known.
+    still served. None if the area is closed or its hours are unknown.
     """
     closes_ms = of(turn, area).closes_ms
     return None if closes_ms is None else (closes_ms - turn.at_ms) / 1000
@@ -76,8 +76,9 @@ def on_duty(turn: Turn, window: str) -> bool:
 def refusal(turn: Turn, service: str, priority: Priority = "normal") -> Why | None:
     """Why the hours allow no number for a service now; None if they do.
 
-    A visitor with an appointment still gets one after the cut-off. Numbers for cases (办不成事) are also given during
-    self-service and online hours, because a case may be answered on a later day.
+    A visitor with an appointment still gets a number when others get none because closing time is near ("stopped").
+    Numbers for cases (办不成事) are also given during self-service and online hours, because a case may be answered on
+    a later day.
     """
     area = turn.lookup.area_of(service)
     own = of(turn, area)

@@ -80,8 +80,8 @@ def _empty(turn: Turn, source: str) -> Case:
 
 
 def case_of(turn: Turn, source: str, code: str | None, special: bool, ticket: Ticket | None) -> Case:
-    """Return a new case with number, area and service of the visit of ``ticket``; None: of no visit. It is not in the
-    state yet: ``open_case`` puts it there.
+    """Return a new case with number, area and service of the visit of ``ticket``; they stay empty if ``ticket`` is
+    None. The case is not in the state yet: ``open_case`` puts it there.
     """
     case = _empty(turn, source)
     case.code, case.special = code or "", special

@@ -93,7 +93,8 @@ def _in_full_swing(turn: Turn, own: AreaHours) -> bool:
 
 def set_clock(turn: Turn, forward_ms: int | None) -> None:
     """Recompute all hours after the wall clock was set. ``forward_ms``: how far it was moved ahead (negative: back);
-    None: no time was known before. A big step puts early closing in doubt for ``DOUBT_MS``.
+    None: no time was known before. After a step of more than ``STEP_MS``, areas that would close early because of it
+    stay open for ``DOUBT_MS``.
     """
     if forward_ms is not None and abs(forward_ms) > STEP_MS:
         turn.state.doubt_until_ms = turn.at_ms + DOUBT_MS

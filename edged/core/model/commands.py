@@ -135,8 +135,8 @@ class WindowSummary:
 
 @value
 class AlarmsSummary:
-    """The alarms in force, sent to the city, oldest first. Each is (kind, subject, ``at_ms`` stamp since which it is in
-    force).
+    """The alarms in force (at most the 100 newest), sent to the city, oldest first. Each is (kind, subject, ``at_ms``
+    stamp since which it is in force).
 
     ``lost``: a pair for each alarm about a lost device: the device, and why it is lost, as a word of ``losses.LOSSES``.
     """
@@ -177,11 +177,13 @@ class CaseSummary:
 
 @value
 class CasesSummary:
-    """The cases (办不成事) that are not closed, with counts and ratios, sent to the city. A ratio is from 0 to 1; None:
-    no cases to count.
+    """The cases (办不成事) that are not closed, with counts and ratios, sent to the city. ``cases`` lists at most 60;
+    the counts include all.
 
-    ``on_time_ratio``: the share closed in time, of cases that are overdue or were closed as possible (可办).
-    ``explained_ratio``: the same, of cases closed as impossible (不可办).
+    ``waiting``: cases that nobody has acknowledged yet; ``in_hand``: those that somebody deals with; ``overdue``: how
+    many of both are late. A ratio is from 0 to 1; None: no cases to count. ``on_time_ratio``: the share closed in time,
+    of cases that are overdue or were closed as possible (可办). ``explained_ratio``: the same, of cases closed as
+    impossible (不可办).
     """
 
     cases: tuple[CaseSummary, ...]

@@ -551,7 +551,8 @@ class KeptWindow:
 
 @value
 class OutcomeKept:
-    """Another version of this program recorded the last steps, and this version would decide some of them differently.
+    """The journal's last steps (events with their outputs) were recorded by another version of this program, and this
+    version would decide some of them differently.
 
     What the other version decided has been called, printed and spoken, so it stays valid. ``visits`` and ``windows``
     hold the states that differ, as recorded. ``next_action``: the first action id that was not used yet. ``unsure``:

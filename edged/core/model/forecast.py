@@ -33,7 +33,8 @@ Z10 = 1.2815515655446004  # the normal distribution's 90 % point
 class Load(NamedTuple):
     """Demand and windows of an area at one moment. ``work``: the waiting tickets in units of ``mean_s`` (the mean
     service time in seconds); ``busy``: visitors being served; ``windows``: windows that serve, including those for
-    which a clerk is on the way.
+    which a clerk is on the way. A window that several areas share counts as a fraction, one with helpers as more than
+    1.
     """
 
     work: float
@@ -219,8 +220,9 @@ def stream_of(learnt: Learnt, at_ms: int, plain: Stream) -> Stream:
     """Return the expected arrivals ``plain``, corrected by the arrivals that were counted before ``at_ms``. ``level``
     follows from those of the last two hours, ``excess_per_min`` from those of the last 20 minutes.
 
-    In the profile's first 15 minutes only ``opening_left`` is set (arrivals of that quarter that are still to come).
-    Visitors who arrive then have waited at the door, as the profile expects, and say nothing about later arrivals.
+    The first 15 minutes are an exception. Visitors who arrive then have waited at the door, as the profile expects, and
+    say nothing about later arrivals. Only ``opening_left`` is set (arrivals of that quarter that are still to come);
+    without a profile, nothing is corrected.
     """
     minute = plain.minute
     long_min, short_min = min(LEVEL_MIN, minute), min(RECENT_MIN, minute)

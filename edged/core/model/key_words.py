@@ -1,7 +1,7 @@
 """Replaces window numbers and names in the argument of a key by ids.
 
 A person types "force-open 11" or "transfer 社保"; a program types ids. This module knows where in each key's argument a
-window, area, service or person stands. A word that names none stays as typed, and the key is then refused.
+window, area, service or person stands. A word that fits none of them stays as typed, and the key is then refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finds the window, area, service or member of staff that a person means by an id, a number or a name.
 
-A matching id wins. Otherwise a window's number counts, or a name as written in hall.toml, in either language. If a text
-fits nothing, or more than one, the result is None.
+A matching id wins. Otherwise a window's number counts, or a name as written in hall.toml, in either language. If
+nothing has this number or name, or more than one thing has it, the result is None.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ WindowStateName = Literal[
 
 @value
 class Stop:
-    """A finished stage of a visit (one service at one window): the window that ended it, the outcome (or
-    "transferred"), and when.
+    """A finished stage of a visit (one service at one window): the window that ended it, the ``outcome`` ("transferred"
+    if the visitor was sent on), and when it ended.
     """
 
     window: str
@@ -99,7 +99,9 @@ class PendingAction:
 
 @value
 class DeviceState:
-    """Whether a device can be reached, and since when (``at_ms``); ``reason`` and ``detail`` as in ``DeviceLost``."""
+    """Whether a device can be reached (``up``). ``since_ms``: the stamp since which that is so. If it cannot,
+    ``reason`` and ``detail`` say why, as in ``DeviceLost``.
+    """
 
     up: bool
     since_ms: int
@@ -114,9 +116,9 @@ class PolicyTrial:
     trial.
 
     A wait is the average time that the waiting visitors have waited, in seconds. ``before_s``: the wait when the policy
-    came. ``waited_s`` and ``limit_s``: the wait and its limit at the last check. ``worse``: for how many minutes in a
-    row the wait was above its limit. ``left_min``: minutes until the trial ends. ``harmful``: the policy was found
-    harmful.
+    came. ``waited_s`` and ``limit_s``: the wait and its limit at the last check. ``worse``: at how many checks in a row
+    (one each minute) the wait reached its limit without a rush that explains it. ``left_min``: minutes of opening time
+    until the trial ends. ``harmful``: the policy was found harmful.
     """
 
     good_version: int
@@ -151,7 +153,7 @@ class UsualQueue:
     record by a factor below 1, so that older days count less. ``day``: the latest day, in days since 1970.
 
     ``waited_s``: the highest wait, that is how many seconds the waiting visitors had waited on average. ``pressure``:
-    the highest number of arrivals per hour and working window.
+    the highest number of arrivals in an hour for each regular (not "+1") window that worked.
     """
 
     waited_s: float
@@ -206,10 +208,12 @@ class Notice:
 class Ticket:
     """A number (号票) and the state of the visit for which it was given.
 
-    ``place_ms``: the stamp that decides the visitor's place in every queue. It is when the visit began, not when its
-    present stage (service) began. ``queued_ms``: when the present wait began. ``stages``: ids of services still to
-    come. ``trail``: finished stages. ``returning``: the visitor had been told which papers were missing and is back.
-    ``direct``: a visitor served without a number. ``booked``: the id of the appointment for which it was given.
+    ``place_ms``: the stamp that decides the visitor's place in every queue. It is when the visit began (for an
+    appointment that checked in early: when it joined the queue), not when its present stage (service) began.
+    ``queued_ms``: when the present wait began. ``quoted_s``: the wait predicted then, in seconds (low, middle, high);
+    None: none was. ``stages``: ids of services still to come. ``trail``: finished stages. ``returning``: the visitor
+    had been told which papers were missing and is back. ``direct``: a visitor served without a number. ``booked``: the
+    id of the appointment for which it was given.
     """
 
     id: int
@@ -304,8 +308,12 @@ class WindowState:
 
 @dataclass(slots=True)
 class Learnt:
-    """What was measured in an area: service times of finished visits, as sums in seconds and weights in which older
-    visits count less, and the numbers of tickets issued.
+    """What was measured in an area: service times of finished visits, and arrivals.
+
+    A mean time is a ``*sum*`` divided by the ``*weight`` of the same name, both of which count older visits less.
+    ``all_*`` is over all services; ``sum_s`` and ``weight`` are by service; ``ratio_*`` is the measured time in
+    relation to the configured one. ``issued``: tickets by service, from which the mix of services follows. ``arrived``:
+    tickets by number of the 30 s in which they were issued (``forecast.BIN_MS``).
     """
 
     ratio_sum: float = 0.0
@@ -436,8 +444,8 @@ class Today:
 
 @dataclass(slots=True)
 class Help:
-    """A commissioner (帮办) who helps at a window: since when, and how many seconds after the first page they
-    answered.
+    """A commissioner (帮办) who helps at a window since ``since_ms``. ``answer_s``: how many seconds passed from the
+    first page until they answered.
     """
 
     staff: str

@@ -22,10 +22,14 @@ class AreaLoad(NamedTuple):
     """The computed demand of an area and the wait that follows from it. Valid until something in the area changes, or
     until the stamp ``until_ms``.
 
-    ``wait_range_s``: the predicted wait (low, middle, high) in seconds, as newcomers are told; None while no prediction
-    is possible. ``each_s``: the mean time of each service in seconds. ``manned``: somebody is at one or more of the
-    windows that serve the area. ``unmanned``: how many windows should serve but have nobody there; ``load`` leaves
-    these out.
+    ``each_s``: the mean time of each service in seconds. ``commanded``: the "+1" windows that serve the area or have
+    been asked to. ``oldest_ms`` and ``priority_ms``: the stamps since which the longest-waiting visitor, and the
+    longest-waiting one with priority, wait. ``wait_range_s``: the predicted wait (low, middle, high) in seconds, as
+    newcomers are told; None while no prediction is possible.
+
+    ``unmanned``: how many windows should serve but have nobody there; ``load`` leaves these out. ``manned`` False: that
+    is so at all of them; then ``load`` counts them as if somebody were there, so that "+1" windows can still be decided
+    on.
     """
 
     load: Load

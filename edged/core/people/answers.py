@@ -256,7 +256,7 @@ def answer_of(
     lookup: Lookup, notes: Sequence[Note], accepted: Mapping[str, Pair] = ACCEPTED
 ) -> KeyAnswer | None:
     """Return the answer that follows from the notes of one key or order. It is the first refusal among them; without a
-    refusal, the last note for which ``told`` has a sentence. None if there is neither.
+    refusal, the last note for which ``accepted`` has a sentence. None if there is neither.
     """
     for note in notes:
         if note.kind == "ignored" and note.data.get("reason") not in SILENT:

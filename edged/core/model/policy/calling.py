@@ -68,6 +68,9 @@ class PriorityClass:
 class Calling:
     """In which order, how often and how long visitors are called, and when arrival or absence is assumed.
 
+    At a window with an "arrived" key, a visitor who has not come ``call_timeout_s`` after a call is a no-show. At any
+    other, arrival is assumed ``infer_arrival_s`` after the call.
+
     ``prepare_s`` belongs to calls in two steps: a clerk first reserves the next visitor (key "prepare") and calls them
     later ("announce"). A visitor who is not announced within that many seconds can again be called by any window. 0:
     every call is made in one step.

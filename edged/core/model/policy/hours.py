@@ -20,7 +20,7 @@ class Session:
     ``opens`` to ``closes``.
 
     ``mode`` says what is on offer. With ``full``, ``extended`` (延时服务) and ``assisted`` (帮办, no "+1" windows)
-    windows serve; with ``self-service`` and ``online`` no numbers are given.
+    windows serve; with ``self-service`` and ``online`` no numbers are given, except for cases (办不成事).
 
     An entry without ``areas`` applies to all areas. An entry that names areas replaces it for them on these days
     (``closed``: they stay closed). Exception: entries with mode ``extended``, ``self-service`` or ``online`` are added
@@ -78,12 +78,11 @@ class Noon:
 @value
 class Cutoff:
     """When numbers stop before closing: no number is given to a visitor who would, by prediction, be served until later
-    than ``overrun_s`` after closing.
+    than ``overrun_s`` after closing. In the last ``last_s`` seconds no numbers are given, whatever the prediction.
 
-    This is checked only in the last ``within_s`` seconds before closing; earlier, clerks are still coming and the
-    prediction would be too high. ``resume_s``: numbers are given again once the predicted end is that many seconds
-    earlier than required. ``last_s``: in the last ``last_s`` seconds before closing no numbers are given, whatever the
-    prediction.
+    Both are checked only in the last ``within_s`` seconds before closing, because earlier, clerks are still coming and
+    the prediction would be too high; not at all unless ``enabled``. ``resume_s``: numbers are given again once the
+    predicted end is that many seconds earlier than required.
     """
 
     enabled: Annotated[

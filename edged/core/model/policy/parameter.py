@@ -13,7 +13,7 @@ class Parameter:
     value. It stands in the field's ``Annotated`` type.
 
     The range is inclusive and applies even to a correctly signed policy. For a list or mapping it applies to each
-    number in it. A field without numbers has none.
+    number in it. A field that holds no numbers has no range.
     """
 
     label: str

@@ -12,7 +12,8 @@ from edged.core.model.value import value
 @value
 class Ratings:
     """When ratings (好差评, levels 1 to 5) may be given, and what follows a bad one. A rating of ``bad_level`` or lower
-    pages the duty manager, again every ``remind_s`` seconds until somebody answers it.
+    pages the duty manager, again every ``remind_s`` seconds until somebody answers it, but at most ``reminders`` more
+    times.
 
     ``answers``: the codes with which staff may answer a bad rating; if none is given, the last one is used.
     """

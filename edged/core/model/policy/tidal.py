@@ -18,8 +18,8 @@ class Band:
 
     Open: ``waiting > open_above + open_step * n``, where ``n`` counts the "+1" windows that the area has or has asked
     for; or the longest-waiting visitor has waited ``open_oldest_wait_s``. Either must last ``open_sustain_s``, and the
-    last opening must be ``cooldown_s`` ago. Close: ``waiting <= close_at`` for ``close_sustain_s``, and ``min_open_s``
-    after the opening at the earliest.
+    last opening must be ``cooldown_s`` ago. Close: ``waiting <= close_at`` for ``close_sustain_s``, while nothing asks
+    for a window, and ``min_open_s`` after the area's last opening at the earliest.
     """
 
     open_above: Annotated[
@@ -61,17 +61,19 @@ class Pw:
     Open: the predicted wait is at least ``open_wait_s``, and at least ``min_waiting`` people wait. The prediction
     already counts windows for which a clerk is on the way. The minimum keeps staff from being called away for one or
     two visitors (measured: edged/backtest/RESULTS.md). Close: the predicted wait with one window fewer is at most
-    ``close_wait_s`` for ``hold_s``, and the last opening is ``min_open_s`` ago.
+    ``close_wait_s`` for ``hold_s``, and the area last asked for a window at least ``min_open_s`` ago. With
+    ``forecast``, a window also stays open if the next 10 min bring work for it.
 
     ``forecast``: predict for the time at which a window asked for now would be ready (at least 8 min ahead), with the
     expected arrivals. ``profile``: area -> expected arrivals per 15 min, from ``profile_start_min`` (minutes after
     midnight) on; without a profile, arrivals are assumed to be steady. ``typed``: each waiting ticket counts with the
-    mean time of its own service. ``mix``: service -> share of all visitors.
+    mean time of its own service. ``mix``: service -> share of all visitors; without it, shares follow from the tickets
+    issued.
 
-    ``guard``: open no window so close to closing time (section ``hours``) that it would hardly serve.
-    ``lost_finish_means``: a visitor who has been at a window for more than this many mean service times is assumed to
-    have left (0: never). ``outlier_means``: a service that took longer than this many times the configured time is
-    learnt as that much (0: as measured).
+    ``guard``: open no window in the last 10 min before closing time (section ``hours``), unless the predicted wait is
+    20 min or longer. ``lost_finish_means``: a visitor who has been at a window for more than this many mean service
+    times is assumed to have left (0: never). ``outlier_means``: a service that took longer than this many times the
+    configured time is learnt as that much (0: as measured).
     """
 
     target_wait_s: Annotated[
@@ -183,8 +185,12 @@ REFERENCE_PW = Pw(
 
 @value
 class Peak:
-    """A rush that is known in advance, during which ``windows`` "+1" windows are wanted. It applies on days that lie in
-    both ranges (of the month and of the week, 1 Monday to 7 Sunday), between two times in minutes after midnight.
+    """A rush that is known in advance, during which ``windows`` "+1" windows are wanted. It counts for rule "schedule",
+    and for other rules while sensors are lost (``Arbiter.stale_schedule_s``).
+
+    It applies on days that lie in both ranges (of the month and of the week, 1 Monday to 7 Sunday; last days included),
+    from ``start_min`` until before ``end_min``, in minutes after midnight. Where several apply, the largest number
+    counts.
     """
 
     windows: Annotated[int, Parameter('"+1" windows during the peak', "高峰期潮汐窗口数", 1, 50)] = 1
@@ -209,9 +215,10 @@ class Triggers:
     request is granted. Only the rule gives windows back.
 
     ``waiting_above`` asks when more visitors wait and no wait can be predicted, because nobody serves yet.
-    ``waiting_per_window`` asks when more visitors wait for each window. ``people_above`` asks when people counters
-    report more people present. ``hold_s``: how many seconds a request by key or order stays valid while no window has
-    been opened for it.
+    ``waiting_per_window`` asks when more visitors wait for each window that serves. ``people_above`` asks, for the area
+    where most visitors wait, when people counters report more people present in the hall. ``hold_s``: how many seconds
+    a request by key or order stays valid while no window has been opened for it (longer while somebody is on the way).
+    Rule "band" has its own limits in place of ``waiting_above``, ``waiting_per_window`` and ``oldest_wait_s``.
     """
 
     waiting_above: Annotated[
@@ -244,11 +251,16 @@ class Triggers:
 
 @value
 class Arbiter:
-    """Limits for granting "+1" windows when areas compete. ``release_*``: when a quiet area must give a "+1" window
-    back early, because a busy area needs one.
+    """Limits for sharing "+1" windows and staff when areas compete; with rules "pw" and "pwf" only.
 
-    Up to ``lend_windows`` regular windows of a quiet area may be lent: for at most ``lend_s`` they call another area's
-    visitors before their own.
+    ``release_*``: when a quiet area gives a "+1" window back early, because a busy area needs one. If none does, up to
+    ``lend_windows`` regular windows of a quiet area may be lent: for at most ``lend_s`` they call the busy area's
+    visitors before their own. A lent window returns sooner if the predicted wait of its own area exceeds
+    ``release_percent`` of that area's opening wait.
+
+    ``stale_*`` hold for rule "band", too: what happens when an area's dispenser, or all panels of its working windows,
+    have been lost for so long. After ``stale_hold_s`` the rule neither opens nor closes windows; after
+    ``stale_schedule_s`` the known rushes (``peaks``) decide, if there are any.
     """
 
     early_release: Annotated[
@@ -299,8 +311,8 @@ Rule = Literal["pw", "pwf", "band", "schedule", "always", "never"]
 @value
 class Tidal:
     """The tidal loop: the rule that opens and closes "+1" windows, and its limits. ``areas`` holds values that replace
-    ``band`` for single areas, ``pw_areas`` those that replace ``pw``. ``pool``: how many "+1" windows may be open at
-    once in the hall.
+    ``band`` for single areas, ``pw_areas`` those that replace ``pw``. ``pool``: how many "+1" windows may be in use at
+    once in the hall (asked for, open or draining).
 
     ``patience_s`` concerns "+1" windows at which a clerk gives general advice meanwhile (consultation windows): how
     long that clerk has to answer when the window is wanted, and after how long one who answered "later" is asked again.

@@ -46,9 +46,10 @@ PAPERS: Mapping[str, Paper] = {
 class Visits:
     """Limits for absence, parking (a visitor is put aside for a while), return, appointments and journeys.
 
-    ``reoffer_s``: how long after a no-show the visitor is called again (0: never); ``reoffers``: how often. ``park_s``:
-    after how long a parked visitor is back in the queue (0: only by key). ``queue_unprinted``: a number whose printing
-    failed stays in the queue; otherwise it is not called before it was reprinted.
+    ``reoffer_s``: how long after a no-show the visitor is put back into the queue (0: never); ``reoffers``: how often.
+    ``park_s``: after how long a parked visitor is back in the queue, unless the clerk chose a time (0: only by key).
+    ``queue_unprinted``: a number whose printing failed stays in the queue; otherwise it is not called before it was
+    reprinted.
 
     ``return_within_s``: how long a visitor who was told which papers are missing may come back with the same number (0:
     a new number is needed). ``return_to_owner``: that visitor goes to the window that told them. ``papers``: names of
