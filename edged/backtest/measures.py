@@ -1,7 +1,8 @@
 """The cost of a day under a policy: waits, staff minutes, openings, and their sum J at given prices.
 
-J = wait price x sum of waits + excess price x sum of minutes above the target + staff minutes + opening price x
-openings; its unit is one minute of one member of staff. Quantiles interpolate between the two nearest waits.
+J = wait price x sum of waits + excess price x sum of minutes above the target + staff price x staff minutes + opening
+price x openings. At a staff price of 1 (the default) its unit is one minute of one member of staff. Quantiles
+interpolate between the two nearest waits.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ It keeps the two rules for callers of ``Engine`` (time stamps never decrease; ev
 one instant: due ticks, then ends of service and arrivals of staff in the order they were scheduled, then visitors.
 Regular windows are open all day. An idle clerk calls as soon as somebody waits, in the order of the windows; a called
 visitor arrives immediately. A paged member of staff accepts immediately and logs in exactly ``setup_ms`` after the core
-has asked for the window. The day ends at the first multiple of ``CHECK_MS`` after closing time at which nobody waits.
+has asked for the window. The day ends at the first multiple of ``CHECK_MS`` from closing time on at which nobody waits.
 """
 
 from __future__ import annotations

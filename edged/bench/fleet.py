@@ -1,8 +1,9 @@
 """``edged bench --fleet``: a simulated city in which the consumer, the broker and PostgreSQL are killed and the halls'
 bridges cut, while visitors arrive.
 
-The result is good if four counts are equal for every hall: the event rows in the database, the highest event number
-there, the number up to which the city acknowledged, and the hall's own count.
+Events are complete if four counts are equal for every hall: the event rows in the database, the highest event number
+there, the number up to which the city acknowledged, and the hall's own count. For a good result a policy must also have
+reached every hall, and live events must have arrived in time (see ``FleetBench.run``).
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ class FleetBench:
         city.wires.away |= set(self._absent)
 
     async def run(self) -> dict[str, Any]:
-        """Run all parts; returns the figures. ``good``: no event is missing, exactly the halls chosen for it refused
-        the policy, and the p99 delay of live events is within its limit.
+        """Run all parts; returns the figures. ``good``: no event is missing, every hall answered the policy, exactly
+        the halls chosen for it refused it, and the p99 delay of live events was within its limit while the absent halls
+        came back.
         """
         city = self._city
         async with asyncio.TaskGroup() as tasks:

@@ -105,7 +105,7 @@ def quiet(place: Place, seconds: float) -> dict[str, Any]:
 
 
 def day(place: Place, tickets: int, rate: float) -> dict[str, Any]:
-    """Let ``tickets`` visits happen at ``rate`` messages a second (fewer if that takes ``DAY_MAX_S``), then kill the
+    """Let ``tickets`` visits happen at ``rate`` messages a second, for at most ``DAY_MAX_S`` seconds; then kill the
     daemon and start it again. Returns its memory after the visits (``rss_after``), and the milliseconds from that start
     until it is READY and the lamp is right (``restart_ms``).
     """

@@ -163,9 +163,9 @@ def _stream(port: int) -> socket.socket:
 
 
 def _changes(child: PagesChild, plug: Plug, hall: str, seconds: float) -> dict[str, Any]:
-    """Measure ``edged web`` while it streams to ``READERS`` readers that ``WINDOWS`` windows change, all of them
-    ``CHANGES_PER_S`` times a second. Returns how many times a second they changed, the KiB a second that each reader
-    got, and the processor time of ``edged web`` in percent of one core.
+    """Measure ``edged web`` while ``WINDOWS`` windows change, all of them ``CHANGES_PER_S`` times a second, and
+    ``READERS`` readers receive the changes as a stream. Returns how many times a second the windows changed, the KiB a
+    second that each reader got, and the processor time of ``edged web`` in percent of one core.
     """
     readers = [_stream(child.port) for _ in range(READERS)]
     rounds, received = [0], [0]

@@ -198,7 +198,7 @@ class DaemonWorld:
         """Kill the daemon at once. ``torn``: also cut the power, so that the disk keeps only a random part of what was
         not synced.
 
-        ``then``: called while no process has the journal open.
+        ``then``: called after the daemon has died and before the next one starts, while nobody has the journal open.
         """
         if self.app is None or self._task is None or self._killed:
             return
