@@ -16,7 +16,7 @@ from edged.core.model.turn import Turn
 from edged.core.people import announcements, notices, pages, staffing, stranded
 from edged.core.queue import bookings, by_hand, people_counters, tickets
 from edged.core.tide import triggers
-from edged.core.visits import follow, kept, own_page, printing, rating
+from edged.core.visits import follow, own_page, printing, rating, upgrade
 from edged.core.windows import overrides, roster, wishes
 
 
@@ -55,7 +55,7 @@ def _ask(turn: Turn, event: ev.WindowAsked) -> None:
         return
     turn.state.active_ms = turn.at_ms  # it counts as a sign of use, like a key
     if not event.withdraw:
-        triggers.ask(turn, event.area, "operator", event.by)
+        triggers.record_wish(turn, event.area, "operator", event.by)
     elif not (wishes.withdraw_all if event.everybody else wishes.withdraw)(turn, event.area, event.by):
         turn.ignore(event.area, "no_wish", by=event.by)
 
@@ -98,7 +98,7 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.KeyListTaken: _keys_listed,
     ev.MachineTold: equipment.machine,
     ev.JournalRenewed: renewal.skip,
-    ev.OutcomeKept: kept.keep,
+    ev.OutcomeKept: upgrade.match_record,
     ev.RosterTold: roster.handle,
     ev.TicketSecretDrawn: own_page.draw,
     ev.GoneOn: by_hand.go_on,

@@ -187,7 +187,9 @@ class Engine:
                 self._index_due()
 
     def _fit_policy(self, turn: Turn) -> None:
-        """Mark every area, window and deadline for evaluation, because another policy is in force."""
+        """Apply another policy to what is stored: recompute case deadlines and opening hours, and mark every area and
+        window for evaluation.
+        """
         for area in turn.lookup.areas:
             turn.touch_area(area)
         case_book.recompute_deadlines(turn)

@@ -99,8 +99,8 @@ def _visitors(state: State) -> None:
 
 
 def _waits(state: State) -> None:
-    """A visitor who waits for anything but a call has a timer for it, as has every appointment; no other ticket has
-    one.
+    """Every timer of a ticket's state (booked, parked, papers missing, no-show) belongs to a ticket in that state. An
+    early check-in and a visitor who is to bring papers always have one, as has every appointment.
     """
     clocks = {tuple(name.split("/", 1)) for name in state.timers}
     for kind, key in clocks:
@@ -118,7 +118,9 @@ def _waits(state: State) -> None:
 
 
 def _prepared(state: State) -> None:
-    """A visitor prepared by a window has a timer, and the window can call."""
+    """A window that has prepared a visitor (reserved them for its next call) has a timer for that, and is open, calling
+    or serving.
+    """
     for name in [name for name, window in state.windows.items() if window.prepared is not None]:
         assert f"prepared/{name}" in state.timers, f"{name} keeps somebody for ever"
         assert state.windows[name].state in ("OPEN", "CALLING", "SERVING"), f"{name} keeps somebody"
@@ -170,7 +172,8 @@ def _tidal(name: str, window: WindowState, lookup: Lookup) -> None:
 
 
 def _staff(state: State) -> None:
-    """A member of staff is at one place: bound where the window names them, paged where the window waits for them.
+    """A member who is "bound" sits at exactly one window, one who is "paged" is awaited at exactly one, and any other
+    is at none.
 
     A window with helpers has a clerk.
     """
@@ -199,7 +202,9 @@ def _staff(state: State) -> None:
 
 
 def _overrides(state: State, lookup: Lookup) -> None:
-    """Every override has a timer, is about something the hall has, and is obeyed."""
+    """Every override has a timer and is about something the hall has. A window ordered closed is neither open nor asked
+    to open, and not ordered open as well.
+    """
     for name, override in state.overrides.items():
         assert name == override_key(override.kind, override.target), f"{name} is {override}"
         assert f"override/{name}" in state.timers, f"{name} never ends"
@@ -224,7 +229,9 @@ def _wishes(state: State, lookup: Lookup) -> None:
 
 
 def _pages(state: State, lookup: Lookup) -> None:
-    """Every open page went to somebody who exists, at most one to each commissioner or guide, and has a timer."""
+    """Every open page went to a member of staff or the duty manager. Members get at most one at a time, and it has a
+    timer.
+    """
     helping = [page.to for page in state.pages.values() if page.to in lookup.staff]
     assert len(helping) == len(set(helping)), f"paged twice: {helping}"
     for name, page in state.pages.items():

@@ -115,7 +115,9 @@ def _route(turn: Turn, event: KeyPressed) -> None:
 
 
 def _duty(turn: Turn, event: KeyPressed) -> None:
-    """Handle a key of the duty manager: accept pages about alarms, or the case that has waited longest."""
+    """Handle a key of the duty manager. "accept" answers their pages about alarms and also acknowledges the case that
+    has waited longest; other keys open a case, report promised papers, decline, log in or log out.
+    """
     answered = event.key in ("accept", "decline") and pages.answer(
         turn, staffing.DUTY_MANAGER, event.key, event.arg
     )
@@ -317,8 +319,8 @@ def _walk_direct(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def _special_need(turn: Turn, window: str, arg: str | None) -> None:
-    """Handle the key for a visitor who needs more time or help: the area asks for one more window; ``back`` withdraws
-    that.
+    """Handle the key for a visitor who needs more time or help: wish for one more window in their area. ``arg`` "back"
+    withdraws the wish made at this window.
     """
     if not turn.state.policy.tidal.triggers.special_need:
         turn.ignore(window, "key_not_used", key="special-need")
@@ -327,13 +329,13 @@ def _special_need(turn: Turn, window: str, arg: str | None) -> None:
     area = turn.window(window).area or turn.lookup.window_areas[window][0]
     area = area if ticket is None else turn.lookup.area_of(ticket.service)
     if arg != preparation.BACK:
-        triggers.ask(turn, area, "special-need", window=window)
+        triggers.record_wish(turn, area, "special-need", window=window)
     elif not any(wishes.withdraw(turn, name, None, window) for name in turn.lookup.areas):
         turn.ignore(window, "no_wish")
 
 
 def _case(turn: Turn, window: str, arg: str | None) -> None:
-    """Open a case and print its receipt; the key pressed again for the same visitor only prints it again."""
+    """Open a case (办不成事) and print its receipt; pressed again for the same visitor, only print the receipt again."""
     before, noted = turn.state.next_case, len(turn.notes)
     case_requests.press(turn, point_of(window), window, arg)
     known = [

@@ -37,8 +37,8 @@ def conflicts(state: State, site: Site) -> list[str]:
 
 
 def load_site(turn: Turn, site: Site) -> bool:
-    """Put ``site`` in force: new parts appear, removed ones go, live visits stay. False (and notes) if that would drop
-    a visit.
+    """Put ``site`` in force: new windows, areas and staff appear, removed ones go, live visits stay. False (and a note
+    for each reason) if that would drop a visit.
     """
     state = turn.state
     problems = conflicts(state, site)
@@ -99,8 +99,8 @@ def _forget_missing(turn: Turn) -> None:
 
 
 def _fit_window(turn: Turn, window: str) -> None:
-    """Adapt a window to the new configuration: a visitor there is served; without one the window goes to its resting
-    state.
+    """Adapt a window to the new configuration: a visitor there is served to the end; a window without one goes to its
+    resting state if it no longer fits.
     """
     state = turn.window(window)
     ticket = turn.ticket_at(window)
@@ -118,8 +118,8 @@ def _fit_window(turn: Turn, window: str) -> None:
 
 
 def fit_rest(turn: Turn) -> None:
-    """Set tidal windows at rest to CONSULTING if a clerk sits there, else to STANDBY (dumps of earlier versions lack
-    it).
+    """Set tidal windows at rest to CONSULTING if a clerk sits there, else to STANDBY. State dumps of earlier versions
+    did not distinguish the two.
     """
     for window in turn.lookup.tidal:
         state = turn.window(window)

@@ -1,5 +1,5 @@
-"""After a journal that lost its end or is an older copy: numbers and ids that may already be on paper are not given
-again.
+"""Skips ticket numbers and ids that may already be on paper, after the journal lost its last steps or was replaced by
+an older copy.
 
 Ticket numbers, action and case ids continue after everything that may have been given; the daemon raises the alarm. If
 another record knows today's last numbers, numbering continues after them. Otherwise each service skips as many as may

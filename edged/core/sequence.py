@@ -1,14 +1,15 @@
 """A device's message numbers: the same number again is a redelivery, and a missing number is a lost input.
 
 A number is only meaningful within its device's *epoch*, because a device that was switched off counts from 1 again. A
-new epoch begins with a number lower than the last, with other content under a known number, with another ``boot``, and
-with a new day. Within the epoch, the same number and content is a redelivery
+new epoch begins with a number lower than the last, with other content under a known number, with another ``boot`` (an
+id that some devices give themselves at each start), and with a new day. Within the epoch, the same number and content
+is a redelivery
 
 * at any age, if the broker marks it as delivered before, or if it is the device's newest number (a device that starts
   again does not start there);
 * within ``RESEND_MS``, for the few messages before that: after a short loss a device repeats what was not acknowledged.
-  Its very first number counts only within ``ECHO_MS`` or if our own connection was down since; otherwise the device has
-  started again.
+  The first number of an epoch is a redelivery only within ``ECHO_MS`` or if our own connection was down since;
+  otherwise the device has started again.
 
 Times are counted only while the device could be received, not while our connection or process was down; so a message
 that an old broker stored meanwhile without marking it is recognised, too.
@@ -19,8 +20,8 @@ counted, and raises an alarm until nothing was missing for ``WHOLE_MS``. The que
 another way: the next key of a window infers what it skipped, and a ticket that was printed but never reported is called
 by number.
 
-Two devices with one id are recognised when one continues where the other's numbers were before, or when everything
-comes twice.
+Two devices with one id are recognised because each continues its own series of numbers, or because every message comes
+twice.
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ def twins_over(turn: Turn, point: Point) -> None:
 
 
 def link_down(turn: Turn, point: Point) -> None:
-    """Record that our connection is down: the device cannot be received, and this time does not count for its
-    numbers.
+    """Record that our connection is down, so that the device cannot be received. The ages of its message numbers do not
+    grow meanwhile.
     """
     sender = turn.state.senders.get(point)
     if sender is not None and sender.deaf_ms is None:
@@ -131,7 +132,7 @@ def link_up(turn: Turn, point: Point) -> None:
 
 
 def after_gap(turn: Turn, gap_ms: int) -> None:
-    """Do not count the time in which the process did not run for the ages of devices' numbers."""
+    """Leave the ``gap_ms`` in which the process did not run out of the ages of all devices' message numbers."""
     for sender in turn.state.senders.values():
         _skip(sender, gap_ms)
         if sender.deaf_ms is not None:
@@ -158,7 +159,8 @@ def _sender(turn: Turn, event: DeviceEvent) -> Sender:
 
 
 def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) -> Judged:
-    """Whether a number is new, a redelivery, or the start of a new epoch.
+    """Classify a message number: "later" (higher than all before), "late" (new, but lower than the newest), "repeated"
+    (a redelivery) or "restarted" (the device counts from the beginning: a new epoch).
 
     ``same``: whether the known message with this number has the same content; None if the number is unknown.
     """
@@ -192,15 +194,17 @@ def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) ->
 
 
 def _is_forgotten(turn: Turn, sender: Sender, point: Point, seq: int) -> bool:
-    """Whether a number that is no longer stored was received in this epoch: many came after it, and a broker delivers
-    what it stored in order.
+    """Whether a number was received in this epoch so long ago that its content is no longer stored: many higher ones
+    came after it, and a broker delivers in order.
     """
     full = len(turn.state.seen[point]) >= SEEN_PER_POINT
     return full and sender.first <= seq <= turn.state.last_seq[point] - SEEN_PER_POINT // 2
 
 
 def _other_day(turn: Turn, sender: Sender) -> bool:
-    """Whether the device was last received on another day (and not just before midnight)."""
+    """Whether the device's last message came on another day, and more than ``RESEND_MS`` ago (not just before
+    midnight).
+    """
     day = _day(turn)
     return None not in (day, sender.day) and day != sender.day and turn.at_ms - sender.heard_ms > RESEND_MS
 
@@ -223,8 +227,8 @@ def _restart(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
 
 
 def _is_a_twin(turn: Turn, event: DeviceEvent, sender: Sender) -> bool:
-    """Whether a number that is not the next one is the one that would have continued the device's epoch before this
-    one. That is a sign of a second device with the same id.
+    """Whether a number is the one that follows the last of the device's previous epoch. No single device goes back to
+    earlier numbers, so that is a sign of a second device with the same id.
     """
     assert event.seq is not None
     if not _goes_on(sender, event.seq):
@@ -239,8 +243,8 @@ def _goes_on(sender: Sender, seq: int) -> bool:
 
 
 def _echo(turn: Turn, point: Point, sender: Sender) -> None:
-    """Record that the newest number came again although no connection was down. A single one is a resend by radio; if
-    every number comes twice, there is a second device.
+    """Record that the device's newest message came again although no connection was down. Once, that is a resend by
+    radio; if every message comes twice, a second device has the same id.
 
     The alarm is raised with the next new number, because a redelivery changes nothing.
     """
@@ -253,7 +257,9 @@ def _echo(turn: Turn, point: Point, sender: Sender) -> None:
 
 
 def _suspect(turn: Turn, point: Point, sender: Sender, sign: int) -> None:
-    """Add ``sign`` to the evidence of a second device with this id; evidence older than ``WHOLE_MS`` is dropped."""
+    """Add ``sign`` (``ECHOES`` suffice for the alarm) to the evidence of a second device with this id. Evidence older
+    than ``WHOLE_MS`` is dropped.
+    """
     sender.twice = sign + (0 if turn.at_ms - sender.sign_ms > WHOLE_MS else sender.twice)
     sender.sign_ms = turn.at_ms
 

@@ -81,8 +81,8 @@ def after_gap(turn: Turn, gap_ms: int) -> None:
 
 
 def after_clock(turn: Turn, forward_ms: int) -> None:
-    """Move the deadlines in ``ON_THE_WALL``, because the wall clock was set ``forward_ms`` ahead: they come that much
-    sooner.
+    """Move the deadlines in ``ON_THE_WALL`` (dates and times of day) ``forward_ms`` closer, because the wall clock was
+    set ahead by that much. Negative: it was set back.
     """
     for name, due_ms in list(turn.state.timers.items()):
         if _on_the_wall(name):

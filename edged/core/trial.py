@@ -2,9 +2,8 @@
 
 Every policy in force that is not on trial counts as good. Once a minute, while somebody is in the hall, the average
 time that the waiting visitors have waited is compared with a limit. A long wait alone proves nothing (it may be a
-Monday). In addition, either the previous policy would open another "+1" window now, and a window and staff are
-available; or this hall, with as many visitors per window at this time of day, has never had even half such waits on
-other days.
+Monday). In addition, one of two must be true: the previous policy would open another "+1" window now, and a window and
+staff are available; or as many visitors per window came at this time of other days, and they never waited so long.
 
 The result is a note, an alarm and ``harmful``. The daemon, which stores the signed documents, then puts the previous
 policy back in force like a signed order, and again after a restart. A policy that was taken back is never accepted
@@ -131,8 +130,8 @@ def _begin(turn: Turn, good: PolicyTrial) -> None:
 
 
 def somebody_is_here(turn: Turn) -> None:
-    """Handle a key press or a ticket, which shows that the hall is in use. While a new policy is on trial (watched for
-    longer waits), its timer is started if it does not run; otherwise the usual waits are learnt.
+    """Handle a key press or a ticket, which shows that the hall is in use. Start the minute timer of the trial of a new
+    policy if it does not run; without a trial, record the usual waits.
     """
     state = turn.state
     if state.trial is None:
@@ -143,8 +142,8 @@ def somebody_is_here(turn: Turn) -> None:
 
 
 def check_waits(turn: Turn, _key: str) -> None:
-    """Timer: compare the waits under the policy on trial with the limit; end the trial, or mark the policy as harmful,
-    if it is time.
+    """Timer, each minute: compare the waits under the policy on trial with the limit. After more than ``worse_min`` bad
+    checks in a row the policy is marked harmful; after ``watch_min`` minutes of opening time the trial ends well.
     """
     trial = turn.state.trial
     if trial is None or turn.state.put_aside is not None or opening.quiet(turn):
@@ -196,8 +195,8 @@ def _missed_window(turn: Turn, trial: PolicyTrial) -> str:
 
 
 def _never_so_old(turn: Turn, usual: UsualQueue | None) -> str:
-    """The hall's id if no day on record had even half such waits with as many visitors per window; "" if one did, or
-    too few days are on record.
+    """The hall's id if waits above the limit cannot be due to a rush: as many visitors per window have come at this
+    time of day before, and ``KNOWN_DAYS`` days are on record. "" otherwise.
     """
     if usual is None or usual.days < KNOWN_DAYS or _pressure(turn) > usual.pressure:
         return ""
@@ -245,7 +244,9 @@ def _pressure(turn: Turn) -> float:
 
 
 def _learn(turn: Turn) -> None:
-    """Record how long visitors wait at this time of day, every ``LEARN_MS``; not during a trial."""
+    """Record the present wait and load for this half hour of the day, if higher than those on record, which fade by a
+    tenth each day. Not before the clock was ever set.
+    """
     local = wall.local_ms(turn)
     if local is None:
         return
@@ -262,8 +263,8 @@ def _learn(turn: Turn) -> None:
 
 
 def _usual(turn: Turn) -> UsualQueue | None:
-    """Return the longest waits and the highest load on record for this hall within half an hour of this time of day.
-    None if there are none or the clock was never set.
+    """Return the longest average wait and the highest load on record for this hall within half an hour of this time of
+    day. None if there are none or the clock was never set.
     """
     local = wall.local_ms(turn)
     if local is None:

@@ -18,7 +18,7 @@ from edged.core.model.turn import Turn
 from edged.core.queue import ordering
 from edged.core.queue.ordering import Choice
 from edged.core.tide import tidal_loop
-from edged.core.visits import kept
+from edged.core.visits import upgrade
 from edged.core.visits.recorded import OVER, Recorded, alike
 from edged.core.windows import machine, preparation
 from edged.observer import Step
@@ -120,7 +120,7 @@ def test_what_another_version_decided_stands() -> None:
         engine.check()
         assert max(before, found.kept.next_action) <= engine.state.next_action
         told = next(note for note in notes if note.kind == "journal.outcome_kept")
-        left = {alarm.subject for alarm in engine.state.alarms.values() if alarm.kind == kept.ALARM}
+        left = {alarm.subject for alarm in engine.state.alarms.values() if alarm.kind == upgrade.ALARM}
         assert left == {word for word in str(told.data["left"]).split(",") if word}
         visits += len(found.kept.visits)
         named += len([one for one in found.kept.visits if one.number in left])
@@ -154,7 +154,7 @@ def test_with_the_next_day_nothing_has_to_be_checked_any_more() -> None:
     from edged.core.people import alarms
 
     turn = Turn(engine.state, Lookup(engine.state.site), engine.state.at_ms)
-    alarms.sound(turn, kept.ALARM, "A001")
-    kept.end_day(turn)
-    assert not alarms.is_raised(turn, kept.ALARM, "A001")
+    alarms.sound(turn, upgrade.ALARM, "A001")
+    upgrade.end_day(turn)
+    assert not alarms.is_raised(turn, upgrade.ALARM, "A001")
     engine.handle(engine.state.at_ms, OutcomeKept())

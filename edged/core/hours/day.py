@@ -15,7 +15,7 @@ from edged.core.model.state import TicketState
 from edged.core.model.turn import Turn
 from edged.core.people import announcements, pages, staffing
 from edged.core.queue.ordering import AT_REST
-from edged.core.visits import kept
+from edged.core.visits import upgrade
 from edged.core.visits.detours import cancel
 from edged.core.windows import activation, overrides, roster, wishes
 
@@ -56,7 +56,7 @@ def turn_day(turn: Turn) -> None:
     state.used_numbers = {t.number: t.id for t in state.tickets.values() if t.ended_ms is None}
     state.served_today = 0
     state.duty_staff = None
-    kept.end_day(turn)
+    upgrade.end_day(turn)
     overrides.reset(turn)
     wishes.end_day(turn)
     roster.end_day(turn)

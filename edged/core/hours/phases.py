@@ -313,7 +313,7 @@ def _close_windows(turn: Turn, area: str) -> None:
     """
     for window in turn.lookup.area_windows[area]:
         state = turn.window(window)
-        if overrides.kept(turn, window):
+        if overrides.keeps_open(turn, window):
             continue
         if turn.lookup.windows[window].tidal:
             if state.area == area and state.state in ASKED:

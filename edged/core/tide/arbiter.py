@@ -47,10 +47,10 @@ def try_open(turn: Turn, area: str, evaluation: Evaluation) -> bool:
         return _grant_override(turn, area, evaluation)
     one_at_a_time = tidal.rule == "band" or evaluation.ask not in ("predicted-wait", "always", "schedule")
     if one_at_a_time and any(turn.window(window).state == "ACTIVATING" for window in evaluation.commanded):
-        hold(turn, area, "being_staffed", evaluation)
+        note_held(turn, area, "being_staffed", evaluation)
         return False
     if evaluation.ask != "always" and is_invited(turn, area):
-        hold(turn, area, "being_invited", evaluation)
+        note_held(turn, area, "being_invited", evaluation)
         return False
     if not tidal.enabled:
         state.refused = None
@@ -63,17 +63,17 @@ def try_open(turn: Turn, area: str, evaluation: Evaluation) -> bool:
         return False
     if state.escalated_ms is not None:
         again_ms, ready = state.escalated_ms + tidal.retry_s * 1000, _somebody_sits_ready(turn, area)
-        if _asked_after_hours(turn, area):
+        if _drains_without_wish(turn, area):
             if not ready:
-                hold(turn, area, "nobody_comes", evaluation)
+                note_held(turn, area, "nobody_comes", evaluation)
                 return False
         elif turn.at_ms >= again_ms:
             forget_tries(turn, area, over=False)
         elif not ready:
-            hold(turn, area, "nobody_answered", evaluation, again_ms)
+            note_held(turn, area, "nobody_answered", evaluation, again_ms)
             return False
     if evaluation.ask != "always" and turn.at_ms < earliest_open_ms(turn, area):
-        hold(turn, area, "too_soon", evaluation, earliest_open_ms(turn, area))
+        note_held(turn, area, "too_soon", evaluation, earliest_open_ms(turn, area))
         return False
     if len(evaluation.commanded) >= _max_windows(turn, area):
         _refuse(turn, area, "max_windows", evaluation)
@@ -85,16 +85,16 @@ def try_open(turn: Turn, area: str, evaluation: Evaluation) -> bool:
     return False
 
 
-def _asked_after_hours(turn: Turn, area: str) -> bool:
-    """Whether the area is draining (closed, but its last visitors are served) and nobody has asked for one more window
-    by key or order. Staff who did not come are then not paged again.
+def _drains_without_wish(turn: Turn, area: str) -> bool:
+    """Whether the area is closed and only serves its last visitors, and no key or order asks for one more window there.
+    Staff who did not come are then not paged again.
     """
     return opening.of(turn, area).phase == "draining" and wishes.open_wish(turn, area) is None
 
 
 def _grant_override(turn: Turn, area: str, evaluation: Evaluation) -> bool:
-    """Start opening a window that a person wants open: the policy's limits do not apply, but somebody still has to
-    come. False if that has to wait or no window can be opened.
+    """Start opening a window that a person ordered open: the policy's limits do not apply, but a member of staff still
+    has to come. False if no window or member can be asked now.
     """
     state = turn.area(area)
     if state.escalated_ms is not None:
@@ -105,7 +105,9 @@ def _grant_override(turn: Turn, area: str, evaluation: Evaluation) -> bool:
 
 
 def is_invited(turn: Turn, area: str) -> bool:
-    """Whether the clerk of a consultation window is being asked to open it for ``area``."""
+    """Whether the clerk of a consultation window (a tidal window at rest, staffed for questions) is being asked to open
+    it for ``area`` and has not answered.
+    """
     states = turn.state.windows
     return any(
         states[window].state == "INVITED" and states[window].area == area
@@ -114,8 +116,8 @@ def is_invited(turn: Turn, area: str) -> bool:
 
 
 def volunteer(turn: Turn, window: str) -> bool:
-    """Open a consultation window whose clerk presses "next", for the area where most people wait. False (and a note) if
-    it may not open.
+    """Open a consultation window (a tidal window at rest, staffed for questions) whose clerk presses "next" unasked,
+    for the area where most people wait. False (and a note) if it may not open.
     """
     areas = [
         area
@@ -160,7 +162,9 @@ def _max_windows(turn: Turn, area: str) -> int:
 
 
 def earliest_open_ms(turn: Turn, area: str) -> int:
-    """The stamp from which this area may get its next window."""
+    """The earliest stamp at which the arbiter may open the area's next window: the rule's times since demand rose and
+    since the last opening are over.
+    """
     state = turn.area(area)
     banded = turn.state.policy.tidal.rule == "band"
     sustain_s = turn.band(area).open_sustain_s if banded else 0
@@ -176,7 +180,7 @@ def earliest_open_ms(turn: Turn, area: str) -> int:
 
 
 def pool_used(turn: Turn) -> int:
-    """How many "+1" windows of the whole hall are in use; draining ones count."""
+    """How many "+1" windows of the whole hall serve an area, are being asked to, or drain."""
     states = turn.state.windows
     return sum(1 for window in turn.lookup.tidal if states[window].area is not None)
 
@@ -250,10 +254,10 @@ def _relieve(turn: Turn, area: str, evaluation: Evaluation) -> None:
 
 
 def idle_window(turn: Turn, area: str, forced: bool = False) -> str | None:
-    """The "+1" window to open next: staffed ones first, then not yet tried, fewest turns, longest rest, order of
-    configuration. None if there is none.
+    """The "+1" window to open next: first one with a clerk, then one not tried in vain for this request, then the one
+    activated least often today, then the one unused longest, then the order of configuration. None if none is at rest.
 
-    ``forced``: only windows that a person ordered open.
+    ``forced``: choose only among windows that a person ordered open.
     """
     tried = turn.area(area).tried_windows
     names = overrides.wanted(turn, area) if forced else turn.lookup.area_tidal[area]
@@ -267,7 +271,9 @@ def idle_window(turn: Turn, area: str, forced: bool = False) -> str | None:
 
 
 def _is_idle(turn: Turn, window: str, forced: bool, tried: list[str]) -> bool:
-    """Whether a window is at rest and its clerk, if any, has neither just declined nor answered "later"."""
+    """Whether a window is at rest, and its clerk, if any, has not just declined or answered "later". ``forced``: a
+    person ordered it open, so the clerk's answer does not count.
+    """
     state = turn.window(window)
     if state.state != "CONSULTING":
         return state.state == "STANDBY"
@@ -320,9 +326,13 @@ def _refuse(turn: Turn, area: str, reason: str, evaluation: Evaluation) -> None:
         )
 
 
-def hold(turn: Turn, area: str, reason: str, evaluation: Evaluation, until_ms: int | None = None) -> None:
-    """Note once why the arbiter does not yet open or give back a window although the rule asks for it; note again when
-    the reason changes.
+def note_held(
+    turn: Turn, area: str, reason: str, evaluation: Evaluation, until_ms: int | None = None
+) -> None:
+    """Note why the arbiter does not yet open or give back a window although the rule asks for it. The same reason is
+    noted only once in a row.
+
+    ``until_ms``: the stamp at which the reason ends; None if unknown.
     """
     state = turn.area(area)
     if state.held == reason:
@@ -383,7 +393,9 @@ def _escalate(turn: Turn, area: str, window: str) -> None:
 
 
 def try_close(turn: Turn, area: str, evaluation: Evaluation) -> None:
-    """Give one window back if the rule's minimum times have passed."""
+    """Give one window back if the rule's minimum times have passed. A window that nobody has staffed yet goes first, if
+    nobody waits any more; rule "never" gives back all at once.
+    """
     state = turn.area(area)
     rule = turn.state.policy.tidal.rule
     if rule == "never":
@@ -393,14 +405,16 @@ def try_close(turn: Turn, area: str, evaluation: Evaluation) -> None:
     timely = turn.at_ms >= earliest_close_ms(turn, area)
     if evaluation.waiting == 0 and (banded or (timely and turn.pw(area).withdraw)):
         for window in evaluation.commanded:  # nobody waits any more and nobody has come yet
-            if turn.window(window).state in ASKED and not overrides.kept(turn, window):
+            if turn.window(window).state in ASKED and not overrides.keeps_open(turn, window):
                 _withdraw(turn, area, window, evaluation)
                 return
     windows = [
-        w for w in evaluation.commanded if turn.window(w).state in STAFFED and not overrides.kept(turn, w)
+        w
+        for w in evaluation.commanded
+        if turn.window(w).state in STAFFED and not overrides.keeps_open(turn, w)
     ]
     if not timely and windows:
-        hold(turn, area, "too_soon", evaluation, earliest_close_ms(turn, area))
+        note_held(turn, area, "too_soon", evaluation, earliest_close_ms(turn, area))
     if not timely:
         return
     if not banded:
@@ -430,7 +444,7 @@ def uninvite(turn: Turn, area: str, evaluation: Evaluation) -> None:
     """
     for window in turn.lookup.area_tidal[area]:
         state = turn.window(window)
-        if state.state == "INVITED" and state.area == area and not overrides.kept(turn, window):
+        if state.state == "INVITED" and state.area == area and not overrides.keeps_open(turn, window):
             reason = evaluation.release or "tide fell before it was staffed"
             turn.note(
                 "tidal.released", window, area=area, reason=reason, open_s=0, waiting=evaluation.waiting
@@ -440,7 +454,7 @@ def uninvite(turn: Turn, area: str, evaluation: Evaluation) -> None:
 
 def _close_all(turn: Turn, evaluation: Evaluation) -> None:
     for window in evaluation.commanded:
-        if overrides.kept(turn, window):
+        if overrides.keeps_open(turn, window):
             continue
         if turn.window(window).state in ASKED:
             turn.note(
@@ -476,8 +490,8 @@ def earliest_close_ms(turn: Turn, area: str) -> int:
 
 
 def choose_release(turn: Turn, windows: list[str]) -> str:
-    """The window to give back: one without a visitor (open longest), else the one whose visitor was called or served
-    first.
+    """The one of ``windows`` to give back: of those without a visitor the one asked for first, else the one whose
+    visitor was called or served first.
     """
 
     def rank(window: str) -> tuple[bool, int, int]:

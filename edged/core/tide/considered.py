@@ -41,7 +41,9 @@ def _why_not(turn: Turn, area: str, window: str) -> str:
 
 
 def staff(turn: Turn, area: str, chosen: str | None = None) -> str:
-    """Every member of staff with the skill for ``area``, with the reason if they were not chosen to be paged."""
+    """Every member with the role "standby" who can serve ``area``, as ``id=reason``: why they were not chosen to be
+    paged.
+    """
     return " ".join(
         f"{member.id}={CHOSEN if member.id == chosen else _not_asked(turn, area, member.id)}"
         for member in turn.lookup.site.staff
@@ -67,7 +69,7 @@ def _not_asked(turn: Turn, area: str, member: str) -> str:
 
 
 def releases(turn: Turn, area: str, chosen: str | None = None) -> str:
-    """Every "+1" window of ``area``, and why it was given back or not."""
+    """Every "+1" window that serves ``area`` or is asked to, as ``id=reason``: why it is not the one given back."""
     return " ".join(
         f"{window}={CHOSEN if window == chosen else _why_kept(turn, window)}"
         for window in turn.lookup.area_tidal[area]

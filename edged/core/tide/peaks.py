@@ -8,7 +8,9 @@ from edged.core.model.turn import Turn
 
 
 def wanted(turn: Turn, area: str) -> int:
-    """How many "+1" windows the known rushes call for in this area now; 0 before the clock was ever set."""
+    """How many "+1" windows the policy's known rushes call for in this area now: the largest number if several overlap.
+    0 before the clock was ever set.
+    """
     local_ms = wall.local_ms(turn)
     if local_ms is None:
         return 0

@@ -36,9 +36,10 @@ Facts = Mapping[str, str | int | float | None]
 
 class Evaluation(NamedTuple):
     """The result of evaluating an area. ``ask``: the rule or trigger that wants one more window; ``release``: why one
-    fewer is enough.
+    fewer is enough; None: neither. ``commanded``: the tidal windows that serve the area or are asked to.
 
-    ``facts``, ``closing`` and ``why`` are functions, called only if a note is written.
+    ``urgency_s``: areas with the greatest are served first; usually the predicted wait. ``facts``, ``closing`` and
+    ``why`` are functions, called only if a note is written.
     """
 
     waiting: int
@@ -56,7 +57,9 @@ class Evaluation(NamedTuple):
 
 
 def evaluate_area(turn: Turn, area: str) -> Evaluation:
-    """Evaluate one area: first windows that a person ordered open, then the policy's rule, then the triggers."""
+    """Evaluate one area: the policy's rule, then the triggers. If a person ordered a window open, the result asks for
+    that one and releases none.
+    """
     if area in turn.lookup.case_areas:  # cases (办不成事) never ask for a window
         return Evaluation(turn.area(area).waiting, 0.0, (), decided=False)
     evaluation = _by_rule(turn, area)
@@ -83,8 +86,8 @@ def _by_rule(turn: Turn, area: str) -> Evaluation:
 
 
 def _band(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
-    """Rule "band": hysteresis on the number waiting. Its times run from the first evaluation that found the
-    condition.
+    """Rule "band": ask for a window while more people wait than one number, release one while at most a smaller number
+    wait. The arbiter acts once that has lasted some time, counted from the first evaluation that finds it.
     """
     state, band = turn.area(area), turn.band(area)
     threshold = band.open_above + band.open_step * len(evaluation.commanded)
@@ -134,7 +137,9 @@ def _asked(turn: Turn, area: str, evaluation: Evaluation, load: Load | None) -> 
 
 
 def _pw(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
-    """Rules "pw" and "pwf": the predicted wait of somebody who comes now; unknown while no window serves."""
+    """Rules "pw" and "pwf": ask for a window if somebody who comes now would wait too long, and release one if the wait
+    stays short without it. While no window serves, no wait is predicted and only triggers ask.
+    """
     pw, load = turn.pw(area), demand.load_of(turn, area)
     if load.windows <= len(load.opening):
         turn.area(area).under_since_ms = None
@@ -172,8 +177,8 @@ def _pw(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
 
 
 def _lonely(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
-    """Return the evaluation of an area where no window serves (all are lit or paused), so that no wait can be
-    predicted. A window may be given back if nobody waits.
+    """Return the evaluation of an area whose "+1" windows are all only lit or paused, and no other serves, so that no
+    wait can be predicted. A window may be given back if nobody waits.
     """
     nobody = evaluation.waiting == 0
     release = "nobody waiting" if nobody else None
@@ -256,7 +261,9 @@ def _opening_facts(load: Load, pw: Pw, wait_s: float, expected: float | None) ->
 
 
 def too_late(turn: Turn, area: str) -> bool:
-    """Whether the area closes before one more window would help (only with the policy's ``guard``)."""
+    """Whether the area closes within ``GUARD_S``, too soon for one more window to help. False if the predicted wait is
+    twice that long, or the policy's ``guard`` is off.
+    """
     closes_in_s, load = opening.closes_in_s(turn, area), demand.load_of(turn, area)
     now_s = forecast.newcomer_wait_s(load, load.windows)
     return turn.pw(area).guard and closes_in_s is not None and closes_in_s < GUARD_S and now_s < 2 * GUARD_S
@@ -293,7 +300,9 @@ def _closing_facts(fewer_s: float, pw: Pw) -> Facts:
 
 
 def _schedule(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
-    """Rule "schedule": as many windows as the policy's known rushes (``peaks``) call for."""
+    """Rule "schedule": ask for as many windows as the policy's known rushes (``peaks``) call for, and release the
+    others; triggers may ask for one more.
+    """
     wanted, state = peaks.wanted(turn, area), turn.area(area)
     if len(evaluation.commanded) <= wanted:
         state.under_since_ms = None
@@ -310,7 +319,7 @@ def _schedule(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
 
 
 def _always(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
-    """Rule "always": every window open all the time; for comparison in backtests."""
+    """Rule "always": ask for every window, and release none; for comparison in backtests."""
     rest = [w for w in turn.lookup.area_tidal[area] if turn.window(w).state in ("STANDBY", "CONSULTING")]
     return evaluation._replace(ask="always" if rest else None, urgency_s=inf, why=lambda: "rule always")
 

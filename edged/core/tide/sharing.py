@@ -21,8 +21,9 @@ RELIEF_GAP_MS = 30_000  # triggers ask at every event, but what others can spare
 
 
 def relieve(turn: Turn, asker: str, wait_s: float, any_window: bool) -> None:
-    """Find a window or member of staff that another area can give to ``asker``, whose predicted wait is ``wait_s``
-    seconds.
+    """Let another area give a "+1" window back early, or else lend a regular window, to help ``asker``, whose predicted
+    wait is ``wait_s`` seconds. No-op under other rules than "pw" and "pwf", and within ``RELIEF_GAP_MS`` of the last
+    search.
 
     ``any_window``: ``asker`` has an idle window and only lacks staff or a place in the pool, so a window that cannot
     serve it helps too.
@@ -46,8 +47,8 @@ def _on_its_way(turn: Turn, asker: str, any_window: bool) -> bool:
 
 
 def spare_wait_s(turn: Turn, area: str, share: float = 1.0) -> float:
-    """The predicted wait in seconds in ``area`` if it had one window fewer (or only the ``share`` of a window
-    fewer).
+    """The predicted wait in seconds in ``area`` without one of its windows, or without the part ``share`` (0 to 1) of a
+    window that also serves other areas.
     """
     load = demand.load_of(turn, area)
     return forecast.newcomer_wait_s(load, load.windows - share)
@@ -62,7 +63,7 @@ def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> b
             continue
         state = turn.area(donor)
         staffed = [w for w in ordered if turn.window(w).state in STAFFED]
-        windows = [w for w in staffed if not overrides.kept(turn, w)]
+        windows = [w for w in staffed if not overrides.keeps_open(turn, w)]
         if not any_window:
             windows = [w for w in windows if asker in turn.lookup.window_areas[w]]
         if donor == asker or not windows or not limits.early_release or state.stale is not None:
@@ -115,7 +116,7 @@ def _lend(turn: Turn, asker: str, wait_s: float) -> None:
                 ready[donor] = _may_lend(turn, donor)
         if not donors or not all(map(ready.__getitem__, donors)):
             continue
-        if overrides.kept(turn, window) or turn.override("close", window) is not None:
+        if overrides.keeps_open(turn, window) or turn.override("close", window) is not None:
             continue
         if all(_can_spare(turn, donor, window, wait_s) for donor in donors):
             state.lent_to, state.lent_until_ms = asker, turn.at_ms + limits.lend_s * 1000
@@ -140,8 +141,8 @@ def _can_spare(turn: Turn, donor: str, window: str, wait_s: float) -> bool:
 
 
 def take_back(turn: Turn, area: str) -> None:
-    """End the lending of windows of ``area`` whose time is over, that the other area no longer needs, or that their own
-    area needs.
+    """End the lending of windows of ``area`` that are closed, whose time is over, where nobody of the borrowing area
+    waits, or that their own area needs.
     """
     states = turn.state.windows
     for window in turn.lookup.area_windows[area]:
@@ -174,7 +175,7 @@ def _why_back(turn: Turn, window: str, asker: str) -> str | None:
 
 
 def next_change_ms(turn: Turn, area: str) -> list[int]:
-    """The stamps at which the time of lent windows is over."""
+    """The stamps at which the area's windows that are lent to another area go back, one for each."""
     states = turn.state.windows
     names = turn.lookup.area_windows[area]
     return [states[name].lent_until_ms for name in names if states[name].lent_to is not None]

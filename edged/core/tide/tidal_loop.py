@@ -18,7 +18,9 @@ from edged.core.windows.activation import forget_tries
 
 
 def evaluate(turn: Turn) -> None:
-    """Open a window, give one back, or do nothing, in every changed area; then set the next due time (``due_ms``)."""
+    """Evaluate every changed area: open a window, give one back, or do nothing. Then set each area's ``due_ms``, the
+    stamp of its next evaluation.
+    """
     for area in list(turn.dirty_areas):
         sharing.take_back(turn, area)
     evaluations = {area: evaluate_area(turn, area) for area in turn.dirty_areas}
@@ -32,12 +34,14 @@ def evaluate(turn: Turn) -> None:
         if area not in granted and evaluation.decided and evaluation.release is not None:
             arbiter.try_close(turn, area, evaluation)
         if evaluation.held is not None and area not in granted:
-            arbiter.hold(turn, area, evaluation.held, evaluation)
+            arbiter.note_held(turn, area, evaluation.held, evaluation)
         turn.area(area).due_ms = _next_evaluation_ms(turn, area, evaluation)
 
 
 def _remember(turn: Turn, area: str, evaluation: Evaluation) -> None:
-    """Store since when the area has asked for one more window; if it no longer does, forget refusals and attempts."""
+    """Store since when the area has asked for one more window. If it no longer does, forget why windows were refused
+    and who was asked in vain.
+    """
     state = turn.area(area)
     if evaluation.ask is not None:
         if state.over_since_ms is None:

@@ -15,7 +15,9 @@ from edged.core.windows import wishes
 
 
 class Asked(NamedTuple):
-    """A trigger that asks for a window: its name, what it measured, and the limit."""
+    """A trigger that asks for a window: its name, what it measured, and the limit. ``urgency_s``: of several areas the
+    one with the greatest gets a window first.
+    """
 
     name: str
     measured: float
@@ -24,7 +26,9 @@ class Asked(NamedTuple):
 
 
 def asks(turn: Turn, area: str, oldest_wait_s: float, load: Load | None) -> Asked | None:
-    """The first trigger whose condition holds; None if none does. ``load`` None: no wait can be predicted."""
+    """The first trigger whose condition holds in ``area``; None if none does. ``oldest_wait_s``: how long its
+    longest-waiting visitor has waited; ``load`` None: no wait can be predicted.
+    """
     limits = turn.state.policy.tidal.triggers
     state = turn.area(area)
     wish = wishes.open_wish(turn, area) if turn.state.wishes else None
@@ -64,8 +68,12 @@ def _most_loaded(turn: Turn) -> str:
     return max(areas, key=lambda area: turn.area(area).waiting)
 
 
-def ask(turn: Turn, area: str, name: str, by: str | None = None, window: str | None = None) -> None:
-    """Record a person's wish for a window (by a key at ``window``, or by an operator), kept until a window is open."""
+def record_wish(turn: Turn, area: str, name: str, by: str | None = None, window: str | None = None) -> None:
+    """Record a person's wish for one more window; it lasts until a window is open, it is withdrawn or it expires.
+    Refused with a note for an area of cases (办不成事).
+
+    ``name``: the trigger; ``by``: the operator; ``window``: where a key was pressed.
+    """
     if area in turn.lookup.case_areas:
         turn.ignore(area, "cases_are_no_tide", trigger=name, by=by)
     else:
@@ -75,7 +83,9 @@ def ask(turn: Turn, area: str, name: str, by: str | None = None, window: str | N
 def not_asked(
     turn: Turn, area: str, reason: str, waiting: int, facts: Mapping[str, str | int | float | None]
 ) -> None:
-    """Note why no window is asked for although the predicted wait is long; once until the reason changes."""
+    """Note why the rule asks for no window although the predicted wait is long. The same reason is noted only once in a
+    row.
+    """
     state = turn.area(area)
     if state.refused != reason:
         state.refused = reason

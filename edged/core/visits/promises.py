@@ -29,7 +29,7 @@ def made(turn: Turn, ticket: Ticket, service: str, window: str, papers: tuple[st
     promise = Promise(ticket.number, service, window, list(papers))
     promises[name] = promise
     if len(promises) > KEPT:
-        kept(turn, next(iter(promises)), "too_many")
+        end(turn, next(iter(promises)), "too_many")
     plan(turn, name, promise)
     due = None if promise.due_day is None else wall.iso_date(promise.due_day)
     turn.note("promise.made", name, ticket=ticket.number, window=window, papers=",".join(papers), due=due)
@@ -82,12 +82,12 @@ def press(turn: Turn, subject: str, arg: str | None, window: str | None) -> None
         if window is not None:
             staffing.hint(turn, window, f"没有此容缺承诺：{arg or ''} No such promise")
         return
-    kept(turn, found[-1], "papers")
+    end(turn, found[-1], "papers")
     if window is not None:
         staffing.hint(turn, window, f"容缺承诺{found[-1]}已补交 Promise kept")
 
 
-def kept(turn: Turn, name: str, why: str) -> None:
+def end(turn: Turn, name: str, why: str) -> None:
     """End a promise. ``why``: "papers" if they came, "too_many" if it was the oldest of too many."""
     promise = turn.state.promises.pop(name)
     turn.drop_timer(f"{DUE}/{name}")

@@ -69,7 +69,7 @@ def call_next(turn: Turn, window: str) -> None:
 def call(turn: Turn, window: str, chosen: Choice) -> None:
     """Call the chosen visitor to the window."""
     ticket = chosen.ticket
-    if not hold(turn, window, ticket):
+    if not set_called(turn, window, ticket):
         return
     count_call(turn, window, chosen)
     quote: dict[str, str | int] = {} if chosen.rule is None else {"rule": chosen.rule}
@@ -87,7 +87,7 @@ def call(turn: Turn, window: str, chosen: Choice) -> None:
     announce(turn, ticket, window)
 
 
-def hold(turn: Turn, window: str, ticket: Ticket) -> bool:
+def set_called(turn: Turn, window: str, ticket: Ticket) -> bool:
     """Set the ticket and the window to "called" without announcing the call; False if the state of either forbids
     it.
     """

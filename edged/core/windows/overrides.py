@@ -169,7 +169,7 @@ def duty_key(turn: Turn, event: KeyPressed) -> None:
         turn.ignore(event.point, "key_not_used", key=event.key)
 
 
-def kept(turn: Turn, window: str) -> bool:
+def keeps_open(turn: Turn, window: str) -> bool:
     """Whether an override keeps this window open: no rule may give it back or lend it."""
     return turn.override("open", window) is not None or turn.override("hold", window) is not None
 

@@ -17,7 +17,7 @@ from edged.core.queue.ordering import AT_REST
 from edged.core.queue.tickets import by_number, mirrored, put
 from edged.core.visits.follow import make_ready, to_service, wake
 from edged.core.visits.recorded import AT_WINDOW, OVER, alike
-from edged.core.windows.machine import free, hold, move_window
+from edged.core.windows.machine import free, move_window, set_called
 
 ALARM = "decided-otherwise"
 BEFORE = "version-before"  # the reason noted for windows opened here
@@ -25,7 +25,7 @@ NAMED_MAX = 20  # alarms of one upgrade; with more, people check the whole hall 
 QUIET: tuple[TicketState, ...] = ("WAITING", "SERVED", "CANCELLED", "NO_SHOW", "PARKED")
 
 
-def keep(turn: Turn, event: OutcomeKept) -> None:
+def match_record(turn: Turn, event: OutcomeKept) -> None:
     """Apply the recorded outcome of steps to the state, without deciding anything again."""
     state = turn.state
     state.next_action = max(state.next_action, event.next_action)
@@ -105,7 +105,7 @@ def _seat(turn: Turn, ticket: Ticket, visit: KeptVisit) -> None:
     if turn.window(window).ticket is not None:
         return
     make_ready(turn, window, ticket, BEFORE)
-    if turn.window(window).state != "OPEN" or not hold(turn, window, ticket):
+    if turn.window(window).state != "OPEN" or not set_called(turn, window, ticket):
         return
     if visit.state == "SERVING":
         move_window(turn, window, "arrive")
