@@ -335,7 +335,7 @@ def _special_need(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def _case(turn: Turn, window: str, arg: str | None) -> None:
-    """Open a case (办不成事) and print its receipt; pressed again for the same visitor, only print the receipt again."""
+    """Open a case (办不成事) and print its receipt; pressed again for the same visitor, only print it again."""
     before, noted = turn.state.next_case, len(turn.notes)
     case_requests.press(turn, point_of(window), window, arg)
     known = [

@@ -394,7 +394,7 @@ def _escalate(turn: Turn, area: str, window: str) -> None:
 
 def try_close(turn: Turn, area: str, evaluation: Evaluation) -> None:
     """Give one window back if the rule's minimum times have passed. A window that nobody has staffed yet goes first, if
-    nobody waits any more; rule "never" gives back all at once.
+    nobody waits any more (rule "band": at once). Rule "never" gives back all windows at once.
     """
     state = turn.area(area)
     rule = turn.state.policy.tidal.rule
