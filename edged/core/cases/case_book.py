@@ -1,9 +1,10 @@
 """Cases (办不成事, a visitor reports that something could not be done), from opening to deletion, with every deadline.
 
-While a case is OPEN the duty manager is paged until somebody acknowledges it; after ``acknowledge_s`` the answer is
-late. The case has to be closed by the end of its last working day. A note says so on the morning of that day; another
-note says on each later working day that the case is overdue. For some days a closed case may be rated and reopened;
-later it is deleted and only counted. A case that was late once stays marked as late.
+While a case is OPEN the duty manager is paged, at most ``pages`` times, until somebody acknowledges it; after
+``acknowledge_s`` the answer is late. The case has to be closed by the end of its last working day. A note says so on
+the morning of that day. When the day is over, and on each later working day, another note says that the case is
+overdue. For some days a closed case may be rated and reopened; later it is deleted and only counted. A case that was
+late once stays marked as late.
 """
 
 from __future__ import annotations
@@ -236,8 +237,8 @@ def reopen(turn: Turn, case: Case, by: str, why: str) -> None:
 
 
 def extend(turn: Turn, case: Case, by: str) -> None:
-    """Give a case more working days until it must be closed. Only a named person can do this, only before the case is
-    late, and only as often as the policy allows.
+    """Give a case more working days until it must be closed; the note names the person (``by``). Refused, with a note,
+    once the case is closed or late, or was extended as often as the policy allows.
     """
     if case.state == "CLOSED" or case.overdue_day is not None:
         turn.ignore(
@@ -329,7 +330,7 @@ def working_days_after(turn: Turn, day: int, count: int) -> int:
 
 
 def is_working_day(turn: Turn, day: int) -> bool:
-    """Whether the staff work on this day: a weekday that is no public holiday, or a make-up working day."""
+    """Whether the staff work on this day: Monday to Friday except public holidays, or a make-up working day."""
     return day_spans.kind_of(turn.state.policy.hours, day) in ("workday", "make-up")
 
 

@@ -65,7 +65,7 @@ def press(turn: Turn, point: Point, window: str | None, arg: str | None) -> None
     """Handle the "case" key. ``window`` is the one at which it was pressed; None: the duty manager's panel.
 
     ``arg`` is ``[open] [code] [special]``, ``ack [case]``, ``close case [outcome]``, ``reopen case`` or ``extend
-    case``. Where nobody is logged in, ``by=name`` must be added.
+    case``. ``by=name`` names the person; without it, notes name whoever is logged in, or else the window or device.
     """
     words = (arg or "").split()
     named = next((word[3:] for word in words if word.startswith("by=")), None)

@@ -1,8 +1,8 @@
 """When a service stops giving numbers for the day, because windows could not serve more visitors before closing.
 
-A service stops once a visitor who took a number now would be served until after closing. The prediction is the one that
-opens "+1" windows. Numbers are given again only when there are ``resume_s`` seconds to spare, so that dispensers do not
-switch to and fro.
+A service stops once a visitor who took a number now would be served until later than ``overrun_s`` after closing. The
+prediction is the one that opens "+1" windows. Numbers are given again only when there are ``resume_s`` seconds to
+spare, so that dispensers do not switch to and fro.
 """
 
 from __future__ import annotations

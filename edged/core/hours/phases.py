@@ -4,8 +4,9 @@ The calendar says when windows serve. At closing time an area *drains*: whoever 
 windows stay open until nobody is left. A draining area also closes after an hour in which no panel key was pressed and
 no ticket was issued: those still in the queue have surely gone home, and an alarm says so.
 
-A clock change that opens the hall is believed at once. One of more than ``STEP_MS`` that would close an open area
-counts only after ``DOUBT_MS``, because the clock may be wrong. Before the clock was ever set, nothing closes.
+A clock change that opens the hall for the first time today is believed at once. One of more than ``STEP_MS`` that would
+close an open area, or reopen one that has closed today, counts only after ``DOUBT_MS``, because the clock may be wrong.
+Before the clock was ever set, nothing closes.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def _in_full_swing(turn: Turn, own: AreaHours) -> bool:
 def set_clock(turn: Turn, forward_ms: int | None) -> None:
     """Recompute all hours after the wall clock was set. ``forward_ms``: how far it was moved ahead (negative: back);
     None: no time was known before. After a step of more than ``STEP_MS``, areas that would close early because of it
-    stay open for ``DOUBT_MS``.
+    stay open for ``DOUBT_MS``, and those that have closed today stay closed.
     """
     if forward_ms is not None and abs(forward_ms) > STEP_MS:
         turn.state.doubt_until_ms = turn.at_ms + DOUBT_MS

@@ -148,7 +148,9 @@ class KeyPressed:
 
 @value
 class AppointmentMade:
-    """The centre made or moved an appointment. ``start_ms``: wall time, ms since 1970 UTC."""
+    """The centre made or moved an appointment. ``service``: the id of a service, or of a journey (several services for
+    one number). ``start_ms``: wall time, ms since 1970 UTC.
+    """
 
     id: str
     service: str

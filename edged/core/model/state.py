@@ -60,7 +60,9 @@ class Stop:
 
 @value
 class Booking:
-    """An appointment whose visitor has not checked in yet. ``start_ms``: wall time, ms since 1970 UTC."""
+    """An appointment whose visitor has not checked in yet. ``service``: the id of a service, or of a journey (several
+    services for one number). ``start_ms``: wall time, ms since 1970 UTC.
+    """
 
     service: str
     start_ms: int
@@ -80,7 +82,9 @@ class Prepared:
 
 @value
 class CallShown:
-    """One line of "last calls" on an area's displays."""
+    """One line of "last calls" on an area's displays: the ticket number, and the window's number as visitors read
+    it.
+    """
 
     number: str
     window: str
@@ -334,8 +338,14 @@ class Learnt:
 
 @dataclass(slots=True)
 class AreaState:
-    """What the tidal loop (which opens and closes "+1" windows) remembers about an area. ``*_since_ms``: the stamp
-    since which a condition holds; None while it does not hold.
+    """What the tidal loop (which opens and closes "+1" windows) remembers about an area.
+
+    ``over_since_ms`` and ``under_since_ms``: the stamps since which the area asks for one more window, or could do with
+    one fewer; None while it does not. ``tried_staff`` and ``tried_windows``: who was asked in vain for the present
+    request; ``escalated_ms``: when the duty manager was paged because nobody came. ``refused`` and ``held``: the reason
+    noted last for not opening a window, and for waiting before one is opened or given back. ``due_ms``: when the area
+    is evaluated again even if nothing happens. ``stale``: "hold" or "schedule" while devices of the area have been lost
+    for long (see ``sensors.judge``).
     """
 
     waiting: int = 0
@@ -404,8 +414,8 @@ class Flex:
 
 @dataclass(slots=True)
 class StaffState:
-    """What a member of staff does now: "paged" until they answer, "bound" while they work at ``window``, otherwise
-    "standby". ``helped``: how many pages they answered today.
+    """What a member of staff does now: "paged" while they are expected at a "+1" window, "bound" while they work at one
+    (both at ``window``), otherwise "standby". ``helped``: how many pages they answered today.
 
     ``silent``: they did not answer their last page. Then they are paged after all others, until they answer a page or
     log in.
@@ -541,8 +551,8 @@ class Alarm:
 
 @dataclass(slots=True)
 class Override:
-    """A manual decision over the rules (人工干预) about ``target``. Its timer ends it. ``area``: if a window is to be
-    open, the area that it serves.
+    """A manual decision over the rules (人工干预) about ``target``. The time at which it ends is that of its timer in
+    ``State.timers``. ``area``: if a window is to be open, the area that it serves.
     """
 
     kind: OverrideKind
@@ -555,8 +565,8 @@ class Override:
 
 @dataclass(slots=True)
 class Rating:
-    """A rating (好差评) of a visit or case. ``answer``: how staff dealt with a bad rating; None: it was not bad, or
-    nobody has dealt with it yet.
+    """A rating (好差评) of a visit or case, from 1 (very bad) to 5 (very good). ``subject``: the ticket number, or the
+    case's id. ``answer``: how staff dealt with a bad rating; None: it was not bad, or nobody has dealt with it yet.
     """
 
     subject: str
@@ -590,11 +600,12 @@ class Case:
     """A visitor's report that something could not be done (办不成事). It holds codes and ids only, no text about the
     matter or the person.
 
-    Days are counted since 1970. ``from_day``: the day from which working days are counted; ``due_day``: the last
-    working day for closing the case (None while the date is unknown). ``overdue_day``: the day on which a note last
-    said that the case is overdue. ``responded``: it was answered in time; ``on_time``: it was closed in time. Both are
-    None until decided, and once False they stay False. ``undoable``: it was closed with an outcome that says it cannot
-    be done (不可办).
+    ``asked_ms``: the stamp from which the time to answer counts (the next opening, for a case from outside opening
+    hours). ``visit``: the id of the visitor's ticket. Days are counted since 1970. ``from_day``: the day from which
+    working days are counted; ``due_day``: the last working day for closing the case (None while the date is unknown).
+    ``overdue_day``: the day on which a note last said that the case is overdue. ``responded``: it was answered in time;
+    ``on_time``: it was closed in time. Both are None until decided, and once False they stay False. ``undoable``: it
+    was closed with an outcome that says it cannot be done (不可办).
     """
 
     id: str

@@ -53,7 +53,9 @@ def is_slow(turn: Turn, ticket: Ticket) -> bool:
 
 
 def announce(turn: Turn, event: Announced) -> None:
-    """Announce an operator's text in these areas, or everywhere; once for each loudspeaker."""
+    """Announce an operator's text once on each loudspeaker of the areas that the event names (none: of all areas).
+    Refused, with a note, if an area is unknown or there is no loudspeaker.
+    """
     unknown = [area for area in event.areas if area not in turn.lookup.areas]
     areas = event.areas or tuple(turn.lookup.areas)
     voices = dict.fromkeys(

@@ -10,7 +10,9 @@ NOTICES_MAX = 20  # nobody reads more; one must be withdrawn before the next
 
 
 def post(turn: Turn, event: NoticePosted) -> None:
-    """Put a notice on its boards. It replaces an earlier notice with the same id."""
+    """Put a notice on its boards. It replaces an earlier notice with the same id. Refused, with a note, if an area is
+    unknown, its time is over, or ``NOTICES_MAX`` others are up.
+    """
     problem = _problem(turn, event)
     if problem is not None:
         turn.ignore(event.id, problem, by=event.by)

@@ -1,8 +1,9 @@
 """Pages that are repeated until somebody answers: for commissioners (帮办), guides (导办) and the duty manager.
 
-A page is sent, repeated, passed to the next person, and at last to the duty manager, who is paged until they answer or
-the page is no longer needed. ``accept`` on a pager answers every page sent to it; with an argument, those about that
-window or area. Pages that open "+1" windows are handled in ``windows/activation.py``.
+A page is sent, repeated, passed to the next person, and at last to the duty manager, who is paged at most
+``duty_tries`` times while nobody answers and the page is needed. ``accept`` on a pager answers every page sent to it;
+with an argument, those about that window or area. Pages that open "+1" windows are handled in
+``windows/activation.py``.
 """
 
 from __future__ import annotations
@@ -272,9 +273,9 @@ def _send(turn: Turn, name: str, page: OpenPage, who: str) -> None:
 
 
 def _next_member(turn: Turn, page: OpenPage) -> str | None:
-    """Return the free commissioner or guide to page next; None if there is none. In this order they are preferred who
-    were paged least often about this page, answered the last page sent to them, answered fewest pages today, and
-    answered longest ago.
+    """Return the free commissioner or guide to page next; None if there is none. It is the one who was paged least
+    often about this page. Among equals come first those who answered the last page sent to them, then who answered
+    fewest pages today, then who answered longest ago.
     """
     tries = turn.state.policy.staffing.page_tries
     busy = {other.to for other in turn.state.pages.values() if other is not page}
