@@ -81,7 +81,7 @@ def floor(progress: BridgeProgress, kind: str, overlap: int) -> Key | None:
 
 
 def mark(row: Row) -> str:
-    """A text that identifies a row by its content."""
+    """A text that identifies a row by its content, to recognise it when it is read again."""
     return json.dumps(row, default=str, ensure_ascii=False, sort_keys=True)
 
 
@@ -191,8 +191,8 @@ def _number(value: object) -> str | None:
 
 
 def _mapped(value: object, table: dict[str, str]) -> str | None:
-    """Return the hall's id for ``value``, a word of the other system; a word that is not in ``table`` in lower case,
-    for which the hall raises an alarm if it does not know it. None if that cannot be an id or looks like a person's
+    """Return the hall's id for ``value``, a word of the other system. A word that is not in ``table`` is returned in
+    lower case; the hall raises an alarm if it has no such id. None if the word cannot be an id or looks like a person's
     name.
     """
     text = "" if value is None else str(value).strip()

@@ -26,7 +26,9 @@ RETRY_S = 2.0  # real seconds; a hall can do without calls for three
 
 
 class WebSocketSource:
-    """A ``Source`` fed by one WebSocket; reconnects for ever."""
+    """A ``Source`` of rows that the other system pushes over one WebSocket. If the connection is lost it connects
+    again, for ever.
+    """
 
     def __init__(self, url: str, kind_field: str) -> None:
         """Start connecting. Raises ``ValueError`` if ``url`` is no ws:// or wss:// address."""

@@ -39,7 +39,7 @@ class Source(Protocol):
     """
 
     def rows(self, report: ReportTable, floor: Key | None) -> list[Row]:
-        """At most ``ROWS_MAX`` rows in order of their key, from key ``floor`` on; None: from the first."""
+        """At most ``ROWS_MAX`` rows in order of their key, from key ``floor`` (included) on; None: from the first."""
 
     def newest(self, report: ReportTable) -> list[Row]:
         """The row with the greatest key in a list; [] if there is no row."""
@@ -79,7 +79,9 @@ def statement(
 
 
 class SqlSource:
-    """A database. ``url`` in SQLAlchemy's form: ``postgresql+psycopg://…``, ``mysql+pymysql://…``."""
+    """A ``Source`` that reads a database. ``url`` in SQLAlchemy's form: ``postgresql+psycopg://…``,
+    ``mysql+pymysql://…``.
+    """
 
     def __init__(self, url: str) -> None:
         """Prepare the engine; no connection is made. Raises ``ValueError`` for a wrong address or a driver that is not
@@ -122,7 +124,9 @@ class SqlSource:
 
 
 class HttpSource:
-    """A web service whose addresses return a JSON list of rows, or an object with the list in ``data``."""
+    """A ``Source`` that reads a web service. Each ``view`` is a path below ``url`` that returns a JSON list of rows, or
+    an object with the list in ``data``.
+    """
 
     def __init__(self, url: str) -> None:
         """Check the address. Raises ``ValueError`` if ``url`` is no http:// or https:// address."""
@@ -185,6 +189,6 @@ def key_of(value: object) -> Key | None:
 
 
 def first_words(error: Exception) -> str:
-    """The first line of a library's error, at most 200 characters, without the SQL statement."""
+    """The first line of a library's error, cut to 200 characters, without the SQL statement."""
     text = str(getattr(error, "orig", None) or error) or type(error).__name__
     return text.splitlines()[0][:200]

@@ -173,7 +173,7 @@ class CityLink:
                 cast(socket.socket, wire).shutdown(socket.SHUT_RDWR)  # paho connects and subscribes again
 
     def _turn(self) -> None:
-        """Make paho's next connection attempt, which it starts by itself, go to the next node."""
+        """Make paho's next connection attempt, which it starts by itself, go to the next node of the broker."""
         if len(self._nodes) > 1 and not self._leaving:
             self._nodes.rotate(-1)
             self._client.connect_async(*self._nodes[0], **self._how)

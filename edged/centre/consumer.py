@@ -211,7 +211,7 @@ class Consumer:
         self._stop.wait(RETRY_S)
 
     def _well(self) -> None:
-        """Record that the database has just carried out a transaction."""
+        """Record that the database works: it has just carried out a transaction. After a failure that is logged."""
         if self._fault:
             self._fault = ""
             log.info("database-restored")

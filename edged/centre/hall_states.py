@@ -14,9 +14,11 @@ from edged.config import HallConfig
 
 
 class CityHall(NamedTuple):
-    """One line of ``edged centre status``. ``waiting``: people who wait now; ``tidal``: open "+1" windows now;
-    ``backlog``: by how much the newest event number exceeds the last one before the first gap. ``since``: when
-    ``state`` began, on the hall's clock.
+    """One line of ``edged centre status``. ``desired`` and ``applied``: versions of the policy pushed and in force;
+    ``waiting``: people who wait now; ``tidal``: "+1" windows open now; ``wrong``: its faults as fixed words.
+
+    ``backlog``: by how much the newest event number exceeds the last one before the first gap; ``since``: when
+    ``state`` began, on the hall's clock; ``heard_at``: when an event of it last arrived; None: never.
     """
 
     hall: str
@@ -76,7 +78,9 @@ def _hall_state(row: dict[str, Any], areas: dict[str, Any], now: datetime) -> Ci
 
 
 def _wrong(row: dict[str, Any], now: datetime) -> Iterator[str]:
-    """Yield a hall's faults as fixed words."""
+    """Yield a hall's faults as fixed words: cut off, never heard, policy rejected or rolled back, events missing,
+    alarms raised, or online without an event for a day.
+    """
     if row["line_cut"]:
         yield "line-cut"
     elif row["state"] is None:

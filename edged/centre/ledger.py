@@ -229,8 +229,8 @@ def make_month(connection: psycopg.Connection, month: tuple[int, int]) -> None:
 
 
 def forget_before(connection: psycopg.Connection, months: int, now: datetime) -> list[str]:
-    """Delete events more than ``months`` months old: drop the tables of whole months, and delete such rows of
-    ``events_other`` that also arrived that long ago. Returns the names of the dropped tables.
+    """Delete events of months that ended more than ``months`` months ago, by dropping their tables. Rows of
+    ``events_other`` go only if they also arrived that long ago. Returns the names of the dropped tables.
     """
     oldest = month_after(now, -months)
     found = connection.execute(

@@ -77,7 +77,7 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 class ReportSpan(NamedTuple):
-    """Half-open range ``[begin, end)`` of days on the halls' calendar."""
+    """Half-open range ``[begin, end)`` of days on the halls' calendar; ``title``: its name in the report."""
 
     begin: datetime
     end: datetime
@@ -85,8 +85,8 @@ class ReportSpan(NamedTuple):
 
 
 class ReportAsked(NamedTuple):
-    """What to report. ``halls``: their ids; if empty, the halls of ``group``; if that is None, all halls. ``limit_s``:
-    the longest wait within the service level, in seconds.
+    """What to report. ``group`` (None: any) and ``halls`` (ids; empty: any) both limit which halls are in it.
+    ``limit_s``: the longest wait within the service level, in seconds.
     """
 
     span: ReportSpan
@@ -96,7 +96,9 @@ class ReportAsked(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One table of a report. ``rows``: names first, then the figures of ``columns``; None: there is no figure."""
+    """One table of a report. ``columns`` are the columns of ``rows``: first names, then figures (None: there is no
+    figure). ``about``: what a row is about.
+    """
 
     about: str
     columns: tuple[str, ...]

@@ -52,7 +52,9 @@ class RolloutPlan(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The state of a rollout. ``halls``: (hall, wave from 1, state, reason) in order."""
+    """The state of a rollout. ``wave``: the present one (0 before the first) of ``waves``; ``version``: the policy's.
+    ``halls``: (hall, its wave, state, reason), sorted by wave and hall.
+    """
 
     number: int
     state: str

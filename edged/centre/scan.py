@@ -19,8 +19,8 @@ _TEXTS = {
 
 
 def personal_data(connection: psycopg.Connection[Any]) -> tuple[int, list[str]]:
-    """How many texts were searched, and the places of those with an identity or mobile number (not the number
-    itself).
+    """How many texts were searched, and the places (table and row) of at most ``FOUND_MAX`` with an identity or mobile
+    number. The numbers themselves are not returned.
     """
     looked, found = 0, list[str]()
     for table, query in _TEXTS.items():

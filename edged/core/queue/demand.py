@@ -59,7 +59,7 @@ def load_of(turn: Turn, area: str) -> Load:
 
 
 def area_load(turn: Turn, area: str) -> AreaLoad:
-    """The load of an area, cached until something in the area changes."""
+    """The load of an area, cached until something in the area changes or its ``until_ms`` is over."""
     load = turn.loads.get(area)
     if load is None or turn.at_ms > load.until_ms:
         load = turn.loads[area] = work_out(turn, area)
@@ -122,9 +122,9 @@ def _work(turn: Turn, area: str, pw: Pw, each_s: dict[str, float], mean_s: float
 
 
 class _Working(NamedTuple):
-    """The windows that work for an area, as shares of their time. ``busy`` of ``windows`` have a visitor; ``opening``:
-    in how many seconds each window that waits for its staff is ready; ``until_ms``: the last stamp at which this is
-    true.
+    """The windows that work for an area; one that serves several areas counts as a fraction. ``busy`` of ``windows``
+    have a visitor; ``opening``: in how many seconds each window that waits for its staff is ready; ``until_ms``: the
+    last stamp at which these figures are true.
 
     ``manned``: somebody is at one of them. ``unmanned``: further windows, not counted. ``hoped``, ``leaving``: as in
     ``Load``.
@@ -338,7 +338,7 @@ def through_rest(turn: Turn, area: str, wait: Range) -> Range | None:
 
 
 def work_ahead(turn: Turn, ticket: Ticket) -> float:
-    """How much is served before ``ticket``, in units of the area's mean service time."""
+    """How much work waits before ``ticket``, in units of the area's mean service time."""
     now = area_load(turn, turn.lookup.area_of(ticket.service))
     return (
         sum(count * now.each_s[service] for service, count in ahead(turn, ticket).items()) / now.load.mean_s

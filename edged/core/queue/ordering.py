@@ -400,7 +400,7 @@ def _rank(turn: Turn, service: str, lane: str) -> int:
 
 
 def _older(turn: Turn, queue: list[int], place: tuple[int, int]) -> int:
-    """How many tickets of a lane have an earlier place."""
+    """How many tickets of the lane ``queue`` have an earlier place than ``place``."""
     tickets = turn.state.tickets
     if not queue or _place(tickets[queue[-1]]) < place:
         return len(queue)  # the usual case: a new ticket

@@ -78,7 +78,9 @@ def came_lately(turn: Turn) -> int:
 
 
 def _limit(turn: Turn, heard_ms: int | None) -> int:
-    """How many people can have passed since the last report (at ``heard_ms``)."""
+    """The most people who can have passed a counter since its last report (at ``heard_ms``; None: there was none, and a
+    minute is assumed).
+    """
     minutes = 1.0 if heard_ms is None else max(1.0, (turn.at_ms - heard_ms) / BIN_MS)
     return round(turn.state.policy.counting.people_per_minute * minutes)
 

@@ -54,8 +54,8 @@ def blind_since_ms(turn: Turn, area: str) -> int | None:
 
 
 def judge(turn: Turn, area: str) -> str | None:
-    """How the area's figures may be used: None (up to date), "hold" (open and close nothing) or "schedule" (use the
-    policy's known rushes). A change is noted.
+    """How the area's figures may be used: None (freely; no device of it is lost for long), "hold" (open and close no
+    window) or "schedule" (only the policy's known rushes decide). A change is noted.
     """
     state = turn.area(area)
     if state.stale is None and not turn.a_device_is_lost:

@@ -37,7 +37,9 @@ def finish_key(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def park(turn: Turn, window: str, arg: str | None) -> None:
-    """Park the visitor, for ``arg`` minutes or else the policy's ``park_s``; then they wait again."""
+    """Handle the "park" key: the visitor waits aside for ``arg`` minutes or else the policy's ``park_s`` (0: until
+    resumed), then in the queue again.
+    """
     ticket = turn.ticket_at(window)
     if ticket is None:
         turn.ignore(window, "nobody_served")
@@ -61,8 +63,8 @@ def park(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def resume(turn: Turn, window: str, arg: str | None) -> None:
-    """Put visitor number ``arg`` back into the queue who was parked, absent (within ``revive_within_s``), or is back
-    with the papers.
+    """Put visitor number ``arg`` back into the queue. They were parked, missed their call (at most ``revive_within_s``
+    ago), or are back with missing papers.
     """
     ticket = by_number(turn, arg)
     if ticket is None:
@@ -219,14 +221,16 @@ def park_over(turn: Turn, key: str) -> None:
 
 
 def not_back(turn: Turn, key: str) -> None:
-    """Timer: a visitor who was told which papers are missing did not come back in time."""
+    """Timer: cancel the visit of somebody who was told which papers are missing and did not come back in time."""
     ticket = turn.state.tickets.get(int(key))
     if ticket is not None and ticket.state == "RETURN_PENDING":
         cancel(turn, ticket, "by_visitor")
 
 
 def offer_again(turn: Turn, key: str) -> None:
-    """Timer: a visitor who missed their call is called once more, in case they had only stepped away."""
+    """Timer: a visitor who missed their call goes back into the queue at their old place, in case they had only stepped
+    away.
+    """
     ticket = turn.state.tickets.get(int(key))
     if ticket is not None and ticket.state == "NO_SHOW":
         ticket.reoffers += 1

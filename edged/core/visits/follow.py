@@ -95,7 +95,9 @@ def ended(turn: Turn, event: EndReported) -> None:
 
 
 def listed(turn: Turn, event: QueueReported) -> None:
-    """Handle the queue system's list of everybody who waits for a service, and correct our queue to match it."""
+    """Handle the queue system's list of everybody who waits for a service: change our queue of that service to match
+    it.
+    """
     if not _speaks(turn, event.point, None):
         return
     if event.service not in turn.lookup.services:
@@ -238,8 +240,8 @@ def windows_to_serve(turn: Turn) -> Serve:
 
 
 def _may_get_somebody(turn: Turn, window: str) -> bool:
-    """Whether the queue system may send visitors to a window: to a "+1" window only while it is staffed, to a regular
-    one unless it is paused.
+    """Whether the queue system may send visitors to a window: never while it is paused or ordered closed; to a "+1"
+    window only while it is staffed.
     """
     state = turn.window(window).state
     if state == "PAUSED" or turn.override("close", window) is not None:
@@ -308,7 +310,9 @@ def _make_waiting(turn: Turn, ticket: Ticket) -> None:
 
 
 def make_ready(turn: Turn, window: str, ticket: Ticket, by: str) -> None:
-    """Make a window ready for a call by the queue system: it is open, and any earlier visitor has left."""
+    """Make a window ready for a call that was already made elsewhere: open it, and end the visit of anybody still
+    there. ``by``: the source of the call, for the note.
+    """
     state = turn.window(window)
     if state.ticket is not None:
         _healed(turn, window, "end_not_heard", window)
@@ -324,8 +328,8 @@ def make_ready(turn: Turn, window: str, ticket: Ticket, by: str) -> None:
 
 
 def wake(turn: Turn, window: str, area: str, by: str) -> None:
-    """Open a "+1" window that was at rest, because the queue system calls there. ``by``: who opened it, for the
-    note.
+    """Open a "+1" window that was at rest, without asking staff, because a call or a record shows that it serves.
+    ``by``: the source of that, for the note.
     """
     if following(turn):
         _healed(turn, window, "window_at_rest", window)

@@ -74,7 +74,9 @@ def finish(
 
 
 def presume_gone(turn: Turn, window: str) -> None:
-    """End the visit at a draining window although no end was reported; its length is not learnt."""
+    """Timer: end the visit at a draining window as served, because it has lasted far too long and no end was reported.
+    Its length is not learnt.
+    """
     ticket = turn.ticket_at(window)
     if ticket is not None and move(turn, ticket, "finish"):
         turn.state.served_today += 1

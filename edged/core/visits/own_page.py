@@ -17,7 +17,9 @@ TOKEN_BYTES = 16  # 128 bits: cannot be guessed
 
 
 def draw(turn: Turn, event: TicketSecretDrawn) -> None:
-    """Store the secret, unless there is one already, with which addresses have been printed."""
+    """Store the secret of the addresses. If there is one already it stays, because addresses made with it are on
+    paper.
+    """
     turn.state.ticket_secret = turn.state.ticket_secret or event.secret
 
 

@@ -25,8 +25,8 @@ PRINT_FAILED = "print-failed"  # the reason of a refusal
 
 
 def print_slip(turn: Turn, ticket: Ticket, point: Point, event: TicketRequested | None = None) -> None:
-    """Print a number with how many visitors are before it. ``event``: the request, so that only that dispenser (or its
-    printer) prints it.
+    """Print a number, how many visitors are before it, and the predicted wait. ``event``: the dispenser's request, so
+    that only that dispenser (or its printer) prints it.
     """
     before = sum(ahead(turn, ticket).values()) if ticket.state == "WAITING" else 0
     area = turn.lookup.area_of(ticket.service)
@@ -74,7 +74,9 @@ def issue_requested(turn: Turn, event: TicketRequested) -> None:
 
 
 def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
-    """Handle a print that failed or whose outcome is unknown."""
+    """Handle a print that failed or whose outcome is unknown: raise an alarm about the printer. The number stays valid;
+    its visitor waits on, or until it is printed if the policy says so.
+    """
     if body.about != "ticket":
         slips.failed(turn, body, point, error)
         return
@@ -92,7 +94,9 @@ def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
 
 
 def done(turn: Turn, body: Print, point: Point) -> None:
-    """Handle a device's report that ``body`` was printed at ``point``."""
+    """Handle a printer's report that ``body`` was printed: the alarm about the printer ends, and a visitor who waited
+    for a reprint joins the queue.
+    """
     alarms.clear(turn, ALARM, point)
     if body.about != "ticket":
         return

@@ -20,7 +20,7 @@ OVERDUE = "promise-overdue"
 
 
 def made(turn: Turn, ticket: Ticket, service: str, window: str, papers: tuple[str, ...]) -> None:
-    """Record a promise of the visitor who was served (容缺), and print a slip."""
+    """Record a visitor's promise (容缺) to bring ``papers`` later, and print a slip with them and the last day."""
     local, promises = wall.local_ms(turn), turn.state.promises
     day = "" if local is None else wall.iso_date(wall.day(local)).replace("-", "")
     name = f"{day or 'p'}-{ticket.number}"
@@ -37,7 +37,7 @@ def made(turn: Turn, ticket: Ticket, service: str, window: str, papers: tuple[st
 
 
 def plan(turn: Turn, name: str, promise: Promise) -> None:
-    """Set the last day of a promise and its timer; no-op while the date is unknown."""
+    """Set the last day of a promise, unless it has one, and the timer for it. No-op while the date is unknown."""
     local = wall.local_ms(turn)
     if local is None:
         return

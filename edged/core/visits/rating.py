@@ -17,8 +17,8 @@ OPEN = "rate"  # timer: until when the last visitor of a window may rate
 def give(turn: Turn, window: str, event: RatingGiven) -> None:
     """Record a rating for the visitor being served or, while the next one is called, for the one who has just left.
 
-    If that one cannot rate any more and the next was called at least ``infer_arrival_s`` ago, the rating is theirs and
-    shows that they have arrived.
+    If the last visitor cannot rate any more and the called one was called at least ``infer_arrival_s`` ago, the rating
+    is the called visitor's, and shows that they have arrived. Otherwise it is ignored with a note.
     """
     if event.level not in ratings.LEVELS:
         turn.ignore(window, "no_such_level", level=event.level)

@@ -1,4 +1,4 @@
-"""Follows visits, windows and used ids by recorded commands and notes, without the engine.
+"""Works out the state of visits and windows from recorded commands and notes alone, without running the engine.
 
 Applied to what an earlier version recorded and to what this version decides for the same events, it shows where the two
 differ.

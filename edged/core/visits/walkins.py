@@ -17,7 +17,8 @@ NOT_GREEN: tuple[Priority, ...] = ("normal", "appointment")  # classes that get 
 
 
 def walk_direct(turn: Turn, window: str, arg: str | None) -> None:
-    """Handle the key for a visitor served without a number: counted and learnt from, but never in the queue.
+    """Handle the key for a visitor served without a number. They count as an arrival and for the learnt service times,
+    but never stand in the queue.
 
     ``arg``: the service; without it the window's first.
     """

@@ -135,7 +135,9 @@ def _window_paged_for(turn: Turn, staff: str) -> str | None:
 
 
 def unanswered(turn: Turn, window: str, reason: str) -> None:
-    """Switch off the lamp of a lit window to which nobody came in time; the area then pages the next member."""
+    """Switch off the lamp of a window that nobody has come to: the paged member declined, did not answer or went
+    elsewhere. The area then pages the next member.
+    """
     state = turn.window(window)
     area = turn.area(state.area) if state.area is not None else None
     turn.note("tidal.unanswered", window, area=state.area, staff=state.paged_staff, reason=reason)
@@ -151,7 +153,9 @@ def unanswered(turn: Turn, window: str, reason: str) -> None:
 
 
 def no_answer(turn: Turn, window: str) -> None:
-    """Timer: the paged member has not answered in time. A page that was never sent is sent again first."""
+    """Timer: nobody has come to the lit window in time. If its page never reached the pager, an alarm says so and the
+    page is sent again; otherwise the next member is paged.
+    """
     action = undelivered.to_window(turn, window)
     if action is None:
         unanswered(turn, window, reason=NO_ANSWER)
@@ -201,8 +205,8 @@ def join(turn: Turn, staff: str, window: str) -> None:
 
 
 def _abandon(turn: Turn, left: str | None) -> None:
-    """Close or release window ``left``, because its clerk, who sat there or was on the way, is now at another one.
-    No-op for None.
+    """Give back the tidal window ``left``, because its clerk, who sat there or was on the way, is now at another
+    window. A regular window stays as it is; no-op for None.
     """
     if left is None:
         return
@@ -282,8 +286,8 @@ def drain(turn: Turn, window: str, reason: str, **why: str | int | float | None)
 
 
 def settle(turn: Turn, window: str) -> None:
-    """Release a window that has finished draining: staff return to standby, the window cools down and then stands
-    by.
+    """Release a window that has finished draining: it cools down and then rests. Its staff return to standby, unless it
+    was a consultation window before, where the clerk stays.
     """
     state = turn.window(window)
     if state.state == "DRAINING" and state.due_ms is None:

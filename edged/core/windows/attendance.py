@@ -24,7 +24,9 @@ CALLED = {pages.COMMISSIONER: ("帮办", "Commissioner"), pages.GUIDE: ("导办"
 
 
 def pause(turn: Turn, window: str, arg: str | None) -> None:
-    """Handle the "pause" key; ``arg``: one of the policy's reasons."""
+    """Handle the "pause" key. ``arg``: the id or text of one of the policy's reasons; None only if the policy allows a
+    pause without a reason.
+    """
     policy = turn.state.policy.staffing
     known = reason_of(turn, arg)
     if "pause" not in TABLE[turn.window(window).state]:
@@ -39,7 +41,7 @@ def pause(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def unpause(turn: Turn, window: str, _arg: str | None) -> None:
-    """End the pause; a visitor who was at the window is served on."""
+    """Handle the "unpause" key: end the pause. A visitor who was at the window is served on."""
     serving = turn.window(window).ticket is not None
     if move_window(turn, window, "unpause-serving" if serving else "unpause"):
         turn.note("window.unpaused", window)
@@ -63,7 +65,9 @@ def seen(turn: Turn, window: str) -> None:
 
 
 def panel_changed(turn: Turn, device: str, up: bool) -> None:
-    """Mark the windows of a panel that was lost as stale; of one that is back as up to date."""
+    """Mark the windows of panel ``device`` as stale if it was lost (not those that are closed or at rest), and as up to
+    date if it is back.
+    """
     for window in turn.lookup.windows_of_device.get(device, ()):
         state = turn.window(window)
         if up and state.stale:
@@ -108,7 +112,9 @@ def pause_over(turn: Turn, window: str) -> None:
 
 
 def seat_empty(turn: Turn, window: str) -> None:
-    """Timer: nobody has used the panel for ``unmanned_s`` while visitors wait. Raise the alarm "unmanned"."""
+    """Timer: nobody has pressed a key at the window for ``unmanned_s`` while visitors wait. Raise the alarm "unmanned";
+    unless the panel is lost, page the duty manager.
+    """
     state = turn.state.windows.get(window)
     empty_since = None if state is None else _empty_since_ms(turn, window, state)
     if empty_since is None or opening.quiet(turn) or not opening.on_duty(turn, window):
@@ -125,7 +131,9 @@ def seat_empty(turn: Turn, window: str) -> None:
 
 
 def area_waits(turn: Turn, area: str) -> None:
-    """Timer: check whether somebody waits whom no working window can call; two checks in a row raise an alarm."""
+    """Timer: check whether somebody waits whom no working window can call. Two such checks in a row, ``unmanned_s``
+    apart, raise an alarm and page the duty manager.
+    """
     state = turn.state.areas.get(area)
     if state is None or not state.waiting or not opening.attended(turn, area):
         return

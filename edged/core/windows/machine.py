@@ -38,7 +38,9 @@ TABLE: dict[WindowStateName, dict[str, WindowStateName]] = {
 
 
 def move_window(turn: Turn, window: str, trigger: str) -> bool:
-    """Apply ``trigger``; False (and a note) if the table forbids it."""
+    """Move a window to the state that ``TABLE`` gives for ``trigger``. False (and a note) if the table forbids it in
+    the present state.
+    """
     state = turn.window(window)
     after = TABLE[state.state].get(trigger)
     if after is None:
@@ -170,7 +172,7 @@ def no_show(turn: Turn, window: str, inferred: bool) -> None:
 
 
 def free(turn: Turn, window: str) -> None:
-    """Release the window of a visitor who leaves: it is open again, or cools down if it was draining."""
+    """Release the window of a visitor who leaves: it is open again, cools down if it was draining, or stays paused."""
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     rateable = ticket is not None and ticket.state in ("SERVED", "RETURN_PENDING") and not ticket.rated
@@ -197,8 +199,8 @@ def _set_call_deadline(turn: Turn, window: str) -> None:
 
 
 def call_deadline(turn: Turn, window: str) -> None:
-    """Timer: a call has lasted long enough: the arrival is inferred, or where arrivals are confirmed by key it is a
-    no-show.
+    """Timer: the called visitor has had time enough to come. Where a key confirms arrivals this is a no-show; elsewhere
+    the arrival is inferred.
 
     In follow mode always an arrival: the queue system reports no-shows itself.
     """

@@ -88,13 +88,13 @@ def expire(turn: Turn, name: str) -> None:
 
 
 def reset(turn: Turn) -> None:
-    """End all overrides, because a new business day begins."""
+    """End all overrides, because a new business day begins. Each end is noted."""
     for name in list(turn.state.overrides):
         _end(turn, name, "new day", None)
 
 
 def end_orphaned(turn: Turn) -> None:
-    """End overrides of windows, areas and tickets that no longer exist after a change of configuration."""
+    """End overrides of windows and areas that no longer exist after a change of configuration."""
     for name, override in list(turn.state.overrides.items()):
         probe = OverrideSet(override.kind, override.target, override.by, area=override.area)
         if _unknown_target(turn, probe) is not None:

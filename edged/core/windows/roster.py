@@ -78,7 +78,9 @@ def end_day(turn: Turn) -> None:
 
 
 def _step_back(turn: Turn, staff: str) -> None:
-    """Pass the pages of an absent member to somebody else; a visitor they are serving is served to the end."""
+    """Let an absent member leave: their pages pass to somebody else, and their tidal window is given back once its
+    visitor is served. A regular window stays as it is.
+    """
     member = turn.state.staff[staff]
     window = member.window
     if member.state == "paged" and window is not None:
