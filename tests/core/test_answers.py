@@ -132,7 +132,7 @@ def test_every_key_in_every_state_is_answered_at_its_panel(seed: int) -> None:
                     assert said is not None, f"seed {seed}, step {number}: silent after {point} {key} {arg}"
 
 
-def test_every_refusal_has_its_words() -> None:
+def test_every_reason_for_refusing_a_key_has_a_text_for_the_panel() -> None:
     source = "\n".join(file.read_text() for file in Path(edged.core.__file__).parent.rglob("*.py"))
     said = set(re.findall(r'turn\.ignore\(\s*[^"]*?"([a-z]+_[a-z_]+)"', source))
     said |= set(re.findall(r'return (?:None if [^"]* else )?"([a-z]+_[a-z_]+)"$', source, re.M))

@@ -21,7 +21,7 @@ def a_turn() -> Turn:
     return Turn(engine.state, Lookup(hall_site()), AT_MS)
 
 
-def test_the_board_of_alarms_says_why_a_device_is_lost() -> None:
+def test_the_line_of_a_lost_device_on_the_alarm_board_gives_the_reason() -> None:
     turn = a_turn()
     turn.state.devices["relay"] = DeviceState(False, AT_MS, "no-answer")
     text, text_en = boards._alarm_line(turn, Alarm(alarms.LOST, "relay", AT_MS))
@@ -30,14 +30,14 @@ def test_the_board_of_alarms_says_why_a_device_is_lost() -> None:
     assert text_en.startswith(f"{plain_en}: ")
 
 
-def test_an_alarm_of_another_kind_about_a_device_has_no_loss() -> None:
+def test_an_alarm_that_is_no_loss_shows_no_reason_of_loss_on_the_board() -> None:
     turn = a_turn()
     turn.state.devices["relay"] = DeviceState(True, AT_MS)
     plain, plain_en = alarms.TEXT[alarms.TWINS]
     assert boards._alarm_line(turn, Alarm(alarms.TWINS, "relay", AT_MS)) == (f"relay {plain}", plain_en)
 
 
-def test_the_summary_of_the_alarms_names_the_losses_only() -> None:
+def test_the_summary_of_the_alarms_gives_reasons_for_lost_devices_only() -> None:
     turn = a_turn()
     turn.state.devices |= {
         "relay": DeviceState(False, AT_MS, "no-answer"),
@@ -53,7 +53,7 @@ def test_the_summary_of_the_alarms_names_the_losses_only() -> None:
     assert len(summary.standing) == 3
 
 
-def test_a_free_window_names_its_first_service() -> None:
+def test_a_free_window_shows_its_first_service_and_area() -> None:
     zh, en = boards._words(a_turn(), "w3", None)
     assert (zh["service"], en["service"]) == ("社保卡", "Cards")
     assert (zh["area"], en["area"]) == ("社保", "Social")

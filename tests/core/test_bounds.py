@@ -58,11 +58,13 @@ def noted(engine: Engine, event: GoneOn) -> list[Note]:
         ("a,", None),
     ],
 )
-def test_a_code_of_a_paper_has_one_to_so_many_characters(text: str, codes: tuple[str, ...] | None) -> None:
+def test_a_paper_code_is_accepted_from_one_to_the_maximum_number_of_characters(
+    text: str, codes: tuple[str, ...] | None
+) -> None:
     assert papers_of(text) == codes
 
 
-def test_numbers_go_on_from_one_but_not_from_none() -> None:
+def test_numbering_by_hand_accepts_number_one_and_refuses_number_zero() -> None:
     engine = hall()
     (refused,) = noted(engine, GoneOn("A000", "qin"))
     assert (refused.kind, refused.data["reason"]) == ("ignored", "number_unknown")
@@ -70,19 +72,19 @@ def test_numbers_go_on_from_one_but_not_from_none() -> None:
     assert taken.kind == "numbers.gone_on"
 
 
-def test_a_minute_and_a_half_is_said_in_minutes() -> None:
+def test_a_time_left_of_ninety_seconds_or_more_is_written_in_minutes() -> None:
     assert answers._soon(89) == ("89秒", "89 s")
     assert answers._soon(90) == ("2分钟", "2 min")
     assert answers._states({"reason": "too_soon", "left_s": 12.4}, 1)["held"] == "in 12 s"
     assert answers._states({"reason": "too_soon", "left_s": None}, 1)["held"] == "in 0 s"
 
 
-def test_the_mean_of_an_area_is_a_mean() -> None:
+def test_the_mean_service_time_of_an_area_weighs_the_prior_with_what_was_learnt() -> None:
     learnt = Learnt(all_sum_s=1300.0, all_weight=3.0)
     assert forecast.overall_mean_s(learnt, 300.0, 5) == (5 * 300 + 1300) / 8
 
 
-def test_what_two_windows_can_do_is_twice_what_one_can() -> None:
+def test_the_assumed_steady_arrivals_grow_with_the_number_of_open_windows() -> None:
     engine = hall()
     for panel, clerk in (("p1", "mei"), ("p2", "qin")):
         engine.handle(AT_MS, KeyPressed(Point(panel), "login", clerk))
@@ -93,7 +95,7 @@ def test_what_two_windows_can_do_is_twice_what_one_can() -> None:
     assert found.steady_per_min == pytest.approx(forecast.STEADY_LOAD * 2 * 60 / load.mean_s)
 
 
-def test_a_wish_without_an_end_is_a_broken_invariant() -> None:
+def test_a_wish_without_an_expiry_timer_or_with_an_unknown_area_breaks_an_invariant() -> None:
     engine = hall()
     engine.check()
     engine.state.wishes["w1"] = Wish("tax", "clerk", AT_MS)
@@ -105,7 +107,7 @@ def test_a_wish_without_an_end_is_a_broken_invariant() -> None:
         engine.check()
 
 
-def test_a_visitor_steps_aside_for_minutes_of_three_digits_at_most() -> None:
+def test_a_ticket_is_parked_for_minutes_of_three_digits_at_most() -> None:
     engine = hall()
     engine.handle(AT_MS, KeyPressed(Point("p1"), "login", "qin"))
     for _ in range(2):
@@ -122,7 +124,7 @@ LIMIT = 120  # people a minute through one door, as the policy has it
 
 @pytest.mark.parametrize("wrap", [None, *people_counters.WRAPS])
 @pytest.mark.parametrize(("more", "believed"), [(0, True), (LIMIT, True), (LIMIT + 1, False)])
-def test_so_many_people_can_come_through_a_door_in_a_minute(
+def test_a_people_count_is_believed_up_to_the_limit_per_minute_and_refused_above_it(
     wrap: int | None, more: int, believed: bool
 ) -> None:
     """Also where the counter begins again at 0, behind its last number."""
@@ -147,7 +149,9 @@ def test_so_many_people_can_come_through_a_door_in_a_minute(
         (900.001, "deed", False),
     ],
 )
-def test_an_appointment_may_check_in_so_early_and_so_late(late_s: float, service: str, holds: bool) -> None:
+def test_an_appointment_holds_only_between_its_early_and_late_check_in_limits(
+    late_s: float, service: str, holds: bool
+) -> None:
     engine = hall()
     start_ms = MORNING_MS + 7_200_000
     engine.handle(AT_MS, AppointmentMade("b1", "deed", start_ms, "normal"))
@@ -157,7 +161,7 @@ def test_an_appointment_may_check_in_so_early_and_so_late(late_s: float, service
     assert not bookings.holds(turn, "b2", service)
 
 
-def test_which_ends_of_a_visit_are_one_for_the_visitor() -> None:
+def test_recovery_takes_two_ticket_states_as_equal_only_if_the_visitor_sees_no_difference() -> None:
     """Before the first call nobody knows which it was, and with papers to bring a visit is served as well."""
     same = ({"WAITING", "BOOKED", "ISSUE_FAILED"}, {"SERVED", "RETURN_PENDING"})
     for one in get_args(TicketState):
@@ -168,7 +172,7 @@ def test_which_ends_of_a_visit_are_one_for_the_visitor() -> None:
 
 @pytest.mark.parametrize("helpers", [0, 1, 2])
 @pytest.mark.parametrize("leave", [1, 2, 3])
-def test_with_the_last_of_a_window_all_of_it_ends_and_with_each_before_a_part(
+def test_each_clerk_leaving_takes_a_share_of_the_capacity_and_the_last_one_the_rest(
     helpers: int, leave: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everybody: list[str | None] = ["qin", "mei", "sun"]
@@ -184,14 +188,14 @@ def test_with_the_last_of_a_window_all_of_it_ends_and_with_each_before_a_part(
     assert sum(shares) <= 0.5 + 1e-9
 
 
-def test_nobody_waits_where_a_window_is_free_and_no_wait_is_negative() -> None:
+def test_a_newcomer_waits_zero_where_a_window_is_free_and_never_less_than_zero() -> None:
     load = forecast.Load(work=0.0, busy=0.0, windows=3.0, mean_s=600.0)
     assert [forecast.newcomer_wait_s(load, 3.0, present) for present in (0.0, 0.5, 1.0, 2.0)] == [0.0] * 4
     assert [forecast.newcomer_wait_s(load, 3.0, present) for present in (3.0, 5.0)] == [200.0, 600.0]
     assert forecast.newcomer_wait_s(load, 0.0, 0.0) == 0.0
 
 
-def test_who_is_received_is_not_deaf_any_more() -> None:
+def test_time_without_a_connection_does_not_age_the_known_sequence_numbers_of_a_device() -> None:
     """Its numbers are a little older than they look: the time without a connection does not count for them."""
     engine, panel = hall(), Point("p1")
     engine.handle(AT_MS, KeyPressed(panel, "login", "qin", seq=1))
@@ -205,7 +209,9 @@ def test_who_is_received_is_not_deaf_any_more() -> None:
 
 
 @pytest.mark.parametrize(("after_ms", "rated"), [(0, True), (599_999, True), (600_000, False)])
-def test_a_visit_may_be_rated_so_long_after_its_end(after_ms: int, rated: bool) -> None:
+def test_a_rating_is_accepted_only_within_the_limit_after_the_end_of_the_visit(
+    after_ms: int, rated: bool
+) -> None:
     engine, text = Engine(), SiteText()
     text.change("window w1 1 tax-general panel=p1 evaluator=e1")
     for event in (

@@ -37,7 +37,7 @@ def told(year: int) -> Hours:
 
 
 @pytest.mark.parametrize("year", [2025, 2026])
-def test_every_day_is_what_the_state_council_says(year: int) -> None:
+def test_every_day_is_a_workday_or_holiday_as_the_state_council_announced(year: int) -> None:
     hours = told(year)
     for day in days_of(year):
         kind = day_spans.kind_of(hours, (day - EPOCH).days)
@@ -58,7 +58,7 @@ def test_the_shipped_example_has_the_holidays_of_its_year() -> None:
     assert sorted(hours.workdays) == sorted(told(2026).workdays)
 
 
-def test_a_year_nobody_spoke_of_is_missed_in_time() -> None:
+def test_a_next_year_without_holidays_in_the_policy_is_reported_missing_in_december() -> None:
     hours = told(2026)
     assert day_spans.missing_year(hours, (date(2026, 12, 10) - EPOCH).days) is None
     assert day_spans.missing_year(hours, (date(2026, 12, 11) - EPOCH).days) == 2027
@@ -74,7 +74,7 @@ def test_the_next_opening_is_found_over_the_longest_holiday() -> None:
     assert day_spans.next_opening(hours, "tax", eve, 17 * 60) == ((date(2026, 2, 24) - EPOCH).days, 540)
 
 
-def test_named_areas_replace_the_hours_of_all_but_added_modes_are_on_top() -> None:
+def test_sessions_of_named_areas_replace_the_common_hours_and_added_modes_extend_them() -> None:
     week = (
         Session(),
         Session((1,), "09:00", "12:00", ("estate",)),
@@ -89,7 +89,7 @@ def test_named_areas_replace_the_hours_of_all_but_added_modes_are_on_top() -> No
     assert day_spans.spans(hours, "estate", MONDAY + 1) == (Span(540, 1020),)
 
 
-def test_a_date_has_hours_of_its_own() -> None:
+def test_special_hours_of_a_date_win_over_a_holiday_on_that_date() -> None:
     hours = Hours((Session(),), (Special("2026-11-23", "10:00", "11:00"),), holidays=("2026-11-23",))
     assert day_spans.spans(hours, "tax", MONDAY) == (Span(600, 660),)
 
@@ -104,19 +104,19 @@ def test_a_date_has_hours_of_its_own() -> None:
         (600, 500, (Span(1020, 1320, "self-service"),)),
     ],
 )
-def test_hours_stretch_and_shrink_by_hand(
+def test_an_override_moves_the_opening_and_closing_times_of_a_day(
     opens: int | None, closes: int | None, spans: tuple[Span, ...]
 ) -> None:
     found = (Span(540, 1020), Span(1020, 1320, "self-service"))
     assert day_spans.flexed(found, opens, closes) == spans
 
 
-def test_a_day_off_opens_only_with_both_times() -> None:
+def test_an_override_opens_a_day_off_only_with_both_opening_and_closing_time() -> None:
     assert day_spans.flexed((), None, 700) == ()
     assert day_spans.flexed((), 600, 700) == (Span(600, 700),)
 
 
-def test_noon_lies_inside_full_hours_or_is_none() -> None:
+def test_a_noon_break_exists_only_inside_hours_of_full_service() -> None:
     hours = Hours((Session(),), noon=Noon("12:00", "13:30"))
     assert day_spans.noon_of(hours, (Span(540, 1020),)) == (720, 810)
     assert day_spans.noon_of(hours, (Span(540, 1020, "assisted"),)) is None

@@ -20,7 +20,9 @@ CALM_MS = START_MS + 600_000
     ("asked_s", "may_s"),
     [(None, 180), (-600, 180), (100, 400)],  # seconds after it became calm; open for 300
 )
-def test_a_window_is_kept_until_both_times_are_over(asked_s: int | None, may_s: int) -> None:
+def test_a_tidal_window_stays_until_minimum_open_and_time_since_request_are_both_over(
+    asked_s: int | None, may_s: int
+) -> None:
     engine = Engine()
     tidal = Tidal(rule="pw", pw=Pw(hold_s=180, min_open_s=300))
     events: list[Event] = [ClockSet(0, 480), SiteLoaded(SiteText().site), PolicyApplied(1, "", Policy(tidal))]

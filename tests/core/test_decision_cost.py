@@ -46,7 +46,7 @@ def test_a_decision_in_a_saturated_hall_takes_a_bounded_number_of_calls(
     assert 100 < calls < CALLS_MAX
 
 
-def test_a_lost_device_costs_what_its_own_areas_cost() -> None:
+def test_the_cost_of_a_lost_device_depends_on_its_own_areas_only() -> None:
     crowd = Crowd(Size(200, 600))
     engine = crowd.engine
     assert engine.state.site is not None

@@ -34,7 +34,7 @@ def turn_of(site: Site, clock_min: int, pw: Pw | None = None) -> Turn:
     return Turn(engine.state, Lookup(site), AT_MS)
 
 
-def test_beside_a_profile_there_is_no_steady_stream() -> None:
+def test_with_an_arrival_profile_no_steady_arrivals_are_assumed() -> None:
     profile = (3.0, 6.0, 9.0)
     turn = turn_of(hall_site(), 490, Pw(profile={"tax": profile}, profile_start_min=480))
     found = demand.plain_stream(turn, "tax", demand.load_of(turn, "tax"))
@@ -42,7 +42,7 @@ def test_beside_a_profile_there_is_no_steady_stream() -> None:
     assert found.mass(0, 45) == sum(profile)
 
 
-def test_without_one_it_is_what_the_regular_windows_can_do() -> None:
+def test_without_an_arrival_profile_arrivals_are_what_regular_windows_can_serve() -> None:
     turn = turn_of(hall_site(), 490)
     load = demand.load_of(turn, "tax")
     assert load.windows > 0
@@ -53,7 +53,7 @@ def test_without_one_it_is_what_the_regular_windows_can_do() -> None:
     )
 
 
-def test_a_window_that_stands_unmanned_is_a_regular_one_all_the_same() -> None:
+def test_an_unmanned_regular_window_still_counts_for_the_assumed_arrivals() -> None:
     turn = turn_of(hall_site(), 490)
     for window in ("w1", "w2"):
         turn.window(window).state, turn.window(window).staff = "OPEN", window
@@ -77,7 +77,9 @@ def test_a_window_that_stands_unmanned_is_a_regular_one_all_the_same() -> None:
         ((), 500, None),
     ],
 )
-def test_when_a_shift_ends(shifts: tuple[tuple[int, int], ...], clock_min: int, left_min: int | None) -> None:
+def test_the_time_until_a_clerk_leaves_is_read_from_the_shifts(
+    shifts: tuple[tuple[int, int], ...], clock_min: int, left_min: int | None
+) -> None:
     site = hall_site()
     first, *others = site.staff
     turn = turn_of(replace(site, staff=(replace(first, shifts=shifts), *others)), clock_min)
@@ -85,7 +87,7 @@ def test_when_a_shift_ends(shifts: tuple[tuple[int, int], ...], clock_min: int, 
     assert left_s == (None if left_min is None else left_min * 60)
 
 
-def test_a_window_that_goes_takes_longer_and_the_last_one_is_relieved() -> None:
+def test_waits_grow_when_a_window_leaves_and_the_last_window_is_taken_over() -> None:
     both = Load(10.0, 2.0, 2.0, 600.0)
     one_goes = both._replace(leaving=((900.0, 1.0),))
     all_go = both._replace(leaving=((900.0, 1.0), (900.0, 1.0)))

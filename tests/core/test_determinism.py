@@ -59,7 +59,7 @@ def test_a_restart_anywhere_changes_nothing(seed: int) -> None:
     assert dump_state(cut.engine.state) == dump_state(straight.engine.state)
 
 
-def test_the_state_comes_back_from_json_with_its_order(seed: int) -> None:
+def test_the_state_loaded_from_json_is_equal_and_in_the_same_order(seed: int) -> None:
     lived = Chance(seed)
     lived.live(STEPS)
     blob = dump_state(lived.engine.state)
@@ -68,7 +68,7 @@ def test_the_state_comes_back_from_json_with_its_order(seed: int) -> None:
     assert dump_state(again) == blob
 
 
-def test_a_hall_that_everybody_left_falls_asleep(seed: int) -> None:
+def test_a_hall_without_people_has_no_timers_but_opening_hours_and_kept_cases(seed: int) -> None:
     lived = Chance(seed)
     lived.live(STEPS)
     feeder = Feeder(lived.engine)
@@ -81,7 +81,7 @@ def test_a_hall_that_everybody_left_falls_asleep(seed: int) -> None:
     assert not [w for w in lived.engine.state.windows.values() if w.due_ms is not None]
 
 
-def test_a_restart_that_lost_something_is_seen() -> None:
+def test_the_restart_comparison_notices_a_restart_that_loses_state() -> None:
     day = Chance(1).live(STEPS // 2)
 
     def forgetful(engine: Engine) -> Engine:

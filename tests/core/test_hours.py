@@ -44,7 +44,7 @@ def until(engine: Engine, end_ms: int) -> None:
         engine.check()
 
 
-def test_without_a_clock_nothing_closes_and_no_day_turns() -> None:
+def test_without_a_trusted_clock_no_area_closes_and_the_day_does_not_turn() -> None:
     engine = hall()
     engine.handle(1_000, TicketPrinted(Point("disp"), "A001", "tax-general"))
     until(engine, 100 * HOUR_MS)
@@ -68,13 +68,13 @@ def test_without_a_clock_nothing_closes_and_no_day_turns() -> None:
         (480, "2026-11-27T23:00:00+00:00", "closed"),
     ],
 )
-def test_hours_are_those_of_the_halls_own_zone(offset_min: int, at: str, expected: str) -> None:
+def test_opening_hours_follow_the_time_zone_of_the_hall(offset_min: int, at: str, expected: str) -> None:
     engine = hall()
     engine.handle(1, ClockSet(wall(at), offset_min))
     assert phase(engine) == expected
 
 
-def test_hours_outlive_the_store_and_fire_in_time() -> None:
+def test_opening_hours_survive_a_dump_and_load_and_fire_on_time() -> None:
     engine = hall()
     engine.handle(0, ClockSet(wall("2026-11-23T16:50:00+08:00"), 480))
     engine.handle(1_000, TicketPrinted(Point("disp"), "A001", "tax-general"))

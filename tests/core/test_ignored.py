@@ -102,7 +102,7 @@ def told(place: tuple[str, str, str]) -> str | None:
     return None
 
 
-def test_every_place_that_ignores_an_input_says_who_is_told() -> None:
+def test_every_place_that_ignores_an_input_states_who_is_informed() -> None:
     places = ignored()
     assert len(places) > 100
     unknown = [place for place in places if told(place) is None]
@@ -111,7 +111,7 @@ def test_every_place_that_ignores_an_input_says_who_is_told() -> None:
     assert not unused, f"nothing is ignored there any more: {unused}"
 
 
-def test_what_is_answered_has_words() -> None:
+def test_every_ignored_input_that_is_answered_has_a_text() -> None:
     for place in ignored():
         name, reason = told(place), place[2]
         assert name is not None

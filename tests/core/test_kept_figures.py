@@ -46,7 +46,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 @pytest.mark.long
-def test_figures_kept_within_a_turn_equal_those_worked_out_anew(
+def test_figures_cached_within_a_turn_equal_those_calculated_afresh(
     kept: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handle, steps, found = Engine.handle, count(), []

@@ -82,13 +82,13 @@ def recovered(middle: State, steps: list[Step]) -> tuple[Engine, Recovered]:
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + DAYS))
-def test_the_same_version_decides_nothing_otherwise(seed: int) -> None:
+def test_recovering_with_the_same_version_reports_no_changed_outcome(seed: int) -> None:
     middle, steps, _ = lived(seed)
     assert recovered(middle, steps)[1].kept is None, f"EDGED_SEED={seed}"
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + DAYS))
-def test_notes_say_all_that_became_of_visits(seed: int) -> None:
+def test_visit_outcomes_read_from_commands_and_notes_equal_those_of_the_state(seed: int) -> None:
     """What is read from commands and notes is what the state says in the end."""
     middle, steps, end = lived(seed)
     told, truth = Recorded(middle), Recorded(end)
@@ -106,7 +106,7 @@ def test_notes_say_all_that_became_of_visits(seed: int) -> None:
             assert ours.service == visit.service, f"{number}: {ours} and {visit}; EDGED_SEED={seed}"
 
 
-def test_what_another_version_decided_stands() -> None:
+def test_outcomes_decided_by_another_version_are_kept_or_named_after_recovery() -> None:
     """Where the tail was decided by another rule, visits and windows are as recorded, or named."""
     differed = named = visits = 0
     for seed in range(SEED, SEED + DAYS):
@@ -147,7 +147,7 @@ def _agree(ours: State, theirs: State, left: set[str], seed: int) -> None:
             assert number in left or mine_window.ticket is not None, f"{name}; EDGED_SEED={seed}"
 
 
-def test_with_the_next_day_nothing_has_to_be_checked_any_more() -> None:
+def test_the_turn_of_the_day_clears_the_alarms_about_kept_outcomes() -> None:
     engine = Engine(load_state(dump_state(lived(SEED).middle), State))
     assert engine.state.site is not None
     from edged.core.model.lookup import Lookup

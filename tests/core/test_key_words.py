@@ -90,7 +90,7 @@ def press(engine: Engine, point: str, key: str, arg: str | None) -> tuple[list[C
     return list(commands), list(notes)
 
 
-def test_of_every_key_it_is_known_whether_it_names_a_part() -> None:
+def test_every_key_is_listed_as_taking_a_name_of_a_hall_part_or_not() -> None:
     takes = {*ANYWHERE, *AT_WINDOW, *AT_PAGER}
     assert takes | NO_PART.keys() == set(get_args(Key))
     assert not takes & NO_PART.keys()
@@ -98,7 +98,7 @@ def test_of_every_key_it_is_known_whether_it_names_a_part() -> None:
 
 
 @pytest.mark.parametrize(("point", "key", "ids", "said", "before"), SAID)
-def test_a_name_does_what_the_id_does(
+def test_a_key_with_the_name_of_a_part_does_what_it_does_with_its_id(
     point: str, key: str, ids: str, said: str, before: tuple[tuple[str, str, str | None], ...]
 ) -> None:
     by_id, by_name = (press(after(before), point, key, arg) for arg in (ids, said))
@@ -107,7 +107,7 @@ def test_a_name_does_what_the_id_does(
     assert bool(done) != (key in REFUSED), by_id[1]
 
 
-def test_what_nothing_is_called_is_refused_as_it_was_typed() -> None:
+def test_a_name_that_no_part_has_is_refused_and_quoted_as_typed() -> None:
     _commands, notes = press(after(SERVING), "p1", "transfer", "月亮")
     assert [(note.data["reason"], note.data["target"]) for note in notes if note.kind == "ignored"] == [
         ("unknown_transfer_target", "月亮")
@@ -148,5 +148,7 @@ NAMESAKES = Site(
         ("park", "12", "12"),
     ],
 )
-def test_ids_go_first_and_what_fits_two_parts_stays(key: str, said: str, meant: str) -> None:
+def test_an_id_wins_over_an_equal_name_and_an_ambiguous_name_is_left_as_typed(
+    key: str, said: str, meant: str
+) -> None:
     assert with_ids(NAMESAKES, key, said, at_window=True) == meant

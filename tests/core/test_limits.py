@@ -37,7 +37,7 @@ def opened_hall(site: Site) -> Feeder:
     return feeder
 
 
-def test_outcomes_that_never_come_are_forgotten_with_a_note() -> None:
+def test_the_oldest_actions_without_an_outcome_are_forgotten_with_a_note() -> None:
     feeder = opened_hall(hall_site())
     kinds = []
     for number in range(PENDING_KEPT + 50):
@@ -50,7 +50,7 @@ def test_outcomes_that_never_come_are_forgotten_with_a_note() -> None:
 
 
 @pytest.mark.long
-def test_days_of_work_leave_a_bounded_state_behind() -> None:
+def test_many_days_of_work_leave_a_state_of_bounded_size() -> None:
     feeder = opened_hall(hall_site())
     at_ms, number, served = START_MS, 0, 0
     largest_heap = 0
@@ -80,7 +80,9 @@ def test_days_of_work_leave_a_bounded_state_behind() -> None:
     assert raised == ["numbers_begin_again"], "known, though its ticket is not kept any more"
 
 
-def test_cases_end_as_counters_and_ratings_are_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_cases_become_counts_and_only_the_newest_ratings_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     kept = 100  # a thousand in a real hall
     monkeypatch.setattr(case_book, "CLOSED_KEPT", kept)
     feeder = opened_hall(hall_site())
@@ -109,7 +111,7 @@ def test_cases_end_as_counters_and_ratings_are_kept_for_a_while(monkeypatch: pyt
     assert "v4" not in state.ratings
 
 
-def test_one_ticket_signs_one_area_only() -> None:
+def test_one_ticket_updates_the_boards_of_its_own_area_only() -> None:
     """A thousand windows in a hundred areas: an event in one of them costs that one."""
     areas = tuple(Area(f"a{n}", "区", "Area", (Point(f"led{n}"),)) for n in range(100))
     services = tuple(Service(f"s{n}", f"a{n}", "业务", "Service", "A") for n in range(100))

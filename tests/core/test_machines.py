@@ -141,7 +141,7 @@ def edges_of(table: Mapping[Any, Mapping[str, str]]) -> Edges:
     [(tickets.TABLE, PRODUCT_TICKET), (machine.TABLE, PRODUCT_WINDOW)],
     ids=["ticket", "window"],
 )
-def test_the_table_is_the_product_but_for_the_listed_differences(
+def test_the_transition_table_equals_the_product_page_but_for_listed_differences(
     table: dict[str, dict[str, str]], product: Edges
 ) -> None:
     unexplained = (edges_of(table) ^ product) - set(DIFFERENCES)
@@ -158,7 +158,7 @@ def test_the_table_is_the_product_but_for_the_listed_differences(
     ],
     ids=["ticket", "window"],
 )
-def test_every_state_can_be_reached(
+def test_every_state_of_a_transition_table_can_be_reached_from_its_start(
     table: dict[str, dict[str, str]], starts: set[str], names: tuple[str, ...]
 ) -> None:
     reached, front = set(starts), set(starts)
@@ -168,7 +168,7 @@ def test_every_state_can_be_reached(
     assert reached == set(names) == set(table)
 
 
-def test_every_reason_and_every_note_stands_in_some_transcript() -> None:
+def test_every_reason_and_every_note_kind_appears_in_some_transcript() -> None:
     told = "\n".join(path.read_text() for path in TRANSCRIPTS)
     missing = []
     for path in CORE.rglob("*.py"):
@@ -220,7 +220,7 @@ window w3 3 tax-general,deed panel=p3
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_nobody_overtakes_who_came_later_than_the_head_start(seed: int) -> None:
+def test_a_priority_visitor_overtakes_nobody_who_came_earlier_by_more_than_the_head_start(seed: int) -> None:
     """Without any streak limit in force, priority alone never beats a normal visitor by more than the head start."""
     head_start_s = 60
     chance = Random(seed)

@@ -15,7 +15,7 @@ def _came_and_went(state: State, number: str, ticket: int) -> None:
     numbering.ticket_gone(state, known)
 
 
-def test_a_number_stays_given_whatever_the_order_its_visitors_left_in() -> None:
+def test_a_given_number_stays_given_in_whatever_order_the_visitors_leave() -> None:
     for seed in range(60):
         chance, state, model = Random(seed), State(), set[str]()
         pool = [f"{prefix}{n:0{width}d}" for prefix in ("A", "", "窗") for width in (1, 3) for n in range(12)]
@@ -31,7 +31,7 @@ def test_a_number_stays_given_whatever_the_order_its_visitors_left_in() -> None:
             assert len(bounds) % 2 == 0, f"seed {seed}: {bounds}"
 
 
-def test_a_long_day_is_a_few_bounds() -> None:
+def test_the_numbers_given_on_a_long_day_are_stored_as_few_ranges() -> None:
     state = State()
     order = list(range(1, 20_001))
     chance = Random(7)
@@ -48,7 +48,7 @@ def test_a_long_day_is_a_few_bounds() -> None:
     assert not state.used_numbers
 
 
-def test_only_the_ticket_that_a_number_leads_to_takes_it_along() -> None:
+def test_a_number_is_released_only_by_the_ticket_it_now_belongs_to() -> None:
     state = State(used_numbers={"A001": 7})
     numbering.ticket_gone(state, Ticket(3, "A001", "tax", "normal", 0, 0, Point("disp")))
     assert state.used_numbers == {"A001": 7}, "the queue system called it again: ticket 7"

@@ -169,7 +169,7 @@ def lived(hall: Hall, step: tuple[Any, ...]) -> tuple[str | None, list[str]]:
     return str(first), hall.happen(KeyPressed(Point(f"p{first[1:]}"), key, arg))
 
 
-def test_a_prepared_visitor_whom_a_person_put_first_overtakes_nobody() -> None:
+def test_a_prepared_visitor_put_first_by_hand_does_not_use_up_the_priority_streak() -> None:
     """Somebody else was put first meanwhile; the streak of priority calls is not used up by either."""
     hall = Hall(Calling(infer_arrival_s=0, double_press_ms=0), ONE)
     for _ in range(3):
@@ -192,7 +192,7 @@ def test_a_prepared_visitor_whom_a_person_put_first_overtakes_nobody() -> None:
         *[("key", "w4", ("next", None), None)] * 12,
     ],
 )
-def test_every_wait_is_bounded_in_calls_of_each_window_that_may_end_it(
+def test_every_ticket_is_called_within_a_bounded_number_of_calls_of_each_window(
     calling: Calling, day: list[tuple[object, ...]]
 ) -> None:
     hall = Hall(calling)
@@ -222,7 +222,7 @@ def test_every_wait_is_bounded_in_calls_of_each_window_that_may_end_it(
 
 @settings(max_examples=120, deadline=None)
 @given(callings, days, st.sampled_from(WINDOWS))
-def test_what_a_window_calls_is_what_was_announced(
+def test_a_window_calls_tickets_in_exactly_the_order_announced_as_upcoming(
     calling: Calling, day: list[tuple[object, ...]], window: str
 ) -> None:
     """Nobody comes and nobody else calls: the window calls exactly ``upcoming``, in order."""
@@ -251,7 +251,7 @@ def test_what_a_window_calls_is_what_was_announced(
     ),
     st.sampled_from(CLASSES[:2]),
 )
-def test_a_newcomer_is_never_told_fewer_than_go_first(
+def test_a_newcomer_is_told_at_least_as_many_ahead_as_are_really_called_first(
     streak: int, present: list[tuple[int, str, Priority]], own: Priority
 ) -> None:
     """And exactly as many, without priority."""
@@ -268,7 +268,7 @@ def test_a_newcomer_is_never_told_fewer_than_go_first(
 
 @settings(max_examples=100, deadline=None)
 @given(callings, st.lists(st.tuples(st.integers(0, 60), st.sampled_from(CLASSES[:3])), max_size=40))
-def test_within_a_class_the_places_are_those_of_arrival(
+def test_within_one_priority_class_the_numbers_ahead_follow_the_order_of_arrival(
     calling: Calling, present: list[tuple[int, Priority]]
 ) -> None:
     hall = Hall(calling, ONE)
@@ -280,7 +280,7 @@ def test_within_a_class_the_places_are_those_of_arrival(
     assert [t.id for t in ordering.upcoming(hall.turn, "w1", 500)] != [] or not present
 
 
-def test_whoever_comes_later_overtakes_as_often_as_the_streak_lets_them() -> None:
+def test_later_priority_visitors_overtake_at_most_as_often_as_the_streak_allows() -> None:
     hall = Hall(Calling(priority_streak=2, priority_head_start_s=60), ONE)
     waiting = hall.arrive(0, "general", "normal")
     for _ in range(3):

@@ -53,7 +53,7 @@ def waits_s(engine: Engine) -> tuple[float, float]:
     return newcomer_wait_s(now, now.windows), told.mean_s
 
 
-def test_a_helper_shortens_every_predicted_wait_by_their_share(hall: Engine) -> None:
+def test_a_helper_at_a_window_shortens_predicted_waits_until_the_logout(hall: Engine) -> None:
     alone = waits_s(hall)
     assert alone == (3 * load(hall).mean_s, 3 * load(hall).mean_s)  # the one served, and the two who wait
     hall.handle(START_MS + 1, KeyPressed(Point("p3"), "login", "wang"))
@@ -62,7 +62,7 @@ def test_a_helper_shortens_every_predicted_wait_by_their_share(hall: Engine) -> 
     assert waits_s(hall) == alone
 
 
-def test_the_hall_learns_what_one_clerk_takes(hall: Engine) -> None:
+def test_with_a_helper_the_hall_learns_the_service_time_of_one_clerk(hall: Engine) -> None:
     hall.handle(START_MS, KeyPressed(Point("p3"), "login", "wang"))
     hall.handle(START_MS + SERVICE_S * 1000, KeyPressed(Point("p3"), "finish"))
     learnt = hall.state.areas["social"].learnt

@@ -23,6 +23,6 @@ def test_a_point_is_its_device_and_its_channel(text: str, device: str, channel: 
     assert point_of(device, channel) == text
 
 
-def test_an_event_writes_its_point_as_the_text_it_always_was() -> None:
+def test_a_point_is_written_to_json_as_one_text_of_device_and_channel() -> None:
     written = msgspec.json.encode(KeyPressed(point_of("bus-east", "w8"), "next"))
     assert written.startswith(b'{"point":"bus-east/w8",')

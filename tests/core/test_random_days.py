@@ -71,12 +71,12 @@ def kept() -> list[Life]:
 
 
 @pytest.mark.parametrize("life", kept(), ids=str)
-def test_a_day_that_once_broke_something_breaks_nothing(life: Life) -> None:
+def test_a_random_day_that_once_broke_an_invariant_breaks_none_now(life: Life) -> None:
     assert broken(life) is None
 
 
 @pytest.mark.parametrize("days", [FEW_DAYS, pytest.param(DAYS, marks=pytest.mark.long)])
-def test_random_days_keep_every_promise(days: int) -> None:
+def test_random_days_break_no_promise_of_the_hall(days: int) -> None:
     size = -(-days // PARTS)
     firsts = range(FIRST_SEED, FIRST_SEED + days, size)
     ends = [min(first + size, FIRST_SEED + days) for first in firsts]

@@ -63,21 +63,21 @@ def lived(feeder: Feeder, events: list[tuple[int, Event]]) -> Iterator[Outcome]:
     yield from feeder.ticks(events[-1][0] + 1_000)
 
 
-def test_people_who_come_together_are_no_rush() -> None:
+def test_a_few_tickets_at_once_are_evaluated_in_their_own_steps() -> None:
     feeder = opened()
     for at_ms, _, commands, _ in feeder.feed(flood(rush.AT_ONCE)):
         assert [one.waiting for one in summaries(commands)] == [at_ms - START_MS - 60_000 + 1]
     assert not feeder.engine.state.put_off
 
 
-def test_a_hall_of_fifty_messages_a_second_never_waits() -> None:
+def test_at_fifty_messages_a_second_every_ticket_is_evaluated_in_its_own_step() -> None:
     feeder = opened()
     spaced = [(START_MS + 60_000 + n * rush.EVERY_MS, event) for n, (_, event) in enumerate(flood(FLOOD))]
     for _, event, commands, _ in feeder.feed(spaced):
         assert isinstance(event, Tick) or len(summaries(commands)) == 1
 
 
-def test_in_a_rush_one_look_stands_for_all_that_came_and_none_is_late() -> None:
+def test_in_a_rush_one_evaluation_covers_many_events_and_none_comes_too_late() -> None:
     feeder = opened()
     looked_ms, waited_ms = [], []
     since_ms: int | None = None
@@ -102,7 +102,7 @@ def panels_of(commands: tuple[Command, ...], window: str) -> list[Panel]:
     return [panel for panel in values if panel.window == window]
 
 
-def test_a_key_in_a_rush_is_answered_in_its_own_step_and_counts_come_with_the_next_look() -> None:
+def test_in_a_rush_a_key_is_answered_at_once_and_counts_follow_at_the_next_evaluation() -> None:
     feeder = opened()
     list(feeder.feed(flood(FLOOD)))
     begin_ms = feeder.engine.state.at_ms
@@ -116,7 +116,7 @@ def test_a_key_in_a_rush_is_answered_in_its_own_step_and_counts_come_with_the_ne
     assert [(shown.state, shown.waiting) for shown in panels_of(tuple(later), "w1")] == [("PAUSED", FLOOD)]
 
 
-def test_a_rush_that_is_dumped_and_loaded_goes_on_as_it_would_have() -> None:
+def test_a_rush_goes_on_the_same_after_its_state_is_dumped_and_loaded() -> None:
     whole, reloaded = opened(tide=True), opened(tide=True)
     list(whole.feed(flood(FLOOD)))
     list(reloaded.feed(flood(FLOOD)))
@@ -127,7 +127,7 @@ def test_a_rush_that_is_dumped_and_loaded_goes_on_as_it_would_have() -> None:
     assert dump_state(whole.engine.state) == dump_state(reloaded.engine.state)
 
 
-def test_a_rush_ends_with_the_hall_that_looks_at_every_step_have_led_to(
+def test_after_a_rush_the_state_equals_that_of_evaluating_at_every_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seed = int(os.environ.get("EDGED_SEED", random.randrange(2**32)))
@@ -160,7 +160,9 @@ def mixed(dice: random.Random) -> list[tuple[int, Event]]:
     return events
 
 
-def test_a_look_that_never_comes_is_a_broken_invariant(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_area_whose_postponed_evaluation_never_comes_breaks_an_invariant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     feeder = opened()
     monkeypatch.setattr(rush, "due_ms", lambda _state: None)
     list(feeder.feed(flood(FLOOD)))
@@ -169,7 +171,9 @@ def test_a_look_that_never_comes_is_a_broken_invariant(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("days", [6, pytest.param(30, marks=pytest.mark.long)])
-def test_random_days_in_a_hurry_keep_every_promise(days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_days_with_events_milliseconds_apart_break_no_promise(
+    days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever a hall may hear, a few milliseconds apart; lived with ``Chance``'s checks after every step."""
     put_off = []
     keep_pace = rush.keep_pace

@@ -57,7 +57,7 @@ class Heard:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_a_device_that_was_switched_off_over_night_is_heard(kind: type) -> None:
+def test_messages_of_a_device_switched_off_over_night_are_not_taken_for_repeats(kind: type) -> None:
     hall = Heard()
     assert not any(hall.known(message(kind, seq)) for seq in (1, 2, 3))
     assert [hall.known(message(kind, seq), after) for seq, after in ((1, 43_200.0), (2, 5.0), (3, 5.0))] == [
@@ -68,14 +68,14 @@ def test_a_device_that_was_switched_off_over_night_is_heard(kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_what_it_repeats_after_a_short_loss_counts_once(kind: type) -> None:
+def test_a_message_repeated_by_the_device_after_a_short_loss_counts_once(kind: type) -> None:
     hall = Heard()
     assert not any(hall.known(message(kind, seq)) for seq in (1, 2, 3))
     assert [hall.known(message(kind, seq), after) for seq, after in ((2, 4.0), (3, 0.1))] == [True, True]
     assert hall.known(replace(message(kind, 3), again=True), 43_200.0), "the broker's repetition, however old"
 
 
-def test_what_the_broker_repeats_counts_once_however_many_came_since() -> None:
+def test_a_message_repeated_by_the_broker_counts_once_however_many_came_since() -> None:
     """A broker that nothing bounds had a thousand presses of a key that hangs on their way when its link was cut."""
     hall, many = Heard(), 1_000
     assert not any(hall.known(message(KeyPressed, seq), 0.001) for seq in range(1, many + 1))
@@ -83,7 +83,7 @@ def test_what_the_broker_repeats_counts_once_however_many_came_since() -> None:
     assert not hall.known(message(KeyPressed, many + 1, again=True)), "it had not been sent before the cut"
 
 
-def test_what_the_broker_kept_of_before_the_first_number_heard_is_not_lost() -> None:
+def test_messages_kept_by_the_broker_from_before_the_first_received_one_are_counted() -> None:
     """Its link was cut before the first of them arrived; of a life in which nothing is forgotten the unknown is new."""
     hall = Heard()
     assert not any(hall.known(message(KeyPressed, seq), 0.001) for seq in range(10, 1_000))
@@ -94,7 +94,7 @@ def test_what_the_broker_kept_of_before_the_first_number_heard_is_not_lost() -> 
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_a_lower_number_that_the_broker_repeats_does_not_tell_where_a_device_begins(kind: type) -> None:
+def test_a_repeated_lower_sequence_number_does_not_set_where_a_device_begins(kind: type) -> None:
     """It may be of an earlier epoch: the device begins with 1 again, and that counts."""
     hall = Heard()
     assert not hall.known(message(kind, 1))
@@ -103,7 +103,7 @@ def test_a_lower_number_that_the_broker_repeats_does_not_tell_where_a_device_beg
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_another_name_for_its_life_is_another_life(kind: type) -> None:
+def test_a_new_boot_id_makes_the_same_sequence_number_a_new_message(kind: type) -> None:
     hall = Heard()
     assert not hall.known(message(kind, 1, boot="a"))
     assert not hall.known(message(kind, 1, boot="b"))

@@ -50,7 +50,7 @@ def ticket(number: int, state: str, called_ms: int | None = None, serving_ms: in
     )
 
 
-def test_a_window_on_its_way_counts_where_the_asker_could_use_it() -> None:
+def test_a_draining_window_counts_as_coming_only_for_areas_that_can_use_it() -> None:
     turn = a_turn()
     turn.window("w9").state = "DRAINING"
     assert sharing._on_its_way(turn, "social", any_window=False)
@@ -66,7 +66,7 @@ def lent(turn: Turn) -> dict[str, str | None]:
     return {name: state.lent_to for name, state in turn.state.windows.items() if state.lent_to}
 
 
-def test_only_a_regular_window_that_works_is_lent() -> None:
+def test_only_an_open_regular_window_is_lent_to_another_area() -> None:
     turn = a_turn(LENDING)
     for window in ("w1", "w2", "w4"):
         turn.window(window).state = "OPEN"
@@ -85,7 +85,7 @@ def test_only_a_regular_window_that_works_is_lent() -> None:
     assert lent(tidal) == {}
 
 
-def test_who_is_served_longest_is_done_first() -> None:
+def test_the_window_serving_its_visitor_longest_is_released_first() -> None:
     turn = a_turn()
     for number, window, since_ms in ((1, "w8", AT_MS - 60_000), (2, "w9", AT_MS - 120_000)):
         turn.state.tickets[number] = ticket(number, "SERVING", since_ms, since_ms)
@@ -93,7 +93,7 @@ def test_who_is_served_longest_is_done_first() -> None:
     assert arbiter.choose_release(turn, ["w8", "w9"]) == "w9"
 
 
-def test_an_area_for_cases_asks_for_nothing() -> None:
+def test_an_area_for_unresolved_cases_never_asks_for_a_tidal_window() -> None:
     turn = a_turn(
         TIDAL,
         "area help 办不成事 Unresolved",
@@ -108,7 +108,7 @@ def test_an_area_for_cases_asks_for_nothing() -> None:
 @pytest.mark.parametrize(
     ("forecast", "present", "watch"), [(True, 1, True), (True, 0, False), (False, 1, False)]
 )
-def test_a_rule_that_looks_ahead_looks_again_for_one_person(
+def test_a_forecasting_rule_watches_an_area_with_one_person_in_it(
     forecast: bool, present: int, watch: bool
 ) -> None:
     pw = Pw(forecast=forecast)
@@ -118,7 +118,7 @@ def test_a_rule_that_looks_ahead_looks_again_for_one_person(
     assert found.watch is watch
 
 
-def test_a_limit_of_no_seconds_is_no_limit() -> None:
+def test_a_trigger_with_a_limit_of_zero_seconds_never_fires() -> None:
     quiet = replace(TIDAL.triggers, waiting_above=0, waiting_per_window=0, priority_wait_s=0, people_above=0)
     never = a_turn(replace(TIDAL, rule="pw", triggers=replace(quiet, oldest_wait_s=0)))
     assert triggers.asks(never, "tax", 900.0, None) is None
@@ -129,7 +129,7 @@ def test_a_limit_of_no_seconds_is_no_limit() -> None:
     assert asked[0] == "oldest-wait"
 
 
-def test_people_above_one_are_two() -> None:
+def test_the_people_trigger_fires_only_above_its_limit() -> None:
     limits = replace(
         TIDAL.triggers,
         waiting_above=0,
@@ -148,14 +148,14 @@ def test_people_above_one_are_two() -> None:
     assert asked[0] == "people"
 
 
-def test_no_window_is_unmanned_while_no_alarm_says_so() -> None:
+def test_without_an_unmanned_alarm_no_window_counts_as_unmanned() -> None:
     assert demand.area_load(a_turn(), "tax").unmanned == 0.0
 
 
 @pytest.mark.parametrize(
     ("early", "given_back", "lends"), [(True, "COOLDOWN", {}), (False, "OPEN", {"w4": "house"})]
 )
-def test_what_is_given_back_early_is_not_lent_as_well(
+def test_a_window_given_back_early_is_not_lent_as_well(
     early: bool, given_back: str, lends: dict[str, str]
 ) -> None:
     arbiter_limits = replace(LENDING.arbiter, early_release=early)

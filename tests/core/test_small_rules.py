@@ -71,7 +71,7 @@ def a_ticket(number: int = 1) -> Ticket:
     return Ticket(number, f"A{number:03}", "tax-general", "normal", AT_MS, AT_MS, Point("kiosk"))
 
 
-def test_a_page_whose_matter_is_over_is_dropped() -> None:
+def test_a_kept_undelivered_page_is_forgotten_by_its_action_id() -> None:
     turn = a_turn()
     page = Page("li", "tax", None, "", "")
     turn.state.undelivered |= {name: PendingAction(Point("pager-li"), page, AT_MS) for name in ("a1", "a2")}
@@ -80,7 +80,7 @@ def test_a_page_whose_matter_is_over_is_dropped() -> None:
     assert list(turn.state.undelivered) == ["a2"]
 
 
-def test_a_page_that_reached_nobody_counts_for_a_lit_window_only() -> None:
+def test_a_page_that_reached_nobody_counts_as_unanswered_only_for_a_window_waiting_for_staff() -> None:
     page = Page("li", "tax", "w8", "", "")
     for state, acknowledged, staff, counts in (
         ("ACTIVATING", False, "li", True),
@@ -98,7 +98,7 @@ def test_a_page_that_reached_nobody_counts_for_a_lit_window_only() -> None:
 
 
 @pytest.mark.parametrize("target", ["tax", WHOLE_HALL])
-def test_numbers_stopped_for_an_area_change_what_dispensers_show(target: str) -> None:
+def test_an_override_that_stops_numbers_updates_the_dispensers_and_the_area(target: str) -> None:
     turn = a_turn()
     overrides._touch(turn, target)
     assert turn.issuing_changed
@@ -108,7 +108,7 @@ def test_numbers_stopped_for_an_area_change_what_dispensers_show(target: str) ->
 @pytest.mark.parametrize(
     ("standing", "sounds"), [(ratings.UNANSWERED_MAX - 1, True), (ratings.UNANSWERED_MAX, False)]
 )
-def test_so_many_bad_ratings_have_an_alarm_of_their_own(standing: int, sounds: bool) -> None:
+def test_bad_ratings_raise_an_alarm_each_up_to_the_limit(standing: int, sounds: bool) -> None:
     turn = a_turn()
     for number in range(standing):
         turn.state.alarms[f"{ratings.ALARM}/r{number}"] = Alarm(ratings.ALARM, f"r{number}", AT_MS)
@@ -117,7 +117,7 @@ def test_so_many_bad_ratings_have_an_alarm_of_their_own(standing: int, sounds: b
     assert (len(turn.state.alarms) - standing) == int(sounds)
 
 
-def test_a_case_that_begins_again_may_be_warned_of_again() -> None:
+def test_a_case_that_begins_again_may_be_warned_about_and_extended_again() -> None:
     turn = a_turn()
     case = case_book.case_of(turn, "window", None, special=False, ticket=None)
     case.warned, case.extensions = True, 2
@@ -126,7 +126,7 @@ def test_a_case_that_begins_again_may_be_warned_of_again() -> None:
 
 
 @pytest.mark.parametrize(("visit", "becomes"), [("CALLED", "CALLING"), ("SERVING", "SERVING")])
-def test_a_window_that_becomes_a_regular_one_goes_on_with_its_visitor(visit: str, becomes: str) -> None:
+def test_a_tidal_window_made_regular_keeps_the_visitor_it_serves(visit: str, becomes: str) -> None:
     turn = a_turn()
     turn.state.tickets[1] = a_ticket()
     turn.state.tickets[1].state = visit  # type: ignore[assignment]
@@ -136,7 +136,7 @@ def test_a_window_that_becomes_a_regular_one_goes_on_with_its_visitor(visit: str
     assert window.state == becomes
 
 
-def test_a_special_need_at_a_free_window_is_of_its_first_area() -> None:
+def test_a_special_need_key_at_a_free_window_makes_a_wish_for_its_first_area() -> None:
     turn = a_turn()
     assert len(turn.lookup.window_areas["w4"]) > 1
     keys._special_need(turn, "w4", None)
@@ -144,7 +144,7 @@ def test_a_special_need_at_a_free_window_is_of_its_first_area() -> None:
 
 
 @pytest.mark.parametrize(("waiting", "found"), [(9, ""), (10, "tax")])
-def test_the_good_policy_misses_a_window_only_above_its_band(waiting: int, found: str) -> None:
+def test_the_last_good_policy_would_open_a_window_only_above_its_band(waiting: int, found: str) -> None:
     turn = a_turn()
     tidal = replace(POLICY.tidal, rule="band", band=replace(POLICY.tidal.band, open_above=9, max_windows=2))
     turn.area("tax").waiting, turn.state.active_ms = waiting, AT_MS
@@ -152,7 +152,7 @@ def test_the_good_policy_misses_a_window_only_above_its_band(waiting: int, found
     assert trial._missed_window(turn, judged) == found
 
 
-def test_what_people_usually_wait_is_kept_to_a_tenth_of_a_second() -> None:
+def test_the_usual_wait_is_stored_to_a_tenth_of_a_second() -> None:
     turn = a_turn(at_ms=AT_MS + 12_345)
     turn.state.tickets[1] = a_ticket()
     turn.state.tickets[1].queued_ms = AT_MS
@@ -163,7 +163,7 @@ def test_what_people_usually_wait_is_kept_to_a_tenth_of_a_second() -> None:
     assert [one.waited_s for one in turn.state.usual.values()] == [12.3]
 
 
-def test_a_shift_ends_to_the_second() -> None:
+def test_the_time_until_a_shift_ends_is_known_to_the_second() -> None:
     turn = a_turn(POLICY, "staff li 李 tax shifts=00:00-00:01")
     start_ms = MORNING_MS // 86_400_000 * 86_400_000
     turn.state.wall_offset_ms = start_ms - AT_MS + 30_000
@@ -181,7 +181,7 @@ def test_a_night_shift_begins_and_ends_on_its_minute(clock_min: int, there: bool
     assert staffing.on_shift(turn, "li") is there
 
 
-def test_a_promise_whose_last_day_is_over_is_said_once() -> None:
+def test_an_overdue_promise_of_papers_is_noted_once() -> None:
     turn = a_turn()
     promises.overdue(turn, "nobody's")
     turn.state.promises["A001-1"] = Promise("A001", "tax-general", "w1", ["id-card"])
@@ -190,7 +190,7 @@ def test_a_promise_whose_last_day_is_over_is_said_once() -> None:
     assert [note.subject for note in turn.notes if note.kind == "promise.overdue"] == ["A001-1"]
 
 
-def test_a_shift_that_ends_in_the_rest_takes_nobody_away_who_comes_back() -> None:
+def test_a_shift_that_ends_in_the_noon_rest_does_not_count_as_leaving() -> None:
     turn = a_turn(
         POLICY, "staff li 李 tax shifts=08:00-12:00,13:00-17:00", "staff wang 王 tax shifts=08:00-12:00"
     )
@@ -215,12 +215,12 @@ def test_a_shift_that_ends_in_the_rest_takes_nobody_away_who_comes_back() -> Non
         (CallRule(areas=("social",)), 1),
     ],
 )
-def test_a_rule_for_some_priorities_is_for_those(rule: CallRule, rank: int) -> None:
+def test_a_calling_rule_ranks_only_the_priorities_it_names(rule: CallRule, rank: int) -> None:
     turn = a_turn(replace(POLICY, calling=replace(POLICY.calling, rules=(rule,))))
     assert ordering._rank(turn, "tax-general", "normal") == rank
 
 
-def test_before_a_profile_begins_nothing_was_expected() -> None:
+def test_before_an_arrival_profile_begins_the_forecast_is_that_of_its_first_minute() -> None:
     load = Load(6.0, 1.0, 1.0, 300.0)
     early, begun = (
         forecast.look_ahead_wait_s(load, Learnt(), AT_MS, Stream(minute, (), 2.0), 120.0)
@@ -232,7 +232,9 @@ def test_before_a_profile_begins_nothing_was_expected() -> None:
 @pytest.mark.parametrize(
     ("decided", "since_ms", "looks"), [(False, AT_MS, True), (True, AT_MS, False), (False, None, False)]
 )
-def test_what_may_be_given_back_is_looked_at_again(decided: bool, since_ms: int | None, looks: bool) -> None:
+def test_an_area_that_may_give_back_a_window_is_evaluated_again_until_it_is_decided(
+    decided: bool, since_ms: int | None, looks: bool
+) -> None:
     """In hours in which nothing is asked for; with a window that the area ordered."""
     turn = a_turn()
     turn.state.hours["tax"] = AreaHours(mode="assisted")
@@ -245,7 +247,7 @@ def test_what_may_be_given_back_is_looked_at_again(decided: bool, since_ms: int 
 
 
 @pytest.mark.parametrize(("number", "last"), [(1, 0), (999, 998), (1000, 0), (0, 0)])
-def test_numbers_by_hand_go_on_to_the_last_of_three_digits(number: int, last: int) -> None:
+def test_numbering_by_hand_accepts_numbers_from_1_to_999(number: int, last: int) -> None:
     turn = a_turn()
     turn.state.last_number["tax-general"] = last
     by_hand.go_on(turn, GoneOn(f"A{number:03}", "chen"))
@@ -253,7 +255,9 @@ def test_numbers_by_hand_go_on_to_the_last_of_three_digits(number: int, last: in
 
 
 @pytest.mark.parametrize(("up", "people"), [(True, 20), (False, 200)])
-def test_a_counter_that_begins_again_counted_since_it_came_back(up: bool, people: int) -> None:
+def test_a_people_counter_restarted_from_zero_may_have_counted_since_it_came_back(
+    up: bool, people: int
+) -> None:
     """Twenty a minute; heard ten minutes ago, back for one. One that is not back may have counted all the time."""
     turn = a_turn(at_ms=AT_MS + 10 * MINUTE_MS)
     door = Point("door")
@@ -262,7 +266,7 @@ def test_a_counter_that_begins_again_counted_since_it_came_back(up: bool, people
     assert people_counters._anew(turn, door, AT_MS) == people
 
 
-def test_a_counter_keeps_its_last_lines_and_forgets_the_one_heard_longest_ago() -> None:
+def test_a_people_counter_forgets_the_line_it_reported_longest_ago() -> None:
     turn = a_turn()
     for number in (*range(people_counters.LINES_MAX), 0, people_counters.LINES_MAX):
         people_counters.read(turn, CountRead(Point("door"), "total", 5, 0, line=str(number)))
@@ -273,7 +277,7 @@ def test_a_counter_keeps_its_last_lines_and_forgets_the_one_heard_longest_ago() 
 
 
 @pytest.mark.parametrize("heard", [SEEN_PER_POINT, SEEN_PER_POINT + 1])
-def test_of_each_device_so_many_messages_are_known_again(heard: int) -> None:
+def test_a_limited_number_of_messages_of_each_device_is_recognised_as_repeats(heard: int) -> None:
     turn = a_turn()
     for number in range(1, heard + 1):
         assert not is_redelivery(turn, KeyPressed(Point("p1"), "next", seq=number))
@@ -281,7 +285,9 @@ def test_of_each_device_so_many_messages_are_known_again(heard: int) -> None:
 
 
 @pytest.mark.parametrize(("late_ms", "in_time"), [(0, True), (1, False)])
-def test_a_case_that_is_answered_in_its_last_moment_is_answered_in_time(late_ms: int, in_time: bool) -> None:
+def test_a_case_acknowledged_exactly_at_its_limit_is_acknowledged_in_time(
+    late_ms: int, in_time: bool
+) -> None:
     limit_ms = POLICY.cases.acknowledge_s * 1000
     turn = a_turn()
     case = case_book.case_of(turn, "window", None, special=False, ticket=None)
@@ -290,7 +296,7 @@ def test_a_case_that_is_answered_in_its_last_moment_is_answered_in_time(late_ms:
     assert case.responded is in_time
 
 
-def test_on_a_new_day_nobody_calls_yesterdays_absentee_again() -> None:
+def test_the_turn_of_the_day_drops_the_timer_that_calls_an_absentee_again() -> None:
     turn = a_turn(at_ms=AT_MS + 30 * 60 * MINUTE_MS)
     absent, here = a_ticket(1), a_ticket(2)
     absent.state, absent.ended_ms, here.issued_ms = "NO_SHOW", AT_MS, turn.at_ms
@@ -301,7 +307,9 @@ def test_on_a_new_day_nobody_calls_yesterdays_absentee_again() -> None:
 
 
 @pytest.mark.parametrize(("waiting", "pages"), [(6, 0), (7, 1), (4, 1), (3, 0)])
-def test_a_guide_is_wanted_above_the_limit_and_until_half_of_it(waiting: int, pages: int) -> None:
+def test_a_guide_is_paged_above_the_limit_until_the_queue_falls_to_half_of_it(
+    waiting: int, pages: int
+) -> None:
     turn = a_turn(
         replace(POLICY, staffing=replace(POLICY.staffing, guide_above=6)), "staff lan 兰 tax roles=guide"
     )
@@ -313,7 +321,7 @@ def test_a_guide_is_wanted_above_the_limit_and_until_half_of_it(waiting: int, pa
     assert len(turn.state.pages) == pages
 
 
-def test_the_last_day_of_a_case_that_is_over_or_gone_warns_nobody() -> None:
+def test_the_due_day_of_a_closed_or_unknown_case_warns_nobody() -> None:
     turn = a_turn()
     case = case_book.case_of(turn, "window", None, special=False, ticket=None)
     case.id, case.state, case.due_day = "c1", "CLOSED", 1
@@ -324,7 +332,9 @@ def test_the_last_day_of_a_case_that_is_over_or_gone_warns_nobody() -> None:
 
 
 @pytest.mark.parametrize(("timer", "state"), [(False, "OPEN"), (True, "CLOSED")])
-def test_a_window_that_keeps_somebody_for_ever_is_seen(timer: bool, state: str) -> None:
+def test_a_window_that_would_keep_a_prepared_visitor_for_ever_breaks_an_invariant(
+    timer: bool, state: str
+) -> None:
     turn = a_turn()
     window = turn.window("w1")
     window.state, window.prepared = state, 1  # type: ignore[assignment]
@@ -334,14 +344,14 @@ def test_a_window_that_keeps_somebody_for_ever_is_seen(timer: bool, state: str) 
         invariants._prepared(turn.state)
 
 
-def test_a_timer_of_an_override_that_is_gone_is_seen() -> None:
+def test_a_timer_for_an_override_that_is_gone_breaks_an_invariant() -> None:
     turn = a_turn()
     turn.state.timers["override/close/w1"] = turn.at_ms
     with pytest.raises(AssertionError, match="ends nothing"):
         invariants._overrides(turn.state, turn.lookup)
 
 
-def test_who_was_called_because_tickets_were_missing_is_not_called_again_once_they_are_not() -> None:
+def test_the_page_about_missing_tickets_is_dropped_once_the_counts_agree_again() -> None:
     turn = a_turn(
         replace(POLICY, counting=replace(POLICY.counting, missing_people=1)), at_ms=AT_MS + MINUTE_MS
     )
@@ -364,7 +374,7 @@ def test_a_case_that_opens_again_stays_late_if_it_was(was: bool) -> None:
     assert (case.on_time, case.responded) == (later, later)
 
 
-def test_a_window_that_is_gone_is_helped_no_more() -> None:
+def test_the_help_of_a_window_that_no_longer_exists_is_removed() -> None:
     turn = a_turn()
     turn.state.helps |= {"w1": Help("sun", AT_MS, 5.0), "w77": Help("zhou", AT_MS, 5.0)}
     guide_pages.reconcile(turn)

@@ -248,7 +248,7 @@ class TestManyHalls(Hall.TestCase):  # type: ignore[misc, valid-type]
     settings = _examples(40)
 
 
-def test_an_area_that_closes_may_touch_another_while_all_are_looked_at() -> None:
+def test_an_area_that_closes_may_mark_another_for_evaluation_during_the_evaluation() -> None:
     """Found by the machine above: the areas to look at grew while they were gone through, and the daemon ended."""
     hall = Hall()
     hall.open()

@@ -55,7 +55,7 @@ def test_a_timer_fires_once_at_its_time_and_outlives_a_dump(fired: list[tuple[in
     assert engine.state.timers == {}
 
 
-def test_a_gap_moves_deadlines_but_no_dates(fired: list[tuple[int, str]]) -> None:
+def test_an_absence_moves_deadlines_but_no_dates(fired: list[tuple[int, str]]) -> None:
     engine = setting(setting(hall(), "bell/one", 5_000), "date/holiday", 6_000)
     engine.handle(1_000, Resumed(30_000, restart=False))
     assert engine.state.timers == {"bell/one": 35_000, "date/holiday": 6_000}
@@ -70,7 +70,7 @@ def test_a_clock_that_is_set_moves_dates_but_no_deadlines(fired: list[tuple[int,
     assert fired == [(40_000, "date holiday"), (50_000, "one")]
 
 
-def test_dates_are_those_of_the_calendar() -> None:
+def test_days_since_1970_become_calendar_dates_and_weekdays() -> None:
     leap_day = 11_016  # days from 1970-01-01 to 2000-02-29
     assert wall.date(leap_day) == (2000, 2, 29)
     assert wall.iso_date(leap_day + 1) == "2000-03-01"

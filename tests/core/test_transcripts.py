@@ -97,7 +97,7 @@ def played() -> Played:
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_transcript(path: Path, played: Played) -> None:
+def test_every_transcript_gives_the_recorded_outcome(path: Path, played: Played) -> None:
     written, now = path.read_text(), played.outcome(path)
     if UPDATE:
         path.write_text(now)
@@ -110,23 +110,23 @@ def test_every_event_is_in_some_transcript(played: Played) -> None:
     assert set(get_args(Event)) - played.every().events == set()
 
 
-def test_every_edge_is_taken_in_some_transcript(played: Played) -> None:
+def test_every_transition_of_tickets_and_windows_is_taken_in_some_transcript(played: Played) -> None:
     taken = played.every().edges
     assert {name: edges - taken[name] for name, edges in EDGES.items()} == {"ticket": set(), "window": set()}
 
 
-def test_a_wrong_outcome_is_seen() -> None:
+def test_a_wrong_outcome_in_a_transcript_is_replaced_when_it_is_played() -> None:
     right = rerun("08:30:00 ticket A001 tax-general\n")
     wrong = right.replace("A001 area=tax", "A002 area=tax")
     assert wrong != right
     assert rerun(wrong) == right
 
 
-def test_a_line_that_is_no_input_is_named() -> None:
+def test_an_unreadable_input_line_of_a_transcript_is_quoted_in_the_error() -> None:
     with pytest.raises(ValueError, match="tickets A001 tax-general 1"):
         rerun("08:30:00 tickets A001 tax-general 1\n")
 
 
-def test_every_event_has_somebody_who_takes_it() -> None:
+def test_every_event_has_a_handler_or_is_handled_by_the_engine() -> None:
     of_the_engine = {SiteLoaded, PolicyApplied, ClockDoubted, ClockSet, Resumed, SafeModeSet, Tick}
     assert set(get_args(Event)) == set(HANDLERS) | of_the_engine

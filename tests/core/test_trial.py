@@ -107,7 +107,7 @@ def harmed(*, restarts: bool = False, good: Policy = GOOD, bad: Policy = HARMFUL
     return hall
 
 
-def test_the_last_good_one_is_asked_for_once_and_a_return_is_the_end_of_it() -> None:
+def test_a_harmful_policy_asks_once_for_the_last_good_one_and_the_return_ends_the_trial() -> None:
     hall = harmed()
     (found,) = hall.notes_of("policy.harmful")
     assert (found.subject, found.data["back_to"], found.data["reason"]) == ("2", 1, "window_missed")
@@ -130,7 +130,7 @@ def test_the_last_good_one_is_asked_for_once_and_a_return_is_the_end_of_it() -> 
     assert not hall.engine.state.alarms.get("policy-harmful/demo")
 
 
-def test_the_same_one_fitted_to_other_areas_stays_on_trial() -> None:
+def test_a_policy_on_trial_stays_on_trial_when_fitted_to_other_areas() -> None:
     hall = Hall()
     hall.push(8 * 60, 1, GOOD, pushed=False)
     hall.push(9 * 60, 2, HARMFUL)
@@ -143,14 +143,14 @@ def test_the_same_one_fitted_to_other_areas_stays_on_trial() -> None:
     assert found.data["back_to"] == 1
 
 
-def test_restarts_at_every_step_change_nothing() -> None:
+def test_restarts_at_every_step_change_nothing_in_a_policy_trial() -> None:
     straight, cut = harmed(), harmed(restarts=True)
     assert straight.notes_of("policy.harmful")
     assert straight.notes == cut.notes
     assert dump_state(straight.engine.state) == dump_state(cut.engine.state)
 
 
-def test_a_policy_is_judged_by_the_rules_of_the_one_before() -> None:
+def test_a_policy_is_judged_by_the_trial_rules_of_the_last_good_policy() -> None:
     careless = replace(HARMFUL, trial=Trial(enabled=False, floor_s=3600))
     assert harmed(bad=careless).notes_of("policy.harmful")
     trusting = replace(GOOD, trial=Trial(enabled=False))
@@ -163,7 +163,7 @@ def test_a_policy_is_judged_by_the_rules_of_the_one_before() -> None:
     assert not harmed(good=crowded).notes_of("policy.harmful")
 
 
-def test_a_rush_is_no_harm_where_the_tide_does_what_it_can() -> None:
+def test_a_policy_is_not_blamed_for_a_rush_in_which_every_window_is_asked_for() -> None:
     """Every window lit, nobody comes: the good policy would do no better."""
     hall = harmed(bad=MILD)
     waited = [note for note in hall.notes_of("ticket.called") if float(str(note.data["wait_s"])) > 1200]
@@ -178,7 +178,7 @@ def test_the_same_policy_under_another_number_is_not_on_trial() -> None:
     assert hall.engine.state.policy_version == 2
 
 
-def test_what_was_in_force_before_is_not_on_trial() -> None:
+def test_a_policy_in_force_before_the_journal_was_lost_is_not_on_trial() -> None:
     """A database that was lost: its policy comes from the second copy."""
     hall = Hall()
     hall.push(9 * 60, 7, HARMFUL, pushed=False)
@@ -199,7 +199,7 @@ def test_a_push_during_a_trial_is_judged_against_the_last_good_one() -> None:
     assert [(one.version, one.waited_s > 0) for one in hall.engine.state.left] == [(3, True)]
 
 
-def test_after_its_watch_a_policy_is_good_whatever_follows() -> None:
+def test_after_its_trial_a_policy_counts_as_good_whatever_follows() -> None:
     hall = Hall()
     hall.push(8 * 60, 1, replace(GOOD, trial=Trial(watch_min=30)), pushed=False)
     hall.push(9 * 60, 2, HARMFUL)
@@ -211,7 +211,7 @@ def test_after_its_watch_a_policy_is_good_whatever_follows() -> None:
     assert trial_of(hall) == (2, 3)
 
 
-def test_nights_do_not_count_as_watching() -> None:
+def test_closed_hours_do_not_count_towards_a_policy_trial() -> None:
     hall = Hall()
     hall.push(8 * 60, 1, GOOD, pushed=False)
     hall.push(20 * 60, 2, HARMFUL)
@@ -219,7 +219,7 @@ def test_nights_do_not_count_as_watching() -> None:
     assert hall.notes_of("policy.harmful")
 
 
-def test_an_order_ends_a_trial_without_a_verdict() -> None:
+def test_an_order_to_go_back_to_the_old_policy_ends_a_trial_without_a_verdict() -> None:
     hall = Hall()
     hall.push(8 * 60, 1, GOOD, pushed=False)
     hall.push(9 * 60, 2, HARMFUL)
@@ -229,7 +229,7 @@ def test_an_order_ends_a_trial_without_a_verdict() -> None:
     assert not hall.notes_of("policy.harmful")
 
 
-def test_time_away_is_not_held_against_a_policy() -> None:
+def test_an_absence_of_the_controller_is_not_held_against_a_policy_on_trial() -> None:
     hall = Hall()
     hall.push(8 * 60, 1, GOOD, pushed=False)
     hall.push(9 * 60, 2, HARMFUL)
@@ -240,7 +240,9 @@ def test_time_away_is_not_held_against_a_policy() -> None:
 
 
 @pytest.mark.parametrize(("come_every", "verdicts"), [(9.0, 1), (4.0, 0)])
-def test_days_that_are_known_are_compared_with(come_every: float, verdicts: int) -> None:
+def test_a_policy_without_a_tide_is_judged_by_comparison_with_usual_days(
+    come_every: float, verdicts: int
+) -> None:
     """No tide to blame. As many visitors as on other days and a queue that never was: harm. Twice as many: a rush."""
     hall = Hall("without staff li", "without staff wang", "without window w8", "without window w9")
     hall.push(8 * 60, 1, GOOD, pushed=False)

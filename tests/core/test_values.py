@@ -33,7 +33,9 @@ class Quick:
 @pytest.mark.parametrize(
     ("given", "named"), [((1,), {}), ((1, "x"), {"data": {"a": 1}}), ((), {"number": 3, "name": "y"})]
 )
-def test_it_has_the_fields_that_a_frozen_dataclass_has(given: tuple[int], named: dict[str, object]) -> None:
+def test_a_value_class_has_the_fields_and_equality_of_a_frozen_dataclass(
+    given: tuple[int], named: dict[str, object]
+) -> None:
     plain: Any
     plain, made = Plain(*given, **named), Quick(*given, **named)  # type: ignore[arg-type]
     assert repr(made).replace("Quick", "Plain") == repr(plain)
@@ -46,7 +48,7 @@ def test_it_has_the_fields_that_a_frozen_dataclass_has(given: tuple[int], named:
     assert not hasattr(made, "__dict__")
 
 
-def test_it_stays_frozen_and_can_be_copied() -> None:
+def test_a_value_cannot_be_changed_and_can_be_replaced_pickled_and_copied() -> None:
     panel = Panel("w1", "OPEN", 3)
     with pytest.raises(FrozenInstanceError):
         panel.waiting = 4  # type: ignore[misc]
@@ -59,13 +61,13 @@ def test_it_stays_frozen_and_can_be_copied() -> None:
     assert hash(panel) == hash(Panel("w1", "OPEN", 3))
 
 
-def test_default_containers_are_not_shared_and_missing_fields_are_told() -> None:
+def test_values_do_not_share_default_containers_and_a_missing_field_is_named() -> None:
     assert Note("a", "b").data is not Note("a", "b").data
     with pytest.raises(TypeError, match="waiting"):
         Panel("w1", "OPEN")  # type: ignore[call-arg]
 
 
-def test_the_digest_of_an_event_is_taken_of_its_repr() -> None:
+def test_the_text_digested_for_an_event_is_its_repr_without_redelivery_fields() -> None:
     event = KeyPressed(Point("panel-w1"), "next", "A'0\"01 张", 7)
     shape, read = _written(KeyPressed)
     how_it_came = ", again=False, boot=None)"
@@ -73,7 +75,7 @@ def test_the_digest_of_an_event_is_taken_of_its_repr() -> None:
     assert all(_written(kind)[0].startswith(f"{kind.__name__}(point=%r") for kind in get_args(DeviceEvent))
 
 
-def test_values_of_no_and_of_one_field_are_equal_by_their_kind() -> None:
+def test_values_with_no_or_one_field_are_equal_only_within_their_class() -> None:
     @value
     class Nothing:
         """No field."""

@@ -9,7 +9,7 @@ from edged.core.model.events import Tick
 from edged.store import codec
 
 
-def test_notes_actions_and_state_are_the_same_without_signs() -> None:
+def test_without_boards_and_lamps_notes_actions_and_state_are_the_same() -> None:
     hall, bare = Days(windows=20, tickets=200), Engine(with_signs=False)
     notes: list[Note] = []
     bare_notes: list[Note] = []
