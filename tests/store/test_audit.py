@@ -39,7 +39,7 @@ async def _passed(journal: Journal) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_sound_journal_is_followed_to_its_end_and_goes_on(tmp_path: Path) -> None:
+async def test_the_audit_checks_a_sound_journal_to_its_end_and_the_journal_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     await _written(path)
     async with open_journal(path) as journal:
@@ -49,7 +49,9 @@ async def test_a_sound_journal_is_followed_to_its_end_and_goes_on(tmp_path: Path
     assert Journal.open(path).notices == ()
 
 
-async def test_a_flip_before_the_newest_dump_does_not_hold_up_the_start_and_is_found(tmp_path: Path) -> None:
+async def test_a_flipped_byte_before_the_newest_dump_lets_the_start_through_and_is_found_later(
+    tmp_path: Path,
+) -> None:
     """Any byte of a step's row that does not say where the next one is: those SQLite itself finds."""
     seed = int(os.environ.get("EDGED_SEED", random.randrange(2**32)))
     print(f"reproduce with EDGED_SEED={seed}")  # noqa: T201 (pytest shows it with a failure)
@@ -83,7 +85,7 @@ async def test_a_flip_before_the_newest_dump_does_not_hold_up_the_start_and_is_f
         assert [step.seq for step in steps_in(path)] == list(range(DUMP_AT + 1, STEPS + 1))
 
 
-async def test_a_changed_dump_is_told_and_used_no_more(
+async def test_a_changed_state_dump_is_logged_and_no_longer_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "hall.db"
@@ -101,7 +103,7 @@ async def test_a_changed_dump_is_told_and_used_no_more(
     reader.close()
 
 
-async def test_it_follows_a_journal_that_is_pruned_meanwhile(
+async def test_the_audit_takes_no_step_pruned_meanwhile_for_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "hall.db"

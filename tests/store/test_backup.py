@@ -13,7 +13,7 @@ from edged.store.backup import BackupError, put_back
 from edged.store.journal import Journal
 
 
-def test_a_copy_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
+def test_restoring_an_unreadable_backup_changes_no_file(tmp_path: Path) -> None:
     journal, copy = tmp_path / "hall.db", tmp_path / "copy.db"
     opened = Journal.open(journal)
     Engine(opened.restore(State).state)
@@ -27,7 +27,7 @@ def test_a_copy_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails", ["leave_renewal", "_give_to_folders_owner"])
-def test_a_restore_that_fails_late_leaves_the_journal_in_its_place(
+def test_a_restore_that_fails_on_a_full_disk_leaves_every_file_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     journal, copy = tmp_path / "hall.db", tmp_path / "copy.db"

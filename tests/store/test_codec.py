@@ -63,12 +63,12 @@ def test_every_state_comes_back_equal_and_in_the_same_order(state: State) -> Non
     assert codec.dump_state(again) == blob
 
 
-def test_every_class_of_the_vocabulary_is_covered() -> None:
+def test_the_codec_knows_the_classes_of_events_values_and_bodies() -> None:
     assert {"KeyPressed", "Tick", "PolicyApplied", "SiteLoaded"} <= set(codec.EVENTS)
     assert set(codec.VALUES) | set(codec.BODIES) >= {"Lamp", "Display", "Panel", "Say", "Print", "Page"}
 
 
-def test_classes_with_the_same_fields_are_told_apart_by_name() -> None:
+def test_classes_with_the_same_fields_are_distinguished_by_a_type_name() -> None:
     desired = Desired(Point("lamp-1"), Lamp("on"))
     assert codec.encode_commands((desired,)) == (
         b'[{"type":"Desired","point":"lamp-1","value":{"type":"Lamp","state":"on"}}]'
@@ -76,7 +76,7 @@ def test_classes_with_the_same_fields_are_told_apart_by_name() -> None:
     assert codec.encode_event(DeviceBack(Point("a"))) == ("DeviceBack", b'{"point":"a"}')
 
 
-def test_summaries_keep_the_names_that_old_journals_know() -> None:
+def test_window_summaries_are_read_and_written_under_the_name_in_old_journals() -> None:
     blob = (
         b'[{"type":"Desired","point":"centre/w1","value":{"type":"WindowPicture","window":"w1","state":"OPEN",'
         b'"number":null,"area":null,"reason":null,"override":null,"stale":false,"helpers":0,"reason_zh":null}}]'
@@ -86,7 +86,7 @@ def test_summaries_keep_the_names_that_old_journals_know() -> None:
     assert codec.encode_commands((desired,)) == blob
 
 
-def test_a_tick_needs_no_bytes() -> None:
+def test_a_tick_is_decoded_from_no_bytes() -> None:
     assert codec.decode_event("Tick", None) == Tick()
 
 
@@ -101,7 +101,7 @@ def test_a_tick_needs_no_bytes() -> None:
         ("RatingGiven", b"[]"),
     ],
 )
-def test_a_strange_event_is_an_error(kind: str, blob: bytes) -> None:
+def test_an_unknown_or_misshapen_event_is_a_codec_error(kind: str, blob: bytes) -> None:
     with pytest.raises(codec.CodecError):
         codec.decode_event(kind, blob)
 
@@ -116,12 +116,12 @@ def test_a_strange_event_is_an_error(kind: str, blob: bytes) -> None:
         b"[7]",
     ],
 )
-def test_a_strange_command_is_an_error(blob: bytes) -> None:
+def test_an_unknown_or_misshapen_command_is_a_codec_error(blob: bytes) -> None:
     with pytest.raises(codec.CodecError):
         codec.decode_commands(blob)
 
 
-def test_a_dump_with_anything_unknown_is_an_error_and_one_without_newer_fields_is_not() -> None:
+def test_a_state_dump_with_unknown_content_is_refused_and_one_without_newer_fields_is_read() -> None:
     state = State(shown={"p": Lamp("on")}, windows={"w1": WindowState("OPEN")})
     blob = codec.dump_state(state)
     older = blob.replace(b',"prepared":null', b"").replace(b'"served_today":0,', b"")
@@ -143,7 +143,7 @@ def test_a_dump_with_anything_unknown_is_an_error_and_one_without_newer_fields_i
             codec.load_state(blob.replace(known, planted), State)
 
 
-def test_canonical_form_ignores_key_order_and_nothing_else() -> None:
+def test_the_canonical_json_form_ignores_key_order_and_spaces_only() -> None:
     assert codec.canonical(b'[{"b":1,"a":2}]') == codec.canonical(b'[{"a": 2, "b": 1}]')
     assert codec.canonical(b'[{"a":1}]') != codec.canonical(b'[{"a":2}]')
     assert codec.canonical(None) == codec.canonical(b"[]")
@@ -151,7 +151,7 @@ def test_canonical_form_ignores_key_order_and_nothing_else() -> None:
 
 @given(drawn(Value), drawn(Body))
 @settings(deadline=None)
-def test_parts_inside_a_state_keep_their_class(value: Value, body: Body) -> None:
+def test_values_and_action_bodies_inside_a_state_keep_their_class(value: Value, body: Body) -> None:
     # In a state the class of a part is found by its fields alone: two classes with the same fields would break this.
     state = State(shown={"p": value}, actions={"a1": PendingAction(Point("p"), body, 7)})
     again = codec.load_state(codec.dump_state(state), State)

@@ -38,7 +38,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_comes_in_one_turn_goes_together_in_the_next() -> None:
+async def test_jobs_put_in_one_turn_of_the_loop_are_written_as_one_batch_in_the_next() -> None:
     disk = Disk()
     for _ in range(3):
         disk.batcher.put(WriterJob())
@@ -47,7 +47,7 @@ async def test_what_comes_in_one_turn_goes_together_in_the_next() -> None:
     assert disk.sizes() == [3]
 
 
-async def test_while_the_disk_works_jobs_gather_and_go_once_it_is_done() -> None:
+async def test_jobs_put_during_a_commit_are_written_as_one_batch_after_it() -> None:
     disk = Disk()
     disk.batcher.put(WriterJob())
     await turns()
@@ -60,7 +60,7 @@ async def test_while_the_disk_works_jobs_gather_and_go_once_it_is_done() -> None
     assert disk.sizes() == [1, 4]
 
 
-async def test_on_the_heels_of_a_commit_they_wait_but_for_a_while_only(
+async def test_jobs_right_after_a_commit_wait_for_more_but_only_for_a_limited_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(commit_batcher, "GATHER_S", 0.5)
@@ -79,7 +79,9 @@ async def test_on_the_heels_of_a_commit_they_wait_but_for_a_while_only(
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("urgent", [WriterJob(stop=True), "waiter"])
-async def test_whoever_waits_takes_all_before_it_along(urgent: WriterJob | str) -> None:
+async def test_a_job_somebody_waits_for_is_written_at_once_with_all_jobs_before_it(
+    urgent: WriterJob | str,
+) -> None:
     disk = Disk()
     disk.batcher.put(WriterJob())
     await turns()
@@ -93,7 +95,7 @@ async def test_whoever_waits_takes_all_before_it_along(urgent: WriterJob | str) 
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_broker_that_wants_its_acknowledgements_does_not_wait() -> None:
+async def test_jobs_are_written_at_once_when_as_many_wait_as_one_batch_may_hold() -> None:
     disk = Disk()
     disk.batcher.put(WriterJob())
     await turns()

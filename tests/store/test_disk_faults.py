@@ -63,7 +63,7 @@ async def _write(path: Path, vfs: str, failed: Callable[[], bool]) -> tuple[list
     ("operation", "extended"),
     [("sync", apsw.SQLITE_IOERR_FSYNC), ("write", apsw.SQLITE_IOERR_WRITE)],
 )
-async def test_an_io_error_at_any_call_ends_the_journal_and_loses_nothing_acknowledged(
+async def test_an_io_error_at_any_disk_call_ends_the_journal_without_losing_acknowledged_steps(
     operation: str, extended: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 20)  # also errors of a checkpoint must be seen
@@ -92,7 +92,7 @@ async def test_an_io_error_at_any_call_ends_the_journal_and_loses_nothing_acknow
     assert broken_runs > STEPS, f"only {broken_runs} runs broke: is every {operation} reached?"
 
 
-async def test_a_disk_that_also_fails_when_the_journal_is_closed_is_told_all_the_same(tmp_path: Path) -> None:
+async def test_a_disk_error_is_reported_even_if_closing_the_journal_fails_too(tmp_path: Path) -> None:
     """A sync fails, and from then on no write has room: closing the database meets that, too."""
     for nth in range(4, 4 + STEPS, 4):
         met: list[int] = []
@@ -113,7 +113,7 @@ async def test_a_disk_that_also_fails_when_the_journal_is_closed_is_told_all_the
         again.close()
 
 
-async def test_a_full_disk_keeps_calling_from_memory_and_catches_up(
+async def test_while_the_disk_is_full_steps_stay_in_memory_and_are_written_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(writer, "FULL_RETRY_S", 0.02)
@@ -148,7 +148,7 @@ async def test_a_full_disk_keeps_calling_from_memory_and_catches_up(
     disk.unregister()
 
 
-async def test_memory_is_bounded_while_the_disk_is_full(
+async def test_while_the_disk_is_full_steps_beyond_the_memory_bound_are_not_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "FULL_RETRY_S", 0.02)
@@ -172,7 +172,7 @@ async def test_memory_is_bounded_while_the_disk_is_full(
     disk.unregister()
 
 
-async def test_questions_answered_while_the_disk_is_full_take_no_place(
+async def test_reads_answered_while_the_disk_is_full_take_no_room_in_the_queue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "WAITING_MAX", 20)
@@ -196,7 +196,7 @@ async def test_questions_answered_while_the_disk_is_full_take_no_place(
     disk.unregister()
 
 
-async def test_a_second_copy_that_finds_no_room_is_told_and_not_fatal(
+async def test_a_second_copy_that_finds_no_room_is_logged_and_the_journal_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def no_room(path: Path, content: keep.Keep) -> None:
@@ -213,7 +213,7 @@ async def test_a_second_copy_that_finds_no_room_is_told_and_not_fatal(
     assert "no second copy" in caplog.text
 
 
-async def test_a_slow_disk_never_holds_the_loop(tmp_path: Path) -> None:
+async def test_a_slow_disk_never_delays_the_event_loop(tmp_path: Path) -> None:
     delay_s = 0.15
 
     def crawl(kind: str, count: int) -> None:

@@ -67,7 +67,9 @@ def _pass(look: Audit, connection: apsw.Connection) -> None:
         look.verify_next(connection)
 
 
-async def test_it_is_packed_while_served_and_its_room_given_back(written: Path, tmp_path: Path) -> None:
+async def test_a_first_version_journal_is_packed_while_in_use_and_its_file_shrinks(
+    written: Path, tmp_path: Path
+) -> None:
     path = copy(written, tmp_path)
     judged, large = replay(path), on_disk(path)
     assert judged.identical
@@ -88,7 +90,7 @@ async def test_it_is_packed_while_served_and_its_room_given_back(written: Path, 
     assert Journal.open(path).notices == ()
 
 
-async def test_commits_go_on_between_two_slices(written: Path, tmp_path: Path) -> None:
+async def test_steps_are_committed_between_two_packing_slices(written: Path, tmp_path: Path) -> None:
     path = copy(written, tmp_path)
     async with open_journal(path) as journal:
         first = journal.last_seq + 1
@@ -105,9 +107,7 @@ async def test_commits_go_on_between_two_slices(written: Path, tmp_path: Path) -
     assert steps_in(path)[first - 1 :] == [key_step(n) for n in range(first, seq)]
 
 
-async def test_a_process_that_ends_half_way_leaves_a_journal_to_go_on_with(
-    written: Path, tmp_path: Path
-) -> None:
+async def test_a_process_killed_during_packing_leaves_a_usable_journal(written: Path, tmp_path: Path) -> None:
     """As a killed process leaves it: the file and its WAL, in the middle of it all."""
     path, judged = copy(written, tmp_path / "one"), replay(written)
     connection = upgraded(path)
@@ -152,7 +152,7 @@ def test_a_slow_machine_packs_fewer_steps_at_once(
     assert max(sizes[4:]) * 0.004 <= 2 * audit.PACK_S
 
 
-def test_a_step_that_was_changed_is_found_and_not_written_anew(written: Path, tmp_path: Path) -> None:
+def test_a_changed_step_is_found_during_packing_and_not_rewritten(written: Path, tmp_path: Path) -> None:
     path = copy(written, tmp_path)
     connection, look = upgraded(path), Audit(path)
     seq = int(connection.execute("SELECT min(seq) FROM steps WHERE length(commands) > 300 AND seq > 200").get)
@@ -165,7 +165,9 @@ def test_a_step_that_was_changed_is_found_and_not_written_anew(written: Path, tm
     connection.close()
 
 
-def test_a_difference_is_still_named_with_its_step_and_command(written: Path, tmp_path: Path) -> None:
+def test_replay_names_the_same_step_and_command_of_a_difference_after_packing(
+    written: Path, tmp_path: Path
+) -> None:
     """What replay says of a decision that was another one, before and after: every step keeps its commands."""
     path = copy(written, tmp_path)
     connection = upgraded(path)
@@ -189,7 +191,7 @@ def test_a_difference_is_still_named_with_its_step_and_command(written: Path, tm
     assert replay(path).first_difference == told
 
 
-def test_a_full_disk_leaves_the_slice_for_later(written: Path, tmp_path: Path) -> None:
+def test_a_packing_slice_that_meets_a_full_disk_is_packed_later(written: Path, tmp_path: Path) -> None:
     path = copy(written, tmp_path)
     full = False
     disk = FailingDisk("packing", lambda kind, count: apsw.FullError("planned") if full else None)
@@ -211,7 +213,9 @@ def test_a_full_disk_leaves_the_slice_for_later(written: Path, tmp_path: Path) -
     assert replay(path).identical
 
 
-def test_holes_read_as_before_and_wait_for_a_reader(tmp_path: Path) -> None:
+def test_freed_pages_become_holes_in_the_file_only_while_nobody_reads_and_read_as_before(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "hall.db"
     connection = database.connect(path, read_only=False)
     database.migrate(connection)

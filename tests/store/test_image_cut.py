@@ -74,7 +74,7 @@ def written_until(disk: Path, copy: Path, image: Path, steps: int) -> int:
         child.join(WAIT_S)
 
 
-def test_what_was_acknowledged_is_on_the_disk_whenever_the_power_goes(image: Path, tmp_path: Path) -> None:
+def test_acknowledged_steps_are_on_a_file_system_image_cut_at_any_moment(image: Path, tmp_path: Path) -> None:
     seed = int(os.environ.get("EDGED_SEED", random.randrange(2**32)))
     print(f"reproduce with EDGED_SEED={seed}")  # noqa: T201 (pytest shows it with a failure)
     chance = random.Random(seed)

@@ -30,7 +30,7 @@ from tests.support.journals import (
 )
 
 
-async def test_steps_come_back_as_they_were(tmp_path: Path) -> None:
+async def test_steps_are_read_back_as_they_were_appended(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     written = [key_step(seq) for seq in range(1, 40)]
     async with open_journal(path) as journal:
@@ -47,7 +47,9 @@ async def test_steps_come_back_as_they_were(tmp_path: Path) -> None:
     again.close()
 
 
-async def test_an_ack_runs_in_the_loop_after_another_connection_can_see_the_row(tmp_path: Path) -> None:
+async def test_an_acknowledgement_runs_only_after_another_connection_can_read_the_step(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "hall.db"
     seen: list[tuple[int, bool, bool]] = []
     async with open_journal(path) as journal:
@@ -67,7 +69,7 @@ async def test_an_ack_runs_in_the_loop_after_another_connection_can_see_the_row(
     assert seen == [(seq, True, True) for seq in range(1, 60)]
 
 
-async def test_what_is_queued_is_committed_together_and_told_in_order(tmp_path: Path) -> None:
+async def test_queued_steps_are_committed_in_groups_and_acknowledged_in_order(tmp_path: Path) -> None:
     told: list[str] = []
     groups: list[int] = []
     async with open_journal(tmp_path / "hall.db") as journal:
@@ -85,7 +87,7 @@ async def test_what_is_queued_is_committed_together_and_told_in_order(tmp_path: 
     assert len(groups) < 100, f"no group commit: {groups}"
 
 
-async def test_steps_on_the_heels_of_a_commit_share_the_next_one(
+async def test_steps_appended_right_after_a_commit_share_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commit_batcher, "GATHER_S", 60.0)
@@ -108,7 +110,7 @@ async def test_steps_on_the_heels_of_a_commit_share_the_next_one(
                 await asyncio.to_thread(os.sched_yield)
 
 
-async def test_a_full_queue_shows_and_append_never_waits(
+async def test_a_full_queue_is_shown_as_full_and_append_never_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "QUEUE_MAX", 10)
@@ -129,7 +131,7 @@ async def test_a_step_out_of_order_is_a_broken_invariant(tmp_path: Path) -> None
             journal.append(key_step(3))
 
 
-async def test_a_snapshot_is_where_the_next_start_begins(tmp_path: Path) -> None:
+async def test_the_next_start_begins_at_the_newest_snapshot(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     async with open_journal(path) as journal:
         for seq in range(1, 5):
@@ -150,7 +152,7 @@ async def test_a_snapshot_is_where_the_next_start_begins(tmp_path: Path) -> None
     reader.close()
 
 
-async def test_an_unreadable_snapshot_is_passed_over(tmp_path: Path) -> None:
+async def test_the_next_start_passes_over_an_unreadable_snapshot(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     async with open_journal(path) as journal:
         for seq in (1, 2, 3):
@@ -175,7 +177,7 @@ class _Unloadable:
     longest_s: float  # JSON has no word for an infinite one
 
 
-async def test_a_dump_that_does_not_load_is_left_out(
+async def test_a_state_dump_that_would_not_load_is_not_stored_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "hall.db"
@@ -187,7 +189,7 @@ async def test_a_dump_that_does_not_load_is_left_out(
     assert steps_in(path) == [key_step(1)]
 
 
-async def test_a_policy_and_its_step_share_a_transaction(tmp_path: Path) -> None:
+async def test_a_policy_is_stored_in_the_transaction_of_its_step(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     async with open_journal(path) as journal:
         assert (journal.policies().last_good, journal.policies().high_water) == (None, 0)
@@ -206,7 +208,7 @@ async def test_a_policy_and_its_step_share_a_transaction(tmp_path: Path) -> None
     again.close()
 
 
-async def test_the_writer_gives_signs_of_life_when_idle(
+async def test_the_idle_writer_thread_keeps_its_heartbeat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "IDLE_BEAT_S", 0.02)
@@ -217,7 +219,7 @@ async def test_the_writer_gives_signs_of_life_when_idle(
                 await asyncio.sleep(0.01)
 
 
-async def test_run_ends_when_the_journal_is_closed(tmp_path: Path) -> None:
+async def test_the_run_task_ends_when_the_journal_is_closed(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path / "hall.db")
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         tasks.create_task(journal.run())
@@ -225,7 +227,7 @@ async def test_run_ends_when_the_journal_is_closed(tmp_path: Path) -> None:
         journal.close()
 
 
-def test_a_second_writer_is_refused(tmp_path: Path) -> None:
+def test_a_second_writer_of_one_journal_is_refused_with_exit_code_75(tmp_path: Path) -> None:
     first = Journal.open(tmp_path / "hall.db")
     with pytest.raises(JournalBusy) as caught:
         Journal.open(tmp_path / "hall.db")
@@ -235,7 +237,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("with_wal", [False, True])
-def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path, with_wal: bool) -> None:
+def test_a_journal_of_a_newer_schema_is_refused_and_left_unchanged(tmp_path: Path, with_wal: bool) -> None:
     path = tmp_path / "hall.db"
     Journal.open(path).close()
     newer = apsw.Connection(str(path))
@@ -252,7 +254,7 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path, with_wal: bool
     assert not with_wal or "hall.db-wal" in after
 
 
-def test_a_schema_is_brought_up_to_date_whole_or_not_at_all(
+def test_a_schema_upgrade_is_done_completely_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The version after this one is planted, first with a mistake in its last line."""
@@ -282,7 +284,7 @@ def test_a_schema_is_brought_up_to_date_whole_or_not_at_all(
         Journal.open(path)
 
 
-async def test_a_journal_of_the_first_version_is_read_as_it_is_and_taken_over(tmp_path: Path) -> None:
+async def test_a_first_version_journal_is_read_unchanged_and_continued_on_opening(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     async with open_journal(path) as journal:
         for seq in range(1, 31):
@@ -304,7 +306,7 @@ async def test_a_journal_of_the_first_version_is_read_as_it_is_and_taken_over(tm
     assert steps_in(path) == [key_step(seq) for seq in range(1, 32)]
 
 
-def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     other = apsw.Connection(str(path))
     other.pragma("application_id", 0x1234)
@@ -316,14 +318,14 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_place_that_cannot_be_written_is_an_io_error(tmp_path: Path) -> None:
+def test_a_journal_that_cannot_be_created_is_an_error_with_exit_code_74(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalBroken) as caught:
         Journal.open(tmp_path / "file" / "hall.db")
     assert caught.value.exit_code == 74
 
 
-def test_ticks_are_rows_only_if_something_came_of_them() -> None:
+def test_a_tick_is_recorded_only_with_commands_or_notes() -> None:
     step: Step = key_step(1)
     assert is_recorded(step.event, (), ())
     assert not is_recorded(Tick(), (), ())
@@ -331,7 +333,7 @@ def test_ticks_are_rows_only_if_something_came_of_them() -> None:
     assert is_recorded(Tick(), (), step.notes)
 
 
-async def test_nobody_else_uses_the_connection_while_the_state_is_read(tmp_path: Path) -> None:
+async def test_reading_the_state_and_writing_never_use_the_connection_at_once(tmp_path: Path) -> None:
     """Two threads on one connection: a statement of the one stayed open for good while the other ran its own."""
     path = tmp_path / "hall.db"
     async with open_journal(path) as journal:

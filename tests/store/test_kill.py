@@ -46,7 +46,7 @@ def _one_life(path: Path, steps: int) -> tuple[int, int]:
     return start, last
 
 
-def test_nothing_acknowledged_is_lost_or_doubled_by_kills(tmp_path: Path) -> None:
+def test_acknowledged_steps_are_neither_lost_nor_doubled_by_kills(tmp_path: Path) -> None:
     seed = int(os.environ.get("EDGED_SEED", random.randrange(2**32)))
     print(f"reproduce with EDGED_SEED={seed}")  # noqa: T201 (pytest shows it with a failure)
     chance = random.Random(seed)

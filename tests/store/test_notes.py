@@ -24,7 +24,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_newest_decisions_are_those_of_the_whole_journal(journal: Path) -> None:
+def test_decisions_read_from_the_newest_days_equal_those_read_from_the_whole_journal(journal: Path) -> None:
     whole = decisions(journal)
     asked: list[int] = []
 
@@ -38,7 +38,9 @@ def test_the_newest_decisions_are_those_of_the_whole_journal(journal: Path) -> N
     assert asked, "it asked after a day whether that is enough"
 
 
-def test_days_begin_at_a_dump_and_replay_alike(journal: Path) -> None:
+def test_replaying_the_last_day_starts_at_a_dump_and_ends_in_the_state_of_a_full_replay(
+    journal: Path,
+) -> None:
     whole, last = replay(journal), replay(journal, days=1)
     assert whole.identical
     assert last.identical
@@ -47,7 +49,7 @@ def test_days_begin_at_a_dump_and_replay_alike(journal: Path) -> None:
     assert replay(journal, days=99).steps == whole.steps, "there are not so many: all of it"
 
 
-def test_visitors_of_the_last_day_are_those_of_the_whole_journal(journal: Path) -> None:
+def test_visitors_read_from_the_last_day_equal_those_read_from_the_whole_journal(journal: Path) -> None:
     whole, last = read_journals([journal]), read_journals([journal], days=1)
     assert {day.name for day in whole.days} >= {day.name for day in last.days}
     newest = max(day.name for day in whole.days)
@@ -56,7 +58,7 @@ def test_visitors_of_the_last_day_are_those_of_the_whole_journal(journal: Path) 
     ]
 
 
-def test_progress_is_told_from_the_first_step_to_the_last(
+def test_reading_notes_reports_progress_from_the_first_step_to_the_last(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notes, "SPAN_STEPS", 100)
@@ -70,7 +72,7 @@ def test_progress_is_told_from_the_first_step_to_the_last(
     assert all(step.site is not None for step in steps)
 
 
-def test_what_is_no_journal_is_said_in_words(tmp_path: Path) -> None:
+def test_a_missing_or_foreign_file_is_refused_as_a_journal_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no database " * 1_000)
     for name in ("gone.db", "text.db"):
         with pytest.raises(Unreadable, match=name), opened(tmp_path / name) as connection:

@@ -13,7 +13,7 @@ from edged.store import packing
 
 
 @given(st.binary(max_size=4_000))
-def test_what_is_packed_comes_back(content: bytes) -> None:
+def test_packed_commands_and_dumps_are_unpacked_unchanged(content: bytes) -> None:
     listed = b"[" + content
     assert packing.unpack(packing.pack(listed)) == listed
     dumped = b"{" + content
@@ -22,7 +22,7 @@ def test_what_is_packed_comes_back(content: bytes) -> None:
 
 
 @given(st.binary(max_size=400))
-def test_what_was_not_packed_is_refused_or_left_alone(content: bytes) -> None:
+def test_bytes_that_were_never_packed_are_refused_or_returned_unchanged(content: bytes) -> None:
     for unpack, forms in ((packing.unpack, (b"\x01",)), (packing.unpack_dump, ())):
         try:
             found = unpack(content)
@@ -32,14 +32,14 @@ def test_what_was_not_packed_is_refused_or_left_alone(content: bytes) -> None:
         assert found == content or content[:1] in forms or unpack is packing.unpack_dump
 
 
-def test_a_bomb_is_refused() -> None:
+def test_a_decompression_bomb_is_refused() -> None:
     made = zlib.compressobj(9, zlib.DEFLATED, -13)
     bomb = b"\x01" + made.compress(bytes(packing.COMMANDS_BYTES_MAX + 1)) + made.flush()
     with pytest.raises(packing.NotPacked):
         packing.unpack(bomb)
 
 
-def test_the_dictionary_is_part_of_the_form() -> None:
+def test_the_compression_dictionary_never_changes() -> None:
     """A changed byte would make existing journals unreadable; a better dictionary gets a new number."""
     assert hashlib.sha256(packing._dictionary()).hexdigest() == (
         "e8d8cde7234f2e86b7df05ddb42ef2ff13ab06ca73ba441df6d217f0bef22cfc"

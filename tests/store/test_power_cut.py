@@ -62,7 +62,9 @@ def _verify(folder: Path, acked: int, appended: int, hint: str) -> None:
         journal.close()
 
 
-async def test_nothing_acknowledged_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_power_cut_loses_an_acknowledged_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seed = int(os.environ.get("EDGED_SEED", random.randrange(2**32)))
     print(f"reproduce with EDGED_SEED={seed}")  # noqa: T201 (pytest shows it with a failure)
     chance = random.Random(seed)

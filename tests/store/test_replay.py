@@ -65,7 +65,7 @@ async def test_random_days_replay_identically(tmp_path: Path) -> None:
         assert result.identical, f"{result.first_difference} EDGED_SEED={seed + offset}"
 
 
-def test_restoring_gives_the_state_that_replay_gives(day: Path) -> None:
+def test_restoring_from_a_dump_gives_the_state_of_a_full_replay(day: Path) -> None:
     journal = Journal.open(day)
     restored = journal.restore(State)
     from edged.core.engine import Engine
@@ -77,7 +77,7 @@ def test_restoring_gives_the_state_that_replay_gives(day: Path) -> None:
     assert codec.sha256(codec.dump_state(engine.state)) == replay(day).state_sha256
 
 
-def test_replay_begins_at_the_oldest_dump_where_the_first_steps_are_pruned(day: Path) -> None:
+def test_after_pruning_replay_begins_at_the_oldest_state_dump(day: Path) -> None:
     connection = apsw.Connection(str(day))
     oldest = int(connection.execute("SELECT min(seq) FROM snapshots WHERE blob IS NOT NULL").get)
     connection.close()
@@ -109,7 +109,9 @@ def as_a_version_of_before(path: Path, marks_only: int = 0) -> None:
 
 
 @pytest.mark.parametrize("marks_only", [0, 1])
-def test_a_state_that_had_fewer_fields_is_no_difference(day: Path, marks_only: int) -> None:
+def test_replay_accepts_a_state_dump_of_an_earlier_version_with_fewer_fields(
+    day: Path, marks_only: int
+) -> None:
     """After an upgrade, a journal of the earlier version can still be replayed and compared."""
     connection = apsw.Connection(str(day))
     total = connection.execute("SELECT count(*) FROM snapshots WHERE blob IS NOT NULL").get
@@ -120,7 +122,7 @@ def test_a_state_that_had_fewer_fields_is_no_difference(day: Path, marks_only: i
     assert result.states >= total - marks_only
 
 
-def test_a_state_that_had_fewer_fields_and_was_another_is_found(day: Path) -> None:
+def test_replay_finds_a_changed_state_dump_with_fewer_fields(day: Path) -> None:
     as_a_version_of_before(day)
     connection = apsw.Connection(str(day))
     seq, blob = connection.execute(
@@ -139,7 +141,7 @@ def test_a_state_that_had_fewer_fields_and_was_another_is_found(day: Path) -> No
     assert "the state differs" in difference.what
 
 
-def test_a_changed_command_is_found(day: Path) -> None:
+def test_replay_finds_a_changed_command_and_shows_both_values(day: Path) -> None:
     step, lit = next(
         (s, c.value.state)
         for s in steps_in(day)[100:]
@@ -158,14 +160,14 @@ def test_a_changed_command_is_found(day: Path) -> None:
     assert f'"state":"{lit}"' in difference.what.split("replay")[1]
 
 
-def test_a_removed_step_is_found(day: Path) -> None:
+def test_replay_finds_a_removed_step(day: Path) -> None:
     _edit(day, "DELETE FROM steps WHERE seq = 77")
     difference = replay(day).first_difference
     assert difference is not None
     assert (difference.seq, "missing" in difference.what) == (77, True)
 
 
-def test_a_removed_step_with_the_rest_renumbered_is_found(day: Path) -> None:
+def test_replay_finds_a_removed_step_even_with_the_rest_renumbered(day: Path) -> None:
     _edit(day, "DELETE FROM steps WHERE seq = 77")
     _edit(day, "UPDATE steps SET seq = seq - 1 WHERE seq > 77")
     difference = replay(day).first_difference
@@ -173,7 +175,7 @@ def test_a_removed_step_with_the_rest_renumbered_is_found(day: Path) -> None:
     assert difference.seq >= 77
 
 
-def test_a_changed_input_without_visible_effect_is_found_by_the_chain(day: Path) -> None:
+def test_replay_finds_a_changed_input_without_visible_effect_by_the_hash_chain(day: Path) -> None:
     step = next(s for s in steps_in(day) if not s.commands and type(s.event).__name__ == "DeviceBack")
     _edit(day, "UPDATE steps SET wall_ms = wall_ms + 1 WHERE seq = ?", step.seq)
     difference = replay(day).first_difference
@@ -181,7 +183,7 @@ def test_a_changed_input_without_visible_effect_is_found_by_the_chain(day: Path)
     assert (difference.seq, "was changed" in difference.what) == (step.seq, True)
 
 
-def test_a_removed_tick_is_found(day: Path) -> None:
+def test_replay_finds_a_removed_tick(day: Path) -> None:
     tick = next(s for s in steps_in(day) if isinstance(s.event, Tick))
     _edit(day, "DELETE FROM steps WHERE seq = ?", tick.seq)
     _edit(day, "UPDATE steps SET seq = seq - 1 WHERE seq > ?", tick.seq)
@@ -191,7 +193,7 @@ def test_a_removed_tick_is_found(day: Path) -> None:
     assert "replay has a tick here" in difference.what or "the journal has this tick at" in difference.what
 
 
-def test_an_invented_tick_is_found(day: Path) -> None:
+def test_replay_finds_an_invented_tick(day: Path) -> None:
     last = steps_in(day)[-1]
     _edit(
         day,
@@ -204,14 +206,14 @@ def test_an_invented_tick_is_found(day: Path) -> None:
     assert difference is not None
 
 
-def test_a_forged_state_dump_is_found(day: Path) -> None:
+def test_replay_finds_a_forged_state_dump(day: Path) -> None:
     _edit(day, "UPDATE snapshots SET sha256 = ? WHERE seq = (SELECT min(seq) FROM snapshots)", "0" * 64)
     difference = replay(day).first_difference
     assert difference is not None
     assert "state differs" in difference.what
 
 
-async def test_a_dump_between_two_ticks_of_one_stamp_is_met(tmp_path: Path) -> None:
+async def test_replay_compares_a_state_dump_taken_between_two_ticks_of_the_same_time(tmp_path: Path) -> None:
     class Counter:
         """Wants three silent ticks, stamped like the event that made it want them."""
 
@@ -236,7 +238,9 @@ async def test_a_dump_between_two_ticks_of_one_stamp_is_met(tmp_path: Path) -> N
     assert (result.identical, result.states, result.ticks) == (True, 1, 2)
 
 
-async def test_what_fell_due_before_the_absence_fires_and_what_would_in_it_does_not(tmp_path: Path) -> None:
+async def test_timers_due_before_an_absence_fire_on_recovery_and_later_ones_are_postponed(
+    tmp_path: Path,
+) -> None:
     class Timer:
         """Wants a tick at 50 ms and at 150 ms; being away moves what is left out of sight."""
 
@@ -267,7 +271,7 @@ async def test_what_fell_due_before_the_absence_fires_and_what_would_in_it_does_
     assert timer.state == {"due": 1_000_150, "fired": 1}
 
 
-def test_desired_history_ends_in_what_is_desired(day: Path) -> None:
+def test_the_history_of_desired_values_ends_in_the_current_ones(day: Path) -> None:
     history, end = desired_history(day), desired_at_end(day)
     assert set(history) == set(end)
     assert ("relay-1/3", "lamp") in end
@@ -277,7 +281,7 @@ def test_desired_history_ends_in_what_is_desired(day: Path) -> None:
         assert {value.kind for _, value in values} == {slot[1]}
 
 
-def test_inputs_are_counted_by_source(day: Path) -> None:
+def test_inputs_are_counted_by_point_and_event_kind(day: Path) -> None:
     counts = inputs_by_source(day)
     steps = steps_in(day)
     assert counts[Point("dispenser-1"), "TicketRequested"] == sum(
@@ -287,7 +291,7 @@ def test_inputs_are_counted_by_source(day: Path) -> None:
     assert not {kind for _, kind in counts} & {"Tick", "Resumed", "DeviceLost", "CommandDone"}
 
 
-def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_replay_names_a_missing_file_and_a_file_that_is_no_database(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="no such file"):
         replay(tmp_path / "none.db")
     (tmp_path / "text.db").write_text("hello " * 1000)
@@ -295,7 +299,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         replay(tmp_path / "text.db")
 
 
-def test_replay_goes_on_behind_what_another_version_decided(day: Path) -> None:
+def test_replay_goes_on_at_the_dump_after_decisions_of_another_version(day: Path) -> None:
     """Up to the second dump this version decides keys otherwise; from there on it agrees with what is recorded."""
     connection = apsw.Connection(str(day))
     dumps = [
@@ -323,7 +327,9 @@ def test_replay_goes_on_behind_what_another_version_decided(day: Path) -> None:
     assert on.state_sha256 == replay(day).state_sha256
 
 
-def test_the_command_tells_by_its_exit_code(day: Path, tmp_path: Path) -> None:
+def test_the_replay_command_exits_with_0_identical_1_different_2_unreadable(
+    day: Path, tmp_path: Path
+) -> None:
     run = CliRunner()
     good = run.invoke(app, ["replay", str(day)])
     assert (good.exit_code, "identical: " in good.output) == (0, True), good.output

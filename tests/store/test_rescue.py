@@ -61,7 +61,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-async def test_a_damaged_journal_goes_on_from_what_can_be_proven(name: str, tmp_path: Path) -> None:
+async def test_a_damaged_journal_is_rescued_up_to_the_last_verifiable_step(name: str, tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     await _write_day(path)
     DAMAGES[name](path)
@@ -94,7 +94,7 @@ async def test_a_damaged_journal_goes_on_from_what_can_be_proven(name: str, tmp_
     again.close()
 
 
-async def test_the_hall_goes_on_writing_after_a_rescue(tmp_path: Path) -> None:
+async def test_steps_are_written_and_kept_after_a_rescue(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     await _write_day(path)
     path.write_bytes(b"")
@@ -105,7 +105,7 @@ async def test_the_hall_goes_on_writing_after_a_rescue(tmp_path: Path) -> None:
     assert Journal.open(path, read_only=True).last_seq == DUMP_AT + 1
 
 
-async def test_a_lost_wal_is_noticed(tmp_path: Path) -> None:
+async def test_a_lost_wal_file_is_noticed_and_begins_a_new_epoch(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     source = tmp_path / "live.db"
     async with open_journal(source) as journal:
@@ -126,7 +126,7 @@ async def test_a_lost_wal_is_noticed(tmp_path: Path) -> None:
     journal.close()
 
 
-async def test_an_old_copy_put_back_keeps_the_high_water_mark(tmp_path: Path) -> None:
+async def test_a_journal_replaced_by_an_old_copy_keeps_the_highest_policy_version(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     await _write_day(path)
     old = path.read_bytes()
@@ -141,7 +141,7 @@ async def test_an_old_copy_put_back_keeps_the_high_water_mark(tmp_path: Path) ->
     journal.close()
 
 
-async def test_without_any_copy_the_hall_starts_empty(tmp_path: Path) -> None:
+async def test_a_destroyed_journal_without_a_second_copy_starts_empty(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     await _write_day(path)
     keep_path(path).unlink()
@@ -153,7 +153,7 @@ async def test_without_any_copy_the_hall_starts_empty(tmp_path: Path) -> None:
     journal.close()
 
 
-async def test_a_torn_second_copy_is_not_believed(tmp_path: Path) -> None:
+async def test_a_truncated_second_copy_is_ignored_and_written_again(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     await _write_day(path)
     text = keep_path(path).read_bytes()
@@ -166,7 +166,7 @@ async def test_a_torn_second_copy_is_not_believed(tmp_path: Path) -> None:
     assert read_keep(path).high_water == 7, "written anew"
 
 
-async def test_a_rescue_cut_short_is_finished_by_the_next_start(
+async def test_a_rescue_interrupted_before_its_end_is_finished_by_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from edged.store import rescue
@@ -184,7 +184,7 @@ async def test_a_rescue_cut_short_is_finished_by_the_next_start(
     journal.close()
 
 
-async def test_random_damage_never_stops_the_start(tmp_path: Path) -> None:
+async def test_a_start_succeeds_whatever_random_damage_the_journal_has(tmp_path: Path) -> None:
     seed = int(os.environ.get("EDGED_SEED", random.randrange(2**32)))
     print(f"reproduce with EDGED_SEED={seed}")  # noqa: T201 (pytest shows it with a failure)
     chance = random.Random(seed)
@@ -215,7 +215,7 @@ async def test_random_damage_never_stops_the_start(tmp_path: Path) -> None:
         again.close()
 
 
-def test_a_damaged_file_that_is_only_read_is_left_where_it_is(tmp_path: Path) -> None:
+def test_opening_a_damaged_journal_read_only_leaves_the_file_in_place(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     path.write_bytes(b"hello " * 4000)
     with pytest.raises(Exception, match="not a database"):
@@ -240,7 +240,7 @@ async def _one_by_one(journal: Journal, count: int) -> None:
         await journal.drain()
 
 
-async def test_a_journal_that_lost_its_end_goes_on_with_all_its_history(tmp_path: Path) -> None:
+async def test_a_journal_that_lost_its_last_steps_keeps_all_steps_before_them(tmp_path: Path) -> None:
     live, path = tmp_path / "live.db", tmp_path / "hall.db"
     async with open_journal(live) as journal:
         await _one_by_one(journal, 6)
@@ -260,7 +260,9 @@ async def test_a_journal_that_lost_its_end_goes_on_with_all_its_history(tmp_path
 
 
 @pytest.mark.parametrize("kept", [True, False])
-async def test_an_end_that_is_lost_twice_skips_for_both(kept: bool, tmp_path: Path) -> None:
+async def test_a_journal_that_loses_its_end_twice_skips_the_numbers_of_both_losses(
+    kept: bool, tmp_path: Path
+) -> None:
     """The step that records which numbers to skip may itself be lost the second time."""
     live, path, third = tmp_path / "live.db", tmp_path / "hall.db", tmp_path / "third" / "hall.db"
     third.parent.mkdir()

@@ -60,7 +60,7 @@ def acknowledged(path: Path, step: int) -> None:
     connection.close()
 
 
-async def test_steps_past_the_retention_go_and_a_state_dump_stays_where_they_ended(tmp_path: Path) -> None:
+async def test_steps_past_the_retention_are_deleted_up_to_a_state_dump_that_stays(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     Journal.open(path).close()
     acknowledged(path, 10_000)
@@ -79,7 +79,7 @@ async def test_steps_past_the_retention_go_and_a_state_dump_stays_where_they_end
     connection.close()
 
 
-async def test_what_the_centre_never_acknowledged_stays_twice_as_long(tmp_path: Path) -> None:
+async def test_steps_the_centre_never_acknowledged_are_kept_twice_as_long(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     async with open_journal(path, keep_days=3) as journal:
         await days_of_steps(journal, 6)
@@ -114,7 +114,7 @@ def fill(path: Path) -> None:
         path.with_suffix(".more").write_bytes(b"x" * 4096)
 
 
-async def test_a_really_full_disk_gives_up_its_ballast_calls_on_from_memory_and_comes_back(
+async def test_on_a_full_file_system_the_ballast_is_freed_and_all_steps_are_written_in_the_end(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(writer, "FULL_RETRY_S", 0.05)

@@ -9,13 +9,13 @@ import pytest
 from edged.store.starts import FAST_STARTS, Starts
 
 
-def test_after_five_fast_ends_the_next_start_is_a_safe_one(tmp_path: Path) -> None:
+def test_after_five_failed_starts_the_next_start_is_in_safe_mode(tmp_path: Path) -> None:
     journal = tmp_path / "hall.db"
     safe = [Starts(journal).begin() for _ in range(FAST_STARTS + 2)]
     assert safe == [False] * FAST_STARTS + [True, True]
 
 
-def test_a_good_life_forgets_them(tmp_path: Path) -> None:
+def test_a_start_that_lasts_resets_the_count_of_failed_starts(tmp_path: Path) -> None:
     journal = tmp_path / "hall.db"
     for _ in range(FAST_STARTS - 1):
         Starts(journal).begin()
@@ -28,7 +28,7 @@ def test_a_good_life_forgets_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"many", b"\xff\xfe", b"9" * 5000])
-def test_a_file_that_is_no_number_never_keeps_the_hall_from_starting(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_count_of_starts_never_keeps_the_hall_from_starting(tmp_path: Path, content: bytes) -> None:
     journal = tmp_path / "hall.db"
     (tmp_path / "hall.db.starts").write_bytes(content)
     starts = Starts(journal)
@@ -37,7 +37,7 @@ def test_a_file_that_is_no_number_never_keeps_the_hall_from_starting(tmp_path: P
     assert not Starts(journal).begin()
 
 
-def test_where_nothing_can_be_written_nothing_is_counted(tmp_path: Path) -> None:
+def test_where_the_count_of_starts_cannot_be_written_no_start_is_a_safe_one(tmp_path: Path) -> None:
     starts = Starts(tmp_path / "gone" / "hall.db")
     assert not any(starts.begin() for _ in range(2 * FAST_STARTS))
     starts.forget()

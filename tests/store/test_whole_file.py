@@ -16,7 +16,7 @@ def mode_of(file: Path) -> int:
     return stat.S_IMODE(file.stat().st_mode)
 
 
-def test_readers_see_the_old_content_until_the_new_is_whole(tmp_path: Path) -> None:
+def test_readers_see_the_old_content_until_the_new_file_is_complete(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_bytes(b"old")
     with whole_file(file) as stream:
@@ -36,7 +36,7 @@ def test_a_failed_writer_leaves_the_old_content_and_nothing_else(tmp_path: Path)
     assert [one.name for one in tmp_path.iterdir()] == ["f"]
 
 
-def test_what_a_dead_process_left_lends_its_mode_to_no_secret(tmp_path: Path) -> None:
+def test_a_leftover_temporary_file_does_not_pass_its_mode_to_a_secret(tmp_path: Path) -> None:
     left = tmp_path / "key.new"
     left.write_bytes(b"half")
     left.chmod(0o666)
@@ -48,7 +48,7 @@ def test_what_a_dead_process_left_lends_its_mode_to_no_secret(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("synced", [True, False])
-def test_the_content_is_on_the_disk_before_the_name_is(
+def test_the_content_is_synced_to_disk_before_the_file_is_renamed(
     tmp_path: Path, synced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = []
