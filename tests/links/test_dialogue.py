@@ -73,7 +73,7 @@ async def living(card: Card) -> AsyncIterator[Dialogue[int]]:
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_silence_loses_a_device_and_an_answer_brings_it_back() -> None:
+async def test_a_silent_device_is_lost_and_an_answer_brings_it_back() -> None:
     card = Card()
     async with living(card) as dialogue:
         await card.core.reported(BACK)
@@ -86,7 +86,7 @@ async def test_silence_loses_a_device_and_an_answer_brings_it_back() -> None:
         await card.core.reported(BACK, LOST, BACK)
 
 
-async def test_a_device_that_was_never_heard_is_lost_by_its_first_silence() -> None:
+async def test_a_device_that_never_answered_is_lost_at_the_first_missed_answer() -> None:
     card = Card(retry_s=60.0)
     card.answers = False
     async with living(card):
@@ -95,7 +95,7 @@ async def test_a_device_that_was_never_heard_is_lost_by_its_first_silence() -> N
 
 
 @pytest.mark.parametrize("by", ["wire", "answer"])
-async def test_so_many_answers_may_be_missed_and_no_more(by: str) -> None:
+async def test_a_device_is_lost_only_after_the_maximum_of_missed_answers_in_a_row(by: str) -> None:
     card = Card()
     async with living(card) as dialogue:
         await card.core.reported(BACK)
@@ -112,7 +112,7 @@ async def test_so_many_answers_may_be_missed_and_no_more(by: str) -> None:
             assert card.core.events == [BACK, LOST]
 
 
-async def test_a_wire_that_goes_while_the_device_answers_is_a_loss_until_it_comes_back() -> None:
+async def test_a_wire_lost_during_an_answer_loses_the_device_until_the_wire_is_back() -> None:
     def pull(card: Card) -> None:
         if card.requests == 1:
             card.changed(False, Loss("port-missing", "pulled"))
@@ -126,7 +126,7 @@ async def test_a_wire_that_goes_while_the_device_answers_is_a_loss_until_it_come
         await card.core.reported(BACK, PULLED, BACK)
 
 
-async def test_a_late_answer_is_nobodys() -> None:
+async def test_a_late_answer_is_not_taken_for_that_of_the_next_request() -> None:
     card = Card()
     async with living(card) as dialogue:
         await card.core.reported(BACK)
@@ -141,7 +141,7 @@ async def test_a_late_answer_is_nobodys() -> None:
             assert not dialogue.answer(99), "one request, one answer"
 
 
-async def test_what_was_no_answer_is_garbled_and_each_try_sends_again() -> None:
+async def test_an_unreadable_answer_raises_garbled_and_each_try_sends_the_request_again() -> None:
     card = Card()
     async with living(card) as dialogue:
         await card.core.reported(BACK)
@@ -156,7 +156,7 @@ async def test_what_was_no_answer_is_garbled_and_each_try_sends_again() -> None:
                 await dialogue.request(b"!", SOON_S)
 
 
-async def test_a_refusal_is_an_answer() -> None:
+async def test_a_device_that_refuses_a_request_counts_as_present() -> None:
     looks = []
 
     def refuse(card: Card) -> None:

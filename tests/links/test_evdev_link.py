@@ -39,7 +39,7 @@ async def test_a_keypad_is_read_and_its_descriptor_closed_once(tmp_path: Path) -
         os.close(far)
 
 
-async def test_what_is_no_input_device_is_closed_again(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_input_device_is_closed_again(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     before = len(os.listdir("/proc/self/fd"))

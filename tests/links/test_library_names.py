@@ -133,14 +133,14 @@ def owner_of(bound: Bound) -> type:
 
 
 @pytest.mark.parametrize("bound", METHODS, ids=lambda bound: bound.name)
-def test_what_we_call_or_replace_is_there(bound: Bound) -> None:
+def test_library_functions_we_call_or_replace_exist(bound: Bound) -> None:
     assert hasattr(owner_of(bound), bound.name), (
         f"{bound.owner}.{bound.name} is gone: {bound.user}: {bound.breaks}"
     )
 
 
 @pytest.mark.parametrize("bound", ATTRIBUTES, ids=lambda bound: bound.name)
-def test_what_we_read_is_set(bound: Bound) -> None:
+def test_library_attributes_we_read_are_still_set(bound: Bound) -> None:
     said = f"self.{bound.name}"
     assert said in inspect.getsource(owner_of(bound)), (
         f"{bound.owner}.{bound.name} is gone: {bound.user}: {bound.breaks}"
@@ -154,7 +154,7 @@ async def test_aiomqtt_gives_access_to_its_paho_client() -> None:
     assert client._client.on_connect == client._on_connect
 
 
-def test_aiomqtt_still_acknowledges_by_itself() -> None:
+def test_aiomqtt_still_acknowledges_messages_by_itself() -> None:
     """This is why ``edged centre consume`` uses paho instead (decision 0014)."""
     wishes = inspect.signature(aiomqtt.Client).parameters
     assert not [name for name in wishes if "ack" in name], (
@@ -163,7 +163,7 @@ def test_aiomqtt_still_acknowledges_by_itself() -> None:
     assert not hasattr(aiomqtt.Message, "ack")
 
 
-def test_no_other_private_name_is_used() -> None:
+def test_no_private_library_name_is_used_that_is_not_listed() -> None:
     listed = {bound.name for bound in (*METHODS, *ATTRIBUTES)}
     used = {(where, name) for where, name in _foreign() if name not in DOCUMENTED}
     unlisted = [f"{where}: {name}" for where, name in sorted(used) if name not in listed]
@@ -172,7 +172,7 @@ def test_no_other_private_name_is_used() -> None:
         assert bound.name in (ROOT / "edged" / bound.user).read_text("utf-8"), f"no longer used: {bound}"
 
 
-def test_their_minor_versions_are_pinned() -> None:
+def test_minor_versions_of_libraries_with_private_names_used_are_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     wanted = [
         *project["dependencies"],

@@ -950,12 +950,12 @@ def written(name: str, found: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_link_decides_as_written(name: str) -> None:
+def test_decisions_of_a_link_are_as_written_in_the_table(name: str) -> None:
     found = "".join(f"{line.encode('unicode_escape').decode()}\n" for line in TABLES[name]())
     assert found.splitlines() == written(name, found)
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_day_of_a_link_is_as_written(name: str) -> None:
+def test_a_scene_of_a_link_is_as_written(name: str) -> None:
     found = played(SCENES[name])
     assert found.splitlines() == written(name, found)

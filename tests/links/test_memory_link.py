@@ -58,7 +58,7 @@ async def running(*lives: tuple[ByteLink, Ear]) -> AsyncIterator[None]:
                 task.cancel()
 
 
-async def test_a_faultless_wire_carries_every_byte_both_ways() -> None:
+async def test_a_memory_wire_without_faults_carries_every_byte_both_ways() -> None:
     (one, two), here, there = MemoryLink.pair(), Ear(), Ear()
     async with running((one, here), (two, there)):
         await one.write(b"ping")
@@ -68,7 +68,7 @@ async def test_a_faultless_wire_carries_every_byte_both_ways() -> None:
     assert (one.sent, one.received) == (4, 4)
 
 
-async def test_delayed_pieces_keep_their_order() -> None:
+async def test_delayed_pieces_of_a_memory_wire_keep_their_order() -> None:
     faults = WireFaults(split=1.0, delay_max_s=0.02)
     (one, two), there = MemoryLink.pair(seed=7, there=faults), Ear()
     wanted = b"".join(bytes((n,)) * 9 for n in range(60))
@@ -90,7 +90,9 @@ async def test_delayed_pieces_keep_their_order() -> None:
         (WireFaults(flip_byte=0.3), lambda n: n == 1000),
     ],
 )
-def test_faults_come_as_often_as_asked_and_by_seed(faults: WireFaults, check: Callable[[int], bool]) -> None:
+def test_wire_faults_have_the_wanted_frequency_and_repeat_by_seed(
+    faults: WireFaults, check: Callable[[int], bool]
+) -> None:
     runs = []
     for seed in (1, 1, 2):
         mangler = Mangler(faults, seed)
@@ -100,20 +102,20 @@ def test_faults_come_as_often_as_asked_and_by_seed(faults: WireFaults, check: Ca
     assert runs[0] != runs[2]
 
 
-def test_flips_change_one_bit() -> None:
+def test_a_flipped_byte_differs_in_exactly_one_bit() -> None:
     [(_, piece)] = Mangler(WireFaults(flip_byte=1.0), 3).pieces(bytes(100))
     assert all(byte.bit_count() == 1 for byte in piece)
 
 
 @given(st.binary(max_size=40), st.integers(0, 999))
-def test_splitting_loses_nothing(data: bytes, seed: int) -> None:
+def test_splitting_a_write_into_pieces_loses_no_byte(data: bytes, seed: int) -> None:
     pieces = Mangler(WireFaults(split=1.0), seed).pieces(data)
     assert b"".join(piece for _, piece in pieces) == data
     assert all(piece for _, piece in pieces)
     assert len(pieces) >= min(len(data), 2)
 
 
-async def test_a_cut_takes_both_ends_down_with_what_was_under_way() -> None:
+async def test_a_cut_wire_disconnects_both_ends_and_drops_bytes_under_way() -> None:
     (one, two), here, there = (
         MemoryLink.pair(there=WireFaults(delay_min_s=0.05, delay_max_s=0.05)),
         Ear(),
@@ -139,7 +141,7 @@ async def test_a_cut_takes_both_ends_down_with_what_was_under_way() -> None:
     assert there.states == [(True, "open"), (False, "unplugged"), (True, "open")]
 
 
-async def test_a_wire_has_room_for_so_much_and_nobody_hears_before_run() -> None:
+async def test_a_memory_wire_refuses_writes_before_it_runs_and_beyond_its_capacity() -> None:
     one, two = MemoryLink.pair(there=WireFaults(delay_min_s=60.0, delay_max_s=60.0))
     with pytest.raises(Unreachable, match="not opened"):
         await one.write(b"x")
@@ -177,7 +179,7 @@ async def test_a_tcp_wire_reconnects_without_nagle() -> None:
     server.close()
 
 
-async def test_a_closed_tcp_port_is_told_once() -> None:
+async def test_a_closed_tcp_port_is_reported_once() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses
         link, here = TcpByteLink("127.0.0.1", taken.getsockname()[1], jitter=lambda: 0.0), Ear()

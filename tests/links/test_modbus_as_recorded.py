@@ -479,7 +479,7 @@ def serial_in_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_modbus_day_is_as_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_modbus_scene_is_as_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = RECORDED / f"modbus-{name}.txt"
     with serial_in_memory(monkeypatch):
         found = played(SCENES[name])

@@ -33,7 +33,7 @@ def test_an_answer_with_another_function_code_is_rejected(asked: int) -> None:
     assert answer_size(REQUESTS[asked]) == len(answer(asked))
 
 
-async def test_noise_where_an_answer_was_due_is_no_silence() -> None:
+async def test_noise_instead_of_an_answer_does_not_count_as_silence() -> None:
     """A module that says something wrong is there: its port is not opened afresh, whatever it keeps saying."""
     line = RawLine(lambda data: line.send(b"\x55\xaa"))
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
@@ -50,7 +50,7 @@ async def test_noise_where_an_answer_was_due_is_no_silence() -> None:
     line.close()
 
 
-async def test_a_module_that_closes_without_an_answer_is_told_from_a_lost_connection() -> None:
+async def test_a_module_that_closes_without_an_answer_is_distinguished_from_a_lost_connection() -> None:
     async def close_when_asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.close()

@@ -39,7 +39,7 @@ READ_2, READ_4 = bytes.fromhex("0300020001"), bytes.fromhex("0300040001")
 # --- URLs and sharing
 
 
-def test_urls_are_parsed_at_the_border() -> None:
+def test_modbus_urls_are_parsed_into_wire_settings_or_refused() -> None:
     assert parse_url("tcp://10.0.0.9") == ModbusWire("tcp", "10.0.0.9:502")
     assert parse_url("rtu+tcp://gw:4196") == ModbusWire("rtu+tcp", "gw:4196")
     path = "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0"
@@ -48,7 +48,7 @@ def test_urls_are_parsed_at_the_border() -> None:
     assert parse_url("rtu:///dev/x?baudrate=115200").gap_s == 0.00175
 
 
-async def test_one_wire_has_one_bus_and_one_set_of_settings() -> None:
+async def test_one_modbus_wire_has_one_shared_bus_and_other_settings_are_refused() -> None:
     first = bus("rtu:///dev/null-a?baudrate=9600")
     assert bus("rtu:///dev/null-a") is first
     assert bus("rtu:///dev/null-b") is not first
@@ -59,7 +59,7 @@ async def test_one_wire_has_one_bus_and_one_set_of_settings() -> None:
 # --- pymodbus's own servers
 
 
-async def test_coils_and_registers_over_tcp() -> None:
+async def test_coils_and_registers_are_read_and_written_over_tcp() -> None:
     async with pymodbus_tcp(sim_device(1), sim_device(7, first=16)) as url:
         link = ModbusBus(url)
         async with running(link):
@@ -76,7 +76,7 @@ async def test_coils_and_registers_over_tcp() -> None:
             assert await link.read_registers(1, 4, 1) == (40,)
 
 
-async def test_coils_over_a_serial_line(tmp_path: Path) -> None:
+async def test_coils_and_registers_are_read_and_written_over_a_serial_line(tmp_path: Path) -> None:
     async with pymodbus_serial(tmp_path, sim_device(1), sim_device(2)) as url:
         link = ModbusBus(url)
         async with running(link):
@@ -87,7 +87,7 @@ async def test_coils_over_a_serial_line(tmp_path: Path) -> None:
             assert await link.read_registers(1, 5, 1) == (50,)
 
 
-async def test_a_second_implementation_agrees(tmp_path: Path) -> None:
+async def test_modbus_serial_of_node_agrees_with_our_frames(tmp_path: Path) -> None:
     """node's modbus-serial; its folder of packages is named by EDGED_NODE_PEERS."""
     packages = os.environ.get("EDGED_NODE_PEERS")
     node = shutil.which("node")
@@ -130,7 +130,7 @@ async def test_flash_value_reaches_the_module_and_its_echo_must_match() -> None:
     await far.stop()
 
 
-async def test_small_segments_leave_at_once() -> None:
+async def test_a_modbus_tcp_socket_has_nodelay_set() -> None:
     far = FakeTcp([relay()])
     link = ModbusBus(await far.start())
     async with running(link):
@@ -141,7 +141,7 @@ async def test_small_segments_leave_at_once() -> None:
     await far.stop()
 
 
-async def test_what_is_asked_of_an_idle_wire_is_on_it_before_anybody_waits() -> None:
+async def test_a_request_to_an_idle_wire_is_sent_in_the_same_turn_of_the_loop() -> None:
     """Not one turn of the loop lies between a lamp and its frame; an answer sends the next one likewise."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         link = ModbusBus(f"tcp://127.0.0.1:{server.getsockname()[1]}")
@@ -163,7 +163,7 @@ async def test_what_is_asked_of_an_idle_wire_is_on_it_before_anybody_waits() -> 
 # --- F23: late answers
 
 
-async def test_late_answer_is_never_taken_for_another_register() -> None:
+async def test_a_late_answer_is_never_taken_for_that_of_another_register() -> None:
     """Each answer comes after 1.5 deadlines; registers 2 and 4 are asked in turn for a while."""
 
     def answer(data: bytes) -> None:
@@ -189,7 +189,7 @@ async def test_late_answer_is_never_taken_for_another_register() -> None:
 
 
 @pytest.mark.parametrize("delay_s", [0.15, 0.7, 1.2])
-async def test_whatever_the_delay_no_value_comes_from_another_request(delay_s: float) -> None:
+async def test_at_any_delay_no_value_is_taken_from_the_answer_to_another_request(delay_s: float) -> None:
     """The first answer is late by ``delay_s``, across the rest of the unit; later ones are prompt."""
     first = True
 
@@ -213,7 +213,7 @@ async def test_whatever_the_delay_no_value_comes_from_another_request(delay_s: f
     assert link.counts.late == 1
 
 
-async def test_a_request_held_back_for_a_debt_goes_when_the_debt_is_paid() -> None:
+async def test_a_request_waiting_for_a_late_answer_is_sent_as_soon_as_that_answer_arrives() -> None:
     """And not only when it has lapsed, which would be ten seconds later."""
     first = True
 
@@ -238,7 +238,7 @@ async def test_a_request_held_back_for_a_debt_goes_when_the_debt_is_paid() -> No
     assert link.counts.late == 1
 
 
-async def test_pymodbus_alone_takes_the_late_answer() -> None:
+async def test_pymodbus_without_our_guard_takes_a_late_answer_for_the_next_request() -> None:
     """Shows the fault that our guard is for; if this fails, pymodbus has mended it and the guard may go."""
     from pymodbus.client import AsyncModbusSerialClient
     from pymodbus.exceptions import ModbusException
@@ -255,7 +255,7 @@ async def test_pymodbus_alone_takes_the_late_answer() -> None:
     assert wrong.registers == [20]
 
 
-async def test_late_answer_over_tcp_is_told_by_its_transaction() -> None:
+async def test_a_late_answer_over_tcp_is_recognised_by_its_transaction_number() -> None:
     module = relay()
     far = FakeTcp([module])
     link = ModbusBus(await far.start())
@@ -316,7 +316,7 @@ async def test_exception_codes_become_device_errors(code: int, kind: type[Device
         "ff" * 200,  # noise
     ],
 )
-async def test_wrong_answers_are_garbled_and_the_next_right_one_counts(answer: str) -> None:
+async def test_misfitting_answers_raise_garbled_and_the_next_right_answer_counts(answer: str) -> None:
     answers = [bytes.fromhex(answer)] * 2 + [rtu_frame(1, b"\x01\x01\x05")]
     line = RawLine(lambda data: line.send(answers.pop(0)))
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
@@ -331,7 +331,7 @@ async def test_wrong_answers_are_garbled_and_the_next_right_one_counts(answer: s
 
 
 @pytest.mark.parametrize("echo", ["0505030008", "0502030000", "05020300ff", "0f02030008"])
-async def test_echo_that_says_something_else_is_not_an_echo(echo: str) -> None:
+async def test_a_write_is_confirmed_only_by_an_exact_echo(echo: str) -> None:
     """FC05 0x0203 = 8: another address, another value or another function confirm nothing."""
     line = RawLine(lambda data: line.send(rtu_frame(1, bytes.fromhex(echo))))
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200")
@@ -343,7 +343,7 @@ async def test_echo_that_says_something_else_is_not_an_echo(echo: str) -> None:
     assert link.counts.exchanges == 0
 
 
-async def test_noise_before_an_answer_and_splits_in_it_do_not_matter() -> None:
+async def test_an_answer_behind_noise_or_in_pieces_is_read() -> None:
     """pymodbus drops every answer behind a garbage prefix; here the frame is found inside."""
     frame = rtu_frame(1, b"\x01\x01\x05")
 
@@ -362,7 +362,7 @@ async def test_noise_before_an_answer_and_splits_in_it_do_not_matter() -> None:
     assert link.counts.garbled == 0
 
 
-async def test_babbling_line_is_garbled_without_a_byte_sent_into_it() -> None:
+async def test_nothing_is_sent_into_a_babbling_line_and_the_request_raises_garbled() -> None:
     babble = True
 
     async def talk() -> None:
@@ -388,7 +388,7 @@ async def test_babbling_line_is_garbled_without_a_byte_sent_into_it() -> None:
 
 
 @given(noise=st.binary(max_size=30), tail=st.binary(max_size=30))
-def test_answer_is_found_inside_noise_and_never_invented(noise: bytes, tail: bytes) -> None:
+def test_an_answer_is_found_inside_noise_and_never_found_without_one(noise: bytes, tail: bytes) -> None:
     sent, frame = rtu_frame(1, READ_2), rtu_frame(1, registers(READ_2))
     assert find_rtu_answer(sent, noise + frame + tail) == frame
     assert find_rtu_answer(sent, noise) == b""
@@ -396,7 +396,7 @@ def test_answer_is_found_inside_noise_and_never_invented(noise: bytes, tail: byt
     assert find_tcp_answer(tcp_sent, tcp_frame(8, 1, registers(READ_4)) + tcp + tail) == tcp
 
 
-def test_requests_whose_answers_look_alike_are_known() -> None:
+def test_requests_whose_answers_could_be_mistaken_for_each_other_are_recognised() -> None:
     assert alike(READ_2, READ_4)
     assert alike(READ_2, READ_2)
     assert not alike(READ_2, bytes.fromhex("0300040002"))

@@ -24,17 +24,17 @@ def sent() -> bytes:
         (TRANSACTION + 1, UNIT, "gateway that numbers by itself"),
     ],
 )
-def test_an_answer_that_does_not_fit_is_explained(transaction: int, unit: int, said: str) -> None:
+def test_a_misfitting_modbus_answer_is_explained_in_words(transaction: int, unit: int, said: str) -> None:
     assert said in misfit(sent(), tcp_frame(transaction, unit, ANSWER), rtu=False)
 
 
 @pytest.mark.parametrize("answer", [ANSWER, bytes((0x83, 2))])
-def test_on_a_serial_line_too_the_unit_that_answered_is_named(answer: bytes) -> None:
+def test_on_a_serial_line_an_answer_of_another_unit_is_explained_with_its_number(answer: bytes) -> None:
     said = "unit 5 answers where unit 4 was asked"
     assert misfit(rtu_frame(UNIT, READ), b"\0" + rtu_frame(5, answer) + b"\xff", rtu=True) == said
 
 
-def test_bytes_that_could_not_answer_a_read_get_no_explanation() -> None:
+def test_bytes_that_are_no_answer_to_a_read_get_no_explanation() -> None:
     strange = tcp_frame(TRANSACTION - 1, UNIT, bytes((6, 0, 0, 0, 1)))
     assert misfit(sent(), strange, rtu=False) == ""
     assert misfit(sent(), strange + tcp_frame(TRANSACTION - 1, UNIT, ANSWER), rtu=False) == LATE

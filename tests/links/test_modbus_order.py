@@ -31,7 +31,7 @@ from tests.support.modbus_peers import (
 # --- order, dead units, lost wires
 
 
-async def test_lamp_overtakes_polls_and_the_newest_lamp_wins() -> None:
+async def test_a_lamp_command_overtakes_polls_and_only_the_newest_is_sent() -> None:
     line = RawLine()
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200")
     async with running(link), asyncio.TaskGroup() as group:
@@ -52,7 +52,7 @@ async def test_lamp_overtakes_polls_and_the_newest_lamp_wins() -> None:
     assert order == [(1, 0, 0), (5, 5, 0xFF), (5, 6, 0), (1, 0, 0), (1, 0, 0)]
 
 
-async def test_dead_unit_rests_longer_and_longer_and_a_request_to_it_fails_at_once() -> None:
+async def test_a_dead_unit_rests_for_growing_times_and_requests_to_it_fail_at_once() -> None:
     line = RawLine()
     link = ModbusBus(
         f"rtu://{line.path}?baudrate=115200", pace=Pace(rest_max_s=2.0, owed_s=0.0), jitter=lambda: 0.0
@@ -87,7 +87,7 @@ async def beside_a_dead_unit() -> AsyncIterator[tuple[RawLine, ModbusBus]]:
     line.close()
 
 
-async def test_probe_of_a_dead_unit_gives_way_to_a_healthy_lamp() -> None:
+async def test_a_probe_of_a_dead_unit_is_interrupted_by_a_lamp_command_to_a_healthy_unit() -> None:
     async with beside_a_dead_unit() as (line, link), asyncio.TaskGroup() as group:
         probe = group.create_task(expect_unreachable(link.read_coils(5, 0, 8, deadline_s=0.6)))
         await until(lambda: line.received and line.received[-1][0] == 5 and len(line.received) == 3)
@@ -103,7 +103,7 @@ async def test_probe_of_a_dead_unit_gives_way_to_a_healthy_lamp() -> None:
     assert link.counts.broken_off == 1
 
 
-async def test_a_probe_that_had_its_chance_is_a_miss_and_does_not_come_back_for_more() -> None:
+async def test_a_probe_that_waited_its_fair_time_counts_as_a_miss_and_is_not_repeated() -> None:
     async with beside_a_dead_unit() as (line, link), asyncio.TaskGroup() as group:
         missed = link.counts.timeouts
         probe = group.create_task(expect_unreachable(link.read_coils(5, 0, 8, deadline_s=30.0)))
@@ -116,7 +116,7 @@ async def test_a_probe_that_had_its_chance_is_a_miss_and_does_not_come_back_for_
     assert link.counts.timeouts == missed + 1
 
 
-async def test_a_unit_that_returns_is_found_beside_lamps_without_a_pause() -> None:
+async def test_a_returning_unit_is_found_even_while_lamp_commands_never_pause() -> None:
     alive = [1]
     line = RawLine(lambda data: line.send(data) if data[0] in alive else None)
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
@@ -168,13 +168,13 @@ async def lamp_times_ms(dead: int | None, seed: int) -> list[float]:
     return sorted(times_ms)
 
 
-async def test_one_dead_unit_of_eight_hardly_delays_the_lamps_of_the_others() -> None:
+async def test_one_dead_unit_hardly_delays_the_lamps_of_the_others() -> None:
     healthy, beside_dead = await asyncio.gather(lamp_times_ms(None, 1), lamp_times_ms(5, 1))
     # Beside a read of the dead unit that just left: 8 characters and a gap, 6 ms; the rest is for a busy machine.
     assert beside_dead[147] <= 1.2 * healthy[147] + 12, (healthy[-5:], beside_dead[-5:])
 
 
-async def test_unplugged_port_is_reopened_under_its_path(tmp_path: Path) -> None:
+async def test_an_unplugged_port_is_reopened_under_its_path(tmp_path: Path) -> None:
     module = relay()
     port, changes = tmp_path / "by-path", []
     link = ModbusBus(f"rtu://{port}")
@@ -194,7 +194,7 @@ async def test_unplugged_port_is_reopened_under_its_path(tmp_path: Path) -> None
     assert changes == [(False, True), (True, False), (False, True), (True, False), (False, True)]
 
 
-async def test_server_that_restarts_or_refuses_is_found_again() -> None:
+async def test_a_server_that_restarts_or_refuses_is_connected_again() -> None:
     module = relay()
     far = FakeTcp([module])
     url = await far.start()
@@ -213,7 +213,7 @@ async def test_server_that_restarts_or_refuses_is_found_again() -> None:
         await again.stop()
 
 
-async def test_peer_that_hangs_up_at_once_does_not_make_the_loop_spin() -> None:
+async def test_a_peer_that_hangs_up_at_once_is_not_retried_in_a_busy_loop() -> None:
     accepted = 0
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -230,7 +230,7 @@ async def test_peer_that_hangs_up_at_once_does_not_make_the_loop_spin() -> None:
     assert accepted == 2  # at 0 and 0.5 s; the third comes 1.0 s later
 
 
-async def test_wire_that_stays_silent_is_opened_afresh_without_a_word() -> None:
+async def test_a_silent_tcp_connection_is_reopened_without_reporting_a_loss() -> None:
     """Half-open TCP: the peer is there but nothing comes back."""
     module = relay()
     module.faults = RelayFaults(mute=1.0)
@@ -251,7 +251,7 @@ async def test_wire_that_stays_silent_is_opened_afresh_without_a_word() -> None:
     await far.stop()
 
 
-async def test_another_driver_takes_the_wire_over_when_one_leaves() -> None:
+async def test_another_driver_keeps_the_shared_wire_running_when_one_leaves() -> None:
     module = relay()
     far = FakeTcp([module])
     link = ModbusBus(await far.start())
@@ -271,7 +271,7 @@ async def test_another_driver_takes_the_wire_over_when_one_leaves() -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_seeded_mischief_never_yields_a_wrong_level(seed: int) -> None:
+async def test_random_faults_never_yield_a_wrong_coil_value(seed: int) -> None:
     """Late, mute, garbled, refused: every value that is returned is the coil's."""
     modules = [relay(unit, seed=seed, profile=profile_of("plain")) for unit in (1, 2)]
     for module in modules:
@@ -295,7 +295,7 @@ async def test_seeded_mischief_never_yields_a_wrong_level(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("jitter", "rests_s"), [(0.0, 4.0), (0.5, 3.8), (0.9, 3.64)])
-def test_chance_shortens_a_rest_by_a_tenth_at_most(jitter: float, rests_s: float) -> None:
+def test_jitter_shortens_the_rest_of_a_unit_by_a_tenth_at_most(jitter: float, rests_s: float) -> None:
     unit = ModbusUnit(misses=TRIES + 1)
     unit.rest(100.0, Pace(rest_min_s=2.0), jitter)
     assert unit.rest_until_s - 100.0 == pytest.approx(rests_s)

@@ -24,7 +24,7 @@ from tests.support.brokers import (
 )
 
 
-async def test_acknowledgement_of_an_earlier_connection_is_dropped() -> None:
+async def test_an_acknowledgement_for_an_earlier_connection_is_dropped() -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         got = collect(link, "a/#", ack=False)
@@ -70,7 +70,7 @@ async def test_acknowledgements_leave_in_order_of_arrival() -> None:
         assert len(sent) == 4
 
 
-async def test_message_with_two_handlers_waits_for_both() -> None:
+async def test_a_message_with_two_handlers_is_acknowledged_after_both() -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         wide, narrow = collect(link, "a/#", ack=False), collect(link, "a/b", ack=False)
@@ -85,7 +85,7 @@ async def test_message_with_two_handlers_waits_for_both() -> None:
             assert link.connection.unacked < open_before
 
 
-async def test_poisonous_message_is_counted_and_acknowledged() -> None:
+async def test_a_message_whose_handler_fails_is_counted_and_acknowledged() -> None:
     async with real_mosquitto() as broker:
         rejections = Rejections()
         link = MqttLink(settings_for(broker), rejections)
@@ -100,7 +100,9 @@ async def test_poisonous_message_is_counted_and_acknowledged() -> None:
         assert rejections == [("handler_failed", "bad/x: ValueError")]
 
 
-async def test_unstored_inputs_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_messages_never_acknowledged_are_delivered_again_after_reconnecting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("edged.links.mqtt.link.UNACKED_LIMIT_S", 0.3)
     async with real_mosquitto("max_inflight_messages 0") as broker:
         link = MqttLink(settings_for(broker, keepalive_s=1), Rejections())
@@ -112,7 +114,7 @@ async def test_unstored_inputs_are_asked_for_again(monkeypatch: pytest.MonkeyPat
         assert [m.payload for m in got[:32]] == [m.payload for m in got[32:]]
 
 
-async def test_socket_has_nodelay_and_publishing_nonsense_is_refused() -> None:
+async def test_the_mqtt_socket_has_nodelay_and_a_wildcard_topic_is_refused() -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         async with running(link):
@@ -124,7 +126,9 @@ async def test_socket_has_nodelay_and_publishing_nonsense_is_refused() -> None:
                 link.publish("no/+/wildcards", b"")
 
 
-async def test_acl_without_self_ping_does_not_cut_the_link_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_access_list_that_refuses_our_ping_does_not_cut_the_link_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with real_mosquitto() as broker:
         await broker.stop()
         acl = broker.directory / "acl"
@@ -147,7 +151,7 @@ async def test_acl_without_self_ping_does_not_cut_the_link_for_ever(monkeypatch:
 
 
 @pytest.mark.parametrize("spacing_ms", [20, 60, 120])
-async def test_no_forty_millisecond_stall_with_a_default_mosquitto(spacing_ms: int) -> None:
+async def test_a_default_mosquitto_causes_no_forty_millisecond_stall(spacing_ms: int) -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker, "edged"), Rejections())
 

@@ -15,7 +15,7 @@ from tests.support.brokers import (
 )
 
 
-async def test_a_driver_that_ended_hears_no_message_and_no_change() -> None:
+async def test_an_ended_driver_receives_no_message_and_no_link_change() -> None:
     messages: list[Message] = []
     changes: list[bool] = []
 

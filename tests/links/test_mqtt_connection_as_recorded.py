@@ -349,7 +349,7 @@ SCENES: dict[str, Callable[[Stage], Coroutine[Any, Any, None]]] = {
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_connection_does_as_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_mqtt_connection_behaves_as_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt_connection, "READ_PACKETS", 3)
     file = RECORDED / f"mqtt-{name}.txt"
     found = played(SCENES[name])

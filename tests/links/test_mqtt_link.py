@@ -65,7 +65,9 @@ def run_victim(broker: Broker, stop_after: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-async def test_message_goes_round_and_retained_state_is_marked(broker: Broker) -> None:
+async def test_a_published_message_is_received_and_retained_state_is_marked_as_retained(
+    broker: Broker,
+) -> None:
     link = MqttLink(settings_for(broker), Rejections())
     live = collect(link, "hall/t/live")
     async with plain_client(broker) as device, running(link):
@@ -77,7 +79,7 @@ async def test_message_goes_round_and_retained_state_is_marked(broker: Broker) -
         assert (state[0].payload, state[0].retain) == (b"old", True)
 
 
-async def test_a_request_is_answered_where_it_asks_for_it_and_with_its_own_mark() -> None:
+async def test_a_request_is_answered_on_its_response_topic_with_its_correlation_data() -> None:
     asks = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     asks.ResponseTopic, asks.CorrelationData = "city/answers", b"17"
     async with real_mosquitto() as broker:
@@ -96,7 +98,7 @@ async def test_a_request_is_answered_where_it_asks_for_it_and_with_its_own_mark(
             assert (answer.payload, reported.CorrelationData) == (b"us", b"17")
 
 
-async def test_a_broker_that_keeps_nothing_is_not_asked_to() -> None:
+async def test_a_broker_without_retained_messages_is_not_asked_to_retain() -> None:
     """It would end the connection (MQTT 5 §3.2.2.3.5)."""
     async with real_mosquitto("retain_available false") as broker:
         link = MqttLink(settings_for(broker), Rejections())
@@ -108,7 +110,7 @@ async def test_a_broker_that_keeps_nothing_is_not_asked_to() -> None:
             assert changes == [True]
 
 
-async def test_who_subscribes_while_the_link_comes_up_is_heard() -> None:
+async def test_a_subscription_made_while_the_link_comes_up_receives_messages() -> None:
     """As a device does that a reload adds between our SUBSCRIBE and the broker's answer."""
 
     class Late(Connection):
@@ -127,7 +129,7 @@ async def test_who_subscribes_while_the_link_comes_up_is_heard() -> None:
             await until(lambda: len(got) == 2 and all(got))
 
 
-async def test_a_connection_that_ends_is_not_waited_for() -> None:
+async def test_a_subscription_fails_at_once_when_its_connection_ends() -> None:
     async with real_mosquitto() as broker:
         connection = Connection(settings_for(broker), lambda *_: None, print, frozenset(), lambda _: None)
         await connection.open()
@@ -138,7 +140,7 @@ async def test_a_connection_that_ends_is_not_waited_for() -> None:
         connection.close()
 
 
-async def test_kill_in_a_burst_loses_nothing(broker: Broker) -> None:
+async def test_a_process_killed_in_a_burst_loses_no_message(broker: Broker) -> None:
     first = run_victim(broker, 100)
     assert first.stderr is not None
     assert "link-up" in await asyncio.to_thread(first.stderr.readline)
@@ -161,7 +163,7 @@ async def test_kill_in_a_burst_loses_nothing(broker: Broker) -> None:
     assert seen == set(range(300))
 
 
-async def test_queue_for_an_absent_link_arrives_without_retain_flag(broker: Broker) -> None:
+async def test_messages_queued_for_an_absent_link_arrive_without_the_retain_flag(broker: Broker) -> None:
     link = MqttLink(settings_for(broker), Rejections())
     got = collect(link, "q/#")
     async with running(link):
@@ -175,7 +177,7 @@ async def test_queue_for_an_absent_link_arrives_without_retain_flag(broker: Brok
     assert not any(message.retain for message in got)
 
 
-async def test_session_lost_by_the_broker_is_subscribed_again() -> None:
+async def test_a_session_lost_by_the_broker_is_subscribed_again() -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         got = collect(link, "a/b")
@@ -195,7 +197,7 @@ async def test_session_lost_by_the_broker_is_subscribed_again() -> None:
         assert changes == [True, False, True, False]
 
 
-async def test_broker_back_after_three_seconds_is_served_soon() -> None:
+async def test_a_broker_that_returns_after_three_seconds_is_connected_soon() -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         async with running(link):
@@ -207,7 +209,7 @@ async def test_broker_back_after_three_seconds_is_served_soon() -> None:
         assert time.monotonic() - started < SOON_S
 
 
-async def test_frozen_broker_is_noticed_soon() -> None:
+async def test_a_frozen_broker_is_noticed_soon_and_reconnected() -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker, keepalive_s=1), Rejections())
         reasons: list[str] = []
@@ -222,7 +224,9 @@ async def test_frozen_broker_is_noticed_soon() -> None:
 
 
 @pytest.mark.parametrize("goodbye_ms", [0, 20])
-async def test_closing_right_after_connack_never_hangs_and_never_spins(goodbye_ms: int) -> None:
+async def test_a_broker_that_closes_after_connack_is_retried_without_hanging_or_busy_loop(
+    goodbye_ms: int,
+) -> None:
     connects = 0
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -270,7 +274,7 @@ async def test_silent_broker_is_given_up_after_the_connack_limit(monkeypatch: py
         assert "no CONNACK" in reasons[0]
 
 
-async def test_refused_password_is_told_once_with_its_reason(tmp_path: Path) -> None:
+async def test_a_refused_password_is_reported_once_with_its_reason(tmp_path: Path) -> None:
     nobody = tmp_path / "passwords"
     nobody.touch(0o600)
     async with real_mosquitto(f"password_file {nobody}", "allow_anonymous false") as broker:
@@ -284,7 +288,7 @@ async def test_refused_password_is_told_once_with_its_reason(tmp_path: Path) -> 
         assert "ot authorized" in reasons[0]
 
 
-async def test_second_client_with_our_id_is_named_and_no_war_follows() -> None:
+async def test_a_second_client_with_our_id_is_reported_and_both_do_not_keep_replacing_each_other() -> None:
     async with real_mosquitto() as broker:
         links = [MqttLink(settings_for(broker, "same-id"), Rejections()) for _ in range(2)]
         changes: list[tuple[int, bool, str]] = []
@@ -306,7 +310,7 @@ async def test_second_client_with_our_id_is_named_and_no_war_follows() -> None:
 @pytest.mark.parametrize(
     ("lives", "ours", "reported"), [(1, False, False), (2, False, True), (2, True, False), (3, False, True)]
 )
-def test_a_ping_kept_by_another_process_names_it_but_at_our_first_connection(
+def test_a_retained_ping_of_another_process_is_reported_only_after_our_first_connection(
     lives: int, ours: bool, reported: bool
 ) -> None:
     """The first finds what an earlier process of ours left at the broker."""
@@ -318,7 +322,7 @@ def test_a_ping_kept_by_another_process_names_it_but_at_our_first_connection(
     assert (link._rival, refused.reasons) == (reported, ["client_id_in_use"] * reported)
 
 
-async def test_broker_holds_back_what_we_have_not_stored() -> None:
+async def test_the_broker_sends_no_more_than_its_window_of_unstored_messages() -> None:
     async with real_mosquitto("max_inflight_messages 0") as broker:
         link = MqttLink(settings_for(broker, keepalive_s=1), Rejections())
         got = collect(link, "burst/#", ack=False)
@@ -335,7 +339,7 @@ async def test_broker_holds_back_what_we_have_not_stored() -> None:
             assert [int(message.payload) for message in got] == list(range(100))
 
 
-async def test_burst_of_five_thousand_is_taken_whole_and_in_order() -> None:
+async def test_a_burst_of_five_thousand_messages_is_received_complete_and_in_order() -> None:
     async with real_mosquitto("max_queued_messages 10000") as broker:
         link = MqttLink(settings_for(broker), Rejections())
         got: list[int] = []
@@ -362,7 +366,7 @@ async def test_burst_of_five_thousand_is_taken_whole_and_in_order() -> None:
         )  # mosquitto 2.0.11 overshoots the agreed 32 by a few while acknowledgements come in
 
 
-async def test_broker_that_does_not_read_makes_publishing_fail_and_not_memory_grow() -> None:
+async def test_publishing_to_a_broker_that_does_not_read_fails_and_memory_stays_bounded() -> None:
     seen_enough = asyncio.Event()
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -398,7 +402,7 @@ def _settings(port: int) -> MqttSettings:
     return MqttSettings("edged-test", port=port, keepalive_s=1)
 
 
-async def test_what_cannot_be_read_ends_a_connection_after_what_came_before_it() -> None:
+async def test_an_unreadable_packet_ends_the_connection_after_the_messages_before_it() -> None:
     def packet(head: int, body: bytes) -> bytes:
         return bytes([head, len(body)]) + body
 
@@ -428,7 +432,7 @@ async def test_what_cannot_be_read_ends_a_connection_after_what_came_before_it()
     assert "unreadable" in heard[1]
 
 
-def test_a_link_that_stays_down_says_each_new_reason_once() -> None:
+def test_a_link_that_stays_down_logs_each_new_reason_once() -> None:
     link = MqttLink(MqttSettings("edged-test"), Rejections())
     reported: list[tuple[bool, str]] = []
     link.on_state(lambda up, reason: reported.append((up, reason)))

@@ -356,7 +356,7 @@ SCENES: dict[str, Callable[[Stage], Coroutine[Any, Any, None]]] = {
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_day_of_the_link_is_as_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scene_of_the_mqtt_link_is_as_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = RECORDED / f"mqtt-{name}.txt"
     monkeypatch.setattr(mqtt_link, "ROUTES_MAX", 3)
 

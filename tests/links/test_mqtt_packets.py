@@ -36,7 +36,7 @@ TOPICS = st.text(st.characters(codec="utf-8", exclude_characters="+#\0"), min_si
     st.integers(1, 65_535),
     st.booleans(),
 )
-def test_what_we_write_paho_reads_and_so_do_we(
+def test_paho_and_our_reader_understand_the_packets_we_write(
     topic: str, payload: bytes, head: int, mid: int, five: bool
 ) -> None:
     mid = mid if head & 2 else 0
@@ -57,7 +57,7 @@ def test_what_we_write_paho_reads_and_so_do_we(
 
 
 @given(TOPICS, st.binary(max_size=40), st.lists(st.tuples(TOPICS, TOPICS), max_size=3), st.booleans())
-def test_properties_of_others_are_stepped_over(
+def test_publish_properties_we_do_not_use_are_skipped(
     response: str, correlation: bytes, pairs: list[tuple[str, str]], more: bool
 ) -> None:
     properties = cast(Any, Properties)(PacketTypes.PUBLISH)
@@ -75,7 +75,7 @@ def test_properties_of_others_are_stepped_over(
 
 
 @given(st.integers(0, 255), st.binary(max_size=60), st.booleans())
-def test_garbage_is_a_value_error_and_nothing_else(head: int, body: bytes, five: bool) -> None:
+def test_reading_a_garbage_packet_raises_value_error_only(head: int, body: bytes, five: bool) -> None:
     try:
         found = read_publish(head, body, five)
     except ValueError:
@@ -93,7 +93,7 @@ def test_garbage_is_a_value_error_and_nothing_else(head: int, body: bytes, five:
         b"\x26\x00\x01k\x00\x01v",
     ],
 )
-def test_a_packet_that_ends_too_early_is_refused_wherever_it_ends(properties: bytes | None) -> None:
+def test_a_packet_cut_off_at_any_byte_is_refused(properties: bytes | None) -> None:
     packet = publish_packet(b"a/b", b"", 0x32, 7, properties)
     start, end = packet_end(packet, 0, LIMIT) or (0, 0)
     five = properties is not None
@@ -107,7 +107,7 @@ def test_a_packet_that_ends_too_early_is_refused_wherever_it_ends(properties: by
 
 
 @given(st.binary(max_size=8))
-def test_heads_are_complete_or_refused(data: bytes) -> None:
+def test_a_packet_head_is_incomplete_complete_or_refused(data: bytes) -> None:
     try:
         bounds = packet_end(data, 0, LIMIT)
     except ValueError:
@@ -116,13 +116,13 @@ def test_heads_are_complete_or_refused(data: bytes) -> None:
     assert bounds is None or 2 <= bounds[0] <= bounds[1] <= LIMIT + 5
 
 
-def test_a_packet_above_the_limit_is_refused_by_its_head() -> None:
+def test_a_packet_above_the_size_limit_is_refused_when_its_head_is_read() -> None:
     packet = publish_packet(b"a", bytes(LIMIT), 0, 0, b"")
     with pytest.raises(ValueError, match="too large"):
         packet_end(packet[:5], 0, LIMIT)
 
 
-def test_acknowledgements_and_correlation() -> None:
+def test_puback_packets_and_the_correlation_property_have_the_standard_bytes() -> None:
     assert puback_packet(0x1234) == b"\x40\x02\x12\x34"
     assert read_puback(b"\x12\x34\x10") == (0x1234, 0x10)  # MQTT 5: nobody subscribed, which is fine
     assert read_puback(b"\x12\x34") == (0x1234, 0)
@@ -147,7 +147,7 @@ def outgoing(window: int) -> tuple[Outgoing, Sent]:
     return made, sent
 
 
-def test_the_window_is_kept_and_the_newest_level_takes_the_place_of_older_ones() -> None:
+def test_the_send_window_is_respected_and_a_newer_level_replaces_older_waiting_ones() -> None:
     queue, sent = outgoing(2)
     for number in range(5):
         assert queue.put(b"lamp", b"%d" % number, True, None)
@@ -170,7 +170,7 @@ def test_a_broker_that_never_acknowledges_fills_the_queue_and_no_more() -> None:
     assert queue.put(b"lamp", b"on", True, None) is False
 
 
-def test_a_length_of_more_than_four_bytes_is_refused_as_soon_as_it_is_seen() -> None:
+def test_a_packet_length_of_more_than_four_bytes_is_refused_at_once() -> None:
     head = b"\x30\xff\xff\xff"
     assert packet_end(head, 0, LIMIT) is None
     with pytest.raises(ValueError, match="four bytes"):
@@ -180,7 +180,7 @@ def test_a_length_of_more_than_four_bytes_is_refused_as_soon_as_it_is_seen() -> 
 @pytest.mark.parametrize(
     ("char", "odd"), [("\x1f", True), (" ", False), ("~", False), ("\x7f", True), ("\x9f", True)]
 )
-def test_a_topic_has_no_control_characters(char: str, odd: bool) -> None:
+def test_a_topic_with_control_characters_is_refused(char: str, odd: bool) -> None:
     """MQTT 5 §1.5.4; the first that may stand after them is U+00A0."""
     assert bool(filter_fault(f"a{char}b")) is odd
     assert filter_fault("a\xa0b") == ""

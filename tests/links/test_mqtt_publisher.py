@@ -7,7 +7,7 @@ import structlog
 from edged.links.mqtt.publisher import ConnectionLog
 
 
-def test_an_outage_is_two_lines_however_many_attempts_fail() -> None:
+def test_an_outage_logs_one_line_at_its_start_and_one_at_its_end() -> None:
     with structlog.testing.capture_logs() as logs:
         outage = ConnectionLog("edged.bridge", "rows wait")
         outage.connected()
@@ -22,7 +22,7 @@ def test_an_outage_is_two_lines_however_many_attempts_fail() -> None:
     ]
 
 
-def test_another_reason_of_the_same_outage_is_logged() -> None:
+def test_a_new_reason_of_the_same_outage_is_logged_once() -> None:
     with structlog.testing.capture_logs() as logs:
         outage = ConnectionLog("edged.bridge", "rows wait")
         for why in ("refused", "refused", "no route", "refused"):

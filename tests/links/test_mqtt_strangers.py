@@ -38,7 +38,9 @@ WIDE = "hall/test/dev/+/up/#"
         ("#", "a/b", True),
     ],
 )
-def test_what_a_filter_covers(wide: str, narrow: str, does: bool) -> None:
+def test_a_topic_filter_covers_another_only_if_it_matches_all_its_topics(
+    wide: str, narrow: str, does: bool
+) -> None:
     assert covers(wide, narrow) is does
 
 
@@ -70,7 +72,7 @@ class Remembering:
         self.taken_back += filters
 
 
-async def test_narrow_filters_of_an_older_session_are_taken_back_once() -> None:
+async def test_narrow_filters_of_an_older_session_are_unsubscribed_once() -> None:
     link = MqttLink(MqttSettings("edged-test"), Rejections())
     strangers(link)
     collect(link, "hall/test/dev/w1/up/+")
@@ -81,7 +83,7 @@ async def test_narrow_filters_of_an_older_session_are_taken_back_once() -> None:
     assert [life.taken_back for life in lives] == [["hall/test/dev/w1/up/+"], []]
 
 
-async def test_each_message_comes_once_also_where_the_broker_remembers_the_narrow_ones() -> None:
+async def test_each_message_arrives_once_even_if_the_broker_keeps_narrow_subscriptions() -> None:
     async with real_mosquitto() as broker, plain_client(broker) as device:
         before = MqttLink(settings_for(broker), Rejections())
         collect(before, "hall/test/dev/w1/up/+")
@@ -100,7 +102,7 @@ async def test_each_message_comes_once_also_where_the_broker_remembers_the_narro
             await until(lambda: link.connection is not None and link.connection.unacked == 0)
 
 
-async def test_a_device_that_comes_later_gets_what_stands_at_the_broker() -> None:
+async def test_a_device_added_later_receives_the_messages_retained_at_the_broker() -> None:
     async with real_mosquitto() as broker, plain_client(broker) as device:
         await device.publish("hall/test/dev/w1/up/status", b"here", qos=1, retain=True)
         link = MqttLink(settings_for(broker), Rejections())
@@ -123,7 +125,7 @@ class Stern(Connection):
         return [*refused, *(topic for topic, _ in asked if topic == WIDE)]
 
 
-async def test_a_topic_that_is_refused_to_a_device_that_comes_later_is_told() -> None:
+async def test_a_topic_refused_to_a_device_added_later_is_reported() -> None:
     class Sterner(Connection):
         async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
             asked = list(filters)
@@ -139,7 +141,7 @@ async def test_a_topic_that_is_refused_to_a_device_that_comes_later_is_told() ->
             await until(lambda: refusals == ["hall/test/dev/w7/up/+"])
 
 
-async def test_a_broker_that_refuses_the_wide_one_is_asked_for_each() -> None:
+async def test_a_broker_that_refuses_the_wide_filter_gets_one_filter_per_device() -> None:
     async with real_mosquitto() as broker, plain_client(broker) as device:
         link = MqttLink(settings_for(broker), Rejections(), Stern)
         refusals: list[tuple[str, str]] = []

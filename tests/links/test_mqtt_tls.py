@@ -47,7 +47,9 @@ def certificate(directory: Path, name: str, days: int = 1) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-async def test_a_burst_and_a_large_message_come_whole_and_in_order(protocol: str, tmp_path: Path) -> None:
+async def test_over_tls_a_burst_and_a_large_message_arrive_complete_and_in_order(
+    protocol: str, tmp_path: Path
+) -> None:
     cert, key = certificate(tmp_path, "broker")
     async with real_mosquitto(f"certfile {cert}", f"keyfile {key}", "max_queued_messages 10000") as broker:
         settings = replace(settings_for(broker), tls_ca=str(cert), protocol=protocol)  # type: ignore[arg-type]
@@ -73,20 +75,22 @@ async def refusal(broker: Broker, ca: Path) -> str:
     return reasons[0]
 
 
-async def test_a_broker_that_another_authority_vouches_for_is_not_spoken_to(tmp_path: Path) -> None:
+async def test_a_broker_certificate_of_another_authority_is_refused(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path, "broker")
     other, _ = certificate(tmp_path, "other")
     async with real_mosquitto(f"certfile {cert}", f"keyfile {key}") as broker:
         assert "the broker's certificate is not accepted here: " in await refusal(broker, other)
 
 
-async def test_a_certificate_that_has_ended_is_called_so(tmp_path: Path) -> None:
+async def test_an_expired_broker_certificate_is_named_as_the_reason(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path, "broker", days=-1)
     async with real_mosquitto(f"certfile {cert}", f"keyfile {key}") as broker:
         assert "the broker's certificate has ended" in await refusal(broker, cert)
 
 
-def test_files_that_were_good_once_serve_on_and_bad_ones_at_the_start_are_told(tmp_path: Path) -> None:
+def test_certificate_files_damaged_later_are_tolerated_and_those_bad_at_the_start_refused(
+    tmp_path: Path,
+) -> None:
     cert, _ = certificate(tmp_path, "broker")
     settings = MqttSettings("hall", tls_ca=str(cert))
     good = settings.held.context(settings)
@@ -97,7 +101,7 @@ def test_files_that_were_good_once_serve_on_and_bad_ones_at_the_start_are_told(t
         fresh.held.context(fresh)
 
 
-async def test_the_end_of_the_brokers_certificate_is_known_to_the_second(tmp_path: Path) -> None:
+async def test_the_expiry_of_the_broker_certificate_is_known_to_the_second(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path, "broker")
     ends = x509.load_pem_x509_certificate(cert.read_bytes()).not_valid_after_utc
     async with real_mosquitto(f"certfile {cert}", f"keyfile {key}") as broker:

@@ -25,7 +25,7 @@ def plugged_again(port: Pty) -> None:
 
 
 @pytest.mark.parametrize("begin", [plugged, plugged_again])
-async def test_a_device_whose_program_does_not_read_is_never_held_up(
+async def test_a_simulated_device_never_blocks_when_the_program_does_not_read(
     begin: Callable[[Pty], None], tmp_path: Path
 ) -> None:
     port = Pty(tmp_path / "port")
@@ -63,7 +63,7 @@ async def test_bytes_sent_before_a_replug_are_not_delivered_after_it(tmp_path: P
     assert (port.unread, port.lost) == (0, 0)
 
 
-async def test_the_end_of_the_device_hears_what_is_written_and_whether_the_port_is_there(
+async def test_the_device_end_of_a_pty_receives_written_bytes_and_plug_changes(
     tmp_path: Path,
 ) -> None:
     port, heard, states = Pty(tmp_path / "port"), bytearray(), list[bool]()

@@ -110,7 +110,7 @@ async def test_bytes_that_arrived_before_the_port_is_configured_are_kept(port: P
     assert here.bytes == b"\x01\x21\x31\x07"
 
 
-async def test_an_absent_port_is_reported_once_and_opened_when_it_comes(port: Pty) -> None:
+async def test_an_absent_serial_port_is_reported_once_and_opened_when_it_appears(port: Pty) -> None:
     link, here = SerialLink(port.path, baudrate=9600, jitter=lambda: 0.0), Ear()
     async with running((link, here)):
         await until(lambda: here.states == [False], "absence was not told")
@@ -124,7 +124,7 @@ async def test_an_absent_port_is_reported_once_and_opened_when_it_comes(port: Pt
         assert here.at_s[-1] - plugged_s < REPLUG_S
 
 
-async def test_replug_under_a_new_name_reopens_within_three_seconds(port: Pty) -> None:
+async def test_a_port_replugged_under_a_new_name_is_reopened_within_three_seconds(port: Pty) -> None:
     first = port.plug()
     link, here, there = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), Ear(), Ear()
     async with running((port, there), (link, here)):
@@ -165,7 +165,7 @@ async def test_the_old_descriptor_is_closed_before_the_new_one_opens(port: Pty) 
     await until(lambda: len(open_fds()) == own_while_open - 1, "a descriptor leaked")
 
 
-async def test_a_vanished_name_is_noticed_without_any_event(port: Pty) -> None:
+async def test_a_vanished_port_name_is_noticed_even_if_the_port_reports_no_error(port: Pty) -> None:
     port.plug()
     link, here = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), Ear()
     async with running((link, here)):
@@ -177,7 +177,7 @@ async def test_a_vanished_name_is_noticed_without_any_event(port: Pty) -> None:
         assert here.reasons[-1] == "the port is gone"
 
 
-async def test_a_link_pointed_at_another_port_is_followed(port: Pty) -> None:
+async def test_a_symbolic_link_changed_to_another_port_is_followed(port: Pty) -> None:
     port.plug()
     link, here, there = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), Ear(), Ear()
     other = Pty(port.place)  # the same place, as after a quick replug: the old port stays open and silent
@@ -192,7 +192,7 @@ async def test_a_link_pointed_at_another_port_is_followed(port: Pty) -> None:
     assert there.bytes == b"new"
 
 
-async def test_a_driver_that_hears_nothing_can_ask_for_a_fresh_open(port: Pty) -> None:
+async def test_a_driver_that_receives_nothing_can_have_the_port_reopened(port: Pty) -> None:
     port.plug()
     link, here = SerialLink(port.path, baudrate=57600), Ear()
     async with running((link, here)):
@@ -204,7 +204,7 @@ async def test_a_driver_that_hears_nothing_can_ask_for_a_fresh_open(port: Pty) -
     assert link.opened == 2
 
 
-async def test_a_port_that_takes_no_bytes_is_unreachable_and_what_waited_is_dropped(
+async def test_a_port_that_takes_no_bytes_is_unreachable_and_waiting_bytes_are_dropped(
     port: Pty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reopening, "WRITE_S", 0.2)
@@ -245,7 +245,7 @@ async def test_a_port_that_another_program_holds_is_waited_for(port: Pty) -> Non
 
 
 @pytest.mark.parametrize("place", ["/dev/null", "/etc/hostname", "/", "relative-and-absent", "x" * 300])
-async def test_what_is_no_port_is_an_ordinary_failure(place: str) -> None:
+async def test_opening_a_file_that_is_no_port_is_reported_as_a_failure(place: str) -> None:
     link, here = SerialLink(place, baudrate=57600), Ear()
     async with running((link, here)):
         await until(lambda: here.states == [False], "no failure was told")
@@ -254,7 +254,7 @@ async def test_what_is_no_port_is_an_ordinary_failure(place: str) -> None:
     assert here.reasons[0]
 
 
-async def test_writes_are_refused_before_open_after_stop_and_beyond_the_cap(port: Pty) -> None:
+async def test_writes_are_refused_before_opening_after_stopping_and_above_the_size_limit(port: Pty) -> None:
     port.plug()
     link, here = SerialLink(port.path, baudrate=57600), Ear()
     with pytest.raises(Unreachable, match="not opened yet"):
@@ -281,7 +281,7 @@ async def test_frames_of_concurrent_writers_are_never_interleaved(port: Pty) -> 
     assert all(len(set(run)) == 1 for run in runs)
 
 
-async def test_a_flapping_port_causes_pauses_not_a_storm(port: Pty) -> None:
+async def test_a_flapping_port_is_reopened_with_growing_pauses(port: Pty) -> None:
     port.plug()
     link, here = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), Ear()
     async with running((link, here)):

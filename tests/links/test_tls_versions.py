@@ -51,7 +51,7 @@ def of_the_city(ca: str, cert: str, key: str) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("make", [of_a_listener, of_the_daemon, of_a_command, of_the_city])
-def test_tls_older_than_1_2_is_not_spoken(
+def test_every_tls_context_requires_version_1_2_or_newer(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = Authority(tmp_path)
