@@ -539,7 +539,7 @@ SCENES: dict[str, Scene] = {
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_day_at_the_broker_is_as_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scene_of_a_broker_device_is_as_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(milesight_driver, "WINDOWS_MAX", 5)
     file = RECORDED / f"{name}.txt"
     found = played(SCENES[name])

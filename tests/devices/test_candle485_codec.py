@@ -62,17 +62,17 @@ frames = st.one_of(
 )
 
 
-def test_every_vector_has_a_meaning() -> None:
+def test_every_published_frame_has_a_listed_meaning() -> None:
     assert BYTES.keys() == MEANING.keys()
 
 
 @pytest.mark.parametrize("name", BYTES)
-def test_golden_frames_both_ways(name: str) -> None:
+def test_published_frames_are_written_and_read_byte_for_byte(name: str) -> None:
     assert MEANING[name].to_bytes() == BYTES[name]
     assert Parser().feed(BYTES[name]) == [MEANING[name]]
 
 
-def test_one_byte_at_a_time() -> None:
+def test_frames_arriving_one_byte_at_a_time_are_read() -> None:
     parser = Parser()
     stream = b"".join(BYTES.values())
     found = [frame for byte in stream for frame in parser.feed(bytes((byte,)))]
@@ -84,7 +84,7 @@ def test_one_byte_at_a_time() -> None:
 @pytest.mark.parametrize(
     "garbage", [b"\x00", b"\x01", b"\xff\x07", b"\x01\x21", b"\x01\x21\x31", b"\x02\x21\x20", b"A" * 40]
 )
-def test_garbage_before_and_behind(garbage: bytes) -> None:
+def test_frames_between_garbage_are_read_and_the_garbage_is_counted(garbage: bytes) -> None:
     parser = Parser()
     assert parser.feed(garbage + KEY.to_bytes() + garbage + KEY.to_bytes()) == [KEY, KEY]
     assert parser.noise == 2 * len(garbage)
@@ -105,14 +105,14 @@ def test_garbage_before_and_behind(garbage: bytes) -> None:
         "041f07",
     ],
 )
-def test_what_is_out_of_range_is_no_frame(bad: str) -> None:
+def test_bytes_out_of_range_are_noise_and_no_frame(bad: str) -> None:
     parser = Parser()
     assert parser.feed(bytes.fromhex(bad)) == []
     assert parser.feed(KEY.to_bytes()) == [KEY]
     assert parser.noise == len(bytes.fromhex(bad))
 
 
-def test_half_a_frame_does_not_outlive_silence() -> None:
+def test_half_a_frame_is_dropped_after_a_pause_on_the_line() -> None:
     parser = Parser()
     assert parser.feed(KEY.to_bytes()[:3]) == []
     assert parser.holding
@@ -121,12 +121,12 @@ def test_half_a_frame_does_not_outlive_silence() -> None:
     assert parser.noise == 4
 
 
-def test_keys_are_those_of_the_panel() -> None:
+def test_the_key_codes_are_those_of_the_panel() -> None:
     assert KEYS == {0x31: "next-or-recall", 0x32: "arrive", 0x33: "transfer", 0x34: "no-show-or-finish"}
 
 
 @given(st.lists(frames, max_size=8), st.integers(1, 20))
-def test_any_frames_in_any_pieces(sent: list[Frame], step: int) -> None:
+def test_any_frames_cut_into_any_pieces_are_read(sent: list[Frame], step: int) -> None:
     stream = b"".join(frame.to_bytes() for frame in sent)
     parser = Parser()
     found = [frame for at in range(0, len(stream), step) for frame in parser.feed(stream[at : at + step])]
@@ -135,7 +135,7 @@ def test_any_frames_in_any_pieces(sent: list[Frame], step: int) -> None:
 
 
 @given(st.lists(st.binary(max_size=40), max_size=10))
-def test_noise_never_raises_and_the_next_frame_but_one_is_heard(chunks: list[bytes]) -> None:
+def test_noise_never_raises_and_at_most_one_frame_behind_it_is_missed(chunks: list[bytes]) -> None:
     parser = Parser()
     for chunk in chunks:
         parser.feed(chunk)
@@ -144,7 +144,7 @@ def test_noise_never_raises_and_the_next_frame_but_one_is_heard(chunks: list[byt
 
 
 @given(frames, st.data())
-def test_one_damaged_byte_costs_one_frame(frame: Frame, data: st.DataObject) -> None:
+def test_one_damaged_byte_costs_at_most_one_frame(frame: Frame, data: st.DataObject) -> None:
     whole = bytearray(frame.to_bytes())
     at = data.draw(st.integers(0, len(whole) - 1))
     kind = data.draw(st.sampled_from(["lost", "flipped", "inserted"]))
@@ -165,7 +165,7 @@ def test_one_damaged_byte_costs_one_frame(frame: Frame, data: st.DataObject) -> 
 LED = Signal(0x21, LED_GREEN).to_bytes()  # the very bytes of key 0x32
 
 
-def test_an_echo_is_swallowed_and_a_key_beside_it_is_not() -> None:
+def test_an_echo_is_removed_and_a_key_before_or_behind_it_is_kept() -> None:
     for before in (b"", KEY.to_bytes()):
         for behind in (b"", KEY.to_bytes(), LED):
             echo = Echo(sure=True)
@@ -191,7 +191,7 @@ def test_a_flipped_echo_presses_no_key(at: int, bit: int) -> None:
 
 
 @pytest.mark.parametrize("damaged", [LED[1:], LED[:-1], LED[:2] + b"\x55" + LED[2:], LED[:1] + LED[2:]])
-def test_a_key_beside_a_damaged_echo_is_heard(damaged: bytes) -> None:
+def test_a_key_next_to_a_damaged_echo_is_read(damaged: bytes) -> None:
     echo = Echo(sure=True)
     echo.sent(LED)
     assert echo.feed(damaged + KEY.to_bytes()) == b""
@@ -201,7 +201,7 @@ def test_a_key_beside_a_damaged_echo_is_heard(damaged: bytes) -> None:
     assert Parser().feed(echo.expire()) == [KEY]
 
 
-def test_no_echo_loses_no_key() -> None:
+def test_a_missing_echo_loses_no_key() -> None:
     echo = Echo(sure=True)
     text = Text(0x21, 0x21, "A012- 3").to_bytes()
     assert echo.sent(text) == b""
@@ -210,7 +210,7 @@ def test_no_echo_loses_no_key() -> None:
     assert echo.missed == 1
 
 
-def test_a_key_like_the_awaited_echo_is_kept_until_an_echo_was_ever_heard() -> None:
+def test_a_key_that_looks_like_a_damaged_echo_is_kept_until_the_adapter_has_echoed() -> None:
     key = Signal(0x21, 0x31).to_bytes()  # one bit from being the LED command
     echo = Echo(sure=False)
     echo.sent(LED)
@@ -223,7 +223,7 @@ def test_a_key_like_the_awaited_echo_is_kept_until_an_echo_was_ever_heard() -> N
 
 
 @given(st.lists(st.binary(max_size=50), max_size=6))
-def test_echo_holds_little_and_never_raises(chunks: list[bytes]) -> None:
+def test_the_echo_filter_holds_few_bytes_and_never_raises(chunks: list[bytes]) -> None:
     echo = Echo(sure=True)
     for chunk in chunks:
         echo.sent(LED)

@@ -26,7 +26,7 @@ from tests.support.modbus_peers import until
 CALLED = Display(("3号窗口 Window 3", "请A012号 Please come"), ("A012", "3"), calling=True)
 
 
-async def test_keys_and_buttons_reach_the_core_and_contact_is_told_once(tmp_path: Path) -> None:
+async def test_keys_and_buttons_reach_the_core_and_the_first_contact_is_reported_once(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         for name in ("next-or-recall", "arrive", "transfer", "no-show-or-finish"):
             b.far.press("panel-22", name)
@@ -46,7 +46,7 @@ async def test_keys_and_buttons_reach_the_core_and_contact_is_told_once(tmp_path
     assert b.far.frames_sent == {"panel-22": 4, "panel-21": 1, "button-3": 1}
 
 
-async def test_what_is_nobodys_is_refused_with_a_reason(tmp_path: Path) -> None:
+async def test_frames_of_unknown_addresses_and_keys_are_refused_with_a_reason(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         for frame in (
             Signal(0x50, 0x31),
@@ -68,7 +68,7 @@ async def test_what_is_nobodys_is_refused_with_a_reason(tmp_path: Path) -> None:
     ]
 
 
-async def test_a_known_kiosk_address_is_the_only_one(tmp_path: Path) -> None:
+async def test_with_a_configured_kiosk_address_buttons_of_other_addresses_are_refused(tmp_path: Path) -> None:
     async with bench(tmp_path, kiosk_address=0x50) as b:
         b.far.press_button(1)
         await b.port.write(Signal(0x50, 1).to_bytes() + Signal(0x50, 9).to_bytes())
@@ -91,7 +91,7 @@ async def test_a_known_kiosk_address_is_the_only_one(tmp_path: Path) -> None:
         ("NEW-STATE", "é12", LED_OFF, BLINK_NONE, "-12"),
     ],
 )
-async def test_a_panel_shows_its_window(
+async def test_a_panel_shows_the_state_and_number_of_its_window(
     tmp_path: Path, state: str, number: str | None, led: int, blink: int, text: str
 ) -> None:
     async with bench(tmp_path, echo=False) as b:
@@ -121,7 +121,9 @@ async def test_a_board_shows_the_newest_ticket(
         assert (b.far.blink("board-31"), b.far.text("board-31")) == (blink, text)
 
 
-async def test_a_clerk_is_called_by_one_beep_however_often_the_level_is_sent(tmp_path: Path) -> None:
+async def test_a_clerk_asked_to_a_window_hears_one_beep_however_often_the_level_is_sent(
+    tmp_path: Path,
+) -> None:
     async with bench(tmp_path, echo=False) as b:
         for count in range(1, 4):
             await b.show("panel-22", Panel("w2", "ACTIVATING", 9))
@@ -132,7 +134,7 @@ async def test_a_clerk_is_called_by_one_beep_however_often_the_level_is_sent(tmp
         await until(lambda: b.far.led("panel-22") == LED_GREEN)
 
 
-async def test_frames_keep_their_distance_and_the_newest_value_wins(tmp_path: Path) -> None:
+async def test_frames_are_spaced_and_only_the_newest_value_of_a_unit_is_sent(tmp_path: Path) -> None:
     heard: list[tuple[float, bytes]] = []
     hall = Hall(speed=10.0)
     async with bench(tmp_path, hall, echo=False) as b:
@@ -152,7 +154,7 @@ async def test_frames_keep_their_distance_and_the_newest_value_wins(tmp_path: Pa
     assert len(heard) == 2  # one LED, one number: 19 numbers were overtaken while they waited
 
 
-async def test_a_change_overtakes_what_is_only_sent_again(tmp_path: Path) -> None:
+async def test_a_changed_value_is_sent_before_repeated_ones(tmp_path: Path) -> None:
     panels = {f"p{n}": {"address": 0x50 + n} for n in range(8)}
     async with bench(tmp_path, Hall(speed=4.0), echo=False, panels=panels) as b:
         for name in panels:
@@ -167,7 +169,7 @@ async def test_a_change_overtakes_what_is_only_sent_again(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("panels", [1, 20, 64])
-async def test_showing_everything_again_leaves_as_much_of_the_bus_as_it_takes(
+async def test_repeating_all_values_takes_at_most_half_the_time_of_the_bus(
     tmp_path: Path, panels: int
 ) -> None:
     """Frames of one round are counted on the wire: with their pauses they fill half the time at most."""
@@ -179,7 +181,7 @@ async def test_showing_everything_again_leaves_as_much_of_the_bus_as_it_takes(
     assert driver.reassert_s >= 2 * frames * 0.1
 
 
-async def test_a_stuck_key_is_held_back(tmp_path: Path) -> None:
+async def test_presses_of_a_stuck_key_are_limited(tmp_path: Path) -> None:
     async with bench(tmp_path, Hall(speed=0.1)) as b:
         for _ in range(50):
             b.far.press("panel-21", "next-or-recall")
@@ -189,7 +191,7 @@ async def test_a_stuck_key_is_held_back(tmp_path: Path) -> None:
     assert b.hall.rejected == ["stuck_key"] * 40
 
 
-async def test_unplugged_and_plugged_in_under_another_name(tmp_path: Path) -> None:
+async def test_a_bus_plugged_in_again_under_another_port_name_works_again(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         await b.show("panel-21", Lamp("on"))
         b.port.unplug()
@@ -209,7 +211,7 @@ async def test_unplugged_and_plugged_in_under_another_name(tmp_path: Path) -> No
     assert [type(event) for event in b.hall.events] == [DeviceBack, DeviceLost, DeviceBack, KeyPressed]
 
 
-async def test_contact_is_told_again_where_the_inbox_was_full(
+async def test_the_first_contact_is_reported_again_after_the_inbox_was_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contract, "REPORT_AGAIN_S", 0.05)
@@ -236,7 +238,7 @@ async def test_a_kiosk_without_a_board_prints_nothing(tmp_path: Path) -> None:
             await b.driver.act(Action("a1", Point("candle-1/button-3"), Print("A012", "estate", 3)))
 
 
-async def test_what_a_unit_cannot_show_is_refused(tmp_path: Path) -> None:
+async def test_values_that_a_unit_cannot_show_are_refused(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         for channel, value in (
             ("board-31", Lamp("on")),
@@ -262,12 +264,14 @@ async def test_what_a_unit_cannot_show_is_refused(tmp_path: Path) -> None:
         ({"panels": {"p": {"adress": 0x21}}}, "adress"),
     ],
 )
-def test_options_that_cannot_work_are_told(more: dict[str, Any], complaint: str) -> None:
+def test_candle_options_that_cannot_work_are_refused_with_the_reason(
+    more: dict[str, Any], complaint: str
+) -> None:
     with pytest.raises(Misshapen, match=complaint):
         options(**more)
 
 
-def test_only_a_bus_with_a_kiosk_gives_numbers() -> None:
+def test_only_a_bus_with_a_kiosk_acts_as_a_dispenser() -> None:
     assert options().buttons
     assert options().reports() == {"dispenser"}
     assert structs.replace(options(), buttons={}).reports() == set()

@@ -34,7 +34,7 @@ async def test_our_own_echo_presses_no_key(tmp_path: Path, echo: bool | None) ->
         await until(lambda: b.driver._echo.echoes == b.far.frames_received.total() >= 24)
 
 
-async def test_a_quiet_adapter_is_found_out_and_loses_no_key_meanwhile(tmp_path: Path) -> None:
+async def test_an_adapter_without_echo_is_recognised_and_loses_no_key_meanwhile(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         for count, state in enumerate(("OPEN", "SERVING") * 4, 1):
             b.far.press("panel-22", "arrive")  # the very bytes that an LED command would echo as
@@ -58,7 +58,7 @@ async def test_an_adapter_that_stops_echoing_is_opened_again(tmp_path: Path) -> 
         )
 
 
-async def test_what_was_found_out_of_one_adapter_does_not_hold_for_the_next(tmp_path: Path) -> None:
+async def test_whether_an_adapter_echoes_is_found_out_anew_for_the_next_adapter(tmp_path: Path) -> None:
     """The first does not hear itself; the one plugged in for it does, and LED codes are keys, too."""
     async with bench(tmp_path) as b:
         for turn in range(candle_driver.ECHO_MISSES_MAX):
@@ -114,7 +114,7 @@ async def test_a_line_that_damages_one_byte_in_a_hundred_costs_few_keys_and_neve
         assert not any(isinstance(event, DeviceLost) for event in b.hall.events)
 
 
-async def test_babble_loses_the_bus_once_until_it_is_quiet(
+async def test_a_babbling_bus_is_lost_once_and_back_when_it_is_quiet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(noise, "BABBLE_S", 0.4)
@@ -140,7 +140,7 @@ async def test_babble_loses_the_bus_once_until_it_is_quiet(
     assert len(b.hall.rejected) == rejected  # a bus given up for lost is not counted byte by byte
 
 
-async def test_noise_between_understood_keys_is_no_babble(
+async def test_noise_between_readable_keys_does_not_count_as_babble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(noise, "BABBLE_S", 0.2)

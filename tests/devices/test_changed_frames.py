@@ -264,7 +264,7 @@ def lines(codec: Codec) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_what_a_changed_frame_means_is_as_written(name: str) -> None:
+def test_the_meaning_of_every_changed_frame_is_as_written(name: str) -> None:
     file = CHANGED / f"{name}.txt"
     found = "".join(f"{line.encode('unicode_escape').decode()}\n" for line in lines(CODECS[name]))
     if os.environ.get("TRANSCRIPTS_UPDATE"):

@@ -185,7 +185,7 @@ def lines(name: str, report: Report) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", ["http_counter", "milesight", "mqtt_json", "mqtt_map"])
-def test_what_a_changed_report_means_is_as_written(name: str) -> None:
+def test_the_meaning_of_every_changed_report_is_as_written(name: str) -> None:
     file = CHANGED / f"{name}.txt"
     found = "".join(f"{line}\n" for one, report in reports()[name].items() for line in lines(one, report))
     if os.environ.get("TRANSCRIPTS_UPDATE"):

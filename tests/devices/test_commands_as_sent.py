@@ -466,7 +466,7 @@ LINES: dict[str, Callable[[], Iterator[str]]] = {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_commands_are_sent_as_written(name: str) -> None:
+def test_the_bytes_sent_for_commands_are_as_written(name: str) -> None:
     file = SENT / f"{name}.txt"
     found = "".join(f"{line.encode('unicode_escape').decode()}\n" for line in LINES[name]())
     if os.environ.get("TRANSCRIPTS_UPDATE"):

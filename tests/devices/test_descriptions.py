@@ -28,7 +28,7 @@ def kind_of(family: str) -> type[Description]:
 
 
 @EVERY
-def test_examples_of_a_description_come_true(family: str, name: str) -> None:
+def test_the_examples_in_every_device_description_hold(family: str, name: str) -> None:
     """This one test runs them all: what a device said becomes its event, a level becomes its bytes."""
     assert described(family, name, kind_of(family)).wrong_examples() == []
 
@@ -45,7 +45,7 @@ def spoiled(example: dict[str, Any]) -> None:
 
 
 @EVERY
-def test_an_example_that_does_not_come_true_is_told(family: str, name: str) -> None:
+def test_an_example_of_a_description_that_does_not_hold_is_reported(family: str, name: str) -> None:
     """The runner really compares: every example of every file, spoiled, is told of."""
     fields = table(Path("devices") / family / f"{name}.toml")
     for example in fields["examples"]:
@@ -71,7 +71,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("family", "name", "example", "why"), IMPOSSIBLE)
-def test_an_example_that_cannot_be_tried_is_told_with_the_reason(
+def test_an_example_of_a_description_that_cannot_be_tried_is_reported_with_the_reason(
     family: str, name: str, example: dict[str, Any], why: str
 ) -> None:
     fields = table(Path("devices") / family / f"{name}.toml") | {"examples": [example]}
@@ -123,7 +123,9 @@ def test_an_unlisted_board_is_added_by_a_file_of_the_site(tmp_path: Path) -> Non
         ("channels = 4", "channels = = 4", "ours.toml: TOML"),
     ],
 )
-def test_a_mistake_in_it_is_said_where_it_is_named(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_a_mistake_in_a_sites_description_is_reported_at_the_line_that_names_it(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
     file = site_hall(tmp_path, BOARD.replace(old, new))
     with pytest.raises(ConfigErrors) as refused:
         load(file)
@@ -132,7 +134,7 @@ def test_a_mistake_in_it_is_said_where_it_is_named(tmp_path: Path, old: str, new
     )
 
 
-def test_an_unknown_name_is_answered_with_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_profile_is_refused_with_the_list_of_known_ones(tmp_path: Path) -> None:
     file = site_hall(tmp_path, BOARD)
     file.write_text(file.read_text().replace('profile = "ours"', 'profile = "../ours"'))
     with pytest.raises(ConfigErrors, match="juying-dam, konnad-c2000"):
@@ -174,7 +176,9 @@ def test_a_python_driver_of_the_site_is_found_by_its_entry_point(
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
-def test_the_pages_show_what_there_is_and_devices_that_check_takes(page: str, tmp_path: Path) -> None:
+def test_the_device_pages_list_every_description_and_show_valid_device_tables(
+    page: str, tmp_path: Path
+) -> None:
     text = (Path("devices") / page).read_text()
     shown = "\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
     file = tmp_path / "hall.toml"

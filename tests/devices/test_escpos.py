@@ -33,7 +33,7 @@ PRINTER = Point("p")
 NUMBER = Print("A012", "tax", 3, 600, 900, 1500)
 
 
-def test_text_codes_and_cuts_are_those_of_python_escpos() -> None:
+def test_text_qr_codes_and_cuts_have_the_bytes_of_python_escpos() -> None:
     assert FRAMES["escpos.init"] == codec.INIT
     assert FRAMES["escpos.centre"] == codec.CENTRE
     assert codec.FEED + codec.CUTS["partial"] == FRAMES["escpos.cut.part"]
@@ -50,7 +50,7 @@ def test_text_codes_and_cuts_are_those_of_python_escpos() -> None:
     assert least == FRAMES["escpos.ticket.min"]
 
 
-def test_each_answer_is_judged_as_python_escpos_does_or_is_no_answer() -> None:
+def test_status_bytes_are_judged_as_python_escpos_does_or_ignored() -> None:
     words = {"out": 0, "low": 1, "ok": 2}
     for text, (paper, online) in VECTORS["verdicts"].items():
         byte = int(text, 16)
@@ -70,7 +70,7 @@ def test_each_answer_is_judged_as_python_escpos_does_or_is_no_answer() -> None:
 
 
 @given(text=st.text(max_size=80), columns=st.integers(16, 64))
-def test_any_text_is_wrapped_within_the_paper_and_commands_nothing(text: str, columns: int) -> None:
+def test_any_text_is_wrapped_to_the_paper_width_and_contains_no_command(text: str, columns: int) -> None:
     lines = codec.wrapped(text, columns)
     assert all(len(line.encode("gbk", "replace")) <= columns for line in lines)
     assert not any(byte < 0x20 for line in lines for byte in codec.encoded(line))
@@ -85,7 +85,7 @@ def test_a_word_that_fits_on_a_line_is_not_cut(words: list[str], columns: int) -
 
 
 @given(data=st.binary(max_size=40))
-def test_any_bytes_are_answers_or_counted_noise(data: bytes) -> None:
+def test_any_bytes_from_the_printer_are_answers_or_counted_as_noise(data: bytes) -> None:
     core = ListeningCore("p")
     driver = Escpos(core.context, read(EscposOptions, {"path": "/nowhere"}))
     driver._received(data)
@@ -127,7 +127,7 @@ async def desk(folder: Path, **more: Any) -> AsyncIterator[Desk]:
             made.port.close()
 
 
-async def test_a_ticket_is_on_paper_in_chinese_with_its_code(tmp_path: Path) -> None:
+async def test_a_ticket_is_printed_in_chinese_with_its_qr_code(tmp_path: Path) -> None:
     more = {
         "title": "东区政务服务中心",
         "names": {"tax": "综合税务"},
@@ -148,7 +148,7 @@ async def test_a_ticket_is_on_paper_in_chinese_with_its_code(tmp_path: Path) -> 
     assert made.core.rejections.reasons == []
 
 
-async def test_without_paper_nothing_is_sent_and_new_paper_prints_no_old_number(tmp_path: Path) -> None:
+async def test_without_paper_nothing_is_printed_and_new_paper_brings_no_old_ticket(tmp_path: Path) -> None:
     async with desk(tmp_path) as made:
         made.fake.lines_left = 0
         with pytest.raises(Refused, match="no paper"):
@@ -165,7 +165,7 @@ async def test_without_paper_nothing_is_sent_and_new_paper_prints_no_old_number(
         assert len(made.fake.tickets) == 1
 
 
-async def test_paper_that_ends_on_a_ticket_is_no_ticket(
+async def test_a_ticket_during_which_the_paper_ends_is_not_confirmed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(escpos_driver, "PRINT_S", 0.3)
@@ -179,7 +179,7 @@ async def test_paper_that_ends_on_a_ticket_is_no_ticket(
         await made.act(NUMBER)
 
 
-async def test_a_printer_that_takes_and_says_nothing_is_in_doubt_and_a_clone_is_not(
+async def test_a_printer_that_never_confirms_is_unreachable_and_a_clone_with_fewer_commands_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(escpos_driver, "PRINT_S", 0.3)
@@ -198,7 +198,9 @@ async def test_a_printer_that_takes_and_says_nothing_is_in_doubt_and_a_clone_is_
 
 
 @pytest.mark.parametrize("mood", ["silent", "babbles", "late"])
-async def test_no_answer_is_never_ok_and_heals_within_three_seconds(mood: Any, tmp_path: Path) -> None:
+async def test_a_printer_without_answer_never_confirms_and_is_back_within_three_seconds(
+    mood: Any, tmp_path: Path
+) -> None:
     async with desk(tmp_path) as made:
         made.fake.mood = mood
         with pytest.raises(Unreachable):
@@ -213,7 +215,7 @@ async def test_no_answer_is_never_ok_and_heals_within_three_seconds(mood: Any, t
         assert ("noise" in made.core.rejections.reasons) is (mood != "silent")
 
 
-async def test_the_adapter_is_pulled_and_comes_back(tmp_path: Path) -> None:
+async def test_a_printer_whose_adapter_is_pulled_is_lost_and_returns_when_plugged_in(tmp_path: Path) -> None:
     async with desk(tmp_path) as made:
         made.port.unplug()
         await until(lambda: isinstance(made.core.events[-1], DeviceLost))

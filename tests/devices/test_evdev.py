@@ -41,7 +41,7 @@ PATH = "/dev/input/by-id/usb-Keypad-event-kbd"
 CODES_H = Path("/usr/include/linux/input-event-codes.h")
 
 
-def test_names_and_numbers_are_those_of_the_kernels_header() -> None:
+def test_key_names_and_codes_are_those_of_the_kernel_header() -> None:
     if not CODES_H.is_file():
         lacking("the kernel's headers are not installed (apt-get install linux-libc-dev)")
     header = dict(re.findall(r"^#define KEY_(\w+)\s+(\d+)", CODES_H.read_text(), re.MULTILINE))
@@ -84,7 +84,7 @@ async def desk(folder: Path, seed: int = 0, **options: Any) -> AsyncIterator[tup
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_keypad_is_a_panel_and_a_held_key_is_one_press(tmp_path: Path, seed: int) -> None:
+async def test_keypad_keys_are_panel_keys_and_a_held_key_is_one_press(tmp_path: Path, seed: int) -> None:
     async with desk(tmp_path, seed) as (made, driver):
         made.fake.press(
             "NUMLOCK", "KPENTER", "KP1", "KP2", "KPSLASH", "KP9", "BACKSPACE", "KPMINUS", "KPASTERISK"
@@ -108,7 +108,7 @@ async def test_a_keypad_is_a_panel_and_a_held_key_is_one_press(tmp_path: Path, s
             await driver.act(Action("1", DEVICE, Say("x", "x", "")))
 
 
-async def test_it_is_pulled_and_plugged_in_again_and_what_was_begun_is_forgotten(tmp_path: Path) -> None:
+async def test_a_keypad_plugged_in_again_forgets_the_input_begun_before(tmp_path: Path) -> None:
     async with desk(tmp_path) as (made, _):
         made.fake.press("KP1")
         await asyncio.sleep(0)
@@ -120,7 +120,7 @@ async def test_it_is_pulled_and_plugged_in_again_and_what_was_begun_is_forgotten
         await until(lambda: made.received == [KeyPressed(DEVICE, "transfer")])
 
 
-async def test_a_keypad_can_be_an_evaluator(tmp_path: Path) -> None:
+async def test_keypad_keys_give_ratings_where_the_keypad_is_an_evaluator(tmp_path: Path) -> None:
     async with desk(tmp_path, keys={}, ratings={"KP5": 5, "KP1": 1}) as (made, _):
         made.fake.press("KP5", "KP1", "KP3")
         await until(lambda: len(made.received) == 2)
@@ -131,7 +131,7 @@ async def test_a_keypad_can_be_an_evaluator(tmp_path: Path) -> None:
         }
 
 
-async def test_a_scanned_code_asks_for_a_number_and_an_identity_never_comes_in(tmp_path: Path) -> None:
+async def test_a_scanned_code_requests_a_ticket_and_an_identity_number_is_refused(tmp_path: Path) -> None:
     scanner: dict[str, Any] = {"reads": "codes", "service": "tax"}
     async with desk(tmp_path, **scanner) as (made, _):
         for code in ("4711-A", "99010119900307123X", "", "WXYZ"):
@@ -156,7 +156,7 @@ async def test_a_scanned_code_asks_for_a_number_and_an_identity_never_comes_in(t
 
 
 @given(data=st.lists(st.binary(max_size=60), max_size=8))
-def test_any_bytes_are_records_and_no_code_grows_without_end(data: list[bytes]) -> None:
+def test_any_bytes_are_read_as_input_records_and_the_length_of_a_code_is_bounded(data: list[bytes]) -> None:
     reader, codes = InputReader(), CodeReader()
     whole = InputReader().feed(b"".join(data))
     assert [one for piece in data for one in reader.feed(piece)] == whole
@@ -179,7 +179,7 @@ def test_any_bytes_are_records_and_no_code_grows_without_end(data: list[bytes]) 
         ({"keys": {"KPSPACE": "next"}}, "keys"),
     ],
 )
-def test_what_could_take_the_wrong_keyboard_or_means_nothing_is_refused(
+def test_options_that_could_match_the_wrong_keyboard_or_mean_nothing_are_refused(
     fields: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(Misshapen) as refused:
@@ -187,7 +187,7 @@ def test_what_could_take_the_wrong_keyboard_or_means_nothing_is_refused(
     assert says in str([(one.path, one.what, one.wanted) for one in refused.value.faults])
 
 
-async def test_what_is_no_input_device_is_said_so(tmp_path: Path) -> None:
+async def test_a_path_that_is_no_input_device_is_lost_with_that_reason(tmp_path: Path) -> None:
     for path, word in (
         (tmp_path, "not-a-port"),
         (Path("/dev/null"), "not-a-port"),
@@ -204,7 +204,7 @@ async def test_what_is_no_input_device_is_said_so(tmp_path: Path) -> None:
         assert lost[0] == word, path
 
 
-def test_detect_lists_keypads_by_their_place_and_says_what_is_a_keyboard(tmp_path: Path) -> None:
+def test_detect_lists_keypads_by_their_usb_port_and_marks_keyboards(tmp_path: Path) -> None:
     devices, kernel = tmp_path / "input", tmp_path / "sys"
     (devices / "by-id").mkdir(parents=True)
     (devices / "by-path").mkdir()
@@ -225,7 +225,7 @@ def test_detect_lists_keypads_by_their_place_and_says_what_is_a_keyboard(tmp_pat
     assert found["Keypad"].path.endswith("by-id/usb-Keypad-event-kbd")
 
 
-def test_the_same_seed_types_the_same(tmp_path: Path) -> None:
+def test_a_simulated_keypad_with_the_same_seed_types_the_same_bytes(tmp_path: Path) -> None:
     heard = []
     for _ in range(2):
         fake = FakeInput(tmp_path / str(random.random()), 7)

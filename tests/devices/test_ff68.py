@@ -47,7 +47,7 @@ CALLERS = {"w1": 5, "w2": 0xFE}
 BACK = DeviceBack(Point("bus"))
 
 
-def test_what_the_host_says_byte_for_byte() -> None:
+def test_frames_of_the_host_have_the_published_bytes() -> None:
     assert show(5, 37, "A012").to_bytes() == SENT["ff68.ticket"]
     assert show(5, 37, None).to_bytes() == SENT["ff68.wait"]
     assert show(5, 1200, None).to_bytes() == SENT["ff68.wait.many"]
@@ -58,7 +58,7 @@ def test_what_the_host_says_byte_for_byte() -> None:
 
 
 @pytest.mark.parametrize("one", PRESSED, ids=[one["id"] for one in PRESSED])
-def test_keys_and_ratings_mean_and_are_answered_what_their_own_host_does(one: dict[str, Any]) -> None:
+def test_keys_and_ratings_are_read_and_acknowledged_as_the_vendors_host_does(one: dict[str, Any]) -> None:
     (frame,) = CallerParser().feed(bytes.fromhex(one["hex"]))
     assert frame.acknowledgement.to_bytes().hex() == one["acknowledged"]
     if one["operation"] == "SaveEvaluate":
@@ -68,7 +68,7 @@ def test_keys_and_ratings_mean_and_are_answered_what_their_own_host_does(one: di
 
 
 @given(data=st.binary(max_size=200), cut=st.integers(0, 200))
-def test_any_bytes_are_frames_or_noise_however_they_are_cut(data: bytes, cut: int) -> None:
+def test_any_bytes_are_frames_or_noise_however_the_stream_is_cut(data: bytes, cut: int) -> None:
     whole, halves = CallerParser(), CallerParser()
     frames = whole.feed(data)
     assert halves.feed(data[:cut]) + halves.feed(data[cut:]) == frames
@@ -77,7 +77,7 @@ def test_any_bytes_are_frames_or_noise_however_they_are_cut(data: bytes, cut: in
 
 
 @given(before=st.binary(max_size=20), after=st.binary(max_size=20))
-def test_a_frame_between_garbage_is_found_unless_the_garbage_claims_it(before: bytes, after: bytes) -> None:
+def test_one_of_two_equal_frames_between_garbage_is_always_found(before: bytes, after: bytes) -> None:
     key = SENT["ff68.key.05.0c"]
     parser = CallerParser()
     found = [frame for byte in before + key + key + after for frame in parser.feed(bytes((byte,)))]
@@ -135,7 +135,7 @@ def key(caller: str, name: Any) -> KeyPressed:
     return KeyPressed(Point(f"bus/{caller}"), name)
 
 
-async def test_keys_and_ratings_are_acknowledged_when_they_are_on_disk(tmp_path: Path) -> None:
+async def test_keys_and_ratings_are_acknowledged_after_they_are_stored(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
         made.slow = True
         made.fake.press("w1", "next")
@@ -156,7 +156,9 @@ async def test_keys_and_ratings_are_acknowledged_when_they_are_on_disk(tmp_path:
         assert len(made.pressed()) == 10
 
 
-async def test_a_full_inbox_acknowledges_nothing_and_the_next_try_counts(tmp_path: Path) -> None:
+async def test_a_key_that_meets_a_full_inbox_is_not_acknowledged_and_the_next_try_counts(
+    tmp_path: Path,
+) -> None:
     async with bench(tmp_path) as made:
         made.full = True
         made.fake.press("w1", "next")
@@ -168,7 +170,9 @@ async def test_a_full_inbox_acknowledges_nothing_and_the_next_try_counts(tmp_pat
         assert made.pressed() == [key("w1", "next")]
 
 
-async def test_numbers_and_who_waits_are_shown_beeps_and_questions_come_once(tmp_path: Path) -> None:
+async def test_callers_show_number_and_waiting_count_and_beep_and_ask_for_a_rating_once(
+    tmp_path: Path,
+) -> None:
     async with bench(tmp_path) as made:
         await made.show("w1", Panel("w1", "CALLING", 4, number="A012"))
         await until(lambda: made.fake.shown["w1"] == "---012")
@@ -191,7 +195,7 @@ async def test_numbers_and_who_waits_are_shown_beeps_and_questions_come_once(tmp
 
 
 @pytest.mark.parametrize("echo", [True, None])
-async def test_an_adapter_that_hears_itself_presses_no_key_twice(tmp_path: Path, echo: bool | None) -> None:
+async def test_echoes_of_the_adapter_press_no_key_twice(tmp_path: Path, echo: bool | None) -> None:
     async with bench(tmp_path, echo=echo) as made:
         made.fake.faults = CallerFaults(echo=True)
         for number in range(1, 7):
@@ -204,7 +208,7 @@ async def test_an_adapter_that_hears_itself_presses_no_key_twice(tmp_path: Path,
         assert made.rejections.reasons == []
 
 
-async def test_only_an_echo_that_is_overdue_is_missed(tmp_path: Path) -> None:
+async def test_only_an_overdue_echo_counts_as_missed(tmp_path: Path) -> None:
     async with bench(tmp_path, echo=None) as made:
         driver = made.driver
         shown = CallerFrame(1, BEEP, bytes(9))
@@ -213,7 +217,7 @@ async def test_only_an_echo_that_is_overdue_is_missed(tmp_path: Path) -> None:
         assert (driver._misses, driver._own) == (2, [(shown, 9.1)])
 
 
-async def test_a_lost_acknowledgement_is_given_again_and_the_key_counts_once(tmp_path: Path) -> None:
+async def test_a_lost_acknowledgement_is_sent_again_and_the_key_counts_once(tmp_path: Path) -> None:
     async with bench(tmp_path, echo=False) as made:
         made.fake.faults = CallerFaults(deaf=1.0)
         made.fake.press("w1", "next")
@@ -226,7 +230,9 @@ async def test_a_lost_acknowledgement_is_given_again_and_the_key_counts_once(tmp
         await until(lambda: len(made.pressed()) == 2)
 
 
-async def test_strangers_are_counted_and_unknown_keys_are_told_too(tmp_path: Path) -> None:
+async def test_unknown_addresses_are_counted_and_unknown_keys_are_reported_as_refused_too(
+    tmp_path: Path,
+) -> None:
     async with bench(tmp_path) as made:
         for frame in (
             CallerFrame(9, 1, b"\x0c"),
@@ -267,7 +273,7 @@ async def test_a_babbling_bus_is_lost_and_comes_back_when_it_is_quiet(
         await until(lambda: made.pressed() == [key("w1", "next")])
 
 
-async def test_the_adapter_is_pulled_and_comes_back_within_three_seconds(tmp_path: Path) -> None:
+async def test_a_pulled_adapter_loses_the_bus_and_is_back_within_three_seconds(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
         made.port.unplug()
         await until(lambda: isinstance(made.events[-1], DeviceLost))
@@ -278,7 +284,7 @@ async def test_the_adapter_is_pulled_and_comes_back_within_three_seconds(tmp_pat
         await until(lambda: made.fake.shown["w1"] == "---012")
 
 
-async def test_a_bus_that_damages_every_fourth_frame_loses_no_press_that_was_acknowledged(
+async def test_on_a_bus_damaging_every_fourth_frame_no_acknowledged_press_is_lost(
     tmp_path: Path,
 ) -> None:
     async with bench(tmp_path, echo=False) as made:

@@ -50,13 +50,13 @@ KINDS: tuple[tuple[Vendor, Kind], ...] = (
 
 
 @pytest.mark.parametrize("frame", FRAMES, ids=[one["id"] for one in FRAMES])
-def test_a_vendors_own_document_says_what_its_decoder_says(frame: dict[str, Any]) -> None:
+def test_documents_of_each_vendor_decode_to_the_expected_counts(frame: dict[str, Any]) -> None:
     found = decode(frame["vendor"], frame["payload"].encode())
     assert [list(one[:4]) for one in found] == frame["expect"]
     assert any(line.startswith(frame["vendor"]) for line in describe(frame["payload"].encode()))
 
 
-def test_an_alert_is_found_in_multipart_and_under_any_namespace_and_has_no_dtd() -> None:
+def test_an_alert_is_read_in_multipart_and_any_namespace_and_refused_with_a_dtd() -> None:
     alert = FakeHttpCounter("hikvision", "total")
     alert.passed(3, 1)
     body = b"--b\r\nContent-Type: application/xml\r\n\r\n" + alert.report() + b"\r\n--b\r\n\xff\xd8\xff--b--"
@@ -69,7 +69,7 @@ def test_an_alert_is_found_in_multipart_and_under_any_namespace_and_has_no_dtd()
         decode("hikvision", bomb)
 
 
-def test_a_group_of_people_is_counted_as_its_people() -> None:
+def test_a_group_crossing_a_line_is_counted_as_its_people() -> None:
     live = json.loads(next(one["payload"] for one in FRAMES if one["id"] == "xovis.live"))
     (frame,) = live["live_data"]["frames"]
     frame["tracked_objects"].append({"track_id": 500, "type": "GROUP"})
@@ -81,7 +81,9 @@ def test_a_group_of_people_is_counted_as_its_people() -> None:
 
 @settings(max_examples=60)
 @given(data=st.binary(max_size=200), frame=st.sampled_from(FRAMES), at=st.integers(0, 500))
-def test_whatever_comes_is_read_or_garbled(data: bytes, frame: dict[str, Any], at: int) -> None:
+def test_any_document_of_a_counter_is_read_or_raises_garbled(
+    data: bytes, frame: dict[str, Any], at: int
+) -> None:
     whole = frame["payload"].encode()
     for body in (data, whole[:at], whole[:at] + data + whole[at:]):
         for vendor, _ in KINDS:
@@ -93,7 +95,9 @@ def test_whatever_comes_is_read_or_garbled(data: bytes, frame: dict[str, Any], a
 
 
 @pytest.mark.parametrize(("vendor", "kind"), KINDS)
-def test_what_is_said_twice_counts_once_and_a_restart_begins_at_0(vendor: Vendor, kind: Kind) -> None:
+def test_a_repeated_report_counts_once_and_a_restarted_counter_begins_at_zero(
+    vendor: Vendor, kind: Kind
+) -> None:
     fake, counter = FakeHttpCounter(vendor, kind), a_counter(vendor=vendor, counts=kind)
     reported: list[Counted] = []
 
@@ -121,7 +125,7 @@ def test_what_is_said_twice_counts_once_and_a_restart_begins_at_0(vendor: Vendor
         assert (counter.fault is not None) == (kind == "window")
 
 
-def test_other_kinds_and_other_lines_are_not_taken() -> None:
+def test_reports_of_other_kinds_and_lines_than_configured_are_ignored() -> None:
     window = decode("hikvision", FRAMES[1]["payload"].encode())
     assert a_counter().new(window, 0.0) == [], "totals are taken, windows would count them twice"
     total = decode("hikvision", FRAMES[0]["payload"].encode())
@@ -131,7 +135,7 @@ def test_other_kinds_and_other_lines_are_not_taken() -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://x/", "http://", "http://a:b@c/", "http://x y/", "http://x:99999/"])
-def test_an_address_that_cannot_be_asked_is_refused_by_check(url: str) -> None:
+def test_a_counter_address_that_cannot_be_polled_is_refused_by_check(url: str) -> None:
     with pytest.raises(Misshapen):
         read(HttpCounterOptions, OPTIONS | {"url": url})
 
@@ -201,7 +205,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edged.links.http.posts.WRONG_S", 0.05)
 
 
-async def test_a_post_is_kept_before_it_is_answered_and_reaches_the_core_once() -> None:
+async def test_a_posted_report_is_stored_before_the_answer_and_reaches_the_core_once() -> None:
     camera = FakeHttpCounter("hikvision", "total")
     async with hall(a_counter()) as made:
         for entered in (2, 3):
@@ -231,7 +235,7 @@ async def until_async(ask: Callable[[], Any], wanted: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_the_door_opens_for_its_device_alone_and_for_no_more_than_it_may_bring() -> None:
+async def test_a_post_is_accepted_only_with_its_devices_credential_and_up_to_the_size_limit() -> None:
     body = FakeHttpCounter("hikvision", "total").report()
     async with hall(a_counter()) as made:
         base = f"http://127.0.0.1:{made.port}"
@@ -262,7 +266,7 @@ async def test_the_door_opens_for_its_device_alone_and_for_no_more_than_it_may_b
         assert status == b"200", "another client's Digest, in chunks"
 
 
-async def test_who_sends_slowly_is_not_waited_for_and_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_sender_times_out_and_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edged.links.http.listener.HEAD_S", 0.3)
     async with hall(a_counter()) as made:
         made.reception.door._body_s = 0.3
@@ -288,7 +292,7 @@ async def test_who_sends_slowly_is_not_waited_for_and_stops_nobody(monkeypatch: 
                 one.close()
 
 
-async def test_a_counter_that_is_asked_stands_with_its_reason_and_is_back_by_itself(tmp_path: Path) -> None:
+async def test_a_polled_counter_is_lost_with_its_reason_and_back_by_itself(tmp_path: Path) -> None:
     camera = FakeHttpCounter("dahua", "total")
     web = FakePolledCounter(camera, "door", SECRET)
     with web.serving() as url:
@@ -323,7 +327,7 @@ def replace_every(options: HttpCounterOptions) -> HttpCounterOptions:
     return replaced(options, every_s=0.05)
 
 
-async def test_the_hall_hears_that_the_process_went_and_what_is_the_matter_with_a_clock() -> None:
+async def test_a_stopped_counter_process_and_a_wrong_counter_clock_are_reported() -> None:
     async with hall(a_counter(vendor="axis")) as made:
         camera = FakeHttpCounter("axis", "window")
         camera.passed(1)
@@ -344,7 +348,7 @@ async def test_the_hall_hears_that_the_process_went_and_what_is_the_matter_with_
         await until(lambda: made.rejections.reasons[-1:] == ["invalid"])
 
 
-def test_a_secret_that_is_none_is_said_at_the_start(tmp_path: Path) -> None:
+def test_an_unusable_counter_secret_is_refused_at_the_start(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("short\n")
     options = read(HttpCounterOptions, OPTIONS | {"secret_file": str(file)})

@@ -92,7 +92,7 @@ def test_every_vector_names_its_source_and_is_used() -> None:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_programs_are_the_makers_bytes_and_are_read_back(name: str) -> None:
+def test_strip_programs_have_the_makers_bytes_and_are_read_back(name: str) -> None:
     program, address = PROGRAMS[name]
     begin, *parts, end = codec.packets(program.to_bytes(), address)
     made = {"begin": begin, "end": end} | {f"data{number}": part for number, part in enumerate(parts, 1)}
@@ -104,13 +104,13 @@ def test_programs_are_the_makers_bytes_and_are_read_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_commands_and_answers_are_the_makers_bytes(name: str) -> None:
+def test_strip_commands_and_answers_have_the_makers_bytes(name: str) -> None:
     assert COMMANDS[name].to_bytes().hex() == BYTES[name].hex()
     assert codec.parse(BYTES[name]) == COMMANDS[name]
 
 
 @given(every_packet)
-def test_any_packet_comes_back_and_hides_no_other(packet: StripPacket) -> None:
+def test_any_packet_is_read_back_and_contains_no_frame_mark_inside(packet: StripPacket) -> None:
     raw = packet.to_bytes()
     assert codec.parse(raw) == packet
     assert raw[1:-1].count(b"\x55") == raw[1:-1].count(b"\xaa") == 0
@@ -118,13 +118,15 @@ def test_any_packet_comes_back_and_hides_no_other(packet: StripPacket) -> None:
 
 
 @given(st.lists(rows, max_size=8), st.sampled_from(tuple(codec.COLOURS)), st.integers(6, 3600))
-def test_any_program_comes_back(shown: list[TextRow], colours: codec.Colours, lives_s: int) -> None:
+def test_any_strip_program_is_read_back_unchanged(
+    shown: list[TextRow], colours: codec.Colours, lives_s: int
+) -> None:
     program = TextProgram(128, 192, tuple(shown), lives_s, colours)
     assert codec.decode_program(program.to_bytes()) == program
 
 
 @given(st.binary(max_size=120))
-def test_no_datagram_breaks_the_reader(data: bytes) -> None:
+def test_any_datagram_is_read_or_raises_garbled(data: bytes) -> None:
     for raw in (data, b"\x55" + data + b"\xaa"):
         with contextlib.suppress(Garbled):
             assert len(codec.parse(raw).data) <= len(raw)
@@ -134,7 +136,7 @@ def test_no_datagram_breaks_the_reader(data: bytes) -> None:
 
 
 @given(st.sampled_from(sorted(PROGRAMS)), st.data())
-def test_a_damaged_program_is_garbled_at_worst(name: str, data: st.DataObject) -> None:
+def test_a_damaged_program_is_read_or_raises_garbled(name: str, data: st.DataObject) -> None:
     raw = bytearray(PROGRAMS[name][0].to_bytes())
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     del raw[data.draw(st.integers(0, len(raw))) :]
@@ -142,7 +144,7 @@ def test_a_damaged_program_is_garbled_at_worst(name: str, data: st.DataObject) -
         assert len(codec.decode_program(bytes(raw)).rows) <= len(raw)
 
 
-def test_what_is_cut_short_or_wrongly_escaped_is_garbled() -> None:
+def test_truncated_and_wrongly_escaped_packets_raise_garbled() -> None:
     whole = BYTES["long.data1"]
     for raw in (
         b"",
@@ -261,7 +263,7 @@ async def test_a_program_of_several_packets_arrives_whole() -> None:
         assert len(codec.packets(text_program(lines, strip.options).to_bytes())) > 8
 
 
-async def test_the_card_shows_its_flash_when_nobody_asserts_the_text() -> None:
+async def test_the_strip_shows_its_stored_text_when_ours_is_no_longer_repeated() -> None:
     strip = Strip(dead_man_s=60)
     async with life(strip):
         await strip.core.reported(BACK)
@@ -273,7 +275,7 @@ async def test_the_card_shows_its_flash_when_nobody_asserts_the_text() -> None:
     assert strip.driver.reassert_s * 3 <= 60
 
 
-async def test_a_dead_card_is_lost_once_and_back_within_three_seconds() -> None:
+async def test_a_dead_strip_is_lost_once_and_back_within_three_seconds() -> None:
     strip = Strip(deadline_ms=150)
     async with life(strip):
         await strip.core.reported(BACK)
@@ -289,7 +291,7 @@ async def test_a_dead_card_is_lost_once_and_back_within_three_seconds() -> None:
         assert strip.fake.shown == CALL.lines
 
 
-async def test_questions_alone_notice_a_death() -> None:
+async def test_a_dead_strip_is_noticed_by_status_questions_alone() -> None:
     strip = Strip(deadline_ms=150)
     strip.core.speed = 20.0
     async with life(strip):
@@ -300,7 +302,7 @@ async def test_questions_alone_notice_a_death() -> None:
         assert strip.core.hall_s - died_s <= driver.ASK_S + dialogue.CHECK_S
 
 
-async def test_a_host_without_the_card_is_named_by_its_own_word() -> None:
+async def test_a_host_without_a_strip_is_lost_as_connection_refused() -> None:
     strip = Strip()
     async with life(strip, plugged=False):
         await until(lambda: bool(strip.core.events))
@@ -327,7 +329,7 @@ async def test_lost_datagrams_and_repeated_answers_change_nothing() -> None:
     assert all(type(one) is not type(other) for one, other in pairwise(strip.core.events))
 
 
-async def test_a_card_that_lost_count_gets_the_program_from_its_beginning() -> None:
+async def test_a_strip_that_lost_count_gets_the_program_from_the_beginning() -> None:
     strip = Strip(height=128)
     lines = tuple("请到窗口" * 60 for _ in range(8))
     async with life(strip):
@@ -341,7 +343,7 @@ async def test_a_card_that_lost_count_gets_the_program_from_its_beginning() -> N
     assert strip.core.rejections.reasons.count("lost_the_thread") == driver.AFRESH_MAX
 
 
-async def test_garbage_for_an_answer_is_garbled() -> None:
+async def test_a_garbage_answer_raises_garbled_and_the_strip_is_not_lost() -> None:
     strip = Strip(seed=4, deadline_ms=150)
     async with life(strip):
         await strip.core.reported(BACK)
@@ -355,7 +357,7 @@ async def test_garbage_for_an_answer_is_garbled() -> None:
     assert "garbled_frame" in strip.core.rejections.reasons
 
 
-async def test_a_late_answer_never_confirms_the_next_text() -> None:
+async def test_a_late_answer_never_confirms_the_next_text_on_the_strip() -> None:
     strip = Strip(deadline_ms=150)
     async with life(strip):
         await strip.core.reported(BACK)
@@ -377,7 +379,9 @@ async def test_a_late_answer_never_confirms_the_next_text() -> None:
         (codec.END, 5, codec.TAKEN, False),
     ],
 )
-def test_a_part_is_acknowledged_by_its_own_number(command: int, serial: int, result: int, fits: bool) -> None:
+def test_a_packet_is_confirmed_only_by_an_answer_with_its_number(
+    command: int, serial: int, result: int, fits: bool
+) -> None:
     strip = Strip()
     strip.driver._awaited = codec.StripPacket(codec.DATA, 5)
     assert strip.driver._fits(codec.Answer(command, serial, result)) is fits
@@ -385,7 +389,7 @@ def test_a_part_is_acknowledged_by_its_own_number(command: int, serial: int, res
     assert strip.driver._fits(codec.Answer(codec.END, 4, result)) is False
 
 
-async def test_a_network_that_echoes_is_heard_and_left_alone() -> None:
+async def test_echoed_datagrams_are_counted_and_ignored() -> None:
     strip = Strip()
     strip.echo = True
     async with life(strip):
@@ -395,7 +399,7 @@ async def test_a_network_that_echoes_is_heard_and_left_alone() -> None:
     assert set(strip.core.rejections.reasons) == {"unexpected_frame"}
 
 
-def test_long_lines_run_and_a_row_is_as_high_as_its_font() -> None:
+def test_long_lines_scroll_and_a_row_is_as_high_as_its_font() -> None:
     options = read(LedSenderOptions, {"host": "h", "width": 96, "height": 48, "font_px": 24})
     assert options.rows == 2
     size = options.display_size("")

@@ -57,12 +57,12 @@ def test_every_reason_has_words_and_a_remedy_in_both_languages() -> None:
     assert known("no answer in time") == OTHER, "a text of an earlier version's journal"
 
 
-def test_drivers_declare_exactly_the_reasons_that_there_are() -> None:
+def test_together_drivers_declare_exactly_the_reasons_that_exist() -> None:
     declared = {word for klass in DRIVERS.values() for word in klass.LOSSES}
     assert declared == set(LOSSES)
 
 
-def test_no_driver_or_link_says_a_word_that_is_none() -> None:
+def test_drivers_and_links_use_only_declared_reasons_of_loss() -> None:
     """Constants in ``.lost("…")``, ``Loss("…")`` and the second argument of a ``DeviceError``."""
     found = set()
     for file in [*ROOT.glob("devices/*/*.py"), *ROOT.glob("edged/links/**/*.py")]:
@@ -96,7 +96,7 @@ async def test_each_reason_of_each_driver_reaches_the_hall_once(driver: str, wor
     assert events[1:] == [DeviceBack(Point("d"))]
 
 
-async def test_another_reason_of_the_same_loss_is_told_but_not_each_time(
+async def test_a_new_reason_of_the_same_loss_is_reported_but_not_too_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("edged.driver.SETTLE_S", 0.2)
@@ -148,7 +148,7 @@ def serial_wires(path: Path) -> list[ByteLink | ModbusBus]:
 
 
 @pytest.mark.parametrize("which", [0, 1])
-async def test_what_is_wrong_with_a_serial_port_is_said_by_its_word(tmp_path: Path, which: int) -> None:
+async def test_each_fault_of_a_serial_port_is_lost_with_its_own_reason(tmp_path: Path, which: int) -> None:
     async def word(path: Path) -> str:
         return (await first_loss(serial_wires(path)[which])).word
 
@@ -171,7 +171,7 @@ async def test_what_is_wrong_with_a_serial_port_is_said_by_its_word(tmp_path: Pa
         port.close()
 
 
-async def test_what_is_wrong_with_a_network_wire_is_said_by_its_word() -> None:
+async def test_each_fault_of_a_network_connection_is_lost_with_its_own_reason() -> None:
     port = free_port()
     for link in (TcpByteLink("localhost", port), ModbusBus(f"tcp://localhost:{port}")):
         assert (await first_loss(link)).word == "connection-refused"
@@ -183,7 +183,7 @@ async def test_what_is_wrong_with_a_network_wire_is_said_by_its_word() -> None:
     assert loss_of(ValueError("odd")) == Loss(OTHER, "odd")
 
 
-async def test_the_longest_list_of_alarms_fits_a_message() -> None:
+async def test_the_longest_list_of_alarms_fits_into_one_message() -> None:
     sent: list[bytes] = []
 
     class Broker:
@@ -202,7 +202,7 @@ async def test_the_longest_list_of_alarms_fits_a_message() -> None:
     assert LOSSES["port-busy"].do_zh.encode() in sent[0]
 
 
-def test_the_number_in_a_text_counts_as_the_number_itself() -> None:
+def test_an_error_number_inside_an_error_text_gives_the_reason_of_that_number() -> None:
     """asyncio and serialx hand an error of the system on as text."""
     itself = loss_of(ConnectionRefusedError(111, "Connection refused")).word
     assert itself != OTHER

@@ -77,7 +77,7 @@ def test_published_trigger_report_gives_its_counts() -> None:
 
 
 @pytest.mark.parametrize("shape", ["VS125", "VS135"])
-def test_both_shapes_read_the_same(shape: str) -> None:
+def test_both_report_formats_give_the_same_counts(shape: str) -> None:
     camera = FakeMilesight(shape)  # type: ignore[arg-type]
     camera.passed(3, 1)
     start = "2026-11-23T08:00:00+08:00"
@@ -87,7 +87,7 @@ def test_both_shapes_read_the_same(shape: str) -> None:
     )
 
 
-def test_totals_win_over_the_window_of_the_same_report() -> None:
+def test_totals_are_preferred_to_the_period_count_of_the_same_report() -> None:
     bench, camera = Bench(), FakeMilesight()
     for _ in range(3):
         camera.passed(2, 1)
@@ -96,7 +96,7 @@ def test_totals_win_over_the_window_of_the_same_report() -> None:
     assert bench.acks == 3
 
 
-def test_windows_are_ignored_once_a_crossing_was_seen() -> None:
+def test_period_counts_are_ignored_once_a_crossing_was_reported() -> None:
     bench, camera = Bench(), FakeMilesight()
     bench.receive(camera.trigger(1, 0))
     bench.receive(camera.trigger(0, 2))
@@ -116,7 +116,7 @@ def test_crossings_are_ignored_where_totals_contain_them() -> None:
     assert bench.counts == [total(UUID, 0, 0), total(UUID, 1, 0)]
 
 
-def test_window_that_comes_twice_counts_once() -> None:
+def test_a_period_count_reported_twice_counts_once() -> None:
     bench, camera = Bench(), FakeMilesight()
     camera.passed(4, 0)
     report = camera.periodic(with_total=False)
@@ -182,14 +182,14 @@ def test_hostile_reports_are_counted_and_acknowledged(payload: bytes, reason: st
     assert (bench.rejections.reasons, bench.events, bench.acks) == ([reason], [], 1)
 
 
-def test_retained_report_is_old_news() -> None:
+def test_a_retained_report_is_refused_as_old() -> None:
     bench = Bench()
     bench.receive(FakeMilesight().periodic(), retain=True)
     assert (bench.rejections.reasons, bench.events) == (["retained"], [])
 
 
 @given(st.binary(max_size=300))
-def test_random_bytes_only_ever_raise_garbled(payload: bytes) -> None:
+def test_random_bytes_as_a_report_raise_garbled_only(payload: bytes) -> None:
     with pytest.raises(Garbled):
         decode(payload)
 
@@ -236,7 +236,7 @@ def _totals(lines: dict[str, tuple[int, int]]) -> bytes:
     return json.dumps({"line_total_data": items}).encode()
 
 
-def test_so_many_lines_have_a_total_each_and_no_more() -> None:
+def test_totals_are_kept_for_a_limited_number_of_lines() -> None:
     bench = Bench()
     lines = [CountedLine("total", f"line-{number}", 1, 0, "") for number in range(TOTALS_MAX + 1)]
     assert len(bench.driver._total(lines[:TOTALS_MAX])) == TOTALS_MAX

@@ -193,7 +193,7 @@ SCENES: dict[str, Scene] = {
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_day_of_a_module_is_as_recorded(name: str) -> None:
+def test_a_scene_of_a_modbus_device_is_as_recorded(name: str) -> None:
     file = RECORDED / f"{name}.txt"
     found = played(SCENES[name])
     if os.environ.get("TRANSCRIPTS_UPDATE"):

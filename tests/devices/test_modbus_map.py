@@ -77,7 +77,7 @@ async def module(unit: int = 1) -> AsyncIterator[tuple[FakeModule, str]]:
         await fake.stop()
 
 
-async def test_contacts_are_keys_and_people() -> None:
+async def test_contacts_of_a_module_give_key_presses_and_people_counts() -> None:
     async with module() as (fake, url):
         bench = Bench()
         fake.closed = {1}  # held since before: no press
@@ -105,7 +105,7 @@ async def test_contacts_are_keys_and_people() -> None:
             await until(lambda: bench.rejections.reasons == ["unknown_contact"])
 
 
-async def test_counters_over_their_end_and_through_a_reset() -> None:
+async def test_module_counters_go_on_after_an_overflow_and_a_reset() -> None:
     async with module() as (fake, url):
         bench = Bench()
         fake.registers = {0: 0xFFFE, 1: 0xFFFF, 2: 7}
@@ -125,7 +125,7 @@ async def test_counters_over_their_end_and_through_a_reset() -> None:
     ]
 
 
-async def test_a_display_shows_the_number_again_after_its_power_was_cut() -> None:
+async def test_a_display_shows_its_number_again_after_a_power_cut() -> None:
     async with module() as (fake, url):
         bench = Bench()
         async with bench.at(url, model="armfly-led485") as driver:
@@ -163,7 +163,7 @@ async def test_one_dead_module_is_lost_alone_and_back_within_three_seconds(mood:
         assert not any(isinstance(event, DeviceLost) for event in beside.events)
 
 
-async def test_a_refusal_is_a_fault_and_no_loss() -> None:
+async def test_a_module_that_refuses_is_faulty_and_not_lost() -> None:
     async with module() as (fake, url):
         bench = Bench()
         async with bench.at(url, model="contacts-8"):
@@ -178,7 +178,7 @@ async def test_a_refusal_is_a_fault_and_no_loss() -> None:
     assert not any(isinstance(event, DeviceLost) for event in bench.events)
 
 
-async def test_a_fault_that_was_mended_while_we_were_away_is_over() -> None:
+async def test_a_fault_mended_during_our_absence_is_cleared_after_the_start() -> None:
     """The journal knows it from an earlier life of this process."""
     async with module() as (_, url):
         bench = Bench()
@@ -196,12 +196,14 @@ async def test_a_fault_that_was_mended_while_we_were_away_is_over() -> None:
         ({"url": "http://x"}, "want tcp"),
     ],
 )
-def test_options_are_judged(options: dict[str, Any], says: str) -> None:
+def test_modbus_map_options_that_cannot_work_are_refused_with_the_reason(
+    options: dict[str, Any], says: str
+) -> None:
     with pytest.raises(Misshapen, match=says):
         read(ModbusMapOptions, {"url": "tcp://x", "model": "contacts-8"} | options)
 
 
-def test_what_points_can_be() -> None:
+def test_the_points_and_roles_of_a_modbus_map_follow_its_description() -> None:
     options = read(ModbusMapOptions, {"url": "tcp://x", "model": "contacts-8", "panels": {"w1": {"next": 1}}})
     assert (options.point_channels(), options.point_roles("w1")) == (frozenset({"w1"}), frozenset({"panel"}))
     led = read(ModbusMapOptions, {"url": "tcp://x", "model": "armfly-led485"})
@@ -213,7 +215,7 @@ def test_what_points_can_be() -> None:
 
 
 @given(looks=st.lists(st.lists(st.booleans(), min_size=4, max_size=4), max_size=30), gap_s=st.floats(0, 1))
-def test_a_press_is_an_opening_and_a_closing_and_never_two_at_once(
+def test_a_contact_gives_a_press_only_after_opening_and_closing_again(
     looks: list[list[bool]], gap_s: float
 ) -> None:
     contacts = Contacts(0.3)
@@ -229,13 +231,13 @@ def test_a_press_is_an_opening_and_a_closing_and_never_two_at_once(
 
 
 @given(high=st.integers(0, 0xFFFF), low=st.integers(0, 0xFFFF), scale=st.integers(1, 1000))
-def test_word_order_and_scale(high: int, low: int, scale: int) -> None:
+def test_a_two_word_counter_is_read_in_its_word_order_and_scale(high: int, low: int, scale: int) -> None:
     value = (high << 16 | low) * scale
     assert counted(MapCounter(address=0, words=2, scale=scale), (high, low)) == value
     assert counted(MapCounter(address=0, words=2, order="low-first", scale=scale), (low, high)) == value
 
 
-async def test_pymodbus_is_asked_and_written_in_every_function() -> None:
+async def test_every_modbus_function_works_against_a_pymodbus_server() -> None:
     """FC02, FC04, FC06, FC0F and FC10 against a server that is not ours."""
     blocks = (
         [SimData(0, values=[False] * 16, datatype=DataType.BITS)],
@@ -285,7 +287,7 @@ async def test_modbus_serial_of_node_shows_a_number() -> None:
         (65_535, 16_384, 16_384),
     ],
 )
-def test_a_counter_goes_over_its_end_from_the_last_quarter_to_the_first(
+def test_a_counter_overflow_is_a_step_from_the_last_quarter_to_the_first(
     last: int, value: int, total: int
 ) -> None:
     counter = Unwrapped(MapCounter(address=0))
@@ -293,7 +295,7 @@ def test_a_counter_goes_over_its_end_from_the_last_quarter_to_the_first(
     assert counter.total(value) == total
 
 
-def test_a_published_frame_of_a_text_display() -> None:
+def test_a_text_display_is_written_with_the_published_frame() -> None:
     """Encoded by pymodbus 3.16.1 from the register map of github.com/sman-dk/LED-485_setuptool."""
     model = described("modbus_map", "armfly-led485-text", MapModel)
     assert model.display is not None

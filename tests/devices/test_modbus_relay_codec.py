@@ -62,7 +62,7 @@ def test_published_frame_is_decoded(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=IDS)
-def test_a_flipped_bit_anywhere_is_seen(vector: dict[str, Any]) -> None:
+def test_a_flipped_bit_anywhere_in_a_frame_is_detected(vector: dict[str, Any]) -> None:
     frame = bytes.fromhex(vector["hex"])
     for bit in range(len(frame) * 8):
         broken = bytearray(frame)
@@ -89,7 +89,7 @@ def test_a_flipped_bit_anywhere_is_seen(vector: dict[str, Any]) -> None:
         ("tower.y.1hz", "tower", 1, "blink", {}),
     ],
 )
-def test_lamp_level_becomes_the_published_frame(
+def test_a_lamp_level_is_sent_as_the_published_frame(
     frame: str, profile: str, channel: int, state: str, options: dict[str, Any]
 ) -> None:
     vector = VECTORS[IDS.index(frame)]
@@ -97,7 +97,7 @@ def test_lamp_level_becomes_the_published_frame(
     assert rtu_frame(profile_of(profile).unit, write.to_bytes()).hex() == vector["hex"]
 
 
-def test_waveshare_light_is_lent_for_thirty_seconds_and_a_blink_for_half_its_period() -> None:
+def test_a_waveshare_lamp_is_lit_for_thirty_seconds_and_a_blink_for_half_its_period() -> None:
     style = Style(profile_of("waveshare"))
     assert write_for(style, 3, "on") == Write(5, 0x0203, 300)
     assert write_for(style, 3, "blink") == Write(5, 0x0203, 5)
@@ -107,7 +107,7 @@ def test_waveshare_light_is_lent_for_thirty_seconds_and_a_blink_for_half_its_per
 
 
 @given(value=st.integers(0, 0xFFFF), address=st.integers(0, 0xFFFF), unit=st.integers(1, 247))
-def test_what_the_link_sends_through_pymodbus_is_what_the_messages_say(
+def test_requests_sent_through_pymodbus_have_the_bytes_of_our_messages(
     value: int, address: int, unit: int
 ) -> None:
     """A raw coil value, too: pymodbus itself knows only on and off."""
@@ -121,7 +121,7 @@ def test_what_the_link_sends_through_pymodbus_is_what_the_messages_say(
 
 
 @given(levels=st.lists(st.booleans(), min_size=1, max_size=40))
-def test_answers_read_through_pymodbus_are_what_the_messages_say(levels: list[bool]) -> None:
+def test_answers_read_through_pymodbus_equal_our_messages(levels: list[bool]) -> None:
     packed = sum(level << place for place, level in enumerate(levels)).to_bytes(
         -(-len(levels) // 8), "little"
     )
@@ -136,7 +136,7 @@ def test_checksum_agrees_with_pymodbus(data: bytes) -> None:
 
 @pytest.mark.parametrize("decode", [decode_request, decode_answer])
 @given(pdu=st.binary(max_size=40))
-def test_any_bytes_are_a_message_that_says_the_same_bytes_or_garbled(
+def test_any_bytes_are_a_message_with_the_same_bytes_or_raise_garbled(
     decode: Callable[[bytes], Message], pdu: bytes
 ) -> None:
     try:
@@ -187,7 +187,7 @@ def test_exception_answers_keep_their_code(code: int) -> None:
         ({"url": "tcp://h", "colour": "red"}, "colour"),
     ],
 )
-def test_wrong_options_say_what_is_right(options: dict[str, Any], says: str) -> None:
+def test_wrong_relay_options_are_refused_with_the_right_values(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         read(RelayOptions, options)
 
@@ -208,7 +208,7 @@ def test_an_answer_without_a_byte_has_no_function() -> None:
 @pytest.mark.parametrize(
     ("profile", "unit", "found"), [("juying-dam", None, 254), ("juying-dam", 3, 3), ("waveshare", None, 1)]
 )
-def test_two_modules_of_a_wire_differ_in_the_unit_that_is_asked(
+def test_modules_on_one_wire_are_distinguished_by_their_unit_number(
     profile: str, unit: int | None, found: int
 ) -> None:
     options = RelayOptions(url="rtu:///dev/ttyUSB0", profile=profile, unit=unit)

@@ -83,7 +83,7 @@ async def lamps_on(
     await far.stop()
 
 
-async def test_first_contact_is_told_once_and_lamps_follow() -> None:
+async def test_the_first_contact_is_reported_once_and_lamps_follow() -> None:
     hall = Hall()
     module = hall.module(channels=32)
     async with lamps_on(hall, module, profile="waveshare", channels=32) as relay:
@@ -98,7 +98,7 @@ async def test_first_contact_is_told_once_and_lamps_follow() -> None:
     assert hall.events == [DeviceBack(Point("relay-1"))]
 
 
-async def test_light_outlives_its_loan_only_while_the_controller_lives() -> None:
+async def test_a_lamp_stays_lit_beyond_its_timeout_only_while_the_controller_renews_it() -> None:
     """15 s loans, re-armed each 5 s of hall time; when the driver dies, the lamp goes dark by itself."""
     hall = Hall(speed=25)
     module = hall.module()
@@ -116,7 +116,7 @@ async def test_light_outlives_its_loan_only_while_the_controller_lives() -> None
 
 
 @pytest.mark.parametrize("profile", ["waveshare", "plain"])
-async def test_blink_is_seen_as_a_blink_and_ends_at_once(profile: str) -> None:
+async def test_a_blinking_lamp_is_read_back_as_blinking_and_ends_at_once(profile: str) -> None:
     hall = Hall()
     module = hall.module(profile)
     async with lamps_on(hall, module, profile=profile, blink_hz=1.0) as relay:
@@ -136,7 +136,7 @@ async def test_blink_is_seen_as_a_blink_and_ends_at_once(profile: str) -> None:
     assert hall.events == [DeviceBack(Point("relay-1"))]
 
 
-async def test_tower_blinks_by_itself() -> None:
+async def test_a_tower_lamp_blinks_by_itself() -> None:
     hall = Hall()
     module = hall.module("tower", channels=4)
     async with lamps_on(hall, module, profile="tower", blink_hz=2.0) as relay:
@@ -152,7 +152,7 @@ async def test_tower_blinks_by_itself() -> None:
     assert hall.events == [DeviceBack(Point("relay-1"))]
 
 
-async def test_break_contact_is_lit_while_its_coil_is_off() -> None:
+async def test_an_inverted_lamp_is_lit_while_its_coil_is_off() -> None:
     hall = Hall()
     module = hall.module("plain")
     async with lamps_on(hall, module, invert=True) as relay:
@@ -176,7 +176,7 @@ async def test_module_with_a_base_address_over_pymodbus_server() -> None:
             await until(lambda: hall.events == [DeviceBack(Point("relay-1"))])
 
 
-async def test_lost_once_back_once_and_lamps_are_right_before_back_is_told() -> None:
+async def test_a_lost_module_has_its_lamps_set_before_it_is_reported_back() -> None:
     hall = Hall()
     module = hall.module("plain")
     seen_at_back: list[bool] = []
@@ -204,7 +204,7 @@ async def test_lost_once_back_once_and_lamps_are_right_before_back_is_told() -> 
     assert seen_at_back == [True, True]
 
 
-async def test_power_cycled_module_is_lit_again_by_the_read_back() -> None:
+async def test_a_lamp_lost_by_a_power_cycle_is_lit_again_after_the_read_back() -> None:
     hall = Hall()
     module = hall.module("plain")
     async with lamps_on(hall, module) as relay:
@@ -214,7 +214,7 @@ async def test_power_cycled_module_is_lit_again_by_the_read_back() -> None:
     assert hall.events == [DeviceBack(Point("relay-1"))]
 
 
-async def test_lamp_that_lies_is_reported_and_the_others_go_on() -> None:
+async def test_a_lamp_that_does_not_follow_is_reported_and_the_others_go_on() -> None:
     hall = Hall()
     module = hall.module("plain")
     async with lamps_on(hall, module) as relay:
@@ -231,7 +231,7 @@ async def test_lamp_that_lies_is_reported_and_the_others_go_on() -> None:
     assert not any(isinstance(event, DeviceLost) for event in hall.events)
 
 
-async def test_a_fault_of_before_a_restart_ends_with_the_first_look() -> None:
+async def test_a_fault_from_before_a_restart_is_cleared_by_the_first_read_back() -> None:
     """An earlier life told that lamp 3 lies, and that the module refuses; both were mended while we were down."""
     hall = Hall()
     module = hall.module("plain")
@@ -243,7 +243,7 @@ async def test_a_fault_of_before_a_restart_ends_with_the_first_look() -> None:
     assert len(hall.well) == 2, "once"
 
 
-async def test_inbox_that_was_full_hears_of_the_loss_later() -> None:
+async def test_a_loss_that_met_a_full_inbox_is_reported_later() -> None:
     hall = Hall()
     module = hall.module("plain")
     async with lamps_on(hall, module, deadline_ms=30):
@@ -255,7 +255,7 @@ async def test_inbox_that_was_full_hears_of_the_loss_later() -> None:
     assert isinstance(hall.events[1], DeviceLost)
 
 
-async def test_garbled_answers_are_counted_and_lose_the_module() -> None:
+async def test_garbled_answers_are_counted_and_the_module_is_lost() -> None:
     hall = Hall()
     module = hall.module("plain")
     async with lamps_on(hall, module, deadline_ms=30):
@@ -266,7 +266,7 @@ async def test_garbled_answers_are_counted_and_lose_the_module() -> None:
         await until(lambda: hall.events[-1] == DeviceBack(Point("relay-1")))
 
 
-async def test_own_echo_from_the_adapter_is_not_taken_for_a_module() -> None:
+async def test_an_echo_of_our_own_frame_is_not_taken_for_a_module() -> None:
     """The echo of a write looks like its answer; only the read-back shows that nobody is there."""
     hall = Hall()
     line = RawLine(lambda data: line.send(data))
@@ -280,7 +280,7 @@ async def test_own_echo_from_the_adapter_is_not_taken_for_a_module() -> None:
 
 
 @pytest.mark.parametrize("point", ["relay-1", "relay-1/8", "relay-1/-1", "relay-1/x", "relay-1/²"])
-async def test_points_that_are_none_are_refused(point: str) -> None:
+async def test_unknown_points_and_unsuitable_values_are_refused(point: str) -> None:
     hall = Hall()
     async with lamps_on(hall, hall.module("plain")) as relay:
         with pytest.raises(Refused, match="channels are 0 to 7"):
@@ -303,7 +303,7 @@ async def test_wire_that_cannot_be_opened_is_a_lost_device() -> None:
     assert isinstance(lost, DeviceLost)
 
 
-async def test_lamp_wanted_before_the_wire_is_up_is_no_loss_and_is_lit_at_first_contact() -> None:
+async def test_a_lamp_wanted_before_the_first_contact_is_lit_then_and_is_no_loss() -> None:
     hall = Hall()
     module = hall.module("plain")
     far = FakeTcp([module])
@@ -318,7 +318,7 @@ async def test_lamp_wanted_before_the_wire_is_up_is_no_loss_and_is_lit_at_first_
     assert hall.events == [DeviceBack(Point("relay-1"))]
 
 
-async def test_modules_share_a_line_and_one_dead_leaves_the_others_alone() -> None:
+async def test_a_dead_module_on_a_shared_line_does_not_affect_the_others() -> None:
     hall = Hall()
     modules = [hall.module("plain", unit=unit) for unit in (1, 2, 3)]
     modules[1].faults = RelayFaults(mute=1.0)
@@ -344,7 +344,7 @@ async def test_modules_share_a_line_and_one_dead_leaves_the_others_alone() -> No
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_lamps_are_right_once_the_mischief_stops(seed: int) -> None:
+async def test_lamps_are_as_wanted_once_line_faults_stop(seed: int) -> None:
     """Safety while the line is bad: only device errors leave. Liveness after it: every lamp as it was last wanted."""
     hall = Hall()
     module = FakeRelay(hall.clock.now_s, 16, 1, profile_of("plain"), seed=seed)
@@ -371,7 +371,7 @@ async def test_lamps_are_right_once_the_mischief_stops(seed: int) -> None:
         )
 
 
-def test_a_loan_leaves_room_for_two_lost_re_arms_and_for_a_restart() -> None:
+def test_a_lamp_timeout_tolerates_two_lost_renewals_and_a_restart() -> None:
     assert relay_driver.REARMS >= 3
     with pytest.raises(ValueError, match="dead_man_s: at_least 15"):
         read(RelayOptions, {"url": "tcp://127.0.0.1:1502", "dead_man_s": 14})

@@ -168,13 +168,13 @@ def test_texts_that_cannot_be_stored_are_refused(arg: str) -> None:
         ("done", b'{"id":"a1","ok":true,"error":"\\ud800"}', CommandDone("a1")),
     ],
 )
-def test_half_a_character_in_a_text_for_people_costs_no_message(
+def test_a_broken_character_in_a_text_for_people_loses_no_message(
     kind: str, payload: bytes, event: Event
 ) -> None:
     assert event_of(kind, payload) == event
 
 
-def test_full_width_digits_are_not_a_ticket_number() -> None:
+def test_a_ticket_number_with_full_width_digits_is_refused() -> None:
     with pytest.raises(Unfit):
         decode("ticket", '{"seq":1,"number":"A０１２","service":"tax"}'.encode())
 
@@ -193,7 +193,7 @@ def test_full_width_digits_are_not_a_ticket_number() -> None:
         ("done", "error", {"id": "x", "ok": False}),
     ],
 )
-def test_identity_and_mobile_numbers_never_come_in(
+def test_a_message_with_an_identity_or_mobile_number_is_refused(
     kind: str, field: str, others: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(Unfit) as unfit:
@@ -202,7 +202,7 @@ def test_identity_and_mobile_numbers_never_come_in(
     assert text not in unfit.value.detail
 
 
-def test_long_numbers_that_are_nobody_are_let_through() -> None:
+def test_long_numbers_that_identify_nobody_are_accepted() -> None:
     assert not names_a_person("20261123-0012")
     assert not names_a_person("1234567890123456789")  # 19 digits: a hash or serial
     assert not names_a_person("12800138000")  # no mobile prefix
@@ -226,13 +226,13 @@ def test_unknown_keys_are_dropped_and_reported_even_with_a_person_in_them() -> N
         {"in_total": 1, "out": 1},
     ],
 )
-def test_half_or_mixed_counts_are_not_guessed_at(fields: dict[str, int]) -> None:
+def test_incomplete_or_mixed_counts_are_refused(fields: dict[str, int]) -> None:
     with pytest.raises(Unfit) as unfit:
         event_of("count", json.dumps({"seq": 1} | fields))
     assert unfit.value.reason == "count_shape"
 
 
-def test_count_of_another_shape_than_declared_is_refused() -> None:
+def test_a_count_of_another_kind_than_configured_is_refused() -> None:
     assert event_of("count", '{"seq":1,"occupancy":4}', count="occupancy") == CountRead(
         Point("d1"), "occupancy", occupancy=4, seq=1
     )
@@ -240,7 +240,7 @@ def test_count_of_another_shape_than_declared_is_refused() -> None:
         event_of("count", '{"seq":1,"occupancy":4}', count="total")
 
 
-def test_levels_have_the_contract_s_payload() -> None:
+def test_levels_are_sent_with_the_payload_of_the_contract() -> None:
     assert encode_level(Lamp("blink")) == ("lamp", b'{"state":"blink"}')
     tail, payload = encode_level(Display(("请A012号", "到3号窗口")))
     assert (tail, json.loads(payload)) == ("display", {"lines": ["请A012号", "到3号窗口"]})
@@ -264,7 +264,7 @@ def test_levels_have_the_contract_s_payload() -> None:
 URL = "https://hall.example/t/0123456789abcdef"
 
 
-def test_actions_have_their_id_and_body() -> None:
+def test_actions_are_sent_with_their_id_and_body() -> None:
     bodies: dict[str, Body] = {
         "say": Say("请A012号", "A012 please", "A012"),
         "print": Print("A012", "tax", 3, 0, 60, 180, "promise", None, ("合同",), ("contract",), 7, "b", URL),
@@ -280,7 +280,7 @@ def test_actions_have_their_id_and_body() -> None:
 
 
 @given(kind=st.sampled_from(sorted(MODELS)), payload=st.binary(max_size=200))
-def test_random_bytes_only_ever_raise_unfit(kind: str, payload: bytes) -> None:
+def test_random_bytes_as_an_input_raise_unfit_only(kind: str, payload: bytes) -> None:
     try:
         to_event(Point("d1"), decode(kind, payload).body)
     except Unfit as unfit:
@@ -295,7 +295,7 @@ VALUES = st.sampled_from([*NUMBERS, *(f'"{text}"' for text in [*TEXTS, *ODD_TEXT
 
 
 @given(data=st.data(), kind=st.sampled_from(sorted(MODELS)))
-def test_a_payload_read_at_once_is_what_it_is_by_parts(data: st.DataObject, kind: str) -> None:
+def test_the_fast_reader_gives_what_the_full_reader_gives(data: st.DataObject, kind: str) -> None:
     fields = st.sampled_from([field.encode_name for field in msgspec.structs.fields(MODELS[kind])] + ["x"])
     pairs = data.draw(st.lists(st.tuples(fields, VALUES), max_size=6))
     between, behind = data.draw(st.sampled_from([(":", ","), (": ", ", "), (" : ", " ,\n")]))
@@ -318,16 +318,16 @@ def test_a_payload_read_at_once_is_what_it_is_by_parts(data: st.DataObject, kind
         '{"seq":1,"key":"next","arg":"' + " " * 20_000 + '"}',
     ],
 )
-def test_what_is_not_ordinary_is_read_by_parts(payload: str) -> None:
+def test_the_fast_reader_leaves_unusual_payloads_to_the_full_reader(payload: str) -> None:
     assert at_once("key", payload.encode()) is None
 
 
-def test_ordinary_payloads_are_read_at_once() -> None:
+def test_ordinary_payloads_are_read_by_the_fast_reader() -> None:
     for payload in ('{"seq":7,"key":"next"}', '{"seq": 7, "boot": "b3", "key": "pause", "arg": "lunch"}'):
         assert at_once("key", payload.encode()) == decode("key", payload.encode()).body
 
 
-def test_damaged_honest_payloads_only_ever_raise_unfit() -> None:
+def test_damaged_valid_payloads_raise_unfit_only() -> None:
     seed = random.randrange(2**32)
     print(f"seed={seed}")  # noqa: T201 - to repeat a failure
     dice = random.Random(seed)
@@ -351,7 +351,9 @@ PERSONS = st.sampled_from(
 
 
 @given(st.lists(PERSONS | st.text(max_size=12), max_size=4), st.booleans())
-def test_what_looks_harmless_names_nobody(texts: list[str], ascii_only: bool) -> None:
+def test_a_payload_the_quick_check_passes_contains_no_personal_number(
+    texts: list[str], ascii_only: bool
+) -> None:
     fields = {f"k{index}": text for index, text in enumerate(texts)}
     payload = json.dumps(fields, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     assert not (is_harmless(payload) and names_a_person(fields))
@@ -359,14 +361,14 @@ def test_what_looks_harmless_names_nobody(texts: list[str], ascii_only: bool) ->
     assert not is_harmless(b'{"arg":"\\u0031\\u0033800138000"}')
 
 
-def test_every_key_is_read() -> None:
+def test_every_key_of_the_core_is_read_from_a_message() -> None:
     for key in get_args(Key):
         assert event_of("key", b'{"seq":5,"key":"%b"}' % key.encode()) == KeyPressed(
             Point("d1"), key, None, 5
         )
 
 
-def test_the_wire_has_every_key_of_the_core_but_the_two_of_panels_with_shared_buttons() -> None:
+def test_the_wire_format_has_every_key_of_the_core_but_two_of_shared_buttons() -> None:
     """A key that is new in the core is either on the wire, too, or named here."""
     shared = {"next-or-recall", "no-show-or-finish"}
     assert set(get_args(Key)) == set(get_args(CoreKey)) - shared

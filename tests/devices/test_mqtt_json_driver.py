@@ -119,7 +119,7 @@ async def test_inputs_of_all_devices_arrive_and_each_device_is_back_once(hall: H
     assert hall.rejections == []
 
 
-async def test_levels_are_found_by_a_device_that_comes_later(hall: Hall) -> None:
+async def test_a_device_that_connects_later_receives_its_retained_levels(hall: Hall) -> None:
     lamp = FakeOutput(hall.fleet, "lamp-w3")
     panel = FakePanel(hall.fleet, "panel-w3")
     async with hall.driver("lamp-w3") as lamp_driver, hall.driver("panel-w3") as panel_driver:
@@ -132,7 +132,7 @@ async def test_levels_are_found_by_a_device_that_comes_later(hall: Hall) -> None
             await lamp_driver.show(Point("lamp-w3/2"), Lamp("on"))
 
 
-async def test_actions_return_when_the_device_says_done(hall: Hall) -> None:
+async def test_an_action_returns_when_the_device_reports_it_done(hall: Hall) -> None:
     voice = FakeOutput(hall.fleet, "voice")
     async with hall.driver("voice", kind="voice") as driver, background(hall.fleet.run()):
         await until(lambda: DeviceBack(Point("voice")) in hall.events)
@@ -146,7 +146,7 @@ async def test_actions_return_when_the_device_says_done(hall: Hall) -> None:
     assert hall.of(CommandDone) == []  # the caller makes the event
 
 
-async def test_unanswered_action_ends_in_time_and_a_late_answer_is_an_event(
+async def test_an_unanswered_action_times_out_and_its_late_answer_becomes_an_event(
     hall: Hall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver_module, "ANSWER_S", 0.1)
@@ -178,7 +178,7 @@ async def test_a_pager_that_comes_after_its_page_gets_it_once_more(hall: Hall) -
 PAPER = Action("a-1", Point("kiosk-1"), Print("A012", "tax", 3, seq=7, boot="b1"))
 
 
-async def test_paper_that_nobody_was_there_for_goes_to_whoever_comes_in_time() -> None:
+async def test_a_ticket_sent_while_no_dispenser_was_connected_is_printed_if_one_comes_in_time() -> None:
     """A broker that says so (MQTT 5, reason code 0x10) knows that it cannot come out twice. The life that asked may be
     over: it goes to whichever is there."""
     async with real_mosquitto() as broker, hall_at(broker) as hall:
@@ -193,7 +193,9 @@ async def test_paper_that_nobody_was_there_for_goes_to_whoever_comes_in_time() -
         assert hall.events == [DeviceBack(Point("kiosk-1"))]
 
 
-async def test_a_dispenser_that_asks_again_did_not_hear_and_is_answered_again(hall: Hall) -> None:
+async def test_a_dispenser_that_repeats_its_request_is_answered_again_with_the_same_number(
+    hall: Hall,
+) -> None:
     """The same number of the same life: the visitor has one number, and the paper carries the same id."""
     kiosk = FakeDispenser(hall.fleet, "kiosk-1")
     kiosk.boot, kiosk.mute = "b1", True
@@ -214,7 +216,7 @@ async def test_a_dispenser_that_asks_again_did_not_hear_and_is_answered_again(ha
     assert len(kiosk.printed) == 1
 
 
-async def test_a_device_that_speaks_and_does_not_listen_is_lost_until_it_does(
+async def test_a_device_that_sends_without_subscribing_is_lost_until_it_subscribes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(driver_module, "ANSWER_S", 0.2)
@@ -249,7 +251,7 @@ async def test_a_device_that_speaks_and_does_not_listen_is_lost_until_it_does(
     assert known == [DeviceBack(point), lost, DeviceBack(point)]
 
 
-async def test_device_that_goes_offline_is_lost_once_and_takes_no_actions(hall: Hall) -> None:
+async def test_a_device_that_goes_offline_is_lost_once_and_gets_no_actions(hall: Hall) -> None:
     panel = FakePanel(hall.fleet, "panel-w3")
     async with hall.driver("panel-w3") as driver, background(hall.fleet.run()):
         await until(lambda: hall.events == [DeviceBack(Point("panel-w3"))])
@@ -263,7 +265,7 @@ async def test_device_that_goes_offline_is_lost_once_and_takes_no_actions(hall: 
     assert hall.events[1:] == [DeviceLost(Point("panel-w3"), "offline"), DeviceBack(Point("panel-w3"))]
 
 
-async def test_broker_lost_loses_every_device_and_brings_them_back() -> None:
+async def test_a_lost_broker_loses_every_device_and_its_return_brings_them_back() -> None:
     async with real_mosquitto() as broker, hall_at(broker) as hall:
         for name in ("lamp-1", "lamp-2"):
             FakeOutput(hall.fleet, name)
@@ -278,7 +280,7 @@ async def test_broker_lost_loses_every_device_and_brings_them_back() -> None:
             await until(lambda: len(hall.of(DeviceBack)) == 4)
 
 
-async def test_fakes_come_again_after_a_broker_that_hung_up_before_it_answered() -> None:
+async def test_simulated_devices_reconnect_after_a_broker_that_closed_before_answering() -> None:
     """What a broker does that ends while a client knocks; a fake that waits for its answer for ever proves nothing."""
     async with real_mosquitto() as broker:
         await broker.stop()
@@ -297,7 +299,7 @@ async def test_fakes_come_again_after_a_broker_that_hung_up_before_it_answered()
             await until(fleet.connected.is_set)
 
 
-async def test_device_that_never_spoke_is_asked_once_the_broker_is_there() -> None:
+async def test_a_device_that_never_sent_anything_gets_actions_once_the_broker_is_there() -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         hall = Hall(broker, link, FakeFleet("t", port=broker.port))
@@ -313,7 +315,7 @@ async def test_device_that_never_spoke_is_asked_once_the_broker_is_there() -> No
 
 
 @pytest.mark.parametrize("before_the_link", [True, False])
-async def test_device_that_never_spoke_is_silent_once_the_link_is_up(
+async def test_a_device_that_never_sent_anything_is_lost_as_silent_once_the_link_is_up(
     before_the_link: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not "no link to the broker": that sends the technician to a broker that is well, and never alarms."""
@@ -339,7 +341,7 @@ async def test_device_that_never_spoke_is_silent_once_the_link_is_up(
     assert DeviceLost(alive, "silent") not in hall.events
 
 
-async def test_retained_inputs_strangers_and_nonsense_are_counted_and_acknowledged(hall: Hall) -> None:
+async def test_retained_foreign_and_invalid_inputs_are_counted_and_acknowledged(hall: Hall) -> None:
     async with plain_client(hall.broker) as device:
         up = "hall/t/dev/panel-w3/up"
         await device.publish(f"{up}/key", b'{"seq":1,"key":"next"}', qos=1, retain=True)
@@ -365,7 +367,7 @@ async def test_retained_inputs_strangers_and_nonsense_are_counted_and_acknowledg
     assert hall.of(KeyPressed) == [KeyPressed(Point("panel-w3"), "next", None, 3)]
 
 
-async def test_input_is_acknowledged_only_when_its_step_is_kept(hall: Hall) -> None:
+async def test_an_input_is_acknowledged_only_after_its_step_is_stored(hall: Hall) -> None:
     hall.hold_acks = True
     panel = FakePanel(hall.fleet, "panel-w3")
     async with hall.driver("panel-w3"), background(hall.fleet.run()):
@@ -378,7 +380,7 @@ async def test_input_is_acknowledged_only_when_its_step_is_kept(hall: Hall) -> N
         assert hall.link.connection.unacked == 0
 
 
-async def test_misbehaving_fleet_repeats_reorders_and_delays_but_loses_nothing() -> None:
+async def test_no_key_is_lost_from_devices_that_repeat_reorder_and_delay_messages() -> None:
     async with real_mosquitto() as broker, hall_at(broker) as hall:
         panel = FakePanel(hall.fleet, "panel-w3")
         seed = 7
@@ -394,7 +396,7 @@ async def test_misbehaving_fleet_repeats_reorders_and_delays_but_loses_nothing()
         assert seqs != sorted(seqs), f"nothing out of order with seed={seed}"
 
 
-async def test_message_expiry_is_set_on_actions() -> None:
+async def test_actions_carry_a_message_expiry() -> None:
     async with real_mosquitto() as broker, hall_at(broker) as hall, hall.driver("voice") as driver:
         five = aiomqtt.ProtocolVersion.V5
         async with aiomqtt.Client(
@@ -409,7 +411,7 @@ async def test_message_expiry_is_set_on_actions() -> None:
         assert 0 < expiry_s <= 15
 
 
-def test_refused_messages_are_told_so_often_and_no_more_and_old_ones_never() -> None:
+def test_refused_messages_are_reported_up_to_a_limit_and_retained_ones_never() -> None:
     events: list[Event] = []
     acks: list[str] = []
 

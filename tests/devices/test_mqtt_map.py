@@ -93,7 +93,7 @@ async def tasmota(
         life.cancel()
 
 
-async def test_lamps_follow_and_go_dark_by_themselves_once_nobody_asks_for_them() -> None:
+async def test_lamps_follow_and_go_dark_once_their_level_is_no_longer_repeated() -> None:
     bench = Bench(speed=20)
     async with real_mosquitto() as broker, tasmota(bench, broker, model="tasmota-relay") as (driver, board):
         await driver.show(Point("d/3"), Lamp("on"))
@@ -112,7 +112,7 @@ async def test_lamps_follow_and_go_dark_by_themselves_once_nobody_asks_for_them(
             await driver.act(Action("1", Point("d"), Say("", "", "")))
 
 
-async def test_a_button_presses_keys_and_its_broker_says_when_it_is_gone() -> None:
+async def test_a_button_gives_key_presses_and_its_offline_message_loses_it() -> None:
     bench = Bench()
     keys = {"DOUBLE": "pause"}
     async with (
@@ -139,7 +139,7 @@ async def test_a_button_presses_keys_and_its_broker_says_when_it_is_gone() -> No
         )
 
 
-async def test_what_lay_at_the_broker_presses_no_key() -> None:
+async def test_a_retained_button_message_presses_no_key() -> None:
     bench = Bench()
     driver = bench.driver(model="zigbee-button", topic="b")
     driver._received(bench.message("zigbee2mqtt/b", '{"action":"single"}', retain=True))
@@ -157,7 +157,7 @@ async def test_an_input_that_met_a_full_inbox_is_not_acknowledged() -> None:
     driver._presence.forget()
 
 
-async def test_buttons_may_give_numbers_and_tell_of_their_battery() -> None:
+async def test_buttons_may_request_tickets_and_report_a_low_battery() -> None:
     bench = Bench()
     driver = bench.driver(model="zigbee-button", topic="b", requests={"single": "tax-general"})
     driver._received(bench.message("zigbee2mqtt/b", '{"action":"single","battery_low":true}'))
@@ -177,7 +177,7 @@ async def test_buttons_may_give_numbers_and_tell_of_their_battery() -> None:
     )
 
 
-async def test_a_fault_that_was_mended_while_we_were_away_is_over() -> None:
+async def test_a_fault_mended_during_our_absence_is_cleared_after_the_start() -> None:
     """The journal knows it from an earlier life of this process."""
     bench = Bench()
     driver = bench.driver(model="zigbee-button", topic="b")
@@ -186,7 +186,7 @@ async def test_a_fault_that_was_mended_while_we_were_away_is_over() -> None:
     assert bench.events[1:] == [HealthRead(Point("d"))]
 
 
-async def test_counters_report_each_line_and_may_hang_the_other_way_round() -> None:
+async def test_counters_report_each_line_and_may_be_mounted_the_other_way_round() -> None:
     bench = Bench()
     driver = bench.driver(model="chirpstack-vs133", topic="24e124", swap=True)
     both = {"line_1_total_in": 5, "line_1_total_out": 2, "line_2_total_in": 1, "line_2_total_out": 0}
@@ -203,7 +203,7 @@ async def test_counters_report_each_line_and_may_hang_the_other_way_round() -> N
     assert bench.events[-1] == CountRead(Point("d"), "occupancy", occupancy=7)
 
 
-async def test_a_sensor_that_falls_silent_is_lost_and_back_with_its_next_word() -> None:
+async def test_a_sensor_that_falls_silent_is_lost_and_back_with_its_next_message() -> None:
     async with real_mosquitto() as broker:
         bench = Bench(speed=2000)
         bench.mqtt = MqttLink(settings_for(broker), bench.rejections)
@@ -225,12 +225,14 @@ async def test_a_sensor_that_falls_silent_is_lost_and_back_with_its_next_word() 
         ({"keys": {"X": "dance"}}, "keys.X"),
     ],
 )
-def test_options_are_judged_before_they_reach_the_shared_link(options: dict[str, Any], says: str) -> None:
+def test_mqtt_map_options_that_cannot_work_are_refused_with_the_reason(
+    options: dict[str, Any], says: str
+) -> None:
     with pytest.raises(Misshapen, match=says):
         read(MqttMapOptions, {"model": "tasmota-button", "topic": "a"} | options)
 
 
-def test_topics_for_the_access_list_and_what_points_can_be() -> None:
+def test_topics_points_and_roles_of_an_mqtt_map_follow_its_description() -> None:
     relay = read(MqttMapOptions, {"model": "tasmota-relay", "topic": "a"})
     assert relay.topics("t", "d") == (("tele/a/LWT",), tuple(f"cmnd/a/POWER{n}" for n in range(1, 9)))
     assert (relay.point_channels(), relay.point_roles("1")) == (frozenset("12345678"), frozenset({"lamp"}))
@@ -244,7 +246,7 @@ WORDS = [example for model in MODELS for example in model.examples if example.pa
 
 
 @given(data=st.data())
-def test_whatever_comes_is_a_finding_or_garbled(data: st.DataObject) -> None:
+def test_any_payload_gives_findings_or_raises_garbled(data: st.DataObject) -> None:
     """Captured payloads whole, cut, doubled and damaged, on any topic of any model, and plain noise."""
     model = data.draw(st.sampled_from(MODELS))
     example = data.draw(st.sampled_from(WORDS))
@@ -267,7 +269,7 @@ def test_whatever_comes_is_a_finding_or_garbled(data: st.DataObject) -> None:
     assert all(one.words for one in found)
 
 
-async def test_words_of_zigbee_buttons_are_those_of_their_converters() -> None:
+async def test_zigbee_button_actions_are_those_of_the_zigbee2mqtt_converters() -> None:
     """zigbee-herdsman-converters in node: raw messages of three buttons, as zigbee2mqtt would publish them."""
     packages, node = os.environ.get("EDGED_NODE_PEERS"), shutil.which("node")
     if not packages or not node:
@@ -300,11 +302,11 @@ async def test_words_of_zigbee_buttons_are_those_of_their_converters() -> None:
         ("a/b/c", "a/b", False),
     ],
 )
-def test_filters_match_as_the_standard_says(topic_filter: str, topic: str, fits: bool) -> None:
+def test_topic_filters_match_as_the_mqtt_standard_defines(topic_filter: str, topic: str, fits: bool) -> None:
     assert _matches(topic_filter, topic) is fits
 
 
-async def test_a_topic_that_the_broker_refuses_is_a_loss_of_whoever_listens_to_it() -> None:
+async def test_a_topic_the_broker_refuses_loses_the_device_that_listens_to_it() -> None:
     bench = Bench()
     bench.mqtt = MqttLink(MqttSettings("edged-test", port=1), bench.rejections)
     driver = bench.driver(topic="counter-3", model="tasmota-relay")
@@ -324,7 +326,7 @@ RADIO = json.loads((Path(__file__).parents[1] / "vectors" / "rf_frames.json").re
 
 
 @pytest.mark.parametrize(("model", "base"), [("tasmota-rf", 16), ("omg-rf", 10)])
-def test_a_radio_button_calls_a_guide_and_can_do_nothing_else(model: str, base: int) -> None:
+def test_a_radio_button_pages_a_guide_and_can_do_nothing_else(model: str, base: int) -> None:
     """The code of a received frame, as each bridge tells it; codes of the neighbours are nobody's."""
     frame = bytes.fromhex(next(one["hex"] for one in RADIO if one["id"] == "rf.rx"))
     assert (frame[:2], frame[-1]) == (b"\xaa\xa4", 0x55)

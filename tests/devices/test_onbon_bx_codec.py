@@ -97,7 +97,7 @@ def test_published_frames_survive_pieces_garbage_and_neighbours(name: str) -> No
         assert list(reader.feed(garbage + raw + garbage + raw)) == [whole, whole]
 
 
-def test_areas_of_published_frames_mean_what_their_sources_say() -> None:
+def test_areas_in_published_frames_are_read_as_their_sources_describe() -> None:
     def areas_of(name: str, units_of_8: bool) -> tuple[ScreenArea, ...]:
         [frame] = FrameReader().feed(BYTES[name])
         return codec.decode_areas(frame.data, units_of_8)[1]
@@ -120,14 +120,14 @@ def test_checksum_is_crc16_arc() -> None:
     )  # the catalogue's check value; the Modbus variant would give 0x4B37
 
 
-def test_brightness_of_a_foreign_program_differs_in_the_reserved_bytes_alone() -> None:
+def test_another_programs_brightness_frame_differs_from_ours_in_reserved_bytes_only() -> None:
     [foreign] = FrameReader().feed(BYTES["onbon.bright"])
     ours = codec.brightness(12, 1)
     assert (foreign.target, foreign.command, foreign.data[5:]) == (ours.target, ours.command, ours.data[5:])
 
 
 @given(frames)
-def test_any_frame_comes_back_whatever_its_bytes(frame: Frame) -> None:
+def test_any_frame_is_read_back_unchanged_whatever_its_bytes(frame: Frame) -> None:
     raw = frame.to_bytes()
     assert list(FrameReader().feed(raw)) == [frame]
     assert 0xA5 not in raw[8:]
@@ -135,13 +135,17 @@ def test_any_frame_comes_back_whatever_its_bytes(frame: Frame) -> None:
 
 
 @given(st.lists(areas, max_size=4), st.booleans())
-def test_areas_come_back_from_both_card_models(wanted: list[ScreenArea], units_of_8: bool) -> None:
+def test_areas_are_read_back_unchanged_for_both_card_models(
+    wanted: list[ScreenArea], units_of_8: bool
+) -> None:
     frame = codec.show(wanted, units_of_8)
     assert codec.decode_areas(frame.data, units_of_8) == ((), tuple(wanted))
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(1, 50), max_size=8))
-def test_the_reader_never_raises_and_resyncs_at_the_next_frame(garbage: bytes, cuts: list[int]) -> None:
+def test_the_frame_reader_never_raises_and_finds_the_next_frame_after_garbage(
+    garbage: bytes, cuts: list[int]
+) -> None:
     reader = FrameReader()
     stream = garbage + PING
     at = 0
@@ -153,7 +157,7 @@ def test_the_reader_never_raises_and_resyncs_at_the_next_frame(garbage: bytes, c
 
 
 @given(st.binary(min_size=2, max_size=80), st.booleans())
-def test_hostile_area_commands_are_garbled_at_worst(data: bytes, units_of_8: bool) -> None:
+def test_hostile_area_commands_are_read_or_raise_garbled(data: bytes, units_of_8: bool) -> None:
     try:
         _, found = codec.decode_areas(bytes((*codec.AREAS, 1, 0, 0)) + data, units_of_8)
     except Garbled:
@@ -162,7 +166,7 @@ def test_hostile_area_commands_are_garbled_at_worst(data: bytes, units_of_8: boo
 
 
 @given(frames, st.data())
-def test_no_flipped_bit_goes_unnoticed(frame: Frame, data: st.DataObject) -> None:
+def test_a_flipped_bit_in_a_frame_is_always_noticed(frame: Frame, data: st.DataObject) -> None:
     raw = frame.to_bytes()
     at = data.draw(st.integers(8, len(raw) - 2))
     bit = data.draw(st.integers(0, 7))
@@ -170,14 +174,14 @@ def test_no_flipped_bit_goes_unnoticed(frame: Frame, data: st.DataObject) -> Non
     assert frame not in list(FrameReader().feed(damaged))
 
 
-def test_an_endless_frame_is_given_up() -> None:
+def test_a_frame_longer_than_the_maximum_is_dropped() -> None:
     reader = FrameReader()
     assert list(reader.feed(b"\xa5" + b"\x00" * (codec.FRAME_BYTES_MAX + 10))) == []
     assert reader.garbled >= 1
     assert list(reader.feed(PING)) == [codec.ping()]
 
 
-def test_text_is_cut_at_a_whole_character_and_cannot_carry_tags() -> None:
+def test_text_is_cut_at_a_whole_character_and_control_tags_in_it_are_removed() -> None:
     encoded = codec.encode_text("a" + "请" * 400)
     assert len(encoded) == 511
     assert encoded.decode("gbk") == "a" + "请" * 255
@@ -198,19 +202,19 @@ def test_replacing_the_text_changes_nothing_else() -> None:
     assert area == replace(CALL_AREA, text="B001")
 
 
-def test_the_brightest_is_fifteen() -> None:
+def test_the_highest_brightness_is_fifteen() -> None:
     assert codec.brightness(15).data[-1] == 15
     for level in (-1, 16):
         with pytest.raises(ValueError, match="not 0 to 15"):
             codec.brightness(level)
 
 
-def test_the_first_character_beyond_ascii_is_wide() -> None:
+def test_a_character_beyond_ascii_counts_as_two_columns_wide() -> None:
     assert codec.text_width("a\x7f") == 16
     assert codec.text_width("\x80") == 16
 
 
-def test_what_a_card_says_ends_in_zeros() -> None:
+def test_the_answers_of_a_card_end_in_zero_bytes() -> None:
     assert codec.answer(True).data == bytes((*codec.ACK, 0, 0, 0))
     assert codec.answer(False).data == bytes((*codec.NACK, 0, 0, 0))
 

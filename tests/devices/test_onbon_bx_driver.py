@@ -84,7 +84,7 @@ async def test_lines_are_shown_row_by_row_and_acknowledged(port: Pty, model: str
             await bar.driver.show(Point(BAR), Lamp("on"))
 
 
-async def test_contact_switches_the_screen_on_and_sets_its_brightness(port: Pty) -> None:
+async def test_the_first_contact_switches_the_screen_on_and_sets_its_brightness(port: Pty) -> None:
     bar = Bar(port, brightness=3)
     bar.fake.powered = False
     async with life(bar):
@@ -110,7 +110,7 @@ async def test_a_bar_with_a_voice_speaks_once_and_keeps_its_text(port: Pty) -> N
         await Bar(port).driver.act(Action("3", Point(BAR), say))
 
 
-async def test_text_goes_dark_when_nobody_asserts_it(port: Pty) -> None:
+async def test_the_text_goes_dark_when_it_is_no_longer_repeated(port: Pty) -> None:
     bar = Bar(port, dead_man_s=30)
     async with life(bar):
         await bar.core.reported(BACK)
@@ -125,7 +125,7 @@ async def test_text_goes_dark_when_nobody_asserts_it(port: Pty) -> None:
     assert bar.driver.reassert_s * 3 <= 30
 
 
-async def test_a_nack_is_refused_and_no_loss(port: Pty) -> None:
+async def test_a_nack_of_the_card_is_a_refusal_and_no_loss(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
         await bar.core.reported(BACK)
@@ -136,7 +136,7 @@ async def test_a_nack_is_refused_and_no_loss(port: Pty) -> None:
     assert bar.core.events == [BACK]
 
 
-async def test_silence_is_unreachable_lost_once_and_back_once(port: Pty) -> None:
+async def test_a_silent_bar_is_unreachable_and_reported_lost_once_and_back_once(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
         await bar.core.reported(BACK)
@@ -154,7 +154,7 @@ async def test_silence_is_unreachable_lost_once_and_back_once(port: Pty) -> None
         assert bar.fake.shown == CALL.lines
 
 
-async def test_pings_alone_notice_a_death(port: Pty) -> None:
+async def test_a_dead_bar_is_noticed_by_pings_alone(port: Pty) -> None:
     bar = Bar(port)
     bar.core.speed = 20.0
     async with life(bar):
@@ -166,7 +166,7 @@ async def test_pings_alone_notice_a_death(port: Pty) -> None:
         assert bar.core.hall_s - died_s <= driver.PING_S + dialogue.CHECK_S
 
 
-async def test_an_absent_bar_is_lost_at_start_and_its_wire_opened_afresh(port: Pty) -> None:
+async def test_an_absent_bar_is_lost_at_the_start_and_its_port_is_reopened(port: Pty) -> None:
     bar = Bar(port, deadline_ms=50)
     bar.fake.alive = False
     async with life(bar):
@@ -177,7 +177,7 @@ async def test_an_absent_bar_is_lost_at_start_and_its_wire_opened_afresh(port: P
         await bar.core.reported(LOST, BACK)
 
 
-async def test_garbage_for_an_answer_is_garbled(port: Pty) -> None:
+async def test_a_garbage_answer_raises_garbled_and_the_bar_is_not_lost(port: Pty) -> None:
     bar = Bar(port, seed=4)
     async with life(bar):
         await bar.core.reported(BACK)
@@ -191,7 +191,7 @@ async def test_garbage_for_an_answer_is_garbled(port: Pty) -> None:
     assert "garbled_frame" in bar.core.rejections.reasons
 
 
-async def test_a_late_answer_never_answers_the_next_request(port: Pty) -> None:
+async def test_a_late_answer_of_the_bar_is_not_taken_for_the_next_request(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
         await bar.core.reported(BACK)
@@ -204,7 +204,7 @@ async def test_a_late_answer_never_answers_the_next_request(port: Pty) -> None:
     assert bar.core.rejections.reasons.count("late_answer") == 1
 
 
-async def test_an_adapter_that_hears_itself_changes_nothing(port: Pty) -> None:
+async def test_echoes_of_the_adapter_do_not_affect_the_bar(port: Pty) -> None:
     bar = Bar(port)
 
     def echo(data: bytes) -> None:
@@ -221,7 +221,7 @@ async def test_an_adapter_that_hears_itself_changes_nothing(port: Pty) -> None:
     assert bar.core.rejections == []
 
 
-async def test_a_card_on_the_network(port: Pty) -> None:
+async def test_a_bar_is_driven_over_the_network(port: Pty) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fake = FakeOnbon(writer.write, lambda: 0.0)
         fakes.append(fake)
@@ -242,7 +242,7 @@ async def test_a_card_on_the_network(port: Pty) -> None:
     server.close()
 
 
-async def test_unplug_and_replug(port: Pty) -> None:
+async def test_a_bar_whose_port_is_unplugged_is_lost_and_back_after_replugging(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
         await bar.core.reported(BACK)
@@ -258,7 +258,9 @@ async def test_unplug_and_replug(port: Pty) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_a_noisy_wire_shows_nothing_wrong_and_only_device_errors(tmp_path: Path, seed: int) -> None:
+async def test_on_a_noisy_wire_every_confirmed_text_is_shown_and_only_device_errors_are_raised(
+    tmp_path: Path, seed: int
+) -> None:
     noise = WireFaults(flip_byte=0.01, lose_byte=0.01, insert_byte=0.01, split=0.5)
     port = Pty(tmp_path / "led", noise, seed)
     port.plug()
@@ -279,7 +281,7 @@ async def test_a_noisy_wire_shows_nothing_wrong_and_only_device_errors(tmp_path:
     assert all(a is not b for a, b in pairwise(changes)), f"seed={seed}"
 
 
-async def test_a_cancelled_request_leaves_no_answer_for_the_next(port: Pty) -> None:
+async def test_the_late_answer_to_a_cancelled_request_is_not_taken_for_the_next(port: Pty) -> None:
     bar = Bar(port, deadline_ms=200)
     async with life(bar):
         await bar.core.reported(BACK)
@@ -292,7 +294,7 @@ async def test_a_cancelled_request_leaves_no_answer_for_the_next(port: Pty) -> N
             await bar.driver.show(Point(BAR), CALL)
 
 
-def test_rows_fill_the_bar_and_long_lines_run() -> None:
+def test_rows_fill_the_bar_and_long_lines_scroll() -> None:
     options = OnbonOptions(path="/dev/null", width=64, height=48, first_area=2)
     short, long, empty = rows(("请A012号", "请A012号 Please come"), options)
     assert [area.id for area in (short, long, empty)] == [2, 3, 4]

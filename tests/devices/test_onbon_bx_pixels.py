@@ -65,7 +65,7 @@ def test_every_vector_names_its_source_and_is_used() -> None:
 
 
 @pytest.mark.parametrize("name", BUILT)
-def test_built_frames_equal_the_vendors_bytes_and_are_read_back(name: str) -> None:
+def test_frames_have_the_vendors_bytes_and_are_read_back(name: str) -> None:
     assert BUILT[name].to_bytes().hex() == BYTES[name].hex()
     assert list(reader().feed(BYTES[name])) == [BUILT[name]]
     one_by_one, noisy = reader(), reader()
@@ -75,7 +75,7 @@ def test_built_frames_equal_the_vendors_bytes_and_are_read_back(name: str) -> No
     )
 
 
-def test_areas_and_refusals_mean_what_was_written() -> None:
+def test_areas_and_refusals_in_vendor_frames_are_read_as_documented() -> None:
     assert pixels.decode_area(BUILT["demo.pages"].data).pages == (picture(0), picture(1))
     assert pixels.decode_area(BUILT["area3"].data).timeout_s == 30
     assert (BUILT["nack7"].command, BUILT["nack7"].error) == (codec.NACK, 7)
@@ -87,7 +87,7 @@ def test_frames_of_the_other_series_are_not_taken_for_ours() -> None:
 
 
 @given(st.binary(max_size=120))
-def test_hostile_area_commands_are_garbled_at_worst(data: bytes) -> None:
+def test_hostile_area_commands_are_read_or_raise_garbled(data: bytes) -> None:
     for body in (data, BUILT["demo.pages"].data[:11] + data, BUILT["area3"].data[: 11 + len(data)]):
         with contextlib.suppress(Garbled):
             assert all(len(page) <= len(body) for page in pixels.decode_area(body).pages)
@@ -109,7 +109,7 @@ def test_hostile_area_commands_are_garbled_at_worst(data: bytes) -> None:
         programs=st.lists(st.integers(0, 99), max_size=3).map(tuple),
     )
 )
-def test_any_area_comes_back(area: PixelArea) -> None:
+def test_any_pixel_area_is_read_back_unchanged(area: PixelArea) -> None:
     [frame] = reader().feed(pixels.show(area).to_bytes())
     assert pixels.decode_area(frame.data) == area
 
@@ -130,7 +130,7 @@ def font_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(file)
 
 
-def test_characters_are_found_and_others_are_a_question_mark(font_file: str) -> None:
+def test_a_character_missing_from_the_font_is_drawn_as_a_question_mark(font_file: str) -> None:
     font = HexFont(font_file)
     for char in CHARACTERS:
         wide = 1 if char < "\x80" else 2
@@ -204,7 +204,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "RETRY_S", 0.05)
 
 
-async def test_two_rows_are_two_areas_drawn_in_our_font_and_gone_with_us(font_file: str) -> None:
+async def test_two_rows_are_drawn_as_two_areas_in_our_font_and_vanish_without_us(font_file: str) -> None:
     bar = Bar(font_file)
     glyph = HexFont(font_file).glyph
     async with life(bar):
@@ -220,7 +220,7 @@ async def test_two_rows_are_two_areas_drawn_in_our_font_and_gone_with_us(font_fi
         assert bar.card.areas == {}
 
 
-async def test_a_refusal_is_told_and_a_silent_card_is_lost_and_comes_back(font_file: str) -> None:
+async def test_a_refusal_is_raised_and_a_silent_card_is_lost_and_comes_back(font_file: str) -> None:
     bar = Bar(font_file, deadline_ms=200)
     async with life(bar):
         await until(lambda: bar.core.events == [BACK])
@@ -237,7 +237,7 @@ async def test_a_refusal_is_told_and_a_silent_card_is_lost_and_comes_back(font_f
         assert len(bar.card.areas) == 2
 
 
-async def test_a_refused_question_is_contact(font_file: str) -> None:
+async def test_a_card_that_refuses_a_status_question_counts_as_present(font_file: str) -> None:
     bar = Bar(font_file)
     async with life(bar):
         await until(lambda: bar.core.events == [BACK])
@@ -247,7 +247,7 @@ async def test_a_refused_question_is_contact(font_file: str) -> None:
         assert bar.core.events == [BACK]
 
 
-async def test_without_its_font_the_bar_is_lost_and_says_which_file(tmp_path: Path) -> None:
+async def test_a_bar_without_its_font_file_is_lost_and_the_file_is_named(tmp_path: Path) -> None:
     bar = Bar(str(tmp_path / "absent.hex"))
     async with life(bar):
         await until(lambda: bool(bar.core.events))
@@ -265,12 +265,12 @@ async def test_without_its_font_the_bar_is_lost_and_says_which_file(tmp_path: Pa
         {"host": "h", "width": 328},
     ],
 )
-def test_what_these_cards_cannot_is_refused(options: dict[str, object]) -> None:
+def test_options_that_cards_of_this_series_lack_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(Misshapen):
         read(OnbonOptions, {"model": "6q", **options})
 
 
-def test_a_screen_of_its_own_number_is_addressed_by_it(font_file: str) -> None:
+def test_a_screen_with_a_configured_number_is_addressed_by_it(font_file: str) -> None:
     options = Bar(font_file).options
     [area, _] = driver.rows(("A",), options)
     glyph = HexFont(font_file).glyph

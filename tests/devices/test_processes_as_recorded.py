@@ -290,7 +290,7 @@ async def counters(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("secret", "fits"), [("1234567", False), ("12345678", True), ("  12345678 \nx", True), ("", False)]
 )
-def test_a_secret_has_eight_characters(secret: str, fits: bool, tmp_path: Path) -> None:
+def test_a_counter_secret_needs_at_least_eight_characters(secret: str, fits: bool, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(secret)
     options = {"cam": read(HttpCounterOptions, {"vendor": "xovis", "secret_file": str(file)})}
@@ -305,7 +305,7 @@ SCENES: dict[str, Scene] = {"edged-pager": robot, "edged-pager-sms": modem, "edg
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_day_of_a_process_is_as_recorded(
+def test_a_scene_of_a_device_process_is_as_recorded(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = RECORDED / f"{name}.txt"

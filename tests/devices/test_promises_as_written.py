@@ -322,7 +322,7 @@ def lines() -> Iterator[str]:
             yield f"  {str(change)[-150:]}: {found}"
 
 
-async def test_what_options_promise_is_as_written() -> None:
+async def test_the_properties_following_from_driver_options_are_as_written() -> None:
     assert CASES.keys() == REGISTRY.keys()
     file = SENT / "promises.txt"
     found = "".join(f"{line}\n" for line in lines())
@@ -331,7 +331,7 @@ async def test_what_options_promise_is_as_written() -> None:
     assert found.splitlines() == file.read_text("utf-8").splitlines()
 
 
-def test_an_echo_is_held_up_to_its_limit() -> None:
+def test_the_echo_filter_holds_bytes_up_to_its_limit() -> None:
     for size, given_up in ((HELD_MAX, False), (HELD_MAX + 1, True)):
         echo = Echo(sure=False)
         assert echo.sent(b"\x01\x02\x03") == b""
@@ -339,7 +339,7 @@ def test_an_echo_is_held_up_to_its_limit() -> None:
         assert (echo.due, echo.missed, echo.damaged) == (not given_up, int(given_up), 0)
 
 
-def test_lines_of_the_socket_are_counted_exactly() -> None:
+def test_lines_of_the_helper_socket_are_limited_and_counted_exactly() -> None:
     reader = LineReader()
     assert reader.garbled == 0
     assert reader.feed(b'{"a":1}\n\n {"b":') == [{"a": 1}]
@@ -366,7 +366,7 @@ class Held(Outlet):
         """No-op."""
 
 
-def test_a_line_of_the_daemon_is_a_page_only_with_three_texts() -> None:
+def test_a_line_from_the_daemon_is_a_page_only_with_three_texts() -> None:
     outlet = Held()
     said: list[dict[str, object]] = []
     wrong: tuple[object, ...] = (None, 1, [], True)

@@ -124,7 +124,7 @@ async def test_a_page_is_delivered_when_gammu_smsd_has_sent_it(
         assert not list((tmp_path / "outbox").iterdir())
 
 
-async def test_without_gammu_smsd_pages_go_to_somebody_else_and_nothing_stays_behind(tmp_path: Path) -> None:
+async def test_without_gammu_smsd_a_page_is_undelivered_and_no_file_stays_behind(tmp_path: Path) -> None:
     async with post(tmp_path) as made:
         await until(lambda: DeviceLost(MODEM, "no-process", "gammu-smsd does not run") in made.events)
         with pytest.raises(Unreachable, match=r"^undelivered: gammu-smsd does not run"):
@@ -136,7 +136,7 @@ async def test_without_gammu_smsd_pages_go_to_somebody_else_and_nothing_stays_be
         await until(lambda: isinstance(made.events[-1], DeviceLost))
 
 
-async def test_a_message_that_is_not_sent_in_time_is_taken_out_again(
+async def test_a_message_not_sent_in_time_is_removed_from_the_outbox(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "TRY_S", 0.5)
@@ -151,7 +151,7 @@ async def test_a_message_that_is_not_sent_in_time_is_taken_out_again(
         await until(lambda: made.events[-1] == DeviceBack(MODEM))
 
 
-async def test_a_message_that_the_modem_refuses_is_refused(tmp_path: Path) -> None:
+async def test_a_page_whose_message_the_modem_refuses_is_refused(tmp_path: Path) -> None:
     async with post(tmp_path) as made:
         made.pid_file.write_text("1\n")
         await until(lambda: DeviceBack(MODEM) in made.events)
@@ -183,7 +183,7 @@ async def test_a_long_page_is_one_message_of_several_parts(tmp_path: Path) -> No
         ("[gammu]", "gammu", "no file of gammu-smsd"),
     ],
 )
-def test_a_file_of_gammu_smsd_that_cannot_work_says_what_to_write(
+def test_a_gammu_smsd_configuration_that_cannot_work_is_refused_with_what_to_write(
     wrong: str, right: str, says: str, tmp_path: Path
 ) -> None:
     (tmp_path / "rc").write_text(RC.format(folder=tmp_path).replace(wrong, right, 1))
@@ -194,13 +194,15 @@ def test_a_file_of_gammu_smsd_that_cannot_work_says_what_to_write(
 @pytest.mark.parametrize(
     ("text", "is_there"), [("1\n", True), ("0", False), ("x", False), ("4194305", False)]
 )
-def test_a_process_is_there_or_not(text: str, is_there: bool, tmp_path: Path) -> None:
+def test_gammu_smsd_counts_as_running_only_with_the_pid_of_a_live_process(
+    text: str, is_there: bool, tmp_path: Path
+) -> None:
     assert not running(tmp_path / "pid")
     (tmp_path / "pid").write_text(text)
     assert running(tmp_path / "pid") is is_there
 
 
 @pytest.mark.parametrize("people", [{}, {"chen": "-x"}, {"chen": "138 0000"}, {"chen": ""}])
-def test_people_have_numbers(people: dict[str, str]) -> None:
+def test_staff_without_a_valid_phone_number_are_refused(people: dict[str, str]) -> None:
     with pytest.raises(Misshapen):
         read(SmsOptions, {"people": people})

@@ -49,7 +49,7 @@ CHECKS: dict[str, Callable[[bytes], bool]] = {"modbus": modbus, "sum8": sum8, "c
 
 
 @pytest.mark.parametrize("frame", FRAMES, ids=[frame["id"] for frame in FRAMES])
-def test_a_frame_kept_for_later_is_whole(frame: dict[str, str]) -> None:
+def test_published_frames_of_devices_without_a_driver_have_valid_checksums(frame: dict[str, str]) -> None:
     data = bytes.fromhex(frame["hex"])
     assert frame["source"]
     if "check" in frame:
@@ -59,7 +59,7 @@ def test_a_frame_kept_for_later_is_whole(frame: dict[str, str]) -> None:
         )
 
 
-def test_the_manual_says_of_each_why_it_has_no_driver() -> None:
+def test_the_manual_explains_why_each_of_these_devices_has_no_driver() -> None:
     assert {frame["id"].split(".")[0] for frame in FRAMES} == NAMES.keys()
     for column, manual in enumerate(("README.md", "README.zh-CN.md")):
         text = (ROOT / "devices" / manual).read_text("utf-8")

@@ -32,7 +32,7 @@ CALL = "请A012号到3号窗口"
 VOICE = Point("v")
 
 
-def test_published_frames_byte_for_byte() -> None:
+def test_voice_frames_have_the_published_bytes() -> None:
     assert speak("syn6288", CALL) == FRAMES["syn6288.call.gbk"]
     assert frame("syn6288", 1, b"\x00" + CALL.encode("gb2312")) == FRAMES["syn6288.call"]
     assert speak("syn6288", "宇音天下") == FRAMES["syn6288.yuyin.gbk"]
@@ -48,14 +48,16 @@ def test_published_frames_byte_for_byte() -> None:
 
 
 @given(text=st.text(max_size=300), chip=st.sampled_from(["syn6288", "xfs5152"]), slow=st.booleans())
-def test_any_text_is_cut_between_characters_and_gives_no_command(text: str, chip: Chip, slow: bool) -> None:
+def test_any_spoken_text_is_cut_between_characters_and_contains_no_command(
+    text: str, chip: Chip, slow: bool
+) -> None:
     for part in parts(chip, text, slow):
         assert len(part.encode("gbk")) <= TEXT_BYTES_MAX[chip]
         assert (part.count("["), part.count("]"), len(part) > 4) == (1, 1, True)
 
 
 @given(chunks=st.lists(st.binary(max_size=12), max_size=8))
-def test_bytes_of_any_kind_are_answers_or_counted_noise(chunks: list[bytes]) -> None:
+def test_any_bytes_from_the_voice_module_are_answers_or_counted_as_noise(chunks: list[bytes]) -> None:
     core = ListeningCore("v")
     driver = VoiceChip(core.context, read(VoiceChipOptions, {"path": "/nowhere"}))
     for chunk in chunks:
@@ -64,7 +66,7 @@ def test_bytes_of_any_kind_are_answers_or_counted_noise(chunks: list[bytes]) -> 
     assert set(core.rejections.reasons) <= {"noise"}
 
 
-def test_an_idle_byte_of_the_text_before_does_not_end_this_one() -> None:
+def test_an_idle_byte_before_the_acknowledgement_does_not_end_the_new_text() -> None:
     driver = VoiceChip(ListeningCore("v").context, read(VoiceChipOptions, {"path": "/nowhere"}))
     driver._received(b"\x4f\x41")
     assert driver._answers == {0x41}
@@ -113,7 +115,7 @@ async def test_announcements_follow_each_other_and_none_is_cut_off(chip: Chip, t
     assert made.core.events == [DeviceBack(VOICE)]
 
 
-async def test_a_rejection_is_refused_and_silence_is_a_loss_that_heals_within_three_seconds(
+async def test_a_rejected_text_is_refused_and_a_silent_module_is_lost_and_back_within_three_seconds(
     tmp_path: Path,
 ) -> None:
     async with speaker(tmp_path) as made:
@@ -138,7 +140,9 @@ async def test_a_rejection_is_refused_and_silence_is_a_loss_that_heals_within_th
             await made.driver.show(VOICE, Lamp("on"))
 
 
-async def test_a_lost_idle_byte_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_lost_idle_byte_the_module_is_asked_for_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("devices.voice_chip.driver.SPOKEN_S_MAX", 0.2)
     async with speaker(tmp_path) as made:
         made.fake.mood = "never-idle"
@@ -146,7 +150,9 @@ async def test_a_lost_idle_byte_is_asked_for(tmp_path: Path, monkeypatch: pytest
     assert made.fake.spoken
 
 
-async def test_the_adapter_is_pulled_and_comes_back(tmp_path: Path) -> None:
+async def test_a_voice_module_whose_adapter_is_pulled_is_lost_and_returns_when_plugged_in(
+    tmp_path: Path,
+) -> None:
     async with speaker(tmp_path) as made:
         made.port.unplug()
         await until(lambda: isinstance(made.core.events[-1], DeviceLost))
@@ -158,7 +164,7 @@ async def test_the_adapter_is_pulled_and_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [98, 99, 196, 197, 500])
-def test_a_long_text_is_cut_where_the_module_has_no_more_room(length: int) -> None:
+def test_a_long_text_is_cut_where_a_module_frame_is_full(length: int) -> None:
     """SYN6288: 200 bytes of GBK, the speed among them; every part but the last is as long as it may be."""
     said = parts("syn6288", "号" * length)
     room = (TEXT_BYTES_MAX["syn6288"] - len("[t4]")) // 2

@@ -33,7 +33,7 @@ ROBOT = Point("robot")
 ALL: tuple[vendors.Vendor, ...] = ("wecom", "dingtalk", "feishu")
 
 
-def test_bodies_and_signatures_are_those_of_the_vendors_pages() -> None:
+def test_request_bodies_and_signatures_are_those_of_the_vendors_documentation() -> None:
     wecom = request("wecom", "https://x/send?key=1", None, "请到3号窗口", ("13800000000",), 0)
     assert json.loads(wecom.body) == {
         "msgtype": "text",
@@ -73,7 +73,9 @@ def test_bodies_and_signatures_are_those_of_the_vendors_pages() -> None:
         ("wecom", 200, {"errcode": False}, "later"),
     ],
 )
-def test_an_error_code_in_a_200_is_a_failure(vendor: Any, status: int, answer: Any, verdict: str) -> None:
+def test_an_error_code_in_an_http_200_answer_is_a_failure(
+    vendor: Any, status: int, answer: Any, verdict: str
+) -> None:
     assert judged(vendor, status, json.dumps(answer).encode())[0] == verdict
 
 
@@ -82,7 +84,7 @@ def test_an_error_code_in_a_200_is_a_failure(vendor: Any, status: int, answer: A
     status=st.sampled_from([200, 204, 301, 400, 500]),
     vendor=st.sampled_from(ALL),
 )
-def test_any_answer_is_judged_and_only_the_vendors_zero_is_sent(
+def test_only_an_answer_with_the_vendors_code_zero_counts_as_sent(
     body: bytes, status: int, vendor: Any
 ) -> None:
     verdict, detail = judged(vendor, status, body)
@@ -91,19 +93,19 @@ def test_any_answer_is_judged_and_only_the_vendors_zero_is_sent(
 
 
 @pytest.mark.parametrize("body", [b"[" * 16_000, b'{"errcode":' * 1_000, b'{"errcode":0,"errcode":93000}'])
-def test_an_answer_that_is_no_plain_object_is_nobodys_word(body: bytes) -> None:
+def test_an_answer_that_is_no_json_object_is_tried_again_later(body: bytes) -> None:
     assert judged("wecom", 200, body) == ("later", vendors.NOBODY)
 
 
 @given(texts=st.lists(st.text(max_size=900), min_size=1, max_size=8))
-def test_texts_are_joined_in_order_within_a_message(texts: list[str]) -> None:
+def test_waiting_texts_are_joined_in_order_up_to_the_message_limit(texts: list[str]) -> None:
     text, count = joined(texts)
     assert 1 <= count <= len(texts)
     assert len(text.encode()) <= vendors.TEXT_BYTES_MAX
 
 
 @given(data=st.lists(st.binary(max_size=40), max_size=6))
-def test_any_bytes_on_the_socket_are_lines_or_counted(data: list[bytes]) -> None:
+def test_any_bytes_on_the_helper_socket_are_read_as_lines_or_dropped(data: list[bytes]) -> None:
     reader = LineReader()
     for piece in data:
         assert all(isinstance(found, dict) for found in reader.feed(piece))
@@ -181,7 +183,7 @@ async def test_a_page_is_delivered_when_the_vendor_says_so(
             await made.driver.act(Action("2", ROBOT, Say("x", "x", "")))
 
 
-async def test_thirty_pages_at_once_are_all_told_in_few_messages(tmp_path: Path) -> None:
+async def test_thirty_pages_at_once_are_all_delivered_in_few_messages(tmp_path: Path) -> None:
     async with office(tmp_path) as made:
         async with asyncio.TaskGroup() as group:
             for number in range(30):
@@ -192,7 +194,9 @@ async def test_thirty_pages_at_once_are_all_told_in_few_messages(tmp_path: Path)
 
 
 @pytest.mark.parametrize("mood", ["busy", "broken", "portal", "moved"])
-async def test_what_a_vendor_does_not_take_is_tried_again_then_undelivered(mood: Any, tmp_path: Path) -> None:
+async def test_a_page_the_vendor_does_not_accept_is_tried_again_and_then_undelivered(
+    mood: Any, tmp_path: Path
+) -> None:
     async with office(tmp_path) as made:
         made.vendor.mood = mood
         with pytest.raises(Unreachable, match=r"^undelivered"):
@@ -204,7 +208,7 @@ async def test_what_a_vendor_does_not_take_is_tried_again_then_undelivered(mood:
         assert made.vendor.texts == ["大厅：请到3号窗口 2"], "the first is not told when it is too late"
 
 
-async def test_a_vendors_refusal_is_told_at_once_and_in_its_words(tmp_path: Path) -> None:
+async def test_a_refusal_of_the_vendor_is_reported_at_once_with_its_code(tmp_path: Path) -> None:
     async with office(tmp_path) as made:
         made.vendor.mood = "refuses"
         with pytest.raises(Refused, match="93000"):
@@ -212,7 +216,7 @@ async def test_a_vendors_refusal_is_told_at_once_and_in_its_words(tmp_path: Path
         assert made.vendor.asked == 1
 
 
-async def test_a_vendor_that_is_away_loses_the_robot_and_its_return_brings_it_back(tmp_path: Path) -> None:
+async def test_an_unreachable_vendor_loses_the_robot_and_its_return_brings_it_back(tmp_path: Path) -> None:
     async with office(tmp_path) as made:
         made.vendor.stop()
         with pytest.raises(Unreachable, match=r"^undelivered"):
@@ -240,14 +244,14 @@ async def test_without_the_process_the_robot_is_lost(tmp_path: Path) -> None:
         made.vendor.stop()
 
 
-def test_a_file_without_an_address_is_refused_without_its_words(tmp_path: Path) -> None:
+def test_an_address_file_without_an_https_address_is_refused_without_quoting_it(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("ftp://key-123\n")
     with pytest.raises(ValueError, match="https") as refused:
         sender.address(str(tmp_path / "url"))
     assert "key-123" not in str(refused.value)
 
 
-def test_a_server_that_speaks_no_http_is_an_error_of_the_line() -> None:
+def test_a_server_that_does_not_speak_http_is_a_connection_error() -> None:
     """Its first line is no status line: Python's client raises what is no OSError."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
