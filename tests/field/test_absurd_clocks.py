@@ -47,7 +47,9 @@ def gaps(files: Hall) -> list[int]:
         "2026-11-30T09:00:00+08:00",
     ],
 )
-async def test_two_seconds_of_power_loss_age_nobody(hall: Parts, clock: FalseClock, shown: str) -> None:
+async def test_with_a_wrong_clock_after_a_power_loss_no_visitor_waits_longer_or_is_cancelled(
+    hall: Parts, clock: FalseClock, shown: str
+) -> None:
     files, daemon, machines = hall
     await daemon.start()
     machines.tickets(2)
@@ -68,7 +70,9 @@ async def test_two_seconds_of_power_loss_age_nobody(hall: Parts, clock: FalseClo
     identical(files)
 
 
-async def test_the_day_turns_when_the_time_comes(hall: Parts, clock: FalseClock) -> None:
+async def test_a_day_missed_while_powered_off_turns_when_the_network_sets_the_clock(
+    hall: Parts, clock: FalseClock
+) -> None:
     """Power cut in the morning, off all night; it boots with yesterday's time, and the network sets the clock."""
     files, daemon, machines = hall
     await daemon.start()
@@ -91,7 +95,7 @@ async def test_the_day_turns_when_the_time_comes(hall: Parts, clock: FalseClock)
     identical(files)
 
 
-async def test_a_long_weekend_is_believed(hall: Parts, clock: FalseClock) -> None:
+async def test_an_absence_of_six_weeks_is_counted_in_full(hall: Parts, clock: FalseClock) -> None:
     """Six weeks: a hall that was rebuilt. Longer than any clock error that can be told, and not cut to thirty days."""
     files, daemon, machines = hall
     await daemon.start()

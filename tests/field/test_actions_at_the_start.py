@@ -21,7 +21,7 @@ async def end(daemon: Daemon, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-async def test_a_page_under_way_is_sent_again(hall: Parts, how: str) -> None:
+async def test_a_page_without_an_answer_is_sent_again_after_a_restart(hall: Parts, how: str) -> None:
     files, daemon, machines = hall
     await daemon.start()
     machines.pager.mute = True
@@ -39,7 +39,7 @@ async def test_a_page_under_way_is_sent_again(hall: Parts, how: str) -> None:
 
 
 @pytest.mark.parametrize("when", ["with the daemon", "under way"])
-async def test_a_page_that_died_with_the_broker_is_sent_again(
+async def test_a_page_lost_with_the_broker_is_sent_again_with_its_full_time_to_answer(
     hall: Parts, broker: Mosquitto, when: str
 ) -> None:
     """The broker is away for longer than actions wait for it, and back before the page's time to answer is over.
@@ -71,7 +71,7 @@ async def test_a_page_that_died_with_the_broker_is_sent_again(
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-async def test_a_call_that_waited_for_the_loudspeaker_is_spoken(hall: Parts, how: str) -> None:
+async def test_a_call_waiting_for_the_loudspeaker_is_spoken_after_a_restart(hall: Parts, how: str) -> None:
     """Two are called at once; the loudspeaker has not answered for the first when the daemon ends."""
     _files, daemon, machines = hall
     await daemon.start()
@@ -89,7 +89,9 @@ async def test_a_call_that_waited_for_the_loudspeaker_is_spoken(hall: Parts, how
     await until(lambda: len(set(machines.ids(machines.voice, "say"))) == 2)
 
 
-async def test_a_pager_that_is_not_there_costs_no_minute_and_blames_nobody(hall: Parts) -> None:
+async def test_a_page_to_an_absent_pager_goes_to_the_duty_manager_at_once_and_blames_nobody(
+    hall: Parts,
+) -> None:
     """The page never left: the duty manager is told at once instead of after the time somebody has to answer."""
     files, daemon, machines = hall
     await daemon.start()

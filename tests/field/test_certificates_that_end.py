@@ -26,7 +26,9 @@ def health(files: Hall) -> dict[str, object]:
     return found
 
 
-async def test_both_ends_of_the_link_are_an_alarm_for_the_last_month(tmp_path: Path) -> None:
+async def test_certificates_of_broker_and_controller_raise_an_alarm_in_their_last_month(
+    tmp_path: Path,
+) -> None:
     async with guarded_hall(tmp_path, broker_days=1, own_days=2) as guarded:
         await guarded.daemon.start()
         await until(lambda: "certificate-ends/broker" in str(health(guarded.files)["alarms"]))
@@ -36,13 +38,13 @@ async def test_both_ends_of_the_link_are_an_alarm_for_the_last_month(tmp_path: P
         assert 'edged_certificate_end_timestamp_seconds{file="broker"}' in guarded.files.get("/metrics")[1]
 
 
-async def test_the_brokers_ended_certificate_is_called_that(tmp_path: Path) -> None:
+async def test_an_expired_broker_certificate_is_named_as_the_reason_in_healthz(tmp_path: Path) -> None:
     async with guarded_hall(tmp_path, broker_days=-1) as guarded:
         await guarded.daemon.start()
         await until(lambda: health(guarded.files)["mqtt_reason"] == "the broker's certificate has ended")
 
 
-async def test_a_certificate_that_is_not_valid_yet_names_the_clock(tmp_path: Path) -> None:
+async def test_a_certificate_not_yet_valid_is_reported_with_a_hint_at_the_clock(tmp_path: Path) -> None:
     """github.com/espressif/esp-at/issues/432 and github.com/wez/mosquitto-rs/issues/11: a machine without a battery
     begins its day in the past.
     """
@@ -52,7 +54,7 @@ async def test_a_certificate_that_is_not_valid_yet_names_the_clock(tmp_path: Pat
         await until(lambda: health(guarded.files)["mqtt_reason"] == why)
 
 
-async def test_our_own_ended_certificate_is_called_that(tmp_path: Path) -> None:
+async def test_our_own_expired_certificate_is_named_as_the_reason(tmp_path: Path) -> None:
     """The broker closes the socket; TLS's alert says why."""
     async with guarded_hall(tmp_path, own_days=-1) as guarded:
         await guarded.daemon.start()
@@ -60,7 +62,7 @@ async def test_our_own_ended_certificate_is_called_that(tmp_path: Path) -> None:
         assert "our certificate" in str(health(guarded.files)["mqtt_reason"])
 
 
-async def test_a_link_goes_on_with_the_certificates_it_had(tmp_path: Path) -> None:
+async def test_a_link_reconnects_with_the_old_certificates_if_the_files_are_damaged(tmp_path: Path) -> None:
     """Half a file on the disk, and then the broker restarts."""
     async with guarded_hall(tmp_path) as guarded:
         await guarded.daemon.start()
@@ -77,7 +79,9 @@ async def test_a_link_goes_on_with_the_certificates_it_had(tmp_path: Path) -> No
         await until(lambda: len(guarded.daemon.logged("link-up")) == 2)
 
 
-async def test_spoilt_policy_keys_do_not_end_a_trust_that_was_given(hall: Parts, broker: Mosquitto) -> None:
+async def test_a_damaged_policy_key_file_leaves_the_earlier_keys_in_force(
+    hall: Parts, broker: Mosquitto
+) -> None:
     """A start with half a key file takes the city's policies by the keys it had, and says so."""
     files, daemon, _machines = hall
     keys = files.directory / "city.pub.json"

@@ -46,7 +46,9 @@ HOSTS = {
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("table", ["mqtt", "web"])
-def test_a_host_is_a_host(tmp_path: Path, host: str, table: str) -> None:
+def test_check_refuses_a_host_that_is_not_a_host_name_or_address(
+    tmp_path: Path, host: str, table: str
+) -> None:
     code, said = checked(tmp_path, f'{GOOD}\n[{table}]\nhost = "{host}"\n')
     assert code == 2
     assert re.search(rf"hall.toml:\d+: {table}.host: .*{re.escape(HOSTS[host])}", said), said
@@ -56,7 +58,7 @@ def test_a_host_is_a_host(tmp_path: Path, host: str, table: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "broker", "broker.hall.local", "fe80::1%eth0"])
-def test_a_good_host_passes(tmp_path: Path, host: str) -> None:
+def test_check_accepts_a_valid_host(tmp_path: Path, host: str) -> None:
     assert checked(tmp_path, f'{GOOD}\n[mqtt]\nhost = "{host}"\n')[0] == 0
 
 
@@ -74,14 +76,14 @@ ZONES = [
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_the_time_of_china_by_any_name(tmp_path: Path, zone: str) -> None:
+def test_check_suggests_asia_shanghai_for_other_names_of_chinese_time(tmp_path: Path, zone: str) -> None:
     code, said = checked(tmp_path, GOOD.replace('id = "east"', f'id = "east"\ntimezone = "{zone}"'))
     assert code == 2
     assert 'write "Asia/Shanghai"' in said
     assert "did you mean" not in said
 
 
-def test_the_suggested_spelling_differs_from_what_was_written() -> None:
+def test_a_suggested_spelling_is_never_the_word_that_was_written() -> None:
     assert nearest("lamp", ["lamp", "lamps"]) == "lamps"
     assert nearest("lamp", ["lamp"]) is None
 
@@ -96,7 +98,7 @@ DARK = {
 
 
 @pytest.mark.parametrize("case", DARK)
-def test_roles_of_points(tmp_path: Path, case: str) -> None:
+def test_check_refuses_a_device_point_in_a_role_it_cannot_play(tmp_path: Path, case: str) -> None:
     (before, after), says = DARK[case]
     assert before in GOOD
     text = GOOD.replace(before, after) + SCREEN.format("pager") + ONBON.format("")
@@ -106,7 +108,7 @@ def test_roles_of_points(tmp_path: Path, case: str) -> None:
     assert f"{tmp_path}/hall.toml: a part of this hall would stay dark" in said
 
 
-def test_no_dispenser_and_what_nobody_uses(tmp_path: Path) -> None:
+def test_check_reports_a_missing_dispenser_and_remarks_on_unused_devices(tmp_path: Path) -> None:
     kinds = {"panel": "panel", "voice": "voice", "pager": "pager", "pager-duty": "pager"}
     text = GOOD
     for device, kind in kinds.items():
@@ -137,7 +139,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_that_a_bar_cannot_show(tmp_path: Path, name: str) -> None:
+def test_check_names_the_character_of_a_name_that_a_bar_cannot_show(tmp_path: Path, name: str) -> None:
     font, char = NAMES[name]
     shown = GOOD.replace(AREA, f'name = "{name}"\ndisplays = ["bar"]')
     code, said = checked(tmp_path, shown + ONBON.format(f'font = "{font}"'))
@@ -147,7 +149,7 @@ def test_a_name_that_a_bar_cannot_show(tmp_path: Path, name: str) -> None:
     assert "cannot show" not in said
 
 
-def test_a_policys_text_that_a_bar_cannot_show(tmp_path: Path) -> None:
+def test_policy_check_names_a_character_that_a_bar_cannot_show(tmp_path: Path) -> None:
     text = GOOD.replace('voice = "voice"', 'displays = ["bar"]\nvoice = "voice"', 1)
     file, policy = tmp_path / "hall.toml", tmp_path / "policy.json"
     policy.write_text(
@@ -173,27 +175,29 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_work_is_refused(tmp_path: Path, case: str) -> None:
+def test_check_refuses_settings_that_cannot_work(tmp_path: Path, case: str) -> None:
     added, says = REFUSED[case]
     code, said = checked(tmp_path, GOOD + added)
     assert code == 2
     assert says in said
 
 
-def test_ports_of_tls_are_remarked(tmp_path: Path) -> None:
+def test_check_remarks_on_the_tls_port_without_tls_and_the_other_way_round(tmp_path: Path) -> None:
     assert "8883 is the port for TLS" in checked(tmp_path, GOOD + "\n[mqtt]\nport = 8883\n")[1]
     tls = '\n[mqtt]\ntls = { ca_file = "ca.pem" }\n'
     assert "1883 is the port without TLS" in checked(tmp_path, GOOD + tls)[1]
 
 
-def test_a_number_of_a_window_is_digits_and_capitals(tmp_path: Path) -> None:
+def test_check_refuses_a_window_number_of_other_than_digits_and_capitals(tmp_path: Path) -> None:
     code, said = checked(tmp_path, GOOD.replace('number = "1"', 'number = "综3"'))
     assert code == 2
     assert '"综3" is not a window number: up to four digits or capital letters' in said
     assert 'write "3"' in checked(tmp_path, GOOD.replace('number = "1"', 'number = "３"'))[1]
 
 
-async def test_the_daemon_logs_a_grave_remark_and_serves(hall: tuple[Hall, Daemon, Machines]) -> None:
+async def test_the_daemon_logs_a_grave_remark_of_check_and_serves(
+    hall: tuple[Hall, Daemon, Machines],
+) -> None:
     files, daemon, machines = hall
     files.edit('lamp = "relay/0"', 'lamp = "voice"')
     await daemon.start()
@@ -213,7 +217,9 @@ def told(folder: Path, broker: Mosquitto, settings: str) -> str:
     return found.english
 
 
-async def test_the_doctor_names_what_keeps_it_from_the_broker(tmp_path: Path, broker: Mosquitto) -> None:
+async def test_the_doctor_command_names_what_is_wrong_with_the_broker(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
     async def says(settings: str, at: Mosquitto = broker) -> str:
         return await asyncio.to_thread(told, tmp_path, at, settings)
 
@@ -234,7 +240,7 @@ async def test_the_doctor_names_what_keeps_it_from_the_broker(tmp_path: Path, br
         assert "TLS" in said, said
 
 
-def test_no_pattern_and_no_tuple_reaches_a_user() -> None:
+def test_messages_about_wrong_values_show_no_regular_expression_or_python_tuple() -> None:
     """Every form of every table and option is said in words; so is every wrong value."""
     models: list[type[Struct]] = [*SINGLE.values(), *(model for model, _ in REPEATED.values())]
     models += [options_of(driver) for driver in REGISTRY]

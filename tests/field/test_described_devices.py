@@ -35,7 +35,7 @@ panels = {{ w2 = {{ login = 3 }} }}
 """
 
 
-async def test_described_buttons_call_in_a_running_hall(
+async def test_buttons_added_by_description_files_call_visitors_in_a_running_hall(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
     files, daemon, machines = hall
@@ -120,7 +120,7 @@ TASMOTA = '\n[[devices]]\nid = "strip"\ndriver = "mqtt_map"\nmodel = "tasmota-re
         ('voice = "voice"', 'voice = "horn"', "OK"),
     ],
 )
-def test_what_they_can_be_is_held_against_what_they_are_named_as(
+def test_check_refuses_a_described_device_in_a_role_its_description_lacks(
     before: str, after: str, says: str, tmp_path: Path
 ) -> None:
     code, said = checked(tmp_path, GOOD.replace(before, after, 1) + BOARD + SPEAKER + TASMOTA)

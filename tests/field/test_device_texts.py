@@ -28,7 +28,9 @@ BAD = {
 }
 
 
-async def test_check_and_a_reload_refuse_it_and_the_hall_lives(hall: tuple[Hall, Daemon, Machines]) -> None:
+async def test_check_and_reload_refuse_a_bad_device_text_and_the_hall_goes_on(
+    hall: tuple[Hall, Daemon, Machines],
+) -> None:
     files, daemon, machines = hall
     await daemon.start()
     good = files.file.read_text()
@@ -47,7 +49,7 @@ async def test_check_and_a_reload_refuse_it_and_the_hall_lives(hall: tuple[Hall,
     assert await daemon.stop() == 0
 
 
-async def test_a_filter_that_is_none_is_refused_by_the_link_and_the_others_are_heard(
+async def test_an_invalid_topic_filter_is_refused_and_other_filters_still_receive_messages(
     broker: Mosquitto,
 ) -> None:
     rejected = Rejections()
@@ -96,7 +98,7 @@ def _takes_numbers(kind: Any) -> bool:
 
 
 @pytest.mark.parametrize("driver", REGISTRY)
-def test_no_number_of_any_driver_is_without_bounds(driver: str) -> None:
+def test_every_number_in_the_options_of_a_driver_has_bounds(driver: str) -> None:
     model = options_of(driver)
     hints = get_type_hints(model, include_extras=True)
     numbers = [name for name in model.__struct_fields__ if _takes_numbers(hints[name])]

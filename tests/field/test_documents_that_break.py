@@ -82,7 +82,7 @@ async def test_a_retained_policy_of_the_year_9999_is_refused_at_every_start_and_
 
 
 @pytest.mark.parametrize("planted", ["failing_desks", "core_without_policies"])
-async def test_a_document_on_which_the_program_fails_is_refused_for_ever(
+async def test_a_document_that_crashes_the_program_is_refused_from_the_next_start_on(
     trusting: tuple[Hall, Daemon, Machines], broker: Mosquitto, planted: str
 ) -> None:
     """A bug in a desk costs the document; a bug in the core one process, and the next start refuses the document."""
@@ -198,16 +198,18 @@ FILTERS = {
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_what_may_be_published_on(topic: str) -> None:
+def test_a_topic_to_publish_on_is_accepted_or_refused_as_mqtt_requires(topic: str) -> None:
     assert (topic_fault(topic) == "") is TOPICS[topic]
 
 
 @pytest.mark.parametrize("topic_filter", FILTERS)
-def test_what_may_be_subscribed_to(topic_filter: str) -> None:
+def test_a_topic_filter_is_accepted_or_refused_as_mqtt_requires(topic_filter: str) -> None:
     assert (filter_fault(topic_filter) == "") is FILTERS[topic_filter]
 
 
-def test_a_condemned_document_is_remembered_on_disk_and_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
+def test_a_condemned_document_is_remembered_on_disk_and_a_damaged_list_counts_as_empty(
+    tmp_path: Path,
+) -> None:
     journal = tmp_path / "hall.db"
     event = PolicyApplied(1, "", Policy())
     for number in range(KEPT_MAX + 1):
@@ -226,7 +228,7 @@ def test_a_condemned_document_is_remembered_on_disk_and_a_damaged_file_counts_as
     Condemned(journal).check(b"1")
 
 
-def test_times_are_told_whatever_they_are() -> None:
+def test_times_out_of_range_are_written_as_the_earliest_or_latest_possible() -> None:
     assert rfc3339(10**18) == "9999-12-31T23:59:59+00:00"
     assert rfc3339(-(10**18)) == "0001-01-01T00:00:00+00:00"
     assert wall_ms() > 0

@@ -44,7 +44,7 @@ OPENING = ("EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EACCES", "EPERM", "EBUSY")
 
 
 @pytest.mark.parametrize("name", WRITING)
-def test_a_line_that_meets_it_is_counted_and_the_next_is_written(
+def test_a_log_line_that_meets_an_error_is_counted_and_the_next_is_written(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number, (reader, writer), real = getattr(errno, name), os.pipe(), os.write
@@ -92,7 +92,7 @@ def opening_fails(number: int, path: str | None) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("name", OPENING)
-async def test_the_brokers_link_is_tried_again(name: str) -> None:
+async def test_the_broker_link_names_an_error_of_opening_and_tries_again(name: str) -> None:
     number = getattr(errno, name)
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
@@ -130,7 +130,7 @@ async def over_a_pty(stack: AsyncExitStack) -> tuple[ByteLink, str | None]:
 
 @pytest.mark.parametrize("name", OPENING)
 @pytest.mark.parametrize("over", [over_tcp, over_a_pty])
-async def test_a_wire_is_tried_again_and_says_why(
+async def test_a_serial_or_tcp_wire_names_an_error_of_opening_and_tries_again(
     over: Callable[[AsyncExitStack], Awaitable[tuple[ByteLink, str | None]]], name: str
 ) -> None:
     number, ear = getattr(errno, name), Ear()

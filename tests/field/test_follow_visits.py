@@ -15,7 +15,7 @@ from tests.support.daemon_checks import identical, watching
 from tests.support.daemons import Daemon, Hall, Machines
 
 
-async def test_a_day_of_a_foreign_queue_system(
+async def test_in_follow_mode_the_calls_of_another_queue_system_are_mirrored_for_a_day(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
     files, daemon, machines = hall

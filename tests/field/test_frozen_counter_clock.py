@@ -36,7 +36,7 @@ async def told(hall: tuple[Hall, Daemon, Machines], broker: Mosquitto, times: in
     return sum(int(note.data["entered"] or 0) for note in found)
 
 
-async def test_windows_a_minute_apart_are_windows(
+async def test_counts_a_minute_apart_with_a_frozen_counter_clock_are_all_counted(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
     assert await told(hall, broker, 5, 1.0) == 30
@@ -44,7 +44,7 @@ async def test_windows_a_minute_apart_are_windows(
     identical(hall[0])
 
 
-async def test_at_once_they_are_one_and_for_ever_a_fault(
+async def test_counts_at_once_with_a_frozen_counter_clock_count_once_and_raise_a_fault(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
     assert await told(hall, broker, 5, 0.0) == 6

@@ -41,7 +41,7 @@ async def lines(container: Container) -> int:
     return said.count('"reloaded"')
 
 
-async def test_a_journald_that_was_away_and_commands_of_root_while_the_unit_is_down(
+async def test_logging_resumes_when_journald_returns_and_root_may_use_a_stopped_units_secrets(
     hall: Parts, tmp_path: Path
 ) -> None:
     """One boot for both: logging goes on once journald is back; root reads the secrets of a stopped unit."""

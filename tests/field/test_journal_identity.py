@@ -85,7 +85,7 @@ async def told(files: Hall, why: str) -> None:
     assert why in now["concerns"]["journal-renewed/journal"]
 
 
-async def test_a_journal_put_back_from_a_copy_goes_on_behind_what_is_on_paper(
+async def test_after_restoring_an_old_journal_numbering_goes_on_behind_the_printed_numbers(
     hall: Parts, broker: Mosquitto, tmp_path: Path
 ) -> None:
     files, daemon, machines = hall
@@ -107,7 +107,7 @@ async def test_a_journal_put_back_from_a_copy_goes_on_behind_what_is_on_paper(
     assert files.replay().returncode == 0
 
 
-async def test_an_empty_folder_learns_from_the_broker_that_this_hall_is_old(
+async def test_with_an_empty_folder_numbering_goes_on_behind_the_numbers_kept_at_the_broker(
     hall: Parts, broker: Mosquitto, tmp_path: Path
 ) -> None:
     files, daemon, machines = hall
@@ -124,7 +124,9 @@ async def test_an_empty_folder_learns_from_the_broker_that_this_hall_is_old(
 
 
 @pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
-async def test_the_end_of_the_wal_does_not_vanish_unnoticed(how: str, hall: Parts) -> None:
+async def test_a_lost_end_of_the_wal_file_is_reported_and_its_numbers_are_skipped(
+    how: str, hall: Parts
+) -> None:
     """The broker hears of it, too: here it has no chance to, the mark beside the journal is enough."""
     files, daemon, machines = hall
     await daemon.start()
@@ -151,7 +153,7 @@ async def test_the_end_of_the_wal_does_not_vanish_unnoticed(how: str, hall: Part
     assert isinstance(files.actions("print")[-1].body, Print)
 
 
-async def test_an_untouched_journal_keeps_its_epoch_over_kills_and_stops(hall: Parts) -> None:
+async def test_an_intact_journal_keeps_its_epoch_after_kills_and_stops(hall: Parts) -> None:
     files, daemon, machines = hall
     await daemon.start()
     for _ in range(3):

@@ -17,7 +17,7 @@ STEPS_A_DAY, DAYS, KEEP_DAYS = 80, 6, 2
 
 
 @pytest.mark.parametrize("dated", [True, False])
-async def test_two_days_kept_are_three_at_most(
+async def test_with_two_days_to_keep_the_journal_holds_between_two_and_three_days(
     dated: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "CHECK_S", 0.0)

@@ -35,7 +35,9 @@ async def stands(files: Hall, durable: bool) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("hold", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
-async def test_a_locked_journal_is_survived_told_and_written_when_it_is_free(hold: str, hall: Parts) -> None:
+async def test_a_locked_journal_raises_an_alarm_and_is_written_once_it_is_free(
+    hold: str, hall: Parts
+) -> None:
     files, daemon, machines = hall
     await daemon.start()
     machines.panel.press("login")
@@ -64,7 +66,7 @@ async def test_a_locked_journal_is_survived_told_and_written_when_it_is_free(hol
     assert files.replay().returncode == 0
 
 
-async def test_a_start_with_a_locked_journal_serves(hall: Parts) -> None:
+async def test_a_start_with_a_locked_journal_serves_visitors(hall: Parts) -> None:
     files, daemon, machines = hall
     await daemon.start()
     machines.tickets(2)
@@ -83,7 +85,7 @@ async def test_a_start_with_a_locked_journal_serves(hall: Parts) -> None:
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
-async def test_a_journal_deleted_or_replaced_under_us_is_put_back(
+async def test_a_journal_deleted_or_replaced_while_running_is_written_again_completely(
     how: str, hall: Parts, tmp_path: Path
 ) -> None:
     files, daemon, machines = hall

@@ -78,7 +78,7 @@ def of_the_relay(files: Hall) -> list[tuple[str, dict[str, Any]]]:
         ("idle", 8, 1),
     ],
 )
-async def test_a_module_with_a_habit_is_there_and_its_lamp_is_lit(
+async def test_a_modbus_module_with_a_tolerable_quirk_is_present_and_its_lamp_is_lit(
     tmp_path: Path, broker: Mosquitto, habit: str, channels: int, lamp: int
 ) -> None:
     slave = Slave(habit, channels)
@@ -95,7 +95,7 @@ async def test_a_module_with_a_habit_is_there_and_its_lamp_is_lit(
 
 
 @pytest.mark.parametrize("habit", ["refuses-reads", "refuses-writes", "fails"])
-async def test_a_refusal_is_a_fault_that_is_named_and_no_loss(
+async def test_a_modbus_refusal_is_reported_as_a_named_fault_and_not_as_a_loss(
     tmp_path: Path, broker: Mosquitto, habit: str
 ) -> None:
     slave = Slave(habit)
@@ -115,7 +115,7 @@ async def test_a_refusal_is_a_fault_that_is_named_and_no_loss(
 @pytest.mark.parametrize(
     ("habit", "words"), [("renumbers", "another transaction number"), ("other-unit", "unit 7 answers")]
 )
-async def test_a_module_that_cannot_work_says_why(
+async def test_a_modbus_module_that_cannot_work_is_lost_with_the_reason(
     tmp_path: Path, broker: Mosquitto, habit: str, words: str
 ) -> None:
     slave = Slave(habit)
@@ -141,14 +141,16 @@ async def test_a_module_that_cannot_work_says_why(
         (b"", tcp_frame(9, 1, OFF_AND_ON), False, ""),
     ],
 )
-def test_what_is_wrong_with_an_answer_is_said(sent: bytes, received: bytes, rtu: bool, words: str) -> None:
+def test_a_misfitting_modbus_answer_is_described_in_words(
+    sent: bytes, received: bytes, rtu: bool, words: str
+) -> None:
     found = misfit(sent, received, rtu)
     assert words in found
     assert bool(words) == bool(found)
     assert rtu or not sent or not find_tcp_answer(sent, received)
 
 
-def test_unit_0_is_for_modules_without_a_bus() -> None:
+def test_modbus_unit_0_is_accepted_over_tcp_and_refused_on_a_serial_bus() -> None:
     assert read(RelayOptions, {"url": "tcp://10.0.0.1", "unit": 0}).unit == 0
     for url in ("rtu+tcp://10.0.0.1", "rtu:///dev/ttyS0"):
         with pytest.raises(Misshapen, match="broadcast address"):

@@ -37,7 +37,7 @@ def nothing_can_be_opened() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_the_brokers_link_comes_back() -> None:
+async def test_the_broker_link_recovers_once_descriptors_are_available() -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         async with running(link):
@@ -84,7 +84,7 @@ async def over_a_pty(stack: AsyncExitStack) -> tuple[ByteLink, Callable[[], None
 
 
 @pytest.mark.parametrize("over", [over_tcp, over_a_pty])
-async def test_a_wire_comes_back(
+async def test_a_wire_recovers_once_descriptors_are_available(
     over: Callable[[AsyncExitStack], Awaitable[tuple[ByteLink, Callable[[], None]]]],
 ) -> None:
     ear = Ear()

@@ -39,7 +39,9 @@ async def serve(machines: Machines, files: Hall, count: int) -> None:
         await until(lambda n=before: files.notes()["ticket.finished"] > n)  # type: ignore[misc]
 
 
-async def test_a_dispenser_that_begins_again_at_noon(hall: Parts) -> None:
+async def test_the_tickets_of_a_dispenser_that_restarts_numbering_wait_and_the_manager_is_paged(
+    hall: Parts,
+) -> None:
     """Its first visitors were served: the new ones wait, and the duty manager is paged about the dispenser."""
     files, daemon, machines = hall
     await daemon.start()
@@ -57,7 +59,9 @@ async def test_a_dispenser_that_begins_again_at_noon(hall: Parts) -> None:
     identical(files)
 
 
-async def test_a_second_dispenser_counts_the_same_letter_by_itself(hall: Parts, broker: Mosquitto) -> None:
+async def test_two_dispensers_printing_the_same_numbers_raise_an_alarm_and_a_refusal(
+    hall: Parts, broker: Mosquitto
+) -> None:
     files, daemon, machines = hall
     files.file.write_text(files.file.read_text() + device_table("kiosk-2", "dispenser"))
     await daemon.start()
@@ -83,7 +87,7 @@ async def test_a_second_dispenser_counts_the_same_letter_by_itself(hall: Parts, 
     ],
     ids=lambda one: one if isinstance(one, str) else "-".join(map(str, one.values())).replace(" ", "_"),
 )
-async def test_what_a_dispenser_is_refused_is_shown_there(
+async def test_a_refused_dispenser_shows_the_reason_to_its_visitor(
     hall: Parts, kind: str, fields: dict[str, Any], alarm: str
 ) -> None:
     files, daemon, machines = hall
@@ -98,7 +102,9 @@ async def test_what_a_dispenser_is_refused_is_shown_there(
 
 
 @pytest.mark.parametrize("spelling", ["a001", " A001 ", "Ａ００１", "A 001", "a００1"])
-async def test_a_scanner_spells_a_number_its_own_way(hall: Parts, spelling: str) -> None:
+async def test_a_returning_visitor_whose_scanned_number_is_spelled_otherwise_keeps_the_number(
+    hall: Parts, spelling: str
+) -> None:
     """Whoever was told what to bring is back, and keeps their number."""
     files, daemon, machines = hall
     await daemon.start()
@@ -113,7 +119,7 @@ async def test_a_scanner_spells_a_number_its_own_way(hall: Parts, spelling: str)
     identical(files)
 
 
-async def test_a_clerk_types_it_in_small_letters(hall: Parts) -> None:
+async def test_a_number_typed_in_small_or_full_width_letters_is_recognised(hall: Parts) -> None:
     files, daemon, machines = hall
     await daemon.start()
     machines.tickets(1)
@@ -126,7 +132,9 @@ async def test_a_clerk_types_it_in_small_letters(hall: Parts) -> None:
     identical(files)
 
 
-async def test_a_wrong_word_in_a_topic_is_named(hall: Parts, broker: Mosquitto) -> None:
+async def test_a_wrong_word_in_a_device_topic_is_logged_and_raises_an_alarm(
+    hall: Parts, broker: Mosquitto
+) -> None:
     files, daemon, _machines = hall
     await daemon.start()
     async with plain_client(broker, "renamed") as client:

@@ -21,7 +21,9 @@ def test_the_built_in_policy_changes_nothing_and_is_all_built_in_sections() -> N
     assert "tidal" in built_in_sections(Policy())
 
 
-async def test_check_says_what_falls_back_and_what_becomes_different(hall: Parts, broker: Mosquitto) -> None:
+async def test_policy_check_lists_sections_that_fall_back_and_values_that_change(
+    hall: Parts, broker: Mosquitto
+) -> None:
     files, daemon, _machines = hall
     keys = {"keys": [public_entry(KEY.public_key(), "city")]}
     (files.directory / "city.pub.json").write_text(json.dumps(keys))

@@ -34,7 +34,7 @@ names = {{ tax-general = "综合税务" }}
 """
 
 
-async def test_a_button_gives_numbers_that_another_device_prints(
+async def test_a_button_asks_for_numbers_that_another_device_prints(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto, tmp_path: Path
 ) -> None:
     files, daemon, _ = hall
@@ -80,7 +80,7 @@ async def test_a_button_gives_numbers_that_another_device_prints(
         ('printer = "nobody"', "nobody"),
     ],
 )
-def test_check_knows_what_prints(printer: str, named: str, tmp_path: Path) -> None:
+def test_check_refuses_a_printer_that_cannot_print(printer: str, named: str, tmp_path: Path) -> None:
     code, said = checked(
         tmp_path, f'{GOOD}\n[[devices]]\nid = "more"\ndriver = "mqtt_json"\nkind = "dispenser"\n{printer}\n'
     )

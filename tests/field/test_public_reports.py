@@ -168,7 +168,7 @@ STORIES = [
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda one: one.source)
-def test_what_happened_elsewhere_ends_well_here(story: Story) -> None:
+def test_a_publicly_reported_queue_problem_ends_well_here(story: Story) -> None:
     told = rerun("show notes actions\n" + story.lines)
     for wanted in story.says:
         assert wanted in told, told
@@ -240,7 +240,7 @@ SENT = [
 
 
 @pytest.mark.parametrize("sent", SENT, ids=lambda one: one.source)
-def test_a_message_of_a_described_device(sent: Sent) -> None:
+def test_a_publicly_reported_device_message_is_read_or_refused_as_described(sent: Sent) -> None:
     model = MqttMapOptions(model=sent.description, topic="press").described
     try:
         said: tuple[str, ...] | None = tuple(
@@ -270,7 +270,7 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda one: one.source)
-def test_a_time_as_it_was_written(moment: Moment) -> None:
+def test_a_publicly_reported_spelling_of_a_time_is_read_or_refused(moment: Moment) -> None:
     if moment.ms is None:
         with pytest.raises(ValueError, match="isoformat"):
             epoch_ms(moment.text)
@@ -328,14 +328,14 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda one: one.source)
-def test_an_answer_on_the_wire(answer: Answer) -> None:
+def test_a_publicly_reported_modbus_answer_is_found_or_explained(answer: Answer) -> None:
     sent, received = bytes.fromhex(answer.sent), bytes.fromhex(answer.received)
     assert find_tcp_answer(sent, received) == bytes.fromhex(answer.answers)
     if not answer.answers:
         assert answer.words in misfit(sent, received, rtu=False)
 
 
-def test_an_rtu_answer_without_its_last_byte_is_none() -> None:
+def test_a_modbus_rtu_answer_without_its_last_byte_is_no_answer() -> None:
     """github.com/pymodbus-dev/pymodbus/issues/1542: a serial server that cuts off the end."""
     asked = rtu_frame(1, bytes.fromhex("0370020001"))
     assert find_rtu_answer(asked, bytes.fromhex("0103000217812b")) == b""
@@ -368,7 +368,7 @@ HOSTS = [
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda one: one.source)
-def test_a_brokers_address_as_it_was_typed(host: Host, tmp_path: Path) -> None:
+def test_a_publicly_reported_wrong_broker_address_is_refused_with_a_hint(host: Host, tmp_path: Path) -> None:
     file = tmp_path / "hall.toml"
     file.write_text(f'{GOOD}\n[mqtt]\nhost = "{host.typed}"\n')
     with pytest.raises(ConfigErrors) as refused:
@@ -385,7 +385,9 @@ PASSWORDS = [  # source, the file
 
 
 @pytest.mark.parametrize(("source", "written"), PASSWORDS)
-def test_a_password_file_as_it_was_saved(source: str, written: bytes, tmp_path: Path) -> None:
+def test_a_password_file_saved_in_any_reported_form_gives_the_password(
+    source: str, written: bytes, tmp_path: Path
+) -> None:
     assert source
     (tmp_path / "password").write_bytes(written)
     assert first_line(str(tmp_path / "password")) == "PASSWORD"
@@ -402,7 +404,7 @@ PRINTED = [  # source, what could not be printed on a GBK terminal
 
 
 @pytest.mark.parametrize(("source", "text"), PRINTED)
-def test_a_character_that_the_terminal_lacks(source: str, text: str) -> None:
+def test_a_character_the_terminal_lacks_is_replaced_when_printed(source: str, text: str) -> None:
     assert source
     substitute_unprintable()
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="gbk", errors=NAME)
@@ -411,7 +413,7 @@ def test_a_character_that_the_terminal_lacks(source: str, text: str) -> None:
     assert "完成" in terminal.buffer.getvalue().decode("gbk")
 
 
-def test_a_file_in_wide_characters_is_named(tmp_path: Path) -> None:
+def test_a_file_saved_as_utf_16_is_named_as_such(tmp_path: Path) -> None:
     """github.com/eclipse-mosquitto/mosquitto/issues/1724: PowerShell writes UTF-16."""
     file = tmp_path / "hall.toml"
     file.write_bytes(GOOD.encode("utf-16"))
@@ -430,7 +432,7 @@ ASKED = [  # source, the Host header a scraper or a proxy sends
 
 
 @pytest.mark.parametrize(("source", "host"), ASKED)
-async def test_metrics_behind_a_name(source: str, host: str) -> None:
+async def test_metrics_are_served_under_a_configured_host_name(source: str, host: str) -> None:
     assert source
     async with served(names=("hall-east.example",)) as hall:
         assert hall.server.port is not None
@@ -450,7 +452,7 @@ HOSTILE = [  # source, what was sent
 
 
 @pytest.mark.parametrize(("source", "payload"), HOSTILE)
-def test_one_payload_breaks_nothing(source: str, payload: bytes) -> None:
+def test_a_publicly_reported_broken_payload_is_refused_by_every_reader(source: str, payload: bytes) -> None:
     assert source
     with pytest.raises(Unfit):
         decode("ticket", payload)
@@ -467,7 +469,9 @@ BROKEN = [  # source, what became of a good file
 
 
 @pytest.mark.parametrize(("source", "change"), BROKEN)
-def test_a_start_after_a_bad_change_serves(source: str, change: tuple[str, str], tmp_path: Path) -> None:
+def test_a_start_after_a_bad_change_uses_the_last_accepted_configuration(
+    source: str, change: tuple[str, str], tmp_path: Path
+) -> None:
     assert source
     file = tmp_path / "hall.toml"
     file.write_text(f'{GOOD}\n[store]\npath = "hall.db"\n')
@@ -488,7 +492,7 @@ CLAIMED = [  # source, what stands at the broker about a dispenser: state, retai
 
 
 @pytest.mark.parametrize(("source", "claims"), CLAIMED)
-async def test_what_stands_at_the_broker_silences_nobody(
+async def test_a_retained_offline_message_does_not_keep_a_dispenser_from_being_served(
     source: str, claims: tuple[tuple[str, bool], ...], hall: Parts, broker: Mosquitto
 ) -> None:
     assert source
@@ -511,7 +515,9 @@ HELD = [  # source, what another program does with the journal meanwhile
 
 
 @pytest.mark.parametrize(("source", "hold"), HELD)
-async def test_another_program_has_the_journal(source: str, hold: str, hall: Parts) -> None:
+async def test_while_another_program_locks_the_journal_visitors_are_called(
+    source: str, hold: str, hall: Parts
+) -> None:
     assert source
     files, daemon, machines = hall
     await daemon.start()
@@ -539,7 +545,9 @@ SETTINGS = [  # source, a line of the shipped broker's file, or what none of its
 
 
 @pytest.mark.parametrize(("source", "line", "there"), SETTINGS)
-def test_the_shipped_broker_keeps_what_it_acknowledged(source: str, line: str, there: bool) -> None:
+def test_the_shipped_broker_configuration_keeps_acknowledged_messages(
+    source: str, line: str, there: bool
+) -> None:
     assert source
     assert bool(re.search(line, SHIPPED.read_bytes().decode())) is there
 
@@ -566,7 +574,7 @@ def sources() -> Iterable[tuple[str, str]]:
             yield kind, str(row[0])
 
 
-def test_every_kind_has_three_reports_of_others() -> None:
+def test_each_kind_of_public_report_here_has_at_least_three_sources() -> None:
     found = Counter(kind for kind, _ in set(sources()))
     assert {kind: many for kind, many in found.items() if many < LEAST} == {}
     assert all(re.fullmatch(r"[\w.-]+/[\w.-]+/(issues|pull)/\d+", source) for _, source in sources())

@@ -70,7 +70,9 @@ SCANS = [
 
 
 @pytest.mark.parametrize("scan", SCANS, ids=lambda one: one.source)
-async def test_a_scanned_code_is_what_is_printed_or_refused_aloud(scan: Scan, tmp_path: Path) -> None:
+async def test_a_scanned_code_asks_for_its_number_or_is_refused_with_a_reason(
+    scan: Scan, tmp_path: Path
+) -> None:
     kind: dict[str, Any] = {"appointment" if scan.codes == "appointment" else "returning": scan.asked}
     wanted: Event = InputRefused(DEVICE, "request", "unreadable_code")
     if scan.asked is not None:
@@ -158,7 +160,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize("word", WORDS, ids=lambda one: one.source)
-def test_who_is_there_and_what_was_pressed(word: Word) -> None:
+def test_a_reported_zigbee_message_gives_the_presence_and_key_expected(word: Word) -> None:
     bench = Bench()
     driver = bench.driver(model="zigbee-button", topic="b")
     for topic, payload, retained in word.messages:
@@ -168,7 +170,7 @@ def test_who_is_there_and_what_was_pressed(word: Word) -> None:
     driver._presence.forget()
 
 
-async def test_a_button_behind_a_stopped_bridge_is_lost_whatever_lies_at_the_broker() -> None:
+async def test_a_button_behind_a_stopped_bridge_is_lost_whatever_is_retained_at_the_broker() -> None:
     """github.com/yllibed/Zigbee2MqttAssistant/issues/344, at a real broker: both claims are retained."""
     bench = Bench()
     async with real_mosquitto() as broker, plain_client(broker, "zigbee2mqtt") as client:
@@ -206,7 +208,7 @@ AGAIN = [  # source, what was scanned after the booking's code, and the papers t
 
 
 @pytest.mark.parametrize(("source", "lines", "papers"), AGAIN)
-def test_a_bookings_code_again_is_the_same_visitor(source: str, lines: str, papers: str) -> None:
+def test_a_booking_code_scanned_again_gives_the_same_ticket(source: str, lines: str, papers: str) -> None:
     assert source
     told = rerun(
         "show actions\n08:00:20 appointment b-1 tax-general 09:00:00\n"
@@ -233,7 +235,9 @@ ROODE = {
 
 
 @pytest.mark.parametrize(("source", "payload", "people"), COUNTED)
-def test_a_number_as_its_counter_writes_it(source: str, payload: str, people: int | None) -> None:
+def test_a_people_counters_number_is_read_or_refused_as_it_writes_it(
+    source: str, payload: str, people: int | None
+) -> None:
     assert source
     bench = Bench()
     driver = bench.driver(model=ROODE, topic="door")
@@ -251,7 +255,7 @@ ENDED = [  # source, topic and payload with the end of a text in C behind it, wh
 
 
 @pytest.mark.parametrize(("source", "topic", "payload", "heard"), ENDED)
-def test_the_end_of_a_text_in_c_is_no_character(
+def test_a_nul_at_the_end_of_a_payload_is_ignored(
     source: str, topic: str, payload: bytes, heard: list[Event]
 ) -> None:
     assert source
@@ -262,7 +266,7 @@ def test_the_end_of_a_text_in_c_is_no_character(
     driver._presence.forget()
 
 
-def test_a_dispensers_json_may_end_as_a_text_in_c() -> None:
+def test_a_nul_at_the_end_of_a_dispensers_json_is_ignored() -> None:
     """github.com/monstrenyatko/ArduinoMqtt/issues/16: the payload's length counted the terminating NUL."""
     said = b'{"seq":1,"number":"A001","service":"tax-general"}'
     assert decode("ticket", said + b"\0").body == decode("ticket", said).body
@@ -312,7 +316,7 @@ POSTED = [  # source, vendor, what a counter posted, who came in
 
 
 @pytest.mark.parametrize(("source", "vendor", "posted", "entered"), POSTED)
-def test_what_a_counter_posted_counts_once_and_whole(
+def test_a_counters_posted_report_is_counted_once_and_completely(
     source: str, vendor: Vendor, posted: str, entered: list[int]
 ) -> None:
     assert source
@@ -342,7 +346,7 @@ ON_THE_LINE = [  # source, the request, what the port heard, the answer in it
 
 
 @pytest.mark.parametrize(("source", "sent", "heard", "answer"), ON_THE_LINE)
-def test_an_answer_is_found_between_what_else_is_on_the_line(
+def test_a_modbus_answer_is_found_between_other_bytes_on_the_line(
     source: str, sent: str, heard: str, answer: str
 ) -> None:
     assert source
@@ -372,7 +376,7 @@ SPOILT = [  # source, the file, what the technician reads
 
 
 @pytest.mark.parametrize(("source", "text", "place", "says"), SPOILT)
-def test_a_file_that_was_spoilt_says_how(
+def test_a_damaged_configuration_file_is_refused_with_the_kind_of_damage(
     source: str, text: str, place: str, says: str, tmp_path: Path
 ) -> None:
     assert source

@@ -66,7 +66,7 @@ def wait_told(lines: str) -> tuple[int, int] | None:
 
 
 @pytest.mark.parametrize("one", STAFFED, ids=lambda one: one.source)
-def test_a_wait_is_told_of_whoever_is_there(one: Staffing) -> None:
+def test_a_predicted_wait_follows_from_the_staff_who_are_present(one: Staffing) -> None:
     lines, before = "", None
     for more, expected in one.moments:
         lines += more
@@ -127,7 +127,7 @@ SHOWN = [
 
 
 @pytest.mark.parametrize("one", SHOWN, ids=lambda one: one.source)
-def test_people_read_names_and_numbers(one: Shown) -> None:
+def test_texts_for_people_show_names_and_numbers_and_no_ids(one: Shown) -> None:
     told = rerun("show panels pagers actions\n" + one.lines)
     read = [*re.findall(r'prompt="([^"]*)"', told), *re.findall(r"> page \S+ \S+ \S+ (.*)", told)]
     for wanted in one.says:
@@ -135,7 +135,7 @@ def test_people_read_names_and_numbers(one: Shown) -> None:
     assert not [words for words in read if IDS.search(words)], read
 
 
-def test_each_of_these_kinds_has_inputs_of_three_reports_or_more() -> None:
+def test_each_kind_of_report_on_people_has_at_least_three_sources() -> None:
     sources = [(one.kind, one.source) for one in STAFFED] + [(one.kind, one.source) for one in SHOWN]
     assert len(sources) == len({source for _kind, source in sources})
     assert min(Counter(kind for kind, _source in sources).values()) >= LEAST

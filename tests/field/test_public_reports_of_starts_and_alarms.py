@@ -86,7 +86,7 @@ SECOND: list[tuple[str, Callable[[Hall], Path]]] = [
 
 
 @pytest.mark.parametrize(("source", "second"), SECOND)
-async def test_a_second_instance_takes_nothing_from_the_first(
+async def test_a_second_instance_is_refused_and_takes_nothing_from_the_first(
     source: str, second: Callable[[Hall], Path], hall: Parts
 ) -> None:
     assert source
@@ -117,7 +117,9 @@ FILTERS = [  # source, lines of the unit, how many of the broker and the two dev
 
 
 @pytest.mark.parametrize(("source", "lines", "many"), FILTERS)
-def test_what_the_units_filter_keeps_from_the_hall(source: str, lines: str, many: int) -> None:
+def test_check_names_the_devices_that_the_units_address_filter_blocks(
+    source: str, lines: str, many: int
+) -> None:
     assert source
     unit = re.sub(r"(?m)^IPAddress(Allow|Deny)=.*\n", "", UNIT.read_text()) + f"\n[Service]\n{lines}\n"
     told = [line for line in unit_file.mistakes(load(EXAMPLE), unit) if "the unit denies" in line]
@@ -150,7 +152,7 @@ RIGHTS: list[tuple[str, Callable[[Path], None], str]] = [
 @pytest.mark.skipif(os.geteuid() != 0, reason="taking rights away takes root")
 @pytest.mark.parametrize(("source", "spoil", "says"), RIGHTS)
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_without_rights_there_is_the_true_reason(
+def test_a_command_without_rights_names_the_true_reason(
     source: str, spoil: Callable[[Path], None], says: str, command: str, tmp_path: Path
 ) -> None:
     assert source
@@ -190,7 +192,7 @@ CHANGED = [  # source, a change that a reload cannot take
 ]
 
 
-async def test_a_reload_that_is_refused_is_more_than_a_line_in_the_log(
+async def test_a_refused_reload_is_shown_by_the_command_and_by_healthz(
     hall: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files, daemon, _machines = hall
@@ -238,7 +240,7 @@ PARTIAL: list[tuple[str, dict[str, str], dict[str, str], set[str]]] = [
 
 
 @pytest.mark.parametrize(("source", "before", "document", "told"), PARTIAL)
-def test_what_a_partial_document_resets_is_told(
+def test_the_values_that_a_partial_policy_resets_are_listed(
     source: str, before: dict[str, str], document: dict[str, str], told: set[str]
 ) -> None:
     assert source
@@ -257,7 +259,7 @@ BEFORE_THE_BROKER = [  # source, how the last life ended
 
 
 @pytest.mark.parametrize(("source", "how"), BEFORE_THE_BROKER)
-async def test_a_start_before_the_broker_loses_nothing(
+async def test_a_start_before_the_broker_runs_keeps_every_page(
     source: str, how: str, hall: Parts, broker: Mosquitto
 ) -> None:
     assert source
@@ -294,7 +296,7 @@ TOO_EARLY = [  # source, what a device says the moment it hears that we are here
 
 
 @pytest.mark.parametrize(("source", "many"), TOO_EARLY)
-async def test_whoever_answers_our_birth_at_once_is_heard(
+async def test_messages_sent_at_once_after_our_online_message_are_received(
     source: str, many: int, hall: Parts, broker: Mosquitto
 ) -> None:
     assert source
@@ -356,7 +358,7 @@ RESTORED: list[tuple[str, Callable[[Hall, Path], None], bool, str]] = [
 
 
 @pytest.mark.parametrize(("source", "put", "running", "why"), RESTORED)
-async def test_a_copy_that_was_put_back_gives_no_number_twice(
+async def test_after_a_journal_copy_was_restored_no_number_is_given_twice(
     source: str,
     put: Callable[[Hall, Path], None],
     running: bool,
@@ -429,7 +431,7 @@ CAPACITY = [
 
 
 @pytest.mark.parametrize("story", CAPACITY, ids=lambda one: one.source)
-def test_a_wait_is_told_where_somebody_serves_and_waits(story: Story) -> None:
+def test_a_predicted_wait_is_shown_only_where_somebody_serves_and_waits(story: Story) -> None:
     told = rerun("show areas\n" + story.lines)
     for wanted in story.says:
         assert wanted in told, told
@@ -446,7 +448,7 @@ KEPT = [  # source, days lived, steps a day, days kept in the first life, days k
 
 
 @pytest.mark.parametrize(("source", "days", "a_day", "first", "now"), KEPT)
-async def test_what_is_older_than_it_says_goes(
+async def test_steps_older_than_the_configured_days_are_deleted(
     source: str, days: int, a_day: int, first: int, now: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert source
@@ -518,7 +520,7 @@ AWAY = [  # source, lines that are written while journald is away
 
 
 @pytest.mark.parametrize(("source", "lines"), AWAY)
-def test_lines_come_again_once_journald_is_back(
+def test_log_lines_are_written_again_once_journald_is_back_with_a_count_of_the_lost(
     source: str, lines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert source
@@ -569,7 +571,7 @@ AGAIN: list[
 
 
 @pytest.mark.parametrize(("source", "met", "longest_s"), AGAIN)
-def test_a_broker_that_is_back_is_found_soon(
+def test_a_broker_that_is_back_is_connected_within_the_expected_time(
     source: str, met: list[tuple[float, ConnectionOutcome]], longest_s: float
 ) -> None:
     assert source
@@ -596,7 +598,7 @@ NAMES = [  # source, two names of one port: a link with what it holds, and the o
 
 
 @pytest.mark.parametrize(("source", "link", "held", "other"), NAMES)
-def test_one_port_by_two_names_is_refused(
+def test_one_serial_port_configured_under_two_names_is_refused(
     source: str, link: str, held: str, other: str, tmp_path: Path
 ) -> None:
     assert source
@@ -624,7 +626,7 @@ HELD_PORT = [  # source, whether the other program has the port before us
 
 
 @pytest.mark.parametrize(("source", "before"), HELD_PORT)
-async def test_a_port_that_another_program_has_is_told_as_such(
+async def test_a_serial_port_held_by_another_program_is_reported_as_such(
     source: str, before: bool, tmp_path: Path
 ) -> None:
     assert source
@@ -660,7 +662,7 @@ def sources() -> Iterable[tuple[str, str]]:
             yield kind, str(row[0])
 
 
-def test_every_kind_here_has_three_reports_of_others() -> None:
+def test_each_kind_of_report_on_starts_and_alarms_has_at_least_three_sources() -> None:
     found = Counter(kind for kind, _ in set(sources()))
     assert {TRIALS, STARTS, ALARMS} == found.keys()
     assert min(found.values()) >= LEAST

@@ -36,7 +36,7 @@ def health(files: Hall) -> dict[str, Any]:
     return found
 
 
-async def test_a_refused_publish_is_a_device_that_is_not_reached(tmp_path: Path) -> None:
+async def test_a_publish_the_broker_refuses_raises_an_alarm_for_the_device(tmp_path: Path) -> None:
     acl = tmp_path / "acl"
     acl.write_text("topic readwrite #\ntopic deny hall/east/dev/lamp-w2/down/#\n")
     acl.chmod(0o600)
@@ -64,7 +64,7 @@ def write_named(acl: Path, denied: str) -> None:
     acl.write_text(rules + f"user edged\n{rules}user device\n{rules}")
 
 
-async def test_limits_that_the_broker_names_are_kept() -> None:
+async def test_messages_above_the_size_limit_of_the_broker_are_refused_and_not_sent() -> None:
     async with real_mosquitto("max_packet_size 2000") as broker:
         link = MqttLink(settings_for(broker), Rejections())
         told: list[tuple[str, str]] = []
@@ -77,7 +77,7 @@ async def test_limits_that_the_broker_names_are_kept() -> None:
             assert link.connected
 
 
-async def test_a_broker_that_takes_only_small_messages_ends_nobody(tmp_path: Path) -> None:
+async def test_a_broker_with_a_small_message_limit_ends_neither_connection_nor_daemon(tmp_path: Path) -> None:
     """github.com/mqttjs/MQTT.js/issues/768 and github.com/LabOverWire/mqtt-lib/pull/103: a message above the broker's
     limit ended connection after connection, there; here it ended the daemon, at each start.
     """
@@ -94,7 +94,7 @@ async def test_a_broker_that_takes_only_small_messages_ends_nobody(tmp_path: Pat
         assert len(daemon.logged("link-up")) == 1
 
 
-async def test_what_the_broker_said_last_counts_more_than_our_failed_write(
+async def test_the_brokers_disconnect_reason_wins_over_our_failed_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """github.com/mqttjs/MQTT.js/issues/768 and github.com/owntracks/ios/issues/864: only "closed" was ever said."""
@@ -118,7 +118,7 @@ async def test_what_the_broker_said_last_counts_more_than_our_failed_write(
     assert told[1] == "another client uses our id 'east'"
 
 
-async def test_a_broker_without_retained_messages_is_spoken_to() -> None:
+async def test_a_broker_without_retained_messages_is_used_without_retaining() -> None:
     """To ask it for one is a protocol error, and ends the connection (MQTT 5 §3.2.2.3.5)."""
     async with real_mosquitto("retain_available false") as broker:
         link = MqttLink(settings_for(broker), Rejections())
@@ -143,7 +143,7 @@ async def test_a_broker_killed_again_and_again_is_back_at_once(
         assert monotonic_s() - back_s < BACK_S, f"kill {kill}"
 
 
-async def test_whoever_takes_the_controllers_id_is_an_alarm(
+async def test_a_client_that_takes_the_controllers_id_raises_an_alarm(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
     files, daemon, _machines = hall

@@ -74,7 +74,7 @@ SPOILT = (misspelt, cut_off, merged, saved_as_utf16, emptied, removed, folder_in
 
 
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda one: one.__name__)
-async def test_a_refused_reload_is_shown_and_the_next_start_serves(
+async def test_a_refused_reload_is_shown_and_the_next_start_uses_the_accepted_file(
     hall: Parts, spoil: Callable[[Hall], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files, daemon, machines = hall
@@ -122,7 +122,7 @@ def mend(files: Hall, good: bytes) -> None:
     files.file.write_bytes(good)
 
 
-async def test_a_mended_file_that_is_as_before_needs_no_reload(hall: Parts) -> None:
+async def test_a_file_corrected_to_its_accepted_content_needs_no_reload(hall: Parts) -> None:
     """Whoever takes the mistake back is not told to do more."""
     files, daemon, _machines = hall
     good = files.file.read_bytes()
@@ -134,7 +134,7 @@ async def test_a_mended_file_that_is_as_before_needs_no_reload(hall: Parts) -> N
     await until(lambda: json.loads(files.get("/healthz")[1])["config_mistakes"] == [])
 
 
-async def test_a_first_start_with_a_mistake_still_says_so_and_ends(hall: Parts) -> None:
+async def test_a_first_start_with_a_configuration_mistake_names_it_and_ends(hall: Parts) -> None:
     """Nothing was ever accepted: there is nothing to serve with."""
     files, _daemon, _machines = hall
     misspelt(files)
@@ -143,7 +143,7 @@ async def test_a_first_start_with_a_mistake_still_says_so_and_ends(hall: Parts) 
     assert "keep_dayz" in done.stderr
 
 
-async def test_the_accepted_file_of_another_hall_is_not_taken(hall: Parts, tmp_path: Path) -> None:
+async def test_the_accepted_configuration_of_another_hall_is_not_used(hall: Parts, tmp_path: Path) -> None:
     files, daemon, _machines = hall
     await daemon.start()
     assert await daemon.stop() == 0
@@ -152,7 +152,9 @@ async def test_the_accepted_file_of_another_hall_is_not_taken(hall: Parts, tmp_p
     assert accepted.last(other, {"STATE_DIRECTORY": str(files.directory)}) is None
 
 
-async def test_a_change_that_waits_for_a_visitor_is_taken_by_itself(hall: Parts) -> None:
+async def test_a_configuration_change_waiting_for_a_visitor_is_applied_when_the_visit_ends(
+    hall: Parts,
+) -> None:
     files, daemon, machines = hall
     await daemon.start()
     machines.tickets(1)
@@ -172,7 +174,7 @@ async def test_a_change_that_waits_for_a_visitor_is_taken_by_itself(hall: Parts)
     await until(lambda: json.loads(files.get("/healthz")[1])["alarms"] == [])
 
 
-async def test_a_table_that_waits_for_a_restart_stands_as_an_alarm(hall: Parts) -> None:
+async def test_a_configuration_change_that_needs_a_restart_raises_an_alarm_until_then(hall: Parts) -> None:
     files, daemon, _machines = hall
     await daemon.start()
     files.edit('path = "hall.db"', 'path = "hall.db"\nkeep_days = 9')
@@ -185,7 +187,7 @@ async def test_a_table_that_waits_for_a_restart_stands_as_an_alarm(hall: Parts) 
     await until(lambda: json.loads(files.get("/healthz")[1])["alarms"] == [])
 
 
-async def test_reload_without_a_daemon_says_so(hall: Parts) -> None:
+async def test_the_reload_command_without_a_running_daemon_says_so(hall: Parts) -> None:
     files, daemon, _machines = hall
     code, said = await reload(files)
     assert (code, "no daemon serves" in said) == (1, True)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.full
 AWAKE = "CPUSchedulingPolicy=other\nNice=0\nCPUWeight=100\n"
 
 
-async def test_the_socket_starts_it_and_a_stopped_one_costs_no_visitor(
+async def test_a_rehearsal_is_started_by_its_socket_and_its_failure_affects_no_visitor(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto, tmp_path: Path
 ) -> None:
     files, _, machines = hall

@@ -21,7 +21,7 @@ NOBODY = 65_534
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
-async def test_why_takes_the_number_on_the_window_and_the_name_of_the_area(hall: Parts) -> None:
+async def test_the_why_command_accepts_window_numbers_and_area_names(hall: Parts) -> None:
     files, daemon, machines = hall
     await daemon.start()
     machines.tickets(TIDE)
@@ -43,7 +43,7 @@ async def test_why_takes_the_number_on_the_window_and_the_name_of_the_area(hall:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="taking rights away takes root")
 @pytest.mark.parametrize("command", ["why", "doctor"])
-async def test_without_rights_there_is_a_sentence_and_no_traceback(hall: Parts, command: str) -> None:
+async def test_a_command_without_rights_prints_a_sentence_and_no_traceback(hall: Parts, command: str) -> None:
     files, daemon, _machines = hall
     state = files.directory / "state"
     state.mkdir()
@@ -66,14 +66,14 @@ async def test_without_rights_there_is_a_sentence_and_no_traceback(hall: Parts, 
     assert "root" in said
 
 
-def test_a_password_on_the_command_line_is_refused_with_the_other_way(tmp_path: Path) -> None:
+def test_a_password_on_the_command_line_is_refused_naming_the_password_file_variable(tmp_path: Path) -> None:
     done = edged("status", "--broker", "mqtt://edged:secret@127.0.0.1:1", "--hall", "x")
     assert done.returncode == 2
     assert "EDGED_PASSWORD_FILE" in done.stderr
     assert "secret" not in done.stderr
 
 
-def test_one_serial_port_by_two_names_has_one_owner(tmp_path: Path) -> None:
+def test_two_names_of_one_serial_port_are_recognised_as_one(tmp_path: Path) -> None:
     """By-id and by-path links lead to the same ttyUSB0 (Zigbee2MQTT's and Home Assistant's forums know the pair)."""
     port = tmp_path / "ttyUSB0"
     port.touch()
@@ -88,7 +88,9 @@ def test_one_serial_port_by_two_names_has_one_owner(tmp_path: Path) -> None:
             load(file)
 
 
-async def test_a_flood_of_refused_documents_fills_no_log(hall: Parts, broker: Mosquitto) -> None:
+async def test_a_flood_of_refused_documents_is_counted_and_writes_few_log_lines(
+    hall: Parts, broker: Mosquitto
+) -> None:
     files, daemon, _machines = hall
     await daemon.start()
     async with plain_client(broker, "centre") as centre:

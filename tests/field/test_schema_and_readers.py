@@ -69,7 +69,7 @@ def said(fields: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", MODELS)
 @MANY
 @given(data=st.data())
-def test_devices_may_send_whatever_the_schema_allows(kind: str, data: st.DataObject) -> None:
+def test_every_device_message_the_schema_allows_is_accepted(kind: str, data: st.DataObject) -> None:
     fields = data.draw(messages(schema_of(kind)))
     payload = written(fields, data.draw(FORMS))
     assert isinstance(decode(kind, payload).body, MODELS[kind])
@@ -95,7 +95,7 @@ def near_messages(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def test_a_control_character_in_a_word_of_a_message_is_no_part_of_it() -> None:
+def test_a_control_character_in_a_word_of_a_device_message_is_removed() -> None:
     taken = decode("request", written({"service": "tax", "seq": 1, "priority": "\x08elderly"}, "")).body
     assert getattr(taken, "priority", None) == "elderly"
 
@@ -103,7 +103,7 @@ def test_a_control_character_in_a_word_of_a_message_is_no_part_of_it() -> None:
 @pytest.mark.parametrize("kind", MODELS)
 @MANY
 @given(data=st.data())
-def test_what_is_taken_from_a_device_is_what_the_schema_allows(kind: str, data: st.DataObject) -> None:
+def test_every_device_message_accepted_is_allowed_by_the_schema(kind: str, data: st.DataObject) -> None:
     schema = schema_of(kind)
     fields = data.draw(near_messages(schema))
     try:
@@ -147,7 +147,7 @@ class Said:
 
 @MANY
 @given(data=st.data())
-def test_appointments_both_ways(data: st.DataObject) -> None:
+def test_appointments_are_accepted_exactly_if_the_schema_allows_them(data: st.DataObject) -> None:
     book = Book()
     made = SCHEMAS["AppointmentMade"]
     fields = data.draw(messages(made) | messages(SCHEMAS["AppointmentCancelled"]) | near_messages(made))
@@ -163,7 +163,7 @@ def test_appointments_both_ways(data: st.DataObject) -> None:
 
 @MANY
 @given(data=st.data())
-def test_operations_both_ways(data: st.DataObject) -> None:
+def test_operations_are_accepted_exactly_if_the_schema_allows_them(data: st.DataObject) -> None:
     schema = SCHEMAS["OperationDocument"]
     fields = data.draw(messages(schema) | near_messages(schema))
     allowed = faults(said(fields), schema, API) == []
@@ -193,7 +193,7 @@ SIGNED = json.loads(
         lambda made: made.update(payload=made["payload"].replace("+", "-").replace("/", "_")),
     ],
 )
-def test_an_envelope_as_the_specification_allows_it(change: Any) -> None:
+def test_a_signed_envelope_in_every_form_of_the_specification_is_accepted(change: Any) -> None:
     """DSSE 1.0, envelope.md: keyid is optional, unset is as empty, unknown fields MUST be ignored, both base64s are."""
     made = json.loads(json.dumps(SIGNED))
     change(made)
@@ -205,7 +205,7 @@ def test_an_envelope_as_the_specification_allows_it(change: Any) -> None:
 @pytest.mark.parametrize(
     "signatures", [[], [{}], [{"keyid": 1, "sig": "AA=="}], ["x"], [None], [{"keyid": "", "sig": "AAAA"}] * 5]
 )
-def test_an_envelope_that_is_none(signatures: list[Any]) -> None:
+def test_a_document_that_is_no_signed_envelope_is_refused_as_such(signatures: list[Any]) -> None:
     with pytest.raises(DocumentRefused) as refused:
         verify(written(SIGNED | {"signatures": signatures}, ""), PAYLOAD_TYPE, KEYS)
     assert refused.value.reasons[0].code == "not-an-envelope"

@@ -57,7 +57,7 @@ async def press(machines: Machines, files: Hall, *keys: str) -> None:
         await asyncio.sleep(0.6)  # above a double press
 
 
-async def test_the_first_press_of_a_panel_that_was_switched_off_calls(hall: Parts) -> None:
+async def test_the_first_press_of_a_panel_after_its_power_cycle_calls(hall: Parts) -> None:
     files, daemon, machines = hall
     await daemon.start()
     machines.tickets(6)
@@ -91,7 +91,9 @@ async def test_what_a_device_repeats_after_a_short_loss_counts_once(hall: Parts)
 
 
 @pytest.mark.parametrize("switched_off", [True, False], ids=["devices off at night", "devices left on"])
-async def test_the_next_morning_is_heard(hall: Parts, clock: FalseClock, switched_off: bool) -> None:
+async def test_messages_of_all_devices_repeating_yesterdays_numbers_are_counted_next_morning(
+    hall: Parts, clock: FalseClock, switched_off: bool
+) -> None:
     """Dispenser, panel, pager, evaluator and counter, their numbers and their content as the day before."""
     files, daemon, machines = hall
     files.file.write_text(files.file.read_text() + device_table("door", "counter"))
@@ -130,7 +132,7 @@ def counted(files: Hall, kind: type) -> int:
     return sum(isinstance(step.event, kind) for step in files.steps())
 
 
-async def test_what_we_did_not_acknowledge_in_the_evening_is_old_in_the_morning(
+async def test_a_message_stored_but_not_acknowledged_counts_once_when_repeated_a_day_later(
     hall: Parts, clock: FalseClock
 ) -> None:
     """Killed between the commit and the acknowledgement: the broker repeats it with its mark, a day later."""
@@ -153,7 +155,7 @@ async def test_what_we_did_not_acknowledge_in_the_evening_is_old_in_the_morning(
     identical(files)
 
 
-async def test_a_broker_that_lost_its_marks_repeats_and_nothing_is_doubled(
+async def test_messages_the_broker_repeats_without_the_repeat_mark_count_once(
     hall: Parts, broker: Mosquitto
 ) -> None:
     """After its power cut the broker may send what we have, as if for the first time; no time counted meanwhile."""
@@ -174,7 +176,9 @@ async def test_a_broker_that_lost_its_marks_repeats_and_nothing_is_doubled(
     identical(files)
 
 
-async def test_a_button_that_sleeps_says_one_each_time(hall: Parts) -> None:
+async def test_presses_of_a_sleeping_button_with_equal_numbers_and_new_boot_ids_all_count(
+    hall: Parts,
+) -> None:
     """The button names each of its lives, which tells its presses apart although each has number 1."""
     files, daemon, machines = hall
     await daemon.start()

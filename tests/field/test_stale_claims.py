@@ -32,7 +32,9 @@ def believed_gone(files: Hall) -> bool:
     )
 
 
-async def test_a_retained_will_does_not_silence_a_dispenser(hall: Parts, broker: Mosquitto) -> None:
+async def test_a_retained_offline_will_does_not_stop_a_dispensers_requests(
+    hall: Parts, broker: Mosquitto
+) -> None:
     """Its birth was not kept: after our restart there is only the will, and every visitor's request is answered."""
     files, daemon, machines = hall
     await daemon.start()
@@ -49,7 +51,9 @@ async def test_a_retained_will_does_not_silence_a_dispenser(hall: Parts, broker:
     identical(files)
 
 
-async def test_the_old_connections_will_after_the_new_birth(hall: Parts, broker: Mosquitto) -> None:
+async def test_a_dispenser_marked_offline_by_an_old_will_is_still_served(
+    hall: Parts, broker: Mosquitto
+) -> None:
     files, daemon, machines = hall
     await daemon.start()
     await claim(broker, "dispenser", "online", retain=False)
@@ -62,7 +66,7 @@ async def test_the_old_connections_will_after_the_new_birth(hall: Parts, broker:
     identical(files)
 
 
-async def test_a_link_that_returns_does_not_believe_the_old_will_either(
+async def test_a_link_that_returns_does_not_believe_an_old_retained_will(
     hall: Parts, broker: Mosquitto
 ) -> None:
     """What was heard before the retained messages of the broker came is newer than that."""
@@ -83,7 +87,7 @@ async def test_a_link_that_returns_does_not_believe_the_old_will_either(
     identical(files)
 
 
-async def test_a_pager_that_only_speaks_when_asked_is_asked(hall: Parts, broker: Mosquitto) -> None:
+async def test_a_pager_known_only_from_retained_messages_is_paged(hall: Parts, broker: Mosquitto) -> None:
     """Nobody can prove by itself that it is there before it was called: it is called on mere hearsay, too."""
     files, daemon, machines = hall
     await claim(broker, "pager-chen", "offline", retain=True)

@@ -46,7 +46,7 @@ def narrow_pipe() -> Iterator[tuple[int, int]]:
             os.close(reader)
 
 
-async def test_a_log_reader_that_stops_stops_nobody_else(hall: Parts) -> None:
+async def test_a_log_reader_that_stops_reading_blocks_nobody(hall: Parts) -> None:
     files, daemon, machines = hall
     with narrow_pipe() as (_reader, writer):
         daemon.log_to = writer
@@ -62,7 +62,7 @@ async def test_a_log_reader_that_stops_stops_nobody_else(hall: Parts) -> None:
         assert await daemon.stop() == 0
 
 
-async def test_with_every_output_stalled_the_loop_goes_on(hall: Parts, broker: Mosquitto) -> None:
+async def test_with_every_output_stalled_the_event_loop_goes_on(hall: Parts, broker: Mosquitto) -> None:
     """Log, broker, serial line, Modbus module, web client and service manager take nothing more, all at once."""
     files, daemon, machines = hall
     near, far = pty.openpty()
@@ -100,7 +100,7 @@ def filled(descriptor: int, **options: object) -> LogWriter:
     return LogWriter(descriptor, **options)  # type: ignore[arg-type]
 
 
-def test_lines_that_find_no_room_are_counted_and_told_when_there_is() -> None:
+def test_log_lines_that_find_no_room_are_counted_and_the_count_is_logged_later() -> None:
     with narrow_pipe() as (reader, writer):
         out = filled(writer)
         count = WAITING_BYTES_MAX // len(LINE) + 2000
@@ -142,7 +142,7 @@ BROKEN: tuple[tuple[Callable[[], int], int], ...] = (
 
 
 @pytest.mark.parametrize(("make", "number"), BROKEN, ids=[make.__name__ for make, _ in BROKEN])
-def test_what_cannot_be_written_is_counted(make: Callable[[], int], number: int) -> None:
+def test_log_lines_that_cannot_be_written_are_counted(make: Callable[[], int], number: int) -> None:
     descriptor = make()
     with pytest.raises(OSError, match=re.escape(os.strerror(number))):
         os.write(descriptor, LINE)
@@ -154,7 +154,7 @@ def test_what_cannot_be_written_is_counted(make: Callable[[], int], number: int)
     os.close(descriptor)
 
 
-def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for() -> None:
+def test_log_lines_for_a_non_blocking_descriptor_wait_until_it_is_ready() -> None:
     """Node.js and some shells do that to a terminal they share (EAGAIN)."""
     with narrow_pipe() as (reader, writer):
         os.set_blocking(writer, False)
@@ -168,7 +168,9 @@ def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("number", sorted(GONE), ids=lambda one: errno.errorcode[one])
-def test_a_journal_that_went_away_is_reached_again(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_connection_to_journald_is_opened_again(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     near, far = socket.socketpair()
     writer = os.dup(near.fileno())
     real, broken = os.write, [True]
@@ -218,7 +220,7 @@ def test_a_line_for_journald_carries_its_fields(tmp_path: Path) -> None:
         assert out.lost == 0
 
 
-def test_a_journald_that_stalls_costs_lines_and_its_socket_is_found_again(tmp_path: Path) -> None:
+def test_a_stalled_journald_costs_log_lines_and_its_new_socket_is_found(tmp_path: Path) -> None:
     line = b"<6>" + LINE
     with narrow_pipe() as (stream, writer):
         with native_socket(tmp_path) as (reader, place):
@@ -239,7 +241,7 @@ def test_a_journald_that_stalls_costs_lines_and_its_socket_is_found_again(tmp_pa
         assert os.read(stream, 65536) == line
 
 
-async def test_lines_say_the_halls_own_time(hall: Parts) -> None:
+async def test_log_lines_carry_the_local_time_of_the_hall(hall: Parts) -> None:
     _files, daemon, _machines = hall
     await daemon.start()
     assert await daemon.stop() == 0

@@ -33,7 +33,7 @@ def at(encoding: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "gb2312", "latin-1"])
-def test_the_doctor_reports_on_any_terminal(tmp_path: Path, encoding: str) -> None:
+def test_the_doctor_command_reports_on_a_terminal_of_any_encoding(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "hall.toml"
     file.write_text(GOOD.replace("[[areas]]", f'[store]\npath = "{tmp_path}/hall.db"\n\n[[areas]]', 1))
     for more in ((), ("--commission",), ("--json",)):
@@ -49,7 +49,7 @@ def test_the_doctor_reports_on_any_terminal(tmp_path: Path, encoding: str) -> No
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_command_fails_for_want_of_a_character(command: str) -> None:
+def test_no_command_fails_on_a_gbk_terminal(command: str) -> None:
     done = at("gbk", command, "--help")
     assert done.returncode == 0, done.stderr.decode("gbk")
     assert done.stdout.decode("gbk")
@@ -78,7 +78,9 @@ BOM = "\ufeff".encode()
 
 
 @pytest.mark.parametrize("written", [b"s3cret", BOM + b"s3cret\r\n", b"s3cret\r\nmore", BOM + b"s3cret\n"])
-async def test_a_password_as_editors_save_it(tmp_path: Path, written: bytes) -> None:
+async def test_a_password_file_as_editors_save_it_gives_access_to_the_broker(
+    tmp_path: Path, written: bytes
+) -> None:
     file, known = tmp_path / "mqtt.password", tmp_path / "known"
     file.write_bytes(written)
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(known), "edged", "s3cret"], check=True)  # noqa: ASYNC221
@@ -96,7 +98,7 @@ async def test_a_password_as_editors_save_it(tmp_path: Path, written: bytes) -> 
             assert link.connected
 
 
-def test_a_password_of_another_encoding_is_named(tmp_path: Path) -> None:
+def test_a_password_file_that_is_not_utf_8_is_refused_as_such(tmp_path: Path) -> None:
     file = tmp_path / "mqtt.password"
     file.write_bytes("s3cret".encode("utf-16"))
     with pytest.raises(ValueError, match="not UTF-8"):
@@ -131,7 +133,9 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("case", SPOILT)
-def test_a_character_that_looks_right_is_named_with_its_place(tmp_path: Path, case: str) -> None:
+def test_a_look_alike_character_in_the_configuration_is_named_with_its_place(
+    tmp_path: Path, case: str
+) -> None:
     before, after, *says = SPOILT[case]
     assert before in GOOD
     spoilt = GOOD.replace(before, after, 1)

@@ -23,7 +23,9 @@ async def report(client: aiomqtt.Client, camera: str, entered: int, left: int) -
     await client.publish(f"em/{camera}/status", body.encode(), qos=1)
 
 
-async def test_totals_go_on_over_a_restart(hall: tuple[Hall, Daemon, Machines], broker: Mosquitto) -> None:
+async def test_totals_of_two_counters_on_one_topic_go_on_after_a_restart(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
     files, daemon, _machines = hall
     files.file.write_text(files.file.read_text() + DOORS)
 

@@ -46,7 +46,7 @@ def printed(files: Hall) -> list[TicketPrinted]:
     return [step.event for step in files.steps() if isinstance(step.event, TicketPrinted)]
 
 
-async def test_an_empty_booking_is_no_booking_and_an_empty_class_loses_no_ticket(
+async def test_an_empty_booking_code_or_priority_is_ignored_and_loses_no_ticket(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
     files, daemon, _ = hall
@@ -99,7 +99,7 @@ async def test_appointments_with_every_spelling_of_a_time_are_booked(
 KEYS = ('{"seq":1.0,"key":"next"}', '{"seq":2.0e0,"key":"recall"}', '\ufeff{"seq":3,"key":"recall"}')
 
 
-async def test_a_whole_number_with_a_point_and_a_byte_order_mark_are_taken(
+async def test_whole_numbers_with_a_decimal_point_and_a_byte_order_mark_are_accepted(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
     files, daemon, _ = hall
@@ -147,7 +147,7 @@ NOBODY = (
 
 
 @pytest.mark.parametrize("text", FORMS)
-def test_a_person_is_recognised_in_every_form_by_border_and_log(text: str) -> None:
+def test_a_personal_number_in_any_form_is_recognised_and_masked_in_logs(text: str) -> None:
     for around in ("{}", "电话{}。", "a {} b", "visit/{}/x"):
         whole = around.format(text)
         assert names_a_person(whole)
@@ -158,7 +158,7 @@ def test_a_person_is_recognised_in_every_form_by_border_and_log(text: str) -> No
 
 
 @pytest.mark.parametrize("text", NOBODY)
-def test_what_names_nobody_is_let_in(text: str) -> None:
+def test_a_text_without_a_personal_number_is_accepted(text: str) -> None:
     assert not names_a_person(text)
 
 
@@ -238,7 +238,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_character_that_nobody_can_see_is_found_and_taken_out(name: str) -> None:
+def test_an_invisible_character_is_found_and_removed(name: str) -> None:
     found = odd_character(ODD[name])
     assert found is not None
     assert found[0] == 2
@@ -253,7 +253,7 @@ def faults_of(files: Hall) -> list[str | None]:
     return [event.fault for event in events if isinstance(event, HealthRead) and event.point == "dispenser"]
 
 
-async def test_control_characters_do_not_pass_the_border(
+async def test_control_characters_from_devices_and_documents_do_not_come_in(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto, tmp_path: Path
 ) -> None:
     files, daemon, _ = hall

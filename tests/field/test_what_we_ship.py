@@ -123,7 +123,7 @@ async def shipped(tmp_path: Path) -> AsyncIterator[Shipped]:
             daemon.close()
 
 
-async def test_a_hall_day_runs_through_what_is_shipped(shipped: Shipped) -> None:
+async def test_the_shipped_broker_unit_and_example_configuration_run_a_hall_day(shipped: Shipped) -> None:
     daemon, files, up = shipped.daemon, shipped.files, "hall/east/dev"
     await daemon.start()
     await until(lambda: daemon.logged("link-up") != [])
@@ -179,7 +179,7 @@ async def keep_what_was_acknowledged(shipped: Shipped) -> None:
     await until(lambda: len(files.tickets()) == before + 3)
 
 
-async def test_a_revoked_device_stays_out(shipped: Shipped) -> None:
+async def test_a_device_with_a_revoked_certificate_is_refused_by_the_broker(shipped: Shipped) -> None:
     cert, _key = shipped.authority.issue("panel-w3")
     shipped.authority.revoke(cert)
     await shipped.broker.stop()
@@ -197,12 +197,12 @@ async def test_a_revoked_device_stays_out(shipped: Shipped) -> None:
 # What a bench found missing once: 41 ms more for each message; whoever connects with the controller's client
 # id takes its place; a certificate that was taken back goes on being one.
 @pytest.mark.parametrize("line", ["set_tcp_nodelay true", "use_username_as_clientid true", "crlfile "])
-def test_each_listener_of_the_shipped_broker_has_it(line: str) -> None:
+def test_each_required_setting_stands_in_the_shipped_broker_configuration(line: str) -> None:
     lines = [one.strip() for one in (CONFIGS / "mosquitto" / "edged.conf").read_text().splitlines()]
     assert any(one.startswith(line) for one in lines), lines
 
 
-def test_every_credential_of_the_example_is_one_that_the_unit_hands_over() -> None:
+def test_every_credential_in_the_example_is_loaded_by_the_shipped_unit() -> None:
     unit = (ROOT / "systemd" / "edged.service").read_text()
     (loaded,) = re.findall(r"^LoadCredential=(\w+):/etc/edged/secrets$", unit, re.M)
     named = re.findall(

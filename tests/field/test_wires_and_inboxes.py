@@ -66,7 +66,9 @@ class SlowLine:
 
 
 @pytest.mark.parametrize("baudrate", [9600, 19200])
-async def test_a_long_text_on_a_slow_line_counts_as_shown(tmp_path: Path, baudrate: int) -> None:
+async def test_a_long_text_on_a_slow_line_is_confirmed_within_a_longer_deadline(
+    tmp_path: Path, baudrate: int
+) -> None:
     line = SlowLine(tmp_path, baudrate)
     async with asyncio.TaskGroup() as tasks:
         started = await line.live(tasks)
@@ -78,7 +80,7 @@ async def test_a_long_text_on_a_slow_line_counts_as_shown(tmp_path: Path, baudra
     assert line.events == [DeviceBack(Point(BAR))], "a slow line is no loss"
 
 
-async def test_a_loss_that_met_a_full_inbox_is_told_again(
+async def test_a_loss_that_met_a_full_inbox_is_reported_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contract, "REPORT_AGAIN_S", 0.05)
@@ -97,7 +99,7 @@ async def test_a_loss_that_met_a_full_inbox_is_told_again(
             task.cancel()
 
 
-async def test_every_word_of_presence_is_told_once_and_the_newest_counts(
+async def test_presence_changes_are_reported_once_and_only_the_newest_after_a_full_inbox(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(contract, "REPORT_AGAIN_S", 0.01)
@@ -135,7 +137,7 @@ async def test_every_word_of_presence_is_told_once_and_the_newest_counts(
     assert events == [lost, back, lost, lost], "a driver that begins anew says it anew"
 
 
-def test_all_drivers_tell_their_presence_by_the_same_code() -> None:
+def test_all_drivers_report_presence_through_the_shared_code() -> None:
     folder = Path(__file__).parents[2] / "devices"
     for file in folder.glob("*/driver.py"):
         text = file.read_text()
@@ -145,7 +147,7 @@ def test_all_drivers_tell_their_presence_by_the_same_code() -> None:
         assert "DeviceLost(" not in text, file
 
 
-async def test_a_call_is_said_once_and_a_long_line_runs_at_a_speed_people_read(tmp_path: Path) -> None:
+async def test_a_call_is_spoken_once_and_a_long_line_scrolls_at_a_readable_speed(tmp_path: Path) -> None:
     line = SlowLine(tmp_path, 115200, voice=True, scroll_speed=7)
     async with asyncio.TaskGroup() as tasks:
         started = await line.live(tasks)
@@ -162,7 +164,7 @@ async def test_a_call_is_said_once_and_a_long_line_runs_at_a_speed_people_read(t
     assert (long.disp, long.speed) == (codec.SCROLL_LEFT, 7)
 
 
-async def test_a_modbus_deadline_begins_when_the_request_has_left_the_line() -> None:
+async def test_a_modbus_deadline_starts_when_the_request_has_been_sent_completely() -> None:
     """At 1200 baud a request and its answer take 130 ms by themselves, which is no fault of the module."""
     answer = rtu_frame(1, b"\x01\x01\x05")
     line = RawLine(lambda data: line.send_later(0.1, answer))
