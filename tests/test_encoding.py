@@ -38,11 +38,13 @@ GBK = "GBK text, not UTF-8"
         (b"\xfe\xff\x00a", ("UTF-16 text, not UTF-8", 1, 1, "")),
     ],
 )
-def test_what_it_is_and_where(data: bytes, told: tuple[str, int, int, str]) -> None:
+def test_the_kind_and_place_of_a_wrong_encoding_are_named(
+    data: bytes, told: tuple[str, int, int, str]
+) -> None:
     assert named(data) == told
 
 
-def test_every_line_of_our_own_chinese_is_known_again() -> None:
+def test_every_chinese_line_of_ours_saved_as_gbk_is_recognised_as_gbk() -> None:
     """Whatever line stands first in a file saved as GBK: it is not taken for something else, nor for UTF-8."""
     pages = [*ROOT.glob("*.zh-CN.md"), *ROOT.glob("configs/*.zh-CN.md"), *ROOT.glob("configs/*.toml")]
     lines = {line for page in pages for line in page.read_text("utf-8").splitlines() if not line.isascii()}
@@ -51,13 +53,13 @@ def test_every_line_of_our_own_chinese_is_known_again() -> None:
     assert [line for line in lines if named(line.encode("gb18030"))[0] != GBK] == []
 
 
-def test_a_mark_at_the_beginning_is_passed_over(tmp_path: Path) -> None:
+def test_a_byte_order_mark_at_the_beginning_is_skipped(tmp_path: Path) -> None:
     file = tmp_path / "saved.toml"
     file.write_bytes("name = '大厅'".encode("utf-8-sig"))
     assert file_text(file) == "name = '大厅'"
 
 
-def test_a_secret_is_not_quoted(tmp_path: Path) -> None:
+def test_a_secret_in_a_wrong_encoding_is_not_quoted_in_the_error(tmp_path: Path) -> None:
     file = tmp_path / "mqtt.password"
     file.write_bytes("口令秘密一二三".encode("gbk"))
     with pytest.raises(ValueError, match="GBK text, not UTF-8") as refused:
@@ -65,7 +67,7 @@ def test_a_secret_is_not_quoted(tmp_path: Path) -> None:
     assert "口" not in str(refused.value)
 
 
-def test_a_description_and_a_policy(tmp_path: Path) -> None:
+def test_device_descriptions_and_policies_in_gbk_are_refused_with_the_place(tmp_path: Path) -> None:
     file = tmp_path / "board.toml"
     file.write_bytes("label = 'x'\n# 继电器模块\n".encode("gbk"))
     with pytest.raises(ValueError, match=r'line 2: GBK text, not UTF-8 .column 3 "继电器模块".'):
@@ -77,7 +79,7 @@ def test_a_description_and_a_policy(tmp_path: Path) -> None:
     assert refused.value.reason == "not_utf8"
 
 
-def test_the_commands_say_it(tmp_path: Path) -> None:
+def test_commands_name_a_gbk_file_in_their_output(tmp_path: Path) -> None:
     policy, acl = tmp_path / "policy.json", tmp_path / "edged.acl"
     policy.write_bytes('{"reason": "税务综合等候过长"}'.encode("gbk"))
     done = edged("policy", "check", str(policy))

@@ -138,7 +138,10 @@ BREAKS = (
     checked("no shell", "edged/daemon/loop.py", '\nimport os\n\nos.system("reboot")\n', "S605"),
     judged("one clock", "edged/daemon/loop.py", "\nfrom time import sleep\n", "reads_time"),
     judged(
-        "one parser", "devices/one/codec.py", '"""P."""\nimport json\n\nX = json.loads(b"1")\n', "one_parser"
+        "one parser",
+        "devices/one/codec.py",
+        '"""P."""\nimport json\n\nX = json.loads(b"1")\n',
+        "strict_parser",
     ),
     judged("the core is pure", "edged/core/planted.py", '"""P."""\nimport decimal\n', "pure_modules"),
     judged(
@@ -148,22 +151,28 @@ BREAKS = (
         "frozen",
     ),
     judged("functions are short", "edged/core/planted.py", LONG_FUNCTION, "functions_are_short"),
-    judged("names say something", "edged/core/helpers.py", '"""P."""\n', "named_for"),
+    judged("names say something", "edged/core/helpers.py", '"""P."""\n', "vague_name"),
     judged(
-        "a name is one class", "edged/core/planted.py", '"""P."""\nclass Engine:\n    """P."""\n', "classes"
+        "a name is one class",
+        "edged/core/planted.py",
+        '"""P."""\nclass Engine:\n    """P."""\n',
+        "two_classes",
     ),
-    judged("queues are bounded", "edged/core/planted.py", "q = Queue()\n", "queues_have"),
-    judged("caps have a name", "edged/core/planted.py", "q = Queue(10)\n", "queues_have"),
-    judged("buffers are bounded", "edged/core/planted.py", "WORDS_MAX = 9\nq = deque()\n", "queues_have"),
-    judged("a cap of something else is none", "edged/core/planted.py", UNBOUNDED_CLASS, "queues_have"),
+    judged("queues are bounded", "edged/core/planted.py", "q = Queue()\n", "queue_has"),
+    judged("caps have a name", "edged/core/planted.py", "q = Queue(10)\n", "queue_has"),
+    judged("buffers are bounded", "edged/core/planted.py", "WORDS_MAX = 9\nq = deque()\n", "queue_has"),
+    judged("a cap of something else is none", "edged/core/planted.py", UNBOUNDED_CLASS, "queue_has"),
     judged(
-        "no buffer by a factory", "edged/core/planted.py", "x = field(default_factory=deque)\n", "queues_have"
+        "no buffer by a factory", "edged/core/planted.py", "x = field(default_factory=deque)\n", "queue_has"
     ),
     judged(
-        "cancellations arrive", "tests/planted.py", "await asyncio.wait_for(x, 1)\n", "cancellation_arrives"
+        "cancellations arrive", "tests/planted.py", "await asyncio.wait_for(x, 1)\n", "swallows_cancellations"
     ),
     judged(
-        "cancellations arrive", "edged/daemon/loop.py", "\naiomqtt.Client(host, 1)\n", "cancellation_arrives"
+        "cancellations arrive",
+        "edged/daemon/loop.py",
+        "\naiomqtt.Client(host, 1)\n",
+        "swallows_cancellations",
     ),
     judged("public names are documented", "edged/core/planted.py", '"""P."""\ndef f(): ...\n', "docstring"),
     judged(
@@ -177,7 +186,7 @@ BREAKS = (
         "tests assert", "tests/test_planted.py", "def test_nothing():\n    print(1)\n", "asserts_something"
     ),
     judged("nothing is left unfinished", "edged/core/planted.py", f"# {'TO' + 'DO'} later\n", "unfinished"),
-    judged("the guide is true", "CONTRIBUTING.md", "See `edged/nowhere.py`.\n", "guide_names"),
+    judged("the guide is true", "CONTRIBUTING.md", "See `edged/nowhere.py`.\n", "contributing_guide"),
     Break(
         "types are strict",
         "edged/core/planted.py",
@@ -234,7 +243,7 @@ def run(tool: tuple[str, ...], tree: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda b: f"{b.law} [{b.tool[0]}]")
-def test_a_broken_law_is_found(broken: Break, copied: Path) -> None:
+def test_every_planted_break_of_a_code_rule_is_found(broken: Break, copied: Path) -> None:
     target = copied / broken.file
     before = target.read_text() if target.exists() else None
     target.write_text((before or "") + broken.text)
@@ -242,12 +251,12 @@ def test_a_broken_law_is_found(broken: Break, copied: Path) -> None:
         done = run(broken.tool, copied)
     finally:
         target.unlink() if before is None else target.write_text(before)
-    said = done.stdout + done.stderr
-    assert done.returncode != 0, said
-    assert broken.complaint in said, said
+    output = done.stdout + done.stderr
+    assert done.returncode != 0, output
+    assert broken.complaint in output, output
 
 
-def test_the_imports_of_the_unbroken_tree_are_lawful(copied: Path) -> None:
+def test_the_import_contracts_hold_in_the_unbroken_tree(copied: Path) -> None:
     done = run(LINT_IMPORTS, copied)
     assert done.returncode == 0, done.stdout
     assert "0 broken" in done.stdout

@@ -125,7 +125,7 @@ def test_the_import_contracts_see_every_module_on_disk() -> None:
     assert seen == on_disk
 
 
-def test_files_are_named_for_what_they_hold() -> None:
+def test_no_file_has_a_vague_name_such_as_utils() -> None:
     found = []
     for path in sources(*PRODUCT, "tests"):
         inside = path.relative_to(ROOT)
@@ -166,7 +166,7 @@ def test_the_core_imports_only_pure_modules() -> None:
     assert not found, "\n".join(found)
 
 
-def test_what_crosses_the_core_is_frozen() -> None:
+def test_events_commands_and_notes_of_the_core_are_frozen_classes() -> None:
     found = []
     for path in sources("edged/core"):
         if path.name == "state.py":  # the one mutable tree
@@ -181,7 +181,7 @@ def test_what_crosses_the_core_is_frozen() -> None:
     assert not found, "\n".join(found)
 
 
-def test_points_are_taken_apart_in_one_place() -> None:
+def test_only_the_point_module_splits_a_point_into_device_and_channel() -> None:
     """``edged/core/model/point.py``: nobody else knows how "device/channel" is written."""
     found = []
     for path in sources(*PRODUCT):
@@ -195,7 +195,7 @@ def test_points_are_taken_apart_in_one_place() -> None:
     assert not found, "\n".join(found)
 
 
-def test_what_comes_from_outside_is_read_by_one_parser() -> None:
+def test_json_from_outside_is_read_by_the_strict_parser_only() -> None:
     """``edged/strict_json.py``: Python's own takes a key twice, NaN, and ends a process by nesting."""
     found = []
     for path in sources("devices", *(f"edged/{part}" for part in JSON_FROM_OUTSIDE)):
@@ -208,7 +208,7 @@ def test_what_comes_from_outside_is_read_by_one_parser() -> None:
     assert not found, "\n".join(found)
 
 
-def test_queues_have_a_limit() -> None:
+def test_every_queue_has_a_named_limit() -> None:
     """The cap has a name, and stands where the queue is made or in a comparison with its length in the same class."""
     found = []
     for path in sources(*PRODUCT):
@@ -222,7 +222,7 @@ def test_queues_have_a_limit() -> None:
     assert not found, "\n".join(found)
 
 
-def test_every_cancellation_arrives() -> None:
+def test_asyncio_wait_for_that_swallows_cancellations_is_not_used() -> None:
     """Before Python 3.12 ``asyncio.wait_for`` swallows one that meets its result, and aiomqtt calls it."""
     found = []
     for path in sources(*PRODUCT, "tests"):
@@ -253,7 +253,7 @@ def test_every_test_asserts_something() -> None:
     assert not found, "\n".join(found)
 
 
-def test_errors_are_named_with_their_condition() -> None:
+def test_a_docstring_that_names_an_error_names_its_condition() -> None:
     """A docstring that says "Raises X." and no more does not say whether its reader has to expect X."""
     found = []
     for path in sources(*PRODUCT):
@@ -265,7 +265,7 @@ def test_errors_are_named_with_their_condition() -> None:
     assert not found, "\n".join(found)
 
 
-def test_every_warning_names_its_effect() -> None:
+def test_every_logged_warning_or_error_names_its_effect() -> None:
     """What a warning or an error means for the hall stands in its line: whoever reads it may have no other source."""
     found, used = [], set()
     for path in sources(*PRODUCT):
@@ -298,7 +298,7 @@ def test_readme_and_ci_run_the_same_commands() -> None:
     assert "\n.venv/bin/edged demo --" in script  # the same program, without a browser
 
 
-def test_the_check_of_a_change_ends_within_its_time() -> None:
+def test_the_time_budgets_of_the_ci_parts_fit_the_total_budget() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     budgets = [int(minutes) for minutes in re.findall(r'^part ".*" (\d+)$', script, re.M)]
     (whole,) = re.findall(r"^WHOLE_MINUTES=(\d+)$", script, re.M)
@@ -306,18 +306,18 @@ def test_the_check_of_a_change_ends_within_its_time() -> None:
     assert sum(budgets) <= int(whole) <= 45
 
 
-def test_the_guide_names_what_is_there() -> None:
+def test_every_path_named_in_the_contributing_guide_exists() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     named = re.findall(r"\b((?:edged|devices|configs|tests)/[\w./*-]*\w)", guide)
     assert len(named) > 20
     assert [path for path in named if not any(ROOT.glob(path))] == []
 
 
-def test_the_program_says_the_version_that_is_installed() -> None:
+def test_the_program_reports_the_version_of_pyproject() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
 
 
-def test_no_unfinished_or_foreign_words() -> None:
+def test_no_text_contains_unfinished_markers_or_unwanted_words() -> None:
     found = []
     folders = (*PRODUCT, "tests", "configs", "systemd", ".ci")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]

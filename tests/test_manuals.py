@@ -88,7 +88,7 @@ def test_chinese_has_the_marks_of_chinese() -> None:
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
-def test_what_a_newcomer_types_lights_the_lamp(name: str, tmp_path: Path) -> None:
+def test_the_first_steps_of_the_readme_light_the_lamp(name: str, tmp_path: Path) -> None:
     """The block with mosquitto, word for word, on a network of its own so that port 1883 is free."""
     if shutil.which("mosquitto", path=_path()) is None or shutil.which("unshare") is None:
         lacking("mosquitto and unshare are needed: apt-get install mosquitto util-linux")
