@@ -128,13 +128,13 @@ def test_every_key_in_every_state_is_answered_at_its_panel(seed: int) -> None:
             for point in POINTS:
                 for key in rng.sample(get_args(ev.Key), KEYS_TRIED):
                     arg = rng.choice(ARGUMENTS)
-                    said = press(Engine(load_state(dump, State)), point, key, arg)
-                    assert said is not None, f"seed {seed}, step {number}: silent after {point} {key} {arg}"
+                    answer = press(Engine(load_state(dump, State)), point, key, arg)
+                    assert answer is not None, f"seed {seed}, step {number}: silent after {point} {key} {arg}"
 
 
 def test_every_reason_for_refusing_a_key_has_a_text_for_the_panel() -> None:
     source = "\n".join(file.read_text() for file in Path(edged.core.__file__).parent.rglob("*.py"))
-    said = set(re.findall(r'turn\.ignore\(\s*[^"]*?"([a-z]+_[a-z_]+)"', source))
-    said |= set(re.findall(r'return (?:None if [^"]* else )?"([a-z]+_[a-z_]+)"$', source, re.M))
-    assert len(said) > 60
-    assert said - set(SILENT) - NOT_OF_KEYS <= set(REFUSED)
+    reasons = set(re.findall(r'turn\.ignore\(\s*[^"]*?"([a-z]+_[a-z_]+)"', source))
+    reasons |= set(re.findall(r'return (?:None if [^"]* else )?"([a-z]+_[a-z_]+)"$', source, re.M))
+    assert len(reasons) > 60
+    assert reasons - set(SILENT) - NOT_OF_KEYS <= set(REFUSED)

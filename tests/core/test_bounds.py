@@ -41,7 +41,8 @@ def hall() -> Engine:
     return engine
 
 
-def noted(engine: Engine, event: GoneOn) -> list[Note]:
+def notes_on_numbering(engine: Engine, event: GoneOn) -> list[Note]:
+    """Handle ``event``; return its notes on numbering: refused or gone on."""
     _commands, notes = engine.handle(AT_MS, event)
     return [note for note in notes if note.kind in ("ignored", "numbers.gone_on")]
 
@@ -66,9 +67,9 @@ def test_a_paper_code_is_accepted_from_one_to_the_maximum_number_of_characters(
 
 def test_numbering_by_hand_accepts_number_one_and_refuses_number_zero() -> None:
     engine = hall()
-    (refused,) = noted(engine, GoneOn("A000", "qin"))
+    (refused,) = notes_on_numbering(engine, GoneOn("A000", "qin"))
     assert (refused.kind, refused.data["reason"]) == ("ignored", "number_unknown")
-    (taken,) = noted(engine, GoneOn("A001", "qin"))
+    (taken,) = notes_on_numbering(engine, GoneOn("A001", "qin"))
     assert taken.kind == "numbers.gone_on"
 
 

@@ -26,8 +26,8 @@ def days_of(year: int) -> list[date]:
     ]
 
 
-def told(year: int) -> Hours:
-    """A policy as a city would write it from the yearly notice."""
+def hours_of_year(year: int) -> Hours:
+    """Return opening hours with the holidays and working days of a year, as a city would write them in its policy."""
     facts = chinese_calendar.constants
     return Hours(
         week=(Session(), Session((6, 7), "10:00", "16:00", mode="self-service")),
@@ -38,7 +38,7 @@ def told(year: int) -> Hours:
 
 @pytest.mark.parametrize("year", [2025, 2026])
 def test_every_day_is_a_workday_or_holiday_as_the_state_council_announced(year: int) -> None:
-    hours = told(year)
+    hours = hours_of_year(year)
     for day in days_of(year):
         kind = day_spans.kind_of(hours, (day - EPOCH).days)
         assert (kind in ("workday", "make-up")) == chinese_calendar.is_workday(day), day
@@ -54,12 +54,12 @@ def test_every_day_is_a_workday_or_holiday_as_the_state_council_announced(year: 
 def test_the_shipped_example_has_the_holidays_of_its_year() -> None:
     body = read(model_of(Policy), json.loads(EXAMPLE.read_text())["body"])
     hours = core_policy(body).hours
-    assert sorted(hours.holidays) == sorted(told(2026).holidays)
-    assert sorted(hours.workdays) == sorted(told(2026).workdays)
+    assert sorted(hours.holidays) == sorted(hours_of_year(2026).holidays)
+    assert sorted(hours.workdays) == sorted(hours_of_year(2026).workdays)
 
 
 def test_a_next_year_without_holidays_in_the_policy_is_reported_missing_in_december() -> None:
-    hours = told(2026)
+    hours = hours_of_year(2026)
     assert day_spans.missing_year(hours, (date(2026, 12, 10) - EPOCH).days) is None
     assert day_spans.missing_year(hours, (date(2026, 12, 11) - EPOCH).days) == 2027
     assert day_spans.missing_year(hours, (date(2027, 3, 1) - EPOCH).days) == 2027
@@ -69,7 +69,7 @@ def test_a_next_year_without_holidays_in_the_policy_is_reported_missing_in_decem
 
 
 def test_the_next_opening_is_found_over_the_longest_holiday() -> None:
-    hours = told(2026)
+    hours = hours_of_year(2026)
     eve = (date(2026, 2, 14) - EPOCH).days  # the make-up Saturday before Spring Festival
     assert day_spans.next_opening(hours, "tax", eve, 17 * 60) == ((date(2026, 2, 24) - EPOCH).days, 540)
 

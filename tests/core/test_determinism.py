@@ -39,13 +39,13 @@ def restarted(engine: Engine) -> Engine:
 
 
 def test_the_same_events_give_the_same_commands_and_state(seed: int) -> None:
-    lived = Chance(seed)
-    day = lived.live(STEPS)
+    random_hall = Chance(seed)
+    day = random_hall.live(STEPS)
     again = Feeder(Engine())
     first, second = list(again.feed(day)), list((other := Feeder(Engine())).feed(day))
     assert first == second
     assert dump_state(again.engine.state) == dump_state(other.engine.state)
-    assert dump_state(again.engine.state) == dump_state(lived.engine.state)
+    assert dump_state(again.engine.state) == dump_state(random_hall.engine.state)
 
 
 def test_a_restart_anywhere_changes_nothing(seed: int) -> None:
@@ -54,31 +54,31 @@ def test_a_restart_anywhere_changes_nothing(seed: int) -> None:
     straight = Feeder(Engine())
     expected = list(straight.feed(day))
     cut = Feeder(Engine(), lambda engine: restarted(engine) if chance.random() < 0.1 else engine)
-    for index, (lived, wanted) in enumerate(zip(cut.feed(day), expected, strict=True)):
-        assert lived == wanted, f"step {index}"
+    for index, (outcome, wanted) in enumerate(zip(cut.feed(day), expected, strict=True)):
+        assert outcome == wanted, f"step {index}"
     assert dump_state(cut.engine.state) == dump_state(straight.engine.state)
 
 
 def test_the_state_loaded_from_json_is_equal_and_in_the_same_order(seed: int) -> None:
-    lived = Chance(seed)
-    lived.live(STEPS)
-    blob = dump_state(lived.engine.state)
+    random_hall = Chance(seed)
+    random_hall.live(STEPS)
+    blob = dump_state(random_hall.engine.state)
     again = load_state(blob, State)
-    assert again == lived.engine.state
+    assert again == random_hall.engine.state
     assert dump_state(again) == blob
 
 
 def test_a_hall_without_people_has_no_timers_but_opening_hours_and_kept_cases(seed: int) -> None:
-    lived = Chance(seed)
-    lived.live(STEPS)
-    feeder = Feeder(lived.engine)
-    cases = [case.id for case in lived.engine.state.cases.values() if case.state != "CLOSED"]
-    list(feeder.feed([(lived.at_ms, ev.CaseTold("close", "centre", case)) for case in cases]))
-    for ticks, _ in enumerate(feeder.ticks(lived.at_ms + 7 * DAY_MS)):
-        assert ticks <= TICKS_MAX, f"still asking for ticks, next at {lived.engine.next_due_ms}"
-    assert {name.partition("/")[0] for name in lived.engine.state.timers} <= {"case-keep", "hours"}
-    assert lived.engine.next_due_ms == min(lived.engine.state.timers.values(), default=None)
-    assert not [w for w in lived.engine.state.windows.values() if w.due_ms is not None]
+    random_hall = Chance(seed)
+    random_hall.live(STEPS)
+    feeder = Feeder(random_hall.engine)
+    cases = [case.id for case in random_hall.engine.state.cases.values() if case.state != "CLOSED"]
+    list(feeder.feed([(random_hall.at_ms, ev.CaseTold("close", "centre", case)) for case in cases]))
+    for ticks, _ in enumerate(feeder.ticks(random_hall.at_ms + 7 * DAY_MS)):
+        assert ticks <= TICKS_MAX, f"still asking for ticks, next at {random_hall.engine.next_due_ms}"
+    assert {name.partition("/")[0] for name in random_hall.engine.state.timers} <= {"case-keep", "hours"}
+    assert random_hall.engine.next_due_ms == min(random_hall.engine.state.timers.values(), default=None)
+    assert not [w for w in random_hall.engine.state.windows.values() if w.due_ms is not None]
 
 
 def test_the_restart_comparison_notices_a_restart_that_loses_state() -> None:

@@ -29,16 +29,19 @@ def hall(at_ms: int = 0) -> Engine:
     return engine
 
 
-def wall(text: str) -> int:
+def wall_ms(text: str) -> int:
+    """Return an ISO 8601 time as milliseconds since 1970."""
     return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def phase(engine: Engine, area: str = "tax") -> str:
+    """Return the phase of an area's opening hours: open, draining, closed …"""
     assert engine.state.site is not None
     return opening.of(Turn(engine.state, Lookup(engine.state.site), engine.state.at_ms), area).phase
 
 
-def until(engine: Engine, end_ms: int) -> None:
+def tick_until(engine: Engine, end_ms: int) -> None:
+    """Handle every tick that falls due until ``end_ms``, and check the invariants after each."""
     while (due_ms := engine.next_due_ms) is not None and due_ms <= end_ms:
         engine.handle(due_ms, Tick())
         engine.check()
@@ -47,11 +50,11 @@ def until(engine: Engine, end_ms: int) -> None:
 def test_without_a_trusted_clock_no_area_closes_and_the_day_does_not_turn() -> None:
     engine = hall()
     engine.handle(1_000, TicketPrinted(Point("disp"), "A001", "tax-general"))
-    until(engine, 100 * HOUR_MS)
+    tick_until(engine, 100 * HOUR_MS)
     engine.handle(100 * HOUR_MS, TicketPrinted(Point("disp"), "A002", "tax-general"))
     assert phase(engine) == "open"
     assert (engine.state.day, engine.state.areas["tax"].waiting) == (0, 2)
-    _, notes = engine.handle(100 * HOUR_MS + 1, ClockSet(wall("2026-11-23T20:00:00+08:00"), 480))
+    _, notes = engine.handle(100 * HOUR_MS + 1, ClockSet(wall_ms("2026-11-23T20:00:00+08:00"), 480))
     assert phase(engine) == "draining", "a clock that is set at last drops nobody"
     assert "clock.stepped" not in {note.kind for note in notes}
 
@@ -70,17 +73,17 @@ def test_without_a_trusted_clock_no_area_closes_and_the_day_does_not_turn() -> N
 )
 def test_opening_hours_follow_the_time_zone_of_the_hall(offset_min: int, at: str, expected: str) -> None:
     engine = hall()
-    engine.handle(1, ClockSet(wall(at), offset_min))
+    engine.handle(1, ClockSet(wall_ms(at), offset_min))
     assert phase(engine) == expected
 
 
 def test_opening_hours_survive_a_dump_and_load_and_fire_on_time() -> None:
     engine = hall()
-    engine.handle(0, ClockSet(wall("2026-11-23T16:50:00+08:00"), 480))
+    engine.handle(0, ClockSet(wall_ms("2026-11-23T16:50:00+08:00"), 480))
     engine.handle(1_000, TicketPrinted(Point("disp"), "A001", "tax-general"))
     again = Engine(load_state(dump_state(engine.state), State))
     for one in (engine, again):
-        until(one, 10 * 60_000)
+        tick_until(one, 10 * 60_000)
         assert (phase(one), phase(one, "social")) == ("draining", "closed")
     assert again.state == engine.state
     hours = engine.state.hours
@@ -89,7 +92,7 @@ def test_opening_hours_survive_a_dump_and_load_and_fire_on_time() -> None:
 
 def test_a_refused_request_says_why_in_both_languages_and_takes_no_number() -> None:
     engine = hall()
-    engine.handle(0, ClockSet(wall("2026-11-23T20:00:00+08:00"), 480))
+    engine.handle(0, ClockSet(wall_ms("2026-11-23T20:00:00+08:00"), 480))
     commands, _ = engine.handle(1_000, TicketRequested(Point("kiosk"), "tax-general"))
     refusals = [c.body for c in commands if isinstance(c, Action) and isinstance(c.body, Refuse)]
     assert [(r.reason, r.text, r.text_en) for r in refusals] == [

@@ -16,7 +16,7 @@ CORE = Path(edged.core.__file__).parent
 # Who is told. "key": whoever pressed it, on that panel or pager (keys.press answers each ignored key). "order": whoever
 # ordered it, by the operation's outcome. "refuse": the dispenser shows it, and where nobody decided it an alarm stands
 # (issuing.turn_away). "alarm": an alarm stands beside it. Any other text: why it is harmless.
-TOLD: dict[str, str] = {
+INFORMED_BY: dict[str, str] = {
     "cases/case_book.py": "key order",
     "cases/case_requests.py": "key order",
     "cases/ratings.py": "key order",
@@ -93,11 +93,11 @@ def ignored() -> list[tuple[str, str, str]]:
     return found
 
 
-def told(place: tuple[str, str, str]) -> str | None:
+def entry_in_table(place: tuple[str, str, str]) -> str | None:
     """Return the table's most specific key for a place; None if it has none."""
     file, function, reason = place
     for name in (f"{file}/{function}/{reason}", f"{file}/{function}", file):
-        if name in TOLD:
+        if name in INFORMED_BY:
             return name
     return None
 
@@ -105,17 +105,17 @@ def told(place: tuple[str, str, str]) -> str | None:
 def test_every_place_that_ignores_an_input_states_who_is_informed() -> None:
     places = ignored()
     assert len(places) > 100
-    unknown = [place for place in places if told(place) is None]
+    unknown = [place for place in places if entry_in_table(place) is None]
     assert not unknown, f"who is told of these? {unknown}"
-    unused = TOLD.keys() - {told(place) for place in places}
+    unused = INFORMED_BY.keys() - {entry_in_table(place) for place in places}
     assert not unused, f"nothing is ignored there any more: {unused}"
 
 
 def test_every_ignored_input_that_is_answered_has_a_text() -> None:
     for place in ignored():
-        name, reason = told(place), place[2]
+        name, reason = entry_in_table(place), place[2]
         assert name is not None
-        if TOLD[name].startswith("key") and reason:
+        if INFORMED_BY[name].startswith("key") and reason:
             assert reason in REFUSED or reason in SILENT, f"no words for {place}"
     assert all(
         name in alarms.TEXT for name in ("paper-in-doubt", "nobody-gets-a-number", "device-unreadable")
@@ -124,7 +124,7 @@ def test_every_ignored_input_that_is_answered_has_a_text() -> None:
 
 
 def test_where_an_alarm_is_promised_the_function_sounds_one() -> None:
-    for name, who in TOLD.items():
+    for name, who in INFORMED_BY.items():
         if who != "alarm":
             continue
         file, function, *_ = name.split(".py/")[0] + ".py", *name.split(".py/")[1].split("/")

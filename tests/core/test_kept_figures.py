@@ -29,8 +29,8 @@ LOOK_EVERY = 25  # steps: signing a whole hall anew costs more than twenty of th
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Compare every figure that is asked for with one worked out anew; the list says which came from the cache."""
+def from_cache(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Compare every figure that is asked for with a fresh calculation; each entry says: it came from the cache."""
     ask: Callable[[Turn, str], AreaLoad] = demand.area_load
     seen: list[bool] = []
 
@@ -47,7 +47,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 @pytest.mark.long
 def test_figures_cached_within_a_turn_equal_those_calculated_afresh(
-    kept: list[bool], monkeypatch: pytest.MonkeyPatch
+    from_cache: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handle, steps, found = Engine.handle, count(), []
 
@@ -63,4 +63,4 @@ def test_figures_cached_within_a_turn_equal_those_calculated_afresh(
     verdict = live(replace(site, staff=staff), SEED, 1)
     assert verdict.broken is None
     assert not found, "\n".join(found)
-    assert sum(kept) > 5 * (len(kept) - sum(kept)) > 0
+    assert sum(from_cache) > 5 * (len(from_cache) - sum(from_cache)) > 0

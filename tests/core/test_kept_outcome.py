@@ -39,7 +39,7 @@ def last_first(turn: Turn, window: str) -> Choice | None:
     return ordering._pick(turn, window, heads, ordering._Streak.of(state))
 
 
-class Lived(NamedTuple):
+class RecordedDay(NamedTuple):
     """A day: its state in the middle, the recorded steps since then, its state at the end."""
 
     middle: State
@@ -58,8 +58,8 @@ def another_version() -> Iterator[None]:
 
 
 @cache  # two tests ask about the same days; who changes a state takes a copy
-def lived(seed: int, version: Callable[[], AbstractContextManager[None]] = nullcontext) -> Lived:
-    """A day that ``version`` lives (this one by default)."""
+def recorded_day(seed: int, version: Callable[[], AbstractContextManager[None]] = nullcontext) -> RecordedDay:
+    """Run a random day with this version of the rules, or with those that ``version`` puts in force."""
     with version():
         day = Chance(seed).live(EVENTS)
         engine, middle, steps = Engine(), None, list[Step]()
@@ -71,10 +71,11 @@ def lived(seed: int, version: Callable[[], AbstractContextManager[None]] = nullc
                 if middle is not None:
                     steps.append(Step(len(steps) + 1, at, one, commands, notes))
         assert middle is not None
-        return Lived(middle, steps, engine.state)
+        return RecordedDay(middle, steps, engine.state)
 
 
 def recovered(middle: State, steps: list[Step]) -> tuple[Engine, Recovered]:
+    """Recover a hall from its state in the middle and the steps since then; return the engine and the report."""
     engine = Engine(load_state(dump_state(middle), State))
     kept_steps = [step for step in steps if step.commands or step.notes or not isinstance(step.event, Tick)]
     restored = Restored(engine.state, 0, middle.at_ms, iter(kept_steps), len(steps), 0, 0)
@@ -83,23 +84,23 @@ def recovered(middle: State, steps: list[Step]) -> tuple[Engine, Recovered]:
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + DAYS))
 def test_recovering_with_the_same_version_reports_no_changed_outcome(seed: int) -> None:
-    middle, steps, _ = lived(seed)
+    middle, steps, _ = recorded_day(seed)
     assert recovered(middle, steps)[1].kept is None, f"EDGED_SEED={seed}"
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + DAYS))
 def test_visit_outcomes_read_from_commands_and_notes_equal_those_of_the_state(seed: int) -> None:
     """What is read from commands and notes is what the state says in the end."""
-    middle, steps, end = lived(seed)
-    told, truth = Recorded(middle), Recorded(end)
+    middle, steps, end = recorded_day(seed)
+    from_notes, truth = Recorded(middle), Recorded(end)
     for step in steps:
-        told.take(step.event, step.commands, step.notes)
-    assert told.next_action == end.next_action
-    assert {n: w for n, w in told.windows.items() if n in end.windows} == {
+        from_notes.take(step.event, step.commands, step.notes)
+    assert from_notes.next_action == end.next_action
+    assert {n: w for n, w in from_notes.windows.items() if n in end.windows} == {
         n: w for n, w in truth.windows.items() if n in end.windows
     }
     for number, visit in truth.visits.items():
-        ours = told.visits[number]
+        ours = from_notes.visits[number]
         assert alike(ours.state, visit.state), f"{number}: {ours} and {visit}; EDGED_SEED={seed}"
         assert ours.window == visit.window, f"{number}: {ours} and {visit}; EDGED_SEED={seed}"
         if visit.state not in OVER:
@@ -110,7 +111,7 @@ def test_outcomes_decided_by_another_version_are_kept_or_named_after_recovery() 
     """Where the tail was decided by another rule, visits and windows are as recorded, or named."""
     differed = named = visits = 0
     for seed in range(SEED, SEED + DAYS):
-        middle, steps, end = lived(seed, another_version)
+        middle, steps, end = recorded_day(seed, another_version)
         engine, found = recovered(middle, steps)
         if found.kept is None:
             continue
@@ -119,9 +120,9 @@ def test_outcomes_decided_by_another_version_are_kept_or_named_after_recovery() 
         _, notes = engine.handle(found.last_ms, found.kept)
         engine.check()
         assert max(before, found.kept.next_action) <= engine.state.next_action
-        told = next(note for note in notes if note.kind == "journal.outcome_kept")
+        kept_note = next(note for note in notes if note.kind == "journal.outcome_kept")
         left = {alarm.subject for alarm in engine.state.alarms.values() if alarm.kind == upgrade.ALARM}
-        assert left == {word for word in str(told.data["left"]).split(",") if word}
+        assert left == {number for number in str(kept_note.data["left"]).split(",") if number}
         visits += len(found.kept.visits)
         named += len([one for one in found.kept.visits if one.number in left])
         _agree(engine.state, end, left, seed)
@@ -132,13 +133,14 @@ def test_outcomes_decided_by_another_version_are_kept_or_named_after_recovery() 
 
 
 def _agree(ours: State, theirs: State, left: set[str], seed: int) -> None:
+    """Assert that every ticket still in the hall has the same state and window in both; ``left`` are excepted."""
     for ticket in theirs.tickets.values():
         if ticket.ended_ms is not None or ticket.number in left or ticket.direct:
             continue
-        mine = ours.tickets[ours.used_numbers[ticket.number]]
+        ticket_here = ours.tickets[ours.used_numbers[ticket.number]]
         at = ticket.window if ticket.state in ("CALLED", "SERVING") else None
-        was = mine.window if mine.state in ("CALLED", "SERVING") else None
-        assert alike(mine.state, ticket.state), f"{ticket.number}; EDGED_SEED={seed}"
+        was = ticket_here.window if ticket_here.state in ("CALLED", "SERVING") else None
+        assert alike(ticket_here.state, ticket.state), f"{ticket.number}; EDGED_SEED={seed}"
         assert was == at, f"{ticket.number}; EDGED_SEED={seed}"
     for name, window in theirs.windows.items():
         mine_window: WindowState = ours.windows[name]
@@ -148,7 +150,7 @@ def _agree(ours: State, theirs: State, left: set[str], seed: int) -> None:
 
 
 def test_the_turn_of_the_day_clears_the_alarms_about_kept_outcomes() -> None:
-    engine = Engine(load_state(dump_state(lived(SEED).middle), State))
+    engine = Engine(load_state(dump_state(recorded_day(SEED).middle), State))
     assert engine.state.site is not None
     from edged.core.model.lookup import Lookup
     from edged.core.people import alarms

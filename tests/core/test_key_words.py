@@ -46,7 +46,7 @@ NO_PART = {  # keys whose argument names no part of the hall, and what it is ins
 SERVING = (("p1", "next", None), ("p1", "arrive", None))
 PAGED = (("panel-duty", "force-open", "w8 tax by=zhao"),)
 HELP = (("p1", "commissioner", None),)
-SAID = [
+TYPED_ARGUMENTS = [
     ("panel-duty", "force-open", "w8 tax by=zhao", "8 税务 by=zhao", ()),
     ("panel-duty", "force-open", "w8 tax by=zhao", "by=zhao window 8 Tax", ()),
     ("p1", "force-close", "w1", "1号窗口", ()),
@@ -73,7 +73,8 @@ SAID = [
 REFUSED = {"extend-hours"}  # this hall has planned no hours
 
 
-def after(presses: tuple[tuple[str, str, str | None], ...]) -> Engine:
+def hall_after(presses: tuple[tuple[str, str, str | None], ...]) -> Engine:
+    """Return a hall with one clerk logged in and one visitor waiting, after these presses (point, key, argument)."""
     engine = Engine()
     engine.handle(AT_MS, SiteLoaded(hall_site()))
     engine.handle(AT_MS, ClockSet(MORNING_MS, 0))
@@ -85,6 +86,7 @@ def after(presses: tuple[tuple[str, str, str | None], ...]) -> Engine:
 
 
 def press(engine: Engine, point: str, key: str, arg: str | None) -> tuple[list[Command], list[Note]]:
+    """Press a key at a point; return the commands and notes of that step."""
     commands, notes = engine.handle(engine.state.at_ms + 1000, KeyPressed(Point(point), key, arg))  # type: ignore[arg-type]
     engine.check()
     return list(commands), list(notes)
@@ -94,25 +96,25 @@ def test_every_key_is_listed_as_taking_a_name_of_a_hall_part_or_not() -> None:
     takes = {*ANYWHERE, *AT_WINDOW, *AT_PAGER}
     assert takes | NO_PART.keys() == set(get_args(Key))
     assert not takes & NO_PART.keys()
-    assert takes == {key for _point, key, *_ in SAID}
+    assert takes == {key for _point, key, *_ in TYPED_ARGUMENTS}
 
 
-@pytest.mark.parametrize(("point", "key", "ids", "said", "before"), SAID)
+@pytest.mark.parametrize(("point", "key", "ids", "names", "before"), TYPED_ARGUMENTS)
 def test_a_key_with_the_name_of_a_part_does_what_it_does_with_its_id(
-    point: str, key: str, ids: str, said: str, before: tuple[tuple[str, str, str | None], ...]
+    point: str, key: str, ids: str, names: str, before: tuple[tuple[str, str, str | None], ...]
 ) -> None:
-    by_id, by_name = (press(after(before), point, key, arg) for arg in (ids, said))
+    by_id, by_name = (press(hall_after(before), point, key, arg) for arg in (ids, names))
     assert by_id == by_name
     done = [note for note in by_id[1] if note.kind != "ignored"]
     assert bool(done) != (key in REFUSED), by_id[1]
 
 
 def test_a_name_that_no_part_has_is_refused_and_quoted_as_typed() -> None:
-    _commands, notes = press(after(SERVING), "p1", "transfer", "月亮")
+    _commands, notes = press(hall_after(SERVING), "p1", "transfer", "月亮")
     assert [(note.data["reason"], note.data["target"]) for note in notes if note.kind == "ignored"] == [
         ("unknown_transfer_target", "月亮")
     ]
-    _commands, notes = press(after(()), "panel-duty", "force-open", "99 by=zhao")
+    _commands, notes = press(hall_after(()), "panel-duty", "force-open", "99 by=zhao")
     assert [note.data["reason"] for note in notes if note.kind == "ignored"] == ["unknown_window"]
 
 
@@ -131,7 +133,7 @@ NAMESAKES = Site(
 
 
 @pytest.mark.parametrize(
-    ("key", "said", "meant"),
+    ("key", "typed", "understood"),
     [
         ("transfer", "社保", "s1"),  # an area's own service goes before it
         ("transfer", "税务", "税务"),  # another area's service has its name: nobody's
@@ -149,6 +151,6 @@ NAMESAKES = Site(
     ],
 )
 def test_an_id_wins_over_an_equal_name_and_an_ambiguous_name_is_left_as_typed(
-    key: str, said: str, meant: str
+    key: str, typed: str, understood: str
 ) -> None:
-    assert with_ids(NAMESAKES, key, said, at_window=True) == meant
+    assert with_ids(NAMESAKES, key, typed, at_window=True) == understood

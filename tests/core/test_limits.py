@@ -31,6 +31,7 @@ DAY_MS = 86_400_000
 
 
 def opened_hall(site: Site) -> Feeder:
+    """Return a hall with this site and without the tidal loop."""
     feeder = Feeder(Engine())
     policy = PolicyApplied(1, "", Policy(Tidal(enabled=False)))
     list(feeder.feed([(START_MS, event) for event in (ClockSet(0, 480), SiteLoaded(site), policy)]))
@@ -92,10 +93,10 @@ def test_closed_cases_become_counts_and_only_the_newest_ratings_are_kept(
         at_ms += 60_000
         list(feeder.feed([(at_ms, CaseTold("open", "centre"))]))
         case = next(reversed(state.cases))
-        told = [CaseTold("close", "centre", case)]
+        events = [CaseTold("close", "centre", case)]
         if number % 2:
-            told.append(CaseTold("rate", "centre", case, level=5))
-        list(feeder.feed([(at_ms + 1000, event) for event in told]))
+            events.append(CaseTold("rate", "centre", case, level=5))
+        list(feeder.feed([(at_ms + 1000, event) for event in events]))
     assert len(state.cases) == kept
     assert state.case_tally == CaseTally(300, 300, 300, rated=150, satisfied=150)
     assert case_signs.ratios(state) == (1.0, 1.0, None, 1.0)

@@ -169,14 +169,14 @@ def test_every_state_of_a_transition_table_can_be_reached_from_its_start(
 
 
 def test_every_reason_and_every_note_kind_appears_in_some_transcript() -> None:
-    told = "\n".join(path.read_text() for path in TRANSCRIPTS)
+    transcripts = "\n".join(path.read_text() for path in TRANSCRIPTS)
     missing = []
     for path in CORE.rglob("*.py"):
         code = re.sub(r"\s+", " ", path.read_text())
         reasons = re.findall(r'(?:turn\.ignore\([^"]*?|_refuse\(turn, area, )"([a-z_]+)"', code)
         kinds = re.findall(r'turn\.note\( ?"([a-z._]+)"', code)
-        missing += [f"{path.name}: {r}" for r in reasons if f"reason={r}" not in told]
-        missing += [f"{path.name}: {kind}" for kind in kinds if f"# {kind} " not in told]
+        missing += [f"{path.name}: {r}" for r in reasons if f"reason={r}" not in transcripts]
+        missing += [f"{path.name}: {kind}" for kind in kinds if f"# {kind} " not in transcripts]
     assert not missing
 
 
@@ -190,8 +190,8 @@ def test_every_window_state_has_a_lamp_and_a_text() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_only_a_key_at_the_window_itself_calls_a_visitor(seed: int) -> None:
     """So nobody is ever sent to a window that is merely lit, and nobody is called by two."""
-    lived = Chance(seed, pace_s=8)
-    day = lived.live(400)
+    random_hall = Chance(seed, pace_s=8)
+    day = random_hall.live(400)
     print(f"live this day again: Chance({seed}, pace_s=8).live(400)")  # noqa: T201
     calls = 0
     feeder = Feeder(Engine())

@@ -9,7 +9,8 @@ from edged.core.model.state import State, Ticket
 from edged.core.queue import numbering
 
 
-def _came_and_went(state: State, number: str, ticket: int) -> None:
+def _give_number_and_leave(state: State, number: str, ticket: int) -> None:
+    """Give ``number`` to a ticket, and let its visitor leave."""
     state.used_numbers[number] = ticket
     known = Ticket(ticket, number, "tax", "normal", 0, 0, Point("disp"))
     numbering.ticket_gone(state, known)
@@ -22,7 +23,7 @@ def test_a_given_number_stays_given_in_whatever_order_the_visitors_leave() -> No
         pool += ["A", "", "B7C", "A0000000000007", "１２"]
         for ticket in range(1, 60):
             number = chance.choice(pool)
-            _came_and_went(state, number, ticket)
+            _give_number_and_leave(state, number, ticket)
             model.add(number)
             wrong = [one for one in pool if numbering.given(state, one) != (one in model)]
             assert not wrong, f"seed {seed}: after {number} wrong about {wrong}"
@@ -41,7 +42,7 @@ def test_the_numbers_given_on_a_long_day_are_stored_as_few_ranges() -> None:
         order[at : at + 50] = part
     most = 0
     for ticket in order:
-        _came_and_went(state, f"T{ticket:06d}", ticket)
+        _give_number_and_leave(state, f"T{ticket:06d}", ticket)
         most = max(most, len(state.past_numbers["6T"]))
     assert state.past_numbers == {"6T": [1, 20_001]}
     assert most <= 60

@@ -153,7 +153,7 @@ class Hall:
         return numbers[nth % len(numbers)] if numbers else "T0"
 
 
-def lived(hall: Hall, step: tuple[Any, ...]) -> tuple[str | None, list[str]]:
+def play_step(hall: Hall, step: tuple[Any, ...]) -> tuple[str | None, list[str]]:
     """Live one drawn step; return the window at which a key was pressed (None: none was) and who was called."""
     kind, first, second, third = step
     if kind == "arrive":
@@ -201,23 +201,23 @@ def test_every_ticket_is_called_within_a_bounded_number_of_calls_of_each_window(
     waited: dict[str, set[int]] = {}
     for step in day:
         at_window = str(step[1]) if step[0] == "key" else None
-        mine = hall.callable_at(at_window) if at_window is not None else set()
-        places = {t: ordering._place(hall.engine.state.tickets[t]) for t in mine}
-        window, called = lived(hall, step)
+        callable_here = hall.callable_at(at_window) if at_window is not None else set()
+        places = {t: ordering._place(hall.engine.state.tickets[t]) for t in callable_here}
+        window, called = play_step(hall, step)
         if window is None or not called:
             continue
         (number,) = called
         taken = hall.ticket(number)
-        assert taken.id in mine or step[2] != ("next", None)
-        for ticket in waited.get(window, set()) - mine:  # it was not for this window all the time
+        assert taken.id in callable_here or step[2] != ("next", None)
+        for ticket in waited.get(window, set()) - callable_here:  # it was not for this window all the time
             del calls[window, ticket], before[window, ticket]
-        for ticket in mine:
+        for ticket in callable_here:
             calls[window, ticket] += 1
             if ticket != taken.id and places.get(taken.id, (0, 0)) < places[ticket]:
                 before[window, ticket] += 1
             limit = (before[window, ticket] + 1) * (calling.priority_streak + 1)
             assert calls[window, ticket] <= limit, f"{ticket} at {window}"
-        waited[window] = mine - {taken.id}
+        waited[window] = callable_here - {taken.id}
 
 
 @settings(max_examples=120, deadline=None)
@@ -228,7 +228,7 @@ def test_a_window_calls_tickets_in_exactly_the_order_announced_as_upcoming(
     """Nobody comes and nobody else calls: the window calls exactly ``upcoming``, in order."""
     hall = Hall(calling)
     for step in day:
-        lived(hall, step)
+        play_step(hall, step)
     hall.happen(KeyPressed(Point(f"p{window[1:]}"), "login", "qin"))
     hall.happen(KeyPressed(Point(f"p{window[1:]}"), "finish"))
     promised = [ticket.number for ticket in ordering.upcoming(hall.turn, window, 500)]
@@ -259,11 +259,11 @@ def test_a_newcomer_is_told_at_least_as_many_ahead_as_are_really_called_first(
     for gap_s, service, priority in present:
         hall.arrive(gap_s, service, priority)
     ticket = hall.arrive(5, "general", own)
-    told = sum(ordering.ahead(hall.turn, ticket).values())
+    announced = sum(ordering.ahead(hall.turn, ticket).values())
     order = [t.id for t in ordering.upcoming(hall.turn, "w1", 500)]
-    assert told >= order.index(ticket.id)
+    assert announced >= order.index(ticket.id)
     if own == "normal":
-        assert told == order.index(ticket.id)
+        assert announced == order.index(ticket.id)
 
 
 @settings(max_examples=100, deadline=None)
@@ -275,8 +275,8 @@ def test_within_one_priority_class_the_numbers_ahead_follow_the_order_of_arrival
     for gap_s, priority in present:
         hall.arrive(gap_s, "general", priority)
     for queue in hall.engine.state.queues.get("general", {}).values():
-        told = [sum(ordering.ahead(hall.turn, hall.engine.state.tickets[t]).values()) for t in queue]
-        assert told == sorted(told)
+        ahead = [sum(ordering.ahead(hall.turn, hall.engine.state.tickets[t]).values()) for t in queue]
+        assert ahead == sorted(ahead)
     assert [t.id for t in ordering.upcoming(hall.turn, "w1", 500)] != [] or not present
 
 

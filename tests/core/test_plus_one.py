@@ -38,6 +38,7 @@ def hall() -> Engine:
 
 
 def load(engine: Engine) -> Load:
+    """Return the load of the area of social insurance."""
     state = engine.state
     assert state.site is not None
     return load_of(Turn(state, Lookup(state.site), state.at_ms), "social")
@@ -48,9 +49,9 @@ def waits_s(engine: Engine) -> tuple[float, float]:
     people.
     """
     now = load(engine)
-    told = wait_range(now, now.work)
-    assert told is not None
-    return newcomer_wait_s(now, now.windows), told.mean_s
+    predicted = wait_range(now, now.work)
+    assert predicted is not None
+    return newcomer_wait_s(now, now.windows), predicted.mean_s
 
 
 def test_a_helper_at_a_window_shortens_predicted_waits_until_the_logout(hall: Engine) -> None:

@@ -43,36 +43,37 @@ PARTS = 30  # of the days, to share between the processors
 PLANTED_DAYS = 300  # a planted bug must be found within so many
 
 
-class Life(NamedTuple):
-    """A day that can be lived again."""
+class RandomDay(NamedTuple):
+    """A random day: the same seed, number of events and hall give the same day again."""
 
     seed: int
     events: int = EVENTS
     hall: str = "small"
 
 
-def broken(life: Life) -> str | None:
-    """What broke first on this day; None: every promise was kept."""
+def broken(random_day: RandomDay) -> str | None:
+    """Run a day; return the first invariant that broke, None if all held."""
     try:
-        Chance(life.seed, small=life.hall == "small").live(life.events)
+        Chance(random_day.seed, small=random_day.hall == "small").live(random_day.events)
     except Exception as error:  # noqa: BLE001 (whatever the core raises is the finding)
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return None
 
 
-def lived(first: int, end: int) -> list[tuple[int, str]]:
-    """The broken ones of these days."""
-    return [(seed, found) for seed in range(first, end) if (found := broken(Life(seed))) is not None]
+def broken_days(first: int, end: int) -> list[tuple[int, str]]:
+    """Run the days with seeds from ``first`` to before ``end``; return seed and broken invariant of each that broke."""
+    return [(seed, found) for seed in range(first, end) if (found := broken(RandomDay(seed))) is not None]
 
 
-def kept() -> list[Life]:
+def stored_days() -> list[RandomDay]:
+    """Return the days of ``KEPT``, each of which once broke an invariant."""
     words = [line.split("#")[0].split() for line in KEPT.read_text().splitlines()]
-    return [Life(int(seed), int(events), hall) for seed, events, hall in filter(None, words)]
+    return [RandomDay(int(seed), int(events), hall) for seed, events, hall in filter(None, words)]
 
 
-@pytest.mark.parametrize("life", kept(), ids=str)
-def test_a_random_day_that_once_broke_an_invariant_breaks_none_now(life: Life) -> None:
-    assert broken(life) is None
+@pytest.mark.parametrize("random_day", stored_days(), ids=str)
+def test_a_random_day_that_once_broke_an_invariant_breaks_none_now(random_day: RandomDay) -> None:
+    assert broken(random_day) is None
 
 
 @pytest.mark.parametrize("days", [FEW_DAYS, pytest.param(DAYS, marks=pytest.mark.long)])
@@ -81,7 +82,7 @@ def test_random_days_break_no_promise_of_the_hall(days: int) -> None:
     firsts = range(FIRST_SEED, FIRST_SEED + days, size)
     ends = [min(first + size, FIRST_SEED + days) for first in firsts]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        found = [one for part in pool.map(lived, firsts, ends) for one in part]
+        found = [one for part in pool.map(broken_days, firsts, ends) for one in part]
     for seed, what in found:
         with KEPT.open("a") as file:
             file.write(f"{seed} {EVENTS} small  # {what}\n")
@@ -217,5 +218,5 @@ def test_a_planted_bug_breaks_its_promise(
     plant: Callable[[Patch], None], promise: str, monkeypatch: Patch
 ) -> None:
     plant(monkeypatch)
-    found = (broken(Life(seed)) for seed in range(PLANTED_DAYS))
+    found = (broken(RandomDay(seed)) for seed in range(PLANTED_DAYS))
     assert promise in (next((what for what in found if what is not None and promise in what), None) or "")

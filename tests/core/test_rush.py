@@ -35,7 +35,7 @@ FLOOD = 400  # tickets, one a millisecond: twenty times the busiest hall
 
 
 def opened(tide: bool = False) -> Feeder:
-    """A hall a minute after its start, so that it has all its looks."""
+    """Return a hall one minute after its start, when its first evaluations are over."""
     feeder = Feeder(Engine())
     policy = PolicyApplied(1, "", Policy(Tidal(enabled=tide)))
     first: list[tuple[int, Event]] = [
@@ -48,17 +48,19 @@ def opened(tide: bool = False) -> Feeder:
 
 
 def flood(count: int, begin_ms: int = START_MS + 60_000) -> list[tuple[int, Event]]:
+    """Return tickets for the tax area, one each millisecond."""
     return [
         (begin_ms + n, TicketPrinted(Point("disp"), f"A{n:04d}", "tax-general", seq=n)) for n in range(count)
     ]
 
 
 def summaries(commands: tuple[Command, ...]) -> list[AreaSummary]:
+    """Return the area summaries among these commands."""
     return [one.value for one in commands if isinstance(one, Desired) and isinstance(one.value, AreaSummary)]
 
 
-def lived(feeder: Feeder, events: list[tuple[int, Event]]) -> Iterator[Outcome]:
-    """The events, and the ticks of a second after them."""
+def played(feeder: Feeder, events: list[tuple[int, Event]]) -> Iterator[Outcome]:
+    """Handle the events, and the ticks of one second after them."""
     yield from feeder.feed(events)
     yield from feeder.ticks(events[-1][0] + 1_000)
 
@@ -81,7 +83,7 @@ def test_in_a_rush_one_evaluation_covers_many_events_and_none_comes_too_late() -
     feeder = opened()
     looked_ms, waited_ms = [], []
     since_ms: int | None = None
-    for at_ms, event, commands, notes in lived(feeder, flood(FLOOD)):
+    for at_ms, event, commands, notes in played(feeder, flood(FLOOD)):
         if isinstance(event, TicketPrinted):
             assert [note.kind for note in notes] == ["ticket.issued"], "a ticket is a ticket at once"
             since_ms = at_ms if since_ms is None else since_ms
@@ -98,6 +100,7 @@ def test_in_a_rush_one_evaluation_covers_many_events_and_none_comes_too_late() -
 
 
 def panels_of(commands: tuple[Command, ...], window: str) -> list[Panel]:
+    """Return what the panel of a window was told to show, in order."""
     values = [one.value for one in commands if isinstance(one, Desired) and isinstance(one.value, Panel)]
     return [panel for panel in values if panel.window == window]
 
@@ -123,7 +126,7 @@ def test_a_rush_goes_on_the_same_after_its_state_is_dumped_and_loaded() -> None:
     assert reloaded.engine.state.put_off, "in the middle of a rush"
     reloaded.engine = Engine(load_state(dump_state(reloaded.engine.state), State))
     rest = flood(FLOOD, whole.engine.state.at_ms)[FLOOD // 2 :]
-    assert list(lived(whole, rest)) == list(lived(reloaded, rest))
+    assert list(played(whole, rest)) == list(played(reloaded, rest))
     assert dump_state(whole.engine.state) == dump_state(reloaded.engine.state)
 
 
@@ -134,20 +137,20 @@ def test_after_a_rush_the_state_equals_that_of_evaluating_at_every_step(
     print(f"reproduce with EDGED_SEED={seed}")  # noqa: T201 (pytest shows it with a failure)
     events = mixed(random.Random(seed))
     paced = opened()
-    list(lived(paced, events))
+    list(played(paced, events))
     assert left_behind(paced.engine) == []
     monkeypatch.setattr(rush, "AHEAD_MS", 1 << 40)
     unpaced = opened()
-    list(lived(unpaced, events))
+    list(played(unpaced, events))
     assert left_behind(unpaced.engine) == []
-    mine, theirs = paced.engine.state, unpaced.engine.state
-    assert mine.shown == theirs.shown
-    assert mine.tickets == theirs.tickets
-    assert mine.windows == theirs.windows
+    with_rush, without_rush = paced.engine.state, unpaced.engine.state
+    assert with_rush.shown == without_rush.shown
+    assert with_rush.tickets == without_rush.tickets
+    assert with_rush.windows == without_rush.windows
 
 
 def mixed(dice: random.Random) -> list[tuple[int, Event]]:
-    """Tickets and three clerks in a hurry."""
+    """Return tickets and keys of four panels, a few milliseconds apart."""
     at_ms, events = START_MS + 60_000, list[tuple[int, Event]]()
     for n in range(FLOOD):
         at_ms += dice.choice((0, 1, 1, 5))

@@ -36,13 +36,13 @@ KINDS = get_args(DeviceEvent)
 
 
 def message(kind: type, seq: int, **other: Any) -> Any:
-    """A message of this kind."""
+    """Return a message of this kind with this sequence number."""
     wanted = {one.name for one in fields(kind)} & VALUES.keys()
     return kind(point=POINT, seq=seq, **{name: VALUES[name] for name in wanted}, **other)
 
 
-class Heard:
-    """A hall that hears one device; ``known(…)``: whether it takes a message for one that it has already."""
+class HallWithSender:
+    """A hall that receives the messages of one device."""
 
     def __init__(self) -> None:
         self.engine = Engine()
@@ -50,7 +50,8 @@ class Heard:
         self.engine.handle(AT_MS, ClockSet(EVENING_MS, 480))
         self.at_ms = AT_MS
 
-    def known(self, event: Any, after_s: float = 1.0) -> bool:
+    def is_repeat(self, event: Any, after_s: float = 1.0) -> bool:
+        """Receive ``event`` after ``after_s`` seconds; return whether the hall takes it for one it has already."""
         self.at_ms += round(after_s * 1000)
         self.engine.state.at_ms = self.at_ms
         return sequence.is_redelivery(Turn(self.engine.state, Lookup(hall_site()), self.at_ms), event)
@@ -58,9 +59,11 @@ class Heard:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_messages_of_a_device_switched_off_over_night_are_not_taken_for_repeats(kind: type) -> None:
-    hall = Heard()
-    assert not any(hall.known(message(kind, seq)) for seq in (1, 2, 3))
-    assert [hall.known(message(kind, seq), after) for seq, after in ((1, 43_200.0), (2, 5.0), (3, 5.0))] == [
+    hall = HallWithSender()
+    assert not any(hall.is_repeat(message(kind, seq)) for seq in (1, 2, 3))
+    assert [
+        hall.is_repeat(message(kind, seq), after) for seq, after in ((1, 43_200.0), (2, 5.0), (3, 5.0))
+    ] == [
         False,
         False,
         False,
@@ -69,42 +72,46 @@ def test_messages_of_a_device_switched_off_over_night_are_not_taken_for_repeats(
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_message_repeated_by_the_device_after_a_short_loss_counts_once(kind: type) -> None:
-    hall = Heard()
-    assert not any(hall.known(message(kind, seq)) for seq in (1, 2, 3))
-    assert [hall.known(message(kind, seq), after) for seq, after in ((2, 4.0), (3, 0.1))] == [True, True]
-    assert hall.known(replace(message(kind, 3), again=True), 43_200.0), "the broker's repetition, however old"
+    hall = HallWithSender()
+    assert not any(hall.is_repeat(message(kind, seq)) for seq in (1, 2, 3))
+    assert [hall.is_repeat(message(kind, seq), after) for seq, after in ((2, 4.0), (3, 0.1))] == [True, True]
+    assert hall.is_repeat(replace(message(kind, 3), again=True), 43_200.0), (
+        "the broker's repetition, however old"
+    )
 
 
 def test_a_message_repeated_by_the_broker_counts_once_however_many_came_since() -> None:
     """A broker that nothing bounds had a thousand presses of a key that hangs on their way when its link was cut."""
-    hall, many = Heard(), 1_000
-    assert not any(hall.known(message(KeyPressed, seq), 0.001) for seq in range(1, many + 1))
-    assert all(hall.known(message(KeyPressed, seq, again=True), 0.001) for seq in range(1, many + 1))
-    assert not hall.known(message(KeyPressed, many + 1, again=True)), "it had not been sent before the cut"
+    hall, many = HallWithSender(), 1_000
+    assert not any(hall.is_repeat(message(KeyPressed, seq), 0.001) for seq in range(1, many + 1))
+    assert all(hall.is_repeat(message(KeyPressed, seq, again=True), 0.001) for seq in range(1, many + 1))
+    assert not hall.is_repeat(message(KeyPressed, many + 1, again=True)), (
+        "it had not been sent before the cut"
+    )
 
 
 def test_messages_kept_by_the_broker_from_before_the_first_received_one_are_counted() -> None:
     """Its link was cut before the first of them arrived; of a life in which nothing is forgotten the unknown is new."""
-    hall = Heard()
-    assert not any(hall.known(message(KeyPressed, seq), 0.001) for seq in range(10, 1_000))
-    assert not hall.known(message(KeyPressed, 9, again=True))
-    fresh = Heard()
-    assert not any(fresh.known(message(KeyPressed, seq), 0.001) for seq in (1, *range(300, 400)))
-    assert not fresh.known(message(KeyPressed, 150, again=True))
+    hall = HallWithSender()
+    assert not any(hall.is_repeat(message(KeyPressed, seq), 0.001) for seq in range(10, 1_000))
+    assert not hall.is_repeat(message(KeyPressed, 9, again=True))
+    fresh = HallWithSender()
+    assert not any(fresh.is_repeat(message(KeyPressed, seq), 0.001) for seq in (1, *range(300, 400)))
+    assert not fresh.is_repeat(message(KeyPressed, 150, again=True))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_repeated_lower_sequence_number_does_not_set_where_a_device_begins(kind: type) -> None:
     """It may be of an earlier epoch: the device begins with 1 again, and that counts."""
-    hall = Heard()
-    assert not hall.known(message(kind, 1))
-    assert not hall.known(replace(message(kind, 0), again=True))
-    assert not hall.known(message(kind, 1), 600.0)
+    hall = HallWithSender()
+    assert not hall.is_repeat(message(kind, 1))
+    assert not hall.is_repeat(replace(message(kind, 0), again=True))
+    assert not hall.is_repeat(message(kind, 1), 600.0)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_new_boot_id_makes_the_same_sequence_number_a_new_message(kind: type) -> None:
-    hall = Heard()
-    assert not hall.known(message(kind, 1, boot="a"))
-    assert not hall.known(message(kind, 1, boot="b"))
-    assert hall.known(message(kind, 1, boot="b"))
+    hall = HallWithSender()
+    assert not hall.is_repeat(message(kind, 1, boot="a"))
+    assert not hall.is_repeat(message(kind, 1, boot="b"))
+    assert hall.is_repeat(message(kind, 1, boot="b"))

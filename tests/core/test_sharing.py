@@ -61,7 +61,8 @@ def test_a_draining_window_counts_as_coming_only_for_areas_that_can_use_it() -> 
 LENDING = replace(TIDAL, arbiter=replace(TIDAL.arbiter, lend_windows=1, lend_keep=1, early_release=True))
 
 
-def lent(turn: Turn) -> dict[str, str | None]:
+def lend_to_housing(turn: Turn) -> dict[str, str | None]:
+    """Let the housing area borrow windows; return to which area each lent window goes."""
     sharing._lend(turn, "house", 10_000.0)
     return {name: state.lent_to for name, state in turn.state.windows.items() if state.lent_to}
 
@@ -71,18 +72,18 @@ def test_only_an_open_regular_window_is_lent_to_another_area() -> None:
     for window in ("w1", "w2", "w4"):
         turn.window(window).state = "OPEN"
         turn.window(window).staff = window
-    assert lent(turn) == {"w4": "house"}
+    assert lend_to_housing(turn) == {"w4": "house"}
     closed = a_turn(LENDING)
     for window in ("w1", "w2"):
         closed.window(window).state = "OPEN"
         closed.window(window).staff = window
     assert closed.window("w4").state == "CLOSED"
-    assert lent(closed) == {}
+    assert lend_to_housing(closed) == {}
     tidal = a_turn(LENDING, "window w8 8 deed,tax-invoice tidal panel=p8")
     for window in ("w1", "w2", "w8"):
         tidal.window(window).state = "OPEN"
         tidal.window(window).staff = window
-    assert lent(tidal) == {}
+    assert lend_to_housing(tidal) == {}
 
 
 def test_the_window_serving_its_visitor_longest_is_released_first() -> None:

@@ -93,8 +93,8 @@ def test_a_page_that_reached_nobody_counts_as_unanswered_only_for_a_window_waiti
         window.state, window.acknowledged = state, acknowledged  # type: ignore[assignment]
         window.paged_staff, window.area = staff, "tax"
         activation.unreached(turn, page)
-        noted = [note.data["reason"] for note in turn.notes if note.kind == "tidal.unanswered"]
-        assert noted == (["not reached"] if counts else [])
+        reasons = [note.data["reason"] for note in turn.notes if note.kind == "tidal.unanswered"]
+        assert reasons == (["not reached"] if counts else [])
 
 
 @pytest.mark.parametrize("target", ["tax", WHOLE_HALL])
@@ -230,10 +230,11 @@ def test_before_an_arrival_profile_begins_the_forecast_is_that_of_its_first_minu
 
 
 @pytest.mark.parametrize(
-    ("decided", "since_ms", "looks"), [(False, AT_MS, True), (True, AT_MS, False), (False, None, False)]
+    ("decided", "since_ms", "evaluated_again"),
+    [(False, AT_MS, True), (True, AT_MS, False), (False, None, False)],
 )
 def test_an_area_that_may_give_back_a_window_is_evaluated_again_until_it_is_decided(
-    decided: bool, since_ms: int | None, looks: bool
+    decided: bool, since_ms: int | None, evaluated_again: bool
 ) -> None:
     """In hours in which nothing is asked for; with a window that the area ordered."""
     turn = a_turn()
@@ -243,7 +244,7 @@ def test_an_area_that_may_give_back_a_window_is_evaluated_again_until_it_is_deci
     turn.area("tax").under_since_ms = since_ms
     now = Evaluation(0, 0.0, ("w8",), decided=decided, watch=True)
     grid_ms = (AT_MS // DECIDE_MS + 1) * DECIDE_MS
-    assert (tidal_loop._next_evaluation_ms(turn, "tax", now) == grid_ms) is looks
+    assert (tidal_loop._next_evaluation_ms(turn, "tax", now) == grid_ms) is evaluated_again
 
 
 @pytest.mark.parametrize(("number", "last"), [(1, 0), (999, 998), (1000, 0), (0, 0)])
@@ -276,12 +277,12 @@ def test_a_people_counter_forgets_the_line_it_reported_longest_ago() -> None:
     ]
 
 
-@pytest.mark.parametrize("heard", [SEEN_PER_POINT, SEEN_PER_POINT + 1])
-def test_a_limited_number_of_messages_of_each_device_is_recognised_as_repeats(heard: int) -> None:
+@pytest.mark.parametrize("received", [SEEN_PER_POINT, SEEN_PER_POINT + 1])
+def test_a_limited_number_of_messages_of_each_device_is_recognised_as_repeats(received: int) -> None:
     turn = a_turn()
-    for number in range(1, heard + 1):
+    for number in range(1, received + 1):
         assert not is_redelivery(turn, KeyPressed(Point("p1"), "next", seq=number))
-    assert list(turn.state.seen[Point("p1")]) == list(range(1, heard + 1))[-SEEN_PER_POINT:]
+    assert list(turn.state.seen[Point("p1")]) == list(range(1, received + 1))[-SEEN_PER_POINT:]
 
 
 @pytest.mark.parametrize(("late_ms", "in_time"), [(0, True), (1, False)])

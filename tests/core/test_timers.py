@@ -18,6 +18,7 @@ from tests.support.core_hall import SiteText
 
 @pytest.fixture
 def fired(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """Register two kinds of timers, "bell" and "date"; the list collects when each fired, with its key."""
     calls: list[tuple[int, str]] = []
     monkeypatch.setitem(timers.FIRES, "bell", lambda turn, key: calls.append((turn.at_ms, key)))
     monkeypatch.setitem(timers.FIRES, "date", lambda turn, key: calls.append((turn.at_ms, f"date {key}")))
@@ -37,26 +38,27 @@ def turn_of(engine: Engine, at_ms: int) -> Turn:
     return Turn(engine.state, Lookup(engine.state.site), at_ms)
 
 
-def setting(engine: Engine, name: str, due_ms: int) -> Engine:
+def with_timer(engine: Engine, name: str, due_ms: int) -> Engine:
     """Set a timer in a turn, and return an engine started from the dumped state."""
     turn_of(engine, engine.state.at_ms).set_timer(name, due_ms)
     return Engine(load_state(dump_state(engine.state), State))
 
 
 def run_until(engine: Engine, end_ms: int) -> None:
+    """Handle every tick that falls due until ``end_ms``."""
     while (due_ms := engine.next_due_ms) is not None and due_ms <= end_ms:
         engine.handle(due_ms, Tick())
 
 
 def test_a_timer_fires_once_at_its_time_and_outlives_a_dump(fired: list[tuple[int, str]]) -> None:
-    engine = setting(hall(), "bell/one", 5_000)
+    engine = with_timer(hall(), "bell/one", 5_000)
     run_until(engine, 60_000)
     assert fired == [(5_000, "one")]
     assert engine.state.timers == {}
 
 
 def test_an_absence_moves_deadlines_but_no_dates(fired: list[tuple[int, str]]) -> None:
-    engine = setting(setting(hall(), "bell/one", 5_000), "date/holiday", 6_000)
+    engine = with_timer(with_timer(hall(), "bell/one", 5_000), "date/holiday", 6_000)
     engine.handle(1_000, Resumed(30_000, restart=False))
     assert engine.state.timers == {"bell/one": 35_000, "date/holiday": 6_000}
     run_until(engine, 60_000)
@@ -64,7 +66,7 @@ def test_an_absence_moves_deadlines_but_no_dates(fired: list[tuple[int, str]]) -
 
 
 def test_a_clock_that_is_set_moves_dates_but_no_deadlines(fired: list[tuple[int, str]]) -> None:
-    engine = setting(setting(hall(), "bell/one", 50_000), "date/holiday", 60_000)
+    engine = with_timer(with_timer(hall(), "bell/one", 50_000), "date/holiday", 60_000)
     engine.handle(1_000, ClockSet(1_780_000_000_000 + 1_000 + 20_000, 480))
     run_until(engine, 60_000)
     assert fired == [(40_000, "date holiday"), (50_000, "one")]

@@ -41,7 +41,7 @@ UPDATE = bool(os.environ.get("TRANSCRIPTS_UPDATE"))
 
 
 class Recorder(dict[str, str]):
-    """A row of a table that remembers which of its edges were taken."""
+    """A row of a transition table that records which transitions were taken."""
 
     taken: Edges
 

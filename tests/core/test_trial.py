@@ -92,13 +92,14 @@ class Hall:
 
 
 def trial_of(hall: Hall) -> tuple[int, int]:
+    """Return the versions of the last good policy and of the one on trial."""
     trial = hall.engine.state.trial
     assert trial is not None
     return trial.good_version, hall.engine.state.policy_version
 
 
-def harmed(*, restarts: bool = False, good: Policy = GOOD, bad: Policy = HARMFUL) -> Hall:
-    """A morning in which more come than one window can serve, under a policy without a tide."""
+def hall_under_policy(*, restarts: bool = False, good: Policy = GOOD, bad: Policy = HARMFUL) -> Hall:
+    """Return a hall after a morning with more visitors than one window can serve; ``bad`` is pushed after ``good``."""
     hall = Hall()
     hall.restarts = restarts
     hall.push(8 * 60, 1, good, pushed=False)
@@ -108,7 +109,7 @@ def harmed(*, restarts: bool = False, good: Policy = GOOD, bad: Policy = HARMFUL
 
 
 def test_a_harmful_policy_asks_once_for_the_last_good_one_and_the_return_ends_the_trial() -> None:
-    hall = harmed()
+    hall = hall_under_policy()
     (found,) = hall.notes_of("policy.harmful")
     assert (found.subject, found.data["back_to"], found.data["reason"]) == ("2", 1, "window_missed")
     assert int(str(found.data["waited_s"])) >= int(str(found.data["limit_s"])) == 600
@@ -144,7 +145,7 @@ def test_a_policy_on_trial_stays_on_trial_when_fitted_to_other_areas() -> None:
 
 
 def test_restarts_at_every_step_change_nothing_in_a_policy_trial() -> None:
-    straight, cut = harmed(), harmed(restarts=True)
+    straight, cut = hall_under_policy(), hall_under_policy(restarts=True)
     assert straight.notes_of("policy.harmful")
     assert straight.notes == cut.notes
     assert dump_state(straight.engine.state) == dump_state(cut.engine.state)
@@ -152,20 +153,20 @@ def test_restarts_at_every_step_change_nothing_in_a_policy_trial() -> None:
 
 def test_a_policy_is_judged_by_the_trial_rules_of_the_last_good_policy() -> None:
     careless = replace(HARMFUL, trial=Trial(enabled=False, floor_s=3600))
-    assert harmed(bad=careless).notes_of("policy.harmful")
+    assert hall_under_policy(bad=careless).notes_of("policy.harmful")
     trusting = replace(GOOD, trial=Trial(enabled=False))
-    assert not harmed(good=trusting).notes_of("policy.harmful")
+    assert not hall_under_policy(good=trusting).notes_of("policy.harmful")
     patient = replace(GOOD, trial=Trial(worse_min=45))
-    assert not harmed(good=patient).notes_of("policy.harmful")
+    assert not hall_under_policy(good=patient).notes_of("policy.harmful")
     tolerant = replace(GOOD, trial=Trial(floor_s=1800))
-    assert not harmed(good=tolerant).notes_of("policy.harmful")
+    assert not hall_under_policy(good=tolerant).notes_of("policy.harmful")
     crowded = replace(GOOD, trial=Trial(min_waiting=60))
-    assert not harmed(good=crowded).notes_of("policy.harmful")
+    assert not hall_under_policy(good=crowded).notes_of("policy.harmful")
 
 
 def test_a_policy_is_not_blamed_for_a_rush_in_which_every_window_is_asked_for() -> None:
     """Every window lit, nobody comes: the good policy would do no better."""
-    hall = harmed(bad=MILD)
+    hall = hall_under_policy(bad=MILD)
     waited = [note for note in hall.notes_of("ticket.called") if float(str(note.data["wait_s"])) > 1200]
     assert waited, "the queue must have been old"
     assert not hall.notes_of("policy.harmful")
@@ -173,7 +174,7 @@ def test_a_policy_is_not_blamed_for_a_rush_in_which_every_window_is_asked_for() 
 
 
 def test_the_same_policy_under_another_number_is_not_on_trial() -> None:
-    hall = harmed(bad=GOOD)
+    hall = hall_under_policy(bad=GOOD)
     assert hall.engine.state.trial is None
     assert hall.engine.state.policy_version == 2
 

@@ -22,14 +22,14 @@ def test_without_boards_and_lamps_notes_actions_and_state_are_the_same() -> None
             actions += [command for command in step.commands if isinstance(command, Action)]
             while (due_ms := bare.next_due_ms) is not None and due_ms <= at_ms:
                 last_ms = max(due_ms, last_ms)
-                commanded, noted = bare.handle(last_ms, Tick())
+                commanded, notes_without_signs = bare.handle(last_ms, Tick())
                 bare_commands += commanded
-                bare_notes += noted
+                bare_notes += notes_without_signs
             last_ms = at_ms
             if not isinstance(step.event, Tick):
-                commanded, noted = bare.handle(at_ms, step.event)
+                commanded, notes_without_signs = bare.handle(at_ms, step.event)
                 bare_commands += commanded
-                bare_notes += noted
+                bare_notes += notes_without_signs
     assert len(notes) > 1_000
     assert bare_notes == notes
     assert bare_commands == actions
