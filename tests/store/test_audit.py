@@ -19,11 +19,13 @@ STEPS, DUMP_AT, A_DUMP = 400, 300, 100
 
 
 @pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def audit_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the audit check without pauses between its slices."""
     monkeypatch.setattr(audit, "EVERY_S", 0.0)
 
 
-async def _written(path: Path) -> None:
+async def _write_journal(path: Path) -> None:
+    """Write ``STEPS`` steps and two state dumps."""
     async with open_journal(path) as journal:
         for seq in range(1, STEPS + 1):
             journal.append(key_step(seq))
@@ -32,7 +34,8 @@ async def _written(path: Path) -> None:
         await journal.drain()
 
 
-async def _passed(journal: Journal) -> None:
+async def _wait_for_audit(journal: Journal) -> None:
+    """Wait until the audit has checked the whole journal once, or has failed."""
     assert journal._writer is not None
     async with asyncio.timeout(10):
         while not journal._writer._audit.passes and journal.failure is None:
@@ -41,9 +44,9 @@ async def _passed(journal: Journal) -> None:
 
 async def test_the_audit_checks_a_sound_journal_to_its_end_and_the_journal_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
-    await _written(path)
+    await _write_journal(path)
     async with open_journal(path) as journal:
-        await _passed(journal)
+        await _wait_for_audit(journal)
         journal.append(key_step(STEPS + 1))
         await journal.drain()
     assert Journal.open(path).notices == ()
@@ -59,7 +62,7 @@ async def test_a_flipped_byte_before_the_newest_dump_lets_the_start_through_and_
     for column in ("event", "commands", "notes", "chain", "wall_ms", "src"):
         path = tmp_path / column / "hall.db"
         path.parent.mkdir()
-        await _written(path)
+        await _write_journal(path)
         seq = chance.randrange(1, DUMP_AT)
         connection = apsw.Connection(str(path))
         if column == "wall_ms":
@@ -73,14 +76,14 @@ async def test_a_flipped_byte_before_the_newest_dump_lets_the_start_through_and_
         connection.close()
         async with open_journal(path) as journal:
             assert journal.notices == (), f"{column}: the start waited for it, EDGED_SEED={seed}"
-            await _passed(journal)
+            await _wait_for_audit(journal)
             assert isinstance(journal.failure, JournalBroken), f"{column} of step {seq}: EDGED_SEED={seed}"
             assert f"step {seq}" in str(journal.failure)
         async with open_journal(path) as journal:
             assert f"step {seq}" in journal.notices[0]
             assert (journal.epoch, journal.last_seq) == (2, STEPS)
             assert journal.restore(dict).state == {"served": DUMP_AT}
-            await _passed(journal)
+            await _wait_for_audit(journal)
             assert journal.failure is None
         assert [step.seq for step in steps_in(path)] == list(range(DUMP_AT + 1, STEPS + 1))
 
@@ -89,12 +92,12 @@ async def test_a_changed_state_dump_is_logged_and_no_longer_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "hall.db"
-    await _written(path)
+    await _write_journal(path)
     connection = apsw.Connection(str(path))
     connection.execute("UPDATE snapshots SET blob = x'00' WHERE seq = ?", (A_DUMP,))
     connection.close()
     async with open_journal(path) as journal:
-        await _passed(journal)
+        await _wait_for_audit(journal)
         await journal.drain()
         assert f"the state dump of step {A_DUMP} was changed" in caplog.text
         assert journal.failure is None
@@ -107,17 +110,17 @@ async def test_the_audit_takes_no_step_pruned_meanwhile_for_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "hall.db"
-    await _written(path)
+    await _write_journal(path)
     monkeypatch.setattr(audit, "ROWS", 7)
     connection = database.connect(path, read_only=False)
-    look = audit.Audit(path)
+    auditor = audit.Audit(path)
     for _ in range(5):
-        look.verify_next(connection)
+        auditor.verify_next(connection)
     connection.execute("DELETE FROM steps WHERE seq <= 60")  # half a batch: there is no dump here
     for _ in range(5):
-        look.verify_next(connection)
+        auditor.verify_next(connection)
     connection.execute("DELETE FROM steps WHERE seq <= ?", (A_DUMP,))
-    while not look.passes:
-        look.verify_next(connection)
-    assert look.passes == 1, "no step that was deleted meanwhile counts as damage"
+    while not auditor.passes:
+        auditor.verify_next(connection)
+    assert auditor.passes == 1, "no step that was deleted meanwhile counts as damage"
     connection.close()

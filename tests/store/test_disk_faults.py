@@ -30,7 +30,7 @@ def _io_error(text: str, extended: int) -> apsw.IOError:
 
 
 async def _write(path: Path, vfs: str, failed: Callable[[], bool]) -> tuple[list[int], Exception | None]:
-    """Append steps one by one until the journal breaks: what was acknowledged, and what broke it."""
+    """Append steps one by one until the journal breaks; return the acknowledged ones and the error (None: none)."""
     acked: list[int] = []
     try:
         journal = Journal.open(path, vfs=vfs)
@@ -47,9 +47,9 @@ async def _write(path: Path, vfs: str, failed: Callable[[], bool]) -> tuple[list
         assert not failed(), "an error of the disk was swallowed"
         return acked, None
     except JournalBroken as error:
-        with pytest.raises(JournalBroken) as told:
+        with pytest.raises(JournalBroken) as raised:
             await running
-        exit_code = told.value.exit_code
+        exit_code = raised.value.exit_code
         assert exit_code == 74
         with pytest.raises(JournalBroken):
             journal.append(key_step(journal.last_seq + 1))

@@ -25,7 +25,8 @@ OLD = "SELECT count(*) FROM steps WHERE substr(commands, 1, 1) = x'5b' AND lengt
 
 
 @pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def audit_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the audit pack without pauses between its slices."""
     monkeypatch.setattr(audit, "EVERY_S", 0.0)
     monkeypatch.setattr(holes, "WORTH_BYTES", 1 << 20)
 
@@ -62,9 +63,10 @@ def on_disk(path: Path) -> int:
     return os.stat(path).st_blocks * 512
 
 
-def _pass(look: Audit, connection: apsw.Connection) -> None:
-    while not look.passes:
-        look.verify_next(connection)
+def _audit_whole_journal(auditor: Audit, connection: apsw.Connection) -> None:
+    """Let the audit go through the whole journal once."""
+    while not auditor.passes:
+        auditor.verify_next(connection)
 
 
 async def test_a_first_version_journal_is_packed_while_in_use_and_its_file_shrinks(
@@ -76,9 +78,9 @@ async def test_a_first_version_journal_is_packed_while_in_use_and_its_file_shrin
     assert old_rows(path) > 1_000
     async with open_journal(path) as journal:
         assert journal._writer is not None
-        look = journal._writer._audit
+        auditor = journal._writer._audit
         async with asyncio.timeout(60):
-            while not look.passes or look.holes.digging:
+            while not auditor.passes or auditor.holes.digging:
                 await asyncio.sleep(0.01)
         assert journal.failure is None
     assert old_rows(path) == 0
@@ -95,9 +97,9 @@ async def test_steps_are_committed_between_two_packing_slices(written: Path, tmp
     async with open_journal(path) as journal:
         first = journal.last_seq + 1
         assert journal._writer is not None
-        look = journal._writer._audit
+        auditor = journal._writer._audit
         seq = first
-        while not look.passes:
+        while not auditor.passes:
             journal.append(key_step(seq))
             await journal.drain()
             seq += 1
@@ -111,10 +113,10 @@ async def test_a_process_killed_during_packing_leaves_a_usable_journal(written: 
     """As a killed process leaves it: the file and its WAL, in the middle of it all."""
     path, judged = copy(written, tmp_path / "one"), replay(written)
     connection = upgraded(path)
-    look = Audit(path)
+    auditor = Audit(path)
     total = old_rows(path)
     while old_rows(path) > total / 2:
-        look.verify_next(connection)
+        auditor.verify_next(connection)
     left = tmp_path / "two"
     left.mkdir()
     for suffix in ("", "-wal"):
@@ -124,7 +126,7 @@ async def test_a_process_killed_during_packing_leaves_a_usable_journal(written: 
     assert replay(left / path.name) == judged
     again = Audit(left / path.name)
     connection = upgraded(left / path.name)
-    _pass(again, connection)
+    _audit_whole_journal(again, connection)
     connection.close()
     assert old_rows(left / path.name) == 0
     assert replay(left / path.name) == judged
@@ -144,9 +146,9 @@ def test_a_slow_machine_packs_fewer_steps_at_once(
 
     monkeypatch.setattr(database, "write_again", slow)
     path = copy(written, tmp_path)
-    connection, look = upgraded(path), Audit(path)
+    connection, auditor = upgraded(path), Audit(path)
     for _ in range(40):
-        look.verify_next(connection)
+        auditor.verify_next(connection)
     connection.close()
     assert sizes[:6] == [30, 15, 7, 3, 1, 2]
     assert max(sizes[4:]) * 0.004 <= 2 * audit.PACK_S
@@ -154,13 +156,13 @@ def test_a_slow_machine_packs_fewer_steps_at_once(
 
 def test_a_changed_step_is_found_during_packing_and_not_rewritten(written: Path, tmp_path: Path) -> None:
     path = copy(written, tmp_path)
-    connection, look = upgraded(path), Audit(path)
+    connection, auditor = upgraded(path), Audit(path)
     seq = int(connection.execute("SELECT min(seq) FROM steps WHERE length(commands) > 300 AND seq > 200").get)
     changed = "CAST(replace(CAST(commands AS TEXT), ':', ';') AS BLOB)"
     connection.execute(f"UPDATE steps SET commands = {changed} WHERE seq = ?", (seq,))
     before = connection.execute("SELECT * FROM steps WHERE seq = ?", (seq,)).fetchone()
     with pytest.raises(Damaged, match=f"step {seq} "):
-        _pass(look, connection)
+        _audit_whole_journal(auditor, connection)
     assert connection.execute("SELECT * FROM steps WHERE seq = ?", (seq,)).fetchone() == before
     connection.close()
 
@@ -180,15 +182,15 @@ def test_replay_names_the_same_step_and_command_of_a_difference_after_packing(
         connection.execute(
             "UPDATE steps SET notes = ?, chain = ? WHERE seq = ?", (row.notes, row.chain, row.seq)
         )
-    told = replay(path).first_difference
-    assert told is not None
-    assert told.seq == 700
-    look = Audit(path)
+    expected = replay(path).first_difference
+    assert expected is not None
+    assert expected.seq == 700
+    auditor = Audit(path)
     connection.execute("DELETE FROM snapshots")
-    _pass(look, connection)
+    _audit_whole_journal(auditor, connection)
     connection.close()
     assert old_rows(path) == 0
-    assert replay(path).first_difference == told
+    assert replay(path).first_difference == expected
 
 
 def test_a_packing_slice_that_meets_a_full_disk_is_packed_later(written: Path, tmp_path: Path) -> None:
@@ -197,15 +199,15 @@ def test_a_packing_slice_that_meets_a_full_disk_is_packed_later(written: Path, t
     disk = FailingDisk("packing", lambda kind, count: apsw.FullError("planned") if full else None)
     connection = database.connect(path, read_only=False, vfs="packing")
     database.migrate(connection)
-    look = Audit(path)
+    auditor = Audit(path)
     for _ in range(5):
-        look.verify_next(connection)
+        auditor.verify_next(connection)
     left, full = old_rows(path), True
     for _ in range(3):
         with pytest.raises(apsw.FullError):
-            look.verify_next(connection)
+            auditor.verify_next(connection)
     full = False
-    _pass(look, connection)
+    _audit_whole_journal(auditor, connection)
     assert left > 0
     connection.close()
     disk.unregister()

@@ -51,22 +51,22 @@ def image(tmp_path: Path) -> Path:
 
 
 def written_until(disk: Path, copy: Path, image: Path, steps: int) -> int:
-    """Let a process write until it acknowledged ``steps`` more; stop it, copy the disk; its last acknowledgement."""
+    """Run a writer until ``steps`` more are acknowledged, stop it, copy the disk; return the last acknowledged step."""
     context = multiprocessing.get_context("forkserver")
-    mine, its = context.Pipe(duplex=False)
-    child = context.Process(target=write_until_killed, args=(str(disk / "hall.db"), its))
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=write_until_killed, args=(str(disk / "hall.db"), sender))
     child.start()
-    its.close()
+    sender.close()
     assert child.pid is not None
     start = last = -1
     try:
         while last < start + steps or start < 0:
-            assert mine.poll(WAIT_S), "the writer says nothing"
-            word, seq, _ = mine.recv()
+            assert receiver.poll(WAIT_S), "the writer says nothing"
+            word, seq, _ = receiver.recv()
             start, last = (seq, seq) if word == "start" else (start, seq)
         os.kill(child.pid, signal.SIGSTOP)
-        while mine.poll(0.05):  # said before it stopped
-            _, last, _ = mine.recv()
+        while receiver.poll(0.05):  # said before it stopped
+            _, last, _ = receiver.recv()
         shutil.copyfile(image, copy)  # the block device as it is now; dirty pages stay behind
         return last
     finally:

@@ -70,19 +70,21 @@ async def test_an_acknowledgement_runs_only_after_another_connection_can_read_th
 
 
 async def test_queued_steps_are_committed_in_groups_and_acknowledged_in_order(tmp_path: Path) -> None:
-    told: list[str] = []
+    outcomes: list[str] = []
     groups: list[int] = []
     async with open_journal(tmp_path / "hall.db") as journal:
-        journal.on_commit(lambda steps: told.extend(f"c{step.seq}" for step in steps))
+        journal.on_commit(lambda steps: outcomes.extend(f"c{step.seq}" for step in steps))
         journal.on_commit_seconds(lambda seconds, rows: groups.append(rows))
         for seq in range(1, 301):
-            journal.append(key_step(seq), partial(told.append, f"a{seq}"))
+            journal.append(key_step(seq), partial(outcomes.append, f"a{seq}"))
         assert journal.pending == 300
         await journal.drain()
         assert journal.pending == 0
-    assert [name for name in told if name[0] == "c"] == [f"c{seq}" for seq in range(1, 301)]
-    assert [name for name in told if name[0] == "a"] == [f"a{seq}" for seq in range(1, 301)]
-    assert all(told.index(f"a{seq}") < told.index(f"c{seq}") for seq in range(1, 301)), "acks come first"
+    assert [name for name in outcomes if name[0] == "c"] == [f"c{seq}" for seq in range(1, 301)]
+    assert [name for name in outcomes if name[0] == "a"] == [f"a{seq}" for seq in range(1, 301)]
+    assert all(outcomes.index(f"a{seq}") < outcomes.index(f"c{seq}") for seq in range(1, 301)), (
+        "acks come first"
+    )
     assert sum(groups) == 300
     assert len(groups) < 100, f"no group commit: {groups}"
 

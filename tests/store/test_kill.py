@@ -15,19 +15,19 @@ CYCLES = int(os.environ.get("EDGED_KILLS", "60"))
 WAIT_S = 20.0  # for a child on a busy machine
 
 
-def _one_life(path: Path, steps: int) -> tuple[int, int]:
-    """Start a writer, kill it after about ``steps`` acknowledgements; where it started and its last acknowledgement."""
+def _write_until_killed(path: Path, steps: int) -> tuple[int, int]:
+    """Start a writer, kill it after about ``steps`` acknowledgements; return its first and last sequence number."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.support.journal_writer"])
-    mine, its = context.Pipe(duplex=False)
-    child = context.Process(target=write_until_killed, args=(str(path), its))
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=write_until_killed, args=(str(path), sender))
     child.start()
-    its.close()
+    sender.close()
     start = last = -1
     try:
         while last < start + steps or start < 0:
-            assert mine.poll(WAIT_S), "the writer says nothing"
-            word, seq, notices = mine.recv()
+            assert receiver.poll(WAIT_S), "the writer says nothing"
+            word, seq, notices = receiver.recv()
             if word == "start":
                 start, last = seq, seq
                 assert notices == 0, "a kill is no damage"
@@ -36,7 +36,7 @@ def _one_life(path: Path, steps: int) -> tuple[int, int]:
                 last = seq
         child.kill()
         while True:  # what it had said before it died counts too
-            _, last, _ = mine.recv()
+            _, last, _ = receiver.recv()
     except (EOFError, OSError):
         pass
     finally:
@@ -53,7 +53,7 @@ def test_acknowledged_steps_are_neither_lost_nor_doubled_by_kills(tmp_path: Path
     path = tmp_path / "hall.db"
     acked = 0
     for cycle in range(CYCLES):
-        start, last = _one_life(path, chance.randrange(60))
+        start, last = _write_until_killed(path, chance.randrange(60))
         assert start >= acked, f"cycle {cycle}: {acked} was acknowledged, {start} came back, seed={seed}"
         acked = last
     journal = Journal.open(path)

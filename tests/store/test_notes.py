@@ -19,6 +19,7 @@ DAYS = 3
 
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The journal of ``DAYS`` days, written once for this module."""
     path = tmp_path_factory.mktemp("aged") / "hall.db"
     asyncio.run(aged.write(path, DAYS, windows=10, tickets=500))
     return path
@@ -62,13 +63,15 @@ def test_reading_notes_reports_progress_from_the_first_step_to_the_last(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notes, "SPAN_STEPS", 100)
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     with opened(journal) as connection:
         start = day_start(connection, 1)
         assert start is not None
-        steps = list(noted(connection, start, ("ticket.",), lambda done, total: told.append((done, total))))
-    assert told[0][0] == 0
-    assert told[-1][0] == told[-1][1]
+        steps = list(
+            noted(connection, start, ("ticket.",), lambda done, total: progress.append((done, total)))
+        )
+    assert progress[0][0] == 0
+    assert progress[-1][0] == progress[-1][1]
     assert all(step.site is not None for step in steps)
 
 

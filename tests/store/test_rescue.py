@@ -223,8 +223,8 @@ def test_opening_a_damaged_journal_read_only_leaves_the_file_in_place(tmp_path: 
     assert path.read_bytes() == b"hello " * 4000
 
 
-def _left_behind(source: Path, path: Path, frames: int | None) -> None:
-    """The files of an open journal, as a kill leaves them; the last ``frames`` of the WAL are gone (None: all)."""
+def _copy_as_killed(source: Path, path: Path, frames: int | None) -> None:
+    """Copy the files of an open journal, as a kill leaves them, without the last ``frames`` of the WAL (None: all)."""
     for suffix in ("", "-wal", ".keep", ".mark", ".renewed"):
         part = source.with_name(source.name + suffix)
         if part.exists():
@@ -246,7 +246,7 @@ async def test_a_journal_that_lost_its_last_steps_keeps_all_steps_before_them(tm
         await _one_by_one(journal, 6)
         journal.snapshot({"served": 6}, 6, 60)
         await _one_by_one(journal, 6)
-        _left_behind(live, path, 1)
+        _copy_as_killed(live, path, 1)
     async with open_journal(path) as journal:
         assert (journal.epoch, journal.last_seq) == (2, 11)
         assert journal.renewal is not None
@@ -268,7 +268,7 @@ async def test_a_journal_that_loses_its_end_twice_skips_the_numbers_of_both_loss
     third.parent.mkdir()
     async with open_journal(live) as journal:
         await _one_by_one(journal, 10)
-        _left_behind(live, path, 4)
+        _copy_as_killed(live, path, 4)
     async with open_journal(path) as journal:
         assert journal.renewal is not None
         lost = journal.renewal.lost
@@ -277,7 +277,7 @@ async def test_a_journal_that_loses_its_end_twice_skips_the_numbers_of_both_loss
             journal.renewal_kept()
             await journal.drain()
         await _one_by_one(journal, 2)
-        _left_behind(path, third, None)
+        _copy_as_killed(path, third, None)
     again = Journal.open(third)
     assert again.epoch == 3
     assert again.renewal is not None

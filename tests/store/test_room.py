@@ -23,13 +23,13 @@ A_DAY = 40  # steps
 
 
 @pytest.fixture(autouse=True)
-def looking_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def pruning_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "CHECK_S", 0.0)
     monkeypatch.setattr(room, "BALLAST_BYTES", 256 * 1024)
 
 
 async def days_of_steps(journal: Journal, days: int) -> None:
-    """``A_DAY`` steps a hall day, a state dump in the middle and at the end of each."""
+    """Write ``A_DAY`` steps for each day of the hall, with a state dump in the middle and at the end of the day."""
     for day in range(days):
         for number in range(A_DAY):
             seq = journal.last_seq + 1
@@ -41,7 +41,7 @@ async def days_of_steps(journal: Journal, days: int) -> None:
 
 
 async def until_pruned(path: Path, journal: Journal) -> int:
-    """The first step that is left once the writer has nothing more to prune."""
+    """Wait until the writer has nothing more to prune; return the first step that is left."""
     first = -1
     async with asyncio.timeout(20):
         while True:
