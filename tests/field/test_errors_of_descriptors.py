@@ -23,7 +23,7 @@ from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
 from edged.log_writer import LogWriter
 from edged.sim.broker import free_port
-from tests.links.test_serial_link import Ear
+from tests.links.test_serial_link import WireObserver
 from tests.support.brokers import Rejections, real_mosquitto, settings_for, until
 
 LINE = b'{"event":"test"}\n'
@@ -69,7 +69,7 @@ def test_a_log_line_that_meets_an_error_is_counted_and_the_next_is_written(
 
 @contextmanager
 def opening_fails(number: int, path: str | None) -> Iterator[list[int]]:
-    """Connections (or the opening of ``path``) end with ``number``; the list has one entry for each of them."""
+    """Let connecting (or opening ``path``) fail with errno ``number``; the list gets one entry for each try."""
     tries: list[int] = []
 
     def refuse(*_arguments: Any) -> None:
@@ -133,12 +133,12 @@ async def over_a_pty(stack: AsyncExitStack) -> tuple[ByteLink, str | None]:
 async def test_a_serial_or_tcp_wire_names_an_error_of_opening_and_tries_again(
     over: Callable[[AsyncExitStack], Awaitable[tuple[ByteLink, str | None]]], name: str
 ) -> None:
-    number, ear = getattr(errno, name), Ear()
+    number, observer = getattr(errno, name), WireObserver()
     async with AsyncExitStack() as stack:
         link, path = await over(stack)
         with opening_fails(number, path) as tries:
-            task = asyncio.get_running_loop().create_task(link.run(ear.hear, ear.see))
+            task = asyncio.get_running_loop().create_task(link.run(observer.receive, observer.state_changed))
             stack.callback(task.cancel)
             await until(lambda: len(tries) >= 2)
-        assert loss_of(OSError(number, os.strerror(number))).detail in " ".join(ear.reasons)
-        await until(lambda: ear.states[-1:] == [True])
+        assert loss_of(OSError(number, os.strerror(number))).detail in " ".join(observer.reasons)
+        await until(lambda: observer.states[-1:] == [True])

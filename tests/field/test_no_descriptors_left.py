@@ -20,7 +20,7 @@ from edged.links.mqtt.link import MqttLink
 from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
 from edged.sim.broker import free_port
-from tests.links.test_serial_link import Ear
+from tests.links.test_serial_link import WireObserver
 from tests.support.brokers import Rejections, real_mosquitto, running, settings_for, until
 
 WORDS = os.strerror(24)  # EMFILE
@@ -28,7 +28,7 @@ WORDS = os.strerror(24)  # EMFILE
 
 @contextmanager
 def nothing_can_be_opened() -> Iterator[None]:
-    """Only the numbers of standard input, output and errors are allowed, and those are taken."""
+    """Limit this process to the descriptors of standard input, output and errors, which are taken."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
@@ -49,7 +49,7 @@ async def test_the_broker_link_recovers_once_descriptors_are_available() -> None
 
 
 async def over_tcp(stack: AsyncExitStack) -> tuple[ByteLink, Callable[[], None]]:
-    """A link to a server here, and what cuts it."""
+    """Return a link to a server here, and what cuts its connection."""
     ends: list[asyncio.StreamWriter] = []
 
     async def taken(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,14 +87,14 @@ async def over_a_pty(stack: AsyncExitStack) -> tuple[ByteLink, Callable[[], None
 async def test_a_wire_recovers_once_descriptors_are_available(
     over: Callable[[AsyncExitStack], Awaitable[tuple[ByteLink, Callable[[], None]]]],
 ) -> None:
-    ear = Ear()
+    observer = WireObserver()
     async with AsyncExitStack() as stack:
         link, cut = await over(stack)
-        task = asyncio.get_running_loop().create_task(link.run(ear.hear, ear.see))
+        task = asyncio.get_running_loop().create_task(link.run(observer.receive, observer.state_changed))
         stack.callback(task.cancel)
-        await until(lambda: ear.states[-1:] == [True])
+        await until(lambda: observer.states[-1:] == [True])
         with nothing_can_be_opened():
             cut()
-            await until(lambda: any(WORDS in reason for reason in ear.reasons))
-        await until(lambda: ear.states[-1] is True)
+            await until(lambda: any(WORDS in reason for reason in observer.reasons))
+        await until(lambda: observer.states[-1] is True)
         assert not task.done()

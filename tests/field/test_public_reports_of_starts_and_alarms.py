@@ -36,11 +36,18 @@ from edged.store import database, room
 from edged.store.journal import Journal
 from edged.store.uplink import KEY, Cursor, write_cursor
 from tests.config.test_files_around import EXAMPLE, UNIT
-from tests.field.test_journal_identity import all_apart, asked, copied, put_back, told, witnessed
+from tests.field.test_journal_identity import (
+    assert_journal_renewed,
+    assert_no_number_twice,
+    copy_journal,
+    put_back,
+    request_tickets,
+    until_broker_knows_journal,
+)
 from tests.field.test_public_reports import Story
 from tests.field.test_refused_configuration import Parts, health, reload
 from tests.field.test_said_at_the_terminal import NOBODY, WITHOUT_RIGHTS
-from tests.links.test_serial_link import Ear
+from tests.links.test_serial_link import WireObserver
 from tests.support.background import background
 from tests.support.brokers import Mosquitto, plain_client, until
 from tests.support.core_transcript import policy_of, rerun
@@ -122,8 +129,8 @@ def test_check_names_the_devices_that_the_units_address_filter_blocks(
 ) -> None:
     assert source
     unit = re.sub(r"(?m)^IPAddress(Allow|Deny)=.*\n", "", UNIT.read_text()) + f"\n[Service]\n{lines}\n"
-    told = [line for line in unit_file.mistakes(load(EXAMPLE), unit) if "the unit denies" in line]
-    assert len(told) == many, told
+    blocked = [line for line in unit_file.mistakes(load(EXAMPLE), unit) if "the unit denies" in line]
+    assert len(blocked) == many, blocked
 
 
 def unreadable(file: Path) -> None:
@@ -150,10 +157,10 @@ RIGHTS: list[tuple[str, Callable[[Path], None], str]] = [
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="taking rights away takes root")
-@pytest.mark.parametrize(("source", "spoil", "says"), RIGHTS)
+@pytest.mark.parametrize(("source", "spoil", "expected"), RIGHTS)
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_a_command_without_rights_names_the_true_reason(
-    source: str, spoil: Callable[[Path], None], says: str, command: str, tmp_path: Path
+    source: str, spoil: Callable[[Path], None], expected: str, command: str, tmp_path: Path
 ) -> None:
     assert source
     folder = tmp_path / "etc"
@@ -175,14 +182,14 @@ def test_a_command_without_rights_names_the_true_reason(
         env=os.environ | {"PYTHONPATH": str(ROOT)} | {"STATE_DIRECTORY": str(folder)},
         check=False,
     )
-    said = done.stdout + done.stderr
-    assert "Traceback" not in said
-    assert "No such file" not in said
-    if says:
+    output = done.stdout + done.stderr
+    assert "Traceback" not in output
+    assert "No such file" not in output
+    if expected:
         assert done.returncode == 2
-        assert re.search(says, said), said
+        assert re.search(expected, output), output
     elif command == "check":
-        assert done.returncode == 0, said
+        assert done.returncode == 0, output
 
 
 CHANGED = [  # source, a change that a reload cannot take
@@ -201,8 +208,8 @@ async def test_a_refused_reload_is_shown_by_the_command_and_by_healthz(
     good = files.file.read_text()
     for source, change in CHANGED:
         files.edit(*change)
-        code, said = await reload(files)
-        assert (code, "未生效" in said) == (1, True), (source, said)
+        code, output = await reload(files)
+        assert (code, "未生效" in output) == (1, True), (source, output)
         now = await health(files)
         assert now["state"] == "degraded", source
         assert "config-refused/hall.toml" in now["alarms"], source
@@ -212,8 +219,8 @@ async def test_a_refused_reload_is_shown_by_the_command_and_by_healthz(
         assert (await health(files))["config_mistakes"] == []
     files.edit("[store]", "[store")
     monkeypatch.delenv("STATE_DIRECTORY")  # typed by hand, and the file hides where its journal is
-    code, said = await reload(files)
-    assert (code, "hall.toml:" in said) == (1, True), said
+    code, output = await reload(files)
+    assert (code, "hall.toml:" in output) == (1, True), output
     assert await daemon.stop() == 0
 
 
@@ -239,13 +246,13 @@ PARTIAL: list[tuple[str, dict[str, str], dict[str, str], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("source", "before", "document", "told"), PARTIAL)
+@pytest.mark.parametrize(("source", "before", "document", "reset"), PARTIAL)
 def test_the_values_that_a_partial_policy_resets_are_listed(
-    source: str, before: dict[str, str], document: dict[str, str], told: set[str]
+    source: str, before: dict[str, str], document: dict[str, str], reset: set[str]
 ) -> None:
     assert source
     found = {one.path for one in changes(policy_of(before), policy_of(document))}
-    assert found == told
+    assert found == reset
 
 
 # -- an action at the start --
@@ -371,16 +378,16 @@ async def test_after_a_journal_copy_was_restored_no_number_is_given_twice(
     files, daemon, machines = hall
     backup = tmp_path / "backup"
     await daemon.start()
-    await asked(machines, 4)
+    await request_tickets(machines, 4)
     if running:
-        copied(files, backup)
+        copy_journal(files, backup)
     else:
         assert await daemon.stop() == 0
-        copied(files, backup)
+        copy_journal(files, backup)
         await daemon.restart()
-    await asked(machines, 3)
+    await request_tickets(machines, 3)
     await until(lambda: len(files.tickets()) == 7)
-    await witnessed(broker, files)
+    await until_broker_knows_journal(broker, files)
     await daemon.kill()
     put(files, backup)
     await daemon.restart(ready=False)
@@ -389,10 +396,10 @@ async def test_after_a_journal_copy_was_restored_no_number_is_given_twice(
         await daemon.restart()
     else:
         await until(lambda: daemon.ready, 20.0)
-    await asked(machines, 3)
-    all_apart(machines)
+    await request_tickets(machines, 3)
+    assert_no_number_twice(machines)
     if why:
-        await told(files, why)
+        await assert_journal_renewed(files, why)
     else:
         assert (await health(files))["epoch"] == 1
         assert len(files.tickets()) == 10, "not a step was lost"
@@ -432,11 +439,11 @@ CAPACITY = [
 
 @pytest.mark.parametrize("story", CAPACITY, ids=lambda one: one.source)
 def test_a_predicted_wait_is_shown_only_where_somebody_serves_and_waits(story: Story) -> None:
-    told = rerun("show areas\n" + story.lines)
+    output = rerun("show areas\n" + story.lines)
     for wanted in story.says:
-        assert wanted in told, told
+        assert wanted in output, output
     for wrong in story.never:
-        assert wrong not in told, told
+        assert wrong not in output, output
 
 
 DAY_MS = 86_400_000
@@ -477,7 +484,7 @@ async def test_steps_older_than_the_configured_days_are_deleted(
 
 
 class Journald:
-    """What stands in for journald: its stream socket and its native one, in a folder of the test."""
+    """A stand-in for journald: its stream socket and its native one, in a folder of the test."""
 
     def __init__(self, folder: Path) -> None:
         self.stream, self.native = str(folder / "stdout"), str(folder / "socket")
@@ -543,13 +550,13 @@ def test_log_lines_are_written_again_once_journald_is_back_with_a_count_of_the_l
     out.put(LINE)
     stream = there.accept()
     assert out.drain(10.0)
-    heard = stream.recv(65536)
-    assert LINE in heard
+    received = stream.recv(65536)
+    assert LINE in received
     out.put(FIELDED)
-    told = heard + there.entry()
+    logged = received + there.entry()
     assert out.drain(10.0)
-    assert b"step" in told or b"step" in there.entry()
-    assert f'"lost": {2 * lines}'.encode() in told, "how many are missing stands in the log"
+    assert b"step" in logged or b"step" in there.entry()
+    assert f'"lost": {2 * lines}'.encode() in logged, "how many are missing stands in the log"
     out.stop()
     there.die()
 
@@ -570,13 +577,13 @@ AGAIN: list[
 ]
 
 
-@pytest.mark.parametrize(("source", "met", "longest_s"), AGAIN)
+@pytest.mark.parametrize(("source", "outcomes", "longest_s"), AGAIN)
 def test_a_broker_that_is_back_is_connected_within_the_expected_time(
-    source: str, met: list[tuple[float, ConnectionOutcome]], longest_s: float
+    source: str, outcomes: list[tuple[float, ConnectionOutcome]], longest_s: float
 ) -> None:
     assert source
     backoff, now_s = Backoff(jitter=lambda: 1.0), 0.0
-    for passed_s, outcome in met:
+    for passed_s, outcome in outcomes:
         now_s += passed_s
         assert backoff.delay_s(outcome, now_s) <= longest_s
 
@@ -614,8 +621,8 @@ def test_one_serial_port_configured_under_two_names_is_refused(
 
 
 @asynccontextmanager
-async def living(link: SerialLink, ear: Ear) -> AsyncIterator[None]:
-    async with background(link.run(ear.hear, ear.see)):
+async def living(link: SerialLink, observer: WireObserver) -> AsyncIterator[None]:
+    async with background(link.run(observer.receive, observer.state_changed)):
         yield
 
 
@@ -632,17 +639,17 @@ async def test_a_serial_port_held_by_another_program_is_reported_as_such(
     assert source
     port = Pty(tmp_path / "led")
     port.plug()
-    ear = Ear()
+    observer = WireObserver()
     far = os.open(port.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     try:
         if before:
             fcntl.flock(far, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        async with living(SerialLink(str(port.path), baudrate=9600), ear):
+        async with living(SerialLink(str(port.path), baudrate=9600), observer):
             if before:
-                await until(lambda: ear.states != [] and not ear.states[-1])
-                assert "already locked by another process" in ear.reasons[-1]
+                await until(lambda: observer.states != [] and not observer.states[-1])
+                assert "already locked by another process" in observer.reasons[-1]
                 fcntl.flock(far, fcntl.LOCK_UN)
-            await until(lambda: ear.states != [] and ear.states[-1])
+            await until(lambda: observer.states != [] and observer.states[-1])
             with pytest.raises(BlockingIOError):
                 fcntl.flock(far, fcntl.LOCK_EX | fcntl.LOCK_NB)
     finally:

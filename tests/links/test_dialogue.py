@@ -65,6 +65,7 @@ class Card:
 
 @asynccontextmanager
 async def living(card: Card) -> AsyncIterator[Dialogue[int]]:
+    """Run the device's dialogue while the context is open."""
     running = asyncio.create_task(card.dialogue.run(lambda _data: None))
     try:
         yield card.dialogue
@@ -157,14 +158,14 @@ async def test_an_unreadable_answer_raises_garbled_and_each_try_sends_the_reques
 
 
 async def test_a_device_that_refuses_a_request_counts_as_present() -> None:
-    looks = []
+    requests_seen = []
 
     def refuse(card: Card) -> None:
-        looks.append(card.requests)
+        requests_seen.append(card.requests)
         if card.requests:
             raise Refused("no")
 
     card = Card(refuse)
     async with living(card):
-        await until(lambda: len(looks) > MISSED_MAX + 2)
+        await until(lambda: len(requests_seen) > MISSED_MAX + 2)
         assert card.core.events == [BACK]

@@ -27,7 +27,7 @@ DOCUMENTED = {"_replace", "_asdict", "_exit", "_Hash", "_Decompress"}
 
 
 class Bound(NamedTuple):
-    """A private name, where it lives, who of ours uses it, and what breaks without it."""
+    """A private name of a library: where it is defined, which of our files uses it, and what breaks without it."""
 
     owner: str
     name: str
@@ -141,8 +141,8 @@ def test_library_functions_we_call_or_replace_exist(bound: Bound) -> None:
 
 @pytest.mark.parametrize("bound", ATTRIBUTES, ids=lambda bound: bound.name)
 def test_library_attributes_we_read_are_still_set(bound: Bound) -> None:
-    said = f"self.{bound.name}"
-    assert said in inspect.getsource(owner_of(bound)), (
+    attribute = f"self.{bound.name}"
+    assert attribute in inspect.getsource(owner_of(bound)), (
         f"{bound.owner}.{bound.name} is gone: {bound.user}: {bound.breaks}"
     )
 

@@ -54,7 +54,8 @@ from tests.support.dialogues import Stage, played, shown
 RECORDED = Path(__file__).parent / "recorded"
 
 
-def told(made: Callable[[], Any]) -> str:
+def result_or_error(made: Callable[[], Any]) -> str:
+    """Return what ``made`` returns (bytes as hex), or the error it raises, as text."""
     try:
         found = made()
     except (DeviceError, ValueError) as error:
@@ -102,7 +103,7 @@ def modbus_frames() -> Iterator[str]:
         yield f"exception {code}: {type(error).__name__} {error.word} {error}"
     for size in (0, 3, 4, 5, 256, 257):
         frame = frames.rtu_frame(1, bytes(max(0, size - 3)))[:size]
-        yield f"{size} bytes: {told(lambda frame=frame: len(frames.open_rtu_frame(frame)[1]))}"  # type: ignore[misc]
+        yield f"{size} bytes: {result_or_error(lambda frame=frame: len(frames.open_rtu_frame(frame)[1]))}"  # type: ignore[misc]
     yield f"header {frames.open_tcp_header(frames.tcp_frame(0x1234, 9, b'abc')[:7])}"
 
 
@@ -267,7 +268,7 @@ def modbus_urls() -> Iterator[str]:
             wire = parse_url(url)
             return f"{wire} {wire.settings} {wire.rtu} {wire.char_s * 1e6:.1f} us {wire.gap_s * 1e6:.1f} us"
 
-        yield f"{url}: {told(made)}"
+        yield f"{url}: {result_or_error(made)}"
 
 
 def mqtt_names() -> Iterator[str]:
@@ -316,14 +317,14 @@ def mqtt_packets() -> Iterator[str]:
     for value in (0, 1, 127, 128, 129, 16_383, 16_384, 2_097_151, 2_097_152, 268_435_455):
         head = b"\x30" + varint(value)
         bounds = [
-            told(lambda n=n, limit=limit: packet_end(head[:n], 0, limit))  # type: ignore[misc]
+            result_or_error(lambda n=n, limit=limit: packet_end(head[:n], 0, limit))  # type: ignore[misc]
             for n in range(1, len(head) + 1)
             for limit in (value - 1, value)
         ]
         yield f"{value}: {varint(value).hex()} {' '.join(bounds)}"
     for more in (3, 4, 5):
         long = b"0" + b"\x80" * more
-        yield f"{more} bytes of length: {told(lambda long=long: packet_end(long, 0, 9))}"  # type: ignore[misc]
+        yield f"{more} bytes of length: {result_or_error(lambda long=long: packet_end(long, 0, 9))}"  # type: ignore[misc]
     plain = publish_packet(
         b"a/b", b"xyz", 2, 0x1234, b"\x02\0\0\0\x05\x08\0\x01r\x09\0\x02cc\x26\0\x01k\0\x01v\x0b\x07"
     )
@@ -331,27 +332,27 @@ def mqtt_packets() -> Iterator[str]:
     body = plain[2:]
     seen = ""
     for first in (0x30, 0x31, 0x32, 0x33, 0x34, 0x36, 0x38, 0x3B):
-        yield f"head {first:#x}: {told(lambda first=first: read_publish(first, body, True))}"  # type: ignore[misc]
+        yield f"head {first:#x}: {result_or_error(lambda first=first: read_publish(first, body, True))}"  # type: ignore[misc]
     for length in range(len(body)):
-        found = told(lambda length=length: read_publish(0x32, body[:length], True))  # type: ignore[misc]
+        found = result_or_error(lambda length=length: read_publish(0x32, body[:length], True))  # type: ignore[misc]
         if found != seen:
             yield f"  first {length}: {found}"
         seen = found
     for place, byte in enumerate(body):
         for other in sorted({0, byte - 1, byte + 1, byte ^ 0x80} - {byte, -1, 256}):
             odd = body[:place] + bytes((other,)) + body[place + 1 :]
-            yield f"  {place} is {other:02x}: {told(lambda odd=odd: read_publish(0x32, odd, True))}"  # type: ignore[misc]
+            yield f"  {place} is {other:02x}: {result_or_error(lambda odd=odd: read_publish(0x32, odd, True))}"  # type: ignore[misc]
     for kind in range(0x30):
         odd = publish_packet(b"t", b"x", 0, 0, bytes((kind,)) + b"\0\x01rs\0")[2:]
-        yield f"  property {kind:#x}: {told(lambda odd=odd: read_publish(0x30, odd, True))}"  # type: ignore[misc]
+        yield f"  property {kind:#x}: {result_or_error(lambda odd=odd: read_publish(0x30, odd, True))}"  # type: ignore[misc]
     for ack in (b"", b"\x12", b"\x12\x34", b"\x12\x34\x10", b"\x12\x34\x87\0"):
-        yield f"PUBACK {ack.hex()}: {told(lambda ack=ack: read_puback(ack))}"  # type: ignore[misc]
+        yield f"PUBACK {ack.hex()}: {result_or_error(lambda ack=ack: read_puback(ack))}"  # type: ignore[misc]
     yield f"PUBACK {puback_packet(0x1234).hex()}"
     for properties in (None, b""):
         yield f"{properties!r}: {publish_packet(b't', b'x' * 3, 1, 0, properties).hex()}"
         bare = publish_packet(b"t", b"x", 0, 0, properties)[2:]
         for five in (False, True):
-            yield f"  read {five}: {told(lambda a=(0x30, bare, five): read_publish(*a))}"  # type: ignore[misc]
+            yield f"  read {five}: {result_or_error(lambda a=(0x30, bare, five): read_publish(*a))}"  # type: ignore[misc]
 
 
 def mqtt_window() -> Iterator[str]:
@@ -430,7 +431,7 @@ def losses() -> Iterator[str]:
 
 def credentials() -> Iterator[str]:
     keeper = PostDoorkeeper(b"k" * 32)
-    mine = Credential("cam", "s3:cret")
+    credential = Credential("cam", "s3:cret")
     nonce = keeper.challenges(1000.7)[0].split('nonce="')[1].split('"')[0]
 
     def basic(text: str) -> str:
@@ -488,11 +489,11 @@ def credentials() -> Iterator[str]:
         "too long": "Bearer " + "x" * (HEADER_MAX - 6),
     }
     for name, header in headers.items():
-        yield f"{name}: {keeper.judge(header, 'POST', '/cam', mine, 1000.9)}"
+        yield f"{name}: {keeper.judge(header, 'POST', '/cam', credential, 1000.9)}"
     for now_s in (998.9, 999.0, 999.9, 1000.0, 1300.0, 1300.1, 2000.0):
-        yield f"at {now_s}: {keeper.judge(digest(), 'POST', '/cam', mine, now_s)}"
-    yield f"GET: {keeper.judge(digest(), 'GET', '/cam', mine, 1000.0)}"
-    yield f"another process: {PostDoorkeeper(b'l' * 32).judge(digest(), 'POST', '/cam', mine, 1000.0)}"
+        yield f"at {now_s}: {keeper.judge(digest(), 'POST', '/cam', credential, now_s)}"
+    yield f"GET: {keeper.judge(digest(), 'GET', '/cam', credential, 1000.0)}"
+    yield f"another process: {PostDoorkeeper(b'l' * 32).judge(digest(), 'POST', '/cam', credential, 1000.0)}"
     for stale in (False, True):
         yield f"challenges: {keeper.challenges(1000.0, stale)}"
 
@@ -583,7 +584,7 @@ def questions() -> Iterator[str]:
         "http://[::1]:80/",
         "http://[::1",
     ):
-        yield f"{url!r}: {told(lambda url=url: address(url))}"  # type: ignore[misc]
+        yield f"{url!r}: {result_or_error(lambda url=url: address(url))}"  # type: ignore[misc]
     for code in (300, 304, 400, 401, 403, 404, 429, 500, 503):
         for after in ("", "0", "7", "300", "301", "99999", "100000", "-1", "1.5", "٣", "Wed, 21 Oct 2026"):
             if after and code not in (429, 503):
@@ -593,12 +594,12 @@ def questions() -> Iterator[str]:
                 headers["Retry-After"] = after
             asked = HttpQuestion("http://h", Credential("u", "s"), "e", "m")
             error = urllib.error.HTTPError("http://h", code, "", headers, None)
-            found = told(lambda asked=asked, error=error: asked._judge(error))  # type: ignore[misc]
+            found = result_or_error(lambda asked=asked, error=error: asked._judge(error))  # type: ignore[misc]
             yield f"{code} {after}: {found} wait {asked.wait_s} {asked.etag}{asked.modified} {asked._known()}"
 
 
 async def clients(stage: Stage) -> None:
-    """What paho is told for each setting."""
+    """The settings that paho gets for each of our settings."""
     for more in (
         {},
         {"protocol": "3.1.1"},
@@ -619,11 +620,11 @@ async def clients(stage: Stage) -> None:
             "will_payload",
             "will_qos",
         )
-        told = {
+        result_or_error = {
             name: getattr(paho, f"_{name}", None) for name in (*names, "will_retain", "username", "password")
         }
         place = f"{client._hostname} {client._port} {client._keepalive} {client.timeout}"
-        stage.note("-", f"{more}: {told} {place} {client._clean_start} {client._properties}")
+        stage.note("-", f"{more}: {result_or_error} {place} {client._clean_start} {client._properties}")
 
 
 async def memory(stage: Stage) -> None:
@@ -871,11 +872,11 @@ def wires() -> Iterator[str]:
     yield f"two and a half: {wire.fill()} {wire.take()} {wire.take()} {wire.take()} {wire.fill()} {wire.fill()}"
     far.send(packet[3:])
     yield f"the rest: {wire.fill()} {wire.take()} {wire.take()}"
-    yield f"nothing lent: {told_error(lambda: wire.recv(9))}"
+    yield f"nothing lent: {error_text(lambda: wire.recv(9))}"
     wire.lend()
-    yield f"lent: {wire.recv(2).hex()} {wire.recv(100).hex()} {told_error(lambda: wire.recv(9))}"
+    yield f"lent: {wire.recv(2).hex()} {wire.recv(100).hex()} {error_text(lambda: wire.recv(9))}"
     far.send(publish_packet(b"t", b"x" * 300, 0, 0, None))
-    yield f"too large: {wire.fill()} {wire.fill()} {told(wire.take)}"
+    yield f"too large: {wire.fill()} {wire.fill()} {result_or_error(wire.take)}"
     wire._in, wire._at = b"", 0
     yield f"sends {wire.send(b'abc')} {wire.backlog_bytes} {wire.flush()} {wire.backlog_bytes}"
     yield f"arrived {far.recv(99)!r} {wire.flush()}"
@@ -893,7 +894,8 @@ def wires() -> Iterator[str]:
     yield f"closed {wire.fileno()}"
 
 
-def told_error(call: Callable[[], object]) -> str:
+def error_text(call: Callable[[], object]) -> str:
+    """Call ``call``; return the error that it raises as text."""
     try:
         return str(call())
     except OSError as error:

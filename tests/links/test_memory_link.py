@@ -21,17 +21,17 @@ from edged.links.tcp import TcpByteLink
 DEADLINE_S = 5.0
 
 
-class Ear:
-    """Collects what a wire says."""
+class PieceObserver:
+    """Collects the pieces of bytes and the connection states that a link reports."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.states: list[tuple[bool, str]] = []
 
-    def hear(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         self.pieces.append(data)
 
-    def see(self, up: bool, why: Loss) -> None:
+    def state_changed(self, up: bool, why: Loss) -> None:
         self.states.append((up, why.detail))
 
     @property
@@ -40,6 +40,7 @@ class Ear:
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until ``condition`` holds; after ``DEADLINE_S`` fail with the text ``what``."""
     deadline_s = monotonic_s() + DEADLINE_S
     while not condition():
         assert monotonic_s() < deadline_s, what
@@ -47,9 +48,12 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(*lives: tuple[ByteLink, Ear]) -> AsyncIterator[None]:
+async def running(*lives: tuple[ByteLink, PieceObserver]) -> AsyncIterator[None]:
+    """Run each link with its observer while the context is open."""
     async with asyncio.TaskGroup() as tasks:
-        started = [tasks.create_task(wire.run(ear.hear, ear.see)) for wire, ear in lives]
+        started = [
+            tasks.create_task(wire.run(observer.receive, observer.state_changed)) for wire, observer in lives
+        ]
         await asyncio.sleep(0)
         try:
             yield
@@ -59,7 +63,7 @@ async def running(*lives: tuple[ByteLink, Ear]) -> AsyncIterator[None]:
 
 
 async def test_a_memory_wire_without_faults_carries_every_byte_both_ways() -> None:
-    (one, two), here, there = MemoryLink.pair(), Ear(), Ear()
+    (one, two), here, there = MemoryLink.pair(), PieceObserver(), PieceObserver()
     async with running((one, here), (two, there)):
         await one.write(b"ping")
         await two.write(b"pong")
@@ -70,9 +74,9 @@ async def test_a_memory_wire_without_faults_carries_every_byte_both_ways() -> No
 
 async def test_delayed_pieces_of_a_memory_wire_keep_their_order() -> None:
     faults = WireFaults(split=1.0, delay_max_s=0.02)
-    (one, two), there = MemoryLink.pair(seed=7, there=faults), Ear()
+    (one, two), there = MemoryLink.pair(seed=7, there=faults), PieceObserver()
     wanted = b"".join(bytes((n,)) * 9 for n in range(60))
-    async with running((one, Ear()), (two, there)):
+    async with running((one, PieceObserver()), (two, there)):
         for at in range(0, len(wanted), 9):
             await one.write(wanted[at : at + 9])
         await until(lambda: len(there.bytes) == len(wanted), "bytes were lost")
@@ -118,8 +122,8 @@ def test_splitting_a_write_into_pieces_loses_no_byte(data: bytes, seed: int) -> 
 async def test_a_cut_wire_disconnects_both_ends_and_drops_bytes_under_way() -> None:
     (one, two), here, there = (
         MemoryLink.pair(there=WireFaults(delay_min_s=0.05, delay_max_s=0.05)),
-        Ear(),
-        Ear(),
+        PieceObserver(),
+        PieceObserver(),
     )
     async with running((one, here), (two, there)):
         await one.write(b"lost")
@@ -145,7 +149,7 @@ async def test_a_memory_wire_refuses_writes_before_it_runs_and_beyond_its_capaci
     one, two = MemoryLink.pair(there=WireFaults(delay_min_s=60.0, delay_max_s=60.0))
     with pytest.raises(Unreachable, match="not opened"):
         await one.write(b"x")
-    async with running((one, Ear()), (two, Ear())):
+    async with running((one, PieceObserver()), (two, PieceObserver())):
         await one.write(bytes(PENDING_BYTES_MAX))
         with pytest.raises(Unreachable, match="full"):
             await one.write(b"x")
@@ -165,7 +169,7 @@ async def test_a_tcp_wire_reconnects_without_nagle() -> None:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    link, here = TcpByteLink("127.0.0.1", port, jitter=lambda: 0.0), Ear()
+    link, here = TcpByteLink("127.0.0.1", port, jitter=lambda: 0.0), PieceObserver()
     async with running((link, here)):
         await until(lambda: link.connected, "not connected")
         assert link._transport is not None
@@ -182,7 +186,7 @@ async def test_a_tcp_wire_reconnects_without_nagle() -> None:
 async def test_a_closed_tcp_port_is_reported_once() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses
-        link, here = TcpByteLink("127.0.0.1", taken.getsockname()[1], jitter=lambda: 0.0), Ear()
+        link, here = TcpByteLink("127.0.0.1", taken.getsockname()[1], jitter=lambda: 0.0), PieceObserver()
         async with running((link, here)):
             await until(lambda: bool(here.states), "no failure was told")
             await asyncio.sleep(0.3)

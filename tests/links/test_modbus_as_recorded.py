@@ -34,8 +34,8 @@ PORT = 20_000
 Answer = Callable[[int, bytes], bytes | None]  # unit and PDU -> the answer's PDU
 
 
-def well(unit: int, pdu: bytes) -> bytes | None:
-    """A module with coil n closed if n is odd, and register n holding n."""
+def healthy_answer(unit: int, pdu: bytes) -> bytes | None:
+    """Answer as a module whose coil n is closed if n is odd, and whose register n holds n."""
     address, count = int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
     if pdu[0] in (1, 2):
         bits = sum(((address + n) & 1) << n for n in range(count))
@@ -51,7 +51,7 @@ class Module(asyncio.Protocol):
 
     def __init__(self, stage: Stage, rtu: bool) -> None:
         self.stage, self.rtu = stage, rtu
-        self.answer: Answer = well
+        self.answer: Answer = healthy_answer
         self.delay_s = 0.01
         self.raw: Callable[[bytes], bytes] | None = None
         self.transport: Any = None
@@ -176,7 +176,7 @@ async def busy(stage: Stage) -> None:
 
         def far(unit: int, pdu: bytes) -> bytes | None:
             left[0] -= 1
-            return bytes((pdu[0] | 0x80, frames.BUSY)) if left[0] >= 0 else well(unit, pdu)
+            return bytes((pdu[0] | 0x80, frames.BUSY)) if left[0] >= 0 else healthy_answer(unit, pdu)
 
         b.far.answer = far
         await b.asked("busy three times", lambda: b.bus.read_coils(1, 0, 8))
@@ -189,7 +189,7 @@ async def silent(stage: Stage) -> None:
     """A unit that is silent, beside one that answers; both, until the connection is opened anew."""
     for kind in ("tcp", "rtu"):
         async with Bus(stage, kind) as b:
-            b.far.answer = lambda unit, pdu: None if unit == 9 else well(unit, pdu)
+            b.far.answer = lambda unit, pdu: None if unit == 9 else healthy_answer(unit, pdu)
             for _ in range(3):
                 b.coils(9)
                 b.lamp(9, 0)
@@ -200,7 +200,7 @@ async def silent(stage: Stage) -> None:
             for unit in (1, 2, 3, 4):
                 b.coils(unit)
                 await asyncio.sleep(0.5)
-            b.far.answer = well
+            b.far.answer = healthy_answer
             await asyncio.sleep(4)
             b.coils(9)
             await asyncio.sleep(0.3)
@@ -209,7 +209,7 @@ async def silent(stage: Stage) -> None:
 async def cut_short(stage: Stage) -> None:
     """While a silent unit is waited for, another is to be asked: at once, and after the fair time."""
     async with Bus(stage, "rtu+tcp") as b:
-        b.far.answer = lambda unit, pdu: None if unit == 9 else well(unit, pdu)
+        b.far.answer = lambda unit, pdu: None if unit == 9 else healthy_answer(unit, pdu)
         b.coils(9)
         await asyncio.sleep(0.25)
         b.coils(1)
@@ -243,8 +243,8 @@ def both_at_once(asked: bytes) -> bytes:
     owed = b"\x03\x02\0\x05"
     if asked[2:4] == b"\0\0":
         number = int.from_bytes(asked[:2], "big")
-        return tcp_frame(number - 1, 1, owed) + tcp_frame(number, 1, well(1, asked[7:]) or b"")
-    return rtu_frame(1, owed) + rtu_frame(1, well(1, asked[1:-2]) or b"")
+        return tcp_frame(number - 1, 1, owed) + tcp_frame(number, 1, healthy_answer(1, asked[7:]) or b"")
+    return rtu_frame(1, owed) + rtu_frame(1, healthy_answer(1, asked[1:-2]) or b"")
 
 
 async def late(stage: Stage) -> None:
@@ -276,7 +276,7 @@ async def late(stage: Stage) -> None:
             b.far.raw = b.in_two_pieces
             b.ask("2 registers", lambda: b.bus.read_registers(1, 5, 2))
             await asyncio.sleep(3)
-            b.far.raw, b.far.answer = None, well
+            b.far.raw, b.far.answer = None, healthy_answer
             await asyncio.sleep(5)
             b.far.delay_s = 0.25
             b.lamp(1, 3)
@@ -305,7 +305,7 @@ async def misfits(stage: Stage) -> None:
             return rtu_frame(unit, pdu)
 
         def answer(data: bytes) -> bytes:
-            return well(*pdu_of(data)) or b""
+            return healthy_answer(*pdu_of(data)) or b""
 
         return {
             "itself": lambda data: data,
@@ -345,7 +345,7 @@ async def gaps(stage: Stage) -> None:
         b.far.answer = lambda unit, pdu: None
         b.ask("64 coils of a silent unit", lambda: b.bus.read_coils(2, 0, 64, deadline_s=0.1))
         await asyncio.sleep(1)
-        b.far.answer = well
+        b.far.answer = healthy_answer
         stage.note("-", "babble")
 
         async def babble() -> None:
@@ -375,7 +375,7 @@ async def connections(stage: Stage) -> None:
         b.far.answer = lambda unit, pdu: b.far.transport.close()
         b.coils(1)
         await asyncio.sleep(0)
-        b.far.answer = well
+        b.far.answer = healthy_answer
         await asyncio.sleep(3)
         stage.note("-", "after each answer")
         b.far.closes = True
@@ -389,7 +389,7 @@ async def connections(stage: Stage) -> None:
         await asyncio.sleep(2)
         b.coils(1)
         await asyncio.sleep(3)
-        b.far.answer = well
+        b.far.answer = healthy_answer
         stage.note("-", "refused for a while")
         b.server.refuses = True
         b.far.transport.close()

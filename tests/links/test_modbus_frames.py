@@ -26,9 +26,9 @@ def answer(function: int) -> bytes:
 @pytest.mark.parametrize("asked", REQUESTS)
 def test_an_answer_with_another_function_code_is_rejected(asked: int) -> None:
     """All reads here have answers of one length: two bytes of coils, of inputs or of one register."""
-    for said in REQUESTS:
-        assert fits(REQUESTS[asked], answer(said)) is (said == asked)
-        assert fits(REQUESTS[asked], bytes((said | 0x80, 2))) is (said == asked)
+    for function in REQUESTS:
+        assert fits(REQUESTS[asked], answer(function)) is (function == asked)
+        assert fits(REQUESTS[asked], bytes((function | 0x80, 2))) is (function == asked)
     assert not fits(REQUESTS[asked], b"")
     assert answer_size(REQUESTS[asked]) == len(answer(asked))
 

@@ -16,7 +16,7 @@ def sent() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("transaction", "unit", "said"),
+    ("transaction", "unit", "expected"),
     [
         (TRANSACTION, 5, "unit 5 answers where unit 4 was asked"),
         (TRANSACTION - 1, UNIT, LATE),
@@ -24,14 +24,14 @@ def sent() -> bytes:
         (TRANSACTION + 1, UNIT, "gateway that numbers by itself"),
     ],
 )
-def test_a_misfitting_modbus_answer_is_explained_in_words(transaction: int, unit: int, said: str) -> None:
-    assert said in misfit(sent(), tcp_frame(transaction, unit, ANSWER), rtu=False)
+def test_a_misfitting_modbus_answer_is_explained_in_words(transaction: int, unit: int, expected: str) -> None:
+    assert expected in misfit(sent(), tcp_frame(transaction, unit, ANSWER), rtu=False)
 
 
 @pytest.mark.parametrize("answer", [ANSWER, bytes((0x83, 2))])
 def test_on_a_serial_line_an_answer_of_another_unit_is_explained_with_its_number(answer: bytes) -> None:
-    said = "unit 5 answers where unit 4 was asked"
-    assert misfit(rtu_frame(UNIT, READ), b"\0" + rtu_frame(5, answer) + b"\xff", rtu=True) == said
+    expected = "unit 5 answers where unit 4 was asked"
+    assert misfit(rtu_frame(UNIT, READ), b"\0" + rtu_frame(5, answer) + b"\xff", rtu=True) == expected
 
 
 def test_bytes_that_are_no_answer_to_a_read_get_no_explanation() -> None:

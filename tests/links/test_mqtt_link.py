@@ -60,7 +60,8 @@ async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
         yield started
 
 
-def run_victim(broker: Broker, stop_after: int) -> subprocess.Popen[str]:
+def start_subscriber_process(broker: Broker, stop_after: int) -> subprocess.Popen[str]:
+    """Start a process that prints each message as stored and kills itself at number ``stop_after`` (0: never)."""
     command = [sys.executable, "-c", VICTIM, str(broker.port), broker.protocol, str(stop_after)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -141,7 +142,7 @@ async def test_a_subscription_fails_at_once_when_its_connection_ends() -> None:
 
 
 async def test_a_process_killed_in_a_burst_loses_no_message(broker: Broker) -> None:
-    first = run_victim(broker, 100)
+    first = start_subscriber_process(broker, 100)
     assert first.stderr is not None
     assert "link-up" in await asyncio.to_thread(first.stderr.readline)
     async with plain_client(broker) as device:
@@ -150,7 +151,7 @@ async def test_a_process_killed_in_a_burst_loses_no_message(broker: Broker) -> N
         kept, _ = await asyncio.to_thread(first.communicate)
         seen = {int(line) for line in kept.split()}
         assert len(seen) == 100
-        second = run_victim(broker, 0)
+        second = start_subscriber_process(broker, 0)
         assert second.stdout is not None
         try:
             while len(seen) < 300:
@@ -317,8 +318,8 @@ def test_a_retained_ping_of_another_process_is_reported_only_after_our_first_con
     refused = Rejections()
     link = MqttLink(MqttSettings("hall", ping_topic="ping/hall"), refused)
     link._lives = lives
-    word = link._signature if ours else b"another process"
-    link._on_ping(Message("ping/hall", word, True, lambda: None))
+    payload = link._signature if ours else b"another process"
+    link._on_ping(Message("ping/hall", payload, True, lambda: None))
     assert (link._rival, refused.reasons) == (reported, ["client_id_in_use"] * reported)
 
 

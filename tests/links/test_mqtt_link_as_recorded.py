@@ -159,8 +159,10 @@ class Hall:
         self.link.on_refused(lambda topic, why: stage.note("!", f"refused {topic}: {why!r}"))
         self._running: asyncio.Task[None] | None = None
 
-    def hear(self, name: str, holds: list[Message] | None = None) -> Callable[[Message], None]:
-        def heard(message: Message) -> None:
+    def recorder(self, name: str, holds: list[Message] | None = None) -> Callable[[Message], None]:
+        """Return a handler that records messages under ``name``, and acknowledges them or puts them into ``holds``."""
+
+        def record(message: Message) -> None:
             flags = f"{' retained' * message.retain}{' again' * message.again}"
             self.stage.note("=", f"{name} hears {message.topic} {message.payload!r}{flags}")
             if holds is None:
@@ -168,7 +170,7 @@ class Hall:
             else:
                 holds.append(message)
 
-        return heard
+        return record
 
     async def __aenter__(self) -> Hall:
         self._running = asyncio.ensure_future(self.link.run())
@@ -191,15 +193,15 @@ class Hall:
 async def receiving(stage: Stage) -> None:
     hall = Hall(stage)
     held: list[Message] = []
-    hall.link.subscribe("dev/+/up", hall.hear("all"))
-    hall.link.subscribe("dev/a/up", hall.hear("a", held))
-    hall.link.subscribe("dev/#/up", hall.hear("nobody"))
+    hall.link.subscribe("dev/+/up", hall.recorder("all"))
+    hall.link.subscribe("dev/a/up", hall.recorder("a", held))
+    hall.link.subscribe("dev/#/up", hall.recorder("nobody"))
 
     def poisonous(_message: Message) -> None:
         raise KeyError("x")
 
     hall.link.subscribe("bad", poisonous)
-    hall.link.subscribe_rest("dev/#", hall.hear("rest"))
+    hall.link.subscribe_rest("dev/#", hall.recorder("rest"))
     hall.tries("publish before", lambda: hall.link.publish("t", b"p"))
     async with hall:
         send = hall.broker.send
@@ -214,13 +216,13 @@ async def receiving(stage: Stage) -> None:
         for message in held:
             message.ack()
         stage.note("-", "unsubscribed")
-        hear = hall.hear("late")
-        hall.link.subscribe("more/x", hear)
-        hall.link.subscribe("dev/c/up", hear)
+        recorder = hall.recorder("late")
+        hall.link.subscribe("more/x", recorder)
+        hall.link.subscribe("dev/c/up", recorder)
         await asyncio.sleep(0.1)
         send("more/x", b"8", 8)
-        hall.link.unsubscribe("more/x", hear)
-        hall.link.unsubscribe("more/x", hear)
+        hall.link.unsubscribe("more/x", recorder)
+        hall.link.unsubscribe("more/x", recorder)
         send("more/x", b"9", 9)
         hall.tries("publish", lambda: hall.link.publish("t", b"p"))
         hall.tries("publish all", lambda: hall.link.publish("t", b"p", retain=True, expiry_s=5, urgent=True))
@@ -239,10 +241,10 @@ async def receiving(stage: Stage) -> None:
 
 async def refused_filters(stage: Stage) -> None:
     hall = Hall(stage)
-    hall.link.subscribe("dev/a/up", hall.hear("a"))
-    hall.link.subscribe("dev/b/up", hall.hear("b"))
-    hall.link.subscribe("own", hall.hear("own"))
-    hall.link.subscribe_rest("dev/#", hall.hear("rest"))
+    hall.link.subscribe("dev/a/up", hall.recorder("a"))
+    hall.link.subscribe("dev/b/up", hall.recorder("b"))
+    hall.link.subscribe("own", hall.recorder("own"))
+    hall.link.subscribe_rest("dev/#", hall.recorder("rest"))
     hall.broker.refuses = {"dev/#", "dev/b/up", "own"}
     async with hall:
         hall.broker.refuses = {"own"}
@@ -253,10 +255,10 @@ async def refused_filters(stage: Stage) -> None:
             await asyncio.sleep(3)
         stage.note("-", "refused later")
         hall.broker.refuses = {"dev/#", "dev/c/up"}
-        hall.link.subscribe("dev/c/up", hall.hear("c"))
+        hall.link.subscribe("dev/c/up", hall.recorder("c"))
         await asyncio.sleep(1)
         hall.broker.subscribes = Unreachable("no SUBACK")
-        hall.link.subscribe("dev/d/up", hall.hear("d"))
+        hall.link.subscribe("dev/d/up", hall.recorder("d"))
         await asyncio.sleep(3)
         hall.broker.subscribes = None
         await asyncio.sleep(9)
@@ -303,7 +305,7 @@ async def full_window(stage: Stage) -> None:
     """Inputs that are not kept on disk for thirty seconds: the broker is asked for them again."""
     hall = Hall(stage)
     hall.broker.window = 2
-    hall.link.subscribe("a", hall.hear("a", []))
+    hall.link.subscribe("a", hall.recorder("a", []))
     async with hall:
         hall.broker.send("a", b"1", 1)
         await asyncio.sleep(31)

@@ -46,11 +46,11 @@ def test_paho_and_our_reader_understand_the_packets_we_write(
     start, end = bounds
     assert end == len(packet)
     version = MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311
-    theirs = _packet.decode_publish(packet[0], packet[start:], version)
-    assert (theirs.topic, theirs.payload, theirs.mid) == (topic.encode(), payload, mid)
-    assert (theirs.qos, theirs.retain) == (head >> 1 & 3, bool(head & 1))
+    read_by_paho = _packet.decode_publish(packet[0], packet[start:], version)
+    assert (read_by_paho.topic, read_by_paho.payload, read_by_paho.mid) == (topic.encode(), payload, mid)
+    assert (read_by_paho.qos, read_by_paho.retain) == (head >> 1 & 3, bool(head & 1))
     if five:
-        assert cast(Any, theirs.properties).MessageExpiryInterval == 15
+        assert cast(Any, read_by_paho.properties).MessageExpiryInterval == 15
     ours = read_publish(packet[0], packet[start:], five)
     again = bool(head & 8)
     assert ours == Publish(topic.encode(), payload, head >> 1 & 3, bool(head & 1), mid, None, None, again)

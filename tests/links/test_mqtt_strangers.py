@@ -44,43 +44,44 @@ def test_a_topic_filter_covers_another_only_if_it_matches_all_its_topics(
     assert covers(wide, narrow) is does
 
 
-def strangers(link: MqttLink) -> list[Message]:
-    heard: list[Message] = []
+def collect_the_rest(link: MqttLink) -> list[Message]:
+    """Collect, and acknowledge, messages of devices that have no subscription of their own."""
+    received: list[Message] = []
 
     def keep(message: Message) -> None:
-        heard.append(message)
+        received.append(message)
         message.ack()
 
     link.subscribe_rest(WIDE, keep)
-    return heard
+    return received
 
 
-class Remembering:
-    """A connection to a broker that still has our earlier session."""
+class ConnectionWithOldSession:
+    """A connection to a broker that still has our earlier session; records what is subscribed and unsubscribed."""
 
     session_present = True
 
     def __init__(self) -> None:
         self.subscribed: list[str] = []
-        self.taken_back: list[str] = []
+        self.unsubscribed: list[str] = []
 
     async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
         self.subscribed += [name for name, _ in filters]
         return []
 
     async def unsubscribe(self, filters: Iterable[str]) -> None:
-        self.taken_back += filters
+        self.unsubscribed += filters
 
 
 async def test_narrow_filters_of_an_older_session_are_unsubscribed_once() -> None:
     link = MqttLink(MqttSettings("edged-test"), Rejections())
-    strangers(link)
+    collect_the_rest(link)
     collect(link, "hall/test/dev/w1/up/+")
-    lives = [Remembering(), Remembering()]
+    lives = [ConnectionWithOldSession(), ConnectionWithOldSession()]
     for life in lives:
         await link._subscribe_all(life)  # type: ignore[arg-type]
         assert life.subscribed == [WIDE, "edged/ping"]
-    assert [life.taken_back for life in lives] == [["hall/test/dev/w1/up/+"], []]
+    assert [life.unsubscribed for life in lives] == [["hall/test/dev/w1/up/+"], []]
 
 
 async def test_each_message_arrives_once_even_if_the_broker_keeps_narrow_subscriptions() -> None:
@@ -90,7 +91,7 @@ async def test_each_message_arrives_once_even_if_the_broker_keeps_narrow_subscri
         async with running(before):
             pass
         link = MqttLink(settings_for(broker), Rejections())
-        own, other = collect(link, "hall/test/dev/w1/up/+"), strangers(link)
+        own, other = collect(link, "hall/test/dev/w1/up/+"), collect_the_rest(link)
         async with running(link):
             await device.publish("hall/test/dev/last/up/key", b"settled", qos=1)
             await until(lambda: len(other) == 1)
@@ -106,7 +107,7 @@ async def test_a_device_added_later_receives_the_messages_retained_at_the_broker
     async with real_mosquitto() as broker, plain_client(broker) as device:
         await device.publish("hall/test/dev/w1/up/status", b"here", qos=1, retain=True)
         link = MqttLink(settings_for(broker), Rejections())
-        other = strangers(link)
+        other = collect_the_rest(link)
         async with running(link):
             await until(lambda: [message.payload for message in other] == [b"here"])
             own = collect(link, "hall/test/dev/w1/up/+")
@@ -116,7 +117,7 @@ async def test_a_device_added_later_receives_the_messages_retained_at_the_broker
         assert len(other) == 1
 
 
-class Stern(Connection):
+class ConnectionRefusingWideFilter(Connection):
     """A connection to a broker that refuses the wide subscription."""
 
     async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
@@ -126,14 +127,14 @@ class Stern(Connection):
 
 
 async def test_a_topic_refused_to_a_device_added_later_is_reported() -> None:
-    class Sterner(Connection):
+    class ConnectionRefusingOneDevice(Connection):
         async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
             asked = list(filters)
             await super().subscribe(asked)
             return [topic for topic, _ in asked if topic.startswith("hall/test/dev/w7")]
 
     async with real_mosquitto() as broker:
-        link = MqttLink(settings_for(broker), Rejections(), Sterner)
+        link = MqttLink(settings_for(broker), Rejections(), ConnectionRefusingOneDevice)
         refusals: list[str] = []
         link.on_refused(lambda topic, why: refusals.append(topic))
         async with running(link):
@@ -143,10 +144,10 @@ async def test_a_topic_refused_to_a_device_added_later_is_reported() -> None:
 
 async def test_a_broker_that_refuses_the_wide_filter_gets_one_filter_per_device() -> None:
     async with real_mosquitto() as broker, plain_client(broker) as device:
-        link = MqttLink(settings_for(broker), Rejections(), Stern)
+        link = MqttLink(settings_for(broker), Rejections(), ConnectionRefusingWideFilter)
         refusals: list[tuple[str, str]] = []
         link.on_refused(lambda topic, why: refusals.append((topic, why)))
-        own, other = collect(link, "hall/test/dev/w1/up/+"), strangers(link)
+        own, other = collect(link, "hall/test/dev/w1/up/+"), collect_the_rest(link)
         async with running(link):
             await device.publish("hall/test/dev/w9/up/key", b"0", qos=1)
             await device.publish("hall/test/dev/w1/up/key", b"1", qos=1)

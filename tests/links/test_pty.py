@@ -30,9 +30,9 @@ async def test_a_simulated_device_never_blocks_when_the_program_does_not_read(
 ) -> None:
     port = Pty(tmp_path / "port")
     begin(port)
-    said = bytes(n % 251 for n in range(FULL))
+    sent = bytes(n % 251 for n in range(FULL))
     for start in range(0, FULL, 1024):
-        port.send(said[start : start + 1024])
+        port.send(sent[start : start + 1024])
     assert 0 < port.lost < FULL
     assert UNREAD_MAX - 1024 < port.unread <= FULL - port.lost
     program = os.open(port.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
@@ -44,7 +44,7 @@ async def test_a_simulated_device_never_blocks_when_the_program_does_not_read(
         except BlockingIOError:
             await asyncio.sleep(0.001)
     os.close(program)
-    assert read == said[: len(read)], "what was kept is the first of it, in order"
+    assert read == sent[: len(read)], "what was kept is the first of it, in order"
     assert port.unread == 0
     port.close()
 
@@ -66,18 +66,18 @@ async def test_bytes_sent_before_a_replug_are_not_delivered_after_it(tmp_path: P
 async def test_the_device_end_of_a_pty_receives_written_bytes_and_plug_changes(
     tmp_path: Path,
 ) -> None:
-    port, heard, states = Pty(tmp_path / "port"), bytearray(), list[bool]()
-    end = asyncio.create_task(port.run(heard.extend, lambda up, _: states.append(up)))
+    port, received, states = Pty(tmp_path / "port"), bytearray(), list[bool]()
+    end = asyncio.create_task(port.run(received.extend, lambda up, _: states.append(up)))
     await asyncio.sleep(0)
     name = port.plug()
     assert os.readlink(port.path) == name
     program = os.open(port.path, os.O_RDWR | os.O_NOCTTY)
     os.write(program, b"\r\n\x03")  # raw: no echo, no line, no interrupt
     async with asyncio.timeout(5):
-        while len(heard) < 3:
+        while len(received) < 3:
             await asyncio.sleep(0.001)
     os.close(program)
-    assert bytes(heard) == b"\r\n\x03"
+    assert bytes(received) == b"\r\n\x03"
     assert port.unread == 0
     assert port.replug() != name
     port.unplug()

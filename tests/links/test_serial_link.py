@@ -23,8 +23,8 @@ DEADLINE_S = 6.0
 REPLUG_S = 3.0  # what a hall is promised
 
 
-class Ear:
-    """Collects what a wire says."""
+class WireObserver:
+    """Collects the bytes and the connection states that a link reports, with reason and time of each change."""
 
     def __init__(self) -> None:
         self.bytes = b""
@@ -32,28 +32,29 @@ class Ear:
         self.reasons: list[str] = []
         self.at_s: list[float] = []
 
-    def hear(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         self.bytes += data
 
-    def see(self, up: bool, why: Loss) -> None:
+    def state_changed(self, up: bool, why: Loss) -> None:
         self.states.append(up)
         self.reasons.append(why.detail)
         self.at_s.append(monotonic_s())
 
 
-class Counting(Ear):
-    """Looks at the open ptys of this process at every change."""
+class DescriptorObserver(WireObserver):
+    """Records, beside that, which ptys this process has open at every change of state."""
 
     def __init__(self) -> None:
         super().__init__()
         self.descriptors: list[set[str]] = []
 
-    def see(self, up: bool, why: Loss) -> None:
+    def state_changed(self, up: bool, why: Loss) -> None:
         self.descriptors.append(open_fds())
-        super().see(up, why)
+        super().state_changed(up, why)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until ``condition`` holds; after ``DEADLINE_S`` fail with the text ``what``."""
     deadline_s = monotonic_s() + DEADLINE_S
     while not condition():
         assert monotonic_s() < deadline_s, what
@@ -61,9 +62,12 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(*lives: tuple[ByteLink, Ear]) -> AsyncIterator[None]:
+async def running(*lives: tuple[ByteLink, WireObserver]) -> AsyncIterator[None]:
+    """Run each link with its observer while the context is open."""
     async with asyncio.TaskGroup() as tasks:
-        started = [tasks.create_task(wire.run(ear.hear, ear.see)) for wire, ear in lives]
+        started = [
+            tasks.create_task(wire.run(observer.receive, observer.state_changed)) for wire, observer in lives
+        ]
         try:
             yield
         finally:
@@ -79,7 +83,7 @@ def port(tmp_path: Path) -> Iterator[Pty]:
 
 
 def open_fds() -> set[str]:
-    """What this process has open, ptys only."""
+    """Return the ptys that this process has open."""
     names = set()
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
@@ -92,7 +96,7 @@ def open_fds() -> set[str]:
 async def test_every_byte_value_passes_both_ways(port: Pty) -> None:
     port.plug()
     everything = bytes(range(256)) * 3
-    link, here, there = SerialLink(port.path, baudrate=57600), Ear(), Ear()
+    link, here, there = SerialLink(port.path, baudrate=57600), WireObserver(), WireObserver()
     async with running((port, there), (link, here)):
         await until(lambda: link.connected, "never opened")
         await link.write(everything)
@@ -104,14 +108,14 @@ async def test_every_byte_value_passes_both_ways(port: Pty) -> None:
 async def test_bytes_that_arrived_before_the_port_is_configured_are_kept(port: Pty) -> None:
     port.plug()
     port.send(b"\x01\x21\x31\x07")  # waits in the kernel, as a key pressed while the port is being opened
-    link, here = SerialLink(port.path, baudrate=57600), Ear()
+    link, here = SerialLink(port.path, baudrate=57600), WireObserver()
     async with running((link, here)):
         await until(lambda: here.bytes == b"\x01\x21\x31\x07", "the key was flushed")
     assert here.bytes == b"\x01\x21\x31\x07"
 
 
 async def test_an_absent_serial_port_is_reported_once_and_opened_when_it_appears(port: Pty) -> None:
-    link, here = SerialLink(port.path, baudrate=9600, jitter=lambda: 0.0), Ear()
+    link, here = SerialLink(port.path, baudrate=9600, jitter=lambda: 0.0), WireObserver()
     async with running((link, here)):
         await until(lambda: here.states == [False], "absence was not told")
         with pytest.raises(Unreachable, match="No such file"):
@@ -126,7 +130,11 @@ async def test_an_absent_serial_port_is_reported_once_and_opened_when_it_appears
 
 async def test_a_port_replugged_under_a_new_name_is_reopened_within_three_seconds(port: Pty) -> None:
     first = port.plug()
-    link, here, there = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), Ear(), Ear()
+    link, here, there = (
+        SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0),
+        WireObserver(),
+        WireObserver(),
+    )
     async with running((port, there), (link, here)):
         for round_number in range(4):
             await until(lambda: link.connected, "not open")
@@ -146,7 +154,7 @@ async def test_a_port_replugged_under_a_new_name_is_reopened_within_three_second
 
 async def test_the_old_descriptor_is_closed_before_the_new_one_opens(port: Pty) -> None:
     port.plug()
-    link, here = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), Counting()
+    link, here = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), DescriptorObserver()
     seen = here.descriptors
     async with running((link, here)):
         await until(lambda: link.connected, "not open")
@@ -167,7 +175,7 @@ async def test_the_old_descriptor_is_closed_before_the_new_one_opens(port: Pty) 
 
 async def test_a_vanished_port_name_is_noticed_even_if_the_port_reports_no_error(port: Pty) -> None:
     port.plug()
-    link, here = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), Ear()
+    link, here = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), WireObserver()
     async with running((link, here)):
         await until(lambda: link.connected, "not open")
         port.unplug(freeze=True)
@@ -179,7 +187,11 @@ async def test_a_vanished_port_name_is_noticed_even_if_the_port_reports_no_error
 
 async def test_a_symbolic_link_changed_to_another_port_is_followed(port: Pty) -> None:
     port.plug()
-    link, here, there = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), Ear(), Ear()
+    link, here, there = (
+        SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0),
+        WireObserver(),
+        WireObserver(),
+    )
     other = Pty(port.place)  # the same place, as after a quick replug: the old port stays open and silent
     async with running((link, here), (other, there)):
         await until(lambda: link.connected, "not open")
@@ -194,7 +206,7 @@ async def test_a_symbolic_link_changed_to_another_port_is_followed(port: Pty) ->
 
 async def test_a_driver_that_receives_nothing_can_have_the_port_reopened(port: Pty) -> None:
     port.plug()
-    link, here = SerialLink(port.path, baudrate=57600), Ear()
+    link, here = SerialLink(port.path, baudrate=57600), WireObserver()
     async with running((link, here)):
         await until(lambda: link.connected, "not open")
         link.reopen(Loss("no-answer", "silent"))
@@ -209,7 +221,11 @@ async def test_a_port_that_takes_no_bytes_is_unreachable_and_waiting_bytes_are_d
 ) -> None:
     monkeypatch.setattr(reopening, "WRITE_S", 0.2)
     port.plug()  # nobody reads the other end: the kernel's buffer fills up
-    link, here, there = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), Ear(), Ear()
+    link, here, there = (
+        SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0),
+        WireObserver(),
+        WireObserver(),
+    )
     async with running((link, here)):
         await until(lambda: link.connected, "not open")
         taken, failure = 0, None
@@ -230,7 +246,7 @@ async def test_a_port_that_takes_no_bytes_is_unreachable_and_waiting_bytes_are_d
 
 async def test_a_port_that_another_program_holds_is_waited_for(port: Pty) -> None:
     port.plug()
-    link, here = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), Ear()
+    link, here = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), WireObserver()
     other = os.open(port.path, os.O_RDWR | os.O_NOCTTY)
     fcntl.flock(other, fcntl.LOCK_EX)
     async with running((link, here)):
@@ -238,7 +254,7 @@ async def test_a_port_that_another_program_holds_is_waited_for(port: Pty) -> Non
         assert "locked" in here.reasons[0]
         os.close(other)
         await until(lambda: here.states == [False, True], "not opened once it was free")
-        second = Ear()
+        second = WireObserver()
         rival = SerialLink(port.path, baudrate=57600)
         async with running((rival, second)):
             await until(lambda: second.states == [False], "two links opened one port")
@@ -246,7 +262,7 @@ async def test_a_port_that_another_program_holds_is_waited_for(port: Pty) -> Non
 
 @pytest.mark.parametrize("place", ["/dev/null", "/etc/hostname", "/", "relative-and-absent", "x" * 300])
 async def test_opening_a_file_that_is_no_port_is_reported_as_a_failure(place: str) -> None:
-    link, here = SerialLink(place, baudrate=57600), Ear()
+    link, here = SerialLink(place, baudrate=57600), WireObserver()
     async with running((link, here)):
         await until(lambda: here.states == [False], "no failure was told")
         with pytest.raises(Unreachable):
@@ -256,7 +272,7 @@ async def test_opening_a_file_that_is_no_port_is_reported_as_a_failure(place: st
 
 async def test_writes_are_refused_before_opening_after_stopping_and_above_the_size_limit(port: Pty) -> None:
     port.plug()
-    link, here = SerialLink(port.path, baudrate=57600), Ear()
+    link, here = SerialLink(port.path, baudrate=57600), WireObserver()
     with pytest.raises(Unreachable, match="not opened yet"):
         await link.write(b"x")
     async with running((link, here)):
@@ -270,7 +286,7 @@ async def test_writes_are_refused_before_opening_after_stopping_and_above_the_si
 
 async def test_frames_of_concurrent_writers_are_never_interleaved(port: Pty) -> None:
     port.plug()
-    link, here, there = SerialLink(port.path, baudrate=57600), Ear(), Ear()
+    link, here, there = SerialLink(port.path, baudrate=57600), WireObserver(), WireObserver()
     async with running((port, there), (link, here)):
         await until(lambda: link.connected, "not open")
         async with asyncio.TaskGroup() as writers:
@@ -283,7 +299,7 @@ async def test_frames_of_concurrent_writers_are_never_interleaved(port: Pty) -> 
 
 async def test_a_flapping_port_is_reopened_with_growing_pauses(port: Pty) -> None:
     port.plug()
-    link, here = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), Ear()
+    link, here = SerialLink(port.path, baudrate=57600, jitter=lambda: 0.0), WireObserver()
     async with running((link, here)):
         started_s = monotonic_s()
         while monotonic_s() - started_s < 1.5:
