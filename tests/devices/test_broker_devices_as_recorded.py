@@ -44,7 +44,7 @@ Scene = Callable[[Stage], Coroutine[Any, Any, None]]
 
 
 class Broker:
-    """The link to the hall's broker, in the hand of the scene."""
+    """The hall's link to the broker, replaced by one that the scene controls."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
@@ -124,7 +124,7 @@ async def http_counter(stage: Stage) -> None:
             broker.send(people, payload)
         broker.send(people, report, retain=True)
         broker.send(people, report, again=True)
-        for said in (
+        for process_state in (
             {"up": True},
             {"up": False, "word": "no-answer", "detail": "d" * 300},
             {"up": False, "word": "odd"},
@@ -135,7 +135,7 @@ async def http_counter(stage: Stage) -> None:
             {"up": False, "word": "access-refused", "detail": "13800138000"},
             [1],
         ):
-            broker.send(presence, said)
+            broker.send(presence, process_state)
         broker.send(presence, {"up": True})
         for word in (b"online", b"offline", b"offline"):
             broker.send(process, word)

@@ -135,13 +135,13 @@ async def test_a_clerk_asked_to_a_window_hears_one_beep_however_often_the_level_
 
 
 async def test_frames_are_spaced_and_only_the_newest_value_of_a_unit_is_sent(tmp_path: Path) -> None:
-    heard: list[tuple[float, bytes]] = []
+    arrivals: list[tuple[float, bytes]] = []
     hall = Hall(speed=10.0)
     async with bench(tmp_path, hall, echo=False) as b:
         port_write = b.driver._link.write
 
         async def timed(data: bytes) -> None:
-            heard.append((hall.clock.now_s(), data))
+            arrivals.append((hall.clock.now_s(), data))
             await port_write(data)
 
         b.driver._link.write = timed  # type: ignore[method-assign]
@@ -149,9 +149,9 @@ async def test_frames_are_spaced_and_only_the_newest_value_of_a_unit_is_sent(tmp
             for number in range(20, 40):
                 shows.create_task(b.show("panel-21", Panel("w1", "CALLING", 1, f"A{number:03d}")))
         await until(lambda: b.far.text("panel-21") == "039")
-    gaps = [later[0] - earlier[0] for earlier, later in pairwise(heard)]
+    gaps = [later[0] - earlier[0] for earlier, later in pairwise(arrivals)]
     assert min(gaps) >= 0.2
-    assert len(heard) == 2  # one LED, one number: 19 numbers were overtaken while they waited
+    assert len(arrivals) == 2  # one LED, one number: 19 numbers were overtaken while they waited
 
 
 async def test_a_changed_value_is_sent_before_repeated_ones(tmp_path: Path) -> None:

@@ -79,9 +79,9 @@ async def test_whether_an_adapter_echoes_is_found_out_anew_for_the_next_adapter(
 
 def test_only_echoes_missed_in_a_row_count() -> None:
     echo = Echo(sure=True)
-    for heard in (b"", b"", b"abcd", b"", b"abxd"):  # missed twice, heard, missed, heard with damage
+    for received in (b"", b"", b"abcd", b"", b"abxd"):  # missed twice, heard, missed, heard with damage
         echo.sent(b"abcd")
-        echo.feed(heard)
+        echo.feed(received)
         echo.expire()
     assert (echo.echoes, echo.damaged, echo.missed) == (1, 1, 0)
 

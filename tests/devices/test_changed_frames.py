@@ -38,15 +38,15 @@ FrameT = TypeVar("FrameT")
 
 
 class Codec(NamedTuple):
-    """``frames``: by name, without a checksum. ``read``: what the codec makes of one."""
+    """``frames``: golden frames by name, without checksum. ``read``: returns how the codec reads one, as text."""
 
     frames: dict[str, bytes]
     read: Callable[[bytes], str]
 
 
 def frames_of(family: str) -> dict[str, bytes]:
-    told = json.loads((VECTORS / f"{family}_frames.json").read_text("utf-8"))["frames"]
-    return {one["id"]: bytes.fromhex(one["hex"]) for one in told}
+    listed = json.loads((VECTORS / f"{family}_frames.json").read_text("utf-8"))["frames"]
+    return {one["id"]: bytes.fromhex(one["hex"]) for one in listed}
 
 
 def parsed(cutter: FrameCutter[FrameT], data: bytes) -> str:
@@ -239,7 +239,7 @@ def made(codec: Codec, data: bytes) -> str:
 
 
 def lines(codec: Codec) -> Iterator[str]:
-    """Every golden frame, its beginnings, and itself with one byte changed; what is alike stands on one line."""
+    """Read every golden frame, its beginnings, and itself with one byte changed; equal results share a line."""
     for name, frame in codec.frames.items():
         usual = made(codec, frame)
         yield f"{name} {frame[:40].hex()}: {usual}"

@@ -39,7 +39,7 @@ NUMBERS = ("", "x", "-1", "0", "7.0", str(MOST), str(MOST + 1), "٣", "0" * 12)
 
 
 class Report(NamedTuple):
-    """``read``: what the codec makes of a payload."""
+    """``read``: returns how the codec reads a payload, as text."""
 
     payload: bytes
     read: Callable[[bytes], str]
@@ -97,7 +97,7 @@ def vectors(family: str) -> Iterator[dict[str, Any]]:
 
 
 def reports() -> dict[str, dict[str, Report]]:
-    """By file, then by name."""
+    """Return the reports by file, then by name."""
     found: dict[str, dict[str, Report]] = {
         "mqtt_json": {
             name: Report(json.dumps(fields).encode(), message(kind))
@@ -155,7 +155,7 @@ def made(report: Report, payload: bytes) -> str:
 
 
 def variants(report: Report) -> Iterator[tuple[str, str, bytes]]:
-    """(place, what stands there instead, payload)."""
+    """Return each changed payload: (the place, what stands there instead, payload)."""
     text = report.payload.decode()
     if text.startswith("{"):
         for path in places(json.loads(text)):

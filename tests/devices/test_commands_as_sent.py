@@ -65,7 +65,7 @@ WORDS = ("", "A", "号", "A012号到3号窗口", "é\x07[v9]\\C1", "长" * 300, 
 
 
 def reported(made: Callable[[], Any]) -> str:
-    """What a codec makes; of long bytes the beginning, length and checksum."""
+    """Return what a codec makes as text: long bytes by their beginning, length and checksum."""
     try:
         found = made()
     except (DeviceError, ValueError) as error:
@@ -79,7 +79,7 @@ def reported(made: Callable[[], Any]) -> str:
 def varied(
     name: str, make: Callable[..., Any], usual: dict[str, Any], others: Mapping[str, Sequence[Any]]
 ) -> Iterator[str]:
-    """What ``make`` makes of the usual parameters, and how that changes with each other value."""
+    """List what ``make`` makes of the usual parameters, and how that changes with each other value."""
     first = reported(lambda: make(**usual))
     yield f"{name}: {first}"
     for parameter, values in others.items():

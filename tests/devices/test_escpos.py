@@ -92,8 +92,8 @@ def test_any_bytes_from_the_printer_are_answers_or_counted_as_noise(data: bytes)
     assert core.rejections.reasons == (["noise"] if data else [])
 
 
-class Desk:
-    """A driver and its printer on a pty."""
+class PrinterBench:
+    """A driver and a fake printer on a pty."""
 
     def __init__(self, folder: Path, **more: Any) -> None:
         self.core = ListeningCore("p", speed=20.0)
@@ -113,8 +113,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(folder: Path, **more: Any) -> AsyncIterator[Desk]:
-    made = Desk(folder, **more)
+async def printer_bench(folder: Path, **more: Any) -> AsyncIterator[PrinterBench]:
+    made = PrinterBench(folder, **more)
     async with asyncio.TaskGroup() as group:
         far = group.create_task(made.port.run(made.fake.feed, lambda _up, _why: None))
         life = group.create_task(made.driver.run())
@@ -132,7 +132,7 @@ async def test_a_ticket_is_printed_in_chinese_with_its_qr_code(tmp_path: Path) -
         "title": "东区政务服务中心",
         "names": {"tax": "综合税务"},
     }
-    async with desk(tmp_path, **more) as made:
+    async with printer_bench(tmp_path, **more) as made:
         await made.act(replace(NUMBER, url="https://hall.example/t/A012"))
         await made.act(
             Print("A012", "tax", 0, about="told-once", lines=("一次性告知单 A012",), lines_en=("Papers",))
@@ -149,7 +149,7 @@ async def test_a_ticket_is_printed_in_chinese_with_its_qr_code(tmp_path: Path) -
 
 
 async def test_without_paper_nothing_is_printed_and_new_paper_brings_no_old_ticket(tmp_path: Path) -> None:
-    async with desk(tmp_path) as made:
+    async with printer_bench(tmp_path) as made:
         made.fake.lines_left = 0
         with pytest.raises(Refused, match="no paper"):
             await made.act(NUMBER)
@@ -169,7 +169,7 @@ async def test_a_ticket_during_which_the_paper_ends_is_not_confirmed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(escpos_driver, "PRINT_S", 0.3)
-    async with desk(tmp_path) as made:
+    async with printer_bench(tmp_path) as made:
         await made.act(NUMBER)
         made.fake.lines_left = 2
         with pytest.raises(Refused, match="no paper"):
@@ -183,13 +183,13 @@ async def test_a_printer_that_never_confirms_is_unreachable_and_a_clone_with_few
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(escpos_driver, "PRINT_S", 0.3)
-    async with desk(tmp_path) as made:
+    async with printer_bench(tmp_path) as made:
         await made.act(NUMBER)
         made.fake.mood = "asleep-in-turn"
         with pytest.raises(Unreachable, match="no answer in time"):
             await made.act(NUMBER)
     monkeypatch.setattr(escpos_driver, "TRY_S", 0.1)
-    async with desk(tmp_path / "clone") as made:
+    async with printer_bench(tmp_path / "clone") as made:
         made.fake.mood = "no-gs-r"
         await made.act(NUMBER)
         made.fake.lines_left = 0
@@ -201,7 +201,7 @@ async def test_a_printer_that_never_confirms_is_unreachable_and_a_clone_with_few
 async def test_a_printer_without_answer_never_confirms_and_is_back_within_three_seconds(
     mood: Any, tmp_path: Path
 ) -> None:
-    async with desk(tmp_path) as made:
+    async with printer_bench(tmp_path) as made:
         made.fake.mood = mood
         with pytest.raises(Unreachable):
             await made.act(NUMBER)
@@ -216,7 +216,7 @@ async def test_a_printer_without_answer_never_confirms_and_is_back_within_three_
 
 
 async def test_a_printer_whose_adapter_is_pulled_is_lost_and_returns_when_plugged_in(tmp_path: Path) -> None:
-    async with desk(tmp_path) as made:
+    async with printer_bench(tmp_path) as made:
         made.port.unplug()
         await until(lambda: isinstance(made.core.events[-1], DeviceLost))
         with pytest.raises(Unreachable):

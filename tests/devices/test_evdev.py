@@ -49,8 +49,8 @@ def test_key_names_and_codes_are_those_of_the_kernel_header() -> None:
 
 
 @dataclass
-class Desk:
-    """A driver on a pipe, and whoever types."""
+class KeypadBench:
+    """A driver that reads from a pipe, and a fake keypad that writes into it."""
 
     fake: FakeInput
     events: list[Event] = field(default_factory=list)
@@ -66,8 +66,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(folder: Path, seed: int = 0, **options: Any) -> AsyncIterator[tuple[Desk, Evdev]]:
-    made = Desk(FakeInput(folder / "event", seed))
+async def keypad_bench(
+    folder: Path, seed: int = 0, **options: Any
+) -> AsyncIterator[tuple[KeypadBench, Evdev]]:
+    made = KeypadBench(FakeInput(folder / "event", seed))
     made.fake.plug()
     context = DeviceContext("keypad", "h", made.emit, made.rejections, asyncio.sleep, lambda: 0.0, None)
     driver = Evdev(
@@ -85,7 +87,7 @@ async def desk(folder: Path, seed: int = 0, **options: Any) -> AsyncIterator[tup
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_keypad_keys_are_panel_keys_and_a_held_key_is_one_press(tmp_path: Path, seed: int) -> None:
-    async with desk(tmp_path, seed) as (made, driver):
+    async with keypad_bench(tmp_path, seed) as (made, driver):
         made.fake.press(
             "NUMLOCK", "KPENTER", "KP1", "KP2", "KPSLASH", "KP9", "BACKSPACE", "KPMINUS", "KPASTERISK"
         )
@@ -109,7 +111,7 @@ async def test_keypad_keys_are_panel_keys_and_a_held_key_is_one_press(tmp_path: 
 
 
 async def test_a_keypad_plugged_in_again_forgets_the_input_begun_before(tmp_path: Path) -> None:
-    async with desk(tmp_path) as (made, _):
+    async with keypad_bench(tmp_path) as (made, _):
         made.fake.press("KP1")
         await asyncio.sleep(0)
         made.fake.unplug()
@@ -121,7 +123,7 @@ async def test_a_keypad_plugged_in_again_forgets_the_input_begun_before(tmp_path
 
 
 async def test_keypad_keys_give_ratings_where_the_keypad_is_an_evaluator(tmp_path: Path) -> None:
-    async with desk(tmp_path, keys={}, ratings={"KP5": 5, "KP1": 1}) as (made, _):
+    async with keypad_bench(tmp_path, keys={}, ratings={"KP5": 5, "KP1": 1}) as (made, _):
         made.fake.press("KP5", "KP1", "KP3")
         await until(lambda: len(made.received) == 2)
         assert made.received == [RatingGiven(DEVICE, 5), RatingGiven(DEVICE, 1)]
@@ -133,7 +135,7 @@ async def test_keypad_keys_give_ratings_where_the_keypad_is_an_evaluator(tmp_pat
 
 async def test_a_scanned_code_requests_a_ticket_and_an_identity_number_is_refused(tmp_path: Path) -> None:
     scanner: dict[str, Any] = {"reads": "codes", "service": "tax"}
-    async with desk(tmp_path, **scanner) as (made, _):
+    async with keypad_bench(tmp_path, **scanner) as (made, _):
         for code in ("4711-A", "99010119900307123X", "", "WXYZ"):
             made.fake.scan(code)
         made.fake.press("F1", "A", "ENTER")
@@ -145,7 +147,7 @@ async def test_a_scanned_code_requests_a_ticket_and_an_identity_number_is_refuse
             InputRefused(DEVICE, "request", "unreadable_code"),
         ]
         assert "9901" not in str(made.rejections)
-    async with desk(tmp_path, **scanner, codes="number") as (made, _):
+    async with keypad_bench(tmp_path, **scanner, codes="number") as (made, _):
         made.fake.scan("A012")
         made.fake.scan("A-VERY-LONG-NUMBER")
         await until(lambda: made.rejections.reasons == ["unreadable_code"])
@@ -226,13 +228,13 @@ def test_detect_lists_keypads_by_their_usb_port_and_marks_keyboards(tmp_path: Pa
 
 
 def test_a_simulated_keypad_with_the_same_seed_types_the_same_bytes(tmp_path: Path) -> None:
-    heard = []
+    readings = []
     for _ in range(2):
         fake = FakeInput(tmp_path / str(random.random()), 7)
         fake.plug()
         fake.press("KP1", "KP2", "KP3")
-        heard.append(InputReader().feed(fake.read()))
+        readings.append(InputReader().feed(fake.read()))
         fake.unplug()
-    assert heard[0] == heard[1]
-    assert InputRecord(1, KEY_NAMES["KP1"], 1) in heard[0]
+    assert readings[0] == readings[1]
+    assert InputRecord(1, KEY_NAMES["KP1"], 1) in readings[0]
     assert RECORD.size == 24

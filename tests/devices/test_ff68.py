@@ -85,7 +85,7 @@ def test_one_of_two_equal_frames_between_garbage_is_always_found(before: bytes, 
 
 
 class Bench:
-    """A driver and its callers on a pty; hall time is real time. ``held``: acknowledgements that wait for a disk."""
+    """A driver and fake callers on a pty, in real time. ``held``: acknowledgements of steps that are not stored yet."""
 
     def __init__(self, folder: Path, **more: Any) -> None:
         self.events: list[Event] = []
@@ -250,8 +250,8 @@ async def test_unknown_addresses_are_counted_and_unknown_keys_are_reported_as_re
             "unknown_key",
             "unexpected_frame",
         ]
-        told = [event for event in made.events if isinstance(event, InputRefused)]
-        assert [(event.what, event.reason) for event in told] == [
+        refusals = [event for event in made.events if isinstance(event, InputRefused)]
+        assert [(event.what, event.reason) for event in refusals] == [
             ("key", "unknown_key"),
             ("rating", "unknown_key"),
         ]

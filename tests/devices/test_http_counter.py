@@ -101,7 +101,7 @@ def test_a_repeated_report_counts_once_and_a_restarted_counter_begins_at_zero(
     fake, counter = FakeHttpCounter(vendor, kind), a_counter(vendor=vendor, counts=kind)
     reported: list[Counted] = []
 
-    def hear(body: bytes) -> None:
+    def receive(body: bytes) -> None:
         for one in counter.new(decode(vendor, body), 0.0):
             counter.acknowledged(one, 0.0)
             reported.append(one)
@@ -109,19 +109,19 @@ def test_a_repeated_report_counts_once_and_a_restarted_counter_begins_at_zero(
     for number in range(1, 4):
         fake.passed(number, 1)
         body = fake.report()
-        hear(body)
-        hear(body)
+        receive(body)
+        receive(body)
     if kind == "total":
         assert [one.entered for one in reported] == [1, 3, 6]
         fake.restart()
-        hear(fake.report())
+        receive(fake.report())
         assert reported[-1].entered == 0
     else:
         assert (sum(one.entered for one in reported), sum(one.left for one in reported)) == (6, 3)
         fake.frozen_clock = True
         for _ in range(reception.STILL + 1):
             fake.passed(1 if kind == "window" else 0)
-            hear(fake.report())
+            receive(fake.report())
         assert (counter.fault is not None) == (kind == "window")
 
 
@@ -149,7 +149,7 @@ def a_counter(**more: Any) -> Counter:
 
 
 class Hall:
-    """A broker, the daemon's driver, `edged counters` and its door."""
+    """A broker, the daemon's driver, `edged counters` and its HTTP door for posts."""
 
     def __init__(self, broker: Broker, link: MqttLink, counter: Counter, port: int) -> None:
         self.broker, self.link, self.port = broker, link, port
@@ -318,6 +318,7 @@ async def test_a_polled_counter_is_lost_with_its_reason_and_back_by_itself(tmp_p
 
 
 def lost(made: Hall) -> list[str]:
+    """Return the reasons of all losses so far."""
     return [one.reason for one in made.events if isinstance(one, DeviceLost)]
 
 

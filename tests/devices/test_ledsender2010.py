@@ -170,7 +170,7 @@ def test_text_is_gb2312_and_is_cut_at_a_whole_character() -> None:
 
 
 class Socket(asyncio.DatagramProtocol):
-    """The card's end of the network."""
+    """The strip's end of the network."""
 
     def __init__(self, strip: Strip) -> None:
         self._strip = strip
@@ -186,7 +186,7 @@ class Socket(asyncio.DatagramProtocol):
 
 
 class Strip:
-    """A driver, its card and the network between them."""
+    """A driver, a fake strip and the network between them."""
 
     def __init__(self, seed: int = 0, **options: object) -> None:
         self.port = free_port()
@@ -215,6 +215,7 @@ class Strip:
 
 @contextlib.asynccontextmanager
 async def life(strip: Strip, plugged: bool = True) -> AsyncIterator[None]:
+    """Run driver and network while the context is open."""
     if plugged:
         await strip.plug()
     running = asyncio.create_task(strip.driver.run())

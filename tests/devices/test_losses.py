@@ -85,13 +85,13 @@ def test_drivers_and_links_use_only_declared_reasons_of_loss() -> None:
     assert exception_error(2).word == OTHER, "whoever says so is there"
 
 
-@pytest.mark.parametrize(("driver", "word"), EVERY)
-async def test_each_reason_of_each_driver_reaches_the_hall_once(driver: str, word: str) -> None:
+@pytest.mark.parametrize(("driver", "reason"), EVERY)
+async def test_each_reason_of_each_driver_reaches_the_hall_once(driver: str, reason: str) -> None:
     events: list[Event] = []
     presence = Presence(context(events))
-    presence.lost(word, "seen")
-    presence.lost(word, "seen again")
-    assert events == [DeviceLost(Point("d"), word, "seen")]
+    presence.lost(reason, "seen")
+    presence.lost(reason, "seen again")
+    assert events == [DeviceLost(Point("d"), reason, "seen")]
     presence.back()
     assert events[1:] == [DeviceBack(Point("d"))]
 
@@ -119,6 +119,7 @@ async def test_a_new_reason_of_the_same_loss_is_reported_but_not_too_often(
 
 @asynccontextmanager
 async def losses_of(link: ByteLink | ModbusBus) -> AsyncIterator[list[Loss]]:
+    """Run a link; the list collects the losses that it reports."""
     reported: list[Loss] = []
 
     def changed(up: bool, why: Loss) -> None:
@@ -138,6 +139,7 @@ async def losses_of(link: ByteLink | ModbusBus) -> AsyncIterator[list[Loss]]:
 
 
 async def first_loss(link: ByteLink | ModbusBus) -> Loss:
+    """Run a link until its first loss, and return it."""
     async with losses_of(link) as reported:
         await until(lambda: reported != [], 10.0)
         return reported[0]
@@ -149,19 +151,19 @@ def serial_wires(path: Path) -> list[ByteLink | ModbusBus]:
 
 @pytest.mark.parametrize("which", [0, 1])
 async def test_each_fault_of_a_serial_port_is_lost_with_its_own_reason(tmp_path: Path, which: int) -> None:
-    async def word(path: Path) -> str:
+    async def first_reason(path: Path) -> str:
         return (await first_loss(serial_wires(path)[which])).word
 
-    assert await word(tmp_path / "nothing") == "port-missing"
+    assert await first_reason(tmp_path / "nothing") == "port-missing"
     file = tmp_path / "file"
     file.write_text("")
-    assert await word(file) == "not-a-port"
+    assert await first_reason(file) == "not-a-port"
     port = Pty(tmp_path / "port")
     port.plug()
     try:
         other = os.open(port.slave, os.O_RDWR | os.O_NOCTTY)
         fcntl.flock(other, fcntl.LOCK_EX)
-        assert await word(tmp_path / "port") == "port-busy"
+        assert await first_reason(tmp_path / "port") == "port-busy"
         os.close(other)
         async with losses_of(serial_wires(tmp_path / "port")[which]) as reported:
             await asyncio.sleep(0.3)

@@ -31,7 +31,7 @@ FRAMES = {
 
 
 class Bench:
-    """A driver with its events, fed by hand."""
+    """A driver that the test feeds with reports, and the events that it emitted."""
 
     def __init__(self, **options: object) -> None:
         self.events: list[Event] = []

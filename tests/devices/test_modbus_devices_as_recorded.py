@@ -27,7 +27,7 @@ RECORDED = Path(__file__).parent / "dialogues"
 Scene = Callable[[Stage], Coroutine[Any, Any, None]]
 
 
-class Heard(FakeRelay):
+class RecordedRelay(FakeRelay):
     """A module whose requests and answers are recorded."""
 
     stage: Stage
@@ -44,7 +44,7 @@ def relay(profile: str, **more: Any) -> Scene:
     async def scene(stage: Stage) -> None:
         loop = asyncio.get_running_loop()
         options = {"profile": profile, "channels": 4, "blink_hz": 0.5, **more}
-        module = Heard(loop.time, 8, profile_of(profile).unit, profile_of(profile), 1)
+        module = RecordedRelay(loop.time, 8, profile_of(profile).unit, profile_of(profile), 1)
         module.stage = stage
         far = FakeTcp([module])
         url = await far.start(20_000)
@@ -100,14 +100,14 @@ MODEL: dict[str, Any] = {
 
 
 async def module(stage: Stage) -> None:
-    class Told(FakeModule):
+    class RecordedModule(FakeModule):
         def _answer(self, pdu: bytes) -> bytes:
             stage.note(">", pdu.hex())
             answer = super()._answer(pdu)
             stage.note("<", answer.hex())
             return answer
 
-    far = Told(3)
+    far = RecordedModule(3)
     url = await far.start(20_000)
     options = {
         "url": url,
@@ -166,12 +166,12 @@ async def module(stage: Stage) -> None:
 async def bare_display(stage: Stage) -> None:
     """A module that only has a display is asked for one register, to see that it is there."""
 
-    class Told(FakeModule):
+    class RecordedModule(FakeModule):
         def _answer(self, pdu: bytes) -> bytes:
             stage.note(">", pdu.hex())
             return super()._answer(pdu)
 
-    far = Told(1)
+    far = RecordedModule(1)
     url = await far.start(20_000)
     shown = {key: value for key, value in MODEL.items() if key not in ("contacts", "counters", "examples")}
     shown["examples"] = [{"call": ["7", "1"], "sends": "0600090007"}]

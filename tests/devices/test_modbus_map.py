@@ -43,7 +43,7 @@ BOTH = {"entered": 6, "left": 7}
 
 @dataclass
 class Bench:
-    """What a driver told; ``full``: the inbox takes nothing."""
+    """What a driver emitted; ``full``: the inbox takes nothing."""
 
     full: bool = False
     wells: int = 0
@@ -146,13 +146,13 @@ async def test_a_display_shows_its_number_again_after_a_power_cut() -> None:
 @pytest.mark.parametrize("mood", ["silent", "garbage"])
 async def test_one_dead_module_is_lost_alone_and_back_within_three_seconds(mood: Any) -> None:
     async with module() as (fake, url), module() as (other, second):
-        bench, beside = Bench(), Bench()
+        bench, healthy = Bench(), Bench()
         options: dict[str, Any] = {"model": "contacts-8", "panels": {"w1": {"next": 0}}, "deadline_ms": 50}
-        async with bench.at(url, **options), beside.at(second, **options):
+        async with bench.at(url, **options), healthy.at(second, **options):
             fake.mood = mood
             await until(lambda: isinstance(bench.events[-1], DeviceLost))
             fake.closed = other.closed = {0}
-            await until(lambda: beside.events[-1] == KeyPressed(Point("m/w1"), "next"))
+            await until(lambda: healthy.events[-1] == KeyPressed(Point("m/w1"), "next"))
             fake.mood = "well"
             async with asyncio.timeout(3):
                 await until(lambda: bench.events[-1] == DeviceBack(Point("m")))
@@ -160,7 +160,7 @@ async def test_one_dead_module_is_lost_alone_and_back_within_three_seconds(mood:
             await asyncio.sleep(0.1)
             fake.closed = {0}
             await until(lambda: bench.events[-1] == KeyPressed(Point("m/w1"), "next"))
-        assert not any(isinstance(event, DeviceLost) for event in beside.events)
+        assert not any(isinstance(event, DeviceLost) for event in healthy.events)
 
 
 async def test_a_module_that_refuses_is_faulty_and_not_lost() -> None:
@@ -169,10 +169,10 @@ async def test_a_module_that_refuses_is_faulty_and_not_lost() -> None:
         async with bench.at(url, model="contacts-8"):
             fake.mood = "refuses"
             await until(lambda: isinstance(bench.events[-1], HealthRead))
-            said = bench.events[-1]
-            assert isinstance(said, HealthRead)
-            assert said.fault
-            assert "illegal address" in said.fault
+            health = bench.events[-1]
+            assert isinstance(health, HealthRead)
+            assert health.fault
+            assert "illegal address" in health.fault
             fake.mood = "well"
             await until(lambda: bench.events[-1] == HealthRead(Point("m")))
     assert not any(isinstance(event, DeviceLost) for event in bench.events)
@@ -214,17 +214,17 @@ def test_the_points_and_roles_of_a_modbus_map_follow_its_description() -> None:
     assert read(ModbusMapOptions, {"url": "tcp://x", "model": "adam6050-counter"}).reports() == {"counter"}
 
 
-@given(looks=st.lists(st.lists(st.booleans(), min_size=4, max_size=4), max_size=30), gap_s=st.floats(0, 1))
+@given(readings=st.lists(st.lists(st.booleans(), min_size=4, max_size=4), max_size=30), gap_s=st.floats(0, 1))
 def test_a_contact_gives_a_press_only_after_opening_and_closing_again(
-    looks: list[list[bool]], gap_s: float
+    readings: list[list[bool]], gap_s: float
 ) -> None:
     contacts = Contacts(0.3)
     presses: dict[int, list[float]] = {}
-    for number, levels in enumerate(looks):
+    for number, levels in enumerate(readings):
         for place in contacts.pressed(levels, 0, number * gap_s):
             assert levels[place]
             assert number
-            assert not looks[number - 1][place]
+            assert not readings[number - 1][place]
             presses.setdefault(place, []).append(number * gap_s)
     for times in presses.values():
         assert all(late - early >= 0.3 for early, late in pairwise(times))

@@ -70,7 +70,7 @@ class Hall:
 async def lamps_on(
     hall: Hall, module: FakeRelay, hangs_up: bool = False, **options: Any
 ) -> AsyncIterator[ModbusRelay]:
-    """A driver at work on ``module`` over TCP, after its first contact; ``hangs_up``: after each answer."""
+    """Run a driver on ``module`` over TCP from its first contact; ``hangs_up``: it closes after each answer."""
     far = FakeTcp([module])
     far.hangs_up = hangs_up
     url = await far.start()
@@ -238,8 +238,8 @@ async def test_a_fault_from_before_a_restart_is_cleared_by_the_first_read_back()
     async with lamps_on(hall, module) as relay:
         await relay.show(Point("relay-1/3"), ON)
         await until(lambda: set(hall.well) == {Point("relay-1"), Point("relay-1/3")})
-        looks = sum(module.frames.values())
-        await until(lambda: sum(module.frames.values()) > looks + 6)
+        requests = sum(module.frames.values())
+        await until(lambda: sum(module.frames.values()) > requests + 6)
     assert len(hall.well) == 2, "once"
 
 

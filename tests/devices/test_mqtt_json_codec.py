@@ -275,8 +275,8 @@ def test_actions_are_sent_with_their_id_and_body() -> None:
         assert tail == kind
         assert json.loads(payload)["id"] == "a-1"
         elsewhere = {"kind", "window", "seq", "boot"} if kind == "print" else {"kind"}
-        also = {"answers"} if kind == "print" else set()
-        assert set(json.loads(payload)) == {"id", *body.__dataclass_fields__} - elsewhere | also
+        own_fields = {"answers"} if kind == "print" else set()
+        assert set(json.loads(payload)) == {"id", *body.__dataclass_fields__} - elsewhere | own_fields
 
 
 @given(kind=st.sampled_from(sorted(MODELS)), payload=st.binary(max_size=200))

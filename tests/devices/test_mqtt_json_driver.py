@@ -226,14 +226,14 @@ async def test_a_device_that_sends_without_subscribing_is_lost_until_it_subscrib
             request = json.dumps({"seq": 1, "service": "tax"}).encode()
             await device.publish("hall/t/dev/kiosk-1/up/request", request, qos=1)
             await until(lambda: len(hall.of(TicketRequested)) == 1)
-            said = ""
-            while not said.startswith(
+            error = ""
+            while not error.startswith(
                 "not-listening"
             ):  # on a busy machine the broker's word may come after the time
                 with pytest.raises(Unreachable) as raised:
                     await driver.act(PAPER)
-                said = str(raised.value)
-            assert said == f"not-listening: nobody has subscribed to {topic}"
+                error = str(raised.value)
+            assert error == f"not-listening: nobody has subscribed to {topic}"
             monkeypatch.setattr(driver_module, "ANSWER_S", math.inf)
             await device.publish("hall/t/dev/kiosk-1/up/request", request.replace(b"1", b"2"), qos=1)
             await until(lambda: len(hall.of(TicketRequested)) == 2)
@@ -422,14 +422,14 @@ def test_refused_messages_are_reported_up_to_a_limit_and_retained_ones_never() -
     context = DeviceContext("panel-1", "t", emit, Rejections(), asyncio.sleep, lambda: 0.0, None)
     driver = MqttJson(context, read(MqttJsonOptions, {}))
 
-    def said(retain: bool) -> Message:
+    def unreadable(retain: bool) -> Message:
         return Message("t/panel-1/up/key", b"nonsense", retain, lambda: acks.append("ack"))
 
     for _ in range(2):
-        driver._refuse("key", "invalid", said(retain=True))
+        driver._refuse("key", "invalid", unreadable(retain=True))
     assert (events, len(acks)) == ([], 2)
     for _ in range(REFUSALS_MAX + 3):
-        driver._refuse("key", "invalid", said(retain=False))
-    told = [event for event in events if isinstance(event, InputRefused)]
-    assert len(told) == REFUSALS_MAX
+        driver._refuse("key", "invalid", unreadable(retain=False))
+    refusals = [event for event in events if isinstance(event, InputRefused)]
+    assert len(refusals) == REFUSALS_MAX
     assert len(acks) == 2 + 3, "the others were acknowledged with the step that they began"

@@ -45,7 +45,7 @@ LAMPS = {f"d/{n}": n - 1 for n in range(1, 9)}
 
 @dataclass
 class Bench:
-    """A driver fed by hand, or at a broker; hall time runs ``speed`` times as fast."""
+    """A driver that the test feeds, or one at a broker; hall time runs ``speed`` times as fast as real time."""
 
     mqtt: Any = None
     speed: float = 1.0
@@ -197,9 +197,9 @@ async def test_counters_report_each_line_and_may_be_mounted_the_other_way_round(
     ]
     assert bench.acks == 1
     driver = bench.driver(model="axis-occupancy", topic="ACCC8E")
-    said = {"message": {"data": {"scenario": "Occupancy", "human": "7"}}}
+    payload = {"message": {"data": {"scenario": "Occupancy", "human": "7"}}}
     topic = "axis/ACCC8E/event/CameraApplicationPlatform/ObjectAnalytics/Device1Scenario1"
-    driver._received(bench.message(topic, json.dumps(said)))
+    driver._received(bench.message(topic, json.dumps(payload)))
     assert bench.events[-1] == CountRead(Point("d"), "occupancy", occupancy=7)
 
 
@@ -278,8 +278,8 @@ async def test_zigbee_button_actions_are_those_of_the_zigbee2mqtt_converters() -
     env = {"NODE_PATH": packages, "PATH": os.environ["PATH"]}
     peer = await asyncio.create_subprocess_exec(node, str(script), env=env, stdout=asyncio.subprocess.PIPE)
     async with asyncio.timeout(60):
-        said, _ = await peer.communicate()
-    words = json.loads(said.splitlines()[-1])
+        output, _ = await peer.communicate()
+    words = json.loads(output.splitlines()[-1])
     assert words["TS0044"] == [f"{n}_{press}" for n in range(1, 5) for press in ("single", "double", "hold")]
     for name, modelled in (
         ("zigbee-button", ["TS0041", "lumi.remote.b1acn01"]),
@@ -333,11 +333,11 @@ def test_a_radio_button_pages_a_guide_and_can_do_nothing_else(model: str, base: 
     code = int.from_bytes(frame[8:11])
     word = f"{code:06X}" if base == 16 else str(code)
     options = {"model": model, "topic": "rf"}
-    said = {"RfReceived": {"Data": word}} if base == 16 else {"value": code, "protocol": 1, "length": 24}
+    payload = {"RfReceived": {"Data": word}} if base == 16 else {"value": code, "protocol": 1, "length": 24}
     bench = Bench()
     driver = bench.driver(**options, keys={word: "guide"})
     topic = "tele/rf/RESULT" if base == 16 else "rf/433toMQTT"
-    driver._received(bench.message(topic, json.dumps(said)))
+    driver._received(bench.message(topic, json.dumps(payload)))
     assert [one for one in bench.events if isinstance(one, KeyPressed)] == [KeyPressed(Point("d"), "guide")]
     stranger = {"RfReceived": {"Data": "2E5D0C"}} if base == 16 else {"value": 1}
     driver._received(bench.message(topic, json.dumps(stranger)))

@@ -31,7 +31,7 @@ BACK, LOST = DeviceBack(Point(BAR)), DeviceLost(Point(BAR), "no-answer", "no ans
 
 
 class Bar:
-    """A driver, its bar and the wire between them."""
+    """A driver, a fake bar and the serial line between them."""
 
     def __init__(self, port: Pty, seed: int = 0, **options: object) -> None:
         settings = {"deadline_ms": 100, **options}
@@ -43,9 +43,10 @@ class Bar:
 
 
 @contextlib.asynccontextmanager
-async def life(bar: Bar, hear: Callable[[bytes], None] | None = None) -> AsyncIterator[None]:
+async def life(bar: Bar, receive: Callable[[bytes], None] | None = None) -> AsyncIterator[None]:
+    """Run driver and line while the context is open; ``receive`` gets the bytes instead of the fake bar."""
     async with asyncio.TaskGroup() as tasks:
-        lives = (bar.port.run(hear or bar.fake.feed, lambda _up, _reason: None), bar.driver.run())
+        lives = (bar.port.run(receive or bar.fake.feed, lambda _up, _reason: None), bar.driver.run())
         started = [tasks.create_task(one) for one in lives]
         try:
             yield

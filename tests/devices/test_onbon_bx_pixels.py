@@ -160,7 +160,7 @@ def test_a_line_becomes_pages_of_whole_characters(font_file: str) -> None:
 
 
 class Bar:
-    """A driver, its card and the connection between them."""
+    """A driver, a fake card and the connection between them."""
 
     def __init__(self, font_file: str, deadline_ms: int = 2000) -> None:
         self.port = free_port()
@@ -241,9 +241,9 @@ async def test_a_card_that_refuses_a_status_question_counts_as_present(font_file
     bar = Bar(font_file)
     async with life(bar):
         await until(lambda: bar.core.events == [BACK])
-        heard = bar.card.frames_received
+        before = bar.card.frames_received
         bar.card.refused = True
-        await until(lambda: bar.card.frames_received > heard + 1)
+        await until(lambda: bar.card.frames_received > before + 1)
         assert bar.core.events == [BACK]
 
 

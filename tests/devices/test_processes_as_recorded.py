@@ -164,7 +164,7 @@ async def modem(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Client:
-    """The broker, as `edged counters` sees it."""
+    """The broker, as `edged counters` uses it."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage

@@ -279,7 +279,8 @@ CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
 }
 
 
-def promises(name: str, options: dict[str, Any]) -> str:
+def properties_of(name: str, options: dict[str, Any]) -> str:
+    """Return what a driver derives from these options, as text."""
     driver = DRIVERS[name]
     try:
         made = read(driver.OPTIONS, {key: value for key, value in options.items() if value is not None})
@@ -294,7 +295,7 @@ def meaning(options: Options) -> str:
     channels = sorted(options.point_channels())
     roles = {channel: sorted(options.point_roles(channel) or ["any"]) for channel in channels}
     sizes = {channel: options.display_size(channel) for channel in channels}
-    told = {
+    properties = {
         "roles": roles if len(channels) < 12 else f"{len(channels)} channels",
         "sizes": {channel: tuple(vars_of(size)) for channel, size in sizes.items() if size is not None},
         "reports": sorted(options.reports()),
@@ -304,7 +305,7 @@ def meaning(options: Options) -> str:
         "wire": options.shared_wire(),
         "unshown": options.unshown("A号é龘😀"),
     }
-    return " ".join(f"{key} {value}" for key, value in told.items())
+    return " ".join(f"{key} {value}" for key, value in properties.items())
 
 
 def vars_of(size: Any) -> Iterator[Any]:
@@ -313,10 +314,10 @@ def vars_of(size: Any) -> Iterator[Any]:
 
 def lines() -> Iterator[str]:
     for name, (usual, others) in CASES.items():
-        promised = promises(name, usual)
+        promised = properties_of(name, usual)
         yield f"{name} {usual}: {promised}"
         for change in others:
-            found = promises(name, usual | change)
+            found = properties_of(name, usual | change)
             if not found.startswith("refused"):
                 found = difference(promised, found)
             yield f"  {str(change)[-150:]}: {found}"
@@ -352,8 +353,8 @@ def test_lines_of_the_helper_socket_are_limited_and_counted_exactly() -> None:
     assert reader.feed(b'{"c":3}\n') == [{"c": 3}]
 
 
-class Held(Outlet):
-    """An outlet that keeps what it is given."""
+class RecordingOutlet(Outlet):
+    """An outlet that keeps the pages it is given."""
 
     def __init__(self) -> None:
         super().__init__("robot")
@@ -367,19 +368,19 @@ class Held(Outlet):
 
 
 def test_a_line_from_the_daemon_is_a_page_only_with_three_texts() -> None:
-    outlet = Held()
-    said: list[dict[str, object]] = []
+    outlet = RecordingOutlet()
+    answers: list[dict[str, object]] = []
     wrong: tuple[object, ...] = (None, 1, [], True)
     assert outlet.sent == 0
     whole = {"id": "a", "text": "t", "at": "138"}
     for key in whole:
         for odd in wrong:
-            sender._take(outlet, whole | {key: odd}, lambda **fields: said.append(fields))
+            sender._take(outlet, whole | {key: odd}, lambda **fields: answers.append(fields))
         sender._take(outlet, {name: one for name, one in whole.items() if name != key}, lambda **_: None)
     assert outlet.wanted == []
-    sender._take(outlet, whole, lambda **fields: said.append(fields))
+    sender._take(outlet, whole, lambda **fields: answers.append(fields))
     [page] = outlet.wanted
     page.answer(None)
     page.answer("no")
     assert (page.text, page.at) == ("t", "138")
-    assert said == [{"id": "a", "ok": True, "error": None}, {"id": "a", "ok": False, "error": "no"}]
+    assert answers == [{"id": "a", "ok": True, "error": None}, {"id": "a", "ok": False, "error": "no"}]

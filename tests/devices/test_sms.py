@@ -45,8 +45,8 @@ errorsmspath = {folder}/error/
 """
 
 
-class Post:
-    """A driver, `edged pager`'s part and gammu-smsd's folders."""
+class SmsBench:
+    """A driver, the part of `edged pager` that sends, and the folders of gammu-smsd."""
 
     def __init__(self, folder: Path) -> None:
         for name in ("phone", "inbox", "outbox", "sent", "error"):
@@ -85,8 +85,8 @@ class Post:
 
 
 @asynccontextmanager
-async def post(folder: Path) -> AsyncIterator[Post]:
-    made = Post(folder)
+async def sms_bench(folder: Path) -> AsyncIterator[SmsBench]:
+    made = SmsBench(folder)
     outlets: list[tuple[Outlet, str]] = [(Spool("modem", made.options), made.options.socket("modem"))]
     async with asyncio.TaskGroup() as group:
         process = group.create_task(serve(outlets))
@@ -112,7 +112,7 @@ async def test_a_page_is_delivered_when_gammu_smsd_has_sent_it(
         (driver, "ANSWER_S"),
     ):  # on a busy machine it takes its time to start
         monkeypatch.setattr(module, name, 60.0)
-    async with post(tmp_path) as made:
+    async with sms_bench(tmp_path) as made:
         made.start()
         await until(lambda: DeviceBack(MODEM) in made.events)
         await made.page()
@@ -125,7 +125,7 @@ async def test_a_page_is_delivered_when_gammu_smsd_has_sent_it(
 
 
 async def test_without_gammu_smsd_a_page_is_undelivered_and_no_file_stays_behind(tmp_path: Path) -> None:
-    async with post(tmp_path) as made:
+    async with sms_bench(tmp_path) as made:
         await until(lambda: DeviceLost(MODEM, "no-process", "gammu-smsd does not run") in made.events)
         with pytest.raises(Unreachable, match=r"^undelivered: gammu-smsd does not run"):
             await made.page()
@@ -141,7 +141,7 @@ async def test_a_message_not_sent_in_time_is_removed_from_the_outbox(
 ) -> None:
     monkeypatch.setattr(sender, "TRY_S", 0.5)
     monkeypatch.setattr(spool, "STUCK_S", 0.3)
-    async with post(tmp_path) as made:
+    async with sms_bench(tmp_path) as made:
         made.pid_file.write_text("1\n")  # a process is there, and moves nothing
         await until(lambda: DeviceBack(MODEM) in made.events)
         with pytest.raises(Unreachable, match=r"^undelivered: gammu-smsd did not send"):
@@ -152,7 +152,7 @@ async def test_a_message_not_sent_in_time_is_removed_from_the_outbox(
 
 
 async def test_a_page_whose_message_the_modem_refuses_is_refused(tmp_path: Path) -> None:
-    async with post(tmp_path) as made:
+    async with sms_bench(tmp_path) as made:
         made.pid_file.write_text("1\n")
         await until(lambda: DeviceBack(MODEM) in made.events)
         paging = asyncio.create_task(made.page())
@@ -164,7 +164,7 @@ async def test_a_page_whose_message_the_modem_refuses_is_refused(tmp_path: Path)
 
 
 async def test_a_long_page_is_one_message_of_several_parts(tmp_path: Path) -> None:
-    Post(tmp_path)
+    SmsBench(tmp_path)
     name = await asyncio.to_thread(
         spool.inject, str(tmp_path / "gammurc"), "13800000000", "请到三号窗口" * 100
     )

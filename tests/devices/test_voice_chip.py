@@ -75,7 +75,7 @@ def test_an_idle_byte_before_the_acknowledgement_does_not_end_the_new_text() -> 
 
 
 class Speaker:
-    """A driver and its module on a pty."""
+    """A driver and a fake voice module on a pty."""
 
     def __init__(self, folder: Path, chip: Chip) -> None:
         self.core = ListeningCore("v", speed=20.0)
@@ -166,8 +166,8 @@ async def test_a_voice_module_whose_adapter_is_pulled_is_lost_and_returns_when_p
 @pytest.mark.parametrize("length", [98, 99, 196, 197, 500])
 def test_a_long_text_is_cut_where_a_module_frame_is_full(length: int) -> None:
     """SYN6288: 200 bytes of GBK, the speed among them; every part but the last is as long as it may be."""
-    said = parts("syn6288", "号" * length)
+    spoken_parts = parts("syn6288", "号" * length)
     room = (TEXT_BYTES_MAX["syn6288"] - len("[t4]")) // 2
-    assert [len(one) - len("[t4]") for one in said] == [room] * (length // room) + [length % room][
+    assert [len(one) - len("[t4]") for one in spoken_parts] == [room] * (length // room) + [length % room][
         : length % room
     ]

@@ -111,8 +111,8 @@ def test_any_bytes_on_the_helper_socket_are_read_as_lines_or_dropped(data: list[
         assert all(isinstance(found, dict) for found in reader.feed(piece))
 
 
-class Office:
-    """A driver, `edged pager` and a vendor's server."""
+class WebhookBench:
+    """A driver, `edged pager` and a fake server of the vendor."""
 
     def __init__(self, folder: Path, vendor: vendors.Vendor, secret: str | None) -> None:
         self.events: list[Event] = []
@@ -144,10 +144,10 @@ class Office:
 
 
 @asynccontextmanager
-async def office(
+async def webhook_bench(
     folder: Path, vendor: vendors.Vendor = "wecom", secret: str | None = None
-) -> AsyncIterator[Office]:
-    made = Office(folder, vendor, secret)
+) -> AsyncIterator[WebhookBench]:
+    made = WebhookBench(folder, vendor, secret)
     async with asyncio.TaskGroup() as group:
         process = group.create_task(serve([(made.robot, made.options.socket("robot"))]))
         life = group.create_task(made.driver.run())
@@ -171,7 +171,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_page_is_delivered_when_the_vendor_says_so(
     vendor: vendors.Vendor, secret: str | None, tmp_path: Path
 ) -> None:
-    async with office(tmp_path, vendor, secret) as made:
+    async with webhook_bench(tmp_path, vendor, secret) as made:
         await made.page()
         assert made.vendor.texts[0].startswith("大厅：请到3号窗口 1")
         assert made.vendor.at == [["13800000000"]] or "13800000000" in made.vendor.texts[0]
@@ -184,12 +184,12 @@ async def test_a_page_is_delivered_when_the_vendor_says_so(
 
 
 async def test_thirty_pages_at_once_are_all_delivered_in_few_messages(tmp_path: Path) -> None:
-    async with office(tmp_path) as made:
+    async with webhook_bench(tmp_path) as made:
         async with asyncio.TaskGroup() as group:
             for number in range(30):
                 group.create_task(made.page(number))
-        told = [line for text in made.vendor.texts for line in text.splitlines()]
-        assert sorted(told) == sorted(f"大厅：请到3号窗口 {number}" for number in range(30))
+        delivered = [line for text in made.vendor.texts for line in text.splitlines()]
+        assert sorted(delivered) == sorted(f"大厅：请到3号窗口 {number}" for number in range(30))
         assert len(made.vendor.texts) <= sender.BURST + 3
 
 
@@ -197,7 +197,7 @@ async def test_thirty_pages_at_once_are_all_delivered_in_few_messages(tmp_path: 
 async def test_a_page_the_vendor_does_not_accept_is_tried_again_and_then_undelivered(
     mood: Any, tmp_path: Path
 ) -> None:
-    async with office(tmp_path) as made:
+    async with webhook_bench(tmp_path) as made:
         made.vendor.mood = mood
         with pytest.raises(Unreachable, match=r"^undelivered"):
             await made.page()
@@ -209,7 +209,7 @@ async def test_a_page_the_vendor_does_not_accept_is_tried_again_and_then_undeliv
 
 
 async def test_a_refusal_of_the_vendor_is_reported_at_once_with_its_code(tmp_path: Path) -> None:
-    async with office(tmp_path) as made:
+    async with webhook_bench(tmp_path) as made:
         made.vendor.mood = "refuses"
         with pytest.raises(Refused, match="93000"):
             await made.page()
@@ -217,7 +217,7 @@ async def test_a_refusal_of_the_vendor_is_reported_at_once_with_its_code(tmp_pat
 
 
 async def test_an_unreachable_vendor_loses_the_robot_and_its_return_brings_it_back(tmp_path: Path) -> None:
-    async with office(tmp_path) as made:
+    async with webhook_bench(tmp_path) as made:
         made.vendor.stop()
         with pytest.raises(Unreachable, match=r"^undelivered"):
             await made.page()
@@ -232,7 +232,7 @@ async def test_an_unreachable_vendor_loses_the_robot_and_its_return_brings_it_ba
 
 
 async def test_without_the_process_the_robot_is_lost(tmp_path: Path) -> None:
-    made = Office(tmp_path, "wecom", None)
+    made = WebhookBench(tmp_path, "wecom", None)
     life = asyncio.create_task(made.driver.run())
     try:
         await until(lambda: made.events != [])

@@ -32,7 +32,7 @@ from edged.core.model.events import (
 from edged.core.model.point import Point
 from edged.links.modbus.frames import find_rtu_answer
 from edged.links.mqtt.link import MqttLink
-from tests.devices.test_evdev import DEVICE, desk
+from tests.devices.test_evdev import DEVICE, keypad_bench
 from tests.devices.test_mqtt_map import Bench
 from tests.support.brokers import Rejections, plain_client, real_mosquitto, running, settings_for, until
 from tests.support.core_transcript import rerun
@@ -44,7 +44,7 @@ BRIDGE = "zigbee2mqtt/bridge/state"
 
 
 class Scan(NamedTuple):
-    """What a scanner typed, and what it asks for: None if it must be refused where the visitor stands."""
+    """What a scanner typed; ``asked``: the number it requests, None if it must be refused."""
 
     source: str
     typed: str
@@ -77,7 +77,7 @@ async def test_a_scanned_code_asks_for_its_number_or_is_refused_with_a_reason(
     wanted: Event = InputRefused(DEVICE, "request", "unreadable_code")
     if scan.asked is not None:
         wanted = TicketRequested(DEVICE, "tax", **kind)
-    async with desk(tmp_path, reads="codes", service="tax", codes=scan.codes) as (made, _):
+    async with keypad_bench(tmp_path, reads="codes", service="tax", codes=scan.codes) as (made, _):
         made.fake.scan(scan.typed)
         await until(lambda: made.received != [])
         assert made.received == [wanted]
@@ -91,8 +91,8 @@ def test_a_scanner_with_enter_in_front_or_caps_lock_types_the_same_code() -> Non
     assert [one for one in read if one is not None] == ["A012"]
 
 
-class Word(NamedTuple):
-    """What came on a topic, retained or not, and what the hall hears of it."""
+class ReportedMessage(NamedTuple):
+    """Messages on topics, retained or not, and the events that the hall must get from them."""
 
     source: str
     messages: tuple[tuple[str, str, bool], ...]
@@ -100,22 +100,22 @@ class Word(NamedTuple):
 
 
 WORDS = [
-    Word(  # the bare word of releases before 2.0: it was taken for a sign of life
+    ReportedMessage(  # the bare word of releases before 2.0: it was taken for a sign of life
         "stas-demydiuk/domoticz-zigbee2mqtt-plugin/issues/802",
         ((f"{PLACE}/availability", "offline", False), (f"{PLACE}/availability", "online", False)),
         (GONE, THERE),
     ),
-    Word(
+    ReportedMessage(
         "Koenkk/zigbee2mqtt/issues/10802",
         ((f"{PLACE}/availability", "online", True), (f"{PLACE}/availability", "offline", True)),
         (THERE,),  # what lay there does not silence a device that is there
     ),
-    Word(  # a topic that only says who is there, cleared: no sign of life
+    ReportedMessage(  # a topic that only says who is there, cleared: no sign of life
         "arteck/ioBroker.zigbee2mqtt/issues/255",
         ((f"{PLACE}/availability", "", False), (f"{PLACE}/availability", '{"state":"asleep"}', False)),
         (),
     ),
-    Word(  # the program between is stopped: its buttons are dead, whatever it left about them
+    ReportedMessage(  # the program between is stopped: its buttons are dead, whatever it left about them
         "OpenZWave/Zwave2Mqtt/issues/894",
         (
             (f"{PLACE}/availability", '{"state":"online"}', True),
@@ -124,7 +124,7 @@ WORDS = [
         ),
         (THERE, DeviceLost(BUTTON, "offline", BRIDGE), THERE),
     ),
-    Word(  # it says "offline" for ever, and its buttons are heard: they are there
+    ReportedMessage(  # it says "offline" for ever, and its buttons are heard: they are there
         "Koenkk/zigbee2mqtt/issues/13382",
         (
             (PLACE, '{"action":"single"}', False),
@@ -133,7 +133,7 @@ WORDS = [
         ),
         (THERE, CALLED),
     ),
-    Word(
+    ReportedMessage(
         "Koenkk/zigbee2mqtt/issues/4854",
         (
             (BRIDGE, "offline", False),
@@ -142,12 +142,12 @@ WORDS = [
         ),
         (DeviceLost(BUTTON, "offline", BRIDGE), THERE, CALLED),
     ),
-    Word(  # the word of another button: a clerk pressed, and nothing would have happened
+    ReportedMessage(  # the word of another button: a clerk pressed, and nothing would have happened
         "Koenkk/zigbee-herdsman-converters/issues/2618",
         ((PLACE, '{"action":"on","battery":100,"click":"on","linkquality":114}', False),),
         (THERE, InputRefused(BUTTON, "key", "unknown_value")),
     ),
-    Word(
+    ReportedMessage(
         "Koenkk/zigbee2mqtt/issues/15220",  # null, the press, and empty text
         (
             (PLACE, '{"action":null,"battery":100,"voltage":3000}', False),
@@ -160,7 +160,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize("word", WORDS, ids=lambda one: one.source)
-def test_a_reported_zigbee_message_gives_the_presence_and_key_expected(word: Word) -> None:
+def test_a_reported_zigbee_message_gives_the_presence_and_key_expected(word: ReportedMessage) -> None:
     bench = Bench()
     driver = bench.driver(model="zigbee-button", topic="b")
     for topic, payload, retained in word.messages:
@@ -210,11 +210,11 @@ AGAIN = [  # source, what was scanned after the booking's code, and the papers t
 @pytest.mark.parametrize(("source", "lines", "papers"), AGAIN)
 def test_a_booking_code_scanned_again_gives_the_same_ticket(source: str, lines: str, papers: str) -> None:
     assert source
-    told = rerun(
+    output = rerun(
         "show actions\n08:00:20 appointment b-1 tax-general 09:00:00\n"
         f"08:50:00 request tax-general appointment=b-1 from=disp\n{lines}"
     )
-    assert re.findall(r"> print \S+ disp (\S+)", told) == papers.split()
+    assert re.findall(r"> print \S+ disp (\S+)", output) == papers.split()
 
 
 COUNTED = [  # source, payload of a counter's plain topic, how many
@@ -254,24 +254,24 @@ ENDED = [  # source, topic and payload with the end of a text in C behind it, wh
 ]
 
 
-@pytest.mark.parametrize(("source", "topic", "payload", "heard"), ENDED)
+@pytest.mark.parametrize(("source", "topic", "payload", "expected"), ENDED)
 def test_a_nul_at_the_end_of_a_payload_is_ignored(
-    source: str, topic: str, payload: bytes, heard: list[Event]
+    source: str, topic: str, payload: bytes, expected: list[Event]
 ) -> None:
     assert source
     bench = Bench()
     driver = bench.driver(model="esphome-button", topic="d")
     driver._received(bench.message(topic, payload))
-    assert (bench.events, bench.rejections.reasons) == (heard, [])
+    assert (bench.events, bench.rejections.reasons) == (expected, [])
     driver._presence.forget()
 
 
 def test_a_nul_at_the_end_of_a_dispensers_json_is_ignored() -> None:
     """github.com/monstrenyatko/ArduinoMqtt/issues/16: the payload's length counted the terminating NUL."""
-    said = b'{"seq":1,"number":"A001","service":"tax-general"}'
-    assert decode("ticket", said + b"\0").body == decode("ticket", said).body
+    sent_payload = b'{"seq":1,"number":"A001","service":"tax-general"}'
+    assert decode("ticket", sent_payload + b"\0").body == decode("ticket", sent_payload).body
     with pytest.raises(Unfit):
-        decode("ticket", said[:20] + b"\0" + said[20:])
+        decode("ticket", sent_payload[:20] + b"\0" + sent_payload[20:])
 
 
 ALERT = (
@@ -345,12 +345,12 @@ ON_THE_LINE = [  # source, the request, what the port heard, the answer in it
 ]
 
 
-@pytest.mark.parametrize(("source", "sent", "heard", "answer"), ON_THE_LINE)
+@pytest.mark.parametrize(("source", "sent", "received", "answer"), ON_THE_LINE)
 def test_a_modbus_answer_is_found_between_other_bytes_on_the_line(
-    source: str, sent: str, heard: str, answer: str
+    source: str, sent: str, received: str, answer: str
 ) -> None:
     assert source
-    assert find_rtu_answer(bytes.fromhex(sent), bytes.fromhex(heard)) == bytes.fromhex(answer)
+    assert find_rtu_answer(bytes.fromhex(sent), bytes.fromhex(received)) == bytes.fromhex(answer)
 
 
 def test_status_bytes_of_printers_that_others_could_not_read() -> None:
@@ -375,15 +375,15 @@ SPOILT = [  # source, the file, what the technician reads
 ]
 
 
-@pytest.mark.parametrize(("source", "text", "place", "says"), SPOILT)
+@pytest.mark.parametrize(("source", "text", "place", "expected"), SPOILT)
 def test_a_damaged_configuration_file_is_refused_with_the_kind_of_damage(
-    source: str, text: str, place: str, says: str, tmp_path: Path
+    source: str, text: str, place: str, expected: str, tmp_path: Path
 ) -> None:
     assert source
     file = tmp_path / "hall.toml"
     file.write_bytes(text.encode())
     with pytest.raises(ConfigErrors) as refused:
         load(file)
-    told = "\n".join(refused.value.lines)
-    assert (place in told, says in told) == (True, True), told
-    assert not set(told) & {"\0", "\r"}, "a terminal acts on them"
+    mistakes = "\n".join(refused.value.lines)
+    assert (place in mistakes, expected in mistakes) == (True, True), mistakes
+    assert not set(mistakes) & {"\0", "\r"}, "a terminal acts on them"
