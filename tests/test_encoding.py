@@ -14,7 +14,8 @@ from tests.support.daemons import edged
 ROOT = Path(__file__).parents[1]
 
 
-def named(data: bytes) -> tuple[str, int, int, str]:
+def found_encoding(data: bytes) -> tuple[str, int, int, str]:
+    """Return the encoding found in ``data``, and line, column and text of the first such place."""
     with pytest.raises(NotUtf8) as refused:
         text_of(data)
     error = refused.value
@@ -25,7 +26,7 @@ GBK = "GBK text, not UTF-8"
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "expected"),
     [
         ("# 大厅\n".encode("gbk"), (GBK, 1, 3, "大厅")),
         ("a = 1\nname = '税务综合'\n".encode("gbk"), (GBK, 2, 9, "税务综合")),
@@ -39,9 +40,9 @@ GBK = "GBK text, not UTF-8"
     ],
 )
 def test_the_kind_and_place_of_a_wrong_encoding_are_named(
-    data: bytes, told: tuple[str, int, int, str]
+    data: bytes, expected: tuple[str, int, int, str]
 ) -> None:
-    assert named(data) == told
+    assert found_encoding(data) == expected
 
 
 def test_every_chinese_line_of_ours_saved_as_gbk_is_recognised_as_gbk() -> None:
@@ -50,7 +51,7 @@ def test_every_chinese_line_of_ours_saved_as_gbk_is_recognised_as_gbk() -> None:
     lines = {line for page in pages for line in page.read_text("utf-8").splitlines() if not line.isascii()}
     lines = {line for line in lines if any("\u4e00" <= char <= "\u9fff" for char in line)}
     assert len(lines) > 300
-    assert [line for line in lines if named(line.encode("gb18030"))[0] != GBK] == []
+    assert [line for line in lines if found_encoding(line.encode("gb18030"))[0] != GBK] == []
 
 
 def test_a_byte_order_mark_at_the_beginning_is_skipped(tmp_path: Path) -> None:

@@ -189,8 +189,8 @@ def test_only_the_point_module_splits_a_point_into_device_and_channel() -> None:
             if name in ("partition", "rpartition", "split", "rsplit") and isinstance(
                 node.func, ast.Attribute
             ):
-                of, said = _last_name(node.func.value), [ast.unparse(argument) for argument in node.args]
-                if of in POINTS and said[:1] == ["'/'"] and path.name != "point.py":
+                of, arguments = _last_name(node.func.value), [ast.unparse(argument) for argument in node.args]
+                if of in POINTS and arguments[:1] == ["'/'"] and path.name != "point.py":
                     found.append(at(path, node, f"{of}.{name}"))
     assert not found, "\n".join(found)
 

@@ -69,8 +69,8 @@ def test_both_languages_have_the_same_headings_and_commands() -> None:
         depths = [re.findall(r"^(#+) ", path.read_text("utf-8"), re.M) for path in (english, chinese)]
         assert depths[0] == depths[1], f"headings of {english} and {chinese.name}"
         commands = [[without_comments(block) for block in blocks(path)] for path in (english, chinese)]
-        for told, told_in_chinese in zip(*commands, strict=True):
-            assert told == told_in_chinese, f"{english} and {chinese.name}"
+        for english_blocks, chinese_blocks in zip(*commands, strict=True):
+            assert english_blocks == chinese_blocks, f"{english} and {chinese.name}"
 
 
 def test_chinese_has_the_marks_of_chinese() -> None:
@@ -95,12 +95,12 @@ def test_the_first_steps_of_the_readme_light_the_lamp(name: str, tmp_path: Path)
     (typed,) = (block for block in blocks(ROOT / name) if "mosquitto -d" in block)
     script = "ip link set lo up\n" + typed + "wait\n"
     seen = tmp_path / "seen"
-    with seen.open("w") as heard, (tmp_path / "said").open("w") as said:
+    with seen.open("w") as stdout_file, (tmp_path / "said").open("w") as stderr_file:
         process = subprocess.Popen(
             ("unshare", "--net", "--pid", "--fork", "--kill-child", "bash", "-c", script),
             cwd=ROOT,
-            stdout=heard,
-            stderr=said,
+            stdout=stdout_file,
+            stderr=stderr_file,
             env=os.environ | {"PATH": _path(), "TMPDIR": str(tmp_path)},
         )
         deadline_s = time.monotonic() + TYPED_S

@@ -30,11 +30,13 @@ def clock(tmp_path: Path, hall: Parts) -> FalseClock:
     return one
 
 
-def doubted(files: Hall) -> bool:
+def clock_is_doubted(files: Hall) -> bool:
+    """Return whether the hall raises the alarm about a wrong clock."""
     return "clock-wrong/east" in json.loads(files.get("/healthz")[1])["alarms"]
 
 
-def gaps(files: Hall) -> list[int]:
+def absences_ms(files: Hall) -> list[int]:
+    """Return how long the hall takes each of its absences to have lasted, in milliseconds."""
     return [step.event.gap_ms for step in files.steps() if isinstance(step.event, Resumed)]
 
 
@@ -60,11 +62,11 @@ async def test_with_a_wrong_clock_after_a_power_loss_no_visitor_waits_longer_or_
     machines.tickets(1, first=3)
     machines.panel.press("next")
     await until(lambda: machines.panel.number == "A001")
-    await until(lambda: doubted(files))
-    assert gaps(files) == [0]
+    await until(lambda: clock_is_doubted(files))
+    assert absences_ms(files) == [0]
     assert files.notes()["ticket.cancelled"] == 0
     clock.show("2026-12-01T09:01:00+08:00")
-    await until(lambda: not doubted(files))
+    await until(lambda: not clock_is_doubted(files))
     assert files.notes()["ticket.cancelled"] == 0
     assert await daemon.stop() == 0
     identical(files)
@@ -81,14 +83,14 @@ async def test_a_day_missed_while_powered_off_turns_when_the_network_sets_the_cl
     assert await daemon.stop() == 0
     clock.show("2026-12-01T07:00:00+08:00")
     await daemon.restart()
-    await until(lambda: doubted(files))
+    await until(lambda: clock_is_doubted(files))
     clock.show(NEXT_DAY)
-    await until(lambda: not doubted(files))
+    await until(lambda: not clock_is_doubted(files))
     machines.dispenser.seq = 0
     machines.tickets(2)
     await until(lambda: len(files.tickets()) == 4)
     assert files.notes()["ticket.cancelled"] == 2, "yesterday's visitors went home"
-    assert 23 * 3_600_000 < sum(gaps(files)) < 25 * 3_600_000
+    assert 23 * 3_600_000 < sum(absences_ms(files)) < 25 * 3_600_000
     machines.panel.press("next")
     await until(lambda: machines.panel.number == "A001")
     assert await daemon.stop() == 0
@@ -104,7 +106,7 @@ async def test_an_absence_of_six_weeks_is_counted_in_full(hall: Parts, clock: Fa
     assert await daemon.stop() == 0
     clock.show("2027-01-12T09:00:00+08:00")
     await daemon.restart()
-    assert not doubted(files)
-    assert gaps(files)[0] > 41 * 86_400_000
+    assert not clock_is_doubted(files)
+    assert absences_ms(files)[0] > 41 * 86_400_000
     assert await daemon.stop() == 0
     identical(files)

@@ -13,7 +13,8 @@ from tests.support.daemons import Daemon, Hall, Machines
 Parts = tuple[Hall, Daemon, Machines]
 
 
-async def end(daemon: Daemon, how: str) -> None:
+async def end_daemon(daemon: Daemon, how: str) -> None:
+    """Stop the daemon in order, or kill it."""
     if how == "stop":
         assert await daemon.stop() == 0
     else:
@@ -28,7 +29,7 @@ async def test_a_page_without_an_answer_is_sent_again_after_a_restart(hall: Part
     machines.tickets(TIDE)
     await until(lambda: machines.ids(machines.pager, "page") != [])
     (page,) = machines.ids(machines.pager, "page")
-    await end(daemon, how)
+    await end_daemon(daemon, how)
     await daemon.restart(ready=False)
     await until(lambda: machines.ids(machines.pager, "page") == [page, page])
     await until(lambda: machines.lamp.lamp == "blink")
@@ -83,7 +84,7 @@ async def test_a_call_waiting_for_the_loudspeaker_is_spoken_after_a_restart(hall
     for key in ("arrive", "finish", "next"):
         machines.panel.press(key)
     await until(lambda: machines.panel.number == "A002")
-    await end(daemon, how)
+    await end_daemon(daemon, how)
     machines.voice.mute = False
     await daemon.restart()
     await until(lambda: len(set(machines.ids(machines.voice, "say"))) == 2)

@@ -92,10 +92,13 @@ async def test_a_damaged_policy_key_file_leaves_the_earlier_keys_in_force(
     keys.write_text('{"keys": [')
     await daemon.restart()
     await until(lambda: "file-refused/city.pub.json" in str(health(files)["alarms"]))
-    async with plain_client(broker, "centre") as centre, watching(broker, "hall/east/policy/report") as said:
-        await centre.publish("hall/east/policy/push", pushed(1), qos=1)
-        await until(lambda: said != [] and said[-1]["applied"]["version"] == 1)
+    async with (
+        plain_client(broker, "centre") as centre,
+        watching(broker, "hall/east/policy/report") as reports,
+    ):
+        await centre.publish("hall/east/policy/push", policy_envelope(1), qos=1)
+        await until(lambda: reports != [] and reports[-1]["applied"]["version"] == 1)
 
 
-def pushed(version: int) -> bytes:
+def policy_envelope(version: int) -> bytes:
     return envelope(document(version=version, halls=["east"], body={}))

@@ -49,12 +49,12 @@ HOSTS = {
 def test_check_refuses_a_host_that_is_not_a_host_name_or_address(
     tmp_path: Path, host: str, table: str
 ) -> None:
-    code, said = checked(tmp_path, f'{GOOD}\n[{table}]\nhost = "{host}"\n')
+    code, output = checked(tmp_path, f'{GOOD}\n[{table}]\nhost = "{host}"\n')
     assert code == 2
-    assert re.search(rf"hall.toml:\d+: {table}.host: .*{re.escape(HOSTS[host])}", said), said
-    code, said = checked(tmp_path, GOOD + ONBON.replace("10.0.0.2", host).format(""))
+    assert re.search(rf"hall.toml:\d+: {table}.host: .*{re.escape(HOSTS[host])}", output), output
+    code, output = checked(tmp_path, GOOD + ONBON.replace("10.0.0.2", host).format(""))
     assert code == 2
-    assert HOSTS[host] in said
+    assert HOSTS[host] in output
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "broker", "broker.hall.local", "fe80::1%eth0"])
@@ -77,10 +77,10 @@ ZONES = [
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_check_suggests_asia_shanghai_for_other_names_of_chinese_time(tmp_path: Path, zone: str) -> None:
-    code, said = checked(tmp_path, GOOD.replace('id = "east"', f'id = "east"\ntimezone = "{zone}"'))
+    code, output = checked(tmp_path, GOOD.replace('id = "east"', f'id = "east"\ntimezone = "{zone}"'))
     assert code == 2
-    assert 'write "Asia/Shanghai"' in said
-    assert "did you mean" not in said
+    assert 'write "Asia/Shanghai"' in output
+    assert "did you mean" not in output
 
 
 def test_a_suggested_spelling_is_never_the_word_that_was_written() -> None:
@@ -99,13 +99,13 @@ DARK = {
 
 @pytest.mark.parametrize("case", DARK)
 def test_check_refuses_a_device_point_in_a_role_it_cannot_play(tmp_path: Path, case: str) -> None:
-    (before, after), says = DARK[case]
+    (before, after), expected = DARK[case]
     assert before in GOOD
     text = GOOD.replace(before, after) + SCREEN.format("pager") + ONBON.format("")
-    code, said = checked(tmp_path, text)
+    code, output = checked(tmp_path, text)
     assert code == 2
-    assert says in said
-    assert f"{tmp_path}/hall.toml: a part of this hall would stay dark" in said
+    assert expected in output
+    assert f"{tmp_path}/hall.toml: a part of this hall would stay dark" in output
 
 
 def test_check_reports_a_missing_dispenser_and_remarks_on_unused_devices(tmp_path: Path) -> None:
@@ -116,16 +116,16 @@ def test_check_reports_a_missing_dispenser_and_remarks_on_unused_devices(tmp_pat
             f'id = "{device}"\ndriver = "mqtt_json"',
             f'id = "{device}"\ndriver = "mqtt_json"\nkind = "{kind}"',
         )
-    code, said = checked(tmp_path, text)
+    code, output = checked(tmp_path, text)
     assert code == 2
-    assert "no device gives numbers to visitors" in said
-    code, said = checked(tmp_path, text + SCREEN.format("dispenser"))
-    assert (code, "remark" in said) == (0, False), said
-    code, said = checked(
+    assert "no device gives numbers to visitors" in output
+    code, output = checked(tmp_path, text + SCREEN.format("dispenser"))
+    assert (code, "remark" in output) == (0, False), output
+    code, output = checked(
         tmp_path, text + SCREEN.format("dispenser") + SCREEN.format("display").replace("screen", "wall")
     )
     assert code == 0
-    assert 'nothing in this file uses "wall" (a remark)' in said
+    assert 'nothing in this file uses "wall" (a remark)' in output
     assert check_parts(load(tmp_path / "hall.toml")).state == "well"
 
 
@@ -142,11 +142,11 @@ NAMES = {
 def test_check_names_the_character_of_a_name_that_a_bar_cannot_show(tmp_path: Path, name: str) -> None:
     font, char = NAMES[name]
     shown = GOOD.replace(AREA, f'name = "{name}"\ndisplays = ["bar"]')
-    code, said = checked(tmp_path, shown + ONBON.format(f'font = "{font}"'))
+    code, output = checked(tmp_path, shown + ONBON.format(f'font = "{font}"'))
     assert code == 0
-    assert re.search(rf'hall.toml:\d+: areas.tax.name: "bar" cannot show "{char}"', said), said
-    code, said = checked(tmp_path, GOOD.replace(AREA, f'{AREA}\ndisplays = ["bar"]') + ONBON.format(""))
-    assert "cannot show" not in said
+    assert re.search(rf'hall.toml:\d+: areas.tax.name: "bar" cannot show "{char}"', output), output
+    code, output = checked(tmp_path, GOOD.replace(AREA, f'{AREA}\ndisplays = ["bar"]') + ONBON.format(""))
+    assert "cannot show" not in output
 
 
 def test_policy_check_names_a_character_that_a_bar_cannot_show(tmp_path: Path) -> None:
@@ -176,10 +176,10 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_check_refuses_settings_that_cannot_work(tmp_path: Path, case: str) -> None:
-    added, says = REFUSED[case]
-    code, said = checked(tmp_path, GOOD + added)
+    added, expected = REFUSED[case]
+    code, output = checked(tmp_path, GOOD + added)
     assert code == 2
-    assert says in said
+    assert expected in output
 
 
 def test_check_remarks_on_the_tls_port_without_tls_and_the_other_way_round(tmp_path: Path) -> None:
@@ -189,9 +189,9 @@ def test_check_remarks_on_the_tls_port_without_tls_and_the_other_way_round(tmp_p
 
 
 def test_check_refuses_a_window_number_of_other_than_digits_and_capitals(tmp_path: Path) -> None:
-    code, said = checked(tmp_path, GOOD.replace('number = "1"', 'number = "综3"'))
+    code, output = checked(tmp_path, GOOD.replace('number = "1"', 'number = "综3"'))
     assert code == 2
-    assert '"综3" is not a window number: up to four digits or capital letters' in said
+    assert '"综3" is not a window number: up to four digits or capital letters' in output
     assert 'write "3"' in checked(tmp_path, GOOD.replace('number = "1"', 'number = "３"'))[1]
 
 
@@ -208,7 +208,7 @@ async def test_the_daemon_logs_a_grave_remark_of_check_and_serves(
     assert await daemon.stop() == 0
 
 
-def told(folder: Path, broker: Mosquitto, settings: str) -> str:
+def doctor_on_broker(folder: Path, broker: Mosquitto, settings: str) -> str:
     """Return what the doctor prints about the broker with these settings."""
     file = folder / "hall.toml"
     file.write_text(f"{GOOD}\n[mqtt]\nport = {broker.port}\n{settings}\n")
@@ -220,24 +220,24 @@ def told(folder: Path, broker: Mosquitto, settings: str) -> str:
 async def test_the_doctor_command_names_what_is_wrong_with_the_broker(
     tmp_path: Path, broker: Mosquitto
 ) -> None:
-    async def says(settings: str, at: Mosquitto = broker) -> str:
-        return await asyncio.to_thread(told, tmp_path, at, settings)
+    async def answer_with(settings: str, at: Mosquitto = broker) -> str:
+        return await asyncio.to_thread(doctor_on_broker, tmp_path, at, settings)
 
-    assert "ca.pem cannot be read: No such file" in await says('tls = { ca_file = "ca.pem" }')
+    assert "ca.pem cannot be read: No such file" in await answer_with('tls = { ca_file = "ca.pem" }')
     (tmp_path / "ca.pem").write_text("not a certificate")
-    assert "ca.pem is no good PEM file" in await says('tls = { ca_file = "ca.pem" }')
+    assert "ca.pem is no good PEM file" in await answer_with('tls = { ca_file = "ca.pem" }')
     authority = Authority(tmp_path)
     ca = f'ca_file = "{authority.file}"'
-    assert "is that its port without TLS?" in await says(f"tls = {{ {ca} }}")
+    assert "is that its port without TLS?" in await answer_with(f"tls = {{ {ca} }}")
     missing = f'tls = {{ {ca}, cert_file = "c.pem", key_file = "k.pem" }}'
-    assert "c.pem cannot be read" in await says(missing)
+    assert "c.pem cannot be read" in await answer_with(missing)
     async with real_mosquitto("retain_available false") as forgetful:
-        assert "keeps no retained messages" in await says("", forgetful)
+        assert "keeps no retained messages" in await answer_with("", forgetful)
     cert, key = authority.issue("broker")
     lines = (f"cafile {authority.file}", f"certfile {cert}", f"keyfile {key}")
     async with real_mosquitto(*lines) as secure:
-        said = await says("", secure)
-        assert "TLS" in said, said
+        output = await answer_with("", secure)
+        assert "TLS" in output, output
 
 
 def test_messages_about_wrong_values_show_no_regular_expression_or_python_tuple() -> None:
@@ -253,9 +253,9 @@ def test_messages_about_wrong_values_show_no_regular_expression_or_python_tuple(
             for fault in faults(model, {name: wrong}):
                 if fault.path[0] == name:
                     seen += 1
-                    said = wording.sentence(fault)
-                    assert not re.search(r"\^|\(\?|\\|\[A-Z|\[0-9|\{\d", said), said
-                    assert "of the form that" not in said, (model, name)
+                    sentence = wording.sentence(fault)
+                    assert not re.search(r"\^|\(\?|\\|\[A-Z|\[0-9|\{\d", sentence), sentence
+                    assert "of the form that" not in sentence, (model, name)
     assert seen > 15
     assert wording.show(("a", 1)) == '["a", 1]'
     assert wording.show({"a": ["b"]}) == '{ a = ["b"] }'

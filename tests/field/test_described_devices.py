@@ -123,6 +123,6 @@ TASMOTA = '\n[[devices]]\nid = "strip"\ndriver = "mqtt_map"\nmodel = "tasmota-re
 def test_check_refuses_a_described_device_in_a_role_its_description_lacks(
     before: str, after: str, says: str, tmp_path: Path
 ) -> None:
-    code, said = checked(tmp_path, GOOD.replace(before, after, 1) + BOARD + SPEAKER + TASMOTA)
-    assert says in said, said
+    code, output = checked(tmp_path, GOOD.replace(before, after, 1) + BOARD + SPEAKER + TASMOTA)
+    assert says in output, output
     assert (code == 2) == (says != "OK")

@@ -40,10 +40,10 @@ async def test_check_and_reload_refuse_a_bad_device_text_and_the_hall_goes_on(
             load(files.file)
         lines = refused.value.lines
         assert any(named in line for line in lines)
-        told = len(daemon.logged("reload-refused"))
+        refused_before = len(daemon.logged("reload-refused"))
         daemon.signal(signal.SIGHUP)
-        await until(lambda: len(daemon.logged("reload-refused")) == told + len(lines))
-        assert [line["mistake"] for line in daemon.logged("reload-refused")[told:]] == lines
+        await until(lambda: len(daemon.logged("reload-refused")) == refused_before + len(lines))
+        assert [line["mistake"] for line in daemon.logged("reload-refused")[refused_before:]] == lines
         machines.dispenser.ticket(f"A{number:03d}", "tax-general")
         await until(lambda: len(files.tickets()) == number)
     assert await daemon.stop() == 0
@@ -54,10 +54,10 @@ async def test_an_invalid_topic_filter_is_refused_and_other_filters_still_receiv
 ) -> None:
     rejected = Rejections()
     link = MqttLink(settings_for(broker), rejected)
-    heard: list[str] = []
+    received: list[str] = []
 
     def keep(message: Message) -> None:
-        heard.append(message.topic)
+        received.append(message.topic)
         message.ack()
 
     link.subscribe("people/#/vs125", keep)
@@ -67,7 +67,7 @@ async def test_an_invalid_topic_filter_is_refused_and_other_filters_still_receiv
         link.subscribe("people/late", keep)
         for topic in ("people/door", "people/late"):
             await client.publish(topic, b"1", qos=1)
-        await until(lambda: heard == ["people/door", "people/late"])
+        await until(lambda: received == ["people/door", "people/late"])
     assert rejected.reasons == ["bad_filter", "bad_filter"]
 
 

@@ -137,7 +137,7 @@ async def test_hostile_response_topics_are_dropped_and_counted_and_the_order_is_
 ) -> None:
     files, daemon, _ = trusting
     await daemon.start()
-    async with operator_at(broker, "east") as operator, watching(broker, "hall/#") as heard:
+    async with operator_at(broker, "east") as operator, watching(broker, "hall/#") as published:
         for target in HOSTILE:
             with_answer = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             try:
@@ -154,7 +154,7 @@ async def test_hostile_response_topics_are_dropped_and_counted_and_the_order_is_
         count = next(line for line in metrics.splitlines() if "answer_topic" in line)
         assert float(count.rpartition(" ")[2]) >= 2 * 7 - 2, withheld
     places = ("/page/answers", "/answer/operator")  # where pages and a sender of good faith are answered
-    own = [message for message in heard if not message["topic"].endswith(places)]
+    own = [message for message in published if not message["topic"].endswith(places)]
     spoken = [message for message in own if "code" in message]
     assert not spoken, f"nothing is said on a hall's own topics: {spoken}"
     assert await daemon.stop() == 0

@@ -20,7 +20,9 @@ WINDOW = {
 }
 
 
-async def told(hall: tuple[Hall, Daemon, Machines], broker: Mosquitto, times: int, pause_s: float) -> int:
+async def people_counted(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto, times: int, pause_s: float
+) -> int:
     """Send so many counts with the same start of the window; return how many people the hall counted."""
     files, daemon, _machines = hall
     files.file.write_text(files.file.read_text() + DOOR)
@@ -39,7 +41,7 @@ async def told(hall: tuple[Hall, Daemon, Machines], broker: Mosquitto, times: in
 async def test_counts_a_minute_apart_with_a_frozen_counter_clock_are_all_counted(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
-    assert await told(hall, broker, 5, 1.0) == 30
+    assert await people_counted(hall, broker, 5, 1.0) == 30
     assert await hall[1].stop() == 0
     identical(hall[0])
 
@@ -47,7 +49,7 @@ async def test_counts_a_minute_apart_with_a_frozen_counter_clock_are_all_counted
 async def test_counts_at_once_with_a_frozen_counter_clock_count_once_and_raise_a_fault(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
-    assert await told(hall, broker, 5, 0.0) == 6
+    assert await people_counted(hall, broker, 5, 0.0) == 6
     assert "device-fault/door" in json.loads(hall[0].get("/healthz")[1])["alarms"]
     assert await hall[1].stop() == 0
     identical(hall[0])

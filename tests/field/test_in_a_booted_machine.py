@@ -36,9 +36,9 @@ def installed(files: Hall) -> Path:
 
 
 async def lines(container: Container) -> int:
-    """How often the daemon said so far that it read hall.toml again."""
-    said = await container.call("journalctl", "-u", "edged", "--no-pager", "-o", "cat")
-    return said.count('"reloaded"')
+    """Return how often the daemon has logged that it read hall.toml again."""
+    logged = await container.call("journalctl", "-u", "edged", "--no-pager", "-o", "cat")
+    return logged.count('"reloaded"')
 
 
 async def test_logging_resumes_when_journald_returns_and_root_may_use_a_stopped_units_secrets(

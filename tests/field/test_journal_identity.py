@@ -30,20 +30,21 @@ async def health(files: Hall) -> dict[str, Any]:
 
 
 def printed(machines: Machines) -> list[str]:
-    """Numbers on paper, in order; one that is offered again under its id is the same paper."""
+    """Return the printed numbers in order; a number sent again under the same id is the same paper."""
     papers = {f["id"]: str(f["number"]) for kind, f in machines.dispenser.actions if kind == "print"}
     return list(papers.values())
 
 
-async def asked(machines: Machines, count: int) -> None:
+async def request_tickets(machines: Machines, count: int) -> None:
+    """Request ``count`` tickets, and wait until they are printed."""
     before = len(printed(machines))
     for _ in range(count):
         machines.dispenser.request("tax-general")
     await until(lambda: len(printed(machines)) == before + count)
 
 
-async def witnessed(broker: Mosquitto, files: Hall) -> None:
-    """Wait until the broker keeps where the journal stands now."""
+async def until_broker_knows_journal(broker: Mosquitto, files: Hall) -> None:
+    """Wait until the broker retains the newest sequence number of the journal."""
     last = files.steps()[-1].seq
     async with asyncio.timeout(20), plain_client(broker, "witness") as client:
         await client.subscribe("hall/east/journal", qos=1)
@@ -52,7 +53,8 @@ async def witnessed(broker: Mosquitto, files: Hall) -> None:
                 return
 
 
-def copied(files: Hall, to: Path) -> None:
+def copy_journal(files: Hall, to: Path) -> None:
+    """Copy the files of the journal into a folder."""
     to.mkdir(exist_ok=True)
     for name in FILES:
         if (files.directory / name).exists():
@@ -60,25 +62,27 @@ def copied(files: Hall, to: Path) -> None:
 
 
 def put_back(files: Hall, source: Path) -> None:
+    """Replace the files of the journal by those of a folder (none, where it has none)."""
     for name in FILES:
         (files.directory / name).unlink(missing_ok=True)
         if (source / name).exists():
             shutil.copy(source / name, files.directory / name)
 
 
-async def renewed(daemon: Daemon) -> None:
+async def restart_until_renewed(daemon: Daemon) -> None:
     """The first start learns from the broker whose journal it has, and ends; the next one begins a new epoch."""
     await daemon.restart(ready=False)
     assert await daemon.ended(20.0) == 74
     await daemon.restart()
 
 
-def all_apart(machines: Machines) -> None:
+def assert_no_number_twice(machines: Machines) -> None:
     papers = printed(machines)
     assert len(set(papers)) == len(papers), f"twice on paper: {papers}"
 
 
-async def told(files: Hall, why: str) -> None:
+async def assert_journal_renewed(files: Hall, why: str) -> None:
+    """Assert a new epoch, and an alarm about it that says ``why``."""
     now = await health(files)
     assert now["epoch"] >= 2
     assert "journal-renewed/journal" in now["alarms"]
@@ -90,19 +94,19 @@ async def test_after_restoring_an_old_journal_numbering_goes_on_behind_the_print
 ) -> None:
     files, daemon, machines = hall
     await daemon.start()
-    await asked(machines, 5)
+    await request_tickets(machines, 5)
     assert await daemon.stop() == 0
-    copied(files, tmp_path / "backup")
+    copy_journal(files, tmp_path / "backup")
     await daemon.restart()
-    await asked(machines, 3)
-    await witnessed(broker, files)
+    await request_tickets(machines, 3)
+    await until_broker_knows_journal(broker, files)
     await daemon.kill()
     put_back(files, tmp_path / "backup")
-    await renewed(daemon)
-    await asked(machines, 3)
-    all_apart(machines)
+    await restart_until_renewed(daemon)
+    await request_tickets(machines, 3)
+    assert_no_number_twice(machines)
     assert printed(machines)[-1] == "A011", "right behind them: the broker knew the last number"
-    await told(files, "older-copy")
+    await assert_journal_renewed(files, "older-copy")
     assert await daemon.stop() == 0
     assert files.replay().returncode == 0
 
@@ -112,14 +116,14 @@ async def test_with_an_empty_folder_numbering_goes_on_behind_the_numbers_kept_at
 ) -> None:
     files, daemon, machines = hall
     await daemon.start()
-    await asked(machines, 4)
-    await witnessed(broker, files)
+    await request_tickets(machines, 4)
+    await until_broker_knows_journal(broker, files)
     await daemon.kill()
     put_back(files, tmp_path / "nothing")
-    await renewed(daemon)
-    await asked(machines, 2)
-    all_apart(machines)
-    await told(files, "new")
+    await restart_until_renewed(daemon)
+    await request_tickets(machines, 2)
+    assert_no_number_twice(machines)
+    await assert_journal_renewed(files, "new")
     assert await daemon.stop() == 0
 
 
@@ -130,7 +134,7 @@ async def test_a_lost_end_of_the_wal_file_is_reported_and_its_numbers_are_skippe
     """The broker hears of it, too: here it has no chance to, the mark beside the journal is enough."""
     files, daemon, machines = hall
     await daemon.start()
-    await asked(machines, 3)
+    await request_tickets(machines, 3)
     await daemon.kill()
     wal = files.directory / "hall.db-wal"
     data = bytearray(wal.read_bytes())
@@ -142,11 +146,13 @@ async def test_a_lost_end_of_the_wal_file_is_reported_and_its_numbers_are_skippe
         data[-2 * 4120 - 100] ^= 1
         wal.write_bytes(data)
     await daemon.restart()
-    await asked(machines, 3)
-    all_apart(machines)
-    await told(files, "cut")
-    said = {(f["id"], f.get("number")) for kind, f in machines.dispenser.actions if kind == "print"}
-    assert len({one for one, _ in said}) == len(said), (
+    await request_tickets(machines, 3)
+    assert_no_number_twice(machines)
+    await assert_journal_renewed(files, "cut")
+    printed_actions = {
+        (f["id"], f.get("number")) for kind, f in machines.dispenser.actions if kind == "print"
+    }
+    assert len({one for one, _ in printed_actions}) == len(printed_actions), (
         "an id means one paper: a device that knows it does nothing"
     )
     assert await daemon.stop() == 0
@@ -157,7 +163,7 @@ async def test_an_intact_journal_keeps_its_epoch_after_kills_and_stops(hall: Par
     files, daemon, machines = hall
     await daemon.start()
     for _ in range(3):
-        await asked(machines, 2)
+        await request_tickets(machines, 2)
         await daemon.kill()
         await daemon.restart()
     await asyncio.sleep(4.5)

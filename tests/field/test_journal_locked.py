@@ -27,7 +27,8 @@ async def health(files: Hall) -> dict[str, Any]:
     return found
 
 
-async def stands(files: Hall, durable: bool) -> dict[str, Any]:
+async def until_durable(files: Hall, durable: bool) -> dict[str, Any]:
+    """Wait until the health page says this about durability, and return the page."""
     async with asyncio.timeout(20):
         while (now := await health(files))["durable"] is not durable:
             await asyncio.sleep(0.1)
@@ -46,7 +47,7 @@ async def test_a_locked_journal_raises_an_alarm_and_is_written_once_it_is_free(
     with closing(sqlite3.connect(files.journal, isolation_level=None)) as browser:
         browser.execute(hold)
         machines.tickets(2, first=4)
-        now = await stands(files, durable=False)
+        now = await until_durable(files, durable=False)
         assert "locked" in now["concerns"]["not-kept/journal"]
         assert "not-kept/journal" in now["alarms"]
         called = machines.panel.number
@@ -56,7 +57,7 @@ async def test_a_locked_journal_raises_an_alarm_and_is_written_once_it_is_free(
         assert daemon.process is not None
         assert daemon.process.returncode is None
         browser.execute("ROLLBACK")
-    now = await stands(files, durable=True)
+    now = await until_durable(files, durable=True)
     await until(lambda: len(files.tickets()) == 5)
     async with asyncio.timeout(10):
         while "not-kept/journal" in (await health(files))["alarms"]:
@@ -75,11 +76,11 @@ async def test_a_start_with_a_locked_journal_serves_visitors(hall: Parts) -> Non
     with closing(sqlite3.connect(files.journal, isolation_level=None)) as browser:
         browser.execute("BEGIN IMMEDIATE")
         await daemon.restart()
-        assert "locked" in (await stands(files, durable=False))["concerns"]["not-kept/journal"]
+        assert "locked" in (await until_durable(files, durable=False))["concerns"]["not-kept/journal"]
         machines.tickets(1, first=3)
         await until(lambda: machines.panel.waiting == 3)
         browser.execute("ROLLBACK")
-    await stands(files, durable=True)
+    await until_durable(files, durable=True)
     await until(lambda: len(files.tickets()) == 3)
     assert await daemon.stop() == 0
 

@@ -32,7 +32,7 @@ OFF_AND_ON = bytes.fromhex("010105")
 async def lamp_wanted(
     folder: Path, broker: Mosquitto, slave: Slave, lamp: int = 1
 ) -> AsyncIterator[tuple[Hall, Daemon]]:
-    """A hall whose area's lamp hangs on ``slave`` and is to shine."""
+    """Run a hall that wants the lamp of an area lit, which hangs on ``slave``."""
     files = Hall(folder, broker.port, "5", slave.url)
     files.edit('profile = "waveshare"', f'profile = "plain"\nchannels = {len(slave.lit)}')
     if lamp != 1:
@@ -56,8 +56,8 @@ async def lamp_wanted(
         slave.stop()
 
 
-def of_the_relay(files: Hall) -> list[tuple[str, dict[str, Any]]]:
-    """What the hall noted of the module and its lamps."""
+def notes_of_relay(files: Hall) -> list[tuple[str, dict[str, Any]]]:
+    """Return kind and data of the hall's notes about the module and its lamps."""
     found = [
         (note.kind, dict(note.data))
         for step in files.steps()
@@ -87,9 +87,9 @@ async def test_a_modbus_module_with_a_tolerable_quirk_is_present_and_its_lamp_is
         steps = len(files.steps())
         await asyncio.sleep(7.0)  # a poll of the lamps, and some
         assert slave.lit[lamp]
-        noted = [kind for kind, _ in of_the_relay(files)]
-        assert "device.lost" not in noted
-        assert not any(kind.startswith("alarm") for kind in noted), noted
+        kinds = [kind for kind, _ in notes_of_relay(files)]
+        assert "device.lost" not in kinds
+        assert not any(kind.startswith("alarm") for kind in kinds), kinds
         assert len(files.steps()) - steps < 10, "a habit is no news"
         assert not daemon.logged("device-task-failed")
 
@@ -100,16 +100,16 @@ async def test_a_modbus_refusal_is_reported_as_a_named_fault_and_not_as_a_loss(
 ) -> None:
     slave = Slave(habit)
     async with lamp_wanted(tmp_path, broker, slave) as (files, _daemon):
-        await until(lambda: any(kind != "device.back" for kind, _ in of_the_relay(files)), 10.0)
+        await until(lambda: any(kind != "device.back" for kind, _ in notes_of_relay(files)), 10.0)
         if habit == "refuses-reads":
             await until(lambda: slave.lit[1])
         before = slave.requests
         await asyncio.sleep(3.0)
         assert slave.requests - before < 15, "it is not asked ten times a second for ever"
-        noted = of_the_relay(files)
-    assert "device.lost" not in [kind for kind, _ in noted]
+        notes = notes_of_relay(files)
+    assert "device.lost" not in [kind for kind, _ in notes]
     wanted = "device failure" if habit == "fails" else "illegal address"
-    assert any(wanted in str(data) for _, data in noted), noted
+    assert any(wanted in str(data) for _, data in notes), notes
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ async def test_a_modbus_module_that_cannot_work_is_lost_with_the_reason(
 ) -> None:
     slave = Slave(habit)
     async with lamp_wanted(tmp_path, broker, slave) as (files, daemon):
-        await until(lambda: any(kind == "device.lost" for kind, _ in of_the_relay(files)), 10.0)
+        await until(lambda: any(kind == "device.lost" for kind, _ in notes_of_relay(files)), 10.0)
         await until(lambda: any(words in str(line) for line in daemon.logged("device-lost")), 10.0)
 
 

@@ -143,5 +143,5 @@ async def test_a_wrong_word_in_a_device_topic_is_logged_and_raises_an_alarm(
     await until(lambda: "device-unreadable/panel-w2" in alarms(files))
     assert await daemon.stop() == 0
     identical(files)
-    said = [line for line in daemon.logged("input-rejected") if line["reason"] == "unknown_topic"]
-    assert [line["detail"] for line in said] == ["panel-w2 keys"]
+    rejected = [line for line in daemon.logged("input-rejected") if line["reason"] == "unknown_topic"]
+    assert [line["detail"] for line in rejected] == ["panel-w2 keys"]

@@ -30,10 +30,13 @@ async def test_policy_check_lists_sections_that_fall_back_and_values_that_change
     files.edit("[store]", '[policy]\nkeys = "city.pub.json"\n\n[store]')
     await daemon.start()
     body = {"tidal": {"band": {"open_above": 6}}, "calling": {"max_calls": 5}}
-    async with plain_client(broker, "centre") as centre, watching(broker, "hall/east/policy/report") as said:
+    async with (
+        plain_client(broker, "centre") as centre,
+        watching(broker, "hall/east/policy/report") as reports,
+    ):
         pushed = envelope(document(version=1, halls=["east"], body=body))
         await centre.publish("hall/east/policy/push", pushed, qos=1)
-        await until(lambda: said != [] and said[-1]["applied"]["version"] == 1)
+        await until(lambda: reports != [] and reports[-1]["applied"]["version"] == 1)
     partial = files.directory / "partial.json"
     partial.write_text(json.dumps(document(version=2, halls=["east"], body={"calling": {"max_calls": 4}})))
     done = await asyncio.to_thread(edged, "policy", "check", str(partial), "--config", str(files.file))

@@ -63,8 +63,8 @@ async def test_a_button_asks_for_numbers_that_another_device_prints(
                 refused = [s.event.error for s in files.steps() if isinstance(s.event, CommandFailed)]
                 assert "no paper" in refused
                 printer.put_paper(500)
-                well = HealthRead(Point("thermal"), "ok")
-                await until(lambda: [step.event for step in files.steps()].count(well) == 2)
+                working = HealthRead(Point("thermal"), "ok")
+                await until(lambda: [step.event for step in files.steps()].count(working) == 2)
                 assert len(printer.tickets) == 1, "nobody asked for that paper any more"
                 assert files.notes()["ticket.issued"] == 2, "who has no paper keeps the number"
             assert await daemon.stop() == 0
@@ -81,11 +81,11 @@ async def test_a_button_asks_for_numbers_that_another_device_prints(
     ],
 )
 def test_check_refuses_a_printer_that_cannot_print(printer: str, named: str, tmp_path: Path) -> None:
-    code, said = checked(
+    code, output = checked(
         tmp_path, f'{GOOD}\n[[devices]]\nid = "more"\ndriver = "mqtt_json"\nkind = "dispenser"\n{printer}\n'
     )
-    assert (code, named in said) == (2, True), said
-    code, said = checked(
+    assert (code, named in output) == (2, True), output
+    code, output = checked(
         tmp_path, GOOD.replace('driver = "modbus_relay"', f'driver = "modbus_relay"\n{printer}')
     )
-    assert (code, "gives no numbers" in said or named in said) == (2, True), said
+    assert (code, "gives no numbers" in output or named in output) == (2, True), output

@@ -30,7 +30,7 @@ from edged.config import ConfigErrors, accepted, load
 from edged.driver import Garbled
 from edged.links.modbus.frames import find_rtu_answer, find_tcp_answer, misfit, rtu_frame
 from edged.links.mqtt.settings import first_line
-from tests.field.test_stale_claims import Parts, claim
+from tests.field.test_stale_claims import Parts, publish_presence
 from tests.observers.test_web import served
 from tests.support import host_headers
 from tests.support.brokers import Mosquitto, until
@@ -42,7 +42,7 @@ LEAST = 3
 
 
 class Story(NamedTuple):
-    """A transcript of what happened; its outcome must contain ``says`` and must not contain ``never``."""
+    """A transcript of what happened elsewhere; its outcome must contain ``says`` and must not contain ``never``."""
 
     kind: str
     source: str
@@ -169,15 +169,15 @@ STORIES = [
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda one: one.source)
 def test_a_publicly_reported_queue_problem_ends_well_here(story: Story) -> None:
-    told = rerun("show notes actions\n" + story.lines)
+    output = rerun("show notes actions\n" + story.lines)
     for wanted in story.says:
-        assert wanted in told, told
+        assert wanted in output, output
     for wrong in story.never:
-        assert wrong not in told, told
+        assert wrong not in output, output
 
 
 class Sent(NamedTuple):
-    """A message of a described device: what it says; None: refused, counted by a word, and nothing breaks."""
+    """A message of a described device; ``says``: how it is read, None if it is refused and counted."""
 
     kind: str
     source: str
@@ -243,16 +243,16 @@ SENT = [
 def test_a_publicly_reported_device_message_is_read_or_refused_as_described(sent: Sent) -> None:
     model = MqttMapOptions(model=sent.description, topic="press").described
     try:
-        said: tuple[str, ...] | None = tuple(
+        read: tuple[str, ...] | None = tuple(
             one.words for one in findings(model, sent.topic, sent.payload, "press")
         )
     except Garbled:
-        said = None
-    assert said == sent.says
+        read = None
+    assert read == sent.says
 
 
 class Moment(NamedTuple):
-    """A time: milliseconds since 1970; None: it is none."""
+    """A time as text; ``ms``: milliseconds since 1970, None if the text is no time."""
 
     kind: str
     source: str
@@ -342,7 +342,7 @@ def test_a_modbus_rtu_answer_without_its_last_byte_is_no_answer() -> None:
 
 
 class Host(NamedTuple):
-    """A broker's address as somebody typed it, and the advice that the check of hall.toml must give."""
+    """A broker's address as somebody typed it; ``told``: the advice that `edged check` must give."""
 
     kind: str
     source: str
@@ -498,7 +498,7 @@ async def test_a_retained_offline_message_does_not_keep_a_dispenser_from_being_s
     assert source
     files, daemon, machines = hall
     for state, retained in claims:
-        await claim(broker, "dispenser", state, retained)
+        await publish_presence(broker, "dispenser", state, retained)
     await daemon.start()
     machines.dispenser.request("tax-general")
     await until(lambda: len(machines.dispenser.printed) == 1)

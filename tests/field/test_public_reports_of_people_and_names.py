@@ -59,8 +59,8 @@ STAFFED = [
 ]
 
 
-def wait_told(lines: str) -> tuple[int, int] | None:
-    """The range on the board after ``lines`` (minutes), None where it tells none."""
+def displayed_wait(lines: str) -> tuple[int, int] | None:
+    """Play ``lines``; return the range of the wait on the area's board in minutes, None if it shows none."""
     low, high = TOLD.findall(rerun(QUIET + lines))[-1]
     return (int(low), int(high)) if low else None
 
@@ -70,13 +70,13 @@ def test_a_predicted_wait_follows_from_the_staff_who_are_present(one: Staffing) 
     lines, before = "", None
     for more, expected in one.moments:
         lines += more
-        told = wait_told(lines)
-        assert (told is None) == (expected == "unknown"), (more, told)
+        wait = displayed_wait(lines)
+        assert (wait is None) == (expected == "unknown"), (more, wait)
         if "shorter" in expected:
-            assert told is not None
+            assert wait is not None
             assert before is not None
-            assert (told < before) == (expected == "shorter"), (more, before, told)
-        before = told
+            assert (wait < before) == (expected == "shorter"), (more, before, wait)
+        before = wait
 
 
 class Shown(NamedTuple):
@@ -128,8 +128,8 @@ SHOWN = [
 
 @pytest.mark.parametrize("one", SHOWN, ids=lambda one: one.source)
 def test_texts_for_people_show_names_and_numbers_and_no_ids(one: Shown) -> None:
-    told = rerun("show panels pagers actions\n" + one.lines)
-    read = [*re.findall(r'prompt="([^"]*)"', told), *re.findall(r"> page \S+ \S+ \S+ (.*)", told)]
+    output = rerun("show panels pagers actions\n" + one.lines)
+    read = [*re.findall(r'prompt="([^"]*)"', output), *re.findall(r"> page \S+ \S+ \S+ (.*)", output)]
     for wanted in one.says:
         assert any(wanted in words for words in read), read
     assert not [words for words in read if IDS.search(words)], read

@@ -44,7 +44,7 @@ async def test_a_publish_the_broker_refuses_raises_an_alarm_for_the_device(tmp_p
         real_mosquitto(f"acl_file {acl}") as broker,
         small_hall(tmp_path, broker) as (files, daemon, machines),
     ):
-        write_named(acl, denied="hall/east/dev/lamp-w2/down/#")
+        write_access_list(acl, denied="hall/east/dev/lamp-w2/down/#")
         await broker.stop()
         await broker.start()
         await daemon.start()
@@ -52,14 +52,15 @@ async def test_a_publish_the_broker_refuses_raises_an_alarm_for_the_device(tmp_p
         assert "not authorized" in str(health(files)["concerns"])
         assert "lamp-w2" in health(files)["devices_lost"]
         assert machines.lamp.lamp is None
-        write_named(acl, denied="nothing/at/all")
+        write_access_list(acl, denied="nothing/at/all")
         await broker.stop()
         await broker.start()
         await until(lambda: "broker-refuses/lamp-w2" not in health(files)["alarms"])
         assert len(daemon.logged("publish-refused")) == 1, "not once for each re-assertion"
 
 
-def write_named(acl: Path, denied: str) -> None:
+def write_access_list(acl: Path, denied: str) -> None:
+    """Write an access list that denies one topic to everybody, the anonymous ones too."""
     rules = f"topic readwrite #\ntopic deny {denied}\n"
     acl.write_text(rules + f"user edged\n{rules}user device\n{rules}")
 
@@ -67,13 +68,13 @@ def write_named(acl: Path, denied: str) -> None:
 async def test_messages_above_the_size_limit_of_the_broker_are_refused_and_not_sent() -> None:
     async with real_mosquitto("max_packet_size 2000") as broker:
         link = MqttLink(settings_for(broker), Rejections())
-        told: list[tuple[str, str]] = []
-        link.on_refused(lambda topic, why: told.append((topic, why)))
+        refusals: list[tuple[str, str]] = []
+        link.on_refused(lambda topic, why: refusals.append((topic, why)))
         async with running(link):
             link.publish("a/b", bytes(3000))
-            assert told == [("a/b", "larger than the broker takes (2000 bytes)")]
+            assert refusals == [("a/b", "larger than the broker takes (2000 bytes)")]
             link.publish("a/b", bytes(1900))
-            await until(lambda: told[1:] == [("a/b", "")])
+            await until(lambda: refusals[1:] == [("a/b", "")])
             assert link.connected
 
 
@@ -98,7 +99,7 @@ async def test_the_brokers_disconnect_reason_wins_over_our_failed_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """github.com/mqttjs/MQTT.js/issues/768 and github.com/owntracks/ios/issues/864: only "closed" was ever said."""
-    told: list[str] = []
+    reasons: list[str] = []
 
     def broken(_wire: MqttWire) -> bool:
         monkeypatch.undo()
@@ -106,7 +107,7 @@ async def test_the_brokers_disconnect_reason_wins_over_our_failed_write(
 
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker, "east"), Rejections())
-        link.on_state(lambda up, why: told.append(why))
+        link.on_state(lambda up, why: reasons.append(why))
         async with running(link):
             wire = getattr(link._connection, "wire", None)
             assert isinstance(wire, MqttWire)
@@ -114,8 +115,8 @@ async def test_the_brokers_disconnect_reason_wins_over_our_failed_write(
             wire._at = 0
             monkeypatch.setattr(MqttWire, "flush", broken)
             link.publish("a/b", b"", urgent=True)
-            await until(lambda: told[1:] != [])
-    assert told[1] == "another client uses our id 'east'"
+            await until(lambda: reasons[1:] != [])
+    assert reasons[1] == "another client uses our id 'east'"
 
 
 async def test_a_broker_without_retained_messages_is_used_without_retaining() -> None:

@@ -24,7 +24,7 @@ Parts = tuple[Hall, Daemon, Machines]
 
 
 async def reload(files: Hall) -> tuple[int, str]:
-    """``edged reload`` as the unit calls it: exit code and what it said."""
+    """Run ``edged reload`` as the unit does; return its exit code and its output."""
     done = await asyncio.to_thread(edged, "reload", "--config", str(files.file))
     return done.returncode, done.stdout + done.stderr
 
@@ -83,31 +83,32 @@ async def test_a_refused_reload_is_shown_and_the_next_start_uses_the_accepted_fi
     await daemon.start()
     assert (await reload(files))[0] == 0
     spoil(files)
-    code, said = await reload(files)
+    code, output = await reload(files)
     assert code == 1
-    assert "未生效" in said
-    await shown(files)
+    assert "未生效" in output
+    await assert_refusal_shown(files)
     await daemon.kill()
 
     await daemon.restart()
     machines.tickets(1)
     await until(lambda: machines.panel.waiting == 1)
-    await shown(files)
+    await assert_refusal_shown(files)
     if spoil is misspelt:
         status = await asyncio.to_thread(edged, "status", "--config", str(files.file))
         assert "hall.toml is refused" in status.stdout
         assert "ALARM hall.toml: 配置文件有误" in status.stdout
 
-    mend(files, good)
-    code, said = await reload(files)
-    assert (code, "taken" in said) == (0, True), said
+    restore_file(files, good)
+    code, output = await reload(files)
+    assert (code, "taken" in output) == (0, True), output
     now = await health(files)
     assert now["config_mistakes"] == []
     assert await files.metric("edged_config_accepted") == 1
     await until(lambda: "config-refused/hall.toml" not in json.loads(files.get("/healthz")[1])["alarms"])
 
 
-async def shown(files: Hall) -> None:
+async def assert_refusal_shown(files: Hall) -> None:
+    """Assert that health page, alarm and metrics show the refused file."""
     now = await health(files)
     assert now["config_mistakes"] != []
     assert now["state"] == "degraded"
@@ -116,7 +117,8 @@ async def shown(files: Hall) -> None:
     assert await files.metric('edged_alarms{alarm="config-refused"}') == 1
 
 
-def mend(files: Hall, good: bytes) -> None:
+def restore_file(files: Hall, good: bytes) -> None:
+    """Write the good content again, whatever stands in its place."""
     if files.file.is_dir():
         files.file.rmdir()
     files.file.write_bytes(good)
@@ -160,9 +162,9 @@ async def test_a_configuration_change_waiting_for_a_visitor_is_applied_when_the_
     machines.tickets(1)
     await until(lambda: machines.panel.waiting == 1)
     files.edit('"tax-general"', '"tax-special"')
-    code, said = await reload(files)
+    code, output = await reload(files)
     assert code == 1
-    assert "A001" in said
+    assert "A001" in output
     assert "config-waiting/hall.toml" in (await health(files))["alarms"]
     machines.panel.press("login")
     machines.panel.press("next")
@@ -178,9 +180,9 @@ async def test_a_configuration_change_that_needs_a_restart_raises_an_alarm_until
     files, daemon, _machines = hall
     await daemon.start()
     files.edit('path = "hall.db"', 'path = "hall.db"\nkeep_days = 9')
-    code, said = await reload(files)
+    code, output = await reload(files)
     assert code == 0
-    assert "[store] waits for a restart" in said
+    assert "[store] waits for a restart" in output
     assert "config-waiting/hall.toml" in (await health(files))["alarms"]
     assert await daemon.stop() == 0
     await daemon.restart()
@@ -189,9 +191,9 @@ async def test_a_configuration_change_that_needs_a_restart_raises_an_alarm_until
 
 async def test_the_reload_command_without_a_running_daemon_says_so(hall: Parts) -> None:
     files, daemon, _machines = hall
-    code, said = await reload(files)
-    assert (code, "no daemon serves" in said) == (1, True)
+    code, output = await reload(files)
+    assert (code, "no daemon serves" in output) == (1, True)
     await daemon.start()
     assert await daemon.stop() == 0
-    code, said = await reload(files)
-    assert (code, "no daemon serves" in said) == (1, True)
+    code, output = await reload(files)
+    assert (code, "no daemon serves" in output) == (1, True)

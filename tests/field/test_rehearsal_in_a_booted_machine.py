@@ -44,15 +44,15 @@ async def test_a_rehearsal_is_started_by_its_socket_and_its_failure_affects_no_v
         await container.call("systemctl", "start", "edged-rehearse.socket")
         async with (
             plain_client(broker, "centre") as centre,
-            watching(broker, "hall/east/policy/report") as said,
+            watching(broker, "hall/east/policy/report") as reports,
         ):
             pushed = envelope(document(version=1, halls=["east"], body={}))
             await centre.publish("hall/east/policy/push", pushed, qos=1)
-            await until(lambda: bool(said) and said[-1]["applied"]["version"] == 1, 200.0)
+            await until(lambda: bool(reports) and reports[-1]["applied"]["version"] == 1, 200.0)
             log = await container.call("journalctl", "-u", "edged-rehearse", "--no-pager", "-n", "30")
-            assert said[-1]["rehearsal"] == {"missed": "no-days"}, (
+            assert reports[-1]["rehearsal"] == {"missed": "no-days"}, (
                 log
             )  # it has read the journal, which is young
-            assert {"rehearsing", "applied"} <= {one["state"] for one in said}
+            assert {"rehearsing", "applied"} <= {one["state"] for one in reports}
             machines.tickets(1)
             await until(lambda: machines.panel.waiting == 1)

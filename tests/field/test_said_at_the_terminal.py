@@ -61,9 +61,9 @@ async def test_a_command_without_rights_prints_a_sentence_and_no_traceback(hall:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         check=False,
     )
-    said = done.stdout + done.stderr
-    assert "Traceback" not in said
-    assert "root" in said
+    output = done.stdout + done.stderr
+    assert "Traceback" not in output
+    assert "root" in output
 
 
 def test_a_password_on_the_command_line_is_refused_naming_the_password_file_variable(tmp_path: Path) -> None:

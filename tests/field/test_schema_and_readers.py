@@ -35,7 +35,7 @@ NOTHING = st.sampled_from(["", " ", "\u3000", None])
 
 
 def schema_of(kind: str) -> dict[str, Any]:
-    """What a device may send on ``up/{kind}``."""
+    """Return the schema of what a device may publish on ``up/{kind}``."""
     channel = next(
         one for one in API["channels"].values() if str(one["address"]).endswith(f"/dev/{{device}}/up/{kind}")
     )
@@ -45,7 +45,8 @@ def schema_of(kind: str) -> dict[str, Any]:
     return found
 
 
-def written(fields: dict[str, Any], mark: str) -> bytes:
+def payload_of(fields: dict[str, Any], mark: str) -> bytes:
+    """Return the fields as JSON behind ``mark`` (a byte order mark or nothing)."""
     return f"{mark}{json.dumps(fields, ensure_ascii=False)}".encode()
 
 
@@ -60,7 +61,7 @@ def messages(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def said(fields: dict[str, Any]) -> dict[str, Any]:
+def as_read(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields without empty ones and without the characters that readers remove."""
     fields = {k: cleaned(v) if isinstance(v, str) else v for k, v in fields.items()}
     return {k: v for k, v in fields.items() if v is not None and not (isinstance(v, str) and not v.strip())}
@@ -71,7 +72,7 @@ def said(fields: dict[str, Any]) -> dict[str, Any]:
 @given(data=st.data())
 def test_every_device_message_the_schema_allows_is_accepted(kind: str, data: st.DataObject) -> None:
     fields = data.draw(messages(schema_of(kind)))
-    payload = written(fields, data.draw(FORMS))
+    payload = payload_of(fields, data.draw(FORMS))
     assert isinstance(decode(kind, payload).body, MODELS[kind])
 
 
@@ -96,7 +97,7 @@ def near_messages(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_control_character_in_a_word_of_a_device_message_is_removed() -> None:
-    taken = decode("request", written({"service": "tax", "seq": 1, "priority": "\x08elderly"}, "")).body
+    taken = decode("request", payload_of({"service": "tax", "seq": 1, "priority": "\x08elderly"}, "")).body
     assert getattr(taken, "priority", None) == "elderly"
 
 
@@ -107,10 +108,10 @@ def test_every_device_message_accepted_is_allowed_by_the_schema(kind: str, data:
     schema = schema_of(kind)
     fields = data.draw(near_messages(schema))
     try:
-        decode(kind, written(fields, data.draw(FORMS)))
+        decode(kind, payload_of(fields, data.draw(FORMS)))
     except Unfit:
         return
-    assert faults(said(fields), schema, API) == []
+    assert faults(as_read(fields), schema, API) == []
 
 
 class Book:
@@ -133,7 +134,7 @@ class Book:
         self.refused.append(detail)
 
 
-class Said:
+class FakeMessage:
     """A fake message of the broker."""
 
     topic = "hall/east/appointments"
@@ -151,8 +152,8 @@ def test_appointments_are_accepted_exactly_if_the_schema_allows_them(data: st.Da
     book = Book()
     made = SCHEMAS["AppointmentMade"]
     fields = data.draw(messages(made) | messages(SCHEMAS["AppointmentCancelled"]) | near_messages(made))
-    book.receive(Said(written(fields, data.draw(FORMS))))
-    allowed = faults(said(fields), SCHEMAS["Appointment"], API) == []
+    book.receive(FakeMessage(payload_of(fields, data.draw(FORMS))))
+    allowed = faults(as_read(fields), SCHEMAS["Appointment"], API) == []
     if allowed and not names_a_person(fields):
         assert [type(event) for event in book.events] in ([AppointmentMade], [AppointmentCancelled]), (
             book.refused
@@ -166,10 +167,10 @@ def test_appointments_are_accepted_exactly_if_the_schema_allows_them(data: st.Da
 def test_operations_are_accepted_exactly_if_the_schema_allows_them(data: st.DataObject) -> None:
     schema = SCHEMAS["OperationDocument"]
     fields = data.draw(messages(schema) | near_messages(schema))
-    allowed = faults(said(fields), schema, API) == []
+    allowed = faults(as_read(fields), schema, API) == []
     unfit = where_odd(fields) is not None or names_a_person(fields)
     with nullcontext() if allowed and not unfit else pytest.raises(DocumentRefused):
-        document = parse(written(fields, data.draw(FORMS)), OperationDocument)
+        document = parse(payload_of(fields, data.draw(FORMS)), OperationDocument)
         if (
             document.type != "operation"
         ):  # the shape takes any text: another kind is refused by a reason of its own
@@ -197,7 +198,7 @@ def test_a_signed_envelope_in_every_form_of_the_specification_is_accepted(change
     """DSSE 1.0, envelope.md: keyid is optional, unset is as empty, unknown fields MUST be ignored, both base64s are."""
     made = json.loads(json.dumps(SIGNED))
     change(made)
-    opened = verify(written(made, "\ufeff"), PAYLOAD_TYPE, KEYS)
+    opened = verify(payload_of(made, "\ufeff"), PAYLOAD_TYPE, KEYS)
     assert opened.keyid in KEYS
     assert opened.payload == base64.b64decode(SIGNED["payload"])
 
@@ -207,5 +208,5 @@ def test_a_signed_envelope_in_every_form_of_the_specification_is_accepted(change
 )
 def test_a_document_that_is_no_signed_envelope_is_refused_as_such(signatures: list[Any]) -> None:
     with pytest.raises(DocumentRefused) as refused:
-        verify(written(SIGNED | {"signatures": signatures}, ""), PAYLOAD_TYPE, KEYS)
+        verify(payload_of(SIGNED | {"signatures": signatures}, ""), PAYLOAD_TYPE, KEYS)
     assert refused.value.reasons[0].code == "not-an-envelope"

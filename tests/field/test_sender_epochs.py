@@ -36,7 +36,7 @@ def clock(tmp_path: Path, hall: Parts) -> FalseClock:
 
 
 def power_cycle(*devices: object) -> None:
-    """Its will is seen, then its birth; it counts from 1 again."""
+    """Switch devices off and on: their will is published, then their birth, and they count from 1 again."""
     for device in devices:
         device.go(online=False)  # type: ignore[attr-defined]
         device.seq = 0  # type: ignore[attr-defined]
@@ -44,6 +44,7 @@ def power_cycle(*devices: object) -> None:
 
 
 def ignored(files: Hall, reason: str = "duplicate") -> int:
+    """Return how many inputs the hall ignored for this reason."""
     found = [note for step in files.steps() for note in step.notes if note.kind == "ignored"]
     return sum(note.data.get("reason") == reason for note in found)
 
@@ -129,6 +130,7 @@ async def test_messages_of_all_devices_repeating_yesterdays_numbers_are_counted_
 
 
 def counted(files: Hall, kind: type) -> int:
+    """Return how many events of this kind the journal has."""
     return sum(isinstance(step.event, kind) for step in files.steps())
 
 

@@ -19,14 +19,16 @@ Parts = tuple[Hall, Daemon, Machines]
 UP = 'edged_device_up{device="dispenser",driver="mqtt_json"}'
 
 
-async def claim(broker: Mosquitto, device: str, state: str, retain: bool) -> None:
+async def publish_presence(broker: Mosquitto, device: str, state: str, retain: bool) -> None:
+    """Publish "online" or "offline" for a device, in its name."""
     async with plain_client(broker, f"claims-{device}") as client:
         await client.publish(
             f"hall/east/dev/{device}/up/status", json.dumps({"state": state}), qos=1, retain=retain
         )
 
 
-def believed_gone(files: Hall) -> bool:
+def taken_for_offline(files: Hall) -> bool:
+    """Return whether the hall has taken a device for offline."""
     return any(
         isinstance(step.event, DeviceLost) and step.event.reason == "offline" for step in files.steps()
     )
@@ -38,8 +40,8 @@ async def test_a_retained_offline_will_does_not_stop_a_dispensers_requests(
     """Its birth was not kept: after our restart there is only the will, and every visitor's request is answered."""
     files, daemon, machines = hall
     await daemon.start()
-    await claim(broker, "dispenser", "offline", retain=True)
-    await claim(broker, "dispenser", "online", retain=False)
+    await publish_presence(broker, "dispenser", "offline", retain=True)
+    await publish_presence(broker, "dispenser", "online", retain=False)
     assert await daemon.stop() == 0
     await daemon.restart()
     for count in (1, 2, 3):
@@ -56,9 +58,9 @@ async def test_a_dispenser_marked_offline_by_an_old_will_is_still_served(
 ) -> None:
     files, daemon, machines = hall
     await daemon.start()
-    await claim(broker, "dispenser", "online", retain=False)
-    await claim(broker, "dispenser", "offline", retain=True)
-    await until(lambda: believed_gone(files))
+    await publish_presence(broker, "dispenser", "online", retain=False)
+    await publish_presence(broker, "dispenser", "offline", retain=True)
+    await until(lambda: taken_for_offline(files))
     machines.dispenser.request("tax-general")
     await until(lambda: len(machines.dispenser.printed) == 1)
     assert await files.metric(UP) == 1
@@ -72,8 +74,8 @@ async def test_a_link_that_returns_does_not_believe_an_old_retained_will(
     """What was heard before the retained messages of the broker came is newer than that."""
     files, daemon, machines = hall
     await daemon.start()
-    await claim(broker, "panel-w1", "offline", retain=True)
-    await until(lambda: believed_gone(files))
+    await publish_presence(broker, "panel-w1", "offline", retain=True)
+    await until(lambda: taken_for_offline(files))
     await daemon.kill()
     machines.panel.press("login")  # kept for us
     await machines.fleet.drained()
@@ -90,7 +92,7 @@ async def test_a_link_that_returns_does_not_believe_an_old_retained_will(
 async def test_a_pager_known_only_from_retained_messages_is_paged(hall: Parts, broker: Mosquitto) -> None:
     """Nobody can prove by itself that it is there before it was called: it is called on mere hearsay, too."""
     files, daemon, machines = hall
-    await claim(broker, "pager-chen", "offline", retain=True)
+    await publish_presence(broker, "pager-chen", "offline", retain=True)
     await daemon.start()
     machines.tickets(9)
     await until(lambda: len(machines.ids(machines.pager, "page")) == 1)

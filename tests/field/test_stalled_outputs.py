@@ -228,9 +228,9 @@ def test_a_stalled_journald_costs_log_lines_and_its_new_socket_is_found(tmp_path
             for _ in range(WAITING_BYTES_MAX // len(line) + 2000):
                 out.put(line)
             assert out.lost > 0, "nobody reads, and whoever logs is not held up"
-            told = b""
-            while b"log-lines-lost" not in told:
-                told = reader.recv(65536)
+            logged = b""
+            while b"log-lines-lost" not in logged:
+                logged = reader.recv(65536)
             reader.setblocking(False)
             while not out.drain(0.001):
                 with suppress(BlockingIOError):

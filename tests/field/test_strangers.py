@@ -18,14 +18,15 @@ from tests.support.daemons import Daemon, Hall, Machines, device_table, edged
 Parts = tuple[Hall, Daemon, Machines]
 
 
-def named(files: Hall) -> dict[str, str]:
+def unknown_devices(files: Hall) -> dict[str, str]:
+    """Return what the health page says of each device that the configuration does not have."""
     concerns = json.loads(files.get("/healthz")[1])["concerns"]
     return {one.partition("/")[2]: why for one, why in concerns.items() if one.startswith("device-unknown/")}
 
 
-async def ticket(client: aiomqtt.Client, device: str, seq: int, word: str = "ticket") -> None:
+async def send_ticket(client: aiomqtt.Client, device: str, seq: int, kind: str = "ticket") -> None:
     body = {"v": 1, "seq": seq, "number": f"A{seq:03d}", "service": "tax-general"}
-    await client.publish(f"hall/east/dev/{device}/up/{word}", json.dumps(body).encode(), qos=1)
+    await client.publish(f"hall/east/dev/{device}/up/{kind}", json.dumps(body).encode(), qos=1)
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["birth kept", "heard"])
@@ -39,19 +40,19 @@ async def test_a_wrong_letter_is_named_until_it_is_put_right(
             await client.publish("hall/east/dev/dispencer/up/status", birth, qos=1, retain=True)
         await daemon.start()
         for seq in () if kept else (1, 2, 3):
-            await ticket(client, "dispencer", seq)
-        await until(lambda: list(named(files)) == ["dispencer"])
-        assert "; dispenser is" in named(files)["dispencer"]
+            await send_ticket(client, "dispencer", seq)
+        await until(lambda: list(unknown_devices(files)) == ["dispencer"])
+        assert "; dispenser is" in unknown_devices(files)["dispencer"]
         await until(lambda: len(daemon.logged("alarm-raised")) == 1)
         assert "device-unknown/dispencer" in json.loads(files.get("/healthz")[1])["alarms"]
-        said = edged("doctor", "--config", str(files.file)).stdout
-        assert "dispencer speaks under hall/east/dev/dispencer/up/#" in said
-        assert "未登记的设备" in said
+        output = edged("doctor", "--config", str(files.file)).stdout
+        assert "dispencer speaks under hall/east/dev/dispencer/up/#" in output
+        assert "未登记的设备" in output
         assert "ALARM dispencer" in edged("status", "--config", str(files.file)).stdout
         files.file.write_text(files.file.read_text() + device_table("dispencer", "dispenser"))
         assert edged("reload", "--config", str(files.file)).returncode == 0
-        await until(lambda: named(files) == {})
-        await ticket(client, "dispencer", 4)
+        await until(lambda: unknown_devices(files) == {})
+        await send_ticket(client, "dispencer", 4)
         await until(lambda: files.numbers() == ["A004"])
 
 
@@ -59,15 +60,15 @@ async def test_a_flood_of_names_is_capped_and_names_nobody_in_person(hall: Parts
     files, daemon, machines = hall
     await daemon.start()
     async with plain_client(broker, "stranger") as client:
-        await ticket(client, "13812345678", 1)
-        await ticket(client, "panel\u202ew1", 1)
+        await send_ticket(client, "13812345678", 1)
+        await send_ticket(client, "panel\u202ew1", 1)
         for number in range(NAMED_MAX + 20):
-            await ticket(client, f"x{number}", 1)
+            await send_ticket(client, f"x{number}", 1)
         machines.tickets(1)
         await until(lambda: files.numbers() == ["A001"])
-        assert len(named(files)) == NAMED_MAX
+        assert len(unknown_devices(files)) == NAMED_MAX
         assert "13812345678" not in daemon._log.read_text() + files.get("/healthz")[1]
-        assert {"?", "panelw1"} <= named(files).keys()
+        assert {"?", "panelw1"} <= unknown_devices(files).keys()
         assert await files.metric("edged_inputs_rejected_total") >= NAMED_MAX + 20
 
 
@@ -76,9 +77,9 @@ async def test_a_word_that_no_device_says_is_told_with_its_device(hall: Parts, b
     files, daemon, _machines = hall
     await daemon.start()
     async with plain_client(broker, "stranger") as client:
-        await ticket(client, "dispenser", 1, "tickt")
-        await ticket(client, "panel-w1", 2, "ticket/1")
+        await send_ticket(client, "dispenser", 1, "tickt")
+        await send_ticket(client, "panel-w1", 2, "ticket/1")
         await until(lambda: len(daemon.logged("input-rejected")) >= 2)
-        told = [line["detail"].partition(" ")[0] for line in daemon.logged("input-rejected")]
-        assert sorted(told) == ["dispenser", "panel-w1"]
-        assert named(files) == {}
+        rejected_kinds = [line["detail"].partition(" ")[0] for line in daemon.logged("input-rejected")]
+        assert sorted(rejected_kinds) == ["dispenser", "panel-w1"]
+        assert unknown_devices(files) == {}

@@ -21,8 +21,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 ROOT = Path(__file__).parents[2]
 
 
-def at(encoding: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """A command on a terminal of this encoding."""
+def run_on_terminal(encoding: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run `edged` with these arguments as on a terminal of this encoding."""
     return subprocess.run(
         [sys.executable, "-m", "edged", *arguments],
         capture_output=True,
@@ -37,20 +37,24 @@ def test_the_doctor_command_reports_on_a_terminal_of_any_encoding(tmp_path: Path
     file = tmp_path / "hall.toml"
     file.write_text(GOOD.replace("[[areas]]", f'[store]\npath = "{tmp_path}/hall.db"\n\n[[areas]]', 1))
     for more in ((), ("--commission",), ("--json",)):
-        done = at(encoding, "doctor", "--config", str(file), *more)
+        done = run_on_terminal(encoding, "doctor", "--config", str(file), *more)
         assert b"Traceback" not in done.stderr, done.stderr.decode(encoding, "replace")
         assert done.returncode in (0, 1)
         assert len(done.stdout.decode(encoding)) > 500
-    plain = at(encoding, "doctor", "--config", str(file)).stdout.decode(encoding)
-    well, ill = ("√", "×") if encoding.startswith("gb") else ("v", "×" if encoding == "latin-1" else "x")
-    looks = [line for line in plain.splitlines() if not line.startswith(" ")]  # a remedy stands below, set in
-    assert {line[0] for line in looks} <= {well, ill, "?"}
-    assert f"{ill} " in plain
+    plain = run_on_terminal(encoding, "doctor", "--config", str(file)).stdout.decode(encoding)
+    good_sign, bad_sign = (
+        ("√", "×") if encoding.startswith("gb") else ("v", "×" if encoding == "latin-1" else "x")
+    )
+    headlines = [
+        line for line in plain.splitlines() if not line.startswith(" ")
+    ]  # a remedy stands below, set in
+    assert {line[0] for line in headlines} <= {good_sign, bad_sign, "?"}
+    assert f"{bad_sign} " in plain
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_fails_on_a_gbk_terminal(command: str) -> None:
-    done = at("gbk", command, "--help")
+    done = run_on_terminal("gbk", command, "--help")
     assert done.returncode == 0, done.stderr.decode("gbk")
     assert done.stdout.decode("gbk")
 
@@ -58,10 +62,10 @@ def test_no_command_fails_on_a_gbk_terminal(command: str) -> None:
 def test_answers_and_mistakes_appear_on_a_gbk_terminal(tmp_path: Path) -> None:
     file = tmp_path / "hall.toml"
     file.write_text(GOOD.replace("东区大厅", "㙦塘大厅"))
-    done = at("gbk", "check", str(file))
+    done = run_on_terminal("gbk", "check", str(file))
     assert done.returncode in (0, 2)
     file.write_text(GOOD.replace('number = "1"', 'number = "㙦✓"'))
-    done = at("gbk", "check", str(file))
+    done = run_on_terminal("gbk", "check", str(file))
     assert done.returncode == 2
     assert "windows.w1.number" in done.stderr.decode("gbk")
     for arguments in (
@@ -69,7 +73,7 @@ def test_answers_and_mistakes_appear_on_a_gbk_terminal(tmp_path: Path) -> None:
         ("op", "list"),
         ("policy", "schema"),
     ):
-        done = at("gbk", *arguments)
+        done = run_on_terminal("gbk", *arguments)
         assert b"Traceback" not in done.stderr, arguments
     assert all(char not in "".join(stands) for char, stands in STANDS_FOR.items())
 

@@ -42,7 +42,7 @@ EMPTY = (
 
 
 def printed(files: Hall) -> list[TicketPrinted]:
-    """Papers of which the core heard, whatever else it said of them."""
+    """Return the printed tickets that the core received, whatever else they said."""
     return [step.event for step in files.steps() if isinstance(step.event, TicketPrinted)]
 
 
@@ -170,7 +170,7 @@ async def test_no_form_of_a_personal_number_leaves_a_trace(
     (tmp_path / "city.pub.json").write_text(json.dumps({"keys": [public_entry(KEY.public_key(), "city")]}))
     files.edit("[store]", '[policy]\nkeys = "city.pub.json"\n\n[store]')
     await daemon.start()
-    said: list[bytes] = []
+    published: list[bytes] = []
     async with plain_client(broker, "watcher") as watcher, operator_at(broker, "east") as operator:
         for topic in (
             "hall/east/events",
@@ -180,26 +180,26 @@ async def test_no_form_of_a_personal_number_leaves_a_trace(
         ):
             await watcher.subscribe(topic, qos=1)
         for form in FORMS:
-            await plant(operator.client, form)
+            await publish_everywhere(operator.client, form)
             order = await operator.order("announce", {"text": f"请{form}", "text_en": form})
             assert order["code"] == "personal-data"
             unsigned = json.dumps(
                 {"payloadType": form, "payload": "", "signatures": [{"keyid": form, "sig": ""}]}
             )
             answer = await operator.send("open", unsigned.encode())
-            said.append(json.dumps(answer, ensure_ascii=False).encode())
+            published.append(json.dumps(answer, ensure_ascii=False).encode())
             await operator.client.publish("hall/east/policy/push", unsigned, qos=1)
         assert (await operator.order("lift", {"kind": "open", "target": "w2"}))["code"]
         pages = [files.get(page)[1].encode() for page in ("/metrics", "/healthz")]
         async with asyncio.timeout(10):
-            while not any(b'"state":"rejected"' in one for one in said):
+            while not any(b'"state":"rejected"' in one for one in published):
                 message = await anext(aiter(watcher.messages))
                 assert isinstance(message.payload, bytes)
-                said.append(message.payload)
+                published.append(message.payload)
     assert await daemon.stop() == 0
     written = [file.read_bytes() for file in files_below(tmp_path)]
     for form in FORMS:
-        for data in (*said, *pages, *written):
+        for data in (*published, *pages, *written):
             assert form.encode() not in data, form
 
 
@@ -207,8 +207,8 @@ def files_below(folder: Path) -> list[Path]:
     return [file for file in folder.rglob("*") if file.is_file()]
 
 
-async def plant(client: Any, form: str) -> None:
-    """One form wherever a device or a stranger can write."""
+async def publish_everywhere(client: Any, form: str) -> None:
+    """Publish one form of a personal number wherever a device or a stranger can write."""
     level = form.replace("+", "00").replace("/", "-")
     for kind, fields in (
         ("health", {"paper": "ok", "fault": f"call {form}"}),
@@ -274,8 +274,10 @@ async def test_control_characters_from_devices_and_documents_do_not_come_in(
             assert (await operator.order("reset-day", {}, by=text))["code"] == "odd-character"
         await until(lambda: sum(isinstance(step.event, KeyPressed) for step in files.steps()) == len(ODD))
         await until(lambda: len(faults_of(files)) == len(ODD))
-    told = [step.event.arg for step in files.steps() if isinstance(step.event, KeyPressed)] + faults_of(files)
-    assert all(text is not None and odd_character(text) is None for text in told)
+    stored_texts = [
+        step.event.arg for step in files.steps() if isinstance(step.event, KeyPressed)
+    ] + faults_of(files)
+    assert all(text is not None and odd_character(text) is None for text in stored_texts)
     good = files.file.read_text()
     files.file.write_text(good.replace("东区大厅", "东区\u200b大厅"))
     daemon.signal(signal.SIGHUP)

@@ -136,7 +136,7 @@ async def test_the_shipped_broker_unit_and_example_configuration_run_a_hall_day(
             await panel.publish(f"{up}/panel-w1/up/key", json.dumps({"seq": seq, "key": key}), qos=1)
     await until(lambda: files.notes()["ticket.called"] == 2)
     assert files.notes()["ticket.finished"] == 1
-    await hear_the_counter(shipped)
+    await until_counter_is_received(shipped)
     status = await asyncio.to_thread(edged, "status", "--config", str(files.file))
     assert "online" in status.stdout or "degraded" in status.stdout, status.stderr
     assert len(daemon.logged("link-up")) == 1, "the command has an identity of its own"
@@ -144,13 +144,16 @@ async def test_the_shipped_broker_unit_and_example_configuration_run_a_hall_day(
     await keep_what_was_acknowledged(shipped)
 
 
-async def hear_the_counter(shipped: Shipped) -> None:
+async def until_counter_is_received(shipped: Shipped) -> None:
+    """Publish a count, and wait until the hall has received or rejected it."""
     body = {"event": "x", "device_info": {"device_sn": "1"}, "line_trigger_data": [{"in": 1, "out": 0}]}
     await shipped.publish("counter-door", "milesight/door", body)
-    await until(lambda: shipped.daemon.logged("input-rejected") != [] or "counter-door" not in lost(shipped))
+    await until(
+        lambda: shipped.daemon.logged("input-rejected") != [] or "counter-door" not in lost_devices(shipped)
+    )
 
 
-def lost(shipped: Shipped) -> list[str]:
+def lost_devices(shipped: Shipped) -> list[str]:
     found: list[str] = shipped.health()["devices_lost"]
     return found
 
