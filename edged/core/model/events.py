@@ -299,7 +299,7 @@ class ClockDoubted:
 @value
 class Resumed:
     """The process did not run for ``gap_ms``, because it was restarted (``restart``) or frozen. Pending deadlines move
-    later by the gap; visitors' waiting times include it, because they did wait.
+    later by the gap, except those at a time of day. Visitors' waiting times include it, because they did wait.
     """
 
     gap_ms: int
@@ -328,9 +328,9 @@ class OverrideSet:
     time.
 
     ``target``: a window (open, close, hold), an area or ``WHOLE_HALL`` (pause-issuing), or the number of a waiting
-    ticket (priority-insert, which happens once and does not expire). ``area``: the area for which a tidal window opens;
-    None: the one with most people waiting. ``for_s`` None: the policy's default; a longer time than the policy's limit
-    is cut to it. ``reason``: what ``by`` gave as reason, at most 200 characters.
+    ticket (priority-insert, which happens once and does not expire). ``area``: the area for which a tidal window opens,
+    unless it serves one already; None: the one with most people waiting. ``for_s`` None: the policy's default; a longer
+    time than the policy's limit is cut to it. ``reason``: what ``by`` gave as reason, at most 200 characters.
     """
 
     kind: OverrideKind

@@ -509,8 +509,8 @@ class PeopleCounter:
 
 @dataclass(slots=True)
 class Sender:
-    """What is known of a device's message numbers in its present *epoch*: since it was last switched on
-    (``sequence.py``).
+    """What is known of a device's message numbers in its present *epoch*: since they last began again, usually because
+    it was switched on (``sequence.py``).
 
     ``first``: the number that was received first in the epoch (the broker may still repeat lower ones, of an earlier
     epoch). ``heard_ms`` and ``day``: when the last number was received. ``fresh``: numbers received lately, each with

@@ -209,7 +209,9 @@ def still_open(turn: Turn, action: str) -> bool:
 
 
 def end_day(turn: Turn) -> None:
-    """At the end of a day, end all pages and set the counts of answered pages to zero."""
+    """At the end of a day, end all pages and all help of commissioners, drop stored pages and slips, and set the counts
+    of answered pages to zero.
+    """
     for page in list(turn.state.pages.values()):
         close(turn, page.about, page.subject)
     turn.state.undelivered.clear()

@@ -11,7 +11,7 @@ from edged.core.model.value import value
 @value
 class Overrides:
     """How long manual decisions (人工干预) stay in force: as long as the person asked for, ``default_s`` if they gave
-    no time, and at most ``longest_s``. After that they end by themselves.
+    no time, and at most ``longest_s``. All end when a new business day begins.
     """
 
     default_s: Annotated[
