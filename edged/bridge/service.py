@@ -2,8 +2,8 @@
 
 1. Messages are on disk (``BridgeProgress``, replaced atomically) before they are sent, and are removed when the broker
    has acknowledged all of them. At a start the stored ones are sent again with the same numbers.
-2. If the source cannot be read, the hall gets ``up/health`` with the fault, and without it once it can be read again.
-   If the bridge disappears, the broker publishes its will: ``up/status`` offline.
+2. If the source cannot be read, the hall gets ``up/health`` with the fault; once it can be read again, one without a
+   fault. If the bridge disappears, the broker publishes its will: ``up/status`` offline.
 3. The first start skips the past: it begins at the newest row, and ``waiting`` gives the present queue.
 """
 

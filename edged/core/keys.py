@@ -61,7 +61,9 @@ def _shown(turn: Turn, window: str) -> tuple[str, str | None]:
 
 
 def _answer_window(turn: Turn, window: str, before: tuple[str, str | None], noted: int) -> None:
-    """Show the answer to a key on the panel for a short time, unless its ordinary line already says it."""
+    """Show the answer to a key on the panel for a short time, unless the panel's usual line already shows the
+    effect.
+    """
     shown = _shown(turn, window)
     if shown[1] is not None and shown[1] != before[1]:  # its line shows the effect
         return

@@ -151,8 +151,8 @@ def _release(turn: Turn, window: str) -> None:
 
 
 def resume(turn: Turn, event: Resumed) -> None:
-    """Handle a time in which the process did not run: deadlines move by it, so that nothing fires at once; waiting
-    times include it.
+    """Handle ``gap_ms`` in which the process did not run. Deadlines move later by it, so that nothing fires at once,
+    except those at a time of day; waiting times include the gap.
 
     After a restart the outcome of pending actions is unknown. Nothing is spoken again. Slips and pages are sent again
     with their old ids, by which device and pager recognise a repetition: every number in the queue must be on paper.

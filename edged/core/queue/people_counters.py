@@ -1,7 +1,8 @@
 """People counters: how many people came in, how many are present, and whether the figures are plausible.
 
-Of totals the differences count. A total that wrapped (16 or 32 bits) continues; one that starts again from 0 counts
-from there; one that goes back, or jumps further than people can walk, is *suspect*: it is the new base and adds nobody.
+A counter reports totals; only the increase since its last total (the base) counts. A total that wrapped (16 or 32
+bits) continues; one that starts again from 0 counts from there; one that goes back, or jumps further than people can
+walk, is *suspect*: it becomes the new base and adds nobody.
 Each line of a counter (a camera has several, a topic several cameras) has a base of its own, stored here because
 drivers forget theirs at a restart. Many people without tickets mean a fault of the dispensers (an alarm), never a "+1"
 window.

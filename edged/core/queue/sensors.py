@@ -1,8 +1,8 @@
 """Whether an area's figures are up to date: dispensers report arrivals, panels report who is served.
 
-If a dispenser is lost, arrivals are unknown; if all working panels are, services are. After ``stale_hold_s`` such
-figures open or close no window; after ``stale_schedule_s`` the known rushes (``peaks``) of the policy decide, if there
-are any.
+If a dispenser is lost, arrivals are unknown; if the panels of all working windows are lost, it is unknown who is
+served. Once that has lasted ``stale_hold_s``, the figures open or close no window; after ``stale_schedule_s`` the known
+rushes (``peaks``) of the policy decide, if there are any.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ def put(turn: Turn, ticket: Ticket, after: TicketState) -> None:
 
 
 def by_number(turn: Turn, number: str | None) -> Ticket | None:
-    """Today's ticket with this number, also as a person types it or a scanner sends it; None if there is none."""
+    """Today's ticket with this number, which may be spelled as a person types it or a scanner sends it; None if there
+    is none.
+    """
     used = turn.state.used_numbers
     ticket_id = used.get(number or "") or used.get(numbering.spelled(number or ""))
     return None if ticket_id is None else turn.state.tickets.get(ticket_id)
@@ -86,7 +88,7 @@ def by_number(turn: Turn, number: str | None) -> Ticket | None:
 def checked_in(turn: Turn, event: TicketRequested) -> Ticket | None:
     """The ticket of somebody who checked in with this appointment and is not yet served; None if there is none.
 
-    For a code that comes again, because a scanner read it twice or the paper was lost. A code that was never an
+    It serves a code that comes again, because a scanner read it twice or the paper was lost. A code that was never an
     appointment finds nobody, because some machines send the same text for all visitors.
     """
     if event.appointment is None or bookings.holds(turn, event.appointment, event.service):
@@ -152,7 +154,9 @@ def allot(turn: Turn, event: TicketRequested) -> Ticket | None:
 
 
 def mirrored(turn: Turn, number: str, service: str, point: Point) -> Ticket:
-    """A new ticket for a visit that only the queue system knew of (follow mode); its waiting starts now."""
+    """A new ticket for a visit that this hall learns of from elsewhere: from the queue system (follow mode) or from
+    what an earlier version recorded. Its waiting starts now.
+    """
     return issue(turn, number, [service], TicketPrinted(point, number, service))
 
 

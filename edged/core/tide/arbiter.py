@@ -93,8 +93,8 @@ def _drains_without_wish(turn: Turn, area: str) -> bool:
 
 
 def _grant_override(turn: Turn, area: str, evaluation: Evaluation) -> bool:
-    """Start opening a window that a person ordered open: the policy's limits do not apply, but a member of staff still
-    has to come. False if no window or member can be asked now.
+    """Start opening a window that a person ordered open: the policy's limits do not apply, but unless a clerk sits
+    there somebody still has to come. False if no window or member can be asked now.
     """
     state = turn.area(area)
     if state.escalated_ms is not None:

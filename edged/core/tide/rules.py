@@ -86,8 +86,9 @@ def _by_rule(turn: Turn, area: str) -> Evaluation:
 
 
 def _band(turn: Turn, area: str, evaluation: Evaluation) -> Evaluation:
-    """Rule "band": ask for a window while more people wait than one number, release one while at most a smaller number
-    wait. The arbiter acts once that has lasted some time, counted from the first evaluation that finds it.
+    """Rule "band" (hysteresis): ask for a window while the number waiting or the longest wait is above its limit,
+    release one while at most a smaller number wait. The arbiter acts once that has lasted some time, counted from the
+    first evaluation that finds it.
     """
     state, band = turn.area(area), turn.band(area)
     threshold = band.open_above + band.open_step * len(evaluation.commanded)

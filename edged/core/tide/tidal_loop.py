@@ -1,9 +1,9 @@
 """The tidal loop (潮汐): evaluates an area's rule when something in it changed or its due time has come, and acts on
 it.
 
-One evaluation opens or gives back at most one window of an area (more under the rule "always"). Opening comes before
-closing, and areas with the longest predicted wait come first. A window that is given back finishes its visitor. Each
-act leaves a note with rule, inputs, threshold and choice.
+One evaluation opens or gives back at most one window of an area (more under the rules "always" and "never"). Opening
+comes before closing, and areas with the longest predicted wait come first. A window that is given back finishes its
+visitor. Each act leaves a note with rule, inputs, threshold and choice.
 """
 
 from __future__ import annotations

@@ -104,8 +104,8 @@ class Recorded:
         self.visits[number] = replace(known, service=service, state=state, window=window)
 
     def _target(self, target: str, service: str) -> str:
-        """The service to which a transfer leads, from its target: a service, the first one of an area; unchanged for a
-        window.
+        """Return the visit's service after a transfer to ``target``: that service, or the first one of that area. If
+        ``target`` is a window, it stays ``service``.
         """
         services = () if self._site is None else self._site.services
         here = [one.id for one in services if target in (one.id, one.area)]

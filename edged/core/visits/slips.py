@@ -169,7 +169,9 @@ def _put(turn: Turn, ticket: Ticket, window: str, about: About, lines: list[Line
 
 
 def _put_at(turn: Turn, what: tuple[str, str, Point], window: str, about: About, lines: list[Line]) -> None:
-    """Print a slip at a given dispenser; ``what``: ticket number, service and dispenser."""
+    """Print a slip at the machine where the number was taken; ``what``: ticket number, service and that machine.
+    Without a printer the clerk's panel asks to write it down; in follow mode nothing happens.
+    """
     if turn.lookup.site.queue is not None:  # in follow mode the queue system prints
         return
     number, service, source = what

@@ -176,7 +176,9 @@ def unreached(turn: Turn, page: Page) -> None:
 
 
 def acknowledge(turn: Turn, window: str, staff: str | None) -> None:
-    """Open the lit window, because somebody is there (login, a key, the first call)."""
+    """Open a window that is asked to serve (lit, or a consultation window), because its clerk is there: login, a key,
+    the first call.
+    """
     state = turn.window(window)
     paged, state.paged_staff = state.paged_staff, None
     invited = state.state == "INVITED"
