@@ -73,7 +73,7 @@ def test_both_languages_have_the_same_headings_and_commands() -> None:
             assert english_blocks == chinese_blocks, f"{english} and {chinese.name}"
 
 
-def test_chinese_has_the_marks_of_chinese() -> None:
+def test_chinese_text_has_full_width_punctuation() -> None:
     """Manuals, comments of shipped files, titles of devices, words of pages: full-width beside Chinese characters."""
     wrong = []
     for path in sorted(ROOT.rglob("*")):

@@ -143,10 +143,10 @@ def _agree(ours: State, theirs: State, left: set[str], seed: int) -> None:
         assert alike(ticket_here.state, ticket.state), f"{ticket.number}; EDGED_SEED={seed}"
         assert was == at, f"{ticket.number}; EDGED_SEED={seed}"
     for name, window in theirs.windows.items():
-        mine_window: WindowState = ours.windows[name]
+        window_here: WindowState = ours.windows[name]
         if name not in left and window.ticket is not None:
             number = theirs.tickets[window.ticket].number
-            assert number in left or mine_window.ticket is not None, f"{name}; EDGED_SEED={seed}"
+            assert number in left or window_here.ticket is not None, f"{name}; EDGED_SEED={seed}"
 
 
 def test_the_turn_of_the_day_clears_the_alarms_about_kept_outcomes() -> None:

@@ -244,7 +244,7 @@ def test_a_publicly_reported_device_message_is_read_or_refused_as_described(sent
     model = MqttMapOptions(model=sent.description, topic="press").described
     try:
         read: tuple[str, ...] | None = tuple(
-            one.words for one in findings(model, sent.topic, sent.payload, "press")
+            finding.words for finding in findings(model, sent.topic, sent.payload, "press")
         )
     except Garbled:
         read = None
@@ -342,12 +342,12 @@ def test_a_modbus_rtu_answer_without_its_last_byte_is_no_answer() -> None:
 
 
 class Host(NamedTuple):
-    """A broker's address as somebody typed it; ``told``: the advice that `edged check` must give."""
+    """A broker's address as somebody typed it; ``advice``: the advice of `edged check`."""
 
     kind: str
     source: str
     typed: str
-    told: str
+    advice: str
 
 
 CHECK = "a check that asks less than the daemon needs"
@@ -373,7 +373,9 @@ def test_a_publicly_reported_wrong_broker_address_is_refused_with_a_hint(host: H
     file.write_text(f'{GOOD}\n[mqtt]\nhost = "{host.typed}"\n')
     with pytest.raises(ConfigErrors) as refused:
         load(file)
-    assert any(host.told in line and "mqtt.host" in line for line in refused.value.lines), refused.value.lines
+    assert any(host.advice in line and "mqtt.host" in line for line in refused.value.lines), (
+        refused.value.lines
+    )
 
 
 FILES = "the terminal and the files of this country"

@@ -30,7 +30,7 @@ async def send_ticket(client: aiomqtt.Client, device: str, seq: int, kind: str =
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["birth kept", "heard"])
-async def test_a_wrong_letter_is_named_until_it_is_put_right(
+async def test_a_misspelt_device_name_is_reported_until_it_is_corrected(
     hall: Parts, broker: Mosquitto, kept: bool
 ) -> None:
     files, daemon, _machines = hall
@@ -56,7 +56,9 @@ async def test_a_wrong_letter_is_named_until_it_is_put_right(
         await until(lambda: files.numbers() == ["A004"])
 
 
-async def test_a_flood_of_names_is_capped_and_names_nobody_in_person(hall: Parts, broker: Mosquitto) -> None:
+async def test_a_flood_of_unknown_device_names_is_capped_and_shows_no_personal_number(
+    hall: Parts, broker: Mosquitto
+) -> None:
     files, daemon, machines = hall
     await daemon.start()
     async with plain_client(broker, "stranger") as client:
@@ -72,7 +74,9 @@ async def test_a_flood_of_names_is_capped_and_names_nobody_in_person(hall: Parts
         assert await files.metric("edged_inputs_rejected_total") >= NAMED_MAX + 20
 
 
-async def test_a_word_that_no_device_says_is_told_with_its_device(hall: Parts, broker: Mosquitto) -> None:
+async def test_an_unknown_message_kind_of_a_device_is_reported_with_its_device(
+    hall: Parts, broker: Mosquitto
+) -> None:
     """``up/tickt`` of a known dispenser, and a level too deep."""
     files, daemon, _machines = hall
     await daemon.start()

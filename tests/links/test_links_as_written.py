@@ -620,11 +620,11 @@ async def clients(stage: Stage) -> None:
             "will_payload",
             "will_qos",
         )
-        result_or_error = {
+        paho_settings = {
             name: getattr(paho, f"_{name}", None) for name in (*names, "will_retain", "username", "password")
         }
         place = f"{client._hostname} {client._port} {client._keepalive} {client.timeout}"
-        stage.note("-", f"{more}: {result_or_error} {place} {client._clean_start} {client._properties}")
+        stage.note("-", f"{more}: {paho_settings} {place} {client._clean_start} {client._properties}")
 
 
 async def memory(stage: Stage) -> None:
