@@ -1,7 +1,7 @@
-"""A device's message numbers: the same number again is a redelivery, and a missing number is a lost input.
+"""A device's message numbers: the same number again is a redelivery, and a missing number is a lost input. That holds
+within the device's *epoch*, the time in which it counts on without starting again from 1.
 
-A number is only meaningful within its device's *epoch*, because a device that was switched off counts from 1 again. A
-new epoch begins with a number lower than the last, with other content under a known number, with another ``boot`` (an
+A new epoch begins with a number lower than the last, with other content under a known number, with another ``boot`` (an
 id that some devices give themselves at each start), and with a new day. Within the epoch, the same number and content
 is a redelivery
 

@@ -28,7 +28,7 @@ DEFAULT_MEAN_S = 900  # of an area without services, where nobody can wait
 
 
 def commanded(turn: Turn, area: str) -> tuple[str, ...]:
-    """The tidal windows that serve the area or have been asked to; draining ones do not count."""
+    """The tidal windows that serve the area or are asked to; draining ones do not count."""
     return area_load(turn, area).commanded
 
 
@@ -54,7 +54,7 @@ def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
 
 
 def load_of(turn: Turn, area: str) -> Load:
-    """The people present in the area and the windows that work for them now."""
+    """The people who wait and are served in the area, and the windows that work for them now."""
     return area_load(turn, area).load
 
 

@@ -1,9 +1,8 @@
 """The one function for the order of calling: calls, "next up" on displays, places in the queue and predicted waits all
-use it.
+use it. A waiting ticket is in a *lane*: its service, its priority class, and the one window it was sent to, if any.
 
-A waiting ticket is in a *lane*: its service, its priority class, and the one window it was sent to, if any. Within a
-lane tickets are ordered by *place* (start of the visit, then ticket id), so only the first tickets of the lanes that a
-window may call are compared:
+Within a lane tickets are ordered by *place* (start of the visit, then ticket id), so only the first tickets of the
+lanes that a window may call are compared:
 
 0. Tickets put first by hand come first, the newest of them before the others.
 1. The calling rules of the policy are tried in order; the first that fits some ticket wins, and "anybody" is always
@@ -186,7 +185,9 @@ def choose(turn: Turn, window: str) -> Choice | None:
 
 
 def prepared_at(turn: Turn, window: str) -> Ticket | None:
-    """The ticket that this window has prepared for its next call; None if there is none or it left the queue."""
+    """The ticket that this window has reserved for its next call ("prepare" key); None if there is none or it left the
+    queue.
+    """
     prepared = turn.window(window).prepared
     ticket = None if prepared is None else turn.state.tickets.get(prepared.ticket)
     kept = ticket is not None and ticket.state == "WAITING" and ticket.only_window == window
@@ -194,7 +195,9 @@ def prepared_at(turn: Turn, window: str) -> Ticket | None:
 
 
 def choice_of(turn: Turn, window: str, ticket: Ticket, rule: str | None) -> Choice:
-    """The choice for a ``ticket`` that was chosen earlier; whether it overtakes is computed anew."""
+    """Return the ``Choice`` for a waiting ``ticket`` that calling rule ``rule`` chose earlier; whether it overtakes is
+    computed anew.
+    """
     heads = [turn.state.tickets[queue[0]] for _, queue in _lanes(turn, window)]
     overtakes = not ticket.ahead_ms and any(_place(head) < _place(ticket) for head in heads)
     return Choice(ticket, rule, overtakes)
