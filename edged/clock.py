@@ -25,8 +25,8 @@ _perf: Callable[[], float] = time.perf_counter
 
 @contextmanager
 def reading(monotonic: Callable[[], float], wall_ns: Callable[[], int]) -> Iterator[None]:
-    """Replace the clocks within a ``with`` block, for simulations: all time comes from ``monotonic`` (seconds) and
-    ``wall_ns`` (nanoseconds since 1970, UTC).
+    """Replace the clocks within a ``with`` block, for simulations: ``monotonic`` (seconds) gives all monotonic times,
+    ``wall_ns`` (nanoseconds since 1970, UTC) the wall time. Processor times stay real.
     """
     global _monotonic, _wall_ns, _perf
     before = _monotonic, _wall_ns, _perf

@@ -259,9 +259,10 @@ class Presence:
     def unknown(self, word: str = "") -> None:
         """Record that the link is up but the device has not sent anything yet. What was reported last stays valid.
 
-        If a message of the device arrived just before the link was reported as up, the device stays reachable.
-        ``word``: the loss to report if nothing is received within ``ANNOUNCE_S``, for a device that announces itself;
-        "": none. Commands are sent meanwhile, because a device that only receives may be present.
+        Does nothing if the device is known to be reachable, or is lost for another reason than the hall's own link: a
+        message of the device may arrive just before the link is reported as up. ``word``: the loss to report if nothing
+        is received within ``ANNOUNCE_S``, for a device that announces itself; "": none. Commands are sent meanwhile,
+        because a device that only receives may be present.
         """
         if self.there or (self.there is False and self._loss is not None and self._loss.word != OUR_LINK):
             return

@@ -1,5 +1,5 @@
-"""Reads text files that people saved: UTF-8, with or without a byte order mark. For a file in any other encoding, the
-error says which encoding that is and at which line it starts.
+"""Reads text files that people saved: UTF-8, with or without a byte order mark. For any other file, the error names the
+line and says whether the text is GBK or UTF-16, if it is one of these.
 
 On Chinese Windows, editors save "ANSI" as GBK (code page 936, a subset of GB 18030) and "Unicode" as UTF-16. GBK is
 recognised without a word list: Chinese prose uses the common characters of GB 2312, both of whose bytes are 0xA1 or

@@ -15,8 +15,8 @@ PORT_MAX = 65_535
 
 
 class HostNames:
-    """The names under which one listener may be addressed: its address, this machine's names, and those that hall.toml
-    adds.
+    """The names under which one listener may be addressed: its own address, the loopback names (``localhost``,
+    ``127.0.0.1``, ``::1``), and the names that hall.toml adds.
     """
 
     def __init__(self, host: str, names: Iterable[str] = ()) -> None:

@@ -63,7 +63,8 @@ class NativeJournal:
 
     def send(self, line: bytes, fields: bytes) -> bool:
         """Send a log line with its journald ``fields``. ``line`` must begin with ``<level>`` and have only one line
-        break, at its end. Returns False if it was not sent; the caller then writes it to the stream.
+        break, at its end. Returns False if it was not sent, as always for errors and worse (``BY_STREAM_LEVEL``); the
+        caller then writes it to the stream.
         """
         text = line[3:-1]
         if line[:1] != b"<" or b"\n" in text or line[1] - 48 <= BY_STREAM_LEVEL:

@@ -34,8 +34,8 @@ GONE = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNREFUSED, errno
 
 
 class LogWriter:
-    """A thread that writes queued log lines to ``descriptor``. ``journal``: that is a stream to journald, which is
-    opened again at ``STREAM`` when it breaks.
+    """A thread that writes queued log lines to ``descriptor``. ``journal``: whether ``descriptor`` is a stream to
+    journald; if such a stream breaks, ``connect`` opens a new one (by default ``open_journal``).
 
     ``native``: journald's native socket, for lines with fields; None: all lines go to ``descriptor``.
     """

@@ -54,7 +54,7 @@ class Fault(NamedTuple):
 
 def without_words(fault: Fault) -> str:
     """Return path and kind of a fault as text for a log. Leaves out the value and unknown keys, because the sender may
-    have written anything into them.
+    have written anything into them. Keys of a table that may have any keys (dict) are part of the path and remain.
     """
     return f"{dotted(fault.path[:-1] if fault.what == 'unknown' else fault.path)}: {fault.what}"
 
@@ -204,8 +204,8 @@ def keys_of(kind: type[Struct]) -> dict[str, bool]:
 
 
 def json_schema(kind: type[Struct]) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a document type. Patterns are in ECMA 262 syntax, and class names are
-    left out.
+    """Return the JSON Schema (draft 2020-12) of a document type. Patterns are in ECMA 262 syntax; titles are left out,
+    because they would only repeat class names.
     """
     made: dict[str, Any] = _portable(msgspec.json.schema(kind))
     root = made.pop("$ref", "").removeprefix("#/$defs/")
@@ -249,8 +249,8 @@ def _plain(kind: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _key(kind: Any, key: str) -> str | int:
-    """Return the key of a table entry: a whole number if the entries of a table of this ``kind`` are numbered,
-    otherwise ``key`` as it is.
+    """Return the key of a table entry as its type ``kind`` wants it: a whole number if ``kind`` is int and ``key`` is
+    the text of one, otherwise ``key`` as it is.
     """
     if _plain(kind)[0] is int:
         with suppress(msgspec.ValidationError):
@@ -363,7 +363,7 @@ def _fields(kind: type[Struct]) -> dict[str, msgspec.structs.FieldInfo]:
 
 @cache
 def _rules(kind: type[Struct]) -> tuple[tuple[str, Any], ...]:
-    """Return name and type of each field with a ``Rule`` anywhere in its type."""
+    """Return name and type of each field with a ``Rule`` in its type, also inside a tuple or a union."""
     hints = _hints(kind)
     return tuple((name, hints[name]) for name in kind.__struct_fields__ if _ruled(hints[name]))
 

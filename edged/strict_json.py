@@ -2,7 +2,7 @@
 
 * UTF-8 only, with or without a byte order mark (which RFC 8259 §8.1 allows a parser to ignore); one object; no key
   twice; finite numbers; bounded size and depth. Python's own parser accepts more in each of these.
-* A whole number is an integer however it is written: ``1.0`` and ``1e0`` are integers, as in JSON Schema (Lua,
+* A whole number below 2^53 is an integer however it is written: ``1.0`` and ``1e0`` too, as in JSON Schema (Lua,
   JavaScript engines and some PLCs write every number with a point).
 * A signed or stored document (``parse_document``) may also have only so many values, and every text in it must be
   possible to encode again.
