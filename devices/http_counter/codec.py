@@ -196,8 +196,8 @@ _READERS: dict[Vendor, Callable[[bytes], Iterator[Counted]]] = {
 
 
 def describe(data: bytes) -> list[str]:
-    """Describe a captured report in words, for a technician: one line per counting line. The vendor is guessed from the
-    format.
+    """Describe a captured report in words, for a technician: one line per count, for each vendor whose format the
+    report fits; empty if it fits none.
     """
     found = []
     for vendor in _READERS:
@@ -214,8 +214,9 @@ def _words(one: Counted) -> str:
 
 
 class LineReport(NamedTuple):
-    """The counts of one counting line, as `edged counters` publishes them at the hall's broker. ``boot`` is different
-    after each start of that process; ``seq`` increases while it runs.
+    """The counts of one counting line, as `edged counters` publishes them at the hall's broker; a crossing is published
+    as a ``window`` with one person. ``boot`` is different after each start of that process; ``seq`` increases while it
+    runs.
     """
 
     seq: int

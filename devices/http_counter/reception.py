@@ -5,9 +5,9 @@ Rules:
 
 1. A post is answered with 200 once the broker has acknowledged all its counts, otherwise with 503 (send it again). A
    total that did not change is published again only after ``SAME_S``.
-2. The same window or crossing again is a repetition, however late, and not published. ``STILL`` reports in a row with
-   nothing else mean that the counter's clock stands still, which is reported as its fault. A count that the broker has
-   not acknowledged is sent again with the same ``seq``, so that the daemon counts it once.
+2. A window or crossing that is among the counter's last ``MARKS_MAX`` is a repetition and not published. ``STILL``
+   reports in a row with nothing else mean that the counter's clock stands still, which is reported as its fault. A
+   count that the broker has not acknowledged is sent again with the same ``seq``, so that the daemon counts it once.
 3. If this process dies, the broker publishes its MQTT will, "offline", on `counters/status`. If a counter does not
    answer a poll, its state and the reason are published. It is polled again soon, but later if its answer names a time
    (Retry-After) or refuses our password.

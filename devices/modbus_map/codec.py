@@ -139,8 +139,8 @@ def counted(counter: MapCounter, registers: Sequence[int]) -> int:
 
 
 def number_pdu(number: MapNumber, value: Display) -> bytes:
-    """Return the request that shows the newest call on a display, or blanks it without a call. A ``whole`` display gets
-    only the digits.
+    """Return the request that shows the newest call on a display, or blanks it without a call. Only the last ``width``
+    characters are shown; a ``whole`` display gets only the digits, as a number of at most 65,535.
     """
     call = "" if value.call is None else value.call[0 if number.shows == "number" else 1]
     if number.form == "ascii":

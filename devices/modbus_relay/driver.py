@@ -243,8 +243,9 @@ class ModbusRelay:
                 self._presence.back()
 
     async def _check(self) -> None:
-        """Read the coils and compare them with the wanted states; write those that differ, or all after a loss. Raises
-        ``Unreachable`` if the module does not answer, ``Garbled`` if its answer is no Modbus.
+        """Read the coils and compare them with the wanted states; write those that differ. After a loss, or if the
+        coils cannot be read, write all. Raises ``Unreachable`` if the module does not answer, ``Garbled`` if its answer
+        is no Modbus.
         """
         before = dict(self._wanted)
         if not self._style.profile.reads:

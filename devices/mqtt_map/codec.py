@@ -213,8 +213,9 @@ class Finding:
 
 def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[Finding]:
     """Return everything that a message on ``topic`` reports. ``place``: the device's own part of its topics, from
-    hall.toml. Raises ``Garbled`` if the payload cannot be read or has only unknown values; the error's text is a single
-    fixed word for the log ("unknown_value").
+    hall.toml. Raises ``Garbled`` if the payload cannot be read, a count in it is invalid, or it has an unknown word and
+    reports nothing else; the error's text is a single fixed word for the log ("unknown_value"). Unknown faults, and
+    words that ``others`` says to ignore, are skipped.
     """
     inputs = [one for one in model.inputs if _matches(one.topic.replace(PLACE, place), topic)]
     if not inputs:
@@ -256,7 +257,9 @@ def carries_only_presence(model: MqttModel, topic: str, place: str) -> bool:
 
 
 def presses(model: MqttModel, topic: str, place: str) -> bool:
-    """Does ``topic`` carry key presses or ratings of this device alone? ``place``: as in ``findings``."""
+    """Does ``topic`` carry key presses or ratings of which an unknown word is an error (``others`` is "refuse"),
+    because only this device sends there? ``place``: as in ``findings``.
+    """
     return any(
         one.event in ("key", "rating")
         and one.others == "refuse"
