@@ -156,10 +156,12 @@ def nobody_signs_an_override(patch: Patch) -> None:
 
 
 def the_tide_takes_the_window_for_cases(patch: Patch) -> None:
-    def ask(turn: Turn, area: str, name: str, by: str | None = None, window: str | None = None) -> None:
+    def record_wish(
+        turn: Turn, area: str, name: str, by: str | None = None, window: str | None = None
+    ) -> None:
         turn.note("tidal.asked", area, area=area, trigger=name, by=by)
 
-    patch.setattr(triggers, "ask", ask)
+    patch.setattr(triggers, "record_wish", record_wish)
 
 
 def a_wait_begins_too_late(patch: Patch) -> None:
