@@ -227,7 +227,7 @@ MINUTE_OF = re.compile(r"- alert: (\w+)\n.*?for: (\w+)", re.S)
 ROW = r"\| (.+?) \| `(Edged\w+)`([^|]*) \| (\d+[mh]) \| ([\d.]+) \|\n"
 
 
-def also(alert: str, place: int) -> str:
+def other_alerts_text(alert: str, place: int) -> str:
     """Return the words for other alerts that fire with this one, as the page says it (``place`` 0: Chinese, 1:
     English).
     """
@@ -235,7 +235,7 @@ def also(alert: str, place: int) -> str:
     return others and (f"，以及{others}" if place == 0 else f", and {others}")
 
 
-def untold(took_s: dict[str, float]) -> list[str]:
+def wrong_or_missing_rows(took_s: dict[str, float]) -> list[str]:
     """Rows that the tables of both pages should have and do not; all are written there where that is asked for."""
     missing: list[str] = []
     waits = dict(MINUTE_OF.findall((PAGES / "edged.rules.yml").read_text()))
@@ -245,7 +245,8 @@ def untold(took_s: dict[str, float]) -> list[str]:
         if os.environ.get("EDGED_RECORD_ALERTS"):
             rows |= {alert: f"{seconds:.1f}" for alert, seconds in took_s.items()}
             lines = "".join(
-                f"| {FAULTS[alert][place]} | `{alert}`{also(alert, place)} | {waits[alert]} | {rows[alert]} |\n"
+                f"| {FAULTS[alert][place]} | `{alert}`{other_alerts_text(alert, place)}"
+                f" | {waits[alert]} | {rows[alert]} |\n"
                 for alert in FAULTS
                 if alert in rows
             )
@@ -256,7 +257,7 @@ def untold(took_s: dict[str, float]) -> list[str]:
         missing += [
             f"{page}: {alert}"
             for alert in took_s
-            if shown.get(alert) != (FAULTS[alert][place], also(alert, place), waits[alert])
+            if shown.get(alert) != (FAULTS[alert][place], other_alerts_text(alert, place), waits[alert])
         ]
     return missing
 
@@ -280,7 +281,7 @@ async def test_each_fault_fires_its_own_alert_and_is_over_with_it(
             async with fault(bench):
                 took_s[alert] = await watch.fires(alert, ALSO.get(alert, ()))
             await watch.calms()
-    assert untold(took_s) == []
+    assert wrong_or_missing_rows(took_s) == []
 
 
 async def test_a_bad_day_fires_alert_after_alert_and_its_ends_two_more(
@@ -305,7 +306,7 @@ async def test_a_bad_day_fires_alert_after_alert_and_its_ends_two_more(
         watch.leave()
         await daemon.kill()
         took_s["EdgedDown"] = await watch.fires("EdgedDown", {*stand, "EdgedRestarting"})
-    assert untold(took_s) == []
+    assert wrong_or_missing_rows(took_s) == []
 
 
 async def test_a_disk_with_little_room_and_one_that_crawls(broker: Mosquitto, tmp_path: Path) -> None:
@@ -320,7 +321,7 @@ async def test_a_disk_with_little_room_and_one_that_crawls(broker: Mosquitto, tm
         async with watching_over(tmp_path / "watch-slow", daemon) as watch:
             machines.tickets(TIDE // 2)
             took_s["EdgedCommitSlow"] = await watch.fires("EdgedCommitSlow")
-    assert untold(took_s) == []
+    assert wrong_or_missing_rows(took_s) == []
 
 
 async def test_a_certificate_and_a_password(tmp_path: Path) -> None:
@@ -350,4 +351,4 @@ async def test_a_certificate_and_a_password(tmp_path: Path) -> None:
             took_s["EdgedSecretUnreadable"] = await watch.fires(
                 "EdgedSecretUnreadable", ALSO["EdgedSecretUnreadable"]
             )
-    assert untold(took_s) == []
+    assert wrong_or_missing_rows(took_s) == []

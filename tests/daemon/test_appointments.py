@@ -29,8 +29,8 @@ async def test_appointments_become_events_and_misfits_are_counted(
         for payload in (*BAD, GOOD, b'{"id":"b-7","cancelled":true}'):
             await centre.publish("hall/east/appointments", payload, qos=1)
         await until(lambda: any(isinstance(step.event, AppointmentCancelled) for step in files.steps()))
-    told = [s.event for s in files.steps() if isinstance(s.event, AppointmentMade | AppointmentCancelled)]
-    assert told == [
+    events = [s.event for s in files.steps() if isinstance(s.event, AppointmentMade | AppointmentCancelled)]
+    assert events == [
         AppointmentMade("b-7", "tax-general", 1_796_090_400_000, "elderly"),
         AppointmentCancelled("b-7"),
     ]

@@ -48,7 +48,7 @@ async def run(*words: str) -> str:
 @asynccontextmanager
 async def city(broker: Mosquitto) -> AsyncIterator[dict[int, Centre]]:
     """What a city hears, by epoch, and acknowledges. The same epoch and sequence with something else in it fails."""
-    heard: dict[int, Centre] = {}
+    centres: dict[int, Centre] = {}
     async with plain_client(broker, "city") as client:
         await client.subscribe("hall/east/events", qos=1)
 
@@ -56,12 +56,12 @@ async def city(broker: Mosquitto) -> AsyncIterator[dict[int, Centre]]:
             async for message in client.messages:
                 event = json.loads(bytes(message.payload))
                 epoch = int(event["id"].split("/")[1])
-                centre = heard.setdefault(epoch, Centre(client, "east", epoch))
+                centre = centres.setdefault(epoch, Centre(client, "east", epoch))
                 centre.store(event)
                 await centre.acknowledge()
 
         async with background(listen()):  # fails where it found something
-            yield heard
+            yield centres
 
 
 @pytest.mark.timeout(900 + RESTORES * 120)
@@ -73,7 +73,7 @@ async def test_a_hall_goes_on_from_its_backup_and_gives_nothing_twice(
     files, daemon, machines = hall
     await daemon.start()
     epochs: list[int] = []
-    async with city(broker) as told:
+    async with city(broker) as centres:
         await take(machines, 3)
         for turn in range(RESTORES):
             out = tmp_path / f"backup-{turn}.tar.gz"
@@ -87,23 +87,23 @@ async def test_a_hall_goes_on_from_its_backup_and_gives_nothing_twice(
             await asyncio.to_thread(
                 (files.directory / "hall.db.starts").unlink
             )  # the other machine knows nothing of five quick ends
-            said = await run(
+            output = await run(
                 "restore", str(out), "--config", str(files.file), "--journal", str(files.journal)
             )
-            assert "numbers will skip ahead" in said
+            assert "numbers will skip ahead" in output
             await daemon.restart()
             await take(machines, 2)
             _, text = await asyncio.to_thread(files.get, "/healthz")
             epochs.append(json.loads(text)["epoch"])
             assert any(name.startswith("journal-renewed") for name in json.loads(text)["alarms"])
-            await until(lambda: epochs[-1] in told)
+            await until(lambda: epochs[-1] in centres)
         assert len(set(numbers(machines))) == len(numbers(machines))
         assert epochs == sorted(set(epochs)), "each time a new epoch"
         ids = [str(fields["id"]) for _, fields in machines.dispenser.actions]
         assert len(set(ids)) == len(ids)
         assert await daemon.stop() == 0
-    events = sum(len(one.arrivals) for one in told.values())
-    print(f"{RESTORES} restores: {len(ids)} papers, {events} events of {len(told)} epochs")  # noqa: T201
+    events = sum(len(one.arrivals) for one in centres.values())
+    print(f"{RESTORES} restores: {len(ids)} papers, {events} events of {len(centres)} epochs")  # noqa: T201
     assert files.replay().returncode == 0
 
 
@@ -196,9 +196,9 @@ async def test_old_backups_are_deleted_and_a_wrong_file_is_refused(
     for name in ("edged-a.tar.gz", "edged-b.tar.gz", "other.tar.gz"):
         (box / name).write_bytes(b"x")
     await run("backup", str(box), "--config", str(files.file), "--keep", "2")
-    there = {file.name for file in box.iterdir()}
-    assert "other.tar.gz" in there
-    assert len([name for name in there if name.startswith("edged-")]) == 2
+    remaining = {file.name for file in box.iterdir()}
+    assert "other.tar.gz" in remaining
+    assert len([name for name in remaining if name.startswith("edged-")]) == 2
     shutil.copy(sys.executable, tmp_path / "no-backup.tar.gz")
     journal = tmp_path / "elsewhere" / "hall.db"
     done = await asyncio.to_thread(

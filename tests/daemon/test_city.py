@@ -47,7 +47,7 @@ async def hall(tmp_path: Path, city: City) -> AsyncIterator[tuple[Hall, Daemon, 
         yield parts
 
 
-class Ear:
+class CityMessages:
     """What the city receives from the hall. ``acknowledges`` confirms the events that came without a gap."""
 
     def __init__(self, client: aiomqtt.Client) -> None:
@@ -83,12 +83,12 @@ class Ear:
 
 
 @asynccontextmanager
-async def ear_at(city: City) -> AsyncIterator[Ear]:
+async def city_messages(city: City) -> AsyncIterator[CityMessages]:
     async with at_city(city, "centre") as client:
-        ear = Ear(client)
+        received = CityMessages(client)
         await client.subscribe("hall/#", qos=1)
-        async with background(ear.listen(), aiomqtt.MqttError):
-            yield ear
+        async with background(received.listen(), aiomqtt.MqttError):
+            yield received
 
 
 APPOINTMENT = {"service": "tax-general", "start": "2099-12-01T10:00:00+08:00"}
@@ -98,17 +98,19 @@ async def test_what_is_said_while_the_line_is_cut_arrives_on_both_sides(
     city: City, hall: tuple[Hall, Daemon, Machines]
 ) -> None:
     _, _, machines = hall
-    async with ear_at(city) as ear, at_city(city, "operator") as operator:
-        await until(lambda: ear.line == b"1" and "hall/east/status" in ear.retained)
+    async with city_messages(city) as received, at_city(city, "operator") as operator:
+        await until(lambda: received.line == b"1" and "hall/east/status" in received.retained)
         orders = Operator(operator, "east")
         machines.tickets(2)
         first = orders.document("announce", {"text": "请注意", "text_en": "Attention"})
         await operator.publish("hall/east/ops/announce", envelope_of(first), qos=1)
         await until(
-            lambda: ear.sent("operation.done") == [first["id"]] and len(ear.sent("ticket.issued")) == 2
+            lambda: (
+                received.sent("operation.done") == [first["id"]] and len(received.sent("ticket.issued")) == 2
+            )
         )
         city.line.cut()
-        await until(lambda: ear.line == b"0")
+        await until(lambda: received.line == b"0")
         machines.tickets(3, 3)
         second = orders.document("announce", {"text": "请再注意", "text_en": "Again"})
         wrong = orders.document("close", {"window": "w9"})
@@ -120,18 +122,20 @@ async def test_what_is_said_while_the_line_is_cut_arrives_on_both_sides(
             await operator.publish("hall/east/appointments", body, qos=1)
         await operator.publish("city/river-city/policy/push", envelope(policy(9)), qos=1, retain=True)
         await asyncio.sleep(0.3)
-        assert len(ear.sent("ticket.issued")) == 2
+        assert len(received.sent("ticket.issued")) == 2
         city.line.mend()
-        await until(lambda: ear.line == b"1" and len(ear.sent("ticket.issued")) == 5)
-        await until(lambda: ear.sent("operation.done") == [first["id"], second["id"]])
-        await until(lambda: ear.sent("operation.refused") == [wrong["id"], "close"])
-        await until(lambda: ear.sent("appointment.made") == ["b-1"])
-        await until(lambda: sorted(ear.sent("appointment.refused")) == ["b-2", "b-3"])
-        await until(lambda: json.loads(ear.retained["hall/east/policy/report"])["applied"]["version"] == 9)
-        assert json.loads(ear.retained["hall/east/status"])["group"] == "river-city"
-    assert sorted(ear.events) == list(range(1, len(ear.events) + 1))
-    assert "hall/east/journal" not in ear.retained
-    assert not any("/dev/" in topic or "/ping/" in topic for topic in ear.retained)
+        await until(lambda: received.line == b"1" and len(received.sent("ticket.issued")) == 5)
+        await until(lambda: received.sent("operation.done") == [first["id"], second["id"]])
+        await until(lambda: received.sent("operation.refused") == [wrong["id"], "close"])
+        await until(lambda: received.sent("appointment.made") == ["b-1"])
+        await until(lambda: sorted(received.sent("appointment.refused")) == ["b-2", "b-3"])
+        await until(
+            lambda: json.loads(received.retained["hall/east/policy/report"])["applied"]["version"] == 9
+        )
+        assert json.loads(received.retained["hall/east/status"])["group"] == "river-city"
+    assert sorted(received.events) == list(range(1, len(received.events) + 1))
+    assert "hall/east/journal" not in received.retained
+    assert not any("/dev/" in topic or "/ping/" in topic for topic in received.retained)
 
 
 def policy(version: int) -> bytes:
@@ -148,14 +152,14 @@ async def test_a_brokers_end_on_either_side_loses_nothing(
     city: City, hall: tuple[Hall, Daemon, Machines]
 ) -> None:
     _, _, machines = hall
-    async with at_city(city, "operator") as operator, ear_at(city) as ear:
-        await until(lambda: ear.line == b"1")
+    async with at_city(city, "operator") as operator, city_messages(city) as received:
+        await until(lambda: received.line == b"1")
         machines.tickets(1)
-        await until(lambda: len(ear.sent("ticket.issued")) == 1)
+        await until(lambda: len(received.sent("ticket.issued")) == 1)
         orders = Operator(operator, "east")
         document = orders.document("announce", {"text": "请注意", "text_en": "Attention"})
         city.line.cut()
-        await until(lambda: ear.line == b"0")
+        await until(lambda: received.line == b"0")
         await operator.publish("hall/east/ops/announce", envelope_of(document), qos=1)
     await asyncio.sleep(
         2.5
@@ -164,9 +168,9 @@ async def test_a_brokers_end_on_either_side_loses_nothing(
     machines.tickets(2, 2)
     await city.city.start()
     city.line.mend()
-    async with ear_at(city) as ear:
-        await until(lambda: ear.sent("operation.done") == [document["id"]], 60.0)
-        await until(lambda: len(ear.sent("ticket.issued")) >= 2, 60.0)
+    async with city_messages(city) as received:
+        await until(lambda: received.sent("operation.done") == [document["id"]], 60.0)
+        await until(lambda: len(received.sent("ticket.issued")) >= 2, 60.0)
 
 
 async def test_an_order_over_the_bridge_is_answered_by_the_command(
@@ -174,13 +178,15 @@ async def test_an_order_over_the_bridge_is_answered_by_the_command(
 ) -> None:
     files, _, _ = hall
     (files.directory / "city.key").write_bytes(private_pem(KEY))
-    async with ear_at(city) as ear:
-        await until(lambda: ear.line == b"1" and "hall/east/status" in ear.retained)
+    async with city_messages(city) as received:
+        await until(lambda: received.line == b"1" and "hall/east/status" in received.retained)
         for protocol in ("5", "3.1.1"):
-            code, said = await command(files, city, protocol, "announce", "text=请注意", "text_en=Attention")
-            assert (code, "done" in said) == (0, True), said
-            code, said = await command(files, city, protocol, "close", "window=w9")
-            assert (code, "unknown-window" in said) == (1, True), said
+            code, output = await command(
+                files, city, protocol, "announce", "text=请注意", "text_en=Attention"
+            )
+            assert (code, "done" in output) == (0, True), output
+            code, output = await command(files, city, protocol, "close", "window=w9")
+            assert (code, "unknown-window" in output) == (1, True), output
 
 
 async def command(files: Hall, city: City, protocol: str, *words: str) -> tuple[int | None, str]:
@@ -195,15 +201,15 @@ async def command(files: Hall, city: City, protocol: str, *words: str) -> tuple[
         env=os.environ | {"PYTHONPATH": str(ROOT), "EDGED_PASSWORD_FILE": str(secret)},
     )
     async with asyncio.timeout(60):
-        said, _ = await process.communicate()
-    return process.returncode, said.decode()
+        output, _ = await process.communicate()
+    return process.returncode, output.decode()
 
 
 async def test_a_hall_cannot_speak_for_another_one(city: City) -> None:
     context = ssl.create_default_context(cafile=str(city.directory / "city-ca.pem"))
     context.load_cert_chain(city.directory / "west.pem", city.directory / "west.key")
     async with (
-        ear_at(city) as ear,
+        city_messages(city) as received,
         aiomqtt.Client(
             "127.0.0.1",
             city.halls_port,
@@ -213,29 +219,29 @@ async def test_a_hall_cannot_speak_for_another_one(city: City) -> None:
             timeout=math.inf,
         ) as west,
     ):
-        await until(lambda: ear.line == b"1")
+        await until(lambda: received.line == b"1")
         await west.publish("hall/east/events/x", b"{}", qos=1)
         await west.publish("hall/east/policy/report", b"{}", qos=1, retain=True)
         await west.publish("hall/west/status", b"{}", qos=1, retain=True)
-        await until(lambda: "hall/west/status" in ear.retained)
-        assert "hall/east/policy/report" not in ear.retained
-        assert ear.line == b"1"
+        await until(lambda: "hall/west/status" in received.retained)
+        assert "hall/east/policy/report" not in received.retained
+        assert received.line == b"1"
 
 
 async def test_the_list_of_the_halls_broker_lets_the_bridge_through(tmp_path: Path) -> None:
     shipped = ROOT / "configs" / "mosquitto" / "edged.acl"
     async with (
         bridged(tmp_path, f"acl_file {shipped}") as city,
-        ear_at(city) as ear,
+        city_messages(city) as received,
         at_city(city, "operator") as operator,
         aiomqtt.Client(
             "127.0.0.1", city.hall.port, identifier="edged", username="edged", timeout=math.inf
         ) as hall,
     ):
         await hall.subscribe("hall/east/ops/+", qos=1)
-        await until(lambda: ear.line == b"1")
+        await until(lambda: received.line == b"1")
         await hall.publish("hall/east/status", b"{}", qos=1, retain=True)
-        await until(lambda: ear.retained.get("hall/east/status") == b"{}")
+        await until(lambda: received.retained.get("hall/east/status") == b"{}")
         await operator.publish("hall/east/ops/open", b"order", qos=1)
         async with asyncio.timeout(10):
             message = await anext(hall.messages)

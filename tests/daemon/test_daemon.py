@@ -213,9 +213,9 @@ async def test_a_broken_file_is_refused_line_by_line_and_a_better_one_taken(
     files.edit('panel = "panel-w2"', 'panel = "panel-w9"')
     daemon.signal(signal.SIGHUP)
     await until(lambda: len(daemon.logged("reload-refused")) >= 2)
-    told = " ".join(line["mistake"] for line in daemon.logged("reload-refused"))
-    assert "vioce" in told
-    assert "panel-w9" in told
+    mistakes = " ".join(line["mistake"] for line in daemon.logged("reload-refused"))
+    assert "vioce" in mistakes
+    assert "panel-w9" in mistakes
 
     files.file.write_text(
         good.replace("[[staff]]", f"{EXTRA_WINDOW}\n[[staff]]", 1) + device_table("new", "lamp")
@@ -234,10 +234,10 @@ async def test_a_broken_file_is_refused_line_by_line_and_a_better_one_taken(
     await until(lambda: len(daemon.logged("reloaded")) == 2)
     assert 'device="new"' not in (await asyncio.to_thread(files.get, "/metrics"))[1]
 
-    seen = len(daemon.logged("reload-refused"))
+    refusals_before = len(daemon.logged("reload-refused"))
     files.file.write_text(files.file.read_text().replace('"tax-general"', '"tax-special"'))
     daemon.signal(signal.SIGHUP)
-    await until(lambda: len(daemon.logged("reload-refused")) == seen + 3)
+    await until(lambda: len(daemon.logged("reload-refused")) == refusals_before + 3)
     assert "tax-general" in daemon.logged("reload-refused")[-1]["mistake"]
     machines.tickets(1, first=4)
     await until(lambda: machines.panel.waiting == 4)

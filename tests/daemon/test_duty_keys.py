@@ -40,19 +40,19 @@ async def test_a_desk_orders_what_it_may_by_name_with_a_reason(
 ) -> None:
     files, daemon, machines = desk
     await daemon.start()
-    async with operator_at(broker, "east") as operator, pages_at(broker, "east") as ear:
+    async with operator_at(broker, "east") as operator, pages_at(broker, "east") as pages:
         body = {"window": "w2", "for_s": 600, "reason": "排队太长"}
         raw = envelope_of(operator.document("open", body, by="赵敏"), OTHER_KEY)
         answer = await operator.send("open", raw)
         assert answer["ok"], answer
         await until(lambda: machines.lamp.lamp == "blink")
-        await until(lambda: bool(ear["overrides"].get("overrides")))
-        stands = ear["overrides"]["overrides"][0]
+        await until(lambda: bool(pages["overrides"].get("overrides")))
+        stands = pages["overrides"]["overrides"][0]
         assert (stands["by"], stands["reason"], stands["about"]["zh"]) == ("赵敏", "排队太长", "2号窗口")
         assert stands["until"] is not None
-        await until(lambda: bool(ear["answers"].get("answers")))
-        told = ear["answers"]["answers"][0]
-        assert (told["ok"], told["zh"]) == (True, answer["message_zh"])
+        await until(lambda: bool(pages["answers"].get("answers")))
+        on_page = pages["answers"]["answers"][0]
+        assert (on_page["ok"], on_page["zh"]) == (True, answer["message_zh"])
         set_by = [e for step in files.steps() if isinstance(e := step.event, OverrideSet)]
         assert [(e.target, e.by, e.for_s, e.reason) for e in set_by] == [("w2", "赵敏", 600, "排队太长")]
         order = operator.document("accept-alarm", {"kind": "no-staff", "subject": "tax"}, by="赵敏")

@@ -81,7 +81,7 @@ async def test_a_queue_system_calls_and_the_tide_opens_a_window_for_it(
 
 
 @asynccontextmanager
-async def beside(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def edged_process(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """A process beside the daemon, and its first line, which says that it serves."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "edged", *arguments, "--log-level", "ERROR"),
@@ -142,18 +142,18 @@ async def test_a_database_and_a_camera_reach_the_core_by_processes_beside_the_da
 
     async def passed(people: int) -> None:
         camera.passed(people)
-        body, says = camera.report(), ("door-camera", "eleven-o-clock")
+        body, login = camera.report(), ("door-camera", "eleven-o-clock")
         async with asyncio.timeout(30):  # 503 until the broker has it: a camera posts again
-            while await asyncio.to_thread(post, port, "/door-camera", body, *says) != 200:
+            while await asyncio.to_thread(post, port, "/door-camera", body, *login) != 200:
                 await asyncio.sleep(0.05)
 
     await daemon.start()
     config = ("--config", str(files.file))
     async with (
-        beside("bridge", str(folder / "bridge.toml"), *config) as (_, said),
-        beside("counters", *config, "--port", "0") as (_, address),
+        edged_process("bridge", str(folder / "bridge.toml"), *config) as (_, ready_line),
+        edged_process("counters", *config, "--port", "0") as (_, address),
     ):
-        assert said == "edged bridge: ready\n"
+        assert ready_line == "edged bridge: ready\n"
         (port,) = (int(found) for found in re.findall(r":(\d+)/", address))
         await until(lambda: machines.panel.waiting == 1)
         await passed(2)

@@ -31,14 +31,16 @@ def pushed(version: int, key: Any) -> bytes:
     return envelope(document(version=version, halls=["east"], body={}), key)
 
 
-async def push(operator: Operator, topic: str, raw: bytes, heard: list[dict[str, Any]]) -> dict[str, Any]:
+async def push(operator: Operator, topic: str, raw: bytes, reports: list[dict[str, Any]]) -> dict[str, Any]:
     """What the hall reports on it."""
-    said = topic.replace("push", "report")
-    before = len(heard)
+    report_topic = topic.replace("push", "report")
+    before = len(reports)
     await operator.client.publish(topic, raw, qos=1)
 
     def answer() -> dict[str, Any]:
-        new = [one for one in heard[before:] if one["topic"] == said and one["state"] != "rehearsing"]
+        new = [
+            one for one in reports[before:] if one["topic"] == report_topic and one["state"] != "rehearsing"
+        ]
         return new[0] if new else {}
 
     await until(lambda: answer() != {}, 30.0)
@@ -60,16 +62,16 @@ async def test_a_stolen_key_is_revoked_and_stays_so_after_a_crash(
 ) -> None:
     files, daemon, _ = rooted
     await daemon.start()
-    async with operator_at(broker, "east") as operator, watching(broker, "hall/east/+/report") as heard:
-        await until(lambda: any(one["topic"] == "hall/east/keys/report" for one in heard))
-        first = next(one for one in heard if one["topic"] == "hall/east/keys/report")
+    async with operator_at(broker, "east") as operator, watching(broker, "hall/east/+/report") as reports:
+        await until(lambda: any(one["topic"] == "hall/east/keys/report" for one in reports))
+        first = next(one for one in reports if one["topic"] == "hall/east/keys/report")
         assert first["applied"]["version"] == 0  # it goes on with what hall.toml names
-        assert (await push(operator, POLICY, pushed(1, KEY), heard))["state"] == "applied"
+        assert (await push(operator, POLICY, pushed(1, KEY), reports))["state"] == "applied"
         forged = list_envelope(key_list(9, entry(KEY), halls=["east"]), KEY)
-        assert (await push(operator, KEYS, forged, heard))["reason"]["code"] == "unknown-signer"
+        assert (await push(operator, KEYS, forged, reports))["reason"]["code"] == "unknown-signer"
         made = list_envelope(key_list(2, entry(NEXT_KEY), halls=["east"], revoked=[revoked(KEY)]))
-        assert (await push(operator, KEYS, made, heard))["applied"]["version"] == 2
-        refused = await push(operator, POLICY, pushed(2, KEY), heard)
+        assert (await push(operator, KEYS, made, reports))["applied"]["version"] == 2
+        refused = await push(operator, POLICY, pushed(2, KEY), reports)
         assert (refused["reason"]["code"], refused["applied"]["version"]) == ("key-revoked", 1)
         await until(lambda: "policy-key-revoked/old" in files.get("/healthz")[1], 30.0)
         order = operator.document("close", {"window": "w1"})
@@ -78,13 +80,13 @@ async def test_a_stolen_key_is_revoked_and_stays_so_after_a_crash(
     await daemon.kill()
     await daemon.restart()  # nothing was retained: what it knows, its journal told
     assert daemon.logged("stored-key-list-refused") == []
-    async with operator_at(broker, "east") as operator, watching(broker, "hall/east/+/report") as heard:
-        await until(lambda: any(one["topic"] == "hall/east/keys/report" for one in heard), 30.0)
+    async with operator_at(broker, "east") as operator, watching(broker, "hall/east/+/report") as reports:
+        await until(lambda: any(one["topic"] == "hall/east/keys/report" for one in reports), 30.0)
         old = list_envelope(key_list(1, entry(KEY), halls=["east"]))
-        report = await push(operator, KEYS, old, heard)
+        report = await push(operator, KEYS, old, reports)
         assert (report["reason"]["code"], report["applied"]["version"]) == ("old-version", 2)
-        assert (await push(operator, POLICY, pushed(2, KEY), heard))["reason"]["code"] == "key-revoked"
-        assert (await push(operator, POLICY, pushed(2, NEXT_KEY), heard))["state"] == "applied"
+        assert (await push(operator, POLICY, pushed(2, KEY), reports))["reason"]["code"] == "key-revoked"
+        assert (await push(operator, POLICY, pushed(2, NEXT_KEY), reports))["state"] == "applied"
         await until(lambda: "policy-key-revoked" not in files.get("/healthz")[1], 30.0)
     assert await daemon.stop() == 0
     notes = files.notes()
@@ -96,20 +98,20 @@ async def test_a_lost_root_is_replaced_in_the_hall(
 ) -> None:
     files, daemon, _ = rooted
     await daemon.start()
-    async with operator_at(broker, "east") as operator, watching(broker, "hall/east/+/report") as heard:
+    async with operator_at(broker, "east") as operator, watching(broker, "hall/east/+/report") as reports:
         stolen = list_envelope(key_list(2**53 - 1, entry(NEXT_KEY), halls=["east"]))
-        assert (await push(operator, KEYS, stolen, heard))["state"] == "applied"
+        assert (await push(operator, KEYS, stolen, reports))["state"] == "applied"
         write_keys(files, "root", SPARE_ROOT)
         daemon.signal(signal.SIGHUP)  # what the old root has signed counts no more
         await until(lambda: "key-list-unsigned/key-list" in files.get("/healthz")[1], 30.0)
-        assert (await push(operator, POLICY, pushed(1, KEY), heard))["state"] == "applied"
+        assert (await push(operator, POLICY, pushed(1, KEY), reports))["state"] == "applied"
         fresh = files.directory / "keys.dsse.json"
         fresh.write_bytes(list_envelope(key_list(1, entry(KEY), halls=["east"]), SPARE_ROOT))
         words = ("keys", "push", str(fresh), "--config", str(files.file), "--wait-s", "30")
         done = await asyncio.to_thread(edged, *words)
         assert done.returncode == 0, done.stderr
         assert "east: applied" in done.stdout
-        told = check_key_list(load(files.file))
-        assert (told.state, told.english) == ("well", "key list version 1, 1 keys")
+        check = check_key_list(load(files.file))
+        assert (check.state, check.english) == ("well", "key list version 1, 1 keys")
         await until(lambda: "key-list-unsigned" not in files.get("/healthz")[1], 30.0)
     assert await daemon.stop() == 0

@@ -72,12 +72,12 @@ async def take_a_number(hall: Hall, broker: Mosquitto, service: str, number: int
 
 async def come_online(hall: Hall, broker: Mosquitto, devices: list[str]) -> None:
     """Every device says that it is there; never more at once than a broker queues for the daemon."""
-    plug, heard = Plug(Address("127.0.0.1", broker.port), "devices"), 0
+    plug, received = Plug(Address("127.0.0.1", broker.port), "devices"), 0
     for first in range(0, len(devices), AT_ONCE):
         some = devices[first : first + AT_ONCE]
         plug.publish_all([(f"hall/bench/dev/{device}/up/status", b'{"state":"online"}') for device in some])
-        heard += len(some)
-        await until(lambda: counted(hall, "back") >= heard, HEARD_S)
+        received += len(some)
+        await until(lambda: counted(hall, "back") >= received, HEARD_S)
     plug.close()
 
 

@@ -17,13 +17,13 @@ async def test_a_lost_device_is_told_with_its_reason_everywhere_and_once(
     files, daemon, machines = hall
     daemon.planted = "impatient"  # the alarm rises after a second
     words = LOSSES["connection-refused"]
-    async with watching(broker, "hall/east/state/alarms") as told:
+    async with watching(broker, "hall/east/state/alarms") as alarms:
         await daemon.start()
         await until(lambda: json.loads(files.get("/healthz")[1])["devices_lost"] == [])
         await machines.relay_server.stop()
-        await until(lambda: told != [] and told[-1]["standing"] != [], 20.0)
-        await until(lambda: told[-1]["standing"][0]["reason"] == "connection-refused", 40.0)
-        entry = told[-1]["standing"][0]
+        await until(lambda: alarms != [] and alarms[-1]["standing"] != [], 20.0)
+        await until(lambda: alarms[-1]["standing"][0]["reason"] == "connection-refused", 40.0)
+        entry = alarms[-1]["standing"][0]
         assert (entry["alarm"], entry["subject"]) == ("device-lost", "relay")
         assert (entry["do"], entry["do_zh"]) == (words.do_en, words.do_zh)
         assert words.zh in entry["text_zh"]
@@ -34,15 +34,15 @@ async def test_a_lost_device_is_told_with_its_reason_everywhere_and_once(
         metrics = files.get("/metrics")[1]
         assert 'edged_device_lost{device="relay",reason="connection-refused"} 1.0' in metrics
         assert 'edged_devices_lost{reason="connection-refused"} 1.0' in metrics
-        said = await asyncio.to_thread(edged, "status", "--config", str(files.file))
-        assert words.do_zh in said.stdout
-        assert words.do_en in said.stdout
-        said = await asyncio.to_thread(edged, "alarms", "--config", str(files.file), "--lang", "zh")
-        assert said.returncode == 1
-        assert words.do_zh in said.stdout
-        assert words.do_en not in said.stdout
+        done = await asyncio.to_thread(edged, "status", "--config", str(files.file))
+        assert words.do_zh in done.stdout
+        assert words.do_en in done.stdout
+        done = await asyncio.to_thread(edged, "alarms", "--config", str(files.file), "--lang", "zh")
+        assert done.returncode == 1
+        assert words.do_zh in done.stdout
+        assert words.do_en not in done.stdout
         await machines.relay_server.start(machines.relay_server.port)
-        await until(lambda: told[-1]["standing"] == [], 20.0)
+        await until(lambda: alarms[-1]["standing"] == [], 20.0)
     await until(lambda: daemon.logged("device-back") != [])
     lost, back = daemon.logged("device-lost"), daemon.logged("device-back")
     assert [(one["device"], one["level"]) for one in lost] == [("relay", "warning")]

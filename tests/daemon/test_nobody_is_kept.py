@@ -81,7 +81,7 @@ def assert_nobody(data: bytes, where: str) -> None:
             assert spelling.encode() not in data, f"{spelling} stands in {where}"
 
 
-async def listen(client: aiomqtt.Client, heard: list[tuple[str, bytes]]) -> None:
+async def listen(client: aiomqtt.Client, messages: list[tuple[str, bytes]]) -> None:
     """What the daemon says: everything but what this test sends."""
     await client.subscribe("#", qos=1)
     async for message in client.messages:
@@ -93,7 +93,7 @@ async def listen(client: aiomqtt.Client, heard: list[tuple[str, bytes]]) -> None
             and "/appointments" not in topic
         ):
             assert isinstance(message.payload, bytes)
-            heard.append((topic, message.payload))
+            messages.append((topic, message.payload))
 
 
 async def test_no_message_leaves_a_trace_of_a_person(tmp_path: Path, files_hold_nobody: Any) -> None:
@@ -103,16 +103,16 @@ async def test_no_message_leaves_a_trace_of_a_person(tmp_path: Path, files_hold_
         )
         files.edit("[store]", '[policy]\nkeys = "city.pub.json"\n\n[store]')
         await daemon.start()
-        heard: list[tuple[str, bytes]] = []
+        messages: list[tuple[str, bytes]] = []
         async with plain_client(broker, "watcher") as watcher, plain_client(broker, "intruder") as intruder:
-            listening = asyncio.get_running_loop().create_task(listen(watcher, heard))
+            listening = asyncio.get_running_loop().create_task(listen(watcher, messages))
             await plant_everywhere(broker, intruder, files, machines)
             await served_and_told(files, machines)
             pages = [(path, files.get(path)[1].encode()) for path in ("/metrics", "/healthz")]
             listening.cancel()
         assert await daemon.stop() == 0
-        assert len(heard) > 20
-        for where, data in (*heard, *pages):
+        assert len(messages) > 20
+        for where, data in (*messages, *pages):
             assert_nobody(data, where)
             assert_nobody(where.encode(), "a topic")
         files_hold_nobody(tmp_path)

@@ -69,7 +69,7 @@ async def test_a_notice_stands_on_the_boards_until_it_is_withdrawn(
 ) -> None:
     files, daemon, _ = trusting
     await daemon.start()
-    said = {"id": "water", "text": "三楼停水", "text_en": "No water", "areas": ["tax"]}
+    notice = {"id": "water", "text": "三楼停水", "text_en": "No water", "areas": ["tax"]}
     async with (
         operator_at(broker, "east") as operator,
         watching(broker, "hall/east/dev/screen/down/display") as shown,
@@ -79,7 +79,7 @@ async def test_a_notice_stands_on_the_boards_until_it_is_withdrawn(
             return shown != [] and "三楼停水 No water" in shown[-1]["lines"]
 
         until_text = rfc3339(wall_ms() + HOUR_MS)
-        assert (await operator.order("notice", {**said, "until": until_text}))["ok"]
+        assert (await operator.order("notice", {**notice, "until": until_text}))["ok"]
         await until(stands)
         steps = files.steps()
         posted = [replace(step.event, order="") for step in steps if isinstance(step.event, NoticePosted)]
@@ -90,11 +90,11 @@ async def test_a_notice_stands_on_the_boards_until_it_is_withdrawn(
         await until(lambda: not stands())
         for operation, body, code in (
             ("withdraw", {"id": "water"}, "no-such-notice"),
-            ("notice", {**said, "areas": ["garden"]}, "unknown-area"),
-            ("notice", {**said, "until": rfc3339(wall_ms() - HOUR_MS)}, "notice-over"),
-            ("notice", {**said, "until": "2026-02-30T12:00:00+08:00"}, "bad-value"),
-            ("notice", {**said, "until": "noon"}, "bad-value"),
-            ("notice", {**said, "text": ""}, "missing-field"),
+            ("notice", {**notice, "areas": ["garden"]}, "unknown-area"),
+            ("notice", {**notice, "until": rfc3339(wall_ms() - HOUR_MS)}, "notice-over"),
+            ("notice", {**notice, "until": "2026-02-30T12:00:00+08:00"}, "bad-value"),
+            ("notice", {**notice, "until": "noon"}, "bad-value"),
+            ("notice", {**notice, "text": ""}, "missing-field"),
         ):
             answer = await operator.order(operation, body)
             assert (answer["ok"], answer["code"]) == (False, code), answer
@@ -166,7 +166,7 @@ async def test_a_retained_order_is_refused_and_no_answer_goes_to_our_own_topics(
     trusting: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
     files, daemon, _ = trusting
-    async with operator_at(broker, "east") as operator, watching(broker, "hall/east/dev/#") as heard:
+    async with operator_at(broker, "east") as operator, watching(broker, "hall/east/dev/#") as published:
         kept = envelope_of(operator.document("open", {"window": "w2"}))
         await operator.client.publish("hall/east/ops/open", kept, qos=1, retain=True)
         await daemon.start()
@@ -175,7 +175,7 @@ async def test_a_retained_order_is_refused_and_no_answer_goes_to_our_own_topics(
         lamp = "hall/east/dev/lamp-w2/down/lamp"
         await operator.send("close", b"?", answers=lamp)
         await until(lambda: [line["reason"] for line in daemon.logged("input-rejected")] == ["answer_topic"])
-    assert not any("code" in message for message in heard)
+    assert not any("code" in message for message in published)
     assert orders(files) == []
 
 

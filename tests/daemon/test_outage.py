@@ -73,9 +73,9 @@ async def test_without_its_password_the_wires_serve_and_it_may_come_late(
     assert f"password file {secret} cannot be read" in health["mqtt_reason"]
     metrics = (await asyncio.to_thread(files.get, "/metrics"))[1]
     assert f'edged_secret_readable{{file="{secret}"}} 0.0' in metrics
-    (told,) = daemon.logged("file-unusable")
-    assert (told["file"], told["key"]) == (str(secret), "mqtt.password_file")
-    assert "replace the file" in told["remedy"]
+    (line,) = daemon.logged("file-unusable")
+    assert (line["file"], line["key"]) == (str(secret), "mqtt.password_file")
+    assert "replace the file" in line["remedy"]
     up = len(daemon.logged("link-up"))
     secret.write_text("open sesame\n")
     await until(lambda: len(daemon.logged("link-up")) == up + 1)

@@ -68,7 +68,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outputs_module, "RETRY_S", (PAUSE_S, 2 * PAUSE_S))
 
 
-def say(number: int) -> Action:
+def announcement(number: int) -> Action:
     return Action(f"say-{number}", Point("voice"), Say("请A001号", "A001, please", "A001"))
 
 
@@ -264,12 +264,12 @@ async def test_actions_happen_once_in_order_and_say_how_they_ended() -> None:
     voice = Slate()
     async with bench(FAST, voice=voice) as one:
         for number in range(3):
-            one.outputs.act(say(number))
+            one.outputs.act(announcement(number))
         await until(lambda: len(one.events) == 3)
         assert one.events == [CommandDone(f"say-{number}") for number in range(3)]
         for error, fault in ((Refused("no paper"), "refused"), (Unreachable("off"), "unreachable")):
             voice.act_error = error
-            one.outputs.act(say(7))
+            one.outputs.act(announcement(7))
             await until(lambda: one.errors[-1:] == [("voice", fault)])
             assert one.events[-1] == CommandFailed("say-7", str(error))
         voice.act_error = None
@@ -282,7 +282,7 @@ async def test_actions_happen_once_in_order_and_say_how_they_ended() -> None:
 
 async def test_an_action_for_nobody_fails_at_once() -> None:
     async with bench() as one:
-        one.outputs.act(say(1))
+        one.outputs.act(announcement(1))
         assert one.events == [CommandFailed("say-1", "no such device")]
 
 
@@ -291,7 +291,7 @@ async def test_an_action_without_an_answer_fails_at_its_deadline(monkeypatch: py
     voice = Slate()
     voice.acting.clear()
     async with bench(voice=voice) as one:
-        one.outputs.act(say(1))
+        one.outputs.act(announcement(1))
         await until(lambda: one.events == [CommandFailed("say-1", "no answer in time")])
 
 
@@ -299,10 +299,10 @@ async def test_a_queue_of_actions_has_an_end_and_the_oldest_gives_way() -> None:
     voice = Slate()
     voice.acting.clear()
     async with bench(voice=voice) as one:
-        one.outputs.act(say(0))
+        one.outputs.act(announcement(0))
         await until(lambda: len(voice.acted) == 1)
         for number in range(1, ACTIONS_MAX + 3):
-            one.outputs.act(say(number))
+            one.outputs.act(announcement(number))
         assert one.events == [CommandFailed(f"say-{n}", "too far behind") for n in (1, 2)]
         voice.acting.set()
         await until(lambda: len(one.events) == ACTIONS_MAX + 3)
@@ -315,7 +315,7 @@ async def test_a_call_that_waited_too_long_is_not_spoken_but_a_ticket_is_printed
     monkeypatch.setattr(outputs_module, "SAY_AGE_MAX_S", -1.0)
     device = Slate()
     async with bench(voice=device) as one:
-        one.outputs.act(say(1))
+        one.outputs.act(announcement(1))
         one.outputs.act(Action("print-1", Point("voice"), Print("A001", "tax", 0)))
         one.outputs.act(Action("page-1", Point("voice"), Page("chen", "tax", "w2", "请", "please")))
         await until(lambda: len(one.events) == 3)
@@ -363,14 +363,14 @@ async def test_a_device_that_leaves_the_configuration_ends_its_actions() -> None
     device = Slate()
     device.acting.clear()
     async with bench(voice=device) as one:
-        one.outputs.act(say(1))
-        one.outputs.act(say(2))
+        one.outputs.act(announcement(1))
+        one.outputs.act(announcement(2))
         await until(lambda: len(device.acted) == 1)
         one.workers["voice"].cancel()
         one.outputs.detach("voice")
         await asyncio.wait(one.workers.values())
         assert one.events == [CommandFailed(f"say-{n}", "device left the configuration") for n in (1, 2)]
-        one.outputs.act(say(3))
+        one.outputs.act(announcement(3))
         one.outputs.want(Desired(Point("voice"), ON))
         assert one.events[-1] == CommandFailed("say-3", "no such device")
 

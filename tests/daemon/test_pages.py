@@ -20,9 +20,9 @@ from tests.support.schemas import faults
 API: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "configs/asyncapi.yaml").read_text("utf-8"))
 
 
-def written(ear: PageEar) -> None:
+def written(pages: PageEar) -> None:
     """Fail unless every page part has the shape that asyncapi.yaml gives it."""
-    for part, body in ear.parts.items():
+    for part, body in pages.parts.items():
         schema = API["components"]["schemas"][f"Page{part.partition('/')[0].capitalize()}"]
         assert faults(body, schema, API) == [], part
 
@@ -31,46 +31,46 @@ async def test_a_day_as_the_pages_see_it(hall: tuple[Hall, Daemon, Machines], br
     files, daemon, machines = hall
     files.edit('number = "1"\n', 'number = "1"\nposition = [1, 2]\n')
     await daemon.start()
-    async with pages_at(broker, "east") as ear:
-        await until(lambda: "names" in ear.parts and "beat" in ear.parts)
-        names = ear["names"]
+    async with pages_at(broker, "east") as pages:
+        await until(lambda: "names" in pages.parts and "beat" in pages.parts)
+        names = pages["names"]
         assert names["hall"]["name"] == "东区大厅"
         assert [w["position"] for w in names["windows"]] == [[1, 2], None, None]
         assert {d["id"]: d["zh"] for d in names["devices"]}["lamp-w2"] == "2号窗口灯"
         machines.panel.press("login", "王芳")
-        await until(lambda: ear["window/w1"].get("clerk") == "王芳")
+        await until(lambda: pages["window/w1"].get("clerk") == "王芳")
         machines.dispenser.ticket("A001", "tax-general")
         machines.dispenser.ticket("A002", "tax-general")
-        await until(lambda: ear["area/tax"].get("next") == ["A001", "A002"])
+        await until(lambda: pages["area/tax"].get("next") == ["A001", "A002"])
         machines.panel.press("next")
-        await until(lambda: ear["window/w1"]["ticket"] == "A001")
-        await until(lambda: bool(ear["calls"].get("calls")))
-        call = ear["calls"]["calls"][0]
+        await until(lambda: pages["window/w1"]["ticket"] == "A001")
+        await until(lambda: bool(pages["calls"].get("calls")))
+        call = pages["calls"]["calls"][0]
         assert (call["number"], call["window"], call["area"], call["again"]) == ("A001", "w1", "tax", False)
         machines.panel.press("recall")
-        await until(lambda: ear["calls"]["calls"][0]["again"])
+        await until(lambda: pages["calls"]["calls"][0]["again"])
         machines.panel.press("arrive")
         machines.panel.press("pause", "meal")
-        await until(lambda: ear["window/w1"]["pause"] == {"zh": "用餐", "en": "Meal"})
-        await until(lambda: ear["area/tax"]["issued"] == 2 and ear["area/tax"]["service_level"] == 1.0)
+        await until(lambda: pages["window/w1"]["pause"] == {"zh": "用餐", "en": "Meal"})
+        await until(lambda: pages["area/tax"]["issued"] == 2 and pages["area/tax"]["service_level"] == 1.0)
         # the tide: asked by a person, because that is at once
         machines.panel.press("special-need")
-        await until(lambda: ear["window/w2"]["lamp"] == "blink" or ear["window/w3"]["lamp"] == "blink")
-        window = "w2" if ear["window/w2"]["lamp"] == "blink" else "w3"
-        paged = ear[f"window/{window}"]["paged"]
+        await until(lambda: pages["window/w2"]["lamp"] == "blink" or pages["window/w3"]["lamp"] == "blink")
+        window = "w2" if pages["window/w2"]["lamp"] == "blink" else "w3"
+        paged = pages[f"window/{window}"]["paged"]
         assert paged["who"] == "陈敏"
         assert paged["until"] is not None
-        await until(lambda: ear["area/tax"]["coming"] == [window])
-        await until(lambda: any(d["decision"] == "open" for d in ear["decisions"]["decisions"]))
-        decision = next(d for d in ear["decisions"]["decisions"] if d["decision"] == "open")
+        await until(lambda: pages["area/tax"]["coming"] == [window])
+        await until(lambda: any(d["decision"] == "open" for d in pages["decisions"]["decisions"]))
+        decision = next(d for d in pages["decisions"]["decisions"] if d["decision"] == "open")
         assert "税务请求启用" in decision["zh"]
         assert decision["limits"]["pool"] > 0
         assert any(a["chosen"] for a in decision["alternatives"] if a["kind"] == "staff")
-        await until(lambda: [s["state"] for s in ear["staff"]["staff"]] == ["paged"])
+        await until(lambda: [s["state"] for s in pages["staff"]["staff"]] == ["paged"])
         machines.tidal_panel.press("login", "chen") if window == "w2" else None
-        assert ear["links"]["disk"] is True
-        written(ear)
-        assert "chen" not in str(ear[f"window/{window}"])
+        assert pages["links"]["disk"] is True
+        written(pages)
+        assert "chen" not in str(pages[f"window/{window}"])
     assert await daemon.stop() == 0
 
 
@@ -81,15 +81,15 @@ async def test_unchanged_parts_are_not_published_again_and_a_reload_removes_part
     before = files.file.read_text()
     files.file.write_text(before.replace("[[staff]]", f"{EXTRA_WINDOW}\n[[staff]]"))
     await daemon.start()
-    async with pages_at(broker, "east") as ear:
-        await until(lambda: "window/w4" in ear.parts and ear.received.get("beat", 0) > 1)
-        quiet = {part: count for part, count in ear.received.items() if part != "beat"}
+    async with pages_at(broker, "east") as pages:
+        await until(lambda: "window/w4" in pages.parts and pages.received.get("beat", 0) > 1)
+        quiet = {part: count for part, count in pages.received.items() if part != "beat"}
         await asyncio.sleep(3.0)
-        assert {part: count for part, count in ear.received.items() if part != "beat"} == quiet
+        assert {part: count for part, count in pages.received.items() if part != "beat"} == quiet
         files.file.write_text(before)
         os.kill(daemon.pid, signal.SIGHUP)
-        await until(lambda: "window/w4" not in ear.parts)
-        await until(lambda: len(ear["names"]["windows"]) == 3)
+        await until(lambda: "window/w4" not in pages.parts)
+        await until(lambda: len(pages["names"]["windows"]) == 3)
     assert await daemon.stop() == 0
 
 
@@ -98,12 +98,12 @@ async def test_a_broker_without_memory_is_told_everything_again(
 ) -> None:
     _, daemon, _ = hall
     await daemon.start()
-    async with pages_at(broker, "east") as ear:
-        await until(lambda: "window/w1" in ear.parts)
+    async with pages_at(broker, "east") as pages:
+        await until(lambda: "window/w1" in pages.parts)
     await broker.kill()
     await broker.start()
-    async with pages_at(broker, "east") as ear:
-        await until(lambda: {"names", "window/w1", "area/tax", "policy"} <= set(ear.parts))
+    async with pages_at(broker, "east") as pages:
+        await until(lambda: {"names", "window/w1", "area/tax", "policy"} <= set(pages.parts))
     assert await daemon.stop() == 0
 
 
@@ -114,13 +114,13 @@ async def test_what_a_former_configuration_said_goes_with_the_next_start(
     before = files.file.read_text()
     files.file.write_text(before.replace("[[staff]]", f"{EXTRA_WINDOW}\n[[staff]]"))
     await daemon.start()
-    async with pages_at(broker, "east") as ear:
-        await until(lambda: "window/w4" in ear.parts)
+    async with pages_at(broker, "east") as pages:
+        await until(lambda: "window/w4" in pages.parts)
         assert await daemon.stop() == 0
         files.file.write_text(before)
         await daemon.start()
-        await until(lambda: "window/w4" not in ear.parts)
-        assert "window/w1" in ear.parts
+        await until(lambda: "window/w4" not in pages.parts)
+        assert "window/w1" in pages.parts
     assert await daemon.stop() == 0
 
 
@@ -131,23 +131,23 @@ async def test_a_number_has_an_address_that_a_kill_leaves_as_it_is(
     files.edit("[hall]", '[pages]\npublic_url = "https://hall.example.org/"\n\n[hall]')
     await daemon.start()
 
-    def rows(ear: PageEar) -> dict[str, dict[str, Any]]:
-        line = ear["line/tax"]
+    def rows(pages: PageEar) -> dict[str, dict[str, Any]]:
+        line = pages["line/tax"]
         found = [dict(zip(line["columns"], row, strict=True)) for row in line.get("rows", ())]
         return {row["of"]: row for row in found}
 
-    async with pages_at(broker, "east") as ear:
+    async with pages_at(broker, "east") as pages:
         machines.dispenser.request("tax-general")
         machines.dispenser.request("tax-general", "elderly")
         await until(lambda: len(machines.dispenser.printed) == 2)
         urls = {one["number"]: one["url"] for one in machines.dispenser.printed}
         first, second = (name_of(urls[number].rpartition("/")[2]) for number in sorted(urls))
         assert all(url.startswith("https://hall.example.org/t/") for url in urls.values())
-        await until(lambda: rows(ear).keys() == {first, second})
-        assert sorted(row["ahead"] for row in rows(ear).values()) == [0, 1]
-        assert rows(ear)[first]["number"] == sorted(urls)[0]
-        assert "elderly" not in str(ear["line/tax"])
-        written(ear)
+        await until(lambda: rows(pages).keys() == {first, second})
+        assert sorted(row["ahead"] for row in rows(pages).values()) == [0, 1]
+        assert rows(pages)[first]["number"] == sorted(urls)[0]
+        assert "elderly" not in str(pages["line/tax"])
+        written(pages)
         await daemon.kill()
         await daemon.start()
         machines.panel.press("login", "王芳")
@@ -155,12 +155,12 @@ async def test_a_number_has_an_address_that_a_kill_leaves_as_it_is(
         await until(lambda: len(machines.dispenser.printed) == 3)
         assert machines.dispenser.printed[-1]["url"] == urls[sorted(urls)[0]]
         machines.panel.press("next")
-        await until(lambda: any(row["state"] == "called" for row in rows(ear).values()))
-        called = next(row for row in rows(ear).values() if row["state"] == "called")
+        await until(lambda: any(row["state"] == "called" for row in rows(pages).values()))
+        called = next(row for row in rows(pages).values() if row["state"] == "called")
         assert (called["window"], called["calls"], called["ahead"]) == ("w1", 1, None)
         files.edit('[pages]\npublic_url = "https://hall.example.org/"\n\n', "")
         os.kill(daemon.pid, signal.SIGHUP)
-        await until(lambda: "line/tax" not in ear.parts)
+        await until(lambda: "line/tax" not in pages.parts)
         machines.dispenser.request("tax-general")
         await until(lambda: len(machines.dispenser.printed) == 4)
         assert "url" not in machines.dispenser.printed[-1]

@@ -38,10 +38,10 @@ async def test_a_harmful_policy_is_put_back_and_does_not_come_again(
         machines.panel.press("login")
         machines.tickets(8)
         await until(lambda: reports[-1]["state"] == "rolled-back", 10.0)
-        said = reports[-1]
-        assert (said["desired"]["version"], said["applied"]["version"]) == (1, 0)
-        assert said["reason"]["code"] == "made-it-worse"
-        assert "上一版" in said["reason"]["message_zh"]
+        last_report = reports[-1]
+        assert (last_report["desired"]["version"], last_report["applied"]["version"]) == (1, 0)
+        assert last_report["reason"]["code"] == "made-it-worse"
+        assert "上一版" in last_report["reason"]["message_zh"]
         health = json.loads((await asyncio.to_thread(files.get, "/healthz"))[1])
         assert health["policy_version"] == 0
         assert "policy-harmful/east" in health["alarms"]
@@ -56,7 +56,7 @@ async def test_a_harmful_policy_is_put_back_and_does_not_come_again(
     assert await daemon.stop() == 0
     notes = files.notes()
     assert (notes["policy.applied"], notes["policy.harmful"], notes["policy.rolled_back"]) == (2, 1, 1)
-    told = edged("why", "--config", str(files.file)).stdout
-    assert "策略 v1使等候变差，恢复 v0" in told
-    assert "version 1 made waits worse, version 0 returns" in told
+    output = edged("why", "--config", str(files.file)).stdout
+    assert "策略 v1使等候变差，恢复 v0" in output
+    assert "version 1 made waits worse, version 0 returns" in output
     identical(files)

@@ -87,10 +87,10 @@ async def test_a_worse_policy_is_told_with_figures_or_refused_where_it_says_so(
             ):
                 await centre.publish(f"{topic}/push", never(HALL, 1, max_worse=10), qos=1)
                 await until(lambda: bool(reports) and reports[-1]["state"] == "rejected", BUSY_S)
-                said = reports[-1]
-                assert said["reason"]["code"] == "rehearsed-worse", said
-                assert said["applied"]["version"] == 0
-                figures(said["rehearsal"])
+                report = reports[-1]
+                assert report["reason"]["code"] == "rehearsed-worse", report
+                assert report["applied"]["version"] == 0
+                figures(report["rehearsal"])
                 assert {"rehearsing"} < {one["state"] for one in reports}
                 await centre.publish(f"{topic}/push", never(HALL, 2), qos=1)
                 await until(lambda: reports[-1]["state"] == "applied", BUSY_S)
@@ -99,9 +99,9 @@ async def test_a_worse_policy_is_told_with_figures_or_refused_where_it_says_so(
         assert child.poll() is None
 
 
-def figures(said: dict[str, Any]) -> None:
-    before, after = said["before"], said["after"]
-    assert (said["days"], said["of"]) == (DAYS, DAYS)
+def figures(report: dict[str, Any]) -> None:
+    before, after = report["before"], report["after"]
+    assert (report["days"], report["of"]) == (DAYS, DAYS)
     assert before["activations"] > after["activations"] == 0
     assert before["mean_min"] < after["mean_min"]
 

@@ -12,14 +12,14 @@ async def test_a_dead_device_degrades_the_hall_until_it_is_back(
 ) -> None:
     _, daemon, _ = hall
     topic = "hall/east/dev/lamp-w2/up/status"
-    async with watching(broker, "hall/east/status") as said, plain_client(broker) as lamp:
+    async with watching(broker, "hall/east/status") as statuses, plain_client(broker) as lamp:
         await daemon.start()
-        await until(lambda: said != [] and said[-1]["state"] == "online")
+        await until(lambda: statuses != [] and statuses[-1]["state"] == "online")
         await lamp.publish(topic, b'{"state":"offline"}', qos=1)
-        await until(lambda: said[-1]["state"] == "degraded")
-        assert said[-1]["reasons"] == ["device lamp-w2"]
+        await until(lambda: statuses[-1]["state"] == "degraded")
+        assert statuses[-1]["reasons"] == ["device lamp-w2"]
         await lamp.publish(topic, b'{"state":"online"}', qos=1)
-        await until(lambda: said[-1]["state"] == "online")
-        assert "reasons" not in said[-1]
+        await until(lambda: statuses[-1]["state"] == "online")
+        assert "reasons" not in statuses[-1]
         assert await daemon.stop() == 0
-        await until(lambda: said[-1]["state"] == "offline")
+        await until(lambda: statuses[-1]["state"] == "offline")

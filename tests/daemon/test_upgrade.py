@@ -31,7 +31,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def be(daemon: Daemon, version: Path) -> None:
+def run_version(daemon: Daemon, version: Path) -> None:
     """Run this version of the program from the daemon's next start on."""
     daemon.before = ("env", "-C", str(version))
     daemon.environ["PYTHONPATH"] = str(version)
@@ -80,10 +80,10 @@ async def test_what_the_version_before_called_stands(
 ) -> None:
     """It was killed: its last steps have no state dump, and this version would have called A001."""
     files, daemon, machines = hall
-    be(daemon, before)
+    run_version(daemon, before)
     await killed_while_serving(daemon, machines)
     assert settle(ROOT, files).returncode == 1, "what another version decided is not ours to dump"
-    be(daemon, ROOT)
+    run_version(daemon, ROOT)
     await daemon.restart()
     assert daemon.logged("recorded-outcome-kept")
     await until(lambda: at_window_1(machines) == "A005")
@@ -108,11 +108,11 @@ async def test_the_version_before_dumps_its_own_steps(
 ) -> None:
     """As the install program does before it switches: nothing is left to decide."""
     files, daemon, machines = hall
-    be(daemon, before)
+    run_version(daemon, before)
     await killed_while_serving(daemon, machines)
     done = await asyncio.to_thread(settle, before, files)
     assert done.returncode == 0, done.stderr
-    be(daemon, ROOT)
+    run_version(daemon, ROOT)
     await daemon.restart()
     assert not daemon.logged("recorded-outcome-kept")
     await until(lambda: at_window_1(machines) == "A005")

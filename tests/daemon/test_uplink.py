@@ -13,13 +13,13 @@ from tests.support.daemon_checks import identical
 from tests.support.daemons import Daemon, Hall, Machines
 
 
-def told(hall: Hall) -> list[tuple[str, str]]:
+def events_of_journal(hall: Hall) -> list[tuple[str, str]]:
     """Return (type, subject) of each event in the journal, in order: what the centre has to receive."""
     notes = (note for step in hall.steps() for note in step.notes)
     return [(f"edged.{note.kind}", note.subject) for note in notes if is_event(note.kind)]
 
 
-def heard(*centres: Centre) -> list[tuple[str, str]]:
+def events_received(*centres: Centre) -> list[tuple[str, str]]:
     """Return (type, subject) of the events that these centres stored together, by number; a gap fails."""
     events = {number: event for centre in centres for number, event in centre.events.items()}
     assert sorted(events) == list(range(1, len(events) + 1))
@@ -50,7 +50,7 @@ async def test_without_its_centre_and_killed_the_hall_forgets_no_event(
     async with centre_at(broker, "east") as before:
         visit(machines, 1)
         await until(lambda: files.notes()["ticket.finished"] == 1)
-        await until(lambda: 0 < len(told(files)) == before.upto == remembered(files))
+        await until(lambda: 0 < len(events_of_journal(files)) == before.upto == remembered(files))
     for number in range(2, 12):
         visit(machines, number)
     await until(lambda: files.notes()["ticket.finished"] == 11)
@@ -63,10 +63,10 @@ async def test_without_its_centre_and_killed_the_hall_forgets_no_event(
     await daemon.restart()
     async with centre_at(broker, "east", upto=before.upto) as after:
         visit(machines, 16)
-        await until(lambda: ("edged.ticket.finished", "A016") in told(files))
+        await until(lambda: ("edged.ticket.finished", "A016") in events_of_journal(files))
         await until(lambda: "edged_uplink_backlog 0.0\n" in files.get("/metrics")[1])
-        await until(lambda: len(told(files)) == remembered(files))
-    assert heard(before, after) == told(files)
+        await until(lambda: len(events_of_journal(files)) == remembered(files))
+    assert events_received(before, after) == events_of_journal(files)
     assert min(arrival.number for arrival in after.arrivals) > before.upto
     live = [arrival.number for arrival in after.arrivals if not arrival.historical]
     late = [arrival.number for arrival in after.arrivals if arrival.historical]
