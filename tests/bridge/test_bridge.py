@@ -91,22 +91,22 @@ def kept_in(chosen: BridgeSettings, state: dict[str, Any] | None = None) -> dict
     return found
 
 
-class Heard:
+class HallMessages:
     """The messages that the bridge has sent to the hall."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[str, dict[str, Any]]] = []
+        self.messages: list[tuple[str, dict[str, Any]]] = []
 
     def of(self, word: str) -> list[dict[str, Any]]:
-        return [fields for said, fields in self.said if said == word]
+        return [fields for messages, fields in self.messages if messages == word]
 
     def numbers(self, word: str) -> list[str]:
         return list(dict.fromkeys(fields["number"] for fields in self.of(word)))
 
 
 @asynccontextmanager
-async def listening(broker: Mosquitto) -> AsyncIterator[Heard]:
-    heard = Heard()
+async def listening(broker: Mosquitto) -> AsyncIterator[HallMessages]:
+    hall = HallMessages()
 
     async def listen() -> None:
         async with plain_client(broker, "hall") as client:
@@ -114,10 +114,10 @@ async def listening(broker: Mosquitto) -> AsyncIterator[Heard]:
             async for message in client.messages:
                 payload = message.payload
                 assert isinstance(payload, bytes)
-                heard.said.append((str(message.topic).rsplit("/", 1)[1], json.loads(payload)))
+                hall.messages.append((str(message.topic).rsplit("/", 1)[1], json.loads(payload)))
 
     async with background(listen()):
-        yield heard
+        yield hall
 
 
 @asynccontextmanager
@@ -155,10 +155,10 @@ async def test_rows_of_a_real_database_reach_the_hall_and_a_restart_tells_none_t
         async with bridged(broker, chosen, SqlSource(database)):
             await until(lambda: "A003" in heard.numbers("ticket"))
             assert heard.numbers("ticket") == ["A002", "A003"]
-        everything = json.dumps(heard.said, ensure_ascii=False)
+        everything = json.dumps(heard.messages, ensure_ascii=False)
         assert not any(name in everything for name in ("张三", "李四", "王五"))
         by_number: dict[int, dict[str, Any]] = {}
-        for _, fields in heard.said:  # at least once: what comes again is the same under its number
+        for _, fields in heard.messages:  # at least once: what comes again is the same under its number
             if "seq" in fields:
                 assert by_number.setdefault(fields["seq"], fields) == fields
         assert list(by_number) == sorted(by_number)
@@ -271,7 +271,7 @@ async def test_a_web_service_is_followed_too(tmp_path: Path) -> None:
             await until(lambda: "recursion" in str(heard.of("health")[-1]["fault"]))
             web.rows["tickets"] = "no list"
             await until(lambda: "no list of rows" in str(heard.of("health")[-1]["fault"]))
-        assert "张三" not in json.dumps(heard.said, ensure_ascii=False)
+        assert "张三" not in json.dumps(heard.messages, ensure_ascii=False)
     web.server.shutdown()
     web.server.server_close()
 
@@ -293,7 +293,7 @@ class Pusher:
                 pass
 
     @property
-    def heard(self) -> bool:
+    def subscribed(self) -> bool:
         return bool(self._wires)
 
     def push(self, *documents: Any) -> None:
@@ -317,31 +317,31 @@ async def test_a_system_that_pushes_is_heard_and_heals_by_its_list(
     waiting = {"view": "queue", "number": "no", "service": "biz", "order": "id"}
     fields = {"queue": "queue-1", "url_file": "x", "source": "websocket", "tickets": view, "waiting": waiting}
     own = {"state": str(tmp_path / "s"), "every_s": 0.2, "whole_every_s": 1.0, "services": {"1": "tax"}}
-    there = Pusher()
-    source = WebSocketSource(f"ws://127.0.0.1:{there.port}/", "type")
+    pusher = Pusher()
+    source = WebSocketSource(f"ws://127.0.0.1:{pusher.port}/", "type")
     try:
         async with real_mosquitto() as broker, listening(broker) as heard:
             async with bridged(broker, read(BridgeSettings, fields | own), source):
                 await until(lambda: "has not told its list queue yet" in str(heard.of("health")[-1:]))
-                there.push("{", "[" * 2000, {"type": 7}, {"type": "hello", "data": "x"})
-                there.push({"type": "queue", "data": [{"id": 3, "no": "A003", "biz": 1}]})
+                pusher.push("{", "[" * 2000, {"type": 7}, {"type": "hello", "data": "x"})
+                pusher.push({"type": "queue", "data": [{"id": 3, "no": "A003", "biz": 1}]})
                 await until(lambda: [one["waiting"] for one in heard.of("queue")] == [["A003"]])
-                there.push({"type": "ticket", "id": 4, "no": "A004", "biz": 1, "name": "张三"})
-                there.push({"type": "ticket", "data": {"id": 5, "no": "A005", "biz": 1}})
+                pusher.push({"type": "ticket", "id": 4, "no": "A004", "biz": 1, "name": "张三"})
+                pusher.push({"type": "ticket", "data": {"id": 5, "no": "A005", "biz": 1}})
                 await until(lambda: heard.numbers("ticket") == ["A004", "A005"])
-                await asyncio.to_thread(there.end)
+                await asyncio.to_thread(pusher.end)
                 await until(lambda: heard.of("health")[-1]["fault"] is not None)
-                there = Pusher(there.port)
-                await until(lambda: there.heard)
-                there.push({"type": "queue", "data": []})
+                pusher = Pusher(pusher.port)
+                await until(lambda: pusher.subscribed)
+                pusher.push({"type": "queue", "data": []})
                 await until(lambda: heard.of("queue")[-1]["waiting"] == [])
                 await until(lambda: heard.of("health")[-1]["fault"] is None)
-                there.push({"type": "ticket", "id": 6, "no": "A006", "biz": 1})
+                pusher.push({"type": "ticket", "id": 6, "no": "A006", "biz": 1})
                 await until(lambda: heard.numbers("ticket") == ["A004", "A005", "A006"])
-            assert "张三" not in json.dumps(heard.said, ensure_ascii=False)
+            assert "张三" not in json.dumps(heard.messages, ensure_ascii=False)
     finally:
         await asyncio.to_thread(source.close)
-        await asyncio.to_thread(there.end)
+        await asyncio.to_thread(pusher.end)
 
 
 @pytest.mark.parametrize("url", ["http://x/", "ws://", "x"])

@@ -42,7 +42,7 @@ rows_of_any_kind = st.lists(
 )
 
 
-def said(progress: BridgeProgress) -> list[tuple[str, dict[str, Any]]]:
+def pending_messages(progress: BridgeProgress) -> list[tuple[str, dict[str, Any]]]:
     return [(word, json.loads(payload)) for word, payload in progress.pending]
 
 
@@ -55,7 +55,7 @@ def test_rows_become_messages_of_the_contract() -> None:
     waiting: list[Row] = [{"ticketNumber": number, "busiSeq": "0101"} for number in ("A002", "A003")]
     take_whole(progress, "waiting", waiting, SETTINGS, odd)
     take_whole(progress, "staff", [{"windowNumber": "3", "logged": 1}], SETTINGS, odd)
-    assert said(progress) == [
+    assert pending_messages(progress) == [
         ("ticket", {"seq": 1, "boot": "b1", "number": "A001", "service": "tax-general"}),
         ("call", {"seq": 2, "boot": "b1", "number": "A001", "window": "w3"}),
         ("end", {"seq": 3, "boot": "b1", "window": "w3", "outcome": "no-show"}),
@@ -77,7 +77,7 @@ def test_rows_of_any_kind_are_messages_that_the_hall_takes_or_counted(
         take_whole(progress, "staff", rows, SETTINGS, odd)
     for word, payload in progress.pending:
         decode(word, payload.encode())
-    assert [fields["seq"] for _, fields in said(progress)] == list(range(1, progress.seq + 1))
+    assert [fields["seq"] for _, fields in pending_messages(progress)] == list(range(1, progress.seq + 1))
     again = BridgeProgress.from_json(progress.to_json())
     assert again == progress
 
@@ -90,14 +90,18 @@ def test_rows_that_were_committed_late_are_told_once(numbers: list[int], cut: in
     def row(number: int) -> Row:
         return {"id": number, "ticketNumber": f"A{number:03}", "busiSeq": "0101"}
 
-    for seen in (numbers[:cut], numbers):
+    for committed in (numbers[:cut], numbers):
         begin = floor(progress, "tickets", 60)
         assert not isinstance(begin, datetime)
         take(
-            progress, "tickets", [row(n) for n in sorted(seen) if begin is None or n >= begin], SETTINGS, odd
+            progress,
+            "tickets",
+            [row(n) for n in sorted(committed) if begin is None or n >= begin],
+            SETTINGS,
+            odd,
         )
-    told = [fields["number"] for _, fields in said(progress)]
-    assert sorted(told) == sorted(f"A{number:03}" for number in numbers)
+    published = [fields["number"] for _, fields in pending_messages(progress)]
+    assert sorted(published) == sorted(f"A{number:03}" for number in numbers)
 
 
 def test_statements_only_select_the_named_columns_in_every_dialect() -> None:
@@ -105,8 +109,8 @@ def test_statements_only_select_the_named_columns_in_every_dialect() -> None:
 
     report = SETTINGS.reports()["tickets"]
     for dialect in (postgresql.dialect(), mysql.dialect(), mssql.dialect(), oracle.dialect()):  # type: ignore[no-untyped-call]
-        for look in ("from", "newest", "whole"):
-            text = str(statement(report, look, 17).compile(dialect=dialect)).upper()
+        for query in ("from", "newest", "whole"):
+            text = str(statement(report, query, 17).compile(dialect=dialect)).upper()
             assert text.lstrip().startswith("SELECT"), text
             assert not any(word in text for word in ("INSERT", "UPDATE", "DELETE", "FOR UPDATE", "QNMAE")), (
                 text

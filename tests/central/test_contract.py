@@ -45,9 +45,9 @@ def at(topic: topics.Topic, **other: str) -> str:
 
 @pytest.mark.parametrize("topic", topics.CONTRACT, ids=lambda topic: topic.address)
 def test_each_side_may_say_and_hear_what_is_its_own_at_the_halls_broker(topic: topics.Topic) -> None:
-    says, hears = ("centre", "edged") if topic.way == "down" else ("edged", "centre")
-    assert allows(HALL, says, "write", at(topic))
-    assert allows(HALL, hears, "read", at(topic))
+    publisher, subscriber = ("centre", "edged") if topic.way == "down" else ("edged", "centre")
+    assert allows(HALL, publisher, "write", at(topic))
+    assert allows(HALL, subscriber, "read", at(topic))
     assert topic.way == "down" or not allows(HALL, "centre", "write", at(topic))
 
 
@@ -90,9 +90,9 @@ def test_the_bridge_carries_all_of_it_and_nothing_else() -> None:
     carried = {}
     for line in (CONFIGS / "mosquitto" / "bridge.conf").read_text().splitlines():
         if line.startswith("topic "):
-            _, tail, way, qos, here, there = line.split()
-            assert (qos, here) == ("1", there)
-            carried[here + tail] = {"out": "up", "in": "down"}[way]
+            _, tail, way, qos, hall_prefix, city_prefix = line.split()
+            assert (qos, hall_prefix) == ("1", city_prefix)
+            carried[hall_prefix + tail] = {"out": "up", "in": "down"}[way]
     assert carried == {
         topic.filter.replace("hall/+", "hall/east").replace("city/+", "city/river-city"): topic.way
         for topic in topics.CONTRACT

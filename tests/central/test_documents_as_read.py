@@ -57,8 +57,8 @@ def order(changes: dict[str, Any]) -> Iterator[str]:
     past = Past(NOW_MS, {KEYID: LastOrder(3, "another")})
     taken = operations.accept(raw, made["operation"][:20], Trusted(KEYS), AUDIENCE, past)
     yield repr(taken.event) if taken.version is None else f"version {taken.version}"
-    if taken.event is not None and (meant := operations.with_ids(taken.event, SITE)) != taken.event:
-        yield f"means {meant!r}"
+    if taken.event is not None and (resolved := operations.with_ids(taken.event, SITE)) != taken.event:
+        yield f"means {resolved!r}"
 
 
 def keys(changes: dict[str, Any]) -> Iterator[str]:
@@ -111,8 +111,8 @@ def signed(changes: dict[str, Any], copies: int = 1) -> Iterator[str]:
     yield "the signature is good"
 
 
-def rehearsal(said: dict[str, Any]) -> Iterator[str]:
-    found = of_report(said)
+def rehearsal(report: dict[str, Any]) -> Iterator[str]:
+    found = of_report(report)
     yield from (f"{english} | {chinese}" for english, chinese in sentences(found))
     for worse in (0, 10):
         why = objection(found, worse)
@@ -156,7 +156,7 @@ def test_what_is_read_in_them_and_what_is_refused() -> None:
     written = []
     for line in text.splitlines():
         if line.startswith("> "):
-            written += [line, *(f"  {told}" for told in answer(line[2:]))]
+            written += [line, *(f"  {result}" for result in answer(line[2:]))]
         elif not line.startswith("  "):
             written.append(line)
     found = "\n".join(written) + "\n"

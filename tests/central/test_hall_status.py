@@ -40,25 +40,25 @@ class Told:
 
 
 def test_the_centre_is_told_each_change_once_and_since_when() -> None:
-    told, status = Told(), HallStatus("h", 3, str, "city")
+    reported, status = Told(), HallStatus("h", 3, str, "city")
     same = {"version": __version__, "policy": 0, "epoch": 3, "group": "city"}
     later = [GOOD._replace(wall_ms=GOOD.wall_ms + s * 1000) for s in range(9)]
-    status.publish_now(told, later[0])
-    status.publish_if_changed(told, later[1])
-    status.publish_if_changed(told, later[2]._replace(lost=("led",)))
-    status.publish_if_changed(told, later[3]._replace(lost=("led",)))
-    status.publish_if_changed(told, later[4]._replace(lost=("led", "relay")))
-    status.publish_if_changed(told, later[5])
-    status.publish_if_changed(told, later[6]._replace(state=State(policy_version=7)))
-    told.up = False
-    status.publish_now(told, later[7])
-    told.up = True
-    status.leave(told, later[8])
+    status.publish_now(reported, later[0])
+    status.publish_if_changed(reported, later[1])
+    status.publish_if_changed(reported, later[2]._replace(lost=("led",)))
+    status.publish_if_changed(reported, later[3]._replace(lost=("led",)))
+    status.publish_if_changed(reported, later[4]._replace(lost=("led", "relay")))
+    status.publish_if_changed(reported, later[5])
+    status.publish_if_changed(reported, later[6]._replace(state=State(policy_version=7)))
+    reported.up = False
+    status.publish_now(reported, later[7])
+    reported.up = True
+    status.leave(reported, later[8])
 
     def since(second: int) -> str:
         return str(GOOD.wall_ms + second * 1000)
 
-    assert told.bodies == [
+    assert reported.bodies == [
         same | {"state": "online", "since": since(0)},
         same | {"state": "degraded", "since": since(2), "reasons": ["device led"]},
         same | {"state": "degraded", "since": since(2), "reasons": ["device led", "device relay"]},

@@ -167,8 +167,14 @@ def test_with_a_list_a_key_signs_what_the_list_says_and_when() -> None:
     ring = ring_of(entry(KEY, not_before="2026-05-20T00:00:00Z", not_after="2026-06-10T00:00:00Z"))
     start_ms, end_ms = epoch_ms("2026-05-20T00:00:00Z"), epoch_ms("2026-06-10T00:00:00Z")
     moments = [start_ms - DAY_MS, start_ms, end_ms - 1, end_ms, 0]
-    told = ["key-not-yet", "", "", "key-ended", ""]  # the last: a clock that was never set judges no dates
-    assert [why_not(ring, KEY, at_ms) for at_ms in moments] == told
+    refusals = [
+        "key-not-yet",
+        "",
+        "",
+        "key-ended",
+        "",
+    ]  # the last: a clock that was never set judges no dates
+    assert [why_not(ring, KEY, at_ms) for at_ms in moments] == refusals
 
 
 def test_a_good_signature_beside_one_of_a_revoked_key_is_enough() -> None:
@@ -218,8 +224,8 @@ def test_what_ends_within_a_month_is_told_for_what_no_other_key_can_sign() -> No
         entry(SPARE_ROOT, "operations:open", name="gate", not_after=over),
         expires=soon,
     )
-    told = ring.ends(NOW_MS)
-    assert set(told) == {"operations", "operations:open", "key-list"}
-    assert "ends in 12 days" in told["operations"]
-    assert "has ended" in told["operations:open"]
+    endings = ring.ends(NOW_MS)
+    assert set(endings) == {"operations", "operations:open", "key-list"}
+    assert "ends in 12 days" in endings["operations"]
+    assert "has ended" in endings["operations:open"]
     assert ring.ends(0) == {}

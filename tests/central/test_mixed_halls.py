@@ -147,13 +147,13 @@ def test_the_commands_tell_what_a_hall_makes_of_it(
     areas = {"kind:money": {"open_above": 9}, "if-present:moon": {"open_above": 5}}
     file.write_text(json.dumps(document(halls=["small"], body={"tidal": {"areas": areas}})))
     check(file, hall)
-    told = capsys.readouterr().out
-    assert "not in this hall, left out: if-present:moon / 本大厅没有，不适用：if-present:moon\n" in told
+    output = capsys.readouterr().out
+    assert "not in this hall, left out: if-present:moon / 本大厅没有，不适用：if-present:moon\n" in output
     explain(file, None, hall)
-    told = capsys.readouterr().out
-    assert "税务综合：启用潮汐窗口的等候人数：8 → 9  [tidal.areas.tax.open_above]" in told
-    assert "本大厅没有，不适用：if-present:moon\n" in told
-    assert "not in this hall, left out: if-present:moon\n" in told
+    output = capsys.readouterr().out
+    assert "税务综合：启用潮汐窗口的等候人数：8 → 9  [tidal.areas.tax.open_above]" in output
+    assert "本大厅没有，不适用：if-present:moon\n" in output
+    assert "not in this hall, left out: if-present:moon\n" in output
     explain(file, None, None)
     alone = capsys.readouterr().out
     assert "money类专区：启用潮汐窗口的等候人数：8 → 9" in alone

@@ -37,10 +37,10 @@ async def test_of_a_flood_the_core_hears_now_and_then_also_when_the_clock_was_se
     file = tmp_path / "hall.toml"
     file.write_text(GOOD)
     wall_ms, counted = [NOW_MS], list[str]()
-    told: list[Event] = []
+    events: list[Event] = []
 
     def put(event: Event, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE) -> bool:
-        told.append(event)
+        events.append(event)
         return True
 
     async with real_mosquitto() as broker, open_journal(tmp_path / "hall.db") as journal:
@@ -64,11 +64,11 @@ async def test_of_a_flood_the_core_hears_now_and_then_also_when_the_clock_was_se
             for later_ms in (0, REPORTED_WITHIN_MS, -HOUR_MS, REPORTED_WITHIN_MS):
                 wall_ms[0] += later_ms
                 before = len(counted)
-                told.clear()
+                events.clear()
                 for _ in range(FLOOD):
                     await centre.publish(topics.policy_push("east"), b"rubbish", qos=1)
                 await until(lambda: len(counted) == before + FLOOD)
-                assert told == [DocumentRejected("policy", "not-an-envelope", "")] * REPORTED_MAX
+                assert events == [DocumentRejected("policy", "not-an-envelope", "")] * REPORTED_MAX
 
 
 async def test_an_operator_reads_where_an_order_is_wrong_and_the_log_why_it_did_nothing(

@@ -72,7 +72,7 @@ class Hall:
     epoch, cursor, last_seq = 1, Cursor(0, 0, 0), 0
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.transcript: list[str] = []
         self.run = _Run()
         self.now_ms = NOW_MS
         self.durable = self.room = self.up = True
@@ -101,12 +101,12 @@ class Hall:
             put=self.put,
             wall_ms=lambda: self.now_ms,
             stamp=str,
-            reject=lambda reason, detail="": self.said.append(f"counted: {reason} ({detail})"),
+            reject=lambda reason, detail="": self.transcript.append(f"counted: {reason} ({detail})"),
             state=self.state,
             condemned=self.condemned,
-            count_refused=lambda code: self.said.append(f"counted: refused {code}"),
-            answered=lambda of, body: self.said.append(f"page: answer to {of[:8]} {_json(body)}"),
-            ahead=lambda why: self.said.append(f"ahead: {why}"),
+            count_refused=lambda code: self.transcript.append(f"counted: refused {code}"),
+            answered=lambda of, body: self.transcript.append(f"page: answer to {of[:8]} {_json(body)}"),
+            ahead=lambda why: self.transcript.append(f"ahead: {why}"),
             concern=self.concern,
             silent=False,
         )
@@ -128,9 +128,9 @@ class Hall:
             f" waiting {policies.waiting_version},"
             f" left {sorted(policies.left_versions)}, last push {_json(policies.last_push)}, key list {keys.version}"
         )
-        told = [shown] if shown != self.shown else []
+        lines = [shown] if shown != self.shown else []
         self.shown = shown
-        return told
+        return lines
 
     # -- the journal --
 
@@ -160,7 +160,7 @@ class Hall:
             raise Unreachable("no connection")
         if self.wire_broken:
             raise RuntimeError("a bug")
-        self.said.append(f"{topic}{' retained' if retain else ''} {payload.decode()}")
+        self.transcript.append(f"{topic}{' retained' if retain else ''} {payload.decode()}")
 
     def respond(self, request: Message, payload: bytes) -> bool:
         if self.answers_refused:
@@ -175,7 +175,7 @@ class Hall:
     ) -> bool:
         if self.room:
             document = " with its document" if attachments.envelope is not None else ""
-            self.said.append(f"core: {_event(event)}{document}")
+            self.transcript.append(f"core: {_event(event)}{document}")
             self.inbox.append((event, ack, attachments))
         return self.room
 
@@ -193,7 +193,7 @@ class Hall:
         commands, notes = engine.handle(engine.state.at_ms, event)
         if isinstance(event, PolicyApplied) and harmful:
             engine.state.trial = None
-        self.said += [f"  # {note.kind} {note.subject}" for note in notes]
+        self.transcript += [f"  # {note.kind} {note.subject}" for note in notes]
         step = Step(self.last_seq, engine.state.at_ms, event, commands, notes)
         for observer in self.office.observers:
             observer.step(step, 0.0)
@@ -212,7 +212,7 @@ class Hall:
 
     def concern(self, alarm: str, present: Any) -> None:
         if dict(present) != self.concerns.get(alarm, {}):
-            self.said.append(f"alarm {alarm}: {_json(dict(present))}")
+            self.transcript.append(f"alarm {alarm}: {_json(dict(present))}")
         self.concerns[alarm] = dict(present)
 
     # -- what happens --
@@ -220,10 +220,10 @@ class Hall:
     def come(self, kind: str, text: str) -> None:
         """A document comes: ``[signer] [to TOPIC] [again] JSON``; ``again``: as it came before."""
         words, brace, body = text.partition("{")
-        said = words.split()
-        own = next((word for word in said if word in SIGNERS), "root" if kind == "keys" else "city")
+        transcript = words.split()
+        own = next((word for word in transcript if word in SIGNERS), "root" if kind == "keys" else "city")
         changes = json.loads(brace + body) if brace else {}
-        raw = b"rubbish" if "rubbish" in said else self.signed(kind, changes, own)
+        raw = b"rubbish" if "rubbish" in transcript else self.signed(kind, changes, own)
         if kind == "appointment":
             raw = (brace + body).encode()
         topic = {
@@ -233,15 +233,15 @@ class Hall:
         }.get(kind)
         if topic is None:
             topic = f"hall/demo/ops/{changes.get('operation', 'close')}"
-        if "to" in said:
-            topic = said[said.index("to") + 1]
-        answer = next((word for word in said if "answer" in word), None)
+        if "to" in transcript:
+            topic = transcript[transcript.index("to") + 1]
+        answer = next((word for word in transcript if "answer" in word), None)
         message = Message(
             topic=topic,
             payload=raw,
-            retain="retained" in said,
+            retain="retained" in transcript,
             response_topic=answer,
-            ack=lambda: self.said.append("acknowledged"),
+            ack=lambda: self.transcript.append("acknowledged"),
         )
         pattern = "hall/demo/ops/+" if topic.startswith("hall/demo/ops/") else topic
         self.failing = self.broken
@@ -329,7 +329,7 @@ class Hall:
                 raise AssertionError(text)
 
     def rehearse(self, policy: bytes, in_force: bytes, days: int, done: Callable[[Any], None]) -> None:
-        self.said.append(
+        self.transcript.append(
             f"rehearsal asked: {days} days, in force {'the built-in policy' if not in_force else 'another'}"
         )
         self.done = done
@@ -363,14 +363,14 @@ def test_what_everybody_hears() -> None:
             if not line.startswith("> "):
                 continue
             assert hall is not None
-            hall.said.clear()
+            hall.transcript.clear()
             hall.line(line[2:])
             hall.settle()
-            told = [*hall.said, *map(_log, logs), *hall.standing()]
+            lines = [*hall.transcript, *map(_log, logs), *hall.standing()]
             logs.clear()
             written += [
                 line,
-                *(f"  {re.sub('[0-9a-f]{64}', lambda found: found[0][:8], one)}" for one in told),
+                *(f"  {re.sub('[0-9a-f]{64}', lambda found: found[0][:8], one)}" for one in lines),
             ]
     found = "\n".join(written) + "\n"
     if os.environ.get("TRANSCRIPTS_UPDATE"):

@@ -53,7 +53,7 @@ class DeskOfHall:
         self.link.changed(True, "")
         await self.desk.publish_changes()
 
-    async def look(self) -> list[str]:
+    async def published_in_one_round(self) -> list[str]:
         """The windows and areas that are published at one look."""
         self.link.bodies.clear()
         await self.desk.publish_changes()
@@ -75,10 +75,10 @@ async def test_what_no_note_shows_is_published_within_one_round(monkeypatch: pyt
             area.stale = "sensor" if blind else None
         for window in hall.engine.state.windows.values():
             window.stale = blind
-        assert await hall.look() == [], "not yet"
+        assert await hall.published_in_one_round() == [], "not yet"
         now_s += page_desk.ROUND_S
         first = turn % 3 * 3
-        assert await hall.look() == parts[first : first + 3]
+        assert await hall.published_in_one_round() == parts[first : first + 3]
 
 
 async def test_what_a_sign_shows_is_published_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ async def test_what_a_sign_shows_is_published_at_the_next_look(monkeypatch: pyte
     for point, value in ((Point("relay/1"), Lamp("blink")), (Point("d1"), Display(("1", "2")))):
         hall.engine.state.shown[slot(point, type(value))] = value
         hall.desk.step(Step(0, hall.at_ms, Tick(), (Desired(point, value),), ()), 0.0)
-        assert await hall.look() == ["window/w1"]
+        assert await hall.published_in_one_round() == ["window/w1"]
     shown = hall.link.parts["window/w1"]
     assert (shown["lamp"], shown["led"]) == ("blink", ["1", "2"])
 

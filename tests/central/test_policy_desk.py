@@ -55,7 +55,7 @@ class Hall:
         self.refused: list[str] = []
         self.trusted = Trusted(KEYS)
         self.rehearses = False
-        self.asked: list[tuple[bytes, bytes, int]] = []
+        self.questions: list[tuple[bytes, bytes, int]] = []
         self.rehearsed: Callable[[Rehearsed | Missed], None] = lambda found: None
         self.link = MqttLink(settings_for(broker, "edged-demo", keepalive_s=2), Rejections())
         self.state = State(left=list(left))
@@ -81,7 +81,7 @@ class Hall:
     ) -> Missed | None:
         """What the desk is told at once, or later by ``rehearsed``."""
         if self.rehearses:
-            self.asked.append((policy, in_force, days))
+            self.questions.append((policy, in_force, days))
             self.rehearsed = done
             return None
         return Missed(missed="no-service")
@@ -138,9 +138,9 @@ class Centre:
                 self.reports.append(json.loads(message.payload))
 
     async def push(self, raw: bytes, topic: str = PUSH, *, retain: bool = False) -> dict[str, Any]:
-        seen = len(self.reports)
+        reports_before = len(self.reports)
         await self.client.publish(topic, raw, qos=1, retain=retain)
-        await until(lambda: len(self.reports) > seen)
+        await until(lambda: len(self.reports) > reports_before)
         return self.reports[-1]
 
 
@@ -385,9 +385,9 @@ async def test_a_policy_that_could_not_be_kept_is_applied_once_it_can(
         hall.desk.check()
         await until(lambda: centre.reports[-1]["state"] == "applied")
         assert hall.version == 8
-        seen = len(centre.reports)
+        reports_before = len(centre.reports)
         hall.desk.check()
-        assert len(centre.reports) == seen
+        assert len(centre.reports) == reports_before
 
 
 async def test_a_report_made_while_the_broker_was_away_is_sent_when_it_is_back(tmp_path: Path) -> None:

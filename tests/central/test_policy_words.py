@@ -29,7 +29,7 @@ def read(text: str) -> Policy:
     return core_policy(inspect(json.dumps(filled).encode(), None).body)
 
 
-def told(before: Policy, after: Policy) -> dict[str, tuple[str, str]]:
+def changes_in_words(before: Policy, after: Policy) -> dict[str, tuple[str, str]]:
     return {
         one.path: (one.words.en, one.words.zh) for one in changes(before, after, PlaceNames(load(HALL).site))
     }
@@ -48,16 +48,16 @@ def test_a_draft_says_what_the_policy_says(file: Path) -> None:
 def test_areas_are_named_and_compared_as_their_values_hold() -> None:
     before = Policy()
     own = replace(before, tidal=replace(before.tidal, areas={"tax": replace(Band(), open_above=5)}))
-    assert told(before, own) == {
+    assert changes_in_words(before, own) == {
         "tidal.areas.tax.open_above": (
             'Taxes: waiting visitors above which a "+1" window opens: 8 → 5',
             "税务综合：启用潮汐窗口的等候人数：8 → 5",
         )
     }
-    assert told(own, before)["tidal.areas.tax.open_above"][1].endswith("：5 → 8")
+    assert changes_in_words(own, before)["tidal.areas.tax.open_above"][1].endswith("：5 → 8")
     all_of_them = replace(own, tidal=replace(own.tidal, band=replace(Band(), close_at=1)))
     both = replace(all_of_them.tidal, areas={"tax": replace(Band(), open_above=5, close_at=1)})
-    paths = set(told(own, replace(all_of_them, tidal=both)))
+    paths = set(changes_in_words(own, replace(all_of_them, tidal=both)))
     assert paths == {"tidal.band.close_at"}, "what changes there as everywhere is said once"
 
 
@@ -73,11 +73,11 @@ def test_nothing_looks_like_python() -> None:
 
 def test_lists_say_what_came_and_what_went() -> None:
     monday, weekend = Session((1,), "08:00", "12:00"), Session((6, 7), "09:00", "16:00", ("tax",))
-    found = told(Policy(hours=Hours((monday,))), Policy(hours=Hours((weekend,))))
+    found = changes_in_words(Policy(hours=Hours((monday,))), Policy(hours=Hours((weekend,))))
     english, chinese = found["hours.week"]
     assert english.endswith(": + Sat, Sun 09:00–16:00 for Taxes; − Mon 08:00–12:00")
     assert chinese.endswith("：+ 周六、周日 09:00–16:00（税务综合）；− 周一 08:00–12:00")
-    mix = told(Policy(), Policy(tidal=Tidal(pw=Pw(mix={"tax-general": 0.5}))))
+    mix = changes_in_words(Policy(), Policy(tidal=Tidal(pw=Pw(mix={"tax-general": 0.5}))))
     assert mix["tidal.pw.mix"][0].endswith("none → 0.5")
 
 

@@ -56,9 +56,9 @@ async def test_a_policy_is_rehearsed_before_it_comes_into_force_and_the_report_h
     async with hall_and_centre(tmp_path / "hall.db") as (hall, centre):
         hall.rehearses = True
         raw = strict(max_worse=None, days=5)
-        said = await centre.push(raw)
-        assert (said["state"], said["applied"]["version"]) == ("rehearsing", 0)
-        assert hall.asked == [(raw, b"", 5)]
+        report = await centre.push(raw)
+        assert (report["state"], report["applied"]["version"]) == ("rehearsing", 0)
+        assert hall.questions == [(raw, b"", 5)]
         assert hall.version == 0, "not in force yet"
         hall.rehearsed(FOUND)
         await until(lambda: centre.reports[-1]["state"] == "applied")
@@ -66,7 +66,7 @@ async def test_a_policy_is_rehearsed_before_it_comes_into_force_and_the_report_h
         assert (hall.version, hall.refused) == (7, [])
         hall.rehearses = True
         await centre.push(strict(version=8))
-        assert hall.asked[-1][1] == raw, "beside the policy in force"
+        assert hall.questions[-1][1] == raw, "beside the policy in force"
 
 
 async def test_a_worse_one_is_refused_where_it_asks_for_that_and_in_words(tmp_path: Path) -> None:
@@ -75,11 +75,11 @@ async def test_a_worse_one_is_refused_where_it_asks_for_that_and_in_words(tmp_pa
         await centre.push(strict())
         hall.rehearsed(FOUND)
         await until(lambda: centre.reports[-1]["state"] == "rejected")
-        said = centre.reports[-1]
-        assert said["reason"]["code"] == "rehearsed-worse"
-        assert "mean wait 3.0 → 9.5 min" in said["reason"]["message"]
-        assert "平均等候 3.0 → 9.5 分钟" in said["reason"]["message_zh"]
-        assert said["rehearsal"]["after"]["staff_min"] == 0
+        report = centre.reports[-1]
+        assert report["reason"]["code"] == "rehearsed-worse"
+        assert "mean wait 3.0 → 9.5 min" in report["reason"]["message"]
+        assert "平均等候 3.0 → 9.5 分钟" in report["reason"]["message_zh"]
+        assert report["rehearsal"]["after"]["staff_min"] == 0
         assert (hall.version, hall.refused) == (0, ["rehearsed-worse"])
         await centre.push(strict(version=8))
         hall.rehearsed(replace_side(FOUND, CALM))
@@ -92,13 +92,13 @@ async def test_no_rehearsal_is_said_and_refused_only_where_one_is_asked_for(
     max_worse: int | None, tmp_path: Path
 ) -> None:
     async with hall_and_centre(tmp_path / "hall.db") as (hall, centre):
-        said = await centre.push(strict(max_worse=max_worse))
-        assert said["rehearsal"] == {"missed": "no-service"}
+        report = await centre.push(strict(max_worse=max_worse))
+        assert report["rehearsal"] == {"missed": "no-service"}
         if max_worse is None:
-            assert said["state"] == "applied"
+            assert report["state"] == "applied"
         else:
-            assert (said["state"], said["reason"]["code"]) == ("rejected", "not-rehearsed")
-            assert "edged-rehearse.socket" in said["reason"]["message_zh"]
+            assert (report["state"], report["reason"]["code"]) == ("rejected", "not-rehearsed")
+            assert "edged-rehearse.socket" in report["reason"]["message_zh"]
         assert hall.version == (7 if max_worse is None else 0)
 
 
@@ -187,7 +187,7 @@ async def line(path: Path, serve: Serve | None, deadline_s: float = 20.0) -> Asy
             server.close()
 
 
-async def heard(ours: Rehearsals, raw: bytes = b"{}") -> Rehearsed | Missed:
+async def outcome_of(ours: Rehearsals, raw: bytes = b"{}") -> Rehearsed | Missed:
     found: asyncio.Future[Rehearsed | Missed] = asyncio.get_running_loop().create_future()
     at_once = ours.want(raw, b"", 3, found.set_result)
     return at_once if at_once is not None else await found
@@ -204,12 +204,12 @@ async def test_the_question_arrives_whole_and_the_answer_comes_back(tmp_path: Pa
 
     raw = bytes(range(256)) * 255  # as large as an envelope may be
     async with line(tmp_path / "r.sock", serve) as ours:
-        assert await heard(ours, raw) == FOUND
-        assert await heard(ours, raw) == FOUND
+        assert await outcome_of(ours, raw) == FOUND
+        assert await outcome_of(ours, raw) == FOUND
     assert got[0] == RehearsalQuestion("/nowhere/hall.db", raw, b"", 3, 1.0, 20.0 * ANSWER_SHARE)
 
 
-def saying(*parts: bytes) -> Serve:
+def answering_with(*parts: bytes) -> Serve:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         for part in parts:
@@ -237,8 +237,8 @@ def saying(*parts: bytes) -> Serve:
 async def test_whatever_the_other_side_says_there_is_an_answer(
     parts: tuple[bytes, ...], tmp_path: Path
 ) -> None:
-    async with line(tmp_path / "r.sock", saying(*parts)) as ours:
-        assert await heard(ours) == Missed(missed="broke-off")
+    async with line(tmp_path / "r.sock", answering_with(*parts)) as ours:
+        assert await outcome_of(ours) == Missed(missed="broke-off")
 
 
 async def test_one_that_never_answers_is_not_waited_for_longer_than_the_deadline(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ async def test_one_that_never_answers_is_not_waited_for_longer_than_the_deadline
         ended.set()
 
     async with line(tmp_path / "r.sock", serve, deadline_s=0.2) as ours:
-        assert await heard(ours) == Missed(missed="no-answer")
+        assert await outcome_of(ours) == Missed(missed="no-answer")
         await ended.wait()
 
 
@@ -259,7 +259,7 @@ async def test_nobody_there_is_known_at_once_and_a_dead_socket_soon(tmp_path: Pa
         assert ours.want(b"{}", b"", 3, lambda found: None) == Missed(missed="no-service")
     (tmp_path / "dead.sock").touch()
     async with line(tmp_path / "dead.sock", None) as ours:
-        assert await heard(ours) == Missed(missed="no-service")
+        assert await outcome_of(ours) == Missed(missed="no-service")
 
 
 async def test_another_question_ends_the_one_before_and_only_the_last_is_answered(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ async def test_another_question_ends_the_one_before_and_only_the_last_is_answere
     async with line(tmp_path / "r.sock", serve) as ours:
         ours.want(b"first", b"", 3, first.append)
         await began.wait()
-        assert await heard(ours, b"second") == FOUND
+        assert await outcome_of(ours, b"second") == FOUND
         await ended.wait()
     assert first == []
 

@@ -43,7 +43,7 @@ class Hall:
     epoch = 3
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.said: list[str] = []
+        self.transcript: list[str] = []
         self.now_s, self.at_ms, self.seq = 1_000.0, 0, 0
         self.durable, self.takes = True, 10_000
         self.cursor = Cursor(0, 0, 0)
@@ -56,13 +56,15 @@ class Hall:
 
     def begin(self) -> None:
         this: Any = self
-        self.uplink = Uplink(this, this, "h", str, self.reject, lambda why: self.said.append(f"ahead: {why}"))
+        self.uplink = Uplink(
+            this, this, "h", str, self.reject, lambda why: self.transcript.append(f"ahead: {why}")
+        )
         pulse: Any = SimpleNamespace(expect=lambda within_s: None, wait=self.wait)
         self.uplink.heartbeat = pulse
         self.uplink.start(0)
 
     def reject(self, reason: str, detail: str = "") -> None:
-        self.said.append(f"counted: {reason} ({detail})")
+        self.transcript.append(f"counted: {reason} ({detail})")
 
     async def wait(self, event: asyncio.Event, within_s: float) -> None:
         raise Waits(f"{within_s:.3g} s")
@@ -74,7 +76,7 @@ class Hall:
 
     def keep_cursor(self, cursor: Cursor) -> None:
         self.cursor = cursor
-        self.said.append(
+        self.transcript.append(
             f"kept: acknowledged {cursor.acked}, counted {cursor.number} up to step {cursor.step}"
         )
 
@@ -98,7 +100,7 @@ class Hall:
     # -- the link --
 
     def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None:
-        self.hear = handler
+        self.handler = handler
 
     def on_state(self, callback: Callable[[bool, str], None]) -> None:
         self.link_changed = callback
@@ -108,10 +110,10 @@ class Hall:
         if not self.takes:
             raise Unreachable("no room")
         self.takes -= 1
-        told = json.loads(payload)
-        of = " of history" if told["historical"] else ""
-        self.said.append(
-            f"{told['sequence']} after {told['previous']}{of}: {told['subject']} at {told['time']}"
+        event = json.loads(payload)
+        of = " of history" if event["historical"] else ""
+        self.transcript.append(
+            f"{event['sequence']} after {event['previous']}{of}: {event['subject']} at {event['time']}"
         )
 
     # -- what happens --
@@ -135,8 +137,8 @@ class Hall:
                 self.commit(ClockSet(self.at_ms + int(rest), 480))
             case "ack" | "say":
                 payload = f'{{"epoch":3,"upto":{rest}}}' if first == "ack" else rest
-                ack = lambda: self.said.append("acknowledged")  # noqa: E731
-                self.hear(SimpleNamespace(topic="ack", payload=payload.encode(), ack=ack))
+                ack = lambda: self.transcript.append("acknowledged")  # noqa: E731
+                self.handler(SimpleNamespace(topic="ack", payload=payload.encode(), ack=ack))
             case "line":
                 self.link_changed(rest == "up", "")
             case "takes":
@@ -175,14 +177,14 @@ class Hall:
         try:
             await self.uplink.run()
         except Waits as wait:
-            self.said.append(
+            self.transcript.append(
                 f"waits {wait}, {self.uplink.backlog} not acknowledged after {self.uplink.acknowledged_upto}"
             )
 
 
-def shortened(told: list[str]) -> list[str]:
+def shortened(lines: list[str]) -> list[str]:
     """Of many messages in a row the first two and the last."""
-    return told if len(told) < 9 else [*told[:2], f"… {len(told) - 4} more …", *told[-2:]]
+    return lines if len(lines) < 9 else [*lines[:2], f"… {len(lines) - 4} more …", *lines[-2:]]
 
 
 async def test_what_the_centre_is_sent_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,11 +199,11 @@ async def test_what_the_centre_is_sent_and_when(monkeypatch: pytest.MonkeyPatch)
             if not line.startswith("> "):
                 continue
             assert hall is not None
-            hall.said.clear()
+            hall.transcript.clear()
             await hall.line(line[2:])
-            told = [*shortened(hall.said), *(f"log {one['log_level']} {one['event']}" for one in logs)]
+            lines = [*shortened(hall.transcript), *(f"log {one['log_level']} {one['event']}" for one in logs)]
             logs.clear()
-            written += [line, *(f"  {one}" for one in told)]
+            written += [line, *(f"  {one}" for one in lines)]
     found = "\n".join(written) + "\n"
     if os.environ.get("TRANSCRIPTS_UPDATE"):
         WRITTEN.write_text(found)

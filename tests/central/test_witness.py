@@ -43,7 +43,7 @@ class Hall:
         self._committed = callback
 
     def subscribe(self, topic_filter: str, handler: Any) -> None:
-        self.hear = handler
+        self.handler = handler
 
     def renew(self, found: Whereabouts) -> None:
         self.renewed.append(found)
@@ -122,7 +122,7 @@ def test_a_position_beyond_this_journal_is_reported_and_stops_our_own_reports(
     hall = Hall(monkeypatch)
     hall.link(True, "")
     word = Whereabouts(epoch, seq, 0, ())
-    hall.hear(_Message(msgspec.json.encode(word)))
+    hall.handler(_Message(msgspec.json.encode(word)))
     assert hall.renewed == ([word] if beyond else [])
     assert hall.after(60) == ([] if beyond else [7])
 

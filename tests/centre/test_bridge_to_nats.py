@@ -28,7 +28,7 @@ class Line(NamedTuple):
     line: CityLine
 
 
-class Ear:
+class ReceivedMessages:
     """The payloads that a client received, by topic and in order, without repetitions (QoS 1 may repeat)."""
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class Ear:
     async def listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
             assert isinstance(message.payload, bytes)
-            said = self.received.setdefault(str(message.topic), [])
-            if not said or said[-1] != message.payload:
-                said.append(message.payload)
+            payloads = self.received.setdefault(str(message.topic), [])
+            if not payloads or payloads[-1] != message.payload:
+                payloads.append(message.payload)
 
     def numbers(self, topic: str) -> list[int]:
         """Of events or orders, as they came first."""
@@ -58,14 +58,14 @@ async def nats_and_hall(directory: Path) -> AsyncIterator[Line]:
 
 
 @asynccontextmanager
-async def listening(client: aiomqtt.Client, *filters: str) -> AsyncIterator[Ear]:
+async def listening(client: aiomqtt.Client, *filters: str) -> AsyncIterator[ReceivedMessages]:
     """``client`` is connected and hears ``filters``."""
-    ear = Ear()
+    messages = ReceivedMessages()
     async with client:
         for one in filters:
             await client.subscribe(one, qos=1)
-        async with background(ear.listen(client), aiomqtt.MqttError):
-            yield ear
+        async with background(messages.listen(client), aiomqtt.MqttError):
+            yield messages
 
 
 def at_nats(made: Line, name: str) -> aiomqtt.Client:
@@ -78,7 +78,7 @@ def at_nats(made: Line, name: str) -> aiomqtt.Client:
     )
 
 
-async def said(client: aiomqtt.Client, topic: str, *numbers: int) -> None:
+async def publish_numbers(client: aiomqtt.Client, topic: str, *numbers: int) -> None:
     for number in numbers:
         await client.publish(topic, json.dumps({"n": number}).encode(), qos=1)
 
@@ -105,19 +105,19 @@ async def test_the_shipped_bridge_loses_nothing_at_a_nats_server(tmp_path: Path)
             operator,
         ):
             await until(lambda: city.received.get(LINE, [b""])[-1] == b"1", WAIT_S)
-            await said(hall, EVENTS, 1, 2)
+            await publish_numbers(hall, EVENTS, 1, 2)
             # the bridge says "1" before it subscribes for the first time; its events come after its subscriptions
             await until(lambda: city.numbers(EVENTS) == [1, 2], WAIT_S)
-            await said(operator, DOWN[0], 1)
+            await publish_numbers(operator, DOWN[0], 1)
             await until(lambda: floor.numbers(DOWN[0]) == [1], WAIT_S)
 
             made.line.cut()
             await until(lambda: city.received[LINE][-1] == b"0", WAIT_S)
-            await said(hall, EVENTS, *range(3, 50))
+            await publish_numbers(hall, EVENTS, *range(3, 50))
             await hall.publish(STATUS, b'{"state":"online"}', qos=1, retain=True)
-            await said(operator, DOWN[0], 2, 3)
-            await said(operator, DOWN[1], 4)
-            await said(centre, DOWN[2], 5)
+            await publish_numbers(operator, DOWN[0], 2, 3)
+            await publish_numbers(operator, DOWN[1], 4)
+            await publish_numbers(centre, DOWN[2], 5)
             await operator.publish(DOWN[3], b'{"n":6}', qos=1, retain=True)
             made.line.mend()
 

@@ -79,8 +79,8 @@ def ask(dsn: str, query: str) -> list[Any]:
 async def settled(city: WireCity, dsn: str) -> None:
     """Everything is acknowledged, and the oracle agrees with the halls."""
     await until(lambda: city.all_acknowledged, 60.0)
-    told = {hall: tuple(rest) for hall, *rest in await asyncio.to_thread(ask, dsn, ORACLE)}
-    assert told == {hall.name: (hall.made, hall.made, hall.made) for hall in city.halls.values()}
+    reported = {hall: tuple(rest) for hall, *rest in await asyncio.to_thread(ask, dsn, ORACLE)}
+    assert reported == {hall.name: (hall.made, hall.made, hall.made) for hall in city.halls.values()}
 
 
 async def happen(city: WireCity, rounds: int, pause_s: float = 0.01) -> None:

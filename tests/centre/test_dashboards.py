@@ -27,13 +27,13 @@ DAY = "at BETWEEN '2026-12-01' AND '2026-12-03'"
 def queries(board: str, key: str) -> list[tuple[str, str]]:
     """(title, query) of every panel, and of the variables that are asked for."""
     text = json.loads((BOARDS / board).read_text())
-    asked = [(panel["title"], target[key]) for panel in text["panels"] for target in panel["targets"]]
+    found = [(panel["title"], target[key]) for panel in text["panels"] for target in panel["targets"]]
     assert [panel["id"] for panel in text["panels"]] == list(range(1, len(text["panels"]) + 1))
     if key == "rawSql":
-        asked += [
+        found += [
             (one["label"], one["query"]) for one in text["templating"]["list"] if one["type"] == "query"
         ]
-    return asked
+    return found
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def city(dsn: str) -> str:
     served = [
         ("east", "ticket.finished A001", story()[0][2], {"outcome": "done", "service_s": 60, "area": "tax"})
     ]
-    for hall, said, at, data in [*story(), *served]:
-        kind, _, subject = said.partition(" ")
+    for hall, message, at, data in [*story(), *served]:
+        kind, _, subject = message.partition(" ")
         number = numbers[hall] = numbers.get(hall, 0) + 1
         events.append(HallEvent(hall, 1, number, number - 1, at, kind, subject, False, json.dumps(data)))
     events.append(events[-1]._replace(hall="west", seq=9, previous=8))
@@ -62,26 +62,26 @@ def city(dsn: str) -> str:
 
 
 def test_every_query_of_the_city_has_figures(city: str) -> None:
-    told: dict[str, list[Any]] = {}
+    rows_of: dict[str, list[Any]] = {}
     with psycopg.connect(city) as connection:
         for title, query in queries("edged-city.json", "rawSql"):
             assert "$__timeFilter(at)" in query or "hall_now" in query, title
-            asked = query.replace("$__timeFilter(at)", DAY).replace("$group", ".*")
-            assert "$" not in asked.replace(")$'", ""), title
-            told[title] = connection.execute(asked.encode()).fetchall()
-    assert [title for title, rows in told.items() if not any(None not in row[:1] for row in rows)] == []
-    assert told["大厅 Halls"] == [(2,)]
+            statement = query.replace("$__timeFilter(at)", DAY).replace("$group", ".*")
+            assert "$" not in statement.replace(")$'", ""), title
+            rows_of[title] = connection.execute(statement.encode()).fetchall()
+    assert [title for title, rows in rows_of.items() if not any(None not in row[:1] for row in rows)] == []
+    assert rows_of["大厅 Halls"] == [(2,)]
     assert (
-        told["需要处理 Not well"]
-        == told["有缺口 With a gap"]
-        == told["策略未生效 Policy not in force"]
+        rows_of["需要处理 Not well"]
+        == rows_of["有缺口 With a gap"]
+        == rows_of["策略未生效 Policy not in force"]
         == [(1,)]
     )
-    assert told["各大厅现状 Halls now"][0][6] == "不行"
-    assert [row[1] for row in told["等候最长的大厅 Halls with the longest waits"]] == [11, 2]
-    assert told["好差评 Ratings"] == [(2, 1), (5, 1)]
-    assert [float(one) for one in told["办不成事 Cases"][0][:3]] == [1, 1, 0]
-    assert told["分组 Group"] == [("river-city",)]
+    assert rows_of["各大厅现状 Halls now"][0][6] == "不行"
+    assert [row[1] for row in rows_of["等候最长的大厅 Halls with the longest waits"]] == [11, 2]
+    assert rows_of["好差评 Ratings"] == [(2, 1), (5, 1)]
+    assert [float(one) for one in rows_of["办不成事 Cases"][0][:3]] == [1, 1, 0]
+    assert rows_of["分组 Group"] == [("river-city",)]
 
 
 async def test_every_query_of_the_consumer_is_answered(tmp_path: Path) -> None:
@@ -118,5 +118,5 @@ def _ready(watch: Prometheus) -> bool:
 
 
 def _has_figures(watch: Prometheus, query: str) -> bool:
-    asked = re.sub(r"\[\d+[mh]\]", "[5s]", query.replace("$instance", ".*"))
-    return any(one["value"][1] != "NaN" for one in watch.ask(asked))
+    statement = re.sub(r"\[\d+[mh]\]", "[5s]", query.replace("$instance", ".*"))
+    return any(one["value"][1] != "NaN" for one in watch.ask(statement))

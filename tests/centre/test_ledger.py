@@ -54,9 +54,9 @@ def test_two_processes_in_any_order_keep_each_event_once(dsn: str, seed: int) ->
     while letters:
         size = chance.randint(1, 25)
         batch, letters = letters[:size], letters[size:]
-        told = chance.choice(ledgers).keep(batch).upto
-        assert all(number >= upto.get(key, 0) for key, number in told.items()), seed
-        upto |= told
+        kept_upto = chance.choice(ledgers).keep(batch).upto
+        assert all(number >= upto.get(key, 0) for key, number in kept_upto.items()), seed
+        upto |= kept_upto
     for ledger in ledgers:
         ledger.close()
     oracle = (
@@ -159,8 +159,8 @@ def test_odd_text_is_kept_as_far_as_it_can_be(dsn: str) -> None:
 def test_personal_data_is_masked_at_the_border_and_found_where_it_was_planted(dsn: str) -> None:
     ledger = CentreLedger(dsn)
     number = "11010519491231002X"
-    said = read_event("hall/east/events", message(subject=number, data={"a": [f"id {number}"], number: 1}))
-    ledger.keep([said], [read_retained("hall/east/state/cases", json.dumps({"open": [number]}).encode())])
+    kept = read_event("hall/east/events", message(subject=number, data={"a": [f"id {number}"], number: 1}))
+    ledger.keep([kept], [read_retained("hall/east/state/cases", json.dumps({"open": [number]}).encode())])
     with psycopg.connect(dsn) as connection:
         assert scan.personal_data(connection) == (2, [])
         connection.execute("UPDATE events SET data = %s::jsonb", (json.dumps({"who": number}),))

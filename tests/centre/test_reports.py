@@ -28,14 +28,14 @@ NOW = datetime(2026, 12, 1, 4, 0, tzinfo=UTC)
 def story() -> list[tuple[str, str, datetime, dict[str, Any]]]:
     """(hall, kind and subject, when, data) of one day: ten waits of 2 to 20 minutes, a "+1", a case, two ratings."""
     tax = {"area": "tax", "service": "tax-general", "window": "w1"}
-    told: list[tuple[str, str, datetime, dict[str, Any]]] = [
+    events: list[tuple[str, str, datetime, dict[str, Any]]] = [
         ("east", f"ticket.called A{n:03d}", DAY + timedelta(minutes=n), {**tax, "wait_s": n * 120})
         for n in range(1, 11)
     ]
-    told.append(
+    events.append(
         ("east", "ticket.called A001", DAY + timedelta(hours=2), {**tax, "window": "w2", "wait_s": 60})
     )
-    told += [
+    events += [
         ("east", "tidal.opened w11", DAY, {"area": "tax"}),
         ("east", "tidal.released w11", DAY + timedelta(minutes=30), {"area": "tax", "open_s": 1800}),
         ("east", "case.opened c1", DAY, {"area": "tax"}),
@@ -46,7 +46,7 @@ def story() -> list[tuple[str, str, datetime, dict[str, Any]]]:
         ("west", "ticket.called B001", DAY, {"area": "biz", "service": "biz-open", "window": "w1", "wait_s": 30}),
         ("west", "ticket.called B002", DAY + timedelta(days=1), {"area": "biz", "wait_s": 30}),
     ]  # fmt: skip
-    return told
+    return events
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def city(dsn: str) -> str:
     ledger = CentreLedger(dsn)
     numbers: dict[str, int] = {}
     events = []
-    for hall, said, at, data in story():
-        kind, _, subject = said.partition(" ")
+    for hall, kind_and_subject, at, data in story():
+        kind, _, subject = kind_and_subject.partition(" ")
         number = numbers[hall] = numbers.get(hall, 0) + 1
         events.append(HallEvent(hall, 1, number, number - 1, at, kind, subject, False, json.dumps(data)))
     ledger.keep(events)
@@ -63,16 +63,16 @@ def city(dsn: str) -> str:
     return dsn
 
 
-def section(dsn: str, about: str, asked: reports.ReportAsked, zh: bool = False) -> list[dict[str, Any]]:
+def section(dsn: str, about: str, period: reports.ReportAsked, zh: bool = False) -> list[dict[str, Any]]:
     with psycopg.connect(dsn) as connection:
-        made = reports.sections(connection, asked, zh)
+        made = reports.sections(connection, period, zh)
     (found,) = [one for one in made if one.about == about]
     return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
 
 
 def test_a_day_counts_as_by_hand(city: str) -> None:
-    asked = reports.ReportAsked(reports.day("2026-12-01"), 900)
-    east, west = section(city, "hall", asked)
+    period = reports.ReportAsked(reports.day("2026-12-01"), 900)
+    east, west = section(city, "hall", period)
     assert east["visitors"] == 10
     assert east["wait_mean_min"] == pytest.approx((sum(range(2, 21, 2)) + 1) / 11)
     assert east["wait_max_min"] == 20
@@ -83,11 +83,11 @@ def test_a_day_counts_as_by_hand(city: str) -> None:
     assert (east["cases"], east["cases_answered"], east["cases_closed"]) == (1, 1, 0)
     assert east["cases_satisfied"] is None
     assert (west["hall"], west["visitors"], west["openings"]) == ("west", 1, None)
-    hours = section(city, "hour", asked)
+    hours = section(city, "hour", period)
     assert [(row["hall"], row["hour"], row["visitors"]) for row in hours] == [
         *(("east", "09:00", 10), ("east", "11:00", 1), ("west", "09:00", 1))
     ]
-    windows = {(row["hall"], row["window"]): row for row in section(city, "window", asked)}
+    windows = {(row["hall"], row["window"]): row for row in section(city, "window", period)}
     assert windows["east", "w11"]["openings"] == 1
     assert windows["east", "w2"]["visitors"] == 1
     whole_month = reports.ReportAsked(reports.month("2026-12"), 900, halls=("west",))
@@ -124,10 +124,10 @@ def test_reports_speak_of_halls_by_their_names_in_every_form(city: str, tmp_path
     assert run("scan", "--postgres", city).returncode == 0
 
 
-def retained(hall: str, **said: Any) -> list[Any]:
+def retained(hall: str, **payloads: Any) -> list[Any]:
     return [
         read_retained(f"hall/{hall}/{tail.replace('_', '/')}", json.dumps(payload).encode())
-        for tail, payload in said.items()
+        for tail, payload in payloads.items()
     ]
 
 
@@ -145,11 +145,11 @@ def test_the_status_says_what_is_wrong_and_with_whom(dsn: str) -> None:
     now = [read_retained("hall/east/line", b"1"), *retained("east", state_alarms={"standing": []})]
     ledger.keep([], [*now, *retained("east", state_area_tax={"waiting": 4, "tidal_windows": 1})])
 
-    def told(group: str | None = None) -> dict[str, hall_states.CityHall]:
+    def states(group: str | None = None) -> dict[str, hall_states.CityHall]:
         with psycopg.connect(dsn) as connection:
             return {hall.hall: hall for hall in hall_states.hall_states(connection, group, NOW)}
 
-    east = told("river-city")["east"]
+    east = states("river-city")["east"]
     assert (east.wrong, east.waiting, east.tidal, east.applied) == ((), 4, 1, 7)
     done = run("status", "--postgres", dsn)
     assert (done.returncode, "0 not well" in done.stdout) == (0, True), done.stdout
@@ -161,7 +161,7 @@ def test_the_status_says_what_is_wrong_and_with_whom(dsn: str) -> None:
     ledger.keep([HallEvent("west", 1, 3, 2, NOW, "ticket.called", "A", False, "{}")])
     ledger.keep([], [read_retained("hall/north/line", b"0"), *retained("north", status=online)])
     ledger.close()
-    halls = told()
+    halls = states()
     assert halls["west"].wrong == ("degraded", "policy-rejected", "gap", "alarms")
     assert (halls["west"].alarms, halls["west"].reason, halls["west"].backlog) == (
         ("no-staff",),
@@ -169,7 +169,7 @@ def test_the_status_says_what_is_wrong_and_with_whom(dsn: str) -> None:
         3,
     )
     assert (halls["north"].state, halls["north"].wrong) == ("cut", ("line-cut",))
-    assert set(told("river-city")) == {"east"}
+    assert set(states("river-city")) == {"east"}
     done = run("status", "--json", "--postgres", dsn)
     assert done.returncode == 1
     assert [hall["hall"] for hall in json.loads(done.stdout)] == ["east", "north", "west"]

@@ -142,17 +142,17 @@ async def test_a_group_push_names_exactly_those_that_refused_or_were_silent(tmp_
         await asyncio.sleep(0.5)
         office = Office(tmp_path, broker.port, "")
         push = ("policy", "push", "policy.json", *office.broker, "--key", "city.key", "--wait-s", "3")
-        code, said = await office.run(*push, "--group", "river-city")
-        assert (code, said.count("applied / ")) == (0, len(HALLS)), said
+        code, output = await office.run(*push, "--group", "river-city")
+        assert (code, output.count("applied / ")) == (0, len(HALLS)), output
         halls.refuses, halls.silent = {"hall2", "hall5", "hall6"}, {"hall3"}
-        code, said = await office.run(*push, "--group", "river-city")
+        code, output = await office.run(*push, "--group", "river-city")
         assert code == 1
-        told = {line.split(":")[0] for line in said.splitlines() if "REFUSED" in line}
-        assert told == {"hall2", "hall5", "hall6"}, said
-        assert "hall3: NO ANSWER" in said
-        assert said.count("applied / ") == 2
-        code, said = await office.run(*push, "--halls", "hall1,hall4")
-        assert (code, said.count("applied / ")) == (0, 2), said
+        refused = {line.split(":")[0] for line in output.splitlines() if "REFUSED" in line}
+        assert refused == {"hall2", "hall5", "hall6"}, output
+        assert "hall3: NO ANSWER" in output
+        assert output.count("applied / ") == 2
+        code, output = await office.run(*push, "--halls", "hall1,hall4")
+        assert (code, output.count("applied / ")) == (0, 2), output
         assert (await office.run(*push, "--group", "elsewhere"))[0] == 1
 
 
@@ -162,25 +162,25 @@ async def test_a_second_wave_that_harms_stops_there(tmp_path: Path, dsn: str) ->
         office = Office(tmp_path, broker.port, dsn)
         halls.harmed = {"hall3"}
         ordered = ("--halls", ",".join(HALLS), "--waves", "1,50%,100%", "--settle", "2s")
-        code, said = await office.run(*office.rollout(*ordered))
-        assert code == 1, said
-        assert "wave 2 of 3: halted" in said
-        assert "hall3 (wave 2): taken-back made-it-worse" in said
+        code, output = await office.run(*office.rollout(*ordered))
+        assert code == 1, output
+        assert "wave 2 of 3: halted" in output
+        assert "hall3 (wave 2): taken-back made-it-worse" in output
         assert sorted(halls.pushed) == ["hall1", "hall2", "hall3"]
-        number = said.split()[1]
-        code, said = await office.run(
+        number = output.split()[1]
+        code, output = await office.run(
             "centre", "abort", number, *office.both, "-k", "city.key", "--by", "陈敏", "--wait-s", "1"
         )
-        assert (code, said.count("no answer")) == (1, 2), said  # these halls have no hands
+        assert (code, output.count("no answer")) == (1, 2), output  # these halls have no hands
         assert sorted(halls.rolled_back) == [("hall1", {"version": 1}), ("hall2", {"version": 1})]
         # One failure may be allowed; and a new rollout may begin, the old one being over.
         halls.harmed = set()
         halls.refuses = {"hall2"}
-        code, said = await office.run(
+        code, output = await office.run(
             *office.rollout("--group", "river-city", "--settle", "0s", "--max-failed", "1")
         )
-        assert (code, "done" in said) == (0, True), said
-        assert "hall2 (wave 2): failed out-of-bounds" in said
+        assert (code, "done" in output) == (0, True), output
+        assert "hall2 (wave 2): failed out-of-bounds" in output
 
 
 async def test_killed_it_goes_on_where_it_was(tmp_path: Path, dsn: str) -> None:
@@ -198,8 +198,8 @@ async def test_killed_it_goes_on_where_it_was(tmp_path: Path, dsn: str) -> None:
         assert (await office.run(*office.rollout("--group", "river-city")))[0] == 1  # one is not over
         halls.silent = set()
         (number,) = ask(dsn, "SELECT id FROM rollouts")[0]
-        code, said = await office.run("centre", "rollout", *office.both, "--resume", str(number))
-        assert (code, "wave 3 of 3: done" in said) == (0, True), said
+        code, output = await office.run("centre", "rollout", *office.both, "--resume", str(number))
+        assert (code, "wave 3 of 3: done" in output) == (0, True), output
         assert halls.pushed == dict.fromkeys(HALLS, 1) | {"hall2": 2}
 
 
@@ -229,9 +229,13 @@ def test_forged_reports_begin_no_wave(dsn: str) -> None:
     rollout.step(begun)
     early = {"state": "applied", "desired": OURS, "applied": OURS}  # of a hall that nobody has asked yet
     for seconds, forged in enumerate(FORGED):
-        said = [("east", forged), ("west", early)]
+        forged_reports = [("east", forged), ("west", early)]
         ledger.keep(
-            [], [read_retained(f"hall/{hall}/policy/report", json.dumps(one).encode()) for hall, one in said]
+            [],
+            [
+                read_retained(f"hall/{hall}/policy/report", json.dumps(one).encode())
+                for hall, one in forged_reports
+            ],
         )
         progress = rollout.step(begun + timedelta(seconds=seconds))
         assert [state for _, _, state, _ in progress.halls] == ["pushed", "waiting"], forged
