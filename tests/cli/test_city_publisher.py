@@ -48,6 +48,6 @@ async def test_a_connection_that_nobody_used_is_left(monkeypatch: pytest.MonkeyP
 def test_a_broker_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(centre, "PUBLISH_S", 0.0)
     nobody = free_port()
-    told = pytest.raises(OSError, match=f"took nothing for 0 s: no broker at 127.0.0.1:{nobody}")
-    with centre.city_publisher(from_url(f"mqtt://127.0.0.1:{nobody}", "")) as say, told:
-        say("hall/east/policy/push", b"1")
+    refused = pytest.raises(OSError, match=f"took nothing for 0 s: no broker at 127.0.0.1:{nobody}")
+    with centre.city_publisher(from_url(f"mqtt://127.0.0.1:{nobody}", "")) as publish, refused:
+        publish("hall/east/policy/push", b"1")

@@ -91,7 +91,7 @@ def test_every_listed_command_exists_and_explains_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("chek",), "Did you mean 'check'?"),
         (("check",), "Missing argument"),
@@ -102,10 +102,10 @@ def test_every_listed_command_exists_and_explains_itself(name: str) -> None:
         (("policy", "check", "missing.json"), "missing.json: No such file"),
     ],
 )
-def test_wrong_usage_says_what_to_do_and_ends_with_2(arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_usage_says_what_to_do_and_ends_with_2(arguments: tuple[str, ...], expected: str) -> None:
     done = edged(*arguments)
     assert done.returncode == 2, done.stderr
-    assert said in done.stderr
+    assert expected in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -22,14 +22,14 @@ from tests.support.halls import GOOD
 from tests.support.modbus_peers import pymodbus_tcp, running, sim_device
 
 
-def said(*arguments: str, code: int = 0) -> str:
+def output_of(*arguments: str, code: int = 0) -> str:
     done = edged("devices", *arguments)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
 
 
-async def beside(*arguments: str) -> subprocess.CompletedProcess[str]:
+async def run_in_thread(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``edged devices`` in a thread, so that the event loop can serve the device's end of the wire."""
     return await asyncio.to_thread(edged, "devices", *arguments)
 
@@ -38,27 +38,27 @@ async def test_a_module_on_a_serial_line_is_probed_and_found() -> None:
     line = FakeLine([FakeRelay(monotonic_s, unit=3)])
     async with running(line):
         url = f"rtu://{line.path}?baudrate=9600"
-        done = await beside("probe", url, "--unit", "3", "--lang", "en")
+        done = await run_in_thread("probe", url, "--unit", "3", "--lang", "en")
         assert done.returncode == 0, done.stderr
         assert "-> 03 01 00 00 00 08 3c 2e   read coils, address 0x0000" in done.stdout
         assert "unit 3: on: none of 8" in done.stdout
-        done = await beside("probe", url, "--unit", "4", "--json")
-        told = json.loads(done.stdout)
-        assert (done.returncode, told["ok"], told["received"]) == (1, False, "")
-        assert "unit" in told["remedy"]
-        assert "站号" in told["remedy_zh"]
-        done = await beside("probe", url, "--unit", "3", "--request", "01 0100 0008")
+        done = await run_in_thread("probe", url, "--unit", "4", "--json")
+        output = json.loads(done.stdout)
+        assert (done.returncode, output["ok"], output["received"]) == (1, False, "")
+        assert "unit" in output["remedy"]
+        assert "站号" in output["remedy_zh"]
+        done = await run_in_thread("probe", url, "--unit", "3", "--request", "01 0100 0008")
         assert "exception 2: illegal address" in done.stdout
-        done = await beside("detect", url, "--units", "1-4")
+        done = await run_in_thread("detect", url, "--units", "1-4")
         assert done.stdout.count("[[devices]]") == 1
         assert f'url = "{url}"\nunit = 3' in done.stdout
-        done = await beside("detect", url, "--units", "1,2")
+        done = await run_in_thread("detect", url, "--units", "1,2")
         assert (done.returncode, done.stdout) == (1, "")
 
 
 async def test_what_detect_prints_is_taken_by_check(tmp_path: Path) -> None:
     async with pymodbus_tcp(sim_device(1), sim_device(7)) as url:
-        done = await beside("detect", url, "--units", "1-8")
+        done = await run_in_thread("detect", url, "--units", "1-8")
     file = tmp_path / "hall.toml"
     file.write_text(f"{GOOD}\n{done.stdout}")
     assert [device.id for device in load(file).devices][-2:] == ["relay-1", "relay-7"], done.stdout
@@ -67,11 +67,13 @@ async def test_what_detect_prints_is_taken_by_check(tmp_path: Path) -> None:
 async def test_sniff_sends_nothing_and_decodes_bursts(tmp_path: Path) -> None:
     port = Pty(tmp_path / "port")
     port.plug()
-    heard: list[bytes] = []
-    life = asyncio.get_running_loop().create_task(port.run(heard.append, lambda _up, _why: None))
+    received: list[bytes] = []
+    life = asyncio.get_running_loop().create_task(port.run(received.append, lambda _up, _why: None))
     try:
         listening = asyncio.get_running_loop().create_task(
-            beside("sniff", f"rtu://{port.path}?baudrate=57600", "--family", "candle485", "--seconds", "4")
+            run_in_thread(
+                "sniff", f"rtu://{port.path}?baudrate=57600", "--family", "candle485", "--seconds", "4"
+            )
         )
         await asyncio.sleep(2.5)
         await port.write(bytes.fromhex("01213107"))
@@ -80,26 +82,26 @@ async def test_sniff_sends_nothing_and_decodes_bursts(tmp_path: Path) -> None:
         life.cancel()
         port.close()
     assert "01 21 31 07  Signal(address=33, code=49)" in done.stdout, done.stderr
-    assert heard == []
+    assert received == []
 
 
 def test_bytes_in_words_and_words_in_bytes() -> None:
-    assert said("decode", "modbus", "00 01050000ff008c3a").startswith(
+    assert output_of("decode", "modbus", "00 01050000ff008c3a").startswith(
         "unit 1: write coil, address 0x0000, value 0xff00"
     )
-    assert "answer to read coils: 00" in said("decode", "modbus", "0101010051 88")
-    assert "A3 00" in said(
+    assert "answer to read coils: 00" in output_of("decode", "modbus", "0101010051 88")
+    assert "A3 00" in output_of(
         "decode", "onbon_bx", "a5a5a5a5a5a5a5a5feff0080000000000000fe020600a300010000015df15a"
     )
-    assert said("decode", "modbus", "FF FF", code=1) == "no frame\n"
-    assert said("encode", "modbus_relay/lc-tech", "0", "on").strip() == "FF 05 00 00 FF 00 99 E4"
-    assert said("encode", "modbus", "06 0000 007B").strip() == "01 06 00 00 00 7B C9 E9"
+    assert output_of("decode", "modbus", "FF FF", code=1) == "no frame\n"
+    assert output_of("encode", "modbus_relay/lc-tech", "0", "on").strip() == "FF 05 00 00 FF 00 99 E4"
+    assert output_of("encode", "modbus", "06 0000 007B").strip() == "01 06 00 00 00 7B C9 E9"
     for wrong in (
         ("decode", "modbus", "xy"),
         ("decode", "dance", "00"),
         ("encode", "modbus_relay/tower", "9", "on"),
     ):
-        said(*wrong, code=2)
+        output_of(*wrong, code=2)
     assert units_of("1-3,254") == [1, 2, 3, 254]
     for text in ("", "a", "0", "1-999", "3-", "4-3"):
         with pytest.raises(ValueError, match=r"units are|is no unit"):
@@ -187,13 +189,13 @@ async def test_a_printer_is_probed_on_its_line_and_a_silent_one_told_with_its_re
     try:
         url = f"rtu://{port.path}?baudrate=9600"
         printer.lines_left = 0
-        told = await asyncio.to_thread(ask_raw, url, "escpos", "10 04 04", 1.0)
-        assert (told.ok, told.asked) == (True, "paper?")
-        assert "paper?: out" in told.meaning
+        answer = await asyncio.to_thread(ask_raw, url, "escpos", "10 04 04", 1.0)
+        assert (answer.ok, answer.asked) == (True, "paper?")
+        assert "paper?: out" in answer.meaning
         printer.mood = "silent"
-        told = await asyncio.to_thread(ask_raw, url, "escpos", "10 04 04", 0.2)
-        assert (told.ok, told.received) == (False, b"")
-        assert "baud" in told.remedy
+        answer = await asyncio.to_thread(ask_raw, url, "escpos", "10 04 04", 0.2)
+        assert (answer.ok, answer.received) == (False, b"")
+        assert "baud" in answer.remedy
     finally:
         life.cancel()
         port.close()
@@ -204,21 +206,23 @@ async def test_a_printer_is_probed_on_its_line_and_a_silent_one_told_with_its_re
     [("tcp://127.0.0.1:1", "refuses the connection"), ("rtu:///no/port", "(or USB input) is not there")],
 )
 def test_a_line_that_does_not_open_is_told_with_its_remedy(url: str, says: str) -> None:
-    told = said("probe", url, "--lang", "en", code=1)
-    assert says in told
-    assert "!! " in told
-    assert said("detect", url, code=2)
-    assert said("probe", "http://x", code=2)
+    output = output_of("probe", url, "--lang", "en", code=1)
+    assert says in output
+    assert "!! " in output
+    assert output_of("detect", url, code=2)
+    assert output_of("probe", "http://x", code=2)
 
 
 @pytest.mark.parametrize("driver", SCAFFOLDS)
 def test_a_new_description_is_right_as_it_stands(driver: str, tmp_path: Path) -> None:
     """The way of CONTRIBUTING: write the beginning, run its examples, name it in hall.toml."""
     folder = tmp_path / "descriptions"
-    said("new", driver, "our-board", "--descriptions", str(folder))
-    said("new", driver, "our-board", "--descriptions", str(folder), code=1)
-    said("new", driver, "../x", "--descriptions", str(folder), code=2)
-    rows = [json.loads(row) for row in said("list", "--descriptions", str(folder), "--json").splitlines()]
+    output_of("new", driver, "our-board", "--descriptions", str(folder))
+    output_of("new", driver, "our-board", "--descriptions", str(folder), code=1)
+    output_of("new", driver, "../x", "--descriptions", str(folder), code=2)
+    rows = [
+        json.loads(row) for row in output_of("list", "--descriptions", str(folder), "--json").splitlines()
+    ]
     (own,) = [row for row in rows if row.get("of") == " site"]
     assert (own["driver"], own["name"], own["wrong"]) == (driver, "our-board", [])
     file = folder / driver / "our-board.toml"
@@ -230,6 +234,6 @@ def test_a_new_description_is_right_as_it_stands(driver: str, tmp_path: Path) ->
         .replace("[0, 2]", "[0, 3]")
         .replace('"key next', '"key n')
     )
-    assert "!" in said("list", "--descriptions", str(folder), code=1)
+    assert "!" in output_of("list", "--descriptions", str(folder), code=1)
     with pytest.raises(ValueError, match="title: is required"):
         parsed({}, kind)

@@ -61,8 +61,8 @@ def doctor(file: Path, *words: str) -> tuple[int, str]:
 
 
 async def looks(file: Path) -> dict[str, Any]:
-    _, said = await asyncio.to_thread(doctor, file, "--json")
-    found: dict[str, Any] = json.loads(said)["looks"]
+    _, output = await asyncio.to_thread(doctor, file, "--json")
+    found: dict[str, Any] = json.loads(output)["looks"]
     return found
 
 
@@ -76,7 +76,7 @@ esac
 
 
 @pytest.mark.parametrize(
-    ("state", "age_s", "other_disk", "verdict", "said"),
+    ("state", "age_s", "other_disk", "verdict", "expected"),
     [
         ("inactive", 60, True, "ill", "is not enabled"),
         ("active", None, True, "ill", "there is no backup in"),
@@ -90,7 +90,7 @@ def test_backups_that_are_missing_old_or_on_the_same_disk_are_found(
     age_s: int | None,
     other_disk: bool,
     verdict: str,
-    said: str,
+    expected: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -108,19 +108,19 @@ def test_backups_that_are_missing_old_or_on_the_same_disk_are_found(
         found = CHECKS["backup"](load(hall(tmp_path)))
     finally:
         shutil.rmtree(place)
-    assert (found.state, said in found.english) == (verdict, True), found
+    assert (found.state, expected in found.english) == (verdict, True), found
 
 
 async def test_a_broker_is_asked_with_our_name_and_without(tmp_path: Path) -> None:
     async with real_mosquitto() as broker:
-        seen = await looks(hall(tmp_path, port=f"port = {broker.port}"))
-        assert seen["broker"]["state"] == "well"
-        assert seen["broker-guard"]["state"] == "ill", "anybody may connect to this one"
-        assert set(seen) == set(CHECKS)
-    seen = await looks(hall(tmp_path, port=f"port = {broker.port}"))
-    assert seen["broker"]["state"] == "ill"
-    assert str(broker.port) in seen["broker"]["en"]
-    assert seen["broker-guard"]["state"] == "unknown"
+        checks = await looks(hall(tmp_path, port=f"port = {broker.port}"))
+        assert checks["broker"]["state"] == "well"
+        assert checks["broker-guard"]["state"] == "ill", "anybody may connect to this one"
+        assert set(checks) == set(CHECKS)
+    checks = await looks(hall(tmp_path, port=f"port = {broker.port}"))
+    assert checks["broker"]["state"] == "ill"
+    assert str(broker.port) in checks["broker"]["en"]
+    assert checks["broker-guard"]["state"] == "unknown"
 
 
 async def test_a_broker_that_wants_a_password_is_well_guarded(tmp_path: Path) -> None:
@@ -130,12 +130,12 @@ async def test_a_broker_that_wants_a_password_is_well_guarded(tmp_path: Path) ->
     guard = ("allow_anonymous false", f"password_file {tmp_path / 'names'}")
     async with real_mosquitto(*guard) as broker:
         login = f'port = {broker.port}\nusername = "small"\npassword_file = "password"'
-        seen = await looks(hall(tmp_path, port=login))
-        assert (seen["broker"]["state"], seen["broker-guard"]["state"]) == ("well", "well")
-        assert seen["secrets"]["state"] == "well"
+        checks = await looks(hall(tmp_path, port=login))
+        assert (checks["broker"]["state"], checks["broker-guard"]["state"]) == ("well", "well")
+        assert checks["secrets"]["state"] == "well"
         (tmp_path / "password").unlink()
-        seen = await looks(hall(tmp_path, port=login))
-        assert (seen["broker"]["state"], seen["secrets"]["state"]) == ("ill", "ill")
+        checks = await looks(hall(tmp_path, port=login))
+        assert (checks["broker"]["state"], checks["secrets"]["state"]) == ("ill", "ill")
 
 
 def test_a_certificate_that_ends_this_month_is_ill(tmp_path: Path) -> None:
@@ -175,8 +175,10 @@ def test_a_journal_on_a_disk_of_memory_is_ill_and_ports_want_lasting_names(tmp_p
     assert "not there: /dev/serial/by-path/" in gone
     assert "; this machine has " in gone
     text = example.read_text()
-    for port, there in ((1, "null"), (2, "zero")):
-        text = text.replace(f"/dev/serial/by-path/pci-0000:00:14.0-usb-0:1.{port}:1.0-port0", f"/dev/{there}")
+    for port, device in ((1, "null"), (2, "zero")):
+        text = text.replace(
+            f"/dev/serial/by-path/pci-0000:00:14.0-usb-0:1.{port}:1.0-port0", f"/dev/{device}"
+        )
     loose = tmp_path / "loose.toml"
     loose.write_text(text)
     assert "names that change with a replug: /dev/null, /dev/zero" in CHECKS["serial"](load(loose)).english
@@ -194,8 +196,8 @@ def test_the_checklist_is_for_people_of_two_languages_and_for_programs(tmp_path:
     _, chinese = doctor(file, "--commission", "--lang", "zh")
     assert "应急卡" in chinese
     assert not any(line.do[1] in chinese for line in LINES)
-    _, told = doctor(file, "--commission", "--json")
-    assert [line["case"] for line in json.loads(told)["checklist"]] == [line.case for line in LINES]
+    _, output = doctor(file, "--commission", "--json")
+    assert [line["case"] for line in json.loads(output)["checklist"]] == [line.case for line in LINES]
 
 
 def test_every_line_of_the_checklist_has_a_check_that_exists() -> None:
@@ -205,9 +207,9 @@ def test_every_line_of_the_checklist_has_a_check_that_exists() -> None:
 
 def test_a_broken_file_is_told_line_by_line(tmp_path: Path) -> None:
     (tmp_path / "hall.toml").write_text("[hall\n")
-    code, said = doctor(tmp_path / "hall.toml")
+    code, output = doctor(tmp_path / "hall.toml")
     assert code == 2
-    assert said.startswith(f"{tmp_path / 'hall.toml'}:1: TOML:")
+    assert output.startswith(f"{tmp_path / 'hall.toml'}:1: TOML:")
 
 
 def test_a_host_that_nobody_knows_is_ill(tmp_path: Path) -> None:

@@ -69,8 +69,8 @@ async def test_the_doctor_hears_whose_clock_is_wrong(tmp_path: Path) -> None:
         async def report() -> None:
             while True:
                 for name, off in at.items():
-                    told = (datetime.now(UTC) + off).isoformat()
-                    body = {"line_total_data": [], "time_info": {"end_time": told}}
+                    reported_time = (datetime.now(UTC) + off).isoformat()
+                    body = {"line_total_data": [], "time_info": {"end_time": reported_time}}
                     await device.publish(f"people/{name}", json.dumps(body).encode())
                 await asyncio.sleep(0.2)
 

@@ -166,21 +166,21 @@ async def test_without_a_daemon_each_device_is_asked_on_its_own_wire(
 async def test_a_running_daemon_is_asked_and_every_cross_ends_with_a_remedy(tmp_path: Path) -> None:
     async with real_mosquitto() as broker, small_hall(tmp_path, broker) as (files, daemon, machines):
         await daemon.start()
-        said = await asyncio.to_thread(edged, "doctor", "--json", "--config", str(files.file))
-        links = json.loads(said.stdout)["links"]
+        done = await asyncio.to_thread(edged, "doctor", "--json", "--config", str(files.file))
+        links = json.loads(done.stdout)["links"]
         assert {one["state"] for one in links.values()} == {"well"}, links
         await machines.relay_server.stop()
         await asyncio.sleep(1.0)
-        said = await asyncio.to_thread(edged, "doctor", "--config", str(files.file))
-        assert said.returncode == 1
-        lines = said.stdout.splitlines()
+        done = await asyncio.to_thread(edged, "doctor", "--config", str(files.file))
+        assert done.returncode == 1
+        lines = done.stdout.splitlines()
         crosses = [number for number, line in enumerate(lines) if line.startswith("✗")]
         assert any("device relay" in lines[number] for number in crosses)
         for number in crosses:
             assert lines[number + 1].startswith("    → "), lines[number]
         await broker.stop()
         await asyncio.sleep(1.0)
-        said = await asyncio.to_thread(edged, "doctor", "--json", "--config", str(files.file))
-        daemon_said = json.loads(said.stdout)["links"]["daemon"]
+        done = await asyncio.to_thread(edged, "doctor", "--json", "--config", str(files.file))
+        daemon_said = json.loads(done.stdout)["links"]["daemon"]
         assert daemon_said["state"] == "ill"
         assert "broker" in daemon_said["en"]

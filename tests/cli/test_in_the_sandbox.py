@@ -41,10 +41,10 @@ def test_a_credential_is_read_where_the_unit_has_it_from(
 ) -> None:
     """As ``systemctl cat`` prints it; ``systemctl show`` of systemd 252 calls it unprintable."""
     (tmp_path / "a").mkdir()
-    said = tmp_path / "said"
-    said.write_text(unit.format(tmp_path))
+    printed = tmp_path / "said"
+    printed.write_text(unit.format(tmp_path))
     program = tmp_path / "systemctl"
-    program.write_text(f'#!/bin/sh\nif [ "$1" = cat ]; then cat {said}; else echo "[unprintable]"; fi\n')
+    program.write_text(f'#!/bin/sh\nif [ "$1" = cat ]; then cat {printed}; else echo "[unprintable]"; fi\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert source("/run/credentials/edged.service/secrets_broker") == str(tmp_path / place)

@@ -127,11 +127,11 @@ LOOKS = (
 )
 
 
-def alone(said: str) -> list[str]:
+def lines_without_a_name(text: str) -> list[str]:
     """Lines that name a part by its id and not as people call it."""
     return [
         line
-        for line in said.splitlines()
+        for line in text.splitlines()
         for part, names in CALLED.items()
         if re.search(rf"(?<![\w.-]){part}(?![\w-])", line) and not any(name in line for name in names)
     ]
@@ -141,7 +141,7 @@ async def test_every_command_takes_and_shows_numbers_and_names(tmp_path: Path) -
     asks = {
         name for name in COMMANDS if any(one.name == "broker" for one in load_command(name).params)
     }  # a running hall, by itself
-    assert asks - {"demo"} <= {look[0] for look in LOOKS}
+    assert asks - {"demo"} <= {command[0] for command in LOOKS}
     assert asks
     async with real_mosquitto() as broker:
         (tmp_path / "hall.toml").write_text(HALL.format(port=broker.port), "utf-8")
@@ -150,23 +150,26 @@ async def test_every_command_takes_and_shows_numbers_and_names(tmp_path: Path) -
         link = MqttLink(settings_for(broker, "watcher"), Rejections())
         async with running(link), hall_in_service(tmp_path, link, b'"degraded"'):
             for name, *words in ORDERS:
-                code, said = await desk.run(
+                code, output = await desk.run(
                     "op", "push", name, *words, *("--config", "hall.toml", "--key", "city.key")
                 )
-                assert code == ((name, *words) in REFUSED), (name, words, said)
-                assert REFUSED.get((name, *words), "done") in said
-                assert not alone(said), said
-            told = {}
-            for look in LOOKS:
-                code, told[look] = await desk.run(*look)
-                assert code in (0, 1), told[look]
-                assert not alone(told[look]), (look, alone(told[look]))
-    status, why = told[LOOKS[0]], told[LOOKS[4]]
+                assert code == ((name, *words) in REFUSED), (name, words, output)
+                assert REFUSED.get((name, *words), "done") in output
+                assert not lines_without_a_name(output), output
+            outputs = {}
+            for command in LOOKS:
+                code, outputs[command] = await desk.run(*command)
+                assert code in (0, 1), outputs[command]
+                assert not lines_without_a_name(outputs[command]), (
+                    command,
+                    lines_without_a_name(outputs[command]),
+                )
+    status, why = outputs[LOOKS[0]], outputs[LOOKS[4]]
     assert "11号 zw2" in status
     assert "税务综合 zt" in status
     assert "人工关闭" in status
     assert "11号窗口" in why
-    assert "税务综合 zt" in told[LOOKS[2]]
+    assert "税务综合 zt" in outputs[LOOKS[2]]
 
 
 SITE = Site(
@@ -180,11 +183,11 @@ SITE = Site(
 
 
 @pytest.mark.parametrize(
-    ("said", "window"),
+    ("reference", "window"),
     [("7", "7"), ("1", "7"), ("w2", "w2"), ("a3", "w3"), ("A3号窗口", "w3"), ("window 1", "7"), ("9", None)],
 )
-def test_a_window_is_found_by_id_then_by_number(said: str, window: str | None) -> None:
-    assert window_meant(SITE, said) == window
+def test_a_window_is_found_by_id_then_by_number(reference: str, window: str | None) -> None:
+    assert window_meant(SITE, reference) == window
 
 
 def test_a_name_of_two_parts_means_none() -> None:
@@ -209,9 +212,9 @@ def test_an_order_carries_ids_and_leaves_what_it_does_not_know() -> None:
     assert with_ids(RosterTold("李", "also", "x", ("税务", "无")), SITE) == RosterTold(
         "li", "also", "x", ("a1", "无")
     )
-    told = with_ids(CaseTold("open", "x", area="Taxes", service="综合"), SITE)
-    assert isinstance(told, CaseTold)
-    assert (told.area, told.service) == ("a1", "s1")
+    resolved = with_ids(CaseTold("open", "x", area="Taxes", service="综合"), SITE)
+    assert isinstance(resolved, CaseTold)
+    assert (resolved.area, resolved.service) == ("a1", "s1")
 
 
 def test_every_part_that_an_order_names_may_be_named() -> None:

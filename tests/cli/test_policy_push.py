@@ -67,43 +67,43 @@ async def test_push_waits_for_the_hall_and_says_applied_or_why_not(tmp_path: Pat
     async with desk_and_hall(tmp_path) as desk:
         policy = desk.write("policy.json", POLICY)
         to_east = ("--config", "hall.toml", "--key", "city.key")
-        code, said = await desk.run("policy", "status", "--config", "hall.toml")
-        assert (code, said) == (0, "version 0: applied / 已生效\n")
-        code, said = await desk.run("policy", "push", policy, *to_east)
-        assert (code, "version 1: applied / 已生效" in said) == (0, True), said
+        code, output = await desk.run("policy", "status", "--config", "hall.toml")
+        assert (code, output) == (0, "version 0: applied / 已生效\n")
+        code, output = await desk.run("policy", "push", policy, *to_east)
+        assert (code, "version 1: applied / 已生效" in output) == (0, True), output
 
         # Signed beforehand, sent as it is; the second time it is known, later it is old.
         assert (
             await desk.run("policy", "sign", policy, "-k", "city.key", "-o", "two.json", "--version", "2")
         )[0] == 0
         for _ in range(2):
-            code, said = await desk.run("policy", "push", "two.json", "--config", "hall.toml")
-            assert (code, "version 2: applied / 已生效" in said) == (0, True), said
-        code, said = await desk.run("policy", "push", policy, *to_east)
-        assert (code, "version 3: applied / 已生效" in said) == (0, True), said
-        assert "changes of what is in force / 与现行策略的差异：none 无" in said
-        code, said = await desk.run("policy", "push", "two.json", "--config", "hall.toml")
+            code, output = await desk.run("policy", "push", "two.json", "--config", "hall.toml")
+            assert (code, "version 2: applied / 已生效" in output) == (0, True), output
+        code, output = await desk.run("policy", "push", policy, *to_east)
+        assert (code, "version 3: applied / 已生效" in output) == (0, True), output
+        assert "changes of what is in force / 与现行策略的差异：none 无" in output
+        code, output = await desk.run("policy", "push", "two.json", "--config", "hall.toml")
         assert code == 1
-        assert "version 2: REFUSED / 已拒绝\n  version: version 2 is not newer than version 3" in said
-        assert "请用更高版本号重新签名" in said
-        assert "in force: version 3" in said
+        assert "version 2: REFUSED / 已拒绝\n  version: version 2 is not newer than version 3" in output
+        assert "请用更高版本号重新签名" in output
+        assert "in force: version 3" in output
 
         # Another key, another hall, a group.
         await desk.run("policy", "keygen", "thief")
-        code, said = await desk.run("policy", "push", policy, "-c", "hall.toml", "-k", "thief.key")
-        assert (code, "[unknown-signer]" in said) == (1, True)
+        code, output = await desk.run("policy", "push", policy, "-c", "hall.toml", "-k", "thief.key")
+        assert (code, "[unknown-signer]" in output) == (1, True)
         west = desk.write("west.json", POLICY | {"halls": ["west"]})
-        code, said = await desk.run("policy", "push", west, *to_east)
-        assert (code, "meant for west" in said, "发给 west" in said) == (1, True, True)
+        code, output = await desk.run("policy", "push", west, *to_east)
+        assert (code, "meant for west" in output, "发给 west" in output) == (1, True, True)
         group = desk.write("group.json", POLICY | {"halls": ["group:city"]})
-        code, said = await desk.run("policy", "push", group, *to_east, "--group", "city")
-        assert (code, "applied" in said) == (0, True)
+        code, output = await desk.run("policy", "push", group, *to_east, "--group", "city")
+        assert (code, "applied" in output) == (0, True)
 
-        code, said = await desk.run("status", "--config", "hall.toml")
-        assert code == 0, said
-        assert "hall east at 127.0.0.1" in said
-        assert "tax " in said
-        assert "w1 " in said
+        code, output = await desk.run("status", "--config", "hall.toml")
+        assert code == 0, output
+        assert "hall east at 127.0.0.1" in output
+        assert "tax " in output
+        assert "w1 " in output
 
 
 async def test_push_to_a_hall_that_is_away_says_so(tmp_path: Path) -> None:
@@ -113,18 +113,20 @@ async def test_push_to_a_hall_that_is_away_says_so(tmp_path: Path) -> None:
         await desk.run("policy", "keygen", "city")
         policy = desk.write("policy.json", POLICY)
         options = ("-k", "city.key", "--broker", f"mqtt://127.0.0.1:{broker.port}", "--hall", "east")
-        code, said = await desk.run("policy", "push", policy, *options, "--wait-s", "0.5", "--retain")
+        code, output = await desk.run("policy", "push", policy, *options, "--wait-s", "0.5", "--retain")
         assert code == 1
-        assert 'pushed; hall "east" did not answer within 0.5 s' in said
-        code, said = await desk.run("policy", "status", "-c", "hall.toml")
-        assert (code, "never reported" in said) == (1, True)
+        assert 'pushed; hall "east" did not answer within 0.5 s' in output
+        code, output = await desk.run("policy", "status", "-c", "hall.toml")
+        assert (code, "never reported" in output) == (1, True)
         # An answer from before is none: it stood at the broker when we came.
         await desk.run("policy", "sign", policy, "-k", "city.key", "-o", "signed.json", "--version", "1")
         old = {"desired": claimed((tmp_path / "signed.json").read_bytes()), "applied": {}, "state": "applied"}
         async with plain_client(broker) as client:
             await client.publish(topics.policy_report("east"), json.dumps(old), qos=1, retain=True)
-        code, said = await desk.run("policy", "push", "signed.json", *options, "--wait-s", "0.5", "--retain")
-        assert (code, "did not answer" in said) == (1, True), said
+        code, output = await desk.run(
+            "policy", "push", "signed.json", *options, "--wait-s", "0.5", "--retain"
+        )
+        assert (code, "did not answer" in output) == (1, True), output
         # Left at the broker, it is taken when the hall comes.
         link = MqttLink(settings_for(broker, "watcher"), Rejections())
         async with running(link), hall_in_service(tmp_path, link):

@@ -109,26 +109,26 @@ async def test_one_push_fits_halls_with_different_areas(tmp_path: Path) -> None:
         at = ("--broker", f"mqtt://127.0.0.1:{broker.port}", "--group", "river-city")
         by = (*at, "-k", "city.key", "--members-s", "0.5")
         (tmp_path / "policy.json").write_text(json.dumps({"body": BODY}))
-        code, said = await Desk(tmp_path).run("policy", "push", "policy.json", *by)
-        assert (code, said.count("applied / 已生效")) == (0, 2), said
-        assert "east: applied / 已生效\n  not in this hall, left out: kind:social / 本大厅没有" in said
-        assert "不适用：if-present:tax\n" in said
+        code, output = await Desk(tmp_path).run("policy", "push", "policy.json", *by)
+        assert (code, output.count("applied / 已生效")) == (0, 2), output
+        assert "east: applied / 已生效\n  not in this hall, left out: kind:social / 本大厅没有" in output
+        assert "不适用：if-present:tax\n" in output
         assert reports["west"][-1]["left_out"] == ["if-present:tax"]
 
         # East gets a social area: what is in force covers it at once, without another push.
         more = hall_toml("east", [*HALLS["east"], ("pension", "social")], broker.port)
         (tmp_path / "east" / "hall.toml").write_text(more, "utf-8")
-        code, said = await Desk(tmp_path / "east").run("reload", "--config", "hall.toml")
-        assert code == 0, said
+        code, output = await Desk(tmp_path / "east").run("reload", "--config", "hall.toml")
+        assert code == 0, output
         await until(lambda: "left_out" not in reports["east"][-1], 60.0)
 
         # A name that every hall must have is refused where it is not, by its name.
         plain = {"body": {"tidal": {"areas": {"tax": {"max_windows": 2}}}}}
         (tmp_path / "plain.json").write_text(json.dumps(plain))
-        code, said = await Desk(tmp_path).run("policy", "push", "plain.json", *by)
+        code, output = await Desk(tmp_path).run("policy", "push", "plain.json", *by)
         assert code == 1
-        assert "east: applied" in said
-        assert 'west: REFUSED / 已拒绝\n  body.tidal.areas.tax: this hall has no area "tax"' in said
+        assert "east: applied" in output
+        assert 'west: REFUSED / 已拒绝\n  body.tidal.areas.tax: this hall has no area "tax"' in output
     own = in_force(tmp_path / "west").tidal
     assert own.areas == {"pension": Band(open_above=5), "medical": Band(open_above=5)}
     assert in_force(tmp_path / "west").hours.week[1].areas == ("medical", "pension")

@@ -67,8 +67,8 @@ def test_why_of_the_last_day_says_nothing_of_the_day_before(journal: Path) -> No
     """Every login of a regular window is somebody's; what is decided has its date."""
 
     def dates(*words: str) -> set[str]:
-        said = CliRunner().invoke(app, ["why", str(journal), "--last", "0", *words]).stdout
-        return set(re.findall(r"^(\d{4}-\d\d-\d\d)T", said, re.M))
+        output = CliRunner().invoke(app, ["why", str(journal), "--last", "0", *words]).stdout
+        return set(re.findall(r"^(\d{4}-\d\d-\d\d)T", output, re.M))
 
     both = dates()
     assert len(both) == 2
@@ -81,9 +81,9 @@ def test_a_bar_is_there_before_anything_is_read(monkeypatch: pytest.MonkeyPatch)
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
-        said = b""
+        output = b""
         with progress("reading the journal"):
-            while b"reading the journal" not in said:
+            while b"reading the journal" not in output:
                 assert select.select([ours], [], [], 10)[0]
-                said += os.read(ours, 4096)
+                output += os.read(ours, 4096)
     os.close(ours)

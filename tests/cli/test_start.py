@@ -39,7 +39,7 @@ def best_s(*words: str) -> float:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
 def test_a_command_loads_no_library_that_it_does_not_use(command: tuple[str, ...]) -> None:
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "edged", *command],
         capture_output=True,
         text=True,
@@ -47,7 +47,7 @@ def test_a_command_loads_no_library_that_it_does_not_use(command: tuple[str, ...
         cwd=ROOT,
     ).stderr
     loaded = {
-        line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")
+        line.rpartition("|")[2].strip() for line in done.splitlines() if line.startswith("import time:")
     }
     assert "edged.cli" in loaded
     assert not loaded & set(HEAVY)
@@ -70,12 +70,12 @@ def test_bash_completes_commands_and_options(typed: str, wanted: str, tmp_path: 
         cwd=ROOT,
     ).stdout
     words = typed.split(" ")
-    asked = (
+    completion = (
         f"{script}\nCOMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _edged_completion edged\n"
         'printf "%s\\n" "${COMPREPLY[@]}"'
     )
     done = subprocess.run(
-        ["bash", "-c", asked], capture_output=True, text=True, check=False, env=environ, cwd=ROOT
+        ["bash", "-c", completion], capture_output=True, text=True, check=False, env=environ, cwd=ROOT
     )
     assert wanted in done.stdout.split(), done.stderr
 

@@ -71,8 +71,8 @@ async def journal(tmp_path: Path) -> Path:
 
 
 async def test_an_opening_has_rule_figures_alternatives_and_result(journal: Path) -> None:
-    told = json.loads(call(journal, "--json", "--area", "tax").stdout)
-    (opening,) = [one for one in told if one["decision"] == "open"]
+    decisions = json.loads(call(journal, "--json", "--area", "tax").stdout)
+    (opening,) = [one for one in decisions if one["decision"] == "open"]
     assert (opening["window"], opening["rule"], opening["time"]) == ("t1", "queue", "2026-05-28T08:10:00")
     assert opening["inputs"]["waiting"] == 9
     assert (opening["thresholds"]["threshold"], opening["thresholds"]["pool"]) == (8, 1)
@@ -85,11 +85,11 @@ async def test_an_opening_has_rule_figures_alternatives_and_result(journal: Path
 
 
 async def test_a_refusal_says_what_was_considered_and_why_not(journal: Path) -> None:
-    told = json.loads(call(journal, "--json", "--area", "land").stdout)
-    assert [one["decision"] for one in told] == ["refuse"]
-    assert told[0]["rule"] == "queue"
-    assert "1 of 1" in told[0]["en"]
-    assert [(one["id"], one["code"], one["of"], one["en"]) for one in told[0]["alternatives"]] == [
+    decisions = json.loads(call(journal, "--json", "--area", "land").stdout)
+    assert [one["decision"] for one in decisions] == ["refuse"]
+    assert decisions[0]["rule"] == "queue"
+    assert "1 of 1" in decisions[0]["en"]
+    assert [(one["id"], one["code"], one["of"], one["en"]) for one in decisions[0]["alternatives"]] == [
         ("t1", "serves", "tax", "serves Taxes"),
         ("wang", "free", "0", "on standby, 0 turns today, not their turn"),
     ]
@@ -148,12 +148,12 @@ def test_no_decision_of_the_transcripts_lacks_a_figure_and_a_wait_has_a_limit_of
             data: dict[str, str | int | float | None] = {}
             for key, word in re.findall(r' (\w+)=("[^"]*"|\S+)', facts):
                 data[key] = None if word == "None" else int(word) if word.isdecimal() else word.strip('"')
-            said = explain(Note(kind, subject, data), SITE)
-            assert not re.search(r"(?<![\w-])-(?![\w-])", said), (file.name, said)
+            sentence = explain(Note(kind, subject, data), SITE)
+            assert not re.search(r"(?<![\w-])-(?![\w-])", sentence), (file.name, sentence)
             if data.get("rule") == "oldest-wait" and kind != "tidal.opened":  # whose request gave the reason
                 waits += 1
-                assert re.search(r"has waited \d+ (s|min|h)", said), said
-                assert re.search(r"limit (60 s|\d+ min|\d h)", said), said
+                assert re.search(r"has waited \d+ (s|min|h)", sentence), sentence
+                assert re.search(r"limit (60 s|\d+ min|\d h)", sentence), sentence
     assert waits > 20
 
 

@@ -27,19 +27,19 @@ BLANK = re.compile(r"\{[^{}]*\}")
 
 
 def test_every_text_is_filled_and_chinese_is_chinese() -> None:
-    seen = set()
+    situations = set()
     for situation, chinese, english in ROWS:
         if WHERE.search(situation):
             continue  # of the code itself: tools may say both in one line
-        assert situation not in seen, situation
-        seen.add(situation)
+        assert situation not in situations, situation
+        situations.add(situation)
         shown = example(chinese, 0)
         assert chinese, f"{situation} has no Chinese"
         assert "{" not in shown, situation
         assert "{" not in example(english, 1), situation
         assert not re.search(r"[A-Za-z]{2,}", ALLOWED.sub("", shown)), f"{situation}: {shown}"
         assert not half_width(shown), f"{situation}: {shown}"
-    assert len(seen) > 150
+    assert len(situations) > 150
 
 
 def test_a_window_is_said_as_people_say_it() -> None:
@@ -100,24 +100,24 @@ def test_a_sentence_that_no_table_holds_is_listed(tmp_path: Path) -> None:
 def test_every_text_that_leaves_the_core_is_made_of_listed_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signs, pages, paper and speech of all transcripts: what no listed sentence or name explains was not listed."""
     pieces = {piece for _, chinese, _ in ROWS for piece in CHINESE.findall(BLANK.sub(" ", chinese))}
-    said: set[str] = set()
+    texts: set[str] = set()
     names: set[str] = set()
     handle = Engine.handle
 
-    def heard(engine: Engine, at_ms: int, event: object) -> object:
+    def handle_and_collect(engine: Engine, at_ms: int, event: object) -> object:
         outcome = handle(engine, at_ms, event)  # type: ignore[arg-type]
-        said.update(re.findall(r"'([^']*)'", repr(outcome[0])))
+        texts.update(re.findall(r"'([^']*)'", repr(outcome[0])))
         names.update(
             CHINESE.findall(repr(event))
         )  # a site, a policy, an announcement: words of the hall's own
         return outcome
 
-    monkeypatch.setattr(Engine, "handle", heard)
+    monkeypatch.setattr(Engine, "handle", handle_and_collect)
     for path in sorted(FOLDER.glob("*.txt"))[::3]:  # every third is a hall of its own
         rerun(path.read_text())
     known = sorted(pieces | names, key=len, reverse=True)
     unknown = set()
-    for text in said:
+    for text in texts:
         for part in CHINESE.findall(text):
             left = part
             for piece in known:

@@ -25,7 +25,7 @@ def test_the_shipped_list_lets_the_example_speak() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gone", "told"),
+    ("gone", "expected"),
     [
         ("topic read milesight/#\n", "user edged may not read milesight/door"),
         ("topic write milesight/door\n", "user counter-door may not write milesight/door"),
@@ -41,10 +41,10 @@ def test_the_shipped_list_lets_the_example_speak() -> None:
         ),
     ],
 )
-def test_each_line_that_is_missing_is_named(gone: str, told: str) -> None:
+def test_each_line_that_is_missing_is_named(gone: str, expected: str) -> None:
     text = ACL.read_text()
     assert text.count(gone) >= 1
-    assert any(told in line for line in lines(text.replace(gone, "", 1)))
+    assert any(expected in line for line in lines(text.replace(gone, "", 1)))
 
 
 def test_processes_beside_the_daemon_may_say_what_they_say_and_no_more() -> None:
@@ -71,10 +71,10 @@ def test_a_counters_listener_without_its_lines_is_named(tmp_path: Path) -> None:
     file.write_text(f"{EXAMPLE.read_text()}\n{counter}")
     text = ACL.read_text()
     assert list(access_list.mistakes(load(file), text, "edged")) == []
-    (told,) = access_list.mistakes(
+    (mistake,) = access_list.mistakes(
         load(file), text.replace("topic write hall/+/dev/+/up/people\n", ""), "edged"
     )
-    assert told.startswith("user edged-counters may not write hall/east/dev/cam/up/people")
+    assert mistake.startswith("user edged-counters may not write hall/east/dev/cam/up/people")
 
 
 @pytest.mark.parametrize(

@@ -86,13 +86,13 @@ def test_shifts_are_minutes_of_the_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "expected"),
     [("25:00-26:00", "shifts[0]"), ("8:30-12:00", "shifts[0]"), ("08:30-08:30", "no time at all")],
 )
-def test_a_shift_that_is_none_is_a_mistake(write: Any, given: str, told: str) -> None:
+def test_a_shift_that_is_none_is_a_mistake(write: Any, given: str, expected: str) -> None:
     member = f"""[[staff]]\nid = "wu"\nname = "吴"\nskills = ["tax"]\nshifts = ["{given}"]\n"""
     (line,) = mistakes(write(f"{GOOD}\n{member}"))
-    assert told in line
+    assert expected in line
 
 
 def test_every_mistake_of_a_bad_day_is_told_at_once() -> None:
@@ -236,9 +236,9 @@ def test_any_value_anywhere_loads_or_is_a_mistake(data: st.DataObject, tmp_path_
         return
     assert found
     for line in found:
-        said = re.match(r".*any\.toml:(\d+): ", line)
-        assert said is not None
-        assert 1 <= int(said[1]) <= len(lines)
+        place = re.match(r".*any\.toml:(\d+): ", line)
+        assert place is not None
+        assert 1 <= int(place[1]) <= len(lines)
 
 
 @settings(max_examples=200, deadline=None, print_blob=True)

@@ -175,11 +175,11 @@ def test_addresses_are_those_of_the_code() -> None:
 
 
 def test_who_says_a_topic_and_what_is_retained_are_those_of_the_code() -> None:
-    said = {API["channels"][_last(o["channel"])]["address"]: o for o in API["operations"].values()}
+    operations = {API["channels"][_last(o["channel"])]["address"]: o for o in API["operations"].values()}
     for topic in topics.CONTRACT:
         if topic == topics.ANSWER:  # the reply of hearOperation
             continue
-        operation = said[topic.address]
+        operation = operations[topic.address]
         assert operation["action"] == ("receive" if topic.way == "down" else "send"), topic
         bindings = operation.get("bindings", {"mqtt": {"retain": False}})
         assert bindings["mqtt"]["retain"] is topic.retained, topic
@@ -219,7 +219,7 @@ PANEL = Panel("w1", "SERVING", 3, "A001", "请")
         ("Display", Display(("A001→3号窗口",))),
         ("Panel", PANEL),
         ("Serve", Serve((("w1", ("tax-general",)), ("w2", ())))),
-        *[("Evaluator", Evaluator("w1", *asked)) for asked in ((), ("A001",), (None, "20261125-1"))],
+        *[("Evaluator", Evaluator("w1", *arguments)) for arguments in ((), ("A001",), (None, "20261125-1"))],
         ("Issuing", Issuing()),
         ("Issuing", Issuing((NoNumber("tax", "stopped", "停止取号", "no more numbers"),))),
         *[("Panel", Panel("w1", state, 0)) for state in get_args(WindowStateName)],
@@ -267,7 +267,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         watcher = MqttLink(settings_for(broker, "watcher"), Rejections())
-        heard = collect(watcher, "hall/demo/#")
+        published = collect(watcher, "hall/demo/#")
         desk = PolicyDesk(
             audience,
             lambda: Trusted(KEYS),
@@ -291,14 +291,22 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
             for payload in (b"?", envelope(key=OTHER_KEY), envelope()):
                 await centre.publish(topics.policy_push("demo"), payload, qos=1)
             await until(
-                lambda: any(b'"version":7' in m.payload and b'"applied",' in m.payload for m in heard)
+                lambda: any(b'"version":7' in m.payload and b'"applied",' in m.payload for m in published)
             )
             now_ms[0] *= 2
             desk.check()
-            await until(lambda: any(b'"expired":true' in message.payload for message in heard))
-    said = [json.loads(message.payload) for message in heard if message.topic == topics.policy_report("demo")]
-    assert [report["state"] for report in said] == ["applied", "rejected", "rejected", "applied", "applied"]
-    for message in heard:
+            await until(lambda: any(b'"expired":true' in message.payload for message in published))
+    reports = [
+        json.loads(message.payload) for message in published if message.topic == topics.policy_report("demo")
+    ]
+    assert [report["state"] for report in reports] == [
+        "applied",
+        "rejected",
+        "rejected",
+        "applied",
+        "applied",
+    ]
+    for message in published:
         kind = message.topic.removeprefix("hall/demo/").split("/")
         name = {
             "area": "AreaState",
@@ -308,7 +316,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
         }.get(kind[1])
         if name is not None:
             fits(name, message.payload)
-    assert len(heard) == 5 + 3 + 5
+    assert len(published) == 5 + 3 + 5
     status = HallStatus("demo", 1, lambda wall_ms: "2026-05-28T10:00:00+08:00", "river-city")
     for why in ((), ("disk", "device relay")):
         fits("HallStatus", status.payload("degraded", HallFacts(State(), True, NOW_MS, ()), why))

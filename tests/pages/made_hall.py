@@ -244,18 +244,18 @@ def decisions() -> list[dict[str, Any]]:
         "with_one_more_s": 1560,
         "windows": 3,
     }
-    told: list[dict[str, Any]] = [
+    rows: list[dict[str, Any]] = [
         {"n": 33, "at": at("10:41:00"), "decision": "ask", "area": "tax", "window": "w11", **ask},
         {"n": 32, "at": at("10:37:00"), "decision": "refuse", "area": "fund", "window": None, **refuse},
     ]
     outcome = {
         **both("周凯应在10:42前应答；到岗后才开放", "周凯 answers by 10:42; it opens when somebody is there")
     }
-    for one in told:
+    for one in rows:
         one |= {"rule": "predicted-wait", "inputs": inputs, "limits": {"limit_s": 540}}
         one |= {"alternatives": considered if one["n"] == 33 else [], "outcome": None}
-    told[0]["outcome"] = outcome | {"at": at("10:41:02")}
-    return told
+    rows[0]["outcome"] = outcome | {"at": at("10:41:02")}
+    return rows
 
 
 def alarms() -> list[dict[str, Any]]:
@@ -297,7 +297,7 @@ def alarms() -> list[dict[str, Any]]:
     ]
 
 
-def cases(*told: tuple[str, str, str]) -> dict[str, Any]:
+def cases(*entries: tuple[str, str, str]) -> dict[str, Any]:
     """``state/cases``: each open case's number, state and time."""
     rows = [
         {
@@ -311,9 +311,9 @@ def cases(*told: tuple[str, str, str]) -> dict[str, Any]:
             "special": False,
             "overdue": False,
         }
-        for number, state, opened in told
+        for number, state, opened in entries
     ]
-    waiting = sum(state == "OPEN" for _, state, _ in told)
+    waiting = sum(state == "OPEN" for _, state, _ in entries)
     ratios = dict.fromkeys(("response_ratio", "on_time_ratio", "explained_ratio", "satisfied_ratio"))
     return {"waiting": waiting, "in_hand": len(rows) - waiting, "overdue": 0, "cases": rows} | ratios
 
@@ -363,7 +363,7 @@ TOKEN = "0123456789abcdef" * 2
 
 def row(token: str = TOKEN, state: str = "waiting", **changed: Any) -> list[Any]:
     """A visit as ``page/line/tax`` tells it: A042, twelve people before it."""
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "of": name_of(token),
         "number": "A042",
         "service": "tax-general",
@@ -376,8 +376,8 @@ def row(token: str = TOKEN, state: str = "waiting", **changed: Any) -> list[Any]
         "issued": at("10:20:00"),
         "told": [1800, 3000],
     }
-    told |= changed
-    return [told[column] for column in COLUMNS]
+    fields |= changed
+    return [fields[column] for column in COLUMNS]
 
 
 def line(*rows: list[Any]) -> dict[str, Any]:
@@ -495,8 +495,8 @@ class MadeHall:
         async with httpx.AsyncClient() as client, asyncio.timeout(20):
             while True:
                 parts = (await client.get(f"{self.address}/parts")).json()["parts"]
-                told = {name for name in scene() if not name.startswith("line/")} | {"beat", "status"}
-                if told <= parts.keys() and parts["link"]["up"]:
+                expected = {name for name in scene() if not name.startswith("line/")} | {"beat", "status"}
+                if expected <= parts.keys() and parts["link"]["up"]:
                     return
                 await asyncio.sleep(0.05)
 

@@ -41,8 +41,8 @@ async def weighed(devtools: CDPSession) -> dict[str, float]:
     """Memory and nodes after the browser has thrown away what it can."""
     for _ in range(3):
         await devtools.send("HeapProfiler.collectGarbage")
-    told = (await devtools.send("Performance.getMetrics"))["metrics"]
-    found = {one["name"]: float(one["value"]) for one in told}
+    metrics = (await devtools.send("Performance.getMetrics"))["metrics"]
+    found = {one["name"]: float(one["value"]) for one in metrics}
     return {
         "mib": found["JSHeapUsedSize"] / 1048576,
         "nodes": found["Nodes"],

@@ -81,8 +81,8 @@ async def test_who_is_connected_is_let_go_in_order(tmp_path: Path) -> None:
         writer.write(REQUEST)
         assert b"200" in await reader.readline()
         pages.terminate()
-        _, said = await pages.communicate()
+        _, output = await pages.communicate()
         writer.close()
         assert pages.returncode == 0
-        assert b"Traceback" not in said
-        assert b"Exception" not in said
+        assert b"Traceback" not in output
+        assert b"Exception" not in output

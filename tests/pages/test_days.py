@@ -52,13 +52,13 @@ def test_what_is_usual_is_the_mean_of_the_last_days_and_nothing_of_few(tmp_path:
 
 
 def test_a_call_is_counted_once_however_often_it_is_told(day: DayRecorder) -> None:
-    told = calls()
+    published = calls()
     for _ in range(3):
-        day.record("calls", {"calls": told}, at("10:41"))
+        day.record("calls", {"calls": published}, at("10:41"))
     numbers = [one[5] for one in day.as_json()["visits"]]
-    assert sorted(numbers) == sorted(one["number"] for one in told if not one["again"])
+    assert sorted(numbers) == sorted(one["number"] for one in published if not one["again"])
     again = DayRecorder(DATE, json.loads(json.dumps(day.as_json())))
-    again.record("calls", {"calls": told}, at("10:42"))
+    again.record("calls", {"calls": published}, at("10:42"))
     assert len(again.as_json()["visits"]) == len(numbers), "after a start of the pages, too"
 
 
@@ -140,9 +140,11 @@ async def test_midnight_begins_another_day_and_keeps_the_last(tmp_path: Path) ->
 
 
 def test_a_day_is_worked_out_under_both_policies_and_says_how_far_it_is() -> None:
-    told: list[tuple[int, int]] = []
-    found = compared(recorded_day("2026-11-20", "17:10:00"), None, lambda done, of: told.append((done, of)))
-    assert told == [(n, 10) for n in range(1, 11)]
+    progress: list[tuple[int, int]] = []
+    found = compared(
+        recorded_day("2026-11-20", "17:10:00"), None, lambda done, of: progress.append((done, of))
+    )
+    assert progress == [(n, 10) for n in range(1, 11)]
     assert found["own"]["visitors"] == found["other"]["visitors"] > 100
     assert found["other"]["activations"] == found["other"]["staff_min"] == 0
     assert found["own"]["activations"] > 0

@@ -56,8 +56,8 @@ class Desk:
 
     async def act(self, key: str, **act: Any) -> dict[str, Any]:
         answer = await self.post("/duty/act", {"key_of_act": key, **act})
-        told: dict[str, Any] = answer.json() | {"status": answer.status_code}
-        return told
+        result: dict[str, Any] = answer.json() | {"status": answer.status_code}
+        return result
 
     def orders(self) -> list[OverrideSet | OverrideLifted]:
         return [e for s in self.files.steps() if isinstance(e := s.event, OverrideSet | OverrideLifted)]
@@ -107,8 +107,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 async def test_an_act_is_done_at_once_by_name_and_once(desk: Desk) -> None:
-    told = (await desk.client.get("/duty/session")).json()
-    assert (told["name"], told["why_not"]) == (None, None)
+    reply = (await desk.client.get("/duty/session")).json()
+    assert (reply["name"], reply["why_not"]) == (None, None)
     answer = await desk.login()
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
@@ -205,8 +205,8 @@ async def test_what_no_page_sends_is_refused_and_costs_nobody_a_place(desk: Desk
         first = await desk.act(f"act-0000000{number}", **act)
         assert (first["status"], first["state"]) == (200, "refused"), strange
         assert await desk.act(f"act-0000000{number}", **act) == first
-    told = await desk.act("act-00000009", act="pause-issuing", minutes=True)
-    assert told["state"] == "refused"
+    reply = await desk.act("act-00000009", act="pause-issuing", minutes=True)
+    assert reply["state"] == "refused"
     assert desk.orders() == []
 
 

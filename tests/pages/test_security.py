@@ -141,11 +141,11 @@ def test_only_tls_of_today_is_spoken(tmp_path: Path) -> None:
 
 
 def test_no_script_makes_markup_or_code_of_data_or_keeps_a_secret() -> None:
-    seen = 0
+    scripts = 0
     for name, asset in assets.load().items():
         text = asset.plain.decode()
         if name.endswith(".js"):
-            seen += 1
+            scripts += 1
             for word in (
                 "innerHTML",
                 "outerHTML",
@@ -157,7 +157,7 @@ def test_no_script_makes_markup_or_code_of_data_or_keeps_a_secret() -> None:
                 assert word not in text, (name, word)
             kept = set(re.findall(r"Storage\.setItem\((\w+|\"\w+\")", text))
             assert kept <= {"key"}, (name, kept)  # of base.js: language and theme
-    assert seen > 5
+    assert scripts > 5
 
 
 async def test_nonsense_is_refused_in_order_and_with_every_header(app: ASGIApp) -> None:
@@ -213,7 +213,7 @@ def _body(chance: random.Random) -> bytes:
 
 async def _answer(app: ASGIApp, scope: dict[str, Any], body: bytes) -> tuple[int, dict[bytes, bytes]]:
     """What it answers first; a stream is left there."""
-    told: list[Message] = []
+    sent_messages: list[Message] = []
     sent = False
 
     async def receive() -> Message:
@@ -224,10 +224,10 @@ async def _answer(app: ASGIApp, scope: dict[str, Any], body: bytes) -> tuple[int
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:
-        told.append(message)
+        sent_messages.append(message)
         if message["type"] == "http.response.body" and message.get("more_body"):
             raise ConnectionError
 
     await app(scope, receive, send)
-    start = told[0]
+    start = sent_messages[0]
     return start["status"], dict(start["headers"])

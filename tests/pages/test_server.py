@@ -20,7 +20,7 @@ from tests.support import host_headers
 PAGES = ("/", "/board", "/board/tax", "/replay", "/report")
 
 
-async def heard(
+async def frames(
     hall: MadeHall, path: str = "/changes", headers: dict[str, str] | None = None
 ) -> AsyncIterator[Any]:
     """Every frame of a stream."""
@@ -35,7 +35,7 @@ async def heard(
 
 
 async def test_a_stream_begins_with_the_whole_and_goes_on_with_what_changes(hall: MadeHall) -> None:
-    stream = heard(hall)
+    stream = frames(hall)
     parts: dict[str, Any] = {}
     upto = 0
     async for frame in stream:
@@ -66,11 +66,11 @@ async def test_who_comes_back_gets_the_difference_and_a_stranger_the_whole(hall:
         whole = (await client.get(f"{hall.address}/parts")).json()
     known = {"Last-Event-ID": f"{whole['life']}.{whole['to']}"}
     await hall.publish("window/w1", window("1", "CALLING", ticket="A099"))
-    async for frame in heard(hall, headers=known):
+    async for frame in frames(hall, headers=known):
         assert frame["from"] == whole["to"]
         assert "names" not in frame["parts"]
         break
-    async for frame in heard(hall, headers={"Last-Event-ID": "another.7"}):
+    async for frame in frames(hall, headers={"Last-Event-ID": "another.7"}):
         assert frame["from"] == 0
         break
 
@@ -150,8 +150,8 @@ async def test_a_request_that_does_not_come_costs_its_connection(hall: MadeHall)
 async def test_the_other_opening_time_is_2_to_45_minutes_however_it_is_written(hall: MadeHall) -> None:
     async with httpx.AsyncClient(timeout=20) as client:
         for text in ("", "1", "46", "0450000", "030", "03" + "0" * 400, "7.5", "-7", "1e1", "٧", "Never"):
-            asked = {"day": "2026-11-20", "minutes": text}
-            assert (await client.get(f"{hall.address}/replay/what", params=asked)).status_code == 400, text
+            query = {"day": "2026-11-20", "minutes": text}
+            assert (await client.get(f"{hall.address}/replay/what", params=query)).status_code == 400, text
 
 
 async def test_frames_kept_for_readers_have_a_cap() -> None:

@@ -15,22 +15,22 @@ from tests.support import host_headers
 from tests.support.browsers import grave_findings, shown
 
 
-async def asked(hall: MadeHall, token: str = TOKEN) -> tuple[int, dict[str, Any]]:
+async def ticket_state(hall: MadeHall, token: str = TOKEN) -> tuple[int, dict[str, Any]]:
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{hall.tickets_port}/t/{token}/now")
         return answer.status_code, answer.json()
 
 
-async def told(hall: MadeHall, state: str) -> dict[str, Any]:
+async def ticket_state_once(hall: MadeHall, state: str) -> dict[str, Any]:
     """The answer once it says ``state``."""
     async with asyncio.timeout(10):
-        while (answer := (await asked(hall))[1])["state"] != state:
+        while (answer := (await ticket_state(hall))[1])["state"] != state:
             await asyncio.sleep(0.05)
     return answer
 
 
 async def test_a_phone_is_told_how_it_stands_and_nobodys_name(hall: MadeHall) -> None:
-    answer = await told(hall, "waiting")
+    answer = await ticket_state_once(hall, "waiting")
     assert (answer["number"], answer["ahead"], answer["low_s"], answer["high_s"]) == ("A042", 12, 1500, 2700)
     assert answer["area"] == {"zh": "税务综合", "en": "Taxes"}
     assert answer["fresh"]
@@ -42,24 +42,24 @@ async def test_a_phone_is_told_how_it_stands_and_nobodys_name(hall: MadeHall) ->
     for word in ("priority", "clerk", "of", "周凯", "何丽"):
         assert word not in str(answer)
     await hall.publish("line/tax", line(row(state="called", window="w11", calls=2)))
-    called = await told(hall, "called")
+    called = await ticket_state_once(hall, "called")
     assert (called["window"], called["calls"], called["calls_max"], called["ahead"]) == ("11", 2, 3, None)
     assert called["again_s"] == 5
 
 
 async def test_what_is_over_or_was_never_given_is_unknown(hall: MadeHall) -> None:
-    assert (await asked(hall, secrets.token_hex(16)))[0] == 404
-    assert (await asked(hall))[0] == 200
+    assert (await ticket_state(hall, secrets.token_hex(16)))[0] == 404
+    assert (await ticket_state(hall))[0] == 200
     await hall.publish("line/tax", line())
-    assert (await told(hall, "unknown"))["hall"]["zh"] == "示例政务服务大厅"
+    assert (await ticket_state_once(hall, "unknown"))["hall"]["zh"] == "示例政务服务大厅"
     await hall.publish("line/tax", line(row()))
-    await told(hall, "waiting")
+    await ticket_state_once(hall, "waiting")
     await hall.publish("line/tax", None)
-    await told(hall, "unknown")
+    await ticket_state_once(hall, "unknown")
 
 
 async def test_what_is_no_line_changes_nothing(hall: MadeHall) -> None:
-    await told(hall, "waiting")
+    await ticket_state_once(hall, "waiting")
     wrong: tuple[dict[str, Any], ...] = (
         {"rows": []},
         {"columns": ["of"], "rows": [["x"]], "calls_max": 3},
@@ -69,16 +69,16 @@ async def test_what_is_no_line_changes_nothing(hall: MadeHall) -> None:
         await hall.publish("line/tax", bad)
     await hall.publish("line/biz", line(row("f" * 32)))
     async with asyncio.timeout(10):
-        while (await asked(hall, "f" * 32))[0] != 200:
+        while (await ticket_state(hall, "f" * 32))[0] != 200:
             await asyncio.sleep(0.05)
-    assert (await asked(hall))[0] == 200
+    assert (await ticket_state(hall))[0] == 200
 
 
 async def test_old_parts_say_so(hall: MadeHall) -> None:
-    assert (await told(hall, "waiting"))["fresh"]
+    assert (await ticket_state_once(hall, "waiting"))["fresh"]
     await hall.client.publish("hall/demo/status", b'{"state":"offline"}', qos=1, retain=True)
     async with asyncio.timeout(10):
-        while (answer := (await asked(hall))[1])["fresh"]:
+        while (answer := (await ticket_state(hall))[1])["fresh"]:
             await asyncio.sleep(0.05)
     assert (answer["back_by"], answer["number"]) == (None, "A042")
 
@@ -141,7 +141,7 @@ def test_nobody_is_sent_away_for_a_short_wait() -> None:
 
 
 async def test_a_phone_in_a_hand(browser: Browser, hall: MadeHall) -> None:
-    await told(hall, "waiting")
+    await ticket_state_once(hall, "waiting")
     async with shown(browser, hall.ticket, 390, 844) as page:
         await expect(page.locator("#face h2 b")).to_have_text("A042")
         await expect(page.locator("#face")).to_contain_text("12 人")
@@ -156,7 +156,7 @@ async def test_a_phone_in_a_hand(browser: Browser, hall: MadeHall) -> None:
             assert await grave_findings(page) == [], theme
             await page.locator("#theme").click()
         await hall.publish("line/tax", line(row(ahead=2, low_s=120, high_s=360)))
-        await told(hall, "waiting")
+        await ticket_state_once(hall, "waiting")
         await page.reload()
         await expect(page.locator(".note b")).to_have_text("快到您了")
         await hall.publish("line/tax", line(row(state="called", window="w11", calls=1)))
@@ -171,7 +171,7 @@ async def test_a_phone_in_a_hand(browser: Browser, hall: MadeHall) -> None:
 
 
 async def test_a_phone_with_old_paper_or_without_a_network(browser: Browser, hall: MadeHall) -> None:
-    await told(hall, "waiting")
+    await ticket_state_once(hall, "waiting")
     page = await browser.new_page(viewport={"width": 390, "height": 844})
     await page.goto(f"http://127.0.0.1:{hall.tickets_port}/t/{'9' * 32}")
     await expect(page.locator(".note b")).to_have_text("正在查询…")
