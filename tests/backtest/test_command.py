@@ -80,7 +80,7 @@ def test_a_policy_file_is_the_one_under_test(trace: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["--trace", "nowhere.csv"], "nowhere.csv"),
         ([], "--trace or --journal"),
@@ -91,10 +91,10 @@ def test_a_policy_file_is_the_one_under_test(trace: Path, tmp_path: Path) -> Non
         (["--trace", "TRACE", "--prices", "1,2"], ""),
     ],
 )
-def test_wrong_arguments_are_answered_in_one_line(trace: Path, words: list[str], told: str) -> None:
+def test_wrong_arguments_are_answered_in_one_line(trace: Path, words: list[str], expected: str) -> None:
     found = call("backtest", *[str(trace) if word == "TRACE" else word for word in words], "--processes", "1")
-    assert told in found.output
-    assert found.exit_code == (2 if told else 0)
+    assert expected in found.output
+    assert found.exit_code == (2 if expected else 0)
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_areas_that_share_a_pool_are_judged_together(two: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         ("am", "two different sets"),
         ("am,am", "two different sets"),
@@ -151,10 +151,10 @@ def test_areas_that_share_a_pool_are_judged_together(two: Path) -> None:
         ("am,pm:y", "--together"),
     ],
 )
-def test_a_wrong_pool_is_one_line(two: Path, words: str, told: str) -> None:
+def test_a_wrong_pool_is_one_line(two: Path, words: str, expected: str) -> None:
     found = call("backtest", "--trace", two, "--together", words, "--processes", "1")
     assert found.exit_code == 2
-    assert told in found.output
+    assert expected in found.output
 
 
 @pytest.mark.parametrize("row", ["x,1,0", "1,-1,0", "1,nan,0", "-1,1,0", "1,1,999", "1,,0"])

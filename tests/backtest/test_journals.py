@@ -46,9 +46,9 @@ def test_more_days_need_no_more_passes() -> None:
 def test_visits_stand_with_the_area_of_their_service() -> None:
     site = site_of(20)
     left = _Visit(NINE_MS, "s0-0", None)
-    here, there = visits_of(1, "s0-0"), visits_of(1, "s1-1")
-    found = _by_area(site, [left, *here, _Visit(NINE_MS, "gone", 1), *there])
-    assert found == {"a0": here, "a1": there}
+    first, second = visits_of(1, "s0-0"), visits_of(1, "s1-1")
+    found = _by_area(site, [left, *first, _Visit(NINE_MS, "gone", 1), *second])
+    assert found == {"a0": first, "a1": second}
 
 
 def test_of_a_note_only_what_counts_is_read() -> None:

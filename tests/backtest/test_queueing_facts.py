@@ -84,16 +84,18 @@ def through_the_core(day: Day, windows: int, urgent: frozenset[int] = frozenset(
 
 @pytest.mark.parametrize("case", CIW["cases"])
 def test_both_simulators_walk_the_paths_of_another_program(case: str) -> None:
-    told = CIW["cases"][case]
-    day = lognormal_day(told["seed"], 0.9, 5, told["count"])
-    urgent = frozenset(n for n, kind in enumerate(day.kinds) if kind) if told["priority"] else frozenset()
-    walked = [through_the_core(day, told["servers"], urgent)]
+    reference = CIW["cases"][case]
+    day = lognormal_day(reference["seed"], 0.9, 5, reference["count"])
+    urgent = (
+        frozenset(n for n, kind in enumerate(day.kinds) if kind) if reference["priority"] else frozenset()
+    )
+    walked = [through_the_core(day, reference["servers"], urgent)]
     if not urgent:
-        walked.append(simulate(hall_of(told["servers"], 0, 480), day, 0, never))
+        walked.append(simulate(hall_of(reference["servers"], 0, 480), day, 0, never))
     for outcome in walked:
-        assert outcome.waits_ms[::100] == tuple(told["every_100th_ms"])
-        assert sum(outcome.waits_ms) == told["sum_ms"]
-        assert max(outcome.waits_ms) == told["max_ms"]
+        assert outcome.waits_ms[::100] == tuple(reference["every_100th_ms"])
+        assert sum(outcome.waits_ms) == reference["sum_ms"]
+        assert max(outcome.waits_ms) == reference["max_ms"]
 
 
 def between(open_at: int, close_at: int) -> WindowRule:

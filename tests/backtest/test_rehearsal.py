@@ -54,9 +54,9 @@ def policy_file(path: Path, version: int = 7, max_worse: int | None = None, rule
 
 def test_the_figures_are_those_of_the_backtest_on_the_same_days(journal: Path, tmp_path: Path) -> None:
     never = policy_file(tmp_path / "never.json")
-    said = edged("policy", "rehearse", str(never), "--journal", str(journal), "--json", timeout_s=BUSY_S)
-    assert said.returncode == 0, said.stderr
-    found = json.loads(said.stdout)
+    process = edged("policy", "rehearse", str(never), "--journal", str(journal), "--json", timeout_s=BUSY_S)
+    assert process.returncode == 0, process.stderr
+    found = json.loads(process.stdout)
     arguments = ("--journal", str(journal), "--days", "2", "--policy", str(never), "--against", "pw")
     done = edged("backtest", *arguments, "--json", "--processes", "1", timeout_s=BUSY_S)
     assert done.returncode == 0, done.stderr
@@ -79,10 +79,10 @@ def test_what_the_document_forbids_is_refused_with_figures_in_both_languages(
     journal: Path, tmp_path: Path
 ) -> None:
     strict = policy_file(tmp_path / "strict.json", max_worse=10)
-    said = edged("policy", "rehearse", str(strict), "--journal", str(journal), timeout_s=BUSY_S)
-    assert said.returncode == 1, said.stderr
-    assert "more than 10 % worse than now: mean wait" in said.stdout
-    assert "比现在变差超过 10%：平均等候" in said.stdout
+    process = edged("policy", "rehearse", str(strict), "--journal", str(journal), timeout_s=BUSY_S)
+    assert process.returncode == 1, process.stderr
+    assert "more than 10 % worse than now: mean wait" in process.stdout
+    assert "比现在变差超过 10%：平均等候" in process.stdout
     same = policy_file(tmp_path / "same.json", max_worse=0, rule="pw")
     assert edged("policy", "rehearse", str(same), "--journal", str(journal), timeout_s=BUSY_S).returncode == 0
 
@@ -95,25 +95,25 @@ def test_a_missing_journal_is_named_as_the_reason(tmp_path: Path) -> None:
 def test_when_its_time_is_over_the_newest_whole_days_count_and_it_says_so(
     journal: Path, into_the_day: int
 ) -> None:
-    traces, asked, ended = read_journals([journal]), [0], list[int]()
+    traces, questions, ended = read_journals([journal]), [0], list[int]()
 
     def over() -> bool:
-        asked[0] += 1
-        return len(ended) == 2 and asked[0] > ended[1] + into_the_day
+        questions[0] += 1
+        return len(ended) == 2 and questions[0] > ended[1] + into_the_day
 
     pair = Pair(Policy(), NEVER)
-    found = over_days(traces, pair, 20, over, progress=lambda done, total: ended.append(asked[0]))
+    found = over_days(traces, pair, 20, over, progress=lambda done, total: ended.append(questions[0]))
     assert isinstance(found, Rehearsed)
     assert (found.days, found.of) == (2, DAYS)
-    assert asked[0] == ended[1] + into_the_day + 1, "it is given up in the middle of a day, too"
+    assert questions[0] == ended[1] + into_the_day + 1, "it is given up in the middle of a day, too"
     newest = sorted({day.name for day in traces.days})[-2:]
     assert found.visitors == sum(len(day.arrive_ms) for day in traces.days if day.name in newest)
 
 
 def test_without_one_whole_day_there_is_no_figure(journal: Path) -> None:
-    asked = iter([*[False] * 5, *[True] * 9])
+    answers = iter([*[False] * 5, *[True] * 9])
     traces = read_journals([journal])
-    assert over_days(traces, Pair(Policy(), NEVER), 20, lambda: next(asked)) == Missed(missed="no-answer")
+    assert over_days(traces, Pair(Policy(), NEVER), 20, lambda: next(answers)) == Missed(missed="no-answer")
 
 
 def test_areas_named_by_their_kind_are_those_of_the_recorded_hall(journal: Path) -> None:
@@ -159,7 +159,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 # ---- the process behind the socket ----
 
 
-def asked(journal: Path, days: int = 2, seconds: float = 60.0) -> bytes:
+def question_about(journal: Path, days: int = 2, seconds: float = 60.0) -> bytes:
     made = envelope(document(body={"tidal": {"rule": "never"}}))
     return question_line(RehearsalQuestion(str(journal), made, b"", days, seconds, BUSY_S))
 
@@ -175,15 +175,15 @@ def exchanged(line: bytes) -> bytes:
             client.connect(door.getsockname())
             client.sendall(line)
             client.shutdown(socket.SHUT_WR)
-            heard = b""
+            received = b""
             while part := client.recv(65536):
-                heard += part
+                received += part
         serving.join()
-    return heard
+    return received
 
 
 def test_one_question_one_answer(journal: Path) -> None:
-    found = read_answer(exchanged(asked(journal)))
+    found = read_answer(exchanged(question_about(journal)))
     assert isinstance(found, Rehearsed)
     assert (found.days, found.after.activations) == (2, 0)
     assert found.now is not None
@@ -221,17 +221,17 @@ def test_systemd_hands_over_the_socket_and_the_process_ends_with_the_answer(
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(BUSY_S)
             client.connect(str(place))
-            client.sendall(asked(journal))
-            heard = b""
-            while not heard.endswith(b"\n"):
+            client.sendall(question_about(journal))
+            received = b""
+            while not received.endswith(b"\n"):
                 part = client.recv(65536)
                 assert part, "it ended without an answer"
-                heard += part
+                received += part
         assert child.wait(30) == 0
-    assert isinstance(read_answer(heard), Rehearsed)
+    assert isinstance(read_answer(received), Rehearsed)
 
 
 def test_without_a_socket_it_says_what_to_do() -> None:
-    said = edged("rehearse")
-    assert said.returncode == 2
-    assert "--socket" in said.stderr
+    process = edged("rehearse")
+    assert process.returncode == 2
+    assert "--socket" in process.stderr

@@ -49,7 +49,7 @@ def report(folder: Path) -> Path:
     return folder / "r.html"
 
 
-def seen(page: Page, file: Path, width: int) -> tuple[list[dict[str, Any]], int]:
+def figures_and_overflow(page: Page, file: Path, width: int) -> tuple[list[dict[str, Any]], int]:
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(file.as_uri())
     return page.evaluate(FIGURE_BOXES), page.evaluate(TOO_WIDE)
@@ -58,18 +58,18 @@ def seen(page: Page, file: Path, width: int) -> tuple[list[dict[str, Any]], int]
 def test_a_browser_shows_the_report_whole_and_alone(tmp_path: Path) -> None:
     if CHROMIUM is None and os.environ.get("CI") != "true":
         pytest.skip("Debian's chromium is not installed here")
-    file, asked, complaints = report(tmp_path), [], []
+    file, requests, complaints = report(tmp_path), [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page()
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requests.append(request.url))
         page.on("console", lambda message: complaints.append(message.text))
-        figures, too_wide = seen(page, file, 1100)
+        figures, too_wide = figures_and_overflow(page, file, 1100)
         rows = page.locator("table tbody tr").all_inner_texts()
-        narrow, page_too_wide = seen(page, file, 390)
+        narrow, page_too_wide = figures_and_overflow(page, file, 390)
         page.screenshot(path=tmp_path / "report.png", full_page=True)
         browser.close()
-    assert set(asked) == {file.as_uri()}
+    assert set(requests) == {file.as_uri()}
     assert complaints == []
     words = ("people waiting", "windows serving", "told (blue), real", "as told (across)")
     assert [word for word, figure in zip(words, figures, strict=True) if word not in figure["caption"]] == []

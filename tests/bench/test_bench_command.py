@@ -94,9 +94,9 @@ def _look_at_the_rest(found: dict[str, Any]) -> None:
     assert found["rss_mib"]["start"] > 10
     assert found["rss_after"]["tickets"] > 100
     assert found["restart_ms"] > 0
-    beside = found["age"]["beside_a_reader"]
-    assert beside["presses"] == QUICK.age.rounds * QUICK.age.presses
-    assert min(beside["p99_us"], beside["alone_p99_us"]) > 0
+    beside_reader = found["age"]["beside_a_reader"]
+    assert beside_reader["presses"] == QUICK.age.rounds * QUICK.age.presses
+    assert min(beside_reader["p99_us"], beside_reader["alone_p99_us"]) > 0
 
 
 def test_every_section_of_the_bench_is_in_one_half() -> None:

@@ -29,9 +29,9 @@ async def test_a_small_city_survives_all_of_it() -> None:
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(400):
-        out, told = await process.communicate()
+        out, output = await process.communicate()
     found = json.loads(out or b"{}")
-    assert found.get("wrong_halls") == [], told.decode()[-2000:]
+    assert found.get("wrong_halls") == [], output.decode()[-2000:]
     assert found["events"] == found["stored"] > found["returned_events"] == 3 * 250
     assert found["policy_refused"] == found["refusals_planted"] == ["hall004", "hall005", "hall006"]
     assert (found["policy_applied"], found["policy_silent"]) == (4, [])
@@ -42,7 +42,7 @@ def test_a_day_that_was_missed_is_told_in_order_and_once() -> None:
     hall.was_away(5)
     hall.happen()
     hall.acknowledged(b'{"upto": 2}')
-    told = [json.loads(message) for message in hall.historical_messages(hall.upto + 1, hall.made)]
-    assert [(event["sequence"], event["previous"]) for event in told] == [(3, 2), (4, 3), (5, 4), (6, 5)]
-    assert [event["time"] for event in told] == sorted(event["time"] for event in told)
-    assert {event["id"] for event in told} == {f"hall001/1/{number}" for number in range(3, 7)}
+    messages = [json.loads(message) for message in hall.historical_messages(hall.upto + 1, hall.made)]
+    assert [(event["sequence"], event["previous"]) for event in messages] == [(3, 2), (4, 3), (5, 4), (6, 5)]
+    assert [event["time"] for event in messages] == sorted(event["time"] for event in messages)
+    assert {event["id"] for event in messages} == {f"hall001/1/{number}" for number in range(3, 7)}

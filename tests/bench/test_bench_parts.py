@@ -88,8 +88,8 @@ def test_a_broken_limit_is_seen_and_an_unmeasured_one_is_not_judged() -> None:
 
 @pytest.mark.parametrize(("presses", "judged"), [(PRESSES_MIN, True), (PRESSES_MIN - 1, False)])
 def test_a_p99_of_few_presses_is_not_judged(presses: int, judged: bool) -> None:
-    beside = {"presses": presses, "p99_us": 3_000.0, "alone_p99_us": 2_000.0, "lost": 0}
-    found = {one.what: one for one in verdicts({"age": {"beside_a_reader": beside}})}
+    figures = {"presses": presses, "p99_us": 3_000.0, "alone_p99_us": 2_000.0, "lost": 0}
+    found = {one.what: one for one in verdicts({"age": {"beside_a_reader": figures}})}
     assert any("lost" in what for what in found)
     assert [one.found for what, one in found.items() if "p99" in what] == ([1.5] if judged else [])
 

@@ -83,13 +83,13 @@ def calls_during(work: Callable[[], None]) -> int:
     """Calls of Python and C functions."""
     count = 0
 
-    def seen(_frame: Any, event: str, _argument: Any) -> None:
+    def count_call(_frame: Any, event: str, _argument: Any) -> None:
         nonlocal count
         count += event in ("call", "c_call")
 
     gc.collect()
     gc.disable()  # finalizers are calls, at moments of their own
-    sys.setprofile(seen)
+    sys.setprofile(count_call)
     try:
         work()
     finally:

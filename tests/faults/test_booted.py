@@ -93,6 +93,6 @@ async def test_killed_again_and_again_it_still_comes_back(
             await container.until_state("active/running", 120.0)
             took_s.append(monotonic_s() - killed_s)
             print(f"{life + 1}: {took_s[-1]:.1f} s", flush=True)  # noqa: T201
-        said = f"median of {RESTARTS} {sorted(took_s)[RESTARTS // 2]:.1f} s, slowest {max(took_s):.1f} s"
+        summary = f"median of {RESTARTS} {sorted(took_s)[RESTARTS // 2]:.1f} s, slowest {max(took_s):.1f} s"
         more = int(await container.show("NRestarts")) - RESTARTS
-        print(f"killed -> serving again with {number} waiting: {said}; {more} by the watchdog")  # noqa: T201
+        print(f"killed -> serving again with {number} waiting: {summary}; {more} by the watchdog")  # noqa: T201

@@ -25,7 +25,7 @@ def names_in(file: Path) -> frozenset[str]:
     )
 
 
-def there(claim: str) -> bool:
+def exists(claim: str) -> bool:
     """Whether a claimed test exists: a node id, or a transcript, which is a test by being in its folder."""
     name, _, test = claim.partition("::")
     file = ROOT / name
@@ -44,12 +44,12 @@ def test_all_cases_are_there() -> None:
 def test_a_case_is_claimed_by_what_exists(case: str) -> None:
     claims = CASES[case]["tests"]
     assert claims or case in LISTED, "nothing shows it"
-    assert [claim for claim in claims if not there(claim)] == []
+    assert [claim for claim in claims if not exists(claim)] == []
     assert CASES[case].keys() <= {"fault", "tests", "open"}
 
 
 def test_what_does_not_exist_is_not_there() -> None:
-    assert there("tests/faults/test_cases.py::test_all_cases_are_there")
-    assert not there("tests/faults/test_cases.py::test_that_was_deleted")
-    assert not there("tests/faults/test_deleted.py::test_x")
-    assert not there("tests/faults/cases.toml")
+    assert exists("tests/faults/test_cases.py::test_all_cases_are_there")
+    assert not exists("tests/faults/test_cases.py::test_that_was_deleted")
+    assert not exists("tests/faults/test_deleted.py::test_x")
+    assert not exists("tests/faults/cases.toml")

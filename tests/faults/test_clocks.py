@@ -43,9 +43,9 @@ async def test_a_clock_that_is_set_times_nobody_out_and_closes_nothing(
     machines.panel.press("next")
     await until(lambda: files.notes()["ticket.called"] == 1)
     for jump_s in (HOUR_S, -2 * HOUR_S, HOUR_S, 5 * 365 * DAY_S, -5 * 365 * DAY_S):
-        told = len(daemon.logged("clock-stepped"))
+        steps_before = len(daemon.logged("clock-stepped"))
         clock.step(jump_s)
-        await until(lambda: len(daemon.logged("clock-stepped")) == told + 1)
+        await until(lambda: len(daemon.logged("clock-stepped")) == steps_before + 1)
         assert abs(daemon.logged("clock-stepped")[-1]["by_ms"] / 1000 - jump_s) < 10
     stepped = len(daemon.logged("clock-stepped"))
     with clock.lost():  # is not believed at all
@@ -80,9 +80,9 @@ async def test_a_start_with_a_wrong_clock_keeps_everything_and_follows_once_it_i
     await daemon.restart()
     machines.panel.press("login")
     await until(lambda: files.notes()["window.opened"] == 1)
-    told = len(clocks(files))
+    clocks_before = len(clocks(files))
     clock.show(LATER)  # further on than the hall believes: what is nearly right is not set
-    await until(lambda: len(clocks(files)) > told)
+    await until(lambda: len(clocks(files)) > clocks_before)
     assert await daemon.stop() == 0
     steps = files.steps()
     assert steps[: len(before)] == before, "old steps are not pruned on the word of a wrong clock"

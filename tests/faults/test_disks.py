@@ -137,8 +137,8 @@ async def test_a_crawling_disk_holds_back_acknowledgements_and_never_the_loop(
     await until(lambda: len(files.tickets()) == tickets, 60.0)
     share = 0.99 if tickets > 100 else 0.9
     late_s = await files.quantile("edged_loop_lag_seconds", share)
-    said = f"loop late p{share * 100:.0f} <= {late_s * 1000:.0f} ms"
-    print(f"sync {sync_s} s, {tickets} tickets: shown after {shown_s * 1000:.0f} ms, {said}")  # noqa: T201
+    summary = f"loop late p{share * 100:.0f} <= {late_s * 1000:.0f} ms"
+    print(f"sync {sync_s} s, {tickets} tickets: shown after {shown_s * 1000:.0f} ms, {summary}")  # noqa: T201
     assert late_s <= (0.01 if tickets > 100 else sync_s / 4)
     assert shown_s < max(1.0, sync_s)
     assert await files.quantile("edged_commit_seconds", 0.5) >= sync_s

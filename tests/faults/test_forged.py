@@ -96,8 +96,8 @@ async def test_without_a_good_certificate_the_wires_are_served(guarded: Guarded)
         await until(lambda: len(daemon.logged("link-down")) == down + 1)
         assert json.loads((await asyncio.to_thread(files.get, "/healthz"))[1])["mqtt_connected"] is False
         assert "no CONNACK" not in daemon.logged("link-down")[-1]["reason"], "it was waited for"
-        told = "certificate-unreadable" if missing else "certificate-ends"
-        await until(lambda: daemon.logged(told) != [])
+        alarm = "certificate-unreadable" if missing else "certificate-ends"
+        await until(lambda: daemon.logged(alarm) != [])
         if not missing:
             assert await daemon.stop() == 0
     (ended,) = daemon.logged("certificate-ends")

@@ -68,14 +68,14 @@ async def test_a_part_that_hangs_starves_the_watchdog_and_is_named(
 
 
 @pytest.mark.parametrize(
-    ("planted", "code", "said"),
+    ("planted", "code", "expected"),
     [
         ("dead_link", 70, "mqtt was cancelled from inside"),
         pytest.param("dead_writer", 74, "ValueError: planted", marks=pytest.mark.full),
     ],
 )
 async def test_a_part_that_dies_ends_the_process_and_the_next_start_is_whole(
-    planted: str, code: int, said: str, quick: tuple[Hall, Daemon, Machines]
+    planted: str, code: int, expected: str, quick: tuple[Hall, Daemon, Machines]
 ) -> None:
     files, daemon, machines = quick
     daemon.planted = planted
@@ -84,7 +84,7 @@ async def test_a_part_that_dies_ends_the_process_and_the_next_start_is_whole(
     await until(lambda: machines.lamp.lamp == "blink")
     daemon.signal(signal.SIGUSR1)
     assert await daemon.ended(ACTS_S) == code
-    assert said in (files.directory / "edged.log").read_text()
+    assert expected in (files.directory / "edged.log").read_text()
     daemon.planted = ""
     await daemon.restart()
     machines.tickets(1, first=TIDE + 1)

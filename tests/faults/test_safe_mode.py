@@ -39,8 +39,8 @@ async def test_a_hall_whose_tide_ends_the_process_calls_on_without_it(
     machines.panel.press("login")
     machines.panel.press("next")
     await until(lambda: machines.ids(machines.voice, "say") != [])
-    (told,) = daemon.logged("safe-mode")
-    assert told["crashes_in_a_row"] == FAST_STARTS
+    (line,) = daemon.logged("safe-mode")
+    assert line["crashes_in_a_row"] == FAST_STARTS
     assert await files.metric("edged_alarms") == 1
     daemon.planted = ""
     assert await daemon.stop() == 0  # a clean end: everything is tried again

@@ -52,13 +52,13 @@ def test_a_crowd_of_idle_clients_leaves_descriptors_for_the_hall() -> None:
             crowd.append(socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S))
             if number >= CONNECTIONS_MAX:
                 assert turned_away(crowd[-1])
-        said, _ = child.communicate(timeout=DEADLINE_S)
+        output, _ = child.communicate(timeout=DEADLINE_S)
     finally:
         child.kill()
         child.wait()
         for client in crowd:
             client.close()
-    assert said.split() == [str(CONNECTIONS_MAX), "True", "0"]
+    assert output.split() == [str(CONNECTIONS_MAX), "True", "0"]
 
 
 def turned_away(client: socket.socket) -> bool:

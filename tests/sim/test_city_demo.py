@@ -35,8 +35,8 @@ async def started(*words: str) -> asyncio.subprocess.Process:
 async def test_a_city_takes_a_policy_and_loses_a_line_for_a_while() -> None:
     process = await started("--halls", "2", "--daemons", "1", "--minutes", "0.05", "--json")
     async with asyncio.timeout(120):
-        out, told = await process.communicate()
-    assert process.returncode == 0, told.decode() + out.decode()
+        out, output = await process.communicate()
+    assert process.returncode == 0, output.decode() + out.decode()
     summary = json.loads(out)
     assert (summary["halls"], summary["daemons"], summary["wrong_halls"]) == (2, 1, [])
     assert summary["events"] == summary["stored"] > 0
@@ -62,8 +62,8 @@ async def test_nothing_of_it_is_left(number: int, code: int) -> None:
     assert len(running(folder)) >= 3  # PostgreSQL, broker, guard
     process.send_signal(number)
     async with asyncio.timeout(30):
-        _, told = await process.communicate()
-    assert (process.returncode, b"Traceback" in told) == (code, False), told.decode()
+        _, output = await process.communicate()
+    assert (process.returncode, b"Traceback" in output) == (code, False), output.decode()
     await until(lambda: not folder.exists() and not running(folder))
 
 

@@ -73,8 +73,8 @@ async def order(directory: Path, *words: str) -> tuple[int | None, str]:
         env=environment(directory),
     )
     async with asyncio.timeout(DAY_S):
-        said, _ = await process.communicate()
-    return process.returncode, said.decode()
+        output, _ = await process.communicate()
+    return process.returncode, output.decode()
 
 
 @asynccontextmanager
@@ -121,9 +121,9 @@ def daemon_of(session: int) -> int | None:
 
 async def summary_of(process: asyncio.subprocess.Process, within_s: float = DAY_S) -> dict[str, Any]:
     async with asyncio.timeout(within_s):
-        said, complaints = await process.communicate()
+        output, complaints = await process.communicate()
     assert process.returncode == 0, complaints.decode()[-3000:]
-    summary = json.loads(said)
+    summary = json.loads(output)
     assert isinstance(summary, dict)
     return summary
 
@@ -224,10 +224,10 @@ async def test_ctrl_c_ends_it_soon_and_leaves_nothing_behind(tmp_path: Path) -> 
         asked_s = time.monotonic()
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(PROMPT_S):
-            said, complaints = await process.communicate()
+            output, complaints = await process.communicate()
         assert process.returncode == 130
         assert time.monotonic() - asked_s < PROMPT_S
-        assert said == b""
+        assert output == b""
         assert complaints.decode().splitlines()[-1] == "edged demo: stopped"
         assert "Traceback" not in complaints.decode()
         await until(lambda: processes_of(process.pid) == {}, PROMPT_S)

@@ -145,15 +145,15 @@ async def test_every_control_does_what_it_says_and_only_for_its_own_page(tmp_pat
             return await client.post(f"{touch}do", json={"act": act, **fields}, headers=headers)
 
         async def state() -> dict[str, Any]:
-            told: dict[str, Any] = (await client.get(f"{touch}state")).json()
-            return told
+            answer: dict[str, Any] = (await client.get(f"{touch}state")).json()
+            return answer
 
-        async def comes(look: Callable[[dict[str, Any]], object]) -> None:
+        async def comes(condition: Callable[[dict[str, Any]], object]) -> None:
             async with asyncio.timeout(90):
-                while not look(await state()):
+                while not condition(await state()):
                     await asyncio.sleep(0.2)
 
-        await comes(lambda told: told["policy"] == 1)
+        await comes(lambda body: body["policy"] == 1)
         right: list[tuple[str, dict[str, Any]]] = [
             ("ticket", {"service": "tax-general", "priority": "elderly"}),
             ("key", {"window": "3", "key": "special-need"}),
@@ -168,18 +168,18 @@ async def test_every_control_does_what_it_says_and_only_for_its_own_page(tmp_pat
             answer = await do(act, **fields)
             assert answer.status_code == 200, (act, answer.text)
             assert answer.json()["zh"]
-        await comes(lambda told: told["led_unplugged"] and told["leds"]["led-tax"] == [])
-        await comes(lambda told: any(one.get("url", "").startswith("http") for one in told["papers"]))
-        seen = await state()
-        assert seen["names"]["led-tax"]["en"] == "Screen of Taxes"
-        assert {one["lamp"] for one in seen["windows"] if one["tidal"]} <= {"on", "off", "blink"}
-        before = seen["daemon"]
+        await comes(lambda body: body["led_unplugged"] and body["leds"]["led-tax"] == [])
+        await comes(lambda body: any(one.get("url", "").startswith("http") for one in body["papers"]))
+        page_state = await state()
+        assert page_state["names"]["led-tax"]["en"] == "Screen of Taxes"
+        assert {one["lamp"] for one in page_state["windows"] if one["tidal"]} <= {"on", "off", "blink"}
+        before = page_state["daemon"]
         assert "pid" in before
         assert (await do("daemon")).status_code == 200
-        await comes(lambda told: "pid" in told["daemon"] and told["daemon"] != before)
+        await comes(lambda body: "pid" in body["daemon"] and body["daemon"] != before)
         assert (await do("broker")).status_code == 200
-        await comes(lambda told: told["broker"] is False)
-        await comes(lambda told: told["broker"] is True)
+        await comes(lambda body: body["broker"] is False)
+        await comes(lambda body: body["broker"] is True)
         wrong: list[tuple[str, dict[str, Any]]] = [
             ("ticket", {"service": "nothing"}),
             ("ticket", {"service": "tax-general", "priority": "king"}),

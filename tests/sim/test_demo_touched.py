@@ -36,9 +36,9 @@ async def test_a_broker_that_cannot_be_used_is_told_at_once(tmp_path: Path, plac
         async with asyncio.timeout(20):
             _, complaints = await process.communicate()
         assert process.returncode == 1
-    said = complaints.decode()
-    assert "--broker" in said
-    assert "Traceback" not in said
+    output = complaints.decode()
+    assert "--broker" in output
+    assert "Traceback" not in output
     assert time.monotonic() - began_s < 15.0, "three seconds, and the start of Python on a busy machine"
 
 
@@ -60,9 +60,9 @@ async def test_a_broker_with_tls_and_passwords_serves_the_demo(tmp_path: Path) -
             assert "wrong" not in complaints.decode()
         async with demo(tmp_path, "--broker", place.format("s3cret%3A%40%2F"), *ours) as process:
             async with asyncio.timeout(DAY_S * 2):
-                said, complaints = await process.communicate()
+                output, complaints = await process.communicate()
             assert process.returncode == 0, complaints.decode()
-            assert json.loads(said)["inputs_lost"] == 0
+            assert json.loads(output)["inputs_lost"] == 0
         text = (tmp_path / "hall" / "hall.toml").read_text("utf-8")
         assert "s3cret" not in text
         assert "[mqtt.tls]" in text
@@ -114,10 +114,10 @@ async def test_the_demo_is_acted_on_by_page_and_leaves_nothing_when_killed(tmp_p
 
             async def post(path: str, body: dict[str, Any], proof: str = "") -> dict[str, Any]:
                 sent = {"content-type": "application/json", "x-edged-proof": proof}
-                told: dict[str, Any] = (
+                answer: dict[str, Any] = (
                     await client.post(path, content=json.dumps(body), headers=sent)
                 ).json()
-                return told
+                return answer
 
             async def logged_in() -> str:
                 with suppress(httpx.TransportError):
@@ -139,8 +139,8 @@ async def test_the_demo_is_acted_on_by_page_and_leaves_nothing_when_killed(tmp_p
             async with asyncio.timeout(DAY_S):  # a person acts on a window that the page shows
                 while '"11"' not in (await client.get("/parts")).text:
                     await asyncio.sleep(0.1)
-            told = await post("/duty/act", act, proof)
-            assert told["state"] == "done", told
+            answer = await post("/duty/act", act, proof)
+            assert answer["state"] == "done", answer
             overrides: list[Any] = []
             async with asyncio.timeout(20):
                 while not overrides:

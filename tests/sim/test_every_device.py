@@ -51,16 +51,16 @@ def test_whoever_reports_is_touched_and_whoever_is_named_by_the_hall_is_looked_a
 def test_its_judge_sees_an_input_that_is_lost_or_refused_and_an_output_that_is_wrong() -> None:
     key = next(one for one in CLASSES if one.point == "zigbee")
     voice = next(one for one in CLASSES if one.point == "voice")
-    said = DeviceJournal()
-    assert faults_of(key, said, "") == ["zigbee: 0 of 1 inputs (key) reached the hall"]
-    said.take(Step(1, 0, KeyPressed(Point("zigbee"), "next"), (), ()))
-    said.take(Step(2, 0, CountRead(Point("zigbee"), "total", 1, 0), (), ()))
-    assert faults_of(key, said, "") == []
+    journal = DeviceJournal()
+    assert faults_of(key, journal, "") == ["zigbee: 0 of 1 inputs (key) reached the hall"]
+    journal.take(Step(1, 0, KeyPressed(Point("zigbee"), "next"), (), ()))
+    journal.take(Step(2, 0, CountRead(Point("zigbee"), "total", 1, 0), (), ()))
+    assert faults_of(key, journal, "") == []
     ignored = Note("ignored", "w1", {"reason": "nobody_waits"})
-    said.take(Step(3, 0, KeyPressed(Point("zigbee"), "next"), (), (ignored,)))
-    assert faults_of(key, said, "") == ["zigbee: the hall answered key with nobody_waits, expected None"]
-    assert faults_of(voice, said, "请A001号到1号窗口") == []
-    assert faults_of(voice, said, "") == [f"voice: shows '', expected {voice.expects}"]
+    journal.take(Step(3, 0, KeyPressed(Point("zigbee"), "next"), (), (ignored,)))
+    assert faults_of(key, journal, "") == ["zigbee: the hall answered key with nobody_waits, expected None"]
+    assert faults_of(voice, journal, "请A001号到1号窗口") == []
+    assert faults_of(voice, journal, "") == [f"voice: shows '', expected {voice.expects}"]
 
 
 @pytest.mark.long

@@ -41,11 +41,11 @@ def test_clerks_eat_and_leave_by_the_policy(window: str, minute: int, at_lunch: 
 
 def test_the_centre_acknowledges_only_what_has_no_gap_before_it(tmp_path: Path) -> None:
     centre = DemoCentre("demo", BrokerPlace("127.0.0.1", 1), tmp_path, lambda: 0)
-    seen = []
+    acknowledged = []
     for number in (1, 3, 2, 2, 5, 4):
         centre._received("hall/demo/events", {"id": f"demo/7/{number}", "sequence": number})
-        seen.append(centre.acknowledged)
-    assert seen == [1, 1, 3, 3, 3, 5]
+        acknowledged.append(centre.acknowledged)
+    assert acknowledged == [1, 1, 3, 3, 3, 5]
 
 
 async def test_the_centre_waits_for_its_own_policy_not_for_the_one_before(tmp_path: Path) -> None:

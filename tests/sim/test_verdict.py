@@ -128,7 +128,7 @@ async def test_a_hall_that_shows_what_it_should_passes(day: Day) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tamper", "told"),
+    ("tamper", "expected"),
     [
         (lambda day: day.light(0, False), "relay-1/0"),
         (lambda day: day.light(1, True), "relay-1/1"),
@@ -142,13 +142,13 @@ async def test_a_hall_that_shows_what_it_should_passes(day: Day) -> None:
     ],
 )
 async def test_one_wrong_sign_is_told_and_only_that(
-    day: Day, tamper: Callable[[Day], None], told: str
+    day: Day, tamper: Callable[[Day], None], expected: str
 ) -> None:
     await day.write((OLD_MS, KEY, SHOWN))
     day.show_right()
     tamper(day)
     (line,) = day.wrong()
-    assert line.startswith(f"{told} should show "), line
+    assert line.startswith(f"{expected} should show "), line
 
 
 async def test_a_value_on_its_way_is_not_wrong_but_one_overtaken_long_ago_is(day: Day) -> None:
@@ -199,7 +199,7 @@ async def test_every_input_without_a_row_is_told(day: Day) -> None:
     ]
     await day.write(*((OLD_MS, event, {}) for event in events))
     assert day.lost() == []
-    told = [
+    findings = [
         "dispenser-1 input 1",
         "dispenser-2 input 1",
         "panel-w1 input 1",
@@ -210,7 +210,7 @@ async def test_every_input_without_a_row_is_told(day: Day) -> None:
         "counter-door: 1 of 1 reports",
     ]
     rows_ = list(day.steps)
-    for missing, line in enumerate(told):
+    for missing, line in enumerate(findings):
         day.steps = rows_[:missing] + rows_[missing + 1 :]
         assert day.lost() == [line]
 

@@ -88,10 +88,10 @@ def test_what_ends_soon_is_told(tmp_path: Path) -> None:
     assert pki("new", "hall-ca", directory=tmp_path)[0] == 0
     assert pki("issue", "lamp-w2", "--days", "40", directory=tmp_path)[0] == 0
     assert pki("expiring", directory=tmp_path)[0] == 0
-    code, said = pki("expiring", "--days", "60", directory=tmp_path)
+    code, output = pki("expiring", "--days", "60", directory=tmp_path)
     assert code == 1
-    assert "lamp-w2.pem  lamp-w2 <- renew" in said
-    assert said.count("renew") == 1
+    assert "lamp-w2.pem  lamp-w2 <- renew" in output
+    assert output.count("renew") == 1
 
 
 @pytest.mark.parametrize("name", ["../ca", "ca", "crl", "", "a b"])

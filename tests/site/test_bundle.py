@@ -63,7 +63,7 @@ def test_a_library_that_the_lock_does_not_know_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("order", "said"),
+    ("order", "expected"),
     [
         (BundlePlan(Path("/nowhere"), "x86_64", "3.11"), "not a checkout of edged"),
         (BundlePlan(ROOT, "riscv64", "3.11"), "'riscv64' is not supported"),
@@ -71,8 +71,8 @@ def test_a_library_that_the_lock_does_not_know_is_refused(
         (BundlePlan(ROOT, "aarch64", "3.11", gm=True), "SM2 keys has no wheel for aarch64"),
     ],
 )
-def test_what_cannot_be_made_is_said_in_words(order: BundlePlan, said: str, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=said):
+def test_what_cannot_be_made_is_said_in_words(order: BundlePlan, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=expected):
         make(order, tmp_path / "edged.tar.gz")
 
 
@@ -107,11 +107,11 @@ def test_an_interpreter_is_carried(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert carried_version(interpreter) == "3.11"
     folder = tmp_path / "bundle"
     unpacked(BundlePlan(ROOT, "x86_64", "3.11", None, interpreter), folder)
-    said = subprocess.run(
+    done = subprocess.run(
         [folder / "python" / "bin" / "python3", "-c", "import sys; print(sys.prefix)"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert said.stdout.strip() == str(folder / "python")
+    assert done.stdout.strip() == str(folder / "python")
     assert "python/bin/python3" in (folder / "SHA256SUMS").read_text()

@@ -67,19 +67,19 @@ async def inside(machine: Container, script: str, within_s: float = 30.0) -> tup
 
 async def hall_of_one_area(machine: Container) -> None:
     """The small hall of the examples and a broker, as a technician would put them there."""
-    code, said = await inside(
+    code, output = await inside(
         machine,
         "mosquitto -d -p 1883 && cp /etc/edged/examples/hall-small.toml /etc/edged/hall.toml"
         " && sed -i 's,^path = .*,path = \"/var/lib/edged/hall.db\",' /etc/edged/hall.toml"
         " && /opt/edged/venv/bin/edged check /etc/edged/hall.toml",
     )
-    assert code == 0, said
+    assert code == 0, output
 
 
 async def ticket(machine: Container, number: int) -> None:
     """Let a visitor take a number, and check that it is in the queue."""
     body = json.dumps({"seq": number, "number": f"A{number:03d}", "service": "tax-general"})
-    code, said = await inside(
+    code, output = await inside(
         machine,
         f"mosquitto_pub -h 127.0.0.1 -q 1 -t hall/small/dev/dispenser-1/up/ticket -m '{body}'"
         " && for n in $(seq 50); do mosquitto_sub -h 127.0.0.1 -t hall/small/state/area/tax -C 1 -W 5"
@@ -87,17 +87,17 @@ async def ticket(machine: Container, number: int) -> None:
         60,
     )
     log = await machine.call("journalctl", "-u", "edged", "-n", "20", "--no-pager")
-    assert code == 0, f"{said}\n{log}"
+    assert code == 0, f"{output}\n{log}"
 
 
 async def installed(machine: Container, bundle: str = "one") -> None:
-    code, said = await inside(machine, f"/mnt/usb/{bundle}/install --lang zh", INSTALL_S)
-    assert code == 0, said
-    assert "已安装" in said
+    code, output = await inside(machine, f"/mnt/usb/{bundle}/install --lang zh", INSTALL_S)
+    assert code == 0, output
+    assert "已安装" in output
     await hall_of_one_area(machine)
-    code, said = await inside(machine, f"/mnt/usb/{bundle}/install --lang en", INSTALL_S)
-    assert code == 0, said
-    assert f"version {__version__} serves" in said
+    code, output = await inside(machine, f"/mnt/usb/{bundle}/install --lang en", INSTALL_S)
+    assert code == 0, output
+    assert f"version {__version__} serves" in output
 
 
 async def key(machine: Container, word: str, seq: int) -> None:
@@ -107,10 +107,10 @@ async def key(machine: Container, word: str, seq: int) -> None:
 
 async def until_called(machine: Container, number: str) -> None:
     topic = "hall/small/dev/panel-w1/down/panel"
-    look = f"mosquitto_sub -h 127.0.0.1 -t {topic} -C 1 -W 5 | grep -q '\"{number}\"'"
-    script = f"for n in $(seq 40); do {look} && exit 0; sleep 0.2; done; exit 1"
-    code, said = await inside(machine, script, 60)
-    assert code == 0, said + await machine.call(
+    command = f"mosquitto_sub -h 127.0.0.1 -t {topic} -C 1 -W 5 | grep -q '\"{number}\"'"
+    script = f"for n in $(seq 40); do {command} && exit 0; sleep 0.2; done; exit 1"
+    code, output = await inside(machine, script, 60)
+    assert code == 0, output + await machine.call(
         "mosquitto_sub", "-h", "127.0.0.1", "-t", "#", "-v", "-W", "2"
     )
 
@@ -120,9 +120,9 @@ async def serving(machine: Container, within_s: float = 30.0) -> None:
 
 
 async def test_from_an_empty_machine_to_a_served_hall_and_back(machine: Container) -> None:
-    code, said = await inside(machine, "/mnt/usb/one/install --dry-run --lang zh", 60)
-    assert code == 0, said
-    assert "+ systemctl daemon-reload" in said
+    code, output = await inside(machine, "/mnt/usb/one/install --dry-run --lang zh", 60)
+    assert code == 0, output
+    assert "+ systemctl daemon-reload" in output
     assert (await inside(machine, "ls /opt/edged"))[0] != 0, "a dry run changes nothing"
     await installed(machine)
     assert (await inside(machine, "systemctl is-enabled edged-web"))[0] != 0, "no [pages], no pages"
@@ -139,11 +139,11 @@ async def test_from_an_empty_machine_to_a_served_hall_and_back(machine: Containe
         await asyncio.sleep(0.1)
     await serving(machine)
     await ticket(machine, 3)
-    code, said = await inside(
+    code, output = await inside(
         machine, "systemctl reload edged || (journalctl -u edged -n 20 --no-pager; exit 1)"
     )
-    assert code == 0, said
-    code, said = await inside(
+    assert code == 0, output
+    code, output = await inside(
         machine, "sed -i 's/^id = \"tax\"/id = /' /etc/edged/hall.toml && systemctl reload edged"
     )
     assert code != 0, "a refused hall.toml fails the reload"
@@ -153,22 +153,22 @@ async def test_from_an_empty_machine_to_a_served_hall_and_back(machine: Containe
     await until_called(machine, "A001")
     await what_a_technician_types(machine)
 
-    code, said = await inside(machine, "/mnt/usb/two/install", INSTALL_S)  # three wait, one is at window 1
-    assert code == 0, said
+    code, output = await inside(machine, "/mnt/usb/two/install", INSTALL_S)  # three wait, one is at window 1
+    assert code == 0, output
     assert f"* {NEXT}" in (await inside(machine, "/opt/edged/install status"))[1]
     await until_called(machine, "A001")
     assert "recorded-outcome-kept" not in await machine.call("journalctl", "-u", "edged", "--no-pager")
     await key(machine, "next", 2)
     await until_called(machine, "A004")
 
-    code, said = await inside(machine, "EDGED_HEALTH_S=15 /mnt/usb/broken/install", INSTALL_S)
-    assert code == 1, said
-    assert f"going back to {NEXT}" in said
-    assert f"version {NEXT} serves" in said
+    code, output = await inside(machine, "EDGED_HEALTH_S=15 /mnt/usb/broken/install", INSTALL_S)
+    assert code == 1, output
+    assert f"going back to {NEXT}" in output
+    assert f"version {NEXT} serves" in output
     await until_called(machine, "A004")
 
-    code, said = await inside(machine, "/opt/edged/install rollback", INSTALL_S)
-    assert code == 0, said
+    code, output = await inside(machine, "/opt/edged/install rollback", INSTALL_S)
+    assert code == 0, output
     await until_called(machine, "A004")
     await key(machine, "next", 3)
     await until_called(machine, "A002")
@@ -183,36 +183,36 @@ async def test_from_an_empty_machine_to_a_served_hall_and_back(machine: Containe
 
 async def what_a_technician_types(machine: Container) -> None:
     """The command by its name, its manual, what a shell completes, the log of a window, a backup by its unit."""
-    code, said = await inside(machine, "cd / && edged --version && { edged status || [ $? = 1 ]; }")
-    assert (code, "hall small at 127.0.0.1" in said) == (0, True), (
-        said
+    code, output = await inside(machine, "cd / && edged --version && { edged status || [ $? = 1 ]; }")
+    assert (code, "hall small at 127.0.0.1" in output) == (0, True), (
+        output
     )  # degraded: most of its devices are not there
     share = "/usr/local/share"
-    code, said = await inside(
+    code, output = await inside(
         machine,
         f"grep -q 'edged doctor' {share}/man/man1/edged.1 && grep -q 检查 {share}/man/zh_CN/man1/edged.1"
         f" && test -s {share}/zsh/site-functions/_edged && test -s {share}/fish/vendor_completions.d/edged.fish"
         f" && bash -c '. {share}/bash-completion/completions/edged && complete -p edged'"
         " && COMP_WORDS='edged docto' COMP_CWORD=1 _EDGED_COMPLETE=complete_bash edged",
     )
-    assert (code, said.split()[-1:]) == (0, ["doctor"]), said
+    assert (code, output.split()[-1:]) == (0, ["doctor"]), output
     for field in ("EDGED_WINDOW=w1", "EDGED_TICKET=A001", "EDGED_AREA=tax", "EDGED_DEVICE=panel-w1"):
         found = await machine.call("journalctl", "-u", "edged", field, "-o", "cat", "--no-pager")
         assert "ticket.called A001" in found, f"{field}: {found}"
     assert "ticket.called" not in await machine.call("journalctl", "EDGED_WINDOW=w2", "--no-pager")
-    code, said = await inside(machine, BACKUP_NOW, 120)
-    assert code == 0, said + await machine.call("journalctl", "-u", "edged-backup", "--no-pager")
-    assert ".tar.gz" in said
+    code, output = await inside(machine, BACKUP_NOW, 120)
+    assert code == 0, output + await machine.call("journalctl", "-u", "edged-backup", "--no-pager")
+    assert ".tar.gz" in output
 
 
 async def nothing_but_data_is_left(machine: Container) -> None:
-    code, said = await inside(machine, "/opt/edged/install uninstall", 60)
-    assert code == 0, said
-    code, said = await inside(
+    code, output = await inside(machine, "/opt/edged/install uninstall", 60)
+    assert code == 0, output
+    code, output = await inside(
         machine, "find / -xdev -name '*edged*' -not -path '/proc/*' -not -path '/mnt/*'"
     )
     data = ("/etc/edged", "/var/lib/edged", "/var/lib/edged-web", "/tmp", "/var/log", "/run", "/var/tmp")
-    assert not [line for line in said.split() if not line.startswith(data)], said
+    assert not [line for line in output.split() if not line.startswith(data)], output
     assert (await inside(machine, "ls /var/lib/edged/hall.db"))[0] == 0, "data stay"
 
 
@@ -244,8 +244,8 @@ async def test_the_power_goes_while_a_version_is_installed(
         async with debian_machine(tmp_path / f"after-{cut}", left, binds) as machine:
             await inside(machine, "mosquitto -d -p 1883")
             await serving(machine, 60)
-            code, said = await inside(machine, "/mnt/usb/two/install", INSTALL_S)
-            assert code == 0, f"{said} EDGED_SEED={seed}"
+            code, output = await inside(machine, "/mnt/usb/two/install", INSTALL_S)
+            assert code == 0, f"{output} EDGED_SEED={seed}"
             assert f"* {NEXT}" in (await inside(machine, "/opt/edged/install status"))[1]
             await ticket(machine, 2)
 
@@ -254,17 +254,17 @@ async def test_a_tampered_bundle_is_refused(machine: Container) -> None:
     damaged = (
         "cp -r /mnt/usb/one /root/copy && printf x >>/root/copy/systemd/edged.service && /root/copy/install"
     )
-    code, said = await inside(machine, damaged, 60)
-    assert code == 1, said
-    assert "damaged" in said
-    code, said = await inside(machine, "/mnt/usb/one/install --dry-run --key /mnt/usb/city.pem", 60)
-    assert code == 0, said
+    code, output = await inside(machine, damaged, 60)
+    assert code == 1, output
+    assert "damaged" in output
+    code, output = await inside(machine, "/mnt/usb/one/install --dry-run --key /mnt/usb/city.pem", 60)
+    assert code == 0, output
     again = (
         "cd /root/copy && find . -type f ! -name 'SHA256SUMS*' | sed 's,^./,,' | xargs sha256sum >SHA256SUMS"
     )
-    code, said = await inside(machine, f"{again} && ./install --key /mnt/usb/city.pem", 60)
-    assert code == 1, said
-    assert "is not signed by" in said
+    code, output = await inside(machine, f"{again} && ./install --key /mnt/usb/city.pem", 60)
+    assert code == 1, output
+    assert "is not signed by" in output
     assert (await inside(machine, "ls /opt/edged"))[0] != 0
 
 
@@ -278,37 +278,37 @@ async def test_a_package_is_installed_upgraded_removed_and_purged(
     _next_package(debs)
     disk = copy_disk(debian, tmp_path / "disk.img")
     async with debian_machine(tmp_path / "box", disk, {debs: "/mnt/debs"}) as machine:
-        code, said = await inside(machine, "dpkg -i /mnt/debs/one.deb", INSTALL_S)
-        assert code == 0, said
+        code, output = await inside(machine, "dpkg -i /mnt/debs/one.deb", INSTALL_S)
+        assert code == 0, output
         rules = "/etc/udev/rules.d/71-edged.rules"
-        code, said = await inside(
+        code, output = await inside(
             machine,
             f"echo '# ours' >>{rules} && mkdir -p /etc/edged/examples"
             " && cp -r /usr/share/doc/edged/examples/. /etc/edged/examples",
         )
-        assert code == 0, said
+        assert code == 0, output
         await hall_of_one_area(machine)
         assert (await inside(machine, "systemctl enable --now edged", 60))[0] == 0
         await ticket(machine, 1)
-        code, said = await inside(machine, "dpkg -i --force-confdef /mnt/debs/two.deb", INSTALL_S)
-        assert code == 0, said
+        code, output = await inside(machine, "dpkg -i --force-confdef /mnt/debs/two.deb", INSTALL_S)
+        assert code == 0, output
         await serving(machine)
         await ticket(machine, 2)
         await a_start_on_a_slow_machine_gets_the_time_it_asks_for(machine, tmp_path)
         assert "# ours" in (await inside(machine, f"cat {rules}"))[1]
         shares = "man/man1/edged.1.gz man/zh_CN/man1/edged.1.gz bash-completion/completions/edged"
-        code, said = await inside(
+        code, output = await inside(
             machine, f"cd /usr/share && ls {shares} zsh/vendor-completions/_edged && edged --version"
         )
-        assert code == 0, said
+        assert code == 0, output
         assert NEXT in (await inside(machine, "readlink /opt/edged/venv; dpkg -V edged"))[1]
         assert (await inside(machine, "ls /opt/edged/versions"))[1].split() == [NEXT]
-        code, said = await inside(machine, "dpkg -r edged", 60)
-        assert code == 0, said
+        code, output = await inside(machine, "dpkg -r edged", 60)
+        assert code == 0, output
         assert (await inside(machine, "ls /opt/edged /usr/lib/systemd/system/edged.service"))[0] != 0
         assert (await inside(machine, f"ls /var/lib/edged/hall.db /etc/edged/hall.toml {rules}"))[0] == 0
-        code, said = await inside(machine, "dpkg -P edged", 60)
-        assert code == 0, said
+        code, output = await inside(machine, "dpkg -P edged", 60)
+        assert code == 0, output
         left = (
             await inside(machine, "find /etc /var/lib /usr -xdev -name '*edged*'; ls /opt/edged 2>/dev/null")
         )[1]
@@ -324,18 +324,20 @@ async def a_start_on_a_slow_machine_gets_the_time_it_asks_for(machine: Container
     connection.close()
     assert (await inside(machine, "systemctl stop edged && rm /var/lib/edged/hall.db*"))[0] == 0
     shutil.copy(folder / "hall.db", machine.file("/var/lib/edged/hall.db"))
-    code, said = await inside(machine, SLOW_START, 120)
-    assert code == 0, said
-    assert "StatusText=reading the journal" in said
-    assert "ActiveState=activating" in said
+    code, output = await inside(machine, SLOW_START, 120)
+    assert code == 0, output
+    assert "StatusText=reading the journal" in output
+    assert "ActiveState=activating" in output
     await serving(machine, 60)
     assert await machine.show("NRestarts") == "0"
     took_us = int(await machine.show("ActiveEnterTimestampMonotonic")) - int(
         await machine.show("InactiveExitTimestampMonotonic")
     )
     assert took_us > ALLOWED_S * 1_000_000, "nothing had to be asked for"
-    code, said = await inside(machine, "rm -r /run/systemd/system/edged.service.d && systemctl daemon-reload")
-    assert code == 0, said
+    code, output = await inside(
+        machine, "rm -r /run/systemd/system/edged.service.d && systemctl daemon-reload"
+    )
+    assert code == 0, output
 
 
 def _next_package(debs: Path) -> None:

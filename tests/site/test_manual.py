@@ -47,17 +47,17 @@ async def type_in(machine: Container, lines: list[str], answers: str = "") -> No
     script = "\n".join(lines)
     await machine.shell("echo 127.0.0.1 localhost $(hostname) >/etc/hosts")
     machine.file("/root/typed.sh").write_text(f"set -e\ncd /root\n{script}\n")
-    code, said = await machine.shell(f"{answers} bash -x /root/typed.sh", WITHIN_S)
-    assert code == 0, said
+    code, output = await machine.shell(f"{answers} bash -x /root/typed.sh", WITHIN_S)
+    assert code == 0, output
 
 
 def test_both_pages_tell_the_same_commands() -> None:
-    told = [
+    typed = [
         (commands(page, install), commands(page, backup), steps_of_the_dead_pc(page, backup))
         for page, (install, backup) in PAGES.items()
     ]
-    assert told[0] == told[1]
-    assert all(map(len, told[0]))
+    assert typed[0] == typed[1]
+    assert all(map(len, typed[0]))
 
 
 @pytest.mark.parametrize("page", TYPED)
@@ -117,6 +117,6 @@ async def first_ticket(machine: Container, seq: int) -> str:
         f"(sleep 1; mosquitto_pub -h 127.0.0.1 -q 1 -t {topic}/up/request -m '{body}') &"
         f" mosquitto_sub -h 127.0.0.1 -q 1 -t {topic}/down/print -C 1 -W 20"
     )
-    code, said = await machine.shell(script, 60)
-    assert code == 0, said + await machine.call("journalctl", "-u", "edged", "-n", "30", "--no-pager")
-    return str(json.loads(said)["number"])
+    code, output = await machine.shell(script, 60)
+    assert code == 0, output + await machine.call("journalctl", "-u", "edged", "-n", "30", "--no-pager")
+    return str(json.loads(output)["number"])

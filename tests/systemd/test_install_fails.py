@@ -64,9 +64,9 @@ def test_a_step_that_fails_after_the_stop_starts_the_version_before(
         timeout=60,
         check=False,
     )
-    said = (tmp_path / "systemctl.log").read_text().splitlines()
+    commands = (tmp_path / "systemctl.log").read_text().splitlines()
     assert done.returncode != 0, done.stdout
-    assert said == ["stop edged", "start --no-block edged"], done.stderr
+    assert commands == ["stop edged", "start --no-block edged"], done.stderr
     assert "version 1 is started again" in done.stderr
 
 
@@ -177,7 +177,7 @@ KYLIN = 'VERSION_ID="V10"\nID="kylin"\nPRETTY_NAME="Kylin Linux Advanced Server 
 
 
 @pytest.mark.parametrize(
-    ("system", "said"),
+    ("system", "expected"),
     [
         (
             'PRETTY_NAME="Ubuntu 24.04 LTS"\nVERSION_ID="24.04"\nID=ubuntu\n',
@@ -191,7 +191,9 @@ KYLIN = 'VERSION_ID="V10"\nID="kylin"\nPRETTY_NAME="Kylin Linux Advanced Server 
         ("", "this system is not supported"),
     ],
 )
-def test_a_system_that_nobody_tried_is_refused_by_its_name(system: str, said: str, tmp_path: Path) -> None:
+def test_a_system_that_nobody_tried_is_refused_by_its_name(
+    system: str, expected: str, tmp_path: Path
+) -> None:
     bundle = _bundle(tmp_path)
     (tmp_path / "os-release").write_text(system)
     place = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "EDGED_OS_RELEASE": f"{tmp_path}/os-release"}
@@ -203,7 +205,7 @@ def test_a_system_that_nobody_tried_is_refused_by_its_name(system: str, said: st
         timeout=60,
         check=False,
     )
-    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, expected in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.parametrize("way", ["a Python of its own", "somebody's will"])

@@ -54,9 +54,9 @@ def test_a_start_that_gets_on_asks_for_more_time_and_not_too_often(
         now_s[0] += 0.025
         service.alive()
     service.ready()
-    heard = [wire.recv(4096) for _ in range(6)]
-    assert heard[-1] == b"READY=1"
-    assert all(one.startswith(b"EXTEND_TIMEOUT_USEC=30000000\n") for one in heard[:-1])
+    datagrams = [wire.recv(4096) for _ in range(6)]
+    assert datagrams[-1] == b"READY=1"
+    assert all(one.startswith(b"EXTEND_TIMEOUT_USEC=30000000\n") for one in datagrams[:-1])
 
 
 def quick_watchdog(manager: tuple[socket.socket, str]) -> tuple[socket.socket, ServiceManager]:
@@ -83,9 +83,9 @@ async def test_the_watchdog_is_fed_while_all_hearts_beat_and_starved_when_one_st
         assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
         beats["writer"] = monotonic_s()
         assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
-        while (said := await loop.sock_recv(wire, 4096)) == b"WATCHDOG=1":
+        while (datagram := await loop.sock_recv(wire, 4096)) == b"WATCHDOG=1":
             pass
-        assert said == b"STATUS=no heartbeat: writer"
+        assert datagram == b"STATUS=no heartbeat: writer"
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(service.watchdog_s * 3):
                 await loop.sock_recv(wire, 4096)
@@ -107,9 +107,9 @@ async def test_a_process_that_stood_still_is_fed_at_once_and_a_heart_that_stoppe
         time.sleep(0.5)  # noqa: ASYNC251 (that is what is tested)
         drained(wire)
         assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
-        while (said := await loop.sock_recv(wire, 4096)) == b"WATCHDOG=1":
+        while (datagram := await loop.sock_recv(wire, 4096)) == b"WATCHDOG=1":
             pass
-        assert said == b"STATUS=no heartbeat: part"
+        assert datagram == b"STATUS=no heartbeat: part"
         watch.cancel()
 
 

@@ -255,9 +255,9 @@ def test_the_libraries_work_without_writable_code_pages() -> None:
 
 def _place(source: Path, root: Path) -> Path:
     """Where the first comment of ``source`` says that it is installed, under ``root``."""
-    told = re.match(r"# Install as (/\S+\.conf)\.", source.read_text())
-    assert told is not None, source
-    place = root / told[1].lstrip("/")
+    found = re.match(r"# Install as (/\S+\.conf)\.", source.read_text())
+    assert found is not None, source
+    place = root / found[1].lstrip("/")
     place.parent.mkdir(parents=True)
     return place
 

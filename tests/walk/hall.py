@@ -156,9 +156,11 @@ class Walk:
 
     async def take(self, service: str, **fields: Any) -> dict[str, Any]:
         """A visitor asks for a number and gets paper; the printed fields."""
-        seen = len(self.actions)
+        actions_before = len(self.actions)
         await self.send("dispenser", "request", service=service, **fields)
-        paper: dict[str, Any] = await self.until(lambda: self.printed(seen), f"a number for {service}")
+        paper: dict[str, Any] = await self.until(
+            lambda: self.printed(actions_before), f"a number for {service}"
+        )
         return paper
 
     def printed(self, since: int) -> dict[str, Any] | None:

@@ -27,9 +27,9 @@ async def numbers_and_calls(walk: Walk) -> None:
     mark = len(walk.actions)
     await walk.press("w1", "next")
     await walk.until(lambda: walk.panel("w1").get("number") == "A001", "A001 on the clerk's panel")
-    said = await walk.until(lambda: walk.since(mark, "voice", "say"), "the call on the loudspeaker")
+    calls = await walk.until(lambda: walk.since(mark, "voice", "say"), "the call on the loudspeaker")
     for words in ("A001", "1号窗口"):
-        assert words in said[0]["text"]
+        assert words in calls[0]["text"]
     await walk.until(lambda: "A001" in walk.lines("screen-tax"), "A001 on the area's board")
     await walk.press("w1", "arrive")
     await walk.until(lambda: walk.panel("w1").get("state") == "SERVING", "serving")
@@ -75,24 +75,26 @@ async def tide_queueing(walk: Walk) -> None:
         "a page for the +1 window",
     )
     assert "税务综合" in page[0]["text"], page[0]["text"]
-    asked = await walk.until(
+    requested = await walk.until(
         lambda: next((w for w in ("w11", "w12") if walk.panel(w).get("state") == "ACTIVATING"), None),
         "a window asked",
     )
-    walk.tide_window = asked
-    if asked == "w12":
+    walk.tide_window = requested
+    if requested == "w12":
         await walk.until(
             lambda: walk.shown.get("lamp-w12/lamp", {}).get("state") == "blink", "its lamp blinks"
         )
-    await walk.press(asked, "login", "liu")
-    await walk.until(lambda: walk.panel(asked).get("state") == "OPEN", "the window is open")
-    if asked == "w11":
+    await walk.press(requested, "login", "liu")
+    await walk.until(lambda: walk.panel(requested).get("state") == "OPEN", "the window is open")
+    if requested == "w11":
         await walk.lit(0, True, "the lamp is steady")
         board = walk.lines("board-w11")
         for words in ("税务综合", "潮汐"):
             assert words in board, f"the sign of an opened +1 window: {board!r}"
-    await walk.press(asked, "next")
-    number = await walk.until(lambda: walk.panel(asked).get("number"), "a waiting visitor is called there")
+    await walk.press(requested, "next")
+    number = await walk.until(
+        lambda: walk.panel(requested).get("number"), "a waiting visitor is called there"
+    )
     assert number.startswith("A")
 
 
@@ -106,8 +108,8 @@ async def explained(walk: Walk) -> None:
 
 async def drained(walk: Walk) -> None:
     """收窗: the rest goes, the window finishes its visitor, takes no new one and rests."""
-    asked = walk.tide_window
-    for window in ("w1", asked):
+    requested = walk.tide_window
+    for window in ("w1", requested):
         for _ in range(12):
             if walk.panel("w1").get("waiting") == 0:
                 break
@@ -117,9 +119,9 @@ async def drained(walk: Walk) -> None:
             await asyncio.sleep(0.3)
     await walk.press("w1", "finish")
     await walk.until(lambda: walk.panel("w1").get("waiting") == 0, "nobody waits any more")
-    await walk.press(asked, "finish")
+    await walk.press(requested, "finish")
     await walk.until(
-        lambda: walk.panel(asked).get("state") in ("COOLDOWN", "STANDBY", "CONSULTING"),
+        lambda: walk.panel(requested).get("state") in ("COOLDOWN", "STANDBY", "CONSULTING"),
         "the +1 window is given back",
         90.0,
     )

@@ -65,8 +65,8 @@ def the_disk_is_not_waited_for(patch: pytest.MonkeyPatch) -> None:
 def inputs_are_acknowledged_at_once(patch: pytest.MonkeyPatch) -> None:
     true_append = Journal.append
 
-    def append(journal: Journal, step: Step, ack: Callable[[], None] | None = None, *beside: Any) -> None:
-        true_append(journal, step, None, *beside)
+    def append(journal: Journal, step: Step, ack: Callable[[], None] | None = None, *arguments: Any) -> None:
+        true_append(journal, step, None, *arguments)
         if ack is not None:
             ack()
 
@@ -232,9 +232,9 @@ def a_will_outlives_its_device(patch: pytest.MonkeyPatch) -> None:
     """A retained will marks a device as lost, whatever the device itself says later."""
     true_back = json_driver.MqttJson._back
 
-    def back(driver: json_driver.MqttJson, heard: bool) -> None:
+    def back(driver: json_driver.MqttJson, answered: bool) -> None:
         if not driver._hearsay:
-            true_back(driver, heard)
+            true_back(driver, answered)
 
     patch.setattr(json_driver.MqttJson, "_back", back)
 

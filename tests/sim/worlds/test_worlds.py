@@ -33,19 +33,19 @@ def test_a_seed_that_once_found_a_bug_finds_none(seed: int, days: int) -> None:
 
 def test_a_hall_day_takes_a_harmful_policy_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy day of the demo's hall, pushed a policy without a tide; it ends under the one before."""
-    told: Counter[str] = Counter()
+    note_counts: Counter[str] = Counter()
     handle = World._handle
 
-    def heard(world: World, at_ms: int, event: Event) -> Any:
+    def handle_and_count(world: World, at_ms: int, event: Event) -> Any:
         outcome = handle(world, at_ms, event)
-        told.update(note.kind for note in outcome[1])
+        note_counts.update(note.kind for note in outcome[1])
         return outcome
 
-    monkeypatch.setattr(World, "_handle", heard)
+    monkeypatch.setattr(World, "_handle", handle_and_count)
     site = load(Path(configs.__path__[0]) / "hall-demo.toml").site
     verdict = live(site, 12, 1, Policy(tidal=Tidal(enabled=False)))
     assert verdict.broken is None
-    assert (told["policy.harmful"], told["policy.rolled_back"]) == (1, 1)
+    assert (note_counts["policy.harmful"], note_counts["policy.rolled_back"]) == (1, 1)
 
 
 def simulate(*words: str) -> subprocess.CompletedProcess[str]:
