@@ -23,7 +23,7 @@ def refused(condemned: Condemned, *documents: bytes) -> list[bool]:
     return found
 
 
-def test_one_on_which_a_desk_fails_is_refused_until_the_process_ends(tmp_path: Path) -> None:
+def test_a_document_that_makes_a_desk_fail_is_refused_until_the_process_ends(tmp_path: Path) -> None:
     condemned = Condemned(tmp_path / "hall.db")
     assert condemned.failed(b"one", RuntimeError()).reasons[0].code == "failed-before"
     assert refused(condemned, b"one", b"two") == [True, False]
@@ -31,7 +31,7 @@ def test_one_on_which_a_desk_fails_is_refused_until_the_process_ends(tmp_path: P
     assert refused(Condemned(tmp_path / "hall.db"), b"one") == [False]
 
 
-def test_one_that_crashed_the_core_is_refused_by_the_next_process(tmp_path: Path) -> None:
+def test_a_document_that_crashed_the_core_is_refused_by_the_next_process(tmp_path: Path) -> None:
     condemned = Condemned(tmp_path / "hall.db")
     bad, good, unknown = Tick(), Tick(), Tick()
     condemned.handed_over(bad, b"bad")

@@ -44,7 +44,9 @@ def at(topic: topics.Topic, **other: str) -> str:
 
 
 @pytest.mark.parametrize("topic", topics.CONTRACT, ids=lambda topic: topic.address)
-def test_each_side_may_say_and_hear_what_is_its_own_at_the_halls_broker(topic: topics.Topic) -> None:
+def test_each_side_may_publish_and_receive_only_its_own_topics_at_the_halls_broker(
+    topic: topics.Topic,
+) -> None:
     publisher, subscriber = ("centre", "edged") if topic.way == "down" else ("edged", "centre")
     assert allows(HALL, publisher, "write", at(topic))
     assert allows(HALL, subscriber, "read", at(topic))
@@ -66,7 +68,7 @@ def test_at_the_citys_broker_a_hall_speaks_for_itself_alone(topic: topics.Topic)
 
 
 @pytest.mark.parametrize("topic", topics.CONTRACT, ids=lambda topic: topic.address)
-def test_the_cluster_lets_each_say_and_hear_what_the_access_list_does(topic: topics.Topic) -> None:
+def test_the_nats_cluster_permits_the_same_topics_as_the_access_list(topic: topics.Topic) -> None:
     for user in ("east", "centre", "operator"):
         for access, word in (("write", "publish"), ("read", "subscribe")):
             assert cluster_allows(user, word, at(topic)) is allows(CITY, user, access, at(topic))

@@ -165,7 +165,7 @@ def test_what_is_read_in_them_and_what_is_refused() -> None:
     assert found == text
 
 
-def test_nobody_changes_what_was_read() -> None:
+def test_documents_that_were_read_and_all_their_parts_are_immutable() -> None:
     """Documents, their parts and what was made of them are values: the core keeps some for days."""
     verified = accept(envelope(), Trusted(KEYS), AUDIENCE, HighestVersion(), NOW_MS)
     listed = key_list_document(3, revoked=[revoked(NEXT_KEY)])

@@ -32,7 +32,7 @@ def their_key(public: bytes = PUBLIC) -> SSlibKey:
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_they_open_ours(payload: bytes) -> None:
+def test_securesystemslib_verifies_our_envelopes(payload: bytes) -> None:
     envelope = Envelope.from_dict(json.loads(sign(payload, PAYLOAD_TYPE, KEY)))
     assert envelope.pae() == pae(PAYLOAD_TYPE, payload)
     assert set(envelope.verify([their_key()], 1)) == {keyid_of(PUBLIC)}
@@ -42,7 +42,7 @@ def test_they_open_ours(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_we_open_theirs(payload: bytes) -> None:
+def test_we_verify_envelopes_of_securesystemslib(payload: bytes) -> None:
     made = Envelope(payload, PAYLOAD_TYPE, {})
     made.sign(CryptoSigner(OTHER_KEY, their_key(OTHER_KEY.public_key().public_bytes_raw())))
     made.sign(CryptoSigner(KEY, their_key()))
@@ -50,7 +50,7 @@ def test_we_open_theirs(payload: bytes) -> None:
     assert verify(raw, PAYLOAD_TYPE, KEYS) == (payload, keyid_of(PUBLIC))
 
 
-def test_both_refuse_what_was_changed_on_the_way() -> None:
+def test_we_and_securesystemslib_refuse_a_changed_envelope() -> None:
     fields = json.loads(sign(b"{}", PAYLOAD_TYPE, KEY))
     for changed in ({"payload": base64.b64encode(b"[]").decode()}, {"payloadType": PAYLOAD_TYPE + "x"}):
         spoilt = fields | changed

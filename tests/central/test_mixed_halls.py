@@ -34,7 +34,7 @@ def refused(names: Names = HERE, **body: Any) -> Reason:
     return caught.value.reasons[0]
 
 
-def test_a_kind_is_every_area_of_it_and_an_area_that_is_named_takes_nothing_of_it() -> None:
+def test_an_area_with_its_own_entry_takes_nothing_from_the_entry_of_its_kind() -> None:
     areas = {
         "kind:money": {"open_above": 9},
         "tax": {"max_windows": 2},
@@ -102,7 +102,7 @@ def test_a_name_that_has_to_be_there_is_refused_as_ever() -> None:
     assert refused(hours={"week": [{}], "noon": _noon(["w77"])}).code == "unknown-window"
 
 
-def test_a_kind_is_of_areas_alone() -> None:
+def test_a_kind_is_refused_in_place_of_a_journey_stage_or_inside_if_present() -> None:
     assert refused(visits={"journeys": {"a": {"stages": ["kind:money", "tax-general"]}}}).code == "bad-value"
     assert refused(tidal={"areas": {"if-present:kind:money": {}}}).code == "bad-value"
 

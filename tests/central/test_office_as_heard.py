@@ -350,7 +350,7 @@ def _log(line: Any) -> str:
     return f"log {line['log_level']} {line['event']} {json.dumps(rest, ensure_ascii=False, default=str)}"
 
 
-def test_what_everybody_hears() -> None:
+def test_every_output_of_the_office_after_each_step_is_as_recorded() -> None:
     text = WRITTEN.read_text()
     hall: Hall | None = None
     written: list[str] = []

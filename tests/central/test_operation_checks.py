@@ -39,7 +39,7 @@ def test_a_counter_grows_or_it_is_the_same_order_again() -> None:
     assert refusal({KEYID: LastOrder(6, "other")}) == ["replayed"]
 
 
-def test_an_order_counts_under_its_own_name_only() -> None:
+def test_an_order_sent_as_another_operation_is_refused() -> None:
     assert refusal({}, "open") == ["wrong-operation"]
 
 

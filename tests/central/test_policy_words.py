@@ -61,7 +61,7 @@ def test_areas_are_named_and_compared_as_their_values_hold() -> None:
     assert paths == {"tidal.band.close_at"}, "what changes there as everywhere is said once"
 
 
-def test_nothing_looks_like_python() -> None:
+def test_changes_of_a_policy_are_described_without_python_syntax() -> None:
     found = changes_from_built_in(read(EXAMPLE.read_text("utf-8")), PlaceNames(load(HALL).site))
     for one in found:
         for text in one.words:

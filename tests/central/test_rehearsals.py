@@ -141,7 +141,9 @@ def replace_side(found: Rehearsed, after: RehearsedSide) -> Rehearsed:
         (10.0, 9.0, 0, False),
     ],
 )
-def test_what_counts_as_worse(old: float, new: float, max_worse: int, refused: bool) -> None:
+def test_a_policy_is_refused_only_if_waits_grow_noticeably_and_beyond_max_worse(
+    old: float, new: float, max_worse: int, refused: bool
+) -> None:
     def side(mean: float) -> RehearsedSide:
         return RehearsedSide(
             activations=1, staff_min=1, mean_min=mean, p90_min=20.0, longest_min=30.0, over_limit=0.1
@@ -286,7 +288,7 @@ async def test_another_question_ends_the_one_before_and_only_the_last_is_answere
     assert first == []
 
 
-def test_lines_survive_and_nonsense_does_not() -> None:
+def test_questions_and_answers_are_read_back_equal_and_nonsense_is_refused() -> None:
     assert read_answer(answer_line(FOUND)) == FOUND
     assert read_answer(answer_line(Missed(missed="no-days"))) == Missed(missed="no-days")
     question = RehearsalQuestion("/var/lib/edged/hall.db", b"a", b"", 20, 60.0, 100.0)

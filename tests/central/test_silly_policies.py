@@ -252,7 +252,9 @@ SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("body", "path", "code"), SILLY.values(), ids=SILLY.keys())
-def test_it_is_refused_with_path_and_reason(body: dict[str, Any], path: str, code: str) -> None:
+def test_a_silly_policy_is_refused_with_the_path_and_the_reason(
+    body: dict[str, Any], path: str, code: str
+) -> None:
     with pytest.raises(DocumentRefused) as caught:
         accept(envelope(document(body=body)), Trusted(KEYS), AUDIENCE, HighestVersion(), NOW_MS)
     found = {(reason.path, reason.code) for reason in caught.value.reasons}

@@ -66,7 +66,7 @@ def with_key(now_ms: int, **dates: str) -> None:
         (with_key, {"not_before": FAR}, "key-not-yet"),
     ],
 )
-def test_dates_are_judged_from_its_first_millisecond_on(
+def test_dates_are_judged_only_from_the_first_millisecond_of_a_trusted_clock(
     judge: Callable[..., None], dates: dict[str, str], code: str
 ) -> None:
     judge(CLOCK_TRUSTED_FROM_MS - 1, **dates)
@@ -75,7 +75,7 @@ def test_dates_are_judged_from_its_first_millisecond_on(
     assert [why.code for why in caught.value.reasons] == [code]
 
 
-def test_a_key_that_ends_within_a_month_is_told_from_that_millisecond_on() -> None:
+def test_a_key_that_ends_soon_is_reported_only_once_the_clock_is_trusted() -> None:
     raw = list_envelope(key_list_document(1, entry(KEY, not_after="2026-01-20T00:00:00Z")))
     listed = key_list.accept(raw, keys_of(ROOT), AUDIENCE, {}, CLOCK_TRUSTED_FROM_MS)
     ring = Keyring(keys_of(KEY), listed=listed)

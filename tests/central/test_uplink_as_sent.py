@@ -187,7 +187,7 @@ def shortened(lines: list[str]) -> list[str]:
     return lines if len(lines) < 9 else [*lines[:2], f"… {len(lines) - 4} more …", *lines[-2:]]
 
 
-async def test_what_the_centre_is_sent_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_uplink_sends_what_is_recorded_after_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
     text = WRITTEN.read_text()
     hall: Hall | None = None
     written: list[str] = []

@@ -207,7 +207,7 @@ async def test_a_broker_that_was_never_there_is_named_once_in_the_log() -> None:
     assert [(line["event"], line["broker"]) for line in logs] == [("broker-down", f"127.0.0.1:{port}")]
 
 
-async def test_what_is_no_event_stops_nobody_and_is_counted(dsn: str) -> None:
+async def test_the_consumer_counts_messages_that_are_no_event_and_goes_on(dsn: str) -> None:
     metrics = free_port()
     async with (
         real_mosquitto() as broker,

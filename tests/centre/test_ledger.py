@@ -96,7 +96,7 @@ def test_a_centre_with_an_empty_database_goes_on_only_when_told_to(dsn: str) -> 
     ledger.close()
 
 
-def test_months_have_tables_and_are_forgotten(dsn: str) -> None:
+def test_each_month_has_its_table_and_old_months_can_be_deleted(dsn: str) -> None:
     ledger = CentreLedger(dsn)
     months = [datetime(2026, 9, 30, tzinfo=UTC), AT.replace(month=11), datetime(1970, 1, 2, tzinfo=UTC)]
     ledger.keep([event(n + 1, at=at) for n, at in enumerate([*months, datetime(9999, 12, 31, tzinfo=UTC)])])

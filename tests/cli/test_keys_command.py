@@ -42,7 +42,7 @@ def taken() -> KeyList:
     return accept(raw, load_keys("root.pub.json"), audience, {}, wall_ms())
 
 
-def test_a_year_of_a_list(office: Path) -> None:
+def test_keys_are_added_revoked_and_signed_into_growing_versions_of_a_key_list(office: Path) -> None:
     assert (office / "root.key").stat().st_mode & 0o777 == 0o600
     first = ("add", "keys.json", "city-2026.pub.json", "--scope", "policies", "--scope", "operations:open")
     assert "--group" in output_of(*first, code=2)  # for whom?

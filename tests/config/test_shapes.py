@@ -64,7 +64,7 @@ def wrong(fields: object) -> list[tuple[Any, ...]]:
     return [(fault.path, fault.what, fault.wanted) for fault in misshapen.value.faults]
 
 
-def test_a_right_one_is_read_and_frozen() -> None:
+def test_a_correct_value_is_read_and_cannot_be_changed() -> None:
     sample = read(Sample, {"name": " x ", "parts": {"a": {"level": 4}}, "buttons": {"3": "b"}, "to": "t"})
     assert (sample.name, sample.parts["a"].level, sample.buttons, sample.until) == ("x", 4, {3: "b"}, "t")
     with pytest.raises(AttributeError):
@@ -108,13 +108,13 @@ def test_every_mistake_is_told_at_once_where_it_is() -> None:
         ({"name": "x", "on": True}, (), "what is on has a size"),
     ],
 )
-def test_what_no_bound_can_say_is_told_of_its_field_or_of_the_whole(
+def test_a_broken_rule_is_reported_at_its_field_or_at_the_whole(
     fields: dict[str, Any], path: tuple[Any, ...], what: str
 ) -> None:
     assert wrong(fields) == [(path, "rule", what)]
 
 
-def test_rules_are_no_last_resort() -> None:
+def test_rules_are_checked_even_where_other_fields_are_wrong() -> None:
     fields = {"name": " ", "said": ["", "x", " "], "size": 9, "buttons": {"1.0": "b", "2": "?"}}
     assert [(path, what) for path, what, _ in wrong(fields)] == [
         (("name",), "rule"),
@@ -141,7 +141,7 @@ def test_a_log_gets_neither_values_nor_keys_of_somebody_else() -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 3])
-def test_what_is_no_table_is_one_mistake(value: object) -> None:
+def test_a_value_that_is_not_a_table_gives_one_mistake(value: object) -> None:
     assert wrong(value) == [((), "kind", "table")]
 
 

@@ -174,7 +174,7 @@ def test_addresses_are_those_of_the_code() -> None:
     assert addresses == device | {topic.address for topic in topics.CONTRACT}
 
 
-def test_who_says_a_topic_and_what_is_retained_are_those_of_the_code() -> None:
+def test_the_description_has_the_publishers_and_retained_topics_of_the_code() -> None:
     operations = {API["channels"][_last(o["channel"])]["address"]: o for o in API["operations"].values()}
     for topic in topics.CONTRACT:
         if topic == topics.ANSWER:  # the reply of hearOperation

@@ -151,7 +151,7 @@ async def served_and_told(files: Hall, machines: Machines) -> None:
     await until(lambda: files.notes()["ticket.called"] >= 1)
 
 
-def test_what_is_planted_would_be_found(tmp_path: Path, files_hold_nobody: Any) -> None:
+def test_the_check_for_personal_data_finds_what_was_planted(tmp_path: Path, files_hold_nobody: Any) -> None:
     (tmp_path / "hall.db").write_bytes(b"SQLite " + IDENTITY.encode())
     with pytest.raises(AssertionError, match="stands in"):
         files_hold_nobody(tmp_path)

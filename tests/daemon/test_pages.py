@@ -27,7 +27,9 @@ def written(pages: PageEar) -> None:
         assert faults(body, schema, API) == [], part
 
 
-async def test_a_day_as_the_pages_see_it(hall: tuple[Hall, Daemon, Machines], broker: Mosquitto) -> None:
+async def test_the_messages_for_the_pages_follow_a_day_of_the_hall(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
     files, daemon, machines = hall
     files.edit('number = "1"\n', 'number = "1"\nposition = [1, 2]\n')
     await daemon.start()
@@ -107,7 +109,7 @@ async def test_a_broker_without_memory_is_told_everything_again(
     assert await daemon.stop() == 0
 
 
-async def test_what_a_former_configuration_said_goes_with_the_next_start(
+async def test_what_a_former_configuration_published_is_removed_at_the_next_start(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
     files, daemon, _ = hall

@@ -185,7 +185,9 @@ async def test_who_types_a_colleagues_name_wrong_locks_nobody_else_out(desk: Des
         ("", "", True),
     ],
 )
-def test_who_counts_as_one(one: str, other: str, same: bool) -> None:
+def test_an_ipv6_network_of_64_bits_counts_as_one_client_and_each_ipv4_address_alone(
+    one: str, other: str, same: bool
+) -> None:
     assert (network(one) == network(other)) == same
 
 

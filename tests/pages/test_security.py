@@ -92,7 +92,7 @@ async def test_over_https_the_cookie_and_the_address_are_for_https_alone(app: AS
         assert refused.status_code == 403, "a PIN by plain HTTP from another machine"
 
 
-async def test_what_is_for_programs_is_no_page(app: ASGIApp) -> None:
+async def test_answers_for_programs_are_sent_as_attachments(app: ASGIApp) -> None:
     async with browser(app) as client:
         for path in ("/duty/session", "/days", "/healthz", "/usual"):
             assert "attachment" in (await client.get(path)).headers["content-disposition"], path

@@ -47,7 +47,7 @@ async def test_a_phone_is_told_how_it_stands_and_nobodys_name(hall: MadeHall) ->
     assert called["again_s"] == 5
 
 
-async def test_what_is_over_or_was_never_given_is_unknown(hall: MadeHall) -> None:
+async def test_a_finished_or_never_issued_ticket_is_answered_as_unknown(hall: MadeHall) -> None:
     assert (await ticket_state(hall, secrets.token_hex(16)))[0] == 404
     assert (await ticket_state(hall))[0] == 200
     await hall.publish("line/tax", line())
@@ -58,7 +58,7 @@ async def test_what_is_over_or_was_never_given_is_unknown(hall: MadeHall) -> Non
     await ticket_state_once(hall, "unknown")
 
 
-async def test_what_is_no_line_changes_nothing(hall: MadeHall) -> None:
+async def test_a_malformed_line_message_leaves_the_shown_tickets_as_they_are(hall: MadeHall) -> None:
     await ticket_state_once(hall, "waiting")
     wrong: tuple[dict[str, Any], ...] = (
         {"rows": []},
@@ -74,7 +74,7 @@ async def test_what_is_no_line_changes_nothing(hall: MadeHall) -> None:
     assert (await ticket_state(hall))[0] == 200
 
 
-async def test_old_parts_say_so(hall: MadeHall) -> None:
+async def test_a_ticket_is_marked_as_not_fresh_once_the_hall_is_offline(hall: MadeHall) -> None:
     assert (await ticket_state_once(hall, "waiting"))["fresh"]
     await hall.client.publish("hall/demo/status", b'{"state":"offline"}', qos=1, retain=True)
     async with asyncio.timeout(10):
@@ -83,7 +83,7 @@ async def test_old_parts_say_so(hall: MadeHall) -> None:
     assert (answer["back_by"], answer["number"]) == (None, "A042")
 
 
-async def test_that_listener_serves_nothing_else_and_the_staffs_no_tickets(hall: MadeHall) -> None:
+async def test_the_ticket_listener_serves_only_tickets_and_the_staff_listener_none(hall: MadeHall) -> None:
     base = f"http://127.0.0.1:{hall.tickets_port}"
     async with httpx.AsyncClient() as client:
         for path in (
@@ -129,7 +129,7 @@ async def test_that_listener_serves_nothing_else_and_the_staffs_no_tickets(hall:
         assert await host_headers.status(hall.tickets_port, f"/t/{TOKEN}", (host,)) in (400, 421), host
 
 
-def test_nobody_is_sent_away_for_a_short_wait() -> None:
+def test_a_time_to_come_back_is_given_only_for_waits_of_15_minutes_or_more() -> None:
     waiting = {"state": "waiting", "ahead": 4, "low_s": 899}
     assert back_by(at("10:41:20"), waiting) is None
     assert back_by(at("10:41:20"), waiting | {"low_s": 900}) == at("10:50:00")
@@ -140,7 +140,9 @@ def test_nobody_is_sent_away_for_a_short_wait() -> None:
     assert again_s({"state": "served"}) == 60
 
 
-async def test_a_phone_in_a_hand(browser: Browser, hall: MadeHall) -> None:
+async def test_a_phone_shows_number_queue_and_time_to_come_back_in_both_languages(
+    browser: Browser, hall: MadeHall
+) -> None:
     await ticket_state_once(hall, "waiting")
     async with shown(browser, hall.ticket, 390, 844) as page:
         await expect(page.locator("#face h2 b")).to_have_text("A042")
@@ -170,7 +172,9 @@ async def test_a_phone_in_a_hand(browser: Browser, hall: MadeHall) -> None:
         assert await grave_findings(page) == []
 
 
-async def test_a_phone_with_old_paper_or_without_a_network(browser: Browser, hall: MadeHall) -> None:
+async def test_a_phone_shows_whether_its_ticket_is_known_and_that_the_network_is_gone(
+    browser: Browser, hall: MadeHall
+) -> None:
     await ticket_state_once(hall, "waiting")
     page = await browser.new_page(viewport={"width": 390, "height": 844})
     await page.goto(f"http://127.0.0.1:{hall.tickets_port}/t/{'9' * 32}")

@@ -61,7 +61,9 @@ def test_both_pages_tell_the_same_commands() -> None:
 
 
 @pytest.mark.parametrize("page", TYPED)
-async def test_word_by_word(page: str, bundles: Path, debian: Path, tmp_path: Path) -> None:
+async def test_typing_the_installation_page_word_by_word_gives_a_hall_that_issues_tickets(
+    page: str, bundles: Path, debian: Path, tmp_path: Path
+) -> None:
     install, backup = PAGES[page]
     lines = commands(page, install)
     assert lines[0] == f"tar xf {ARCHIVE} && cd edged-*/"

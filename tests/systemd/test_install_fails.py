@@ -209,7 +209,9 @@ def test_a_system_that_nobody_tried_is_refused_by_its_name(
 
 
 @pytest.mark.parametrize("way", ["a Python of its own", "somebody's will"])
-def test_a_python_of_its_own_or_somebodys_will_lets_it_in(way: str, tmp_path: Path) -> None:
+def test_a_bundled_python_or_edged_any_system_lets_an_untried_system_install(
+    way: str, tmp_path: Path
+) -> None:
     bundle = _bundle(tmp_path)
     (tmp_path / "os-release").write_text(KYLIN)
     place = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "EDGED_OS_RELEASE": f"{tmp_path}/os-release"}

@@ -94,7 +94,7 @@ def test_the_timer_of_the_backup_is_right_and_starts_its_service(tmp_path: Path)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_the_pages_are_somebody_else_and_come_last() -> None:
+def test_the_pages_run_as_another_user_with_less_priority_than_the_daemon() -> None:
     pages, daemon = service("edged-web.service"), service()
     assert pages["User"] != daemon["User"]
     assert f"u {pages['User']} " in (UNITS / "edged.sysusers").read_text()
