@@ -160,6 +160,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 
 
 def question_about(journal: Path, days: int = 2, seconds: float = 60.0) -> bytes:
+    """The line that asks for a rehearsal of a policy that never opens a tidal window."""
     made = envelope(document(body={"tidal": {"rule": "never"}}))
     return question_line(RehearsalQuestion(str(journal), made, b"", days, seconds, BUSY_S))
 

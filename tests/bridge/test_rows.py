@@ -43,6 +43,7 @@ rows_of_any_kind = st.lists(
 
 
 def pending_messages(progress: BridgeProgress) -> list[tuple[str, dict[str, Any]]]:
+    """Return (last word of the topic, fields) of each message that waits to be sent."""
     return [(word, json.loads(payload)) for word, payload in progress.pending]
 
 

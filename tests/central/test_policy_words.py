@@ -30,6 +30,7 @@ def read(text: str) -> Policy:
 
 
 def changes_in_words(before: Policy, after: Policy) -> dict[str, tuple[str, str]]:
+    """Return (English, Chinese) of each changed value, by its path."""
     return {
         one.path: (one.words.en, one.words.zh) for one in changes(before, after, PlaceNames(load(HALL).site))
     }

@@ -190,6 +190,7 @@ async def line(path: Path, serve: Serve | None, deadline_s: float = 20.0) -> Asy
 
 
 async def outcome_of(ours: Rehearsals, raw: bytes = b"{}") -> Rehearsed | Missed:
+    """Ask for a rehearsal of the policy ``raw`` and return its outcome once there is one."""
     found: asyncio.Future[Rehearsed | Missed] = asyncio.get_running_loop().create_future()
     at_once = ours.want(raw, b"", 3, found.set_result)
     return at_once if at_once is not None else await found
@@ -212,6 +213,8 @@ async def test_the_question_arrives_whole_and_the_answer_comes_back(tmp_path: Pa
 
 
 def answering_with(*parts: bytes) -> Serve:
+    """A server that reads one line, writes ``parts`` and closes the connection."""
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         for part in parts:

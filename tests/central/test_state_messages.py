@@ -134,7 +134,7 @@ async def test_an_area_that_gives_no_numbers_says_so() -> None:
     }
 
 
-def test_the_duty_managers_devices_are_called_so() -> None:
+def test_devices_of_the_duty_manager_are_named_as_theirs() -> None:
     text = SiteText()
     text.change("duty pager-duty panel=panel-duty")
     words = devices_in_words(text.site, ("pager-duty", "pager-li", "nobody"))

@@ -79,6 +79,7 @@ def at_nats(made: Line, name: str) -> aiomqtt.Client:
 
 
 async def publish_numbers(client: aiomqtt.Client, topic: str, *numbers: int) -> None:
+    """Publish one message ``{"n": number}`` for each number."""
     for number in numbers:
         await client.publish(topic, json.dumps({"n": number}).encode(), qos=1)
 

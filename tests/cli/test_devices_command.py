@@ -23,6 +23,7 @@ from tests.support.modbus_peers import pymodbus_tcp, running, sim_device
 
 
 def output_of(*arguments: str, code: int = 0) -> str:
+    """Run ``edged devices``, which has to end with ``code``, and return all that it printed."""
     done = edged("devices", *arguments)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -61,6 +61,7 @@ def doctor(file: Path, *words: str) -> tuple[int, str]:
 
 
 async def looks(file: Path) -> dict[str, Any]:
+    """Run the doctor on ``file`` and return the result of each of its checks, by name."""
     _, output = await asyncio.to_thread(doctor, file, "--json")
     found: dict[str, Any] = json.loads(output)["looks"]
     return found

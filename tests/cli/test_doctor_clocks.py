@@ -41,7 +41,7 @@ def test_times_as_devices_write_them(message: dict[str, object]) -> None:
     "payload",
     [b"", b"17", b"\xff", b'{"time": "noon"}', b'{"time": 12}', b'{"time": true}', b'{"ts": 1e300}'],
 )
-def test_what_is_no_time_is_none(payload: bytes) -> None:
+def test_a_text_that_is_no_time_is_read_as_none(payload: bytes) -> None:
     assert message_time_s(payload, SHANGHAI) is None
 
 

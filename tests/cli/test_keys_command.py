@@ -21,6 +21,7 @@ RUN = CliRunner()
 
 
 def output_of(*words: str, code: int = 0) -> str:
+    """Run ``edged keys``, which has to end with ``code``, and return all that it printed."""
     done = RUN.invoke(keys, words)
     assert done.exit_code == code, done.output
     return done.output

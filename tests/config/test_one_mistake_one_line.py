@@ -260,5 +260,5 @@ def test_one_mistake_one_line(write: Any, old: str, new: str, where: str, messag
         ('lamp = "relay/0"', 'panel = "relay/0"'),
     ],
 )
-def test_what_looks_like_a_mistake_and_is_none(write: Any, old: str, new: str) -> None:
+def test_unusual_values_that_are_right_are_accepted(write: Any, old: str, new: str) -> None:
     assert load(write(changed(old, new))).hall == "east"

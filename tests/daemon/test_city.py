@@ -84,6 +84,7 @@ class CityMessages:
 
 @asynccontextmanager
 async def city_messages(city: City) -> AsyncIterator[CityMessages]:
+    """Connect as the city's centre and collect what it receives while the block runs."""
     async with at_city(city, "centre") as client:
         received = CityMessages(client)
         await client.subscribe("hall/#", qos=1)

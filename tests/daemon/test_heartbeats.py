@@ -55,7 +55,7 @@ class Watched(Platform):
         pass
 
 
-async def test_no_heartbeat_is_one_that_nobody_watches(tmp_path: Path, broker: Broker) -> None:
+async def test_every_heartbeat_of_the_daemon_is_watched(tmp_path: Path, broker: Broker) -> None:
     gc.collect()
     async with small_hall(tmp_path, broker) as (hall, _daemon, _machines):
         manager = Holding()

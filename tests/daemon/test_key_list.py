@@ -32,7 +32,7 @@ def pushed(version: int, key: Any) -> bytes:
 
 
 async def push(operator: Operator, topic: str, raw: bytes, reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the hall reports on it."""
+    """Publish ``raw`` on ``topic`` and return the hall's report on it."""
     report_topic = topic.replace("push", "report")
     before = len(reports)
     await operator.client.publish(topic, raw, qos=1)

@@ -69,6 +69,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def announcement(number: int) -> Action:
+    """The action ``say-{number}`` for the loudspeaker."""
     return Action(f"say-{number}", Point("voice"), Say("请A001号", "A001, please", "A001"))
 
 

@@ -75,7 +75,7 @@ def settle(version: Path, files: Hall) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_what_the_version_before_called_stands(
+async def test_a_call_of_the_version_before_still_counts_after_an_upgrade(
     hall: tuple[Hall, Daemon, Machines], before: Path
 ) -> None:
     """It was killed: its last steps have no state dump, and this version would have called A001."""

@@ -129,7 +129,7 @@ async def test_summer_time_ends_at_its_second(hall: tuple[Hall, Daemon, Machines
     identical(files)
 
 
-async def test_the_time_is_told_once_an_hour_and_not_at_every_look(
+async def test_the_time_is_recorded_once_an_hour_and_not_at_every_check(
     hall: tuple[Hall, Daemon, Machines],
 ) -> None:
     """The hour takes three seconds here, a look one."""

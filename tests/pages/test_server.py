@@ -61,7 +61,7 @@ async def test_a_stream_begins_with_the_whole_and_goes_on_with_what_changes(hall
     await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def test_who_comes_back_gets_the_difference_and_a_stranger_the_whole(hall: MadeHall) -> None:
+async def test_a_reader_that_reconnects_gets_the_changes_and_an_unknown_one_all_parts(hall: MadeHall) -> None:
     async with httpx.AsyncClient() as client:
         whole = (await client.get(f"{hall.address}/parts")).json()
     known = {"Last-Event-ID": f"{whole['life']}.{whole['to']}"}

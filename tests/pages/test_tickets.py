@@ -16,6 +16,7 @@ from tests.support.browsers import grave_findings, shown
 
 
 async def ticket_state(hall: MadeHall, token: str = TOKEN) -> tuple[int, dict[str, Any]]:
+    """Return the HTTP status and the body of the ticket's present state."""
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{hall.tickets_port}/t/{token}/now")
         return answer.status_code, answer.json()

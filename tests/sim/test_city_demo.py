@@ -52,7 +52,7 @@ async def test_a_city_takes_a_policy_and_loses_a_line_for_a_while() -> None:
     ("number", "code"),
     [pytest.param(signal.SIGINT, 130, marks=pytest.mark.long), (signal.SIGKILL, -signal.SIGKILL)],
 )
-async def test_nothing_of_it_is_left(number: int, code: int) -> None:
+async def test_the_city_demo_leaves_no_process_and_no_folder(number: int, code: int) -> None:
     process = await started("--halls", "1", "--daemons", "0")
     assert process.stderr is not None
     async with asyncio.timeout(60):
