@@ -2,9 +2,9 @@
 
 1. A message that makes an event is acknowledged to the broker (PUBACK) when that event is on disk, any other message
    immediately. Presence messages are meant to be retained; any other retained message is outdated and ignored.
-2. A device counts as present when its presence message says so, and from its first other message on. A device without
-   presence messages counts as lost after ``silent_s`` of silence. While the broker or the device's gateway (the program
-   that publishes for it) is away, the device is lost, and its retained presence is ignored.
+2. A device counts as present when its presence message says so, and from its first other message on. Unless
+   ``silent_s`` is 0, it counts as lost after so many hall seconds of silence. While the broker or the device's gateway
+   (the program that publishes for it) is away, the device is lost, and its retained presence is ignored.
 3. Lamp commands are not retained, because a retained one would switch a relay long after the hall closed. They are sent
    again from time to time: a relay with a switch-off timer stays on, and goes dark by itself if the controller dies.
 4. The driver makes lamps blink, in hall time, because the devices' own blinking ends after a while.
