@@ -191,6 +191,9 @@ def _last(reference: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_schemas_of_device_messages_are_those_of_the_models(kind: str) -> None:
+    assert kind in UP, (
+        f"up/{kind} needs its schema in configs/asyncapi.yaml, and that schema's name in UP above"
+    )
     written = {key: value for key, value in SCHEMAS[UP[kind]].items() if key != "description"}
     assert bare(written) == shape(MODELS[kind])
 

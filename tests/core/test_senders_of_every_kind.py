@@ -4,7 +4,7 @@ health reports and queue systems.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from typing import Any, get_args
 
 import pytest
@@ -37,6 +37,9 @@ KINDS = get_args(DeviceEvent)
 
 def message(kind: type, seq: int, **other: Any) -> Any:
     """Return a message of this kind with this sequence number."""
+    required = {one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING}
+    unknown = required - VALUES.keys() - {"point", "seq"} - other.keys()
+    assert not unknown, f"{kind.__name__} needs a value for {unknown} in VALUES above"
     wanted = {one.name for one in fields(kind)} & VALUES.keys()
     return kind(point=POINT, seq=seq, **{name: VALUES[name] for name in wanted}, **other)
 
