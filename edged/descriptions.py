@@ -78,7 +78,10 @@ def described(family: str, named: Named, kind: type[D]) -> D:
 def _of_product(family: str, name: str, kind: type[Description]) -> Description:
     file = _shipped(family).get(name)
     if file is None:
-        raise ValueError(f"there is no description {name!r}; there are {', '.join(names(family))}")
+        raise ValueError(
+            f"there is no description {name!r}; there are {', '.join(names(family))}, "
+            "and those of the folder that [hall] descriptions or --descriptions names"
+        )
     return parsed(table(file), kind)
 
 

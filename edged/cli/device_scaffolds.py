@@ -22,6 +22,7 @@ on = 0xFF00
 off = 0x0000
 reads = true                # coils can be read back by FC01
 # pulse_on = 0x0200         # where the module has a coil that goes off by itself after value x 100 ms
+# blinks = [[1.0, 0xF100]]  # where the module blinks by itself: Hz and value; left out, edged switches it on and off
 
 [[examples]]                # at least one: the request in hex, without unit and checksum
 channel = 0
