@@ -64,8 +64,9 @@ def _shipped(family: str) -> dict[str, Path]:
 
 def described(family: str, named: Named, kind: type[D]) -> D:
     """Return the description that an option in hall.toml names or contains. ``family``: the folder of ``devices`` in
-    which names are looked up; ``kind``: the class of the result. Raises ``ValueError`` if no description has that name,
-    or with every mistake in it.
+    which names are looked up; names of a site's own descriptions were replaced by their content before
+    (``edged.config``). ``kind``: the class of the result. Raises ``ValueError`` if no description has that name, or
+    with every mistake in it.
     """
     if isinstance(named, str):
         found = _of_product(family, named, kind)

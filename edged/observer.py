@@ -12,9 +12,9 @@ from edged.core.model.events import Event
 
 
 class Step(NamedTuple):
-    """One event and what the core did with it: ``commands`` to devices, and ``notes`` that say why. ``seq``: the step's
-    number in the journal. A clock tick without effect is not stored in the journal; its ``seq`` is that of the step
-    before.
+    """One event and what the core did with it: ``commands`` to devices, and ``notes`` that say why. ``at_ms``: the
+    event's hall time. ``seq``: the step's number in the journal. A clock tick without effect is not stored in the
+    journal; its ``seq`` is that of the step before.
     """
 
     seq: int

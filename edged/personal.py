@@ -19,7 +19,7 @@ from typing import Any
 MASK = "***"
 GROUPS_MAX = 24  # runs of digits joined into one number: 22 characters at most, each alone, and room
 DIGITS_MAX = 22  # 0086 and an identity number
-LONG_DIGITS = 11  # a log masks any run this long: somebody may have mistyped their number
+LONG_DIGITS = 11  # a log masks any run at least this long (up to 19): somebody may have mistyped their number
 # A payload without an escape, a character beyond ASCII or eleven digits this close together holds no such number.
 _DIGITS = re.compile(rb"[0-9](?:[ ()+._-]{0,3}[0-9]){10}")
 _ENOUGH = re.compile(r"(?:\D*+\d){11}+")
@@ -69,7 +69,7 @@ def where(value: Any) -> tuple[str | int, ...] | None:
 
 
 def masked(text: str) -> str:
-    """Return ``text`` with ``***`` in place of personal numbers, and of any other number with eleven digits or more."""
+    """Return ``text`` with ``***`` in place of personal numbers, and of any other number of 11 to 19 digits."""
     if not _may_hold_one(text):
         return text
     for start, end in reversed(list(_found(text))):

@@ -34,7 +34,8 @@ def odd_character(text: str) -> tuple[int, str] | None:
 
 def where_odd(value: Any) -> tuple[tuple[str | int, ...], int, str] | None:
     """Find the first text inside ``value`` with a character that is not allowed. Returns the path to it (keys and
-    indexes), the character's position in it (from 1) and the character's name. None if all are allowed.
+    indexes; the last step is "" if the text is itself a key), the character's position in it (from 1) and the
+    character's name. None if all are allowed.
     """
     if isinstance(value, str):
         found = odd_character(value)

@@ -57,8 +57,9 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A frame with text for a board, or with three digits for a panel. ``text`` begins on the left. If it is shorter
-    than the display, the display's other characters stay as they were.
+    """A frame with text for a board, or with three digits for a panel. ``text`` begins on the left; if it is shorter
+    than the display, the other characters there stay as they were. ``blink``: ``BLINK_NONE``, ``BLINK`` (without end),
+    or 0x21 + n to blink n times.
     """
 
     address: int
@@ -71,7 +72,9 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Brightness:
-    """A frame that sets a board's brightness. The board keeps it when it is switched off."""
+    """A frame that sets a board's brightness, which the board keeps while it is switched off. ``level``: 0x20 (the
+    brightest) to 0x23.
+    """
 
     address: int
     level: int

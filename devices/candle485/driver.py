@@ -47,8 +47,8 @@ SPARE_S = 1.0  # real seconds added for a slow adapter
 
 
 class Candle485:
-    """Driver of one bus. Addresses in hall.toml ("points"): ``device/NAME`` for a panel or board, by its name in the
-    options; ``device/button-N`` for a kiosk's button.
+    """Driver of one bus. hall.toml addresses a panel or board as ``device/NAME``, with its name in the options. A
+    kiosk's button is named ``device/button-N`` in the events that it causes.
     """
 
     OPTIONS: ClassVar[type[Options]] = CandleOptions
@@ -146,8 +146,8 @@ class Candle485:
 
     async def _echo_passes(self, length: int) -> None:
         """Wait for the echo of ``length`` bytes, at most ``ECHO_S`` after they have left the line. After
-        ``ECHO_MISSES_MAX`` missing echoes in a row the adapter counts as one that does not echo; if it has echoed
-        before, it counts as frozen and the port is opened again.
+        ``ECHO_MISSES_MAX`` missing echoes in a row an adapter that has echoed before counts as frozen, and the port is
+        opened again. Any other counts as one that does not echo, unless the option ``echo`` says that it does.
         """
         damaged = self._echo.damaged
         try:

@@ -17,8 +17,8 @@ HELD_MAX = 64  # bytes: several frames; more than that while one echo is due is 
 
 
 class Echo:
-    """Separates received bytes from the echo of those that we sent and announced with ``sent``. ``sure``: the adapter
-    is known to echo.
+    """Removes from received bytes the echo of a frame that we sent. Each frame is announced with ``sent``. ``sure``:
+    the adapter is known to echo.
     """
 
     def __init__(self, *, sure: bool) -> None:
@@ -43,7 +43,9 @@ class Echo:
         return overdue
 
     def feed(self, data: bytes) -> bytes:
-        """Add received bytes. Returns those that are not the echo; b"" while the echo is incomplete."""
+        """Add received bytes. Returns those that are not the echo; b"" while the echo is incomplete. An echo that is
+        incomplete after ``HELD_MAX`` bytes is given up (``expire``).
+        """
         if not self._due:
             return data
         self._held += data
@@ -78,7 +80,8 @@ def _nearest(wanted: bytes, held: bytes) -> tuple[int, int, int]:
     """Find the piece of ``held`` that becomes ``wanted`` with the fewest inserted, lost or flipped bytes. Returns
     (start, end, number of changes); the piece is ``held[start:end]``.
 
-    Of equally good pieces the shortest: a byte left over is only noise, but a byte too many may belong to a key press.
+    Of equally good pieces the shortest is taken: a byte left over is only noise, but a byte too many may belong to a
+    key press.
     """
     # Row i: (changes, -start) of the best piece that ends at each position and stands for wanted[:i].
     row = [(0, -position) for position in range(len(held) + 1)]

@@ -101,11 +101,11 @@ class FakeCandleBus:
             group.create_task(self._babble())
 
     def press(self, panel: str, key: Key) -> None:
-        """Press a key of a panel; its frame is sent before this returns."""
+        """Press a key of a panel: puts the key's frame into the queue that ``run`` sends."""
         self._send(panel, Signal(self.addresses[panel], CODES[key]))
 
     def press_button(self, number: int) -> None:
-        """Press button ``number`` of the kiosk."""
+        """Press button ``number`` of the kiosk: puts the button's frame into the queue that ``run`` sends."""
         self._send(f"button-{number}", Signal(KIOSK_ADDRESS, number))
 
     def led(self, panel: str) -> int:

@@ -38,10 +38,10 @@ class BoardOptions(Options, frozen=True):
 
 
 class CandleOptions(Options, frozen=True):
-    """Options of one Candle bus. ``path``: the serial port, best by a stable path (/dev/serial/by-path/…). ``echo``:
-    whether the adapter returns what it sends (default: detected). ``buttons``: kiosk button number -> service id.
-    ``kiosk_address``: the kiosk's address on the bus, if known. ``kiosk_board``: the board that shows a new ticket's
-    number.
+    """Options of one Candle bus. ``path``: the serial port, best by a stable path (/dev/serial/by-path/…).
+    ``bus_pause_ms``: the pause between two frames. ``echo``: whether the adapter returns what it sends (default:
+    detected). ``buttons``: kiosk button number -> service id. ``kiosk_address``: the kiosk's address on the bus, if
+    known. ``kiosk_board``: the board that shows a new ticket's number.
     """
 
     path: Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -76,7 +76,7 @@ class CandleOptions(Options, frozen=True):
         return frozenset(self.panels) | frozenset(self.boards)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The role of a channel: call panel or board."""
+        """The role of a channel: panel for a call panel, display for a board."""
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:

@@ -54,8 +54,8 @@ PRINTED_BLINK = 0x24  # three times, then steady: a visitor looks up from the bu
 
 def led(address: int, value: Panel | Pager | Lamp) -> Signal:
     """Return the frame that sets a panel's LED. For a ``Panel`` value the LED shows the state of the panel's window
-    (off for an unknown state), for a ``Lamp`` the state of the lamp. For a ``Pager`` it blinks while calls for the duty
-    manager are unanswered.
+    (off for an unknown state), for a ``Lamp`` the state of the lamp. For a ``Pager`` it blinks while pages (messages to
+    the pager's owner) are unanswered.
     """
     if isinstance(value, Lamp):
         return Signal(address, LED_OF_LAMP[value.state])
@@ -66,7 +66,7 @@ def led(address: int, value: Panel | Pager | Lamp) -> Signal:
 
 def digits(address: int, value: Panel) -> Text:
     """Return the frame for a panel's three digits: the last three of its ticket's number, blinking while the ticket is
-    called. Without a ticket: what ``PANEL_TEXT`` has for the window's state.
+    called. Without a ticket: what ``PANEL_TEXT`` has for the window's state, or dashes.
     """
     if value.number is None:
         blink, text = PANEL_TEXT.get(value.state, PANEL_IDLE)
@@ -86,8 +86,8 @@ def loud(frame: Frame, value: Value) -> Frame:
 
 
 def board(unit: BoardOptions, value: Display) -> Text:
-    """Return the frame for a board: the number of the newest ticket called, and the window on the right ("A012- 3").
-    The board shows dashes while no ticket is called.
+    """Return the frame for a board: the number of the newest call, blinking until that visitor has arrived, and the
+    window on the right ("A012- 3"). Without any call the board shows dashes.
     """
     if value.call is None:
         return Text(unit.address, BLINK_NONE, "-" * unit.digits)

@@ -116,7 +116,7 @@ class Layout(NamedTuple):
 
 def ticket(body: Print, service: str, layout: Layout) -> bytes:
     """Return the commands that print and cut a ticket or another slip. ``service``: the service's name as printed, ""
-    for none.
+    for none. The slip's URL is printed as a QR code if it is ASCII and at most ``QR_BYTES_MAX`` long.
     """
     waits = _waits(body) if body.about == "ticket" else []
     small = [line for text in (*waits, *body.lines, *body.lines_en) for line in wrapped(text, layout.columns)]

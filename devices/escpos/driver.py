@@ -111,7 +111,7 @@ class Escpos:
         await self._dialogue.run(self._received, self._wire_changed)
 
     async def show(self, point: Point, value: Value) -> None:
-        """Raises ``Refused``: a printer has no values to show."""
+        """Raise ``Refused``, because a printer has no values to show."""
         raise Refused(f"{point} is a printer, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
@@ -191,7 +191,7 @@ class Escpos:
         return await self._dialogue.ask(data, self._within_s(data) + takes_s)
 
     def _within_s(self, data: bytes) -> float:
-        """Return how many real seconds from now the answer to ``data`` must have come: the time to send both, and
+        """Return how many real seconds the answer to ``data`` may take: the time that both need on the line, and
         ``deadline_ms``.
         """
         return (len(data) + 1) * self._byte_s + self._answer_s

@@ -132,7 +132,7 @@ class CodeReader:
         self._caps = False
 
     def forget(self) -> None:
-        """Drop what was typed of a code, because the scanner was unplugged or stopped before its end."""
+        """Drop the characters typed so far, because the code is complete or its rest did not come in time."""
         self._text, self._spoilt = "", False
         self._shifts.clear()
 

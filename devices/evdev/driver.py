@@ -1,11 +1,11 @@
 """A USB keypad as call panel or evaluator, or a scanner for check-in. Rules:
 
 1. A key counts when it is pressed; auto-repeat of a held key does not.
-2. Digits before a key are its argument (transfer to window 12). They are dropped after ``DIGITS_S`` and when events
-   were lost; Backspace deletes one. With ``ratings``, digits are ratings instead.
+2. Digits before a key are its argument (transfer to window 12). They are dropped after ``DIGITS_S`` without a key and
+   when events were lost; Backspace deletes one. Digits that the option ``ratings`` lists are ratings instead.
 3. A scanned code requests a number: for an appointment, or for a visitor who comes back with a ticket. A code is
-   refused, and the visitor told so, if it contains an identity or mobile number, or can be neither an appointment nor a
-   ticket.
+   refused, and the visitor told so, if it contains an identity or mobile number, or does not have the form of what the
+   option ``codes`` says is scanned.
 4. A keypad shows and says nothing: other devices at the window do.
 """
 
@@ -63,7 +63,7 @@ def _usual() -> dict[str, Key]:
 
 
 class EvdevOptions(Options, frozen=True):
-    """Options of one keypad or scanner. ``path``: the device, best by a stable path (/dev/input/by-id/… or by-path/…).
+    """Options of one keypad or scanner. ``path``: the device, under its stable name (/dev/input/by-id/… or by-path/…).
     ``reads``: "keys" that a clerk presses, or "codes" that a scanner types.
 
     ``keys``: name of a key -> its meaning. ``ratings``: name of a key -> level 1 (very bad) to 5 (very good). For
@@ -103,7 +103,7 @@ class EvdevOptions(Options, frozen=True):
         return frozenset({"dispenser"}) if self.reads == "codes" else frozenset()
 
     def service_ids(self) -> frozenset[str]:
-        """The service for which a scanned code asks for a number."""
+        """The service for which a scanned code requests a number; none for a keypad."""
         return frozenset() if self.service is None else frozenset({self.service})
 
 
@@ -142,7 +142,7 @@ class Evdev:
             raise Refused(f"{point} is a keypad, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Raises ``Refused``: a keypad has no one-time actions."""
+        """Raise ``Refused``, because a keypad has no one-time actions."""
         raise Refused(f"a keypad cannot {action.body.kind}")
 
     def _received(self, data: bytes) -> None:

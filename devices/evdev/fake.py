@@ -44,7 +44,7 @@ class FakeInput:
             )
 
     def scan(self, text: str) -> None:
-        """Type a code as a scanner does: letters with Shift, and Enter at the end."""
+        """Type a code as a scanner does: with Shift where the character needs it, and Enter at the end."""
         plain, shifted = (
             {sign: code for code, sign in reversed(signs.items())} for signs in (PLAIN, SHIFTED)
         )

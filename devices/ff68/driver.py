@@ -1,8 +1,8 @@
 """An FF 68 bus: receives keys and ratings; sends ticket numbers, numbers of waiting people, and beeps. Rules:
 
 1. A key is acknowledged, by sending its bytes back, once its event is on disk. If the daemon's inbox is full, the key
-   is not acknowledged, which the clerk can see. The same frame within ``AGAIN_S`` after its acknowledgement is a
-   repetition: it is acknowledged, but not counted.
+   is not acknowledged, and counts if the caller sends it again. The same frame within ``AGAIN_S`` after its
+   acknowledgement is a repetition: it is acknowledged, but not counted.
 2. An acknowledgement has the same bytes as the key press. An adapter that echoes would return it as another press,
    which would be acknowledged, and so on for ever. So our own frames are dropped when they come back. Whether the
    adapter echoes is detected, unless the option ``echo`` says so.
@@ -114,7 +114,7 @@ class Ff68:
                 await future
 
     async def act(self, action: Action) -> None:
-        """Raises ``Refused``: the bus has no one-time actions."""
+        """Raise ``Refused``, because the bus has no one-time actions."""
         raise Refused(f"a caller cannot {action.body.kind}")
 
     def _show(self, caller: str, address: int, value: Panel) -> list[asyncio.Future[None] | None]:
@@ -126,8 +126,8 @@ class Ff68:
         return waits
 
     def _ask(self, caller: str, address: int, value: Evaluator) -> list[asyncio.Future[None] | None]:
-        """Ask the evaluator for a rating, once per visit. No-op if the clerk has just pressed the caller's "rate" key,
-        because then the caller asks by itself. Returns futures that are done when the frames were sent.
+        """Ask the evaluator for a rating, once per visit. No-op if the last key pressed at this address is the caller's
+        "rate", because then the caller asks by itself. Returns futures that are done when the frames were sent.
         """
         whom = value.number or value.case
         new, self._asked[caller] = whom != self._asked.get(caller), whom
@@ -146,8 +146,8 @@ class Ff68:
         await self._link.write(frame.to_bytes())
 
     def _forget_own(self, now_s: float) -> None:
-        """Forget the sent frames whose echo is overdue. After ``ECHO_MISSES_MAX`` missing echoes the adapter counts as
-        one that does not echo.
+        """Forget the sent frames whose echo is overdue. If it is not known yet whether the adapter echoes,
+        ``ECHO_MISSES_MAX`` missing echoes mean that it does not.
         """
         missed = [frame for frame, until_s in self._own if until_s <= now_s and not frame.is_press]
         self._own = [(frame, until_s) for frame, until_s in self._own if until_s > now_s]

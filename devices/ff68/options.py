@@ -27,9 +27,10 @@ def _levels() -> dict[int, int]:
 
 
 class Ff68Options(Options, frozen=True):
-    """Options of one FF 68 bus. ``path``: the serial port, best by a stable path (/dev/serial/by-path/…). ``echo``:
-    whether the adapter returns what it sends (default: detected). ``callers``: name -> address on the bus; an evaluator
-    has the address of its caller. ``ratings``: code of an evaluator's button -> level 1 (very bad) to 5 (very good).
+    """Options of one FF 68 bus. ``path``: the serial port, best by a stable path (/dev/serial/by-path/…).
+    ``bus_pause_ms``: the pause between two frames. ``echo``: whether the adapter returns what it sends (default:
+    detected). ``callers``: name -> address on the bus; an evaluator has the address of its caller. ``ratings``: code of
+    an evaluator's button -> level 1 (very bad) to 5 (very good).
     """
 
     path: Annotated[str, Meta(min_length=1, max_length=4096)]

@@ -1,10 +1,11 @@
 """One LED strip whose card uses the LEDSender2010 protocol over UDP. Rules:
 
 1. The whole strip is one display program: every change sends all rows. The program goes to the card's memory, where it
-   expires after ``dead_man_s`` of hall time; in that time it is sent three times. So if the daemon dies, the card soon
-   shows the program in its flash (a greeting, say) instead of old calls.
+   expires after ``dead_man_s`` by the card's own clock; in that time it is sent three times. So if the daemon dies, the
+   card soon shows the program in its flash (a greeting, say) instead of old calls.
 2. Datagrams get lost: each is sent up to ``TRIES`` times, and counts as accepted when the card's answer has its command
-   and serial number. If the card expects another part of a program, the whole program is sent again.
+   and, for a part of a program, its serial number. If the card expects another part, the whole program is sent once
+   more.
 3. At first contact and after a loss the driver switches the screen on and sets its brightness, before it reports the
    card as back. When a card counts as lost: see ``edged/links/dialogue.py``.
 """
@@ -47,7 +48,7 @@ class LedSenderOptions(Options, frozen=True):
     """Options of one strip. ``host`` and ``port`` of the card; ``address``: the card's number in the protocol. Sizes in
     pixels; a row is as high as its font (``font_px``).
 
-    ``dead_man_s``: after so many hall seconds without a new program, the card shows the program in its flash.
+    ``dead_man_s``: after so many seconds without a new program, the card shows the program in its flash.
     ``deadline_ms``: how long to wait for the card's answer to a datagram. ``scroll_speed``: how fast lines that are too
     long scroll, from 0 (fastest) to 5 (slowest). ``brightness``: 0 to 7; None leaves it as the card has it.
     """
@@ -82,7 +83,7 @@ class LedSenderOptions(Options, frozen=True):
         return DisplaySize(1 if channel else self.rows, self.width // (self.font_px // 2), True, "gb2312")
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The role: display."""
+        """The only role: display."""
         return frozenset({"display"})
 
     def unshown(self, text: str) -> str:
@@ -90,7 +91,7 @@ class LedSenderOptions(Options, frozen=True):
         return codec.unshown(text)
 
     def point_channels(self) -> frozenset[str]:
-        """ "" for the whole strip, "area-0" and so on for its rows."""
+        """The channels that hall.toml may name: "" for the whole strip, "area-0" and so on for its rows."""
         return row_channels(self.rows)
 
 
@@ -149,7 +150,7 @@ class LedSender:
             self._lines = tuple(lines)
 
     async def act(self, action: Action) -> None:
-        """Raises ``Refused``: a strip has no one-time actions."""
+        """Raise ``Refused``, because a strip has no one-time actions."""
         raise Refused(f"an LED strip cannot {action.body.kind}")
 
     async def _poll(self) -> None:
@@ -206,8 +207,9 @@ class LedSender:
             self._context.reject("late_answer")
 
     def _fits(self, found: codec.Answer) -> bool:
-        """Does this answer belong to the last packet sent? It must have the same command and serial number; if the card
-        did not accept a program's part, it sends the number that it expects instead.
+        """Does this answer belong to the last packet sent? It must have the same command, and for a part of a program
+        the same serial number. If the card did not accept the part, the answer has the number that the card expects
+        instead.
         """
         awaited = self._awaited
         if awaited is None or found.command != awaited.command:

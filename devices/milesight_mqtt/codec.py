@@ -31,8 +31,9 @@ _ARRAYS: tuple[tuple[str, Literal["total", "window", "crossing"], tuple[str, str
 
 @dataclass(frozen=True, slots=True)
 class CountedLine:
-    """The counts of one counting line (an entrance, say) in a report. ``start``: when the counted time window began, as
-    the device's clock writes it; "" if the report does not say.
+    """The counts of one counting line (an entrance, say) in a report: people who ``entered`` and ``left``, in total, in
+    a window of time or in a single crossing (``kind``). ``start``: when the window began, as the device's clock writes
+    it; "" if the report does not say.
     """
 
     kind: Literal["total", "window", "crossing"]

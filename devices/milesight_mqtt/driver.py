@@ -2,9 +2,9 @@
 
 Rules: a report may contain totals since the reset, single people who cross the line ("crossings"), and counts of a time
 window. Totals are used if the device sends them, because after a lost report the next one has all people. Otherwise
-crossings are used; windows only until the first crossing, because both contain the same people. A window that is
-received twice within ``AT_ONCE_S``, or with the broker's DUP flag, counts once. If the same start
-comes later, it counts as another window, because device clocks freeze.
+crossings are used; windows only until the first crossing, because both contain the same people. A window with the same
+start time as an earlier one is a repetition, and not counted, if it comes within ``AT_ONCE_S`` or with the broker's DUP
+flag. Otherwise it counts as another window, because device clocks freeze.
 
 The total of each line is reported under a name made from its uuid, by which the core remembers it across restarts. The
 uuid itself stays in this driver.

@@ -57,8 +57,9 @@ def _wire(url: str) -> str:
 
 
 class ModbusMapOptions(Options, frozen=True):
-    """Options of one module. ``url``: its bus. ``model``: its description, by name or in full. ``panels``: for each
-    panel, key -> number of the contact that its button closes, from 0.
+    """Options of one module. ``url``: its bus. ``unit``: its number there; by default that in the description.
+    ``model``: its description, by name or in full. ``panels``: for each panel, key -> number of the contact that its
+    button closes, from 0.
 
     ``beams``: the contacts of light beams that count people who enter and leave. ``poll_ms``: hall time between polls.
     ``deadline_ms``: how long to wait for the module's answer.
@@ -180,7 +181,7 @@ class ModbusMap:
             raise Unreachable("the wire is too busy") from None
 
     async def act(self, action: Action) -> None:
-        """Raises ``Refused``: the module has no one-time actions."""
+        """Raise ``Refused``, because the module has no one-time actions."""
         raise Refused(f"a Modbus module cannot {action.body.kind}")
 
     def _wire_changed(self, up: bool, why: Loss) -> None:

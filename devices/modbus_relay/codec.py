@@ -130,8 +130,8 @@ def decode_answer(pdu: bytes) -> Message:
 @dataclass(frozen=True, slots=True)
 class Style:
     """How lamps are connected to a module, and how they shine. ``inverted``: a lamp is lit while its coil is off (break
-    contact). ``dead_man_s``: a lit lamp goes dark by itself after so many seconds without a new command, if the module
-    has one-shot pulses.
+    contact). ``dead_man_s``: on a module with one-shot pulses, a lit lamp goes dark by itself after so many seconds
+    without a new command. The module times them, so they are real seconds.
     """
 
     profile: Profile

@@ -71,8 +71,9 @@ class RelayOptions(Options, frozen=True):
     """Options of one module. ``unit`` and ``channels`` (number of lamps) default to those of the profile.
     ``deadline_ms``: how long to wait for the module's answer. ``invert``: lamps are lit while their coil is off.
 
-    ``dead_man_s``: after so many hall seconds without the controller lamps go dark by themselves. This must be longer
-    than a restart by the watchdog takes.
+    ``dead_man_s``: on a module with one-shot pulses, lamps go dark by themselves after so many real seconds without the
+    controller. This must be longer than a restart by the watchdog takes. Other modules ignore it; set their own
+    watchdog.
     """
 
     DESCRIBED: ClassVar[str] = "profile"
@@ -213,7 +214,7 @@ class ModbusRelay:
             self._lose(error)
 
     async def act(self, action: Action) -> None:
-        """Raises ``Refused``: a relay module has no one-time actions."""
+        """Raise ``Refused``, because a relay module has no one-time actions."""
         raise Refused(f"a relay module cannot {action.body.kind}")
 
     def _channel(self, point: Point, value: Value) -> int:

@@ -129,8 +129,7 @@ class _Payload(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class _Input(_Payload, frozen=True, kw_only=True):
     """Base of messages about what happened at the device, such as a pressed key. ``seq`` increases by one with each
-    while the device runs; ``boot``: any text that is different after each start of the device, when ``seq`` begins
-    again.
+    such message. ``boot``: any text that differs after each start of the device, at which ``seq`` begins again.
     """
 
     seq: Seq
@@ -337,7 +336,8 @@ def _check_texts(fields: dict[str, Any]) -> None:
 
 def to_event(device: Point, body: Struct, count: Semantics | None = None, again: bool = False) -> Event:
     """Return the event for a decoded payload. ``count``: the form of counts that hall.toml declares for this device
-    (None: any); ``again``: the broker sent the message before (DUP). Raises ``Unfit`` for a count of another form.
+    (None: any); ``again``: the broker sent the message before (DUP). Raises ``Unfit`` for a count of another form, and
+    for a scanned text that cannot be a ticket's number.
     """
     how = (again, getattr(body, "boot", None))
     match body:

@@ -1,7 +1,8 @@
 """Driver of one JSON device on the hall's broker. Rules:
 
-1. A message from the device is acknowledged to the broker (PUBACK) when its event is on disk, a refused one
-   immediately. A retained message is outdated and refused; only ``status`` is meant to be retained.
+1. A message from the device is acknowledged to the broker (PUBACK) when its event is on disk; the event of a refused
+   message is the refusal. A message that causes no event is acknowledged immediately. A retained message is outdated
+   and refused; only ``status`` is meant to be retained.
 2. Output values are retained messages, so that a device that reconnects gets them.
 3. An action is sent once, with an expiry, and counts as done only when the device answers. It is sent a second time in
    three cases: a page (a call for a member of staff), if the pager comes online after it was sent; any action for which
@@ -84,17 +85,17 @@ class MqttJsonOptions(Options, frozen=True):
             raise ValueError("rows and columns come together; give both, or neither")
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The topics on which a device of its kind publishes, and the retained topic for lamps, to which it
-        subscribes.
+        """The topics on which a device of its kind publishes, and ``down/lamp``, which stands for all topics to which
+        it subscribes.
         """
         root = f"hall/{hall}/dev/{device}"
         words = COMMON if self.kind is None else INPUTS[self.kind] | COMMON
         return tuple(f"{root}/up/{word}" for word in sorted(words)), (f"{root}/down/lamp",)
 
     def point_roles(self, channel: str) -> frozenset[str] | None:
-        """The roles in which hall.toml may name the device: its kind. A panel may also be evaluator or pager, a pager
-        also the duty manager's panel, a dispenser also the printer of another device. None if hall.toml gives no kind:
-        every role.
+        """The roles in which hall.toml may name the device: its kind, unless that only reports (dispenser, counter,
+        queue). A panel may also be evaluator or pager, a pager also the duty manager's panel, a dispenser the printer
+        of another device. None if hall.toml gives no kind: every role.
         """
         if self.kind is None:
             return None
@@ -296,8 +297,8 @@ class MqttJson:
             self._refuse(kind, unfit.reason, message)
 
     def _refuse(self, kind: str, reason: str, message: Message) -> None:
-        """Tell the core that a message was refused, so that whoever pressed the key learns it. Retained messages, and
-        more refusals than people can cause, are only acknowledged to the broker.
+        """Tell the core that a message was refused, so that whoever pressed the key learns it. Only acknowledged to the
+        broker are retained messages, those of the kinds in ``COMMON``, and more refusals than people can cause.
         """
         now_s = self._context.now_s()
         self._refusals = max(0.0, self._refusals - (now_s - self._refusals_s))
@@ -343,8 +344,8 @@ class MqttJson:
             self._context.emit(event, message.ack)
 
     def _back(self, live: bool) -> None:
-        """Report the device as present, unless it is known not to have subscribed. ``live``: the device has just sent a
-        message, not the broker a retained one.
+        """Report the device as present, unless it is known not to have subscribed. ``live``: the device has sent this
+        message just now; False for a retained or repeated one, which may be old.
         """
         self._sent_live = self._sent_live or live
         if not self._deaf:

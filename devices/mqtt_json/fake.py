@@ -275,8 +275,8 @@ class FakeDevice:
 
 
 class FakeDispenser(FakeDevice):
-    """A dispenser (取号机). If ``boot`` is set, it prints only the answers to its own requests, recognised by that
-    text.
+    """A dispenser (取号机). If ``boot`` is set, it ignores answers to requests with another ``boot``, because those are
+    for another device.
     """
 
     boot: str | None = None

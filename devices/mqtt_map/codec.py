@@ -56,8 +56,8 @@ class MqttInput(Shape, frozen=True):
 
     For the events ``key``, ``rating`` and ``fault``, ``pointer`` finds a word in the payload. ``values`` maps it to the
     key, the rating ("1" to "5") or the text of the fault ("" ends the fault). A key or rating mapped to "" is ignored.
-    ``others`` says what to do with a word that ``values`` lacks; on an open radio network most of those come from other
-    people's devices. ``channels`` maps the word to the name of the button that sends it.
+    ``others``, only for a key or rating, says what to do with a word that ``values`` lacks; on an open radio network
+    most of those come from other people's devices. ``channels`` maps the word to the name of the button that sends it.
 
     For ``presence`` (of the device itself) and ``gateway`` (of the program that publishes for it), ``values`` maps the
     word, in upper or lower case, to "online" or "offline". The word may also be the whole payload, as from older

@@ -16,14 +16,14 @@ RELAYS_MAX = 8
 
 
 class FakeTasmota:
-    """One simulated board. ``run`` connects and serves until cancelled; the broker then publishes the board's will
-    ("Offline").
-    """
+    """One simulated board. ``run`` connects and serves until cancelled; the board's presence is then "Offline"."""
 
     def __init__(
         self, topic: str, host: str, port: int, pulse_s: float = 15.0, username: str | None = None
     ) -> None:
-        """``username``: at a broker that requires one."""
+        """``pulse_s``: real seconds after which a relay switches itself off. ``username``: for a broker that requires
+        one.
+        """
         self._username = username
         self.topic = topic
         self.lit = [False] * RELAYS_MAX

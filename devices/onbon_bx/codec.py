@@ -141,8 +141,8 @@ def wrap(body: bytes) -> bytes:
 
 
 def opened(body: bytes) -> Frame | None:
-    """Decode a body that was received, without start and end bytes and escapes. None if its checksum or length is
-    wrong.
+    """Decode the body of a received frame, from which start and end bytes and escapes were removed. None if its
+    checksum or length is wrong.
     """
     if len(body) < HEADER.size + 4 or crc16(body[:-2]) != int.from_bytes(body[-2:], "little"):
         return None
@@ -248,9 +248,9 @@ def plain(text: str, font: Font | None = "gbk") -> str:
 
 
 def decode_areas(data: bytes, units_of_8: bool) -> tuple[tuple[int, ...], tuple[ScreenArea, ...]]:
-    """Decode a command that ``show`` made (A3 06): the ids of deleted areas (0 to 255 for "all") and the new areas.
-    ``units_of_8``: x and width are in units of 8 pixels, as 5K cards have it. Raises ``Garbled`` if the command is cut
-    short or holds an impossible value.
+    """Decode a command from ``show`` or ``delete`` (A3 06): the ids of deleted areas (0 to 255 for "all") and the new
+    areas. ``units_of_8``: x and width are in units of 8 pixels, as 5K cards have it. Raises ``Garbled`` if the command
+    is cut short or holds an impossible value.
     """
     try:
         count, at = data[5], 6

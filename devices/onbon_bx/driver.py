@@ -56,8 +56,10 @@ SPEECH_S = 0.28  # hall seconds a Chinese syllable takes at speed 5; the next an
 
 
 class OnbonOptions(Options, frozen=True):
-    """Options of one LED bar. ``path`` (serial port) or ``host`` (TCP). ``model``: 5k and 6k cards have fonts, 6q cards
-    show pictures. Sizes in pixels. ``dead_man_s``: after so many seconds without a new text a row goes blank.
+    """Options of one LED bar. ``path`` (serial port) or ``host`` (TCP). ``screen``: the card's address; by default the
+    broadcast address. ``model``: 5k and 6k cards have fonts, 6q cards show pictures. Sizes in pixels. ``first_area``:
+    number of the card's dynamic area for the top row. ``dead_man_s``: after so many seconds without a new text a row
+    goes blank.
 
     ``deadline_ms``: how long to wait for the card's answer, counted from when the last byte has left the line (the
     vendor's software waits 10 s). ``scroll_speed``: how fast lines that are too long scroll, from 0 (fastest) to 24
@@ -105,7 +107,7 @@ class OnbonOptions(Options, frozen=True):
         return DisplaySize(rows, self.width // COLUMN_PX, True, self.font)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The roles: display, and voice if the card has a voice module."""
+        """The roles of the whole bar: display, and voice if the card has a voice module. A row is only a display."""
         return frozenset({"display", "voice"} if self.voice and not channel else {"display"})
 
     def unshown(self, text: str) -> str:
@@ -115,7 +117,7 @@ class OnbonOptions(Options, frozen=True):
         return "" if self.model == "6q" else codec.unshown(text, self.font)
 
     def point_channels(self) -> frozenset[str]:
-        """ "" for the whole bar, "area-0" and so on for its rows."""
+        """The channels that hall.toml may name: "" for the whole bar, "area-0" and so on for its rows."""
         return row_channels(self.height // ROW_PX)
 
 
@@ -279,7 +281,7 @@ class OnbonBx:
 
 def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea]:
     """Return one text area per row of the bar, with ``lines[0]`` (the newest call) on top. A line that is too long
-    scrolls from right to left.
+    scrolls from right to left; lines for which there is no row are left out.
     """
     count = options.height // ROW_PX
     font = None if options.model == "6q" else options.font

@@ -33,7 +33,7 @@ class BarFaults:
 
 class FakeOnbon:
     """One simulated card. Set ``alive`` to False to cut its power: the screen is dark. With power again it has
-    forgotten everything.
+    forgotten its texts.
     """
 
     def __init__(

@@ -130,8 +130,8 @@ def answer(accepted: bool, error: int = 0) -> PixelFrame:
 
 
 def opened(body: bytes) -> PixelFrame | None:
-    """Decode a body that was received, without start and end bytes and escapes. None if its checksum or length is
-    wrong.
+    """Decode the body of a received frame, from which start and end bytes and escapes were removed. None if its
+    checksum or length is wrong.
     """
     if len(body) < PIXEL_HEADER.size + 3 + 2 or codec.crc16(body[:-2]) != int.from_bytes(body[-2:], "little"):
         return None

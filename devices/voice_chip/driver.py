@@ -27,7 +27,7 @@ from edged.links.serial import SerialLink
 ASK_S = 2.0  # hall seconds between state requests while nothing is spoken
 RETRY_VOICE_S = 0.5  # real seconds between tries at a lost module
 BITS_OF_A_BYTE = 10
-SYLLABLE_S = 0.35  # of hall time; a slow one takes twice as long
+SYLLABLE_S = 0.35  # real seconds; a slow one takes twice as long
 SPOKEN_S_MAX = 13.0  # real seconds; inside what an action may take
 SPARE_S = 1.0
 
@@ -83,12 +83,12 @@ class VoiceChip:
         await self._dialogue.run(self._received)
 
     async def show(self, point: Point, value: Value) -> None:
-        """Raises ``Refused``: a speech module has no values to show."""
+        """Raise ``Refused``, because a speech module has no values to show."""
         raise Refused(f"{point} is a voice, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
         """Speak a text, and return when it has been spoken. Raises ``Refused`` for any other action or if the module
-        rejects the text, ``Unreachable`` if it does not answer.
+        rejects the text, ``Unreachable`` if it does not answer or does not come to an end.
         """
         if not isinstance(action.body, Say):
             raise Refused(f"a voice cannot {action.body.kind}")

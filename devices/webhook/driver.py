@@ -115,8 +115,9 @@ class Webhook:
             raise Refused(f"{point} is a pager, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Send a page, and return when the vendor has accepted it. Raises ``Refused`` if the vendor refuses it or
-        ``action`` is no page, ``Unreachable`` if the page did not reach the vendor in time.
+        """Send a page, and return when the vendor has accepted it. Raises ``Refused`` if the vendor refuses it, if
+        ``action`` is no page, or if `edged pager` ends before it answers. Raises ``Unreachable`` if the page did not
+        reach the vendor, or no answer came within ``ANSWER_S``.
         """
         body = action.body
         if not isinstance(body, Page):
