@@ -3,8 +3,8 @@
 * Bytes below 0x20 only delimit frames or number a kiosk's button; there is no checksum and no acknowledgement. So
   every length and value range is checked, and bytes that begin no frame are skipped one by one.
 * A key press and an LED command have the same bytes: ``Signal`` holds the code, not the direction.
-* The parser never waits for more than ``FRAME_MAX`` bytes. Its owner calls ``gap`` when the line falls silent, so that
-  noise an hour later cannot complete half a frame.
+* The parser never waits for more than ``FRAME_MAX`` bytes. Whoever feeds it calls ``gap`` when the line falls silent,
+  so that noise an hour later cannot complete half a frame.
 
 Sources: protokol.pdf (Candle 2010-2012) in github.com/alkumaish/apertum-qsystem.rs485-plugin for boards; ButtonDevice,
 UBForm and FWelcome in github.com/binali-rustamov/apertum-qsystem for panels and kiosks.

@@ -166,7 +166,7 @@ class Candle485:
         elif self._echoes is None:
             self._echoes = False
         else:
-            self._context.reject("echo_missing", "options say that this adapter hears itself")
+            self._context.reject("echo_missing", "option echo is true, but the adapter returns nothing")
 
     def _received(self, data: bytes) -> None:
         was_due = self._echo.due

@@ -21,15 +21,17 @@ ServiceId = Annotated[str, ID]
 
 
 class PanelOptions(Options, frozen=True):
-    """Options of one call panel. ``address``: set on the panel. ``digits``: it has a three-digit display."""
+    """Options of one call panel. ``address``: the bus address that is set on it. ``digits``: it has a three-digit
+    display.
+    """
 
     address: Address
     digits: bool = False
 
 
 class BoardOptions(Options, frozen=True):
-    """Options of one board. ``digits``: number of its characters. ``separator``: is shown between ticket number and
-    window ("<" and ">" are arrows).
+    """Options of one board. ``address``: the bus address that is set on it. ``digits``: number of its characters.
+    ``separator``: is shown between ticket number and window ("<" and ">" are arrows).
     """
 
     address: Annotated[int, Meta(ge=ADDRESS_MIN, le=BOARD_ADDRESS_MAX)]

@@ -46,7 +46,8 @@ class EscposOptions(Options, frozen=True):
     line, 32 for paper of 58 mm, 48 for 80 mm.
 
     ``title``: printed at the top. ``names``: service id -> its name on the ticket. ``confirms``: whether the printer
-    answers GS r after printing (default: detected). ``deadline_ms``: how long to wait for the printer's answer.
+    answers the status request GS r once it has printed what was sent before (default: detected). ``deadline_ms``: how
+    long to wait for the printer's answer.
     """
 
     path: str | None = None
@@ -178,13 +179,15 @@ class Escpos:
             self._reported = found
 
     async def _question(self, query: bytes) -> int:
-        """Send a DLE EOT request and return the byte that answers it. Raises ``Unreachable`` if none comes in time."""
+        """Send a DLE EOT request, which the printer answers immediately, and return the byte of the answer. Raises
+        ``Unreachable`` if none comes in time.
+        """
         self._fits = codec.is_at_once
         return await self._dialogue.request(query, self._within_s(query))
 
     async def _ask_in_turn(self, data: bytes, takes_s: float) -> int | None:
         """Send ``data`` and a GS r request; returns the byte that the printer sends after printing, None if none comes
-        in time. ``takes_s``: seconds that printing may take.
+        in time. ``takes_s``: real seconds that printing may take. Raises ``Unreachable`` while the connection is down.
         """
         self._fits = codec.is_in_turn
         data += codec.ASK_IN_TURN

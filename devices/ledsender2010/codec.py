@@ -76,8 +76,9 @@ class StripPacket:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A card's answer to ``command``. ``serial``: after a part of a display program, that part's number; after a query,
-    the value asked for. ``result``: ``TAKEN`` if the card accepted the packet.
+    """A card's answer to ``command``. ``serial``: after a part of a display program, that part's number, or if the card
+    did not accept it, the number that the card expects; after a query, the value asked for. ``result``: ``TAKEN`` if
+    the card accepted the packet.
     """
 
     command: int
@@ -225,7 +226,9 @@ def unshown(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """``text`` without control characters, with "?" for characters that the font lacks, cut to ``TEXT_BYTES_MAX``."""
+    """``text`` with spaces for control characters and "?" for characters that the font lacks, cut to
+    ``TEXT_BYTES_MAX``.
+    """
     known = text.encode("gb2312", "replace").decode("gb2312")
     shown = "".join(char if char.isprintable() else " " for char in known).encode("gb2312", "replace")
     return shown[:TEXT_BYTES_MAX].decode("gb2312", "ignore")

@@ -67,7 +67,7 @@ class FakeLedSender:
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The text of each row as a person sees it, top row first."""
+        """The text of each row as a person sees it, top row first; () while the screen is dark."""
         if not self._alive or not self.powered:
             return ()
         if self._program is None or self._now_s() - self._since_s > self._program.lives_s:

@@ -1,7 +1,7 @@
 """A fake people counter with the report formats of the VS125 and VS135, and faults seen in the field.
 
-It only makes the payloads; its owner publishes them, also twice, as QoS 1 may. Entering and leaving are as the sensor
-sees them, whichever way it is mounted.
+It only makes the payloads. Whoever uses it publishes them, sometimes twice, as MQTT with QoS 1 may deliver them.
+Entering and leaving are as the sensor sees them, whichever way it is mounted.
 """
 
 from __future__ import annotations

@@ -164,9 +164,9 @@ class ModbusMap:
             detach()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Show the newest call's number or window on the display. No-op for a panel, which has only keys. Raises
-        ``Refused`` for any other value or channel, another ``DeviceError`` if the module did not confirm it within
-        ``deadline_s``.
+        """Show the newest call on the display: its ticket number or its window, as the description says. No-op for a
+        panel, which has only keys. Raises ``Refused`` for any other value or channel, another ``DeviceError`` if the
+        module did not confirm it within ``deadline_s``.
         """
         channel = channel_of(point)
         if channel in self._options.panels and isinstance(value, Panel):

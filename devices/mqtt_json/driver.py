@@ -230,8 +230,8 @@ class MqttJson:
             raise Refused(outcome.error)
 
     def _send(self, action: Action, topic: str, payload: bytes) -> None:
-        """Publish an action. If the broker reports that nobody has subscribed to ``topic``, keep it to be sent once
-        more when the device comes online; fail it if that happened before.
+        """Publish an action. If the broker reports that nobody has subscribed to ``topic``, keep it, to send it once
+        more when the device comes online. Fail it at once if the device is already known not to have subscribed.
         """
 
         def on_no_subscriber() -> None:

@@ -98,7 +98,7 @@ class FakeFleet:
         self._devices[device.id] = device
 
     def send(self, device: str, kind: str, fields: dict[str, Any], retain: bool = False) -> None:
-        """Publish ``up/{kind}`` for a device. Retained states and answers to actions (``done``) never have faults."""
+        """Publish ``up/{kind}`` for a device. Retained messages and answers to actions (``done``) never have faults."""
         payload = json.dumps(fields, ensure_ascii=False).encode()
         outgoing = _DevicePublish(f"hall/{self.hall}/dev/{device}/up/{kind}", payload, retain)
         if retain or kind == "done":

@@ -314,7 +314,7 @@ def _decode_speech(data: bytes, at: int) -> tuple[Speech | None, int]:
 class FrameReader:
     """Cuts frames out of a byte stream: everything from an A5 to the next 5A is one, if its length and CRC are right.
 
-    ``garbled`` counts what was dropped. Never raises.
+    ``garbled`` counts invalid frames and, outside frames, bytes. Never raises.
     """
 
     def __init__(

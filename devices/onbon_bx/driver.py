@@ -5,7 +5,7 @@
    three times. So the bar goes dark by itself if the daemon dies.
 3. At first contact and after a loss the driver pings the card, switches the screen on and sets its brightness; then the
    card is reported as back. When it counts as lost: see ``edged/links/dialogue.py``. After ``SILENT_MAX`` missing
-   answers the connection is reopened, because a frozen adapter or half-open connection causes no event.
+   answers in a row the connection is reopened, because a frozen adapter or half-open connection causes no event.
 4. A BX-6Q card has no fonts and shows pictures, one area at a time: rows are drawn here in a font from a file, and a
    line that is too long becomes several pages. The vendor documents neither ping nor power for it, so the driver
    deletes an unused area instead: any answer proves that the card is there.
@@ -63,9 +63,9 @@ class OnbonOptions(Options, frozen=True):
 
     ``deadline_ms``: how long to wait for the card's answer, counted from when the last byte has left the line (the
     vendor's software waits 10 s). ``scroll_speed``: how fast lines that are too long scroll, from 0 (fastest) to 24
-    (slowest). ``font``: the card's characters; older cards only have those of GB 2312. ``voice``: the card has a voice
-    module, so that hall.toml may use the bar as an area's loudspeaker. ``brightness``: 0 to 15; None leaves it as the
-    card has it. ``font_file`` and ``colour``: of the pictures into which texts are drawn for a 6q card.
+    (slowest). ``font``: the character set of the card's font; older cards only have GB 2312. ``voice``: the card has a
+    voice module, so that hall.toml may use the bar as an area's loudspeaker. ``brightness``: 0 to 15; None leaves it as
+    the card has it. ``font_file`` and ``colour``: font and colour in which texts are drawn as pictures for a 6q card.
     """
 
     path: str | None = None

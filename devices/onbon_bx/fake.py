@@ -69,7 +69,9 @@ class FakeOnbon:
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The text of each row as a person sees it, top row first; "" for a row whose text expired."""
+        """The text of each row as a person sees it, top row first; "" for a row whose text expired. () while the screen
+        is dark.
+        """
         if not self._alive or not self.powered:
             return ()
         return tuple(self._text(area_id) for area_id in sorted(self._rows))

@@ -141,8 +141,8 @@ def opened(body: bytes) -> PixelFrame | None:
 
 
 def decode_area(data: bytes) -> PixelArea:
-    """Decode the area in a command A7 00. Raises ``Garbled`` if the command is cut short or the size of a picture is
-    not that of the area.
+    """Decode the area in a command from ``show`` (A7 00). Raises ``Garbled`` if the command is cut short or the size of
+    a picture is not that of the area.
     """
     try:
         _, length = struct.unpack_from("<HI", data, 5)
