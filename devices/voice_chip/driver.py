@@ -1,6 +1,6 @@
 """One speech module on a serial line: announcements are spoken one after the other, each to its end. Rules:
 
-1. A new text would interrupt the one being spoken, so it is sent only when the module reports that it is idle.
+1. A new text would interrupt the one being spoken, so it is sent only when that one has ended or was given up.
 2. A text counts as spoken once the module accepted it and reported idle again. If the idle byte does not arrive within
    the time that the text takes, the module is asked for its state.
 3. The module is asked for its state every ``ASK_S``. The time for an answer begins when the last byte has left the

@@ -12,7 +12,7 @@ SPOKEN_MAX = 1000  # texts remembered
 
 class FakeVoice:
     """One simulated module. ``feed`` it with what the controller sends; it answers through ``send``. ``cut``: how many
-    texts were interrupted by a newer one.
+    texts were interrupted by a newer one; ``broken``: how many frames had a wrong checksum.
     """
 
     def __init__(self, send: Callable[[bytes], None], checksum: bool = True, char_s: float = 0.002) -> None:
