@@ -196,7 +196,10 @@ class Signage:
     ] = ("elderly", "disabled")
     slow_times: Annotated[int, Parameter("how often a slow call is said", "慢速叫号的播报遍数", 1, 3)] = 2
     slow_dwell_s: Annotated[
-        int, Parameter("seconds after a slow announcement", "慢速播报后的间隔（秒）", 0, 30)
+        int,
+        Parameter(
+            "seconds between the starts of slow announcements", "慢速播报的间隔（秒，从开始算起）", 0, 30
+        ),
     ] = 8
     say_within_s: Annotated[
         int, Parameter("seconds after which a call is not said any more", "超过此时间不再播报（秒）", 15, 300)

@@ -98,7 +98,7 @@ class Pw:
     min_open_s: Annotated[
         int,
         Parameter(
-            "seconds from the last opening until a window is given back",
+            "seconds from the area's last request until a window is given back",
             "潮汐窗口最短启用时间（秒）",
             300,
             3600,
@@ -214,7 +214,8 @@ class Triggers:
     """What may ask for a "+1" window besides the tidal rule; 0 switches a trigger off. The arbiter decides whether a
     request is granted. Only the rule gives windows back.
 
-    ``waiting_above`` asks when more visitors wait and no wait can be predicted, because nobody serves yet.
+    ``waiting_above`` asks when more visitors wait and no wait is predicted: nobody serves yet, or the rule is
+    "schedule", for which ``waiting_per_window`` has no effect.
     ``waiting_per_window`` asks when more visitors wait for each window that serves. ``people_above`` asks, for the area
     where most visitors wait, when people counters report more people present in the hall. ``hold_s``: how many seconds
     a request by key or order stays valid while no window has been opened for it (longer while somebody is on the way).

@@ -64,14 +64,14 @@ class Visits:
     reoffer_s: Annotated[
         int,
         Parameter(
-            "seconds until an absent visitor is called once more; 0 never",
-            "过号后再次呼叫间隔（秒，0为关闭）",
+            "seconds until an absent visitor is back in the queue; 0 never",
+            "过号后重新排队的等待时间（秒，0为关闭）",
             0,
             3600,
         ),
     ] = 300
     reoffers: Annotated[
-        int, Parameter("times an absent visitor is called once more", "过号后再次呼叫的次数", 0, 3)
+        int, Parameter("times an absent visitor is put back into the queue", "过号后重新排队的次数", 0, 3)
     ] = 1
     park_s: Annotated[
         int,
