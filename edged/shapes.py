@@ -54,7 +54,8 @@ class Fault(NamedTuple):
 
 def without_words(fault: Fault) -> str:
     """Return path and kind of a fault as text for a log. Leaves out the value and unknown keys, because the sender may
-    have written anything into them. Keys of a table that may have any keys (dict) are part of the path and remain.
+    have written anything into them. The keys of a table that may have any keys (dict) are the exception: they stay,
+    because they are part of the path.
     """
     return f"{dotted(fault.path[:-1] if fault.what == 'unknown' else fault.path)}: {fault.what}"
 

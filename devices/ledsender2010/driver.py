@@ -220,8 +220,8 @@ class LedSender:
 
 
 def text_program(lines: Sequence[str], options: LedSenderOptions) -> codec.TextProgram:
-    """Return the card's program that shows ``lines`` one below the other, ``lines[0]`` on top (in a ``Display`` that is
-    the newest call). A line too long for the strip runs from right to left.
+    """Return the card's program that shows ``lines`` one below the other, ``lines[0]`` on top, where
+    boards have the newest call. A line too long for the strip runs from right to left.
     """
     rows = []
     for row, line in enumerate(lines):

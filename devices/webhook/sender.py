@@ -223,7 +223,7 @@ class Robot(Outlet):
             pages=len(pages),
             reason=why,
             effect="these pages probably reached nobody: others are paged, or the pages are sent later",
-            remedy="if it happens again, try the robot or its URL in the vendor's app; see the field reason",
+            remedy="if it happens again, send a message with this chat robot in the vendor's app, and check its URL",
         )
         if not reached:
             self._set_up(False)

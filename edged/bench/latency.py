@@ -18,8 +18,9 @@ Progress = Callable[[str], None]
 
 def latency(place: Place, build: Build, cells: Sequence[Cell], progress: Progress) -> dict[str, Any]:
     """Measure every cell of one pair of input and output lines; ``build`` starts the daemon and its peers on these
-    lines. The figures of the first cell are at the top level of the result. Every cell is also under ``background``
-    (with other messages: by their number a second) or ``spacing`` (without: by ms between presses).
+    lines. The figures of the first cell are at the top level of the result. Cells with other messages in the
+    background are also under ``background``, by messages per second; the others under ``spacing``, by ms between
+    presses.
     """
     found: dict[str, Any] = {}
     with ExitStack() as stack:

@@ -54,7 +54,7 @@ def count_noted(notes: tuple[Note, ...]) -> int:
 
 
 def count_stored(step: NotedStep) -> int:
-    """Like ``count_noted``, for a step as stored in the journal."""
+    """How many of the notes of a step the centre gets as events. ``step``: as stored in the journal."""
     return sum(is_event(note["kind"]) for note in msgspec.json.decode(step.notes or b"[]"))
 
 

@@ -123,7 +123,7 @@ class Open(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event of the core; ``by``: the name of the person who gives the order."""
+        """This order as an event of the core, an override; ``by``: the name of the person who gives it."""
         return OverrideSet("open", self.window, by, self.for_s, self.area, self.reason)
 
 
@@ -137,7 +137,7 @@ class Close(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event of the core; ``by``: the name of the person who gives the order."""
+        """This order as an event of the core, an override; ``by``: the name of the person who gives it."""
         return OverrideSet("close", self.window, by, self.for_s, reason=self.reason)
 
 
@@ -151,7 +151,7 @@ class Hold(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event of the core; ``by``: the name of the person who gives the order."""
+        """This order as an event of the core, an override; ``by``: the name of the person who gives it."""
         return OverrideSet("hold", self.window, by, self.for_s, reason=self.reason)
 
 
@@ -165,7 +165,7 @@ class PauseIssuing(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event of the core; ``by``: the name of the person who gives the order."""
+        """This order as an event of the core, an override; ``by``: the name of the person who gives it."""
         return OverrideSet("pause-issuing", self.area or WHOLE_HALL, by, self.for_s, reason=self.reason)
 
 
@@ -176,7 +176,7 @@ class PriorityInsert(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event of the core; ``by``: the name of the person who gives the order."""
+        """This order as an event of the core, an override; ``by``: the name of the person who gives it."""
         return OverrideSet("priority-insert", self.number, by, reason=self.reason)
 
 
@@ -192,7 +192,7 @@ class SetOverride(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The override as an event of the core; ``by``: the name of the person who gives the order."""
+        """This order as an event of the core, an override; ``by``: the name of the person who gives it."""
         return OverrideSet(self.kind, self.target, by, self.for_s, self.area, self.reason)
 
 

@@ -181,7 +181,9 @@ def _numbers(name: str, value: Any, path: str) -> Iterator[tuple[str, str, float
 
 
 def names(model: Struct, path: str) -> Iterator[tuple[str, str, str]]:
-    """Yield every area, service and window named in ``model``, as (kind, path, id)."""
+    """Yield every area, service and window named in ``model``, as (kind, path, id). ``path``: where ``model`` itself
+    stands in the document.
+    """
     kind = _kinds[type(model)]
     hints = get_type_hints(kind, include_extras=True)
     for name, value in _given(model).items():

@@ -232,7 +232,7 @@ class Consumer:
                 self._link.listen([topic.filter for topic in RETAINED])
                 log.info(
                     "retained-messages-stored-here",
-                    reason="of several consumers one stores them, and no other does now",
+                    reason="only one consumer stores them at a time, and no other one does now",
                 )
         if self._keeper and self._share.keep_months and monotonic_s() - self._forgot_s >= FORGET_EVERY_S:
             self._forgot_s = monotonic_s()

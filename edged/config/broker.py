@@ -47,8 +47,8 @@ def secret_files(config: HallConfig) -> dict[str, str]:
 
 
 def spoilt_secrets(config: HallConfig) -> dict[str, str]:
-    """The files of ``secret_files`` that cannot be used, each with the reason: unreadable, not a certificate, not its
-    key.
+    """The files of ``secret_files`` that cannot be used, each with the reason: unreadable, not a
+    certificate, or a certificate that does not belong to the key.
     """
     import ssl
 

@@ -18,7 +18,8 @@ AHEAD_MS = AT_ONCE * EVERY_MS
 
 
 def keep_pace(turn: Turn) -> None:
-    """Postpone what changed until the next evaluation, or take everything postponed into this turn.
+    """In a rush, postpone what this turn changed until the next evaluation is due. Once it is due, take everything
+    postponed into this turn.
 
     Postponed are the tide and displays of areas and the texts of windows. Lamps that follow from the event have been
     commanded already, and the panels of changed windows are updated except for their counts.

@@ -313,6 +313,7 @@ class Application:
                 visits=len(kept.visits),
                 windows=len(kept.windows),
                 effect=KEPT,
+                remedy="nothing to do",
             )
             self.inbox.was_away(kept)
         if self._known:

@@ -61,8 +61,8 @@ class Mirror:
         self.put(name, body)
 
     def put(self, name: str, body: dict[str, Any] | None) -> None:
-        """Set a part in the sheet for staff, and what visitors may see of it in the public one; parts ``line/…`` go to
-        ``tickets`` instead.
+        """Store a page part in the sheet for staff, and what visitors may see of it in the public one. Parts ``line/…``
+        go to ``tickets`` only, the table behind visitors' own pages. ``body`` None removes the part.
         """
         line = name.removeprefix(LINE) if name.startswith(LINE) else None
         if line is None:

@@ -274,8 +274,8 @@ class Journal:
             leave_renewal(self.path, renewal, database.sync_directory)
         except OSError as error:
             _LOG.error(
-                "this journal has lost steps that the broker knows, and the note that lets the next start number them"
-                " anew (a new epoch) cannot be written: %s. Until it is written, step numbers are used"
+                "this journal has lost steps that the broker knows. The file that lets the next start begin a new epoch"
+                " (other step numbers) cannot be written: %s. Until it is written, step numbers are used"
                 " twice. Check the disk; the next connection to the broker tries again",
                 error,
             )

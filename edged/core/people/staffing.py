@@ -157,7 +157,9 @@ def send(turn: Turn, page: Page) -> str | None:
 
 
 def touch_pagers(turn: Turn, who: str | None) -> None:
-    """Mark the pagers of ``who``: what they show may have changed."""
+    """Mark the pagers of ``who`` (a member of staff or ``DUTY_MANAGER``; None: of nobody), because what they show may
+    have changed.
+    """
     site = turn.lookup.site
     if who == DUTY_MANAGER:
         turn.touch_pager(site.duty_pager)

@@ -53,7 +53,9 @@ def reason_of(turn: Turn, named: str | None) -> PauseReason | None:
 
 
 def key_pressed(turn: Turn, window: str) -> None:
-    """Record that a key was pressed, so somebody is at the window: its "unmanned" timer and alarm are checked."""
+    """Handle a key press: somebody is at the window. If its "unmanned" timer runs or its alarm stands, the window is
+    evaluated again in this turn, which restarts the timer and clears the alarm.
+    """
     if f"unmanned/{window}" in turn.state.timers or alarms.is_raised(turn, alarms.UNMANNED, window):
         turn.touch_window(window)
 
