@@ -299,7 +299,9 @@ class FakeDispenser(FakeDevice):
         return self.report("request", {"service": service} | asked)
 
     def receive(self, kind: str, fields: dict[str, Any]) -> None:
-        """Handle one ``down/{kind}`` message; paper for another device's request is ignored."""
+        """Handle one ``down/{kind}`` message. A number that answers the request of another dispenser with this device
+        id is ignored: its ``boot`` is another one.
+        """
         answers = fields.get("answers")
         if self.boot is None or answers is None or answers.get("boot") == self.boot:
             super().receive(kind, fields)

@@ -205,7 +205,7 @@ class MqttMap:
             await lasting("time", self._keep_time())
 
     async def show(self, point: Point, value: Value) -> None:
-        """Switch a lamp as ``put`` does. Does not wait for an answer of the device."""
+        """Send a lamp its message, without waiting for an answer of the device. Raises the same errors as ``put``."""
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:

@@ -190,8 +190,8 @@ async def write(
     windows: int = WINDOWS,
     tickets: int = TICKETS_A_DAY,
 ) -> Days:
-    """Write a journal of ``days`` business days to ``path``; returns the simulated hall. ``progress(day)`` is called
-    before each day (from 0). ``windows``: windows of the hall; ``tickets``: visitors a day.
+    """Write a journal of ``days`` business days to ``path``; returns the simulated hall (a ``Days``).
+    ``progress(day)`` is called before each day (from 0). ``windows``: windows of the hall; ``tickets``: visitors a day.
     """
     hall = Days(windows, tickets)
     journal = Journal.open(path)

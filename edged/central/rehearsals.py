@@ -113,7 +113,11 @@ class Rehearsals:
         except (OSError, ValueError) as error:  # cut off, too long, or invalid
             effect = "the pushed policy is treated as not tried on recorded days"
             log.warning(
-                "policy-rehearsal-aborted", error=type(error).__name__, detail=str(error)[:200], effect=effect
+                "policy-rehearsal-aborted",
+                error=type(error).__name__,
+                detail=str(error)[:200],
+                effect=effect,
+                remedy="push the policy again; if that fails too, send `edged diagnose` to support",
             )
             return Missed(missed="broke-off")
 

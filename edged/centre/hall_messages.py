@@ -87,8 +87,9 @@ def read_event(topic: str, payload: bytes) -> HallEvent:
 
 
 def read_retained(topic: str, payload: bytes) -> RetainedMessage:
-    """Parse a retained message of a hall; an empty payload (the message was deleted) becomes "null". Raises
-    ``UnreadableMessage``, with the part that is wrong, for a foreign topic or a payload of another form.
+    """Parse a retained message of a hall. If ``payload`` is empty, because the message was deleted, the payload of the
+    result is the JSON text ``null``. Raises ``UnreadableMessage``, with the part that is wrong, for a foreign topic or
+    a payload of another form.
     """
     named = HALL_TOPIC.fullmatch(topic)
     if named is None:

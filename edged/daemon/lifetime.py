@@ -22,7 +22,7 @@ async def confirm_start(starts: Starts, safe: bool, stop: Callable[[], None]) ->
         log.error(
             "safe-mode",
             crashes_in_a_row=starts.failed,
-            effect="tickets and calls go on; the built-in policy applies, no tidal window opens, the centre gets no history",
+            effect="calls go on by the built-in policy; no tidal window opens, and the centre gets no history",
             remedy="find the crashes in the log; push another policy; a restart of the service tries everything again",
         )
     await asyncio.sleep(SAFE_S if safe else LIVED_S)

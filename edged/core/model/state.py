@@ -103,8 +103,8 @@ class PendingAction:
 
 @value
 class DeviceState:
-    """Whether a device can be reached (``up``). ``since_ms``: the stamp since which that is so. If it cannot,
-    ``reason`` and ``detail`` say why, as in ``DeviceLost``.
+    """Whether a device can be reached (``up``), and since when (``since_ms``, hall time). For a device that cannot be
+    reached, ``reason`` and ``detail`` say why, as in ``DeviceLost``.
     """
 
     up: bool
@@ -637,8 +637,8 @@ class Case:
 
 @dataclass(slots=True)
 class CaseTally:
-    """How many closed cases were deleted, in all and by result. The ratios count them too (see
-    ``case_signs.Ratios``).
+    """How many closed cases were deleted from the state, in all and by result: the ratios of answered, punctual and
+    satisfied cases (``case_signs.Ratios``) go on counting them.
     """
 
     cases: int = 0

@@ -171,8 +171,8 @@ def touch_pagers(turn: Turn, who: str | None) -> None:
 def hint(turn: Turn, window: str, text: str, while_: str | None = None) -> None:
     """Show the sentence ``text`` on the window's panel for ``HINT_MS``.
 
-    ``while_``: a condition; the sentence is removed earlier when it no longer holds. ``NOBODY``: no visitor waits for
-    the window. A text made by ``situation``: the window still has this state and visitor.
+    ``while_``: a condition; when it no longer holds, the sentence is removed earlier. It is either ``NOBODY`` (no
+    visitor waits for the window) or what ``situation`` returned (the window still has that state and visitor).
     """
     state = turn.window(window)
     state.hint, state.hint_while = text, while_

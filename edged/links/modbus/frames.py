@@ -174,7 +174,9 @@ def find_rtu_answer(sent: bytes, received: bytes) -> bytes:
 
 
 def find_tcp_answer(sent: bytes, received: bytes) -> bytes:
-    """Like ``find_rtu_answer``, for a Modbus TCP stream: the answer has the same transaction and unit as ``sent``."""
+    """The Modbus TCP frame inside ``received`` that answers the frame ``sent``, b"" if there is none: it has the same
+    transaction id and unit, and fits the request.
+    """
     while len(received) > MBAP:
         size = 6 + int.from_bytes(received[4:6], "big")
         frame, received = received[:size], received[size:]

@@ -311,8 +311,9 @@ Rule = Literal["pw", "pwf", "band", "schedule", "always", "never"]
 
 @value
 class Tidal:
-    """The tidal loop: the rule that opens and closes "+1" windows, and its limits. ``areas`` holds values that replace
-    ``band`` for single areas, ``pw_areas`` those that replace ``pw``. ``pool``: how many "+1" windows may be in use at
+    """The tidal loop: the rule that opens and closes "+1" windows, and its limits: ``band`` for rule
+    "band" (numbers of waiting visitors), ``pw`` for rules "pw" and "pwf" (predicted waits). ``areas`` and ``pw_areas``
+    replace them for single areas. ``pool``: how many "+1" windows may be in use at
     once in the hall (asked for, open or draining).
 
     ``patience_s`` concerns "+1" windows at which a clerk gives general advice meanwhile (consultation windows): how
