@@ -41,8 +41,9 @@ def table(name: str, policies: Mapping[str, Mapping[str, Any]], tested: str) -> 
 
 
 def difference(paired: Mapping[str, float | None] | None) -> str:
-    """Format a paired difference in cost: its mean per day, half of its 95 % interval, and its share of the cost in
-    percent. "" for None, the policy under test itself.
+    """Format how much more a policy costs than the one under test on the same days, as ``+1.2 ± 0.3 (+4.0%)``: mean per
+    day, half the width of its 95 % interval, share of the cost. "" for None, the policy under test itself. ``paired``
+    has the keys ``J_per_day``, ``half_width_95`` and ``share``.
     """
     if paired is None:
         return ""

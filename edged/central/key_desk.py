@@ -159,7 +159,7 @@ class KeyDesk:
             self._link.subscribe(topics.group_keys_push(self._audience.group), self.receive)
 
     async def run(self) -> None:
-        """Check validity dates, and the keys that signed the policy in force, until cancelled."""
+        """Call ``check`` every ``CHECK_S`` real seconds, because keys and lists end by date; until cancelled."""
         while True:
             self.check()
             await self.heartbeat.sleep(CHECK_S)

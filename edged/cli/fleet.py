@@ -122,7 +122,9 @@ class _Following:
         self._sha256, self._report, self._group = sha256, report, group
 
     def listen(self, talk: Conversation, seconds: float) -> None:
-        """Listen for ``seconds``, or until every hall has answered and no further member appears."""
+        """Listen for answers, at most ``seconds``. Return earlier once every hall has answered; for a group only after
+        ``QUIET_S`` without a message, because further members may appear.
+        """
         deadline_s = monotonic_s() + seconds
         while (left_s := deadline_s - monotonic_s()) > 0:
             if not self.waiting and self._group is None:

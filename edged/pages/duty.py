@@ -65,8 +65,8 @@ class DutyDesk:
         ]
 
     async def session(self, request: Request) -> Response:
-        """Return who is logged in, which orders this hall allows, and why none can be given in this browser (null: they
-        can).
+        """Return who is logged in, which orders this hall allows, and, if orders cannot be given in this browser, why
+        (null: they can).
         """
         found = self._sessions.of(_cookie(request))
         config = self._pages.config

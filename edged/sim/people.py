@@ -73,7 +73,7 @@ class Touchable(Protocol):
         """Wait for the next page (call on the pager) to this member of staff."""
 
     async def changed(self, within_s: float) -> None:
-        """Wait until any panel changes, at most ``within_s`` hall seconds."""
+        """Wait until any panel changes, at most ``within_s`` seconds of hall time (the demo's runs faster)."""
 
     @property
     def patience_s(self) -> float:

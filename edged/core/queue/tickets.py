@@ -155,7 +155,7 @@ def allot(turn: Turn, event: TicketRequested) -> Ticket | None:
 
 def mirrored(turn: Turn, number: str, service: str, point: Point) -> Ticket:
     """A new ticket for a visit that this hall learns of from elsewhere: from the queue system (follow mode) or from
-    what an earlier version recorded. Its waiting starts now.
+    what an earlier version recorded. Its waiting starts now. ``point``: the queue system's or the dispenser's.
     """
     return issue(turn, number, [service], TicketPrinted(point, number, service))
 

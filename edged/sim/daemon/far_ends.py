@@ -44,7 +44,7 @@ WATCHDOG_S = 10.0  # as in systemd/edged.service
 
 
 class MemoryFleet(FakeFleet):
-    """All JSON devices of a hall, connected to the simulated ``broker`` in memory."""
+    """All devices of a hall that speak JSON over MQTT (driver mqtt_json), connected to a simulated broker in memory."""
 
     def __init__(self, hall: str, broker: Broker) -> None:
         super().__init__(hall)
