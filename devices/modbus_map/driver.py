@@ -116,8 +116,8 @@ class ModbusMapOptions(Options, frozen=True):
 
 
 class ModbusMap:
-    """Driver of one described module. hall.toml addresses its buttons as ``device/PANEL``, with a name in ``panels``,
-    and its display as ``device/display``.
+    """Driver of one described module. hall.toml addresses its buttons as ``device/PANEL``, where PANEL is one of the
+    names in the device's option ``panels``, and its display as ``device/display``.
     """
 
     OPTIONS: ClassVar[type[Options]] = ModbusMapOptions

@@ -335,9 +335,10 @@ def _check_texts(fields: dict[str, Any]) -> None:
 
 
 def to_event(device: Point, body: Struct, count: Semantics | None = None, again: bool = False) -> Event:
-    """Return the event for a decoded payload. ``count``: the form of counts that hall.toml declares for this device
-    (None: any); ``again``: the broker sent the message before (DUP). Raises ``Unfit`` for a count of another form, and
-    for a scanned text that cannot be a ticket's number.
+    """Return the event for a decoded payload. ``count``: what the counts of this device mean according to hall.toml
+    ("total", "window" or "occupancy"; None: any of them). ``again``: the broker sent the message before (DUP).
+
+    Raises ``Unfit`` for a count of another kind, and for a scanned text that cannot be a ticket's number.
     """
     how = (again, getattr(body, "boot", None))
     match body:

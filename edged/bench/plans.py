@@ -20,8 +20,8 @@ class Cell:
 @dataclass(frozen=True, slots=True)
 class Age:
     """Parameters for the measurement of an old journal: ``days`` business days of ``tickets`` visitors; each figure is
-    measured ``times`` times. Keys beside a reader of the journal: ``rounds``, each of ``presses`` with the reader and
-    as many without.
+    measured ``times`` times. To see what a reader of the journal costs a key press, ``rounds`` rounds are run, each of
+    ``presses`` key presses while a program reads and as many while none does.
     """
 
     days: int

@@ -81,7 +81,8 @@ class ByteEnds(asyncio.Protocol):
 
 
 class Reopening(ABC, Generic[TransportT]):
-    """A ``ByteLink`` over asyncio transports. ``place``: its name in logs. ``jitter`` returns numbers in [0, 1)."""
+    """A ``ByteLink`` over asyncio transports. ``place``: its name in logs. ``jitter`` returns random numbers in [0, 1),
+    by which the pauses between attempts vary."""
 
     def __init__(self, place: str, jitter: Callable[[], float] = chance) -> None:
         self.place = place

@@ -59,7 +59,7 @@ class Touchable(Protocol):
         """Press accept or decline on a pager."""
 
     def rate(self, window: str, level: int) -> None:
-        """Press a rating on the evaluator of a window (or the one at its panel)."""
+        """Press rating ``level`` (5 best, 1 worst) on the window's evaluator: its own or the keys of its panel."""
 
     def take_ticket(self, service: str, priority: Priority, appointment: str | None = None) -> None:
         """Press the button of a service or journey (several services in order) at a dispenser. ``appointment``: the id

@@ -463,8 +463,8 @@ class DocumentRejected:
 
 @value
 class KeyListTaken:
-    """The city's list of signing keys, ``version``, takes effect: ``keys`` of them may sign and ``revoked`` are
-    revoked.
+    """Version ``version`` of the city's list of signing keys takes effect. ``keys``: how many keys on it may sign;
+    ``revoked``: how many it revokes.
 
     ``sha256``: the hash of the list. The core decides nothing by it and only records the change for the history that
     the city receives.

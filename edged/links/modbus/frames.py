@@ -146,7 +146,7 @@ def fits(request: bytes, answer: bytes) -> bool:
 
 
 def alike(older: bytes, newer: bytes) -> bool:
-    """Whether a late answer to PDU ``older`` could be taken for the answer to PDU ``newer``.
+    """Whether a late answer to PDU ``older`` could be taken for the answer to PDU ``newer`` and do harm.
 
     True for the same read asked twice: its late answer is an old value. False for the same write sent twice: its answer
     echoes what was written, which is still what is wanted.
