@@ -104,7 +104,7 @@ class PageDesk(Observer):
         self._round_at_s = 0.0
         self._day = 0
         self._days: dict[str, AreaDay] = {}
-        self._counted: set[tuple[str, str, str]] = set()  # (area, number, "called" or "served") of today
+        self._counted: set[tuple[str, int | str, str]] = set()  # (area, visit, "called" or "served") of today
         self._n = 0
         self._calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
         self._decisions: deque[_ShownDecision] = deque(maxlen=DECISIONS_KEPT)
@@ -127,9 +127,9 @@ class PageDesk(Observer):
                 continue
             self._count(area, issued=1)
             if ticket.state == "SERVED":
-                self._count_served(area, ticket.number)
+                self._count_served(area, ticket.id)
             if ticket.called_ms is not None:
-                self._count_called(area, ticket.number, (ticket.called_ms - ticket.queued_ms) / 1000)
+                self._count_called(area, ticket.id, (ticket.called_ms - ticket.queued_ms) / 1000)
 
     async def run(self) -> None:
         """Publish the page parts until cancelled."""
@@ -173,9 +173,10 @@ class PageDesk(Observer):
         if kind == "ticket.issued":
             self._count(str(note.data.get("area")), issued=1)
         elif kind == "ticket.finished":
-            ticket = state.tickets.get(state.used_numbers.get(note.subject, 0))
+            visit = state.used_numbers.get(note.subject, note.subject)
+            ticket = state.tickets.get(visit) if isinstance(visit, int) else None
             if ticket is None or ticket.state != "RETURN_PENDING":  # who fetches papers is not finished yet
-                self._count_served(str(note.data.get("area")), note.subject)
+                self._count_served(str(note.data.get("area")), visit)
         elif kind in ("ticket.called", "ticket.recalled"):
             self._called(at_ms, note, state)
         self._decided(at_ms, note)
@@ -207,20 +208,21 @@ class PageDesk(Observer):
         self._dirty["calls"] = None
         if not again:
             measured = wait_s if isinstance(wait_s, int | float) else 0.0
-            self._count_called(str(area), note.subject, measured)
+            self._count_called(str(area), state.used_numbers.get(note.subject, note.subject), measured)
 
-    def _count_called(self, area: str, number: str, wait_s: float) -> None:
+    def _count_called(self, area: str, visit: int | str, wait_s: float) -> None:
         """Count a visitor's first call in ``area`` today, after a wait of ``wait_s`` seconds: whoever is called again
-        after a no-show counts once.
+        after a no-show counts once. ``visit``: the ticket's id, because numbers may begin again during a day; the
+        number where the hall knows no such ticket.
         """
-        if (area, number, "called") not in self._counted:
-            self._counted.add((area, number, "called"))
+        if (area, visit, "called") not in self._counted:
+            self._counted.add((area, visit, "called"))
             self._count(area, called=1, in_time=int(self._in_time(area, wait_s)))
 
-    def _count_served(self, area: str, number: str) -> None:
-        """Count a visitor served in ``area`` today; whoever is served there again under the same number counts once."""
-        if (area, number, "served") not in self._counted:
-            self._counted.add((area, number, "served"))
+    def _count_served(self, area: str, visit: int | str) -> None:
+        """Count a visitor served in ``area`` today; whoever is served there again on the same ticket counts once."""
+        if (area, visit, "served") not in self._counted:
+            self._counted.add((area, visit, "served"))
             self._count(area, served=1)
 
     def _in_time(self, area: str, wait_s: float) -> bool:

@@ -11,10 +11,12 @@ from edged.core.engine import Engine
 from edged.core.model.commands import Desired, Display, Lamp, Note
 from edged.core.model.events import (
     ClockSet,
+    DayReset,
     Event,
     KeyPressed,
     SiteLoaded,
     Tick,
+    TicketPrinted,
     TicketRequested,
     TicketSecretDrawn,
 )
@@ -135,6 +137,21 @@ async def test_a_visitor_called_twice_counts_once_before_and_after_a_restart(out
         await hall.connect()
         assert [hall.link.parts["area/tax"][key] for key in FIGURES] == [1, 1, 1, 1]
         hall.start_desk()
+
+
+async def test_a_number_that_begins_again_after_a_reset_is_another_visitor() -> None:
+    hall = DeskOfHall()
+    visit = (
+        TicketPrinted(Point("disp"), "A001", "tax-general"),
+        KeyPressed(Point("p1"), "next"),
+        KeyPressed(Point("p1"), "arrive"),
+        KeyPressed(Point("p1"), "finish"),
+    )
+    hall.happen(KeyPressed(Point("p1"), "login", "qin"), *visit, DayReset("wang"))
+    hall.happen(KeyPressed(Point("p1"), "login", "qin"), *visit)
+    await hall.connect()
+    assert [call["number"] for call in hall.link.parts["calls"]["calls"]] == ["A001", "A001"]
+    assert [hall.link.parts["area/tax"][key] for key in FIGURES] == [2, 2, 2, 2]
 
 
 @pytest.mark.parametrize("restarted", [False, True])
