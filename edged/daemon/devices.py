@@ -27,7 +27,7 @@ LEAVE_S = 10.0  # real seconds that a replaced device has to close its port
 FAILURES_MAX = 5
 FAILURES_WITHIN_S = 60.0
 STARTED_AGAIN = (
-    f"nothing is heard from this device or sent to it for up to {RESTART_S[-1]:g} s; then it is started again"
+    f"nothing is exchanged with this device for up to {RESTART_S[-1]:g} s; then it is started again"
 )
 TOO_OFTEN = f"{FAILURES_MAX + 1} such failures within {FAILURES_WITHIN_S:g} s end the process; systemd starts it again"
 OUR_FAULT = "a fault of this program, not of the device: send `edged diagnose` to support"

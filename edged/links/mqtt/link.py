@@ -509,7 +509,7 @@ class MqttLink:
             log.error(
                 "subscription-refused",
                 topic=topic_filter,
-                effect="nothing is received on this topic: whoever sends on it, a device or the centre, is not heard",
+                effect="nothing is received on this topic: messages of a device or the centre do not arrive",
                 remedy="allow this topic in the broker's ACL",
             )
             self._reject("subscription_refused", topic_filter)
